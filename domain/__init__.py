@@ -1,0 +1,1 @@
+"""The laws: pure deciders, compiler, type rules, admission. No I/O, no clock."""

@@ -1,0 +1,1 @@
+"""The door: gRPC, REST, CLI, and the wiring of the embedded engine."""

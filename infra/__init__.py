@@ -1,0 +1,1 @@
+"""The pipes: logs, Postgres, blobs, telemetry, settings."""

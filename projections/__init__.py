@@ -1,0 +1,1 @@
+"""The readers: projector, read models, queries, migrations."""

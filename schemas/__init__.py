@@ -1,0 +1,1 @@
+"""The words: commands, events, rejections, envelope, phases. Ground floor."""

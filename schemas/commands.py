@@ -1,0 +1,150 @@
+"""Wishes: what somebody asks of an execution. Imperative, and may be turned down."""
+
+from __future__ import annotations
+
+import msgspec
+
+from schemas.ids import EntityRef, ParentNode
+from schemas.values import Failure, TaskLog, Values
+
+
+class Command(msgspec.Struct, frozen=True, kw_only=True):
+    """What every wish is; its stream and sender stand in the envelope."""
+
+
+class CreateExecution(Command, frozen=True, kw_only=True):
+    """Create an execution and begin it.
+
+    `spec` is a serialized flyteidl.admin.ExecutionSpec with all further settings.
+    Inputs come as one of: LiteralMap bytes, JSON text, or the URI of a LiteralMap.
+    """
+
+    project: str
+    domain: str
+    name: str
+    launch_plan: EntityRef
+    spec: bytes = b""
+    inputs: bytes | None = None
+    inputs_json: str | None = None
+    inputs_uri: str | None = None
+    parent: ParentNode | None = None
+    requested_at_us: int = 0
+
+
+class TerminateExecution(Command, frozen=True, kw_only=True):
+    """Abort an execution and everything that runs for it."""
+
+    cause: str
+    principal: str = ""
+
+
+class ReportTaskStarted(Command, frozen=True, kw_only=True):
+    """Tell that a runner took an attempt up: the first report takes the lease."""
+
+    node_id: str
+    attempt: int
+    dispatch_no: int
+    runner: str
+    incarnation: str
+    started_at_us: int
+    logs: tuple[TaskLog, ...] = ()
+
+
+class ReportTaskSucceeded(Command, frozen=True, kw_only=True):
+    """Tell that an attempt ended well, and where its outputs are."""
+
+    node_id: str
+    attempt: int
+    dispatch_no: int
+    runner: str
+    incarnation: str
+    started_at_us: int
+    ended_at_us: int
+    outputs: Values
+    deck_uri: str = ""
+    logs: tuple[TaskLog, ...] = ()
+
+
+class ReportTaskFailed(Command, frozen=True, kw_only=True):
+    """Tell that an attempt failed; a recoverable failure may be tried again."""
+
+    node_id: str
+    attempt: int
+    dispatch_no: int
+    runner: str
+    incarnation: str
+    started_at_us: int
+    ended_at_us: int
+    failure: Failure
+    recoverable: bool
+    logs: tuple[TaskLog, ...] = ()
+
+
+class ReportInputsResolved(Command, frozen=True, kw_only=True):
+    """Tell a node's inputs, resolved outside; `operands` holds a branch's, inline."""
+
+    node_id: str
+    attempt: int
+    inputs: Values
+    operands: bytes = b""
+
+
+class ReportResolutionFailed(Command, frozen=True, kw_only=True):
+    """Tell that a node's inputs can't be resolved."""
+
+    node_id: str
+    attempt: int
+    failure: Failure
+
+
+class ReportChild(Command, frozen=True, kw_only=True):
+    """Tell a launch plan node what became of its child: an ExecutionPhase's name.
+
+    QUEUED tells that the child was created; FAILED with a failure also tells that it
+    was refused (`refused`).
+    """
+
+    node_id: str
+    attempt: int
+    child: str
+    phase: str
+    outputs: Values | None = None
+    failure: Failure | None = None
+    refused: bool = False
+
+
+class ExpireLease(Command, frozen=True, kw_only=True):
+    """Take an attempt away from a runner that fell silent or came back anew."""
+
+    node_id: str
+    attempt: int
+    dispatch_no: int
+    reason: str
+
+
+class TimeReached(Command, frozen=True, kw_only=True):
+    """Tell that a timer of the execution's state is due."""
+
+    timer_id: str
+
+
+ExecutionCommand = (
+    CreateExecution
+    | TerminateExecution
+    | ReportTaskStarted
+    | ReportTaskSucceeded
+    | ReportTaskFailed
+    | ReportInputsResolved
+    | ReportResolutionFailed
+    | ReportChild
+    | ExpireLease
+    | TimeReached
+)
+
+
+class Heartbeat(Command, frozen=True, kw_only=True):
+    """Tell that a runner lives. Leaves no facts; its stream is `runner/<name>`."""
+
+    runner: str
+    incarnation: str
+    occurred_at_us: int

@@ -1,0 +1,67 @@
+"""Work for runners: what follows from a fact and needs the outside world."""
+
+from __future__ import annotations
+
+import msgspec
+
+from schemas.ids import EntityRef, ExecutionRef
+from schemas.values import KeyValue, Values
+
+
+class Dispatch(msgspec.Struct, frozen=True, kw_only=True):
+    """What every piece of work names: the attempt that it is for."""
+
+    stream: str
+    node_id: str
+    attempt: int
+
+
+class RunTask(Dispatch, frozen=True, kw_only=True):
+    """Run one attempt of a task.
+
+    `template` is a serialized flyteidl.core.TaskTemplate, overrides applied. Paths are
+    relative to the blob store's root unless they are absolute or have a scheme.
+    """
+
+    dispatch_no: int
+    execution: ExecutionRef
+    task: EntityRef
+    workflow: EntityRef
+    template: bytes
+    inputs: Values
+    generated_name: str
+    input_path: str
+    output_path: str
+    raw_output_prefix: str
+    interruptible: bool = False
+    envs: tuple[KeyValue, ...] = ()
+    previous_checkpoint: str = ""
+
+
+class SourceValues(msgspec.Struct, frozen=True, kw_only=True):
+    """The outputs of an upstream node, by the node's id in the workflow."""
+
+    node_id: str
+    values: Values
+
+
+class ResolveInputs(Dispatch, frozen=True, kw_only=True):
+    """Resolve a node's inputs whose sources aren't all inline; report them.
+
+    `bindings` are serialized flyteidl.core.Binding; `operands` names the variables
+    whose literals a branch needs inline.
+    """
+
+    bindings: tuple[bytes, ...]
+    sources: tuple[SourceValues, ...]
+    input_path: str
+    operands: tuple[str, ...] = ()
+
+
+class AbortTask(Dispatch, frozen=True, kw_only=True):
+    """Stop an attempt at once, wherever it runs. Travels on the aborts topic."""
+
+    reason: str
+
+
+DispatchMessage = RunTask | ResolveInputs

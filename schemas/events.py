@@ -1,0 +1,321 @@
+"""Facts: what has happened to an execution. Past tense, and never taken back.
+
+These are the stored shapes. A change of fields is a new version with its own schema
+file; a new meaning is a new event. Times are microseconds since 1970, UTC.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from schemas.ids import EntityRef, ExecutionRef, ParentNode
+from schemas.values import Blob, Failure, TaskLog, Values
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """What every fact carries."""
+
+    occurred_at_us: int
+
+
+class ExecutionCreated(Event, frozen=True, kw_only=True):
+    """An execution was admitted, with all its settings resolved; it is QUEUED.
+
+    `spec` is the resolved flyteidl.admin.ExecutionSpec; `definition` the compiled
+    closure; `inputs` the merged inputs, `user_inputs` what the request gave.
+    """
+
+    execution: ExecutionRef
+    launch_plan: EntityRef
+    workflow: EntityRef
+    task: EntityRef | None
+    spec: bytes
+    inputs: Values
+    user_inputs: Values
+    definition: Blob
+    principal: str
+    max_parallelism: int
+    parent: ParentNode | None = None
+    root: str = ""
+
+
+class ExecutionStarted(Event, frozen=True, kw_only=True):
+    """The execution is RUNNING."""
+
+
+class ExecutionSucceeding(Event, frozen=True, kw_only=True):
+    """Every node is done, the execution is SUCCEEDING."""
+
+
+class ExecutionSucceeded(Event, frozen=True, kw_only=True):
+    """The execution SUCCEEDED with these outputs."""
+
+    outputs: Values
+
+
+class ExecutionFailing(Event, frozen=True, kw_only=True):
+    """The execution will fail: what still runs is being stopped."""
+
+    failure: Failure
+
+
+class ExecutionFailed(Event, frozen=True, kw_only=True):
+    """The execution FAILED."""
+
+    failure: Failure
+
+
+class ExecutionAborting(Event, frozen=True, kw_only=True):
+    """Somebody terminated the execution: what still runs is being stopped."""
+
+    cause: str
+    principal: str
+
+
+class ExecutionAborted(Event, frozen=True, kw_only=True):
+    """The execution is ABORTED."""
+
+    cause: str
+    principal: str
+
+
+class ExecutionTimedOut(Event, frozen=True, kw_only=True):
+    """The execution passed its time limit."""
+
+    failure: Failure
+
+
+class NodeSite(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a node stands: its ids, its kind and what it lies in.
+
+    `node_id` is unique in the execution, `spec_node_id` the compiled workflow's.
+    `parent_id` is the unique id of the node it lies in ('' at the top). `scope` is the
+    unique id of the sub-workflow node whose graph it belongs to ('' for the primary).
+    `kind` is start, end, task, workflow, launch_plan, branch.
+    """
+
+    node_id: str
+    spec_node_id: str
+    kind: str
+    name: str = ""
+    parent_id: str = ""
+    parent_attempt: int = 0
+    scope: str = ""
+    target: EntityRef | None = None
+
+
+class NodeResolving(Event, frozen=True, kw_only=True):
+    """A ready node's inputs are being resolved outside; the node isn't shown yet."""
+
+    site: NodeSite
+
+
+class NodeQueued(Event, frozen=True, kw_only=True):
+    """A node is ready and its inputs are known: QUEUED."""
+
+    site: NodeSite
+    inputs: Values
+    input_path: str = ""
+
+
+class NodeStarted(Event, frozen=True, kw_only=True):
+    """A node is RUNNING."""
+
+    node_id: str
+
+
+class BranchDecided(Event, frozen=True, kw_only=True):
+    """A branch chose an arm: its id in the compiled workflow."""
+
+    node_id: str
+    chosen: str
+    operands: bytes = b""
+
+
+class ChildRequested(Event, frozen=True, kw_only=True):
+    """A launch plan node asked for its child execution.
+
+    `spec` is the child's serialized flyteidl.admin.ExecutionSpec.
+    """
+
+    node_id: str
+    attempt: int
+    child: ExecutionRef
+    launch_plan: EntityRef
+    spec: bytes
+    inputs: Values
+
+
+class ChildCreated(Event, frozen=True, kw_only=True):
+    """The child execution of a launch plan node exists."""
+
+    node_id: str
+    attempt: int
+    child: ExecutionRef
+
+
+class NodeSucceeding(Event, frozen=True, kw_only=True):
+    """A node's work is done, the node is SUCCEEDING."""
+
+    node_id: str
+
+
+class NodeSucceeded(Event, frozen=True, kw_only=True):
+    """A node SUCCEEDED with these outputs."""
+
+    node_id: str
+    outputs: Values
+    deck_uri: str = ""
+
+
+class NodeFailing(Event, frozen=True, kw_only=True):
+    """A node will fail: what runs inside it is being stopped."""
+
+    node_id: str
+    failure: Failure
+
+
+class NodeFailed(Event, frozen=True, kw_only=True):
+    """A node FAILED."""
+
+    node_id: str
+    failure: Failure
+
+
+class NodeRetryScheduled(Event, frozen=True, kw_only=True):
+    """An attempt failed and the node has budget left: RETRYABLE_FAILURE."""
+
+    node_id: str
+    attempt: int
+    failure: Failure
+
+
+class NodeRequeued(Event, frozen=True, kw_only=True):
+    """A node is QUEUED again, with a new attempt."""
+
+    node_id: str
+    attempt: int
+
+
+class NodeSkipped(Event, frozen=True, kw_only=True):
+    """A node will never run, because something before it didn't succeed."""
+
+    site: NodeSite
+
+
+class NodeAborted(Event, frozen=True, kw_only=True):
+    """A node was stopped."""
+
+    node_id: str
+    failure: Failure
+
+
+class TaskQueued(Event, frozen=True, kw_only=True):
+    """An attempt of a task was handed out to the runners."""
+
+    node_id: str
+    attempt: int
+    task: EntityRef
+    task_type: str
+    generated_name: str
+    interruptible: bool = False
+
+
+class TaskStarted(Event, frozen=True, kw_only=True):
+    """A runner took the attempt up and holds its lease: RUNNING."""
+
+    node_id: str
+    attempt: int
+    dispatch_no: int
+    runner: str
+    incarnation: str
+    started_at_us: int
+    logs: tuple[TaskLog, ...] = ()
+
+
+class TaskRedispatched(Event, frozen=True, kw_only=True):
+    """The attempt was handed out again, because its runner is gone."""
+
+    node_id: str
+    attempt: int
+    dispatch_no: int
+    reason: str
+
+
+class TaskSucceeded(Event, frozen=True, kw_only=True):
+    """The attempt ended well."""
+
+    node_id: str
+    attempt: int
+    ended_at_us: int
+    outputs: Values
+    deck_uri: str = ""
+    logs: tuple[TaskLog, ...] = ()
+
+
+class TaskFailed(Event, frozen=True, kw_only=True):
+    """The attempt failed."""
+
+    node_id: str
+    attempt: int
+    ended_at_us: int
+    failure: Failure
+    recoverable: bool
+    logs: tuple[TaskLog, ...] = ()
+
+
+class TaskAborted(Event, frozen=True, kw_only=True):
+    """The attempt was stopped."""
+
+    node_id: str
+    attempt: int
+    failure: Failure
+
+
+ExecutionEvent = (
+    ExecutionCreated
+    | ExecutionStarted
+    | ExecutionSucceeding
+    | ExecutionSucceeded
+    | ExecutionFailing
+    | ExecutionFailed
+    | ExecutionAborting
+    | ExecutionAborted
+    | ExecutionTimedOut
+    | NodeResolving
+    | NodeQueued
+    | NodeStarted
+    | BranchDecided
+    | ChildRequested
+    | ChildCreated
+    | NodeSucceeding
+    | NodeSucceeded
+    | NodeFailing
+    | NodeFailed
+    | NodeRetryScheduled
+    | NodeRequeued
+    | NodeSkipped
+    | NodeAborted
+    | TaskQueued
+    | TaskStarted
+    | TaskRedispatched
+    | TaskSucceeded
+    | TaskFailed
+    | TaskAborted
+)
+
+
+class CommandRejected(msgspec.Struct, frozen=True, kw_only=True):
+    """A command was refused. A record on the events topic, no fact of a stream."""
+
+    command_id: str
+    command_type: str
+    reason: str
+    detail: str
+
+
+class CommandHadNoEffect(msgspec.Struct, frozen=True, kw_only=True):
+    """A command found its wish fulfilled already. A record, no fact of a stream."""
+
+    command_id: str
+    command_type: str

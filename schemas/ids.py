@@ -1,0 +1,136 @@
+"""Ids, and how each is derived; none is ever drawn here."""
+
+from __future__ import annotations
+
+from typing import NewType
+
+import msgspec
+
+StreamId = NewType("StreamId", str)
+NodeId = NewType("NodeId", str)
+
+NODE_ID_LENGTH_MAX = 20
+GENERATED_NAME_LENGTH_MAX = 50
+_BASE32 = "abcdefghijklmnopqrstuvwxyz123456"
+
+
+class EntityRef(msgspec.Struct, frozen=True, kw_only=True):
+    """A registered entity: kind is TASK, WORKFLOW or LAUNCH_PLAN."""
+
+    kind: str
+    project: str
+    domain: str
+    name: str
+    version: str
+
+    def text(self) -> str:
+        """Return the entity as people write it."""
+        return f"{self.project}/{self.domain}/{self.name}/{self.version}"
+
+
+class ExecutionRef(msgspec.Struct, frozen=True, kw_only=True):
+    """A workflow execution as clients name it."""
+
+    project: str
+    domain: str
+    name: str
+
+    def text(self) -> str:
+        """Return the execution as the CLI writes it."""
+        return f"{self.project}/{self.domain}/{self.name}"
+
+
+class ParentNode(msgspec.Struct, frozen=True, kw_only=True):
+    """The launch plan node of another execution that asked for this one."""
+
+    stream: str
+    node_id: str
+    attempt: int
+
+
+def execution_stream(execution: ExecutionRef) -> StreamId:
+    """Return the stream of an execution's facts."""
+    return StreamId(f"execution/{execution.text()}")
+
+
+def execution_of(stream: str) -> ExecutionRef:
+    """Return the execution whose facts a stream holds; raises ValueError otherwise."""
+    kind, project, domain, name = stream.split("/", 3)
+    if kind != "execution":
+        message = f"Expected the stream of an execution, but '{stream}' is none"
+        raise ValueError(message)
+    return ExecutionRef(project=project, domain=domain, name=name)
+
+
+def event_id(stream: str, sequence: int) -> str:
+    """Return the id of the fact at this place of a stream."""
+    return f"{stream}/{sequence}"
+
+
+def attempt_id(stream: str, node_id: str, attempt: int) -> str:
+    """Return the id of one attempt of a node's work: its idempotency key."""
+    return f"{stream}/{node_id}/{attempt}"
+
+
+def report_id(attempt: str, dispatch_no: int, phase: str, version: int = 0) -> str:
+    """Return the id of a runner's report on one dispatch of an attempt."""
+    return f"{attempt}/{dispatch_no}/{phase}/{version}"
+
+
+def node_unique_id(parent_id: str, parent_attempt: int, node_id: str) -> NodeId:
+    """Return a node's id within its execution (ref §4.7); top level: parent_id ''."""
+    parts = [parent_id, str(parent_attempt), node_id] if parent_id else [node_id]
+    text = "-".join(parts)
+    if len(text) <= NODE_ID_LENGTH_MAX:
+        return NodeId(text)
+    return NodeId("f" + _base32(fnv32a(text.encode()).to_bytes(4, "big")))
+
+
+def child_execution_name(execution_name: str, node_id: str, attempt: int) -> str:
+    """Return the name of the execution that a launch plan node starts (ref §5.4)."""
+    text = f"{execution_name}-{node_id}-{attempt}"
+    if len(text) <= NODE_ID_LENGTH_MAX:
+        return text
+    return "f" + _base32(fnv64a(text.encode()).to_bytes(8, "big"))
+
+
+def generated_name(execution_name: str, node_id: str, attempt: int) -> str:
+    """Return the name of an attempt's pod or process (ref §6.3)."""
+    text = f"{execution_name}-{node_id}-{attempt}"
+    if len(text) <= GENERATED_NAME_LENGTH_MAX:
+        return text
+    return "f" + _base32(fnv64a(text.encode()).to_bytes(8, "big"))
+
+
+def raw_output_shard(name: str) -> str:
+    """Return the two characters that spread raw outputs over prefixes (ref §4.7)."""
+    letters = "abcdefghijklmnopqrstuvwxyz0123456789"
+    high, low = divmod(fnv32a(name.encode()) % len(letters) ** 2, len(letters))
+    return letters[high] + letters[low]
+
+
+def fnv32a(data: bytes) -> int:
+    """Return the 32-bit FNV-1a hash."""
+    return _fnv1a(data, 0x811C9DC5, 0x01000193, 0xFFFFFFFF)
+
+
+def fnv64a(data: bytes) -> int:
+    """Return the 64-bit FNV-1a hash."""
+    return _fnv1a(data, 0xCBF29CE484222325, 0x100000001B3, 0xFFFFFFFFFFFFFFFF)
+
+
+def _fnv1a(data: bytes, offset: int, prime: int, mask: int) -> int:
+    value = offset
+    for byte in data:
+        value = ((value ^ byte) * prime) & mask
+    return value
+
+
+def _base32(data: bytes) -> str:
+    bits = int.from_bytes(data, "big")
+    count = len(data) * 8
+    padded = -(-count // 5) * 5
+    bits <<= padded - count
+    return "".join(
+        _BASE32[(bits >> shift) & 31] for shift in range(padded - 5, -1, -5)
+    )

@@ -1,0 +1,153 @@
+"""The phases of executions, nodes and attempts, and how each shows through the API."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class ExecutionPhase(StrEnum):
+    """How far an execution has come."""
+
+    UNDEFINED = "UNDEFINED"
+    QUEUED = "QUEUED"
+    RUNNING = "RUNNING"
+    SUCCEEDING = "SUCCEEDING"
+    SUCCEEDED = "SUCCEEDED"
+    FAILING = "FAILING"
+    FAILED = "FAILED"
+    ABORTING = "ABORTING"
+    ABORTED = "ABORTED"
+    TIMED_OUT = "TIMED_OUT"
+
+
+class NodePhase(StrEnum):
+    """How far a node has come."""
+
+    NOT_YET_STARTED = "NOT_YET_STARTED"
+    QUEUED = "QUEUED"
+    RUNNING = "RUNNING"
+    SUCCEEDING = "SUCCEEDING"
+    SUCCEEDED = "SUCCEEDED"
+    FAILING = "FAILING"
+    FAILED = "FAILED"
+    TIMING_OUT = "TIMING_OUT"
+    TIMED_OUT = "TIMED_OUT"
+    RETRYABLE_FAILURE = "RETRYABLE_FAILURE"
+    DYNAMIC_RUNNING = "DYNAMIC_RUNNING"
+    SKIPPED = "SKIPPED"
+    RECOVERED = "RECOVERED"
+    ABORTED = "ABORTED"
+
+
+class TaskPhase(StrEnum):
+    """How far one attempt of a task has come."""
+
+    UNDEFINED = "UNDEFINED"
+    WAITING_FOR_RESOURCES = "WAITING_FOR_RESOURCES"
+    QUEUED = "QUEUED"
+    INITIALIZING = "INITIALIZING"
+    RUNNING = "RUNNING"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+    ABORTED = "ABORTED"
+
+
+TERMINAL_EXECUTION = frozenset(
+    {
+        ExecutionPhase.SUCCEEDED,
+        ExecutionPhase.FAILED,
+        ExecutionPhase.ABORTED,
+        ExecutionPhase.TIMED_OUT,
+    }
+)
+TERMINAL_NODE = frozenset(
+    {
+        NodePhase.SUCCEEDED,
+        NodePhase.FAILED,
+        NodePhase.TIMED_OUT,
+        NodePhase.SKIPPED,
+        NodePhase.RECOVERED,
+        NodePhase.ABORTED,
+    }
+)
+TERMINAL_TASK = frozenset({TaskPhase.SUCCEEDED, TaskPhase.FAILED, TaskPhase.ABORTED})
+
+EXECUTION_MOVES: dict[ExecutionPhase, frozenset[ExecutionPhase]] = {
+    ExecutionPhase.UNDEFINED: frozenset({ExecutionPhase.QUEUED}),
+    ExecutionPhase.QUEUED: frozenset(
+        {ExecutionPhase.RUNNING, ExecutionPhase.FAILING, ExecutionPhase.ABORTING}
+    ),
+    ExecutionPhase.RUNNING: frozenset(
+        {
+            ExecutionPhase.SUCCEEDING,
+            ExecutionPhase.FAILING,
+            ExecutionPhase.ABORTING,
+            ExecutionPhase.TIMED_OUT,
+        }
+    ),
+    ExecutionPhase.SUCCEEDING: frozenset(
+        {ExecutionPhase.SUCCEEDED, ExecutionPhase.FAILING, ExecutionPhase.ABORTING}
+    ),
+    ExecutionPhase.FAILING: frozenset(
+        {ExecutionPhase.FAILED, ExecutionPhase.ABORTING, ExecutionPhase.TIMED_OUT}
+    ),
+    ExecutionPhase.ABORTING: frozenset({ExecutionPhase.ABORTED}),
+    ExecutionPhase.SUCCEEDED: frozenset(),
+    ExecutionPhase.FAILED: frozenset(),
+    ExecutionPhase.ABORTED: frozenset(),
+    ExecutionPhase.TIMED_OUT: frozenset(),
+}
+
+_ENDINGS = frozenset({NodePhase.FAILING, NodePhase.FAILED, NodePhase.ABORTED})
+
+NODE_MOVES: dict[NodePhase, frozenset[NodePhase]] = {
+    NodePhase.NOT_YET_STARTED: frozenset(
+        {NodePhase.QUEUED, NodePhase.SKIPPED, NodePhase.RECOVERED} | _ENDINGS
+    ),
+    NodePhase.QUEUED: frozenset(
+        {
+            NodePhase.RUNNING,
+            NodePhase.SUCCEEDING,
+            NodePhase.SUCCEEDED,
+            NodePhase.TIMING_OUT,
+            NodePhase.RETRYABLE_FAILURE,
+        }
+        | _ENDINGS
+    ),
+    NodePhase.RUNNING: frozenset(
+        {
+            NodePhase.SUCCEEDING,
+            NodePhase.TIMING_OUT,
+            NodePhase.RETRYABLE_FAILURE,
+            NodePhase.DYNAMIC_RUNNING,
+        }
+        | _ENDINGS
+    ),
+    NodePhase.DYNAMIC_RUNNING: frozenset(
+        {NodePhase.SUCCEEDING, NodePhase.TIMING_OUT, NodePhase.RETRYABLE_FAILURE}
+        | _ENDINGS
+    ),
+    NodePhase.RETRYABLE_FAILURE: frozenset({NodePhase.QUEUED} | _ENDINGS),
+    NodePhase.SUCCEEDING: frozenset({NodePhase.SUCCEEDED} | _ENDINGS),
+    NodePhase.FAILING: frozenset({NodePhase.FAILED, NodePhase.ABORTED}),
+    NodePhase.TIMING_OUT: frozenset({NodePhase.TIMED_OUT, NodePhase.ABORTED}),
+    **{phase: frozenset[NodePhase]() for phase in TERMINAL_NODE},
+}
+
+# What clients see: flyteidl's enum name, or None where a phase isn't shown.
+SHOWN_NODE: dict[NodePhase, str | None] = {
+    NodePhase.NOT_YET_STARTED: None,
+    NodePhase.QUEUED: "QUEUED",
+    NodePhase.RUNNING: "RUNNING",
+    NodePhase.SUCCEEDING: None,
+    NodePhase.SUCCEEDED: "SUCCEEDED",
+    NodePhase.FAILING: None,
+    NodePhase.FAILED: "FAILED",
+    NodePhase.TIMING_OUT: None,
+    NodePhase.TIMED_OUT: "TIMED_OUT",
+    NodePhase.RETRYABLE_FAILURE: None,
+    NodePhase.DYNAMIC_RUNNING: "DYNAMIC_RUNNING",
+    NodePhase.SKIPPED: "SKIPPED",
+    NodePhase.RECOVERED: "RECOVERED",
+    NodePhase.ABORTED: "ABORTED",
+}

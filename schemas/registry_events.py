@@ -1,0 +1,127 @@
+"""Facts of the registry: projects, tasks, workflows, launch plans, attributes."""
+
+from __future__ import annotations
+
+import msgspec
+
+from schemas.ids import EntityRef
+from schemas.values import Blob
+
+
+class RegistryEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """What every fact of the registry carries."""
+
+    occurred_at_us: int
+
+
+class ProjectRegistered(RegistryEvent, frozen=True, kw_only=True):
+    """A project exists; `project` is a serialized flyteidl.admin.Project."""
+
+    project_id: str
+    project: bytes
+
+
+class ProjectReplaced(RegistryEvent, frozen=True, kw_only=True):
+    """A project's name, description, labels or state were replaced."""
+
+    project_id: str
+    project: bytes
+
+
+class TaskRegistered(RegistryEvent, frozen=True, kw_only=True):
+    """A task version exists; `closure` is a serialized flyteidl.admin.TaskClosure."""
+
+    entity: EntityRef
+    digest: str
+    task_type: str
+    short_description: str
+    closure: bytes
+
+
+class WorkflowRegistered(RegistryEvent, frozen=True, kw_only=True):
+    """A workflow version compiled; its closure is a blob.
+
+    `closure` holds a serialized flyteidl.admin.WorkflowClosure, `interface` a
+    serialized flyteidl.core.TypedInterface.
+    """
+
+    entity: EntityRef
+    digest: str
+    short_description: str
+    interface: bytes
+    closure: Blob
+    node_count: int
+
+
+class LaunchPlanRegistered(RegistryEvent, frozen=True, kw_only=True):
+    """A launch plan version exists, INACTIVE.
+
+    `spec` and `closure` are serialized flyteidl.admin messages; the closure holds the
+    expected inputs and outputs.
+    """
+
+    entity: EntityRef
+    digest: str
+    workflow: EntityRef
+    spec: bytes
+    closure: bytes
+    schedule_type: str = "NONE"
+
+
+class LaunchPlanActivated(RegistryEvent, frozen=True, kw_only=True):
+    """A launch plan version became the active one of its name."""
+
+    entity: EntityRef
+    deactivated_version: str = ""
+
+
+class LaunchPlanDeactivated(RegistryEvent, frozen=True, kw_only=True):
+    """A launch plan version is no longer active."""
+
+    entity: EntityRef
+
+
+class NamedEntityDescribed(RegistryEvent, frozen=True, kw_only=True):
+    """A named entity got a description and a state (flyteidl's number)."""
+
+    kind: str
+    project: str
+    domain: str
+    name: str
+    description: str
+    state: int
+
+
+class AttributesSet(RegistryEvent, frozen=True, kw_only=True):
+    """Matching attributes were set; `attributes` is flyteidl's MatchingAttributes."""
+
+    resource: str
+    project: str
+    domain: str
+    workflow: str
+    launch_plan: str
+    attributes: bytes
+
+
+class AttributesDeleted(RegistryEvent, frozen=True, kw_only=True):
+    """Matching attributes were deleted."""
+
+    resource: str
+    project: str
+    domain: str
+    workflow: str
+    launch_plan: str
+
+
+RegistryFact = (
+    ProjectRegistered
+    | ProjectReplaced
+    | TaskRegistered
+    | WorkflowRegistered
+    | LaunchPlanRegistered
+    | LaunchPlanActivated
+    | LaunchPlanDeactivated
+    | NamedEntityDescribed
+    | AttributesSet
+    | AttributesDeleted
+)

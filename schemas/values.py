@@ -1,0 +1,53 @@
+"""Values as messages carry them: inline or by reference, failures, log links."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Values(msgspec.Struct, frozen=True, kw_only=True):
+    """A literal map: `inline` holds a serialized flyteidl LiteralMap, `uri` a blob's.
+
+    At least one of the two is set; both may be. Size is in bytes, digest sha256 hex.
+    """
+
+    inline: bytes | None = None
+    uri: str = ""
+    digest: str = ""
+    size: int = 0
+
+
+NO_VALUES = Values(inline=b"")
+
+
+class Blob(msgspec.Struct, frozen=True, kw_only=True):
+    """An immutable object in the blob store."""
+
+    uri: str
+    digest: str
+    size: int
+
+
+class Failure(msgspec.Struct, frozen=True, kw_only=True):
+    """Why something failed. Kind is USER, SYSTEM or UNKNOWN, as in flyteidl."""
+
+    code: str
+    message: str
+    kind: str = "UNKNOWN"
+    error_uri: str = ""
+    occurred_at_us: int = 0
+    worker: str = ""
+
+
+class TaskLog(msgspec.Struct, frozen=True, kw_only=True):
+    """A link to the output of an attempt."""
+
+    name: str
+    uri: str
+
+
+class KeyValue(msgspec.Struct, frozen=True, kw_only=True):
+    """One environment variable."""
+
+    key: str
+    value: str

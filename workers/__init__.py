@@ -1,0 +1,1 @@
+"""The hands: propeller, runner and its plugins."""
