@@ -1,0 +1,1 @@
+"""The decider of one workflow execution."""

@@ -1,0 +1,35 @@
+"""What the loop brings in for a decision: time, the compiled graph, limits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from domain.execution.frontier import Frontier
+from domain.graph import Definition
+from schemas.events import ExecutionCreated
+from schemas.rejections import Rejected
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Budgets of the engine (ref §4.5, §13.3)."""
+
+    system_retries: int = 3
+    redispatches: int = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """Everything a decision may use beyond command and state.
+
+    `admission` is what hydration made of a CreateExecution: the fact that would begin
+    the execution, or the refusal.
+    """
+
+    now_us: int
+    command_id: str = ""
+    stream: str = ""
+    definition: Definition | None = None
+    frontier: Frontier | None = None
+    admission: ExecutionCreated | Rejected | None = None
+    limits: Limits = Limits()

@@ -1,0 +1,139 @@
+"""Decide: which facts follow from a wish. May refuse; a repeated wish adds nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from domain.decider import Decider
+from domain.execution import finishing
+from domain.execution.context import Context
+from domain.execution.evolve import evolve
+from domain.execution.react import Outgoing, react
+from domain.execution.state import Execution
+from domain.execution.step import Step, outcome
+from domain.execution.traversal import enter, settle
+from domain.graph import START
+from domain.nodes import branch, launch_plan, task
+from schemas import commands as c
+from schemas import events as e
+from schemas.phases import NodePhase
+from schemas.rejections import Reason, Rejected
+from schemas.values import NO_VALUES
+
+Outcome = Sequence[e.ExecutionEvent] | Rejected
+
+
+def decide(command: c.ExecutionCommand, state: Execution, context: Context) -> Outcome:
+    """Say which facts follow from a wish."""
+    if isinstance(command, c.CreateExecution):
+        return _create(command, state, context)
+    if state.created is None:
+        return _refuse(Reason.NOT_FOUND, context, command, "it does not exist")
+    if state.is_terminal:
+        return _late(command, state, context)
+    step = Step(state, context)
+    _route(step, command)
+    settle(step)
+    return outcome(step)
+
+
+def _route(step: Step, command: c.ExecutionCommand) -> None:
+    match command:
+        case c.TerminateExecution():
+            _terminate(step, command)
+        case c.ReportTaskStarted():
+            task.started(step, command)
+        case c.ReportTaskSucceeded():
+            task.succeeded(step, command)
+        case c.ReportTaskFailed():
+            task.failed(step, command)
+        case c.ExpireLease():
+            task.lease_expired(step, command)
+        case c.ReportInputsResolved():
+            _inputs_resolved(step, command)
+        case c.ReportResolutionFailed():
+            _resolution_failed(step, command)
+        case c.ReportChild():
+            launch_plan.reported(step, command)
+        case c.TimeReached() | c.CreateExecution():
+            pass
+
+
+def _create(command: c.CreateExecution, state: Execution, context: Context) -> Outcome:
+    if state.created is not None:
+        known = state.created
+        if known.created_by == context.command_id or (
+            command.parent is not None and known.parent == command.parent
+        ):
+            return ()
+        name = f"{command.project}/{command.domain}/{command.name}"
+        detail = f"Expected to create execution '{name}', but it already exists"
+        return Rejected(Reason.ALREADY_EXISTS, detail)
+    assert context.admission is not None  # noqa: S101 - hydration brings it
+    if isinstance(context.admission, Rejected):
+        return context.admission
+    step = Step(state, context)
+    step.emit(context.admission)
+    step.emit(e.ExecutionStarted(occurred_at_us=step.now_us))
+    step.ready.append(("", START))
+    settle(step)
+    return outcome(step)
+
+
+def _late(
+    command: c.ExecutionCommand, state: Execution, context: Context
+) -> Outcome:
+    if isinstance(command, c.TerminateExecution):
+        found = f"it is already {state.phase.value}"
+        return _refuse(Reason.FAILED_PRECONDITION, context, command, found)
+    return ()
+
+
+def _terminate(step: Step, command: c.TerminateExecution) -> None:
+    step.emit(
+        e.ExecutionAborting(
+            occurred_at_us=step.now_us,
+            cause=command.cause,
+            principal=command.principal,
+        )
+    )
+    finishing.abort_all(step, command.cause)
+    step.emit(
+        e.ExecutionAborted(
+            occurred_at_us=step.now_us,
+            cause=command.cause,
+            principal=command.principal,
+        )
+    )
+
+
+def _inputs_resolved(step: Step, command: c.ReportInputsResolved) -> None:
+    node = step.state.nodes.get(command.node_id)
+    if node is None or node.phase is not NodePhase.NOT_YET_STARTED:
+        return
+    if node.site.kind == "branch":
+        enter(step, node.site, command.inputs, proceed=False)
+        branch.enter_with(step, command.node_id, command.operands)
+    else:
+        enter(step, node.site, command.inputs)
+
+
+def _resolution_failed(step: Step, command: c.ReportResolutionFailed) -> None:
+    node = step.state.nodes.get(command.node_id)
+    if node is None or node.phase is not NodePhase.NOT_YET_STARTED:
+        return
+    enter(step, node.site, NO_VALUES, proceed=False)
+    finishing.fail_node(step, command.node_id, command.failure)
+
+
+def _refuse(
+    reason: Reason, context: Context, command: c.ExecutionCommand, found: str
+) -> Rejected:
+    name = context.stream.removeprefix("execution/")
+    verb = {c.TerminateExecution: "terminate"}.get(type(command), "report to")
+    return Rejected(reason, f"Expected to {verb} execution '{name}', but {found}")
+
+
+execution: Decider[
+    c.ExecutionCommand, e.ExecutionEvent, Execution, Outgoing, Context
+] = Decider(initial=Execution(), decide=decide, evolve=evolve, react=react)

@@ -1,0 +1,220 @@
+"""Evolve: one small function for each fact; total, and never refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from msgspec.structs import replace
+
+from domain.execution.state import Execution, Lease, Node
+from schemas import events as e
+from schemas.phases import ExecutionPhase, NodePhase, TaskPhase
+
+_SLOT_KINDS = frozenset({"task", "launch_plan", "array"})
+
+
+def evolve(state: Execution, event: e.ExecutionEvent) -> Execution:
+    """Fold one fact into the state."""
+    return APPLY[type(event)](state, event)
+
+
+def _created(state: Execution, event: e.ExecutionCreated) -> Execution:
+    return replace(state, created=event, phase=ExecutionPhase.QUEUED)
+
+
+def _phase(phase: ExecutionPhase) -> Callable[[Execution, Any], Execution]:
+    def apply(state: Execution, _event: Any) -> Execution:
+        return replace(state, phase=phase)
+
+    return apply
+
+
+def _succeeded(state: Execution, event: e.ExecutionSucceeded) -> Execution:
+    return replace(state, phase=ExecutionPhase.SUCCEEDED, outputs=event.outputs)
+
+
+def _failing(state: Execution, event: e.ExecutionFailing) -> Execution:
+    return replace(state, phase=ExecutionPhase.FAILING, failure=event.failure)
+
+
+def _failed(state: Execution, event: e.ExecutionFailed) -> Execution:
+    return replace(state, phase=ExecutionPhase.FAILED, failure=event.failure)
+
+
+def _timed_out(state: Execution, event: e.ExecutionTimedOut) -> Execution:
+    return replace(state, phase=ExecutionPhase.TIMED_OUT, failure=event.failure)
+
+
+def _put(state: Execution, node: Node) -> Execution:
+    node_id = node.site.node_id
+    known = state.nodes.get(node_id)
+    nodes = state.nodes.set(node_id, node)
+    slot = node.site.kind in _SLOT_KINDS
+    was_active = known is not None and not known.is_terminal
+    if node.is_terminal:
+        if not was_active:
+            return replace(state, nodes=nodes)
+        return replace(
+            state,
+            nodes=nodes,
+            active=state.active.delete(node_id),
+            slots=state.slots - slot,
+        )
+    if was_active:
+        return replace(state, nodes=nodes)
+    return replace(
+        state,
+        nodes=nodes,
+        active=state.active.set(node_id, None),
+        slots=state.slots + slot,
+    )
+
+
+def _change(state: Execution, node_id: str, **fields: Any) -> Execution:
+    return _put(state, replace(state.nodes[node_id], **fields))
+
+
+def _node_resolving(state: Execution, event: e.NodeResolving) -> Execution:
+    return _put(state, Node(site=event.site, phase=NodePhase.NOT_YET_STARTED))
+
+
+def _node_queued(state: Execution, event: e.NodeQueued) -> Execution:
+    node = Node(
+        site=event.site,
+        phase=NodePhase.QUEUED,
+        inputs=event.inputs,
+        input_path=event.input_path,
+    )
+    return _put(state, node)
+
+
+def _node_started(state: Execution, event: e.NodeStarted) -> Execution:
+    return _change(state, event.node_id, phase=NodePhase.RUNNING)
+
+
+def _branch_decided(state: Execution, event: e.BranchDecided) -> Execution:
+    return _change(state, event.node_id, chosen=event.chosen)
+
+
+def _child_requested(state: Execution, event: e.ChildRequested) -> Execution:
+    return _change(state, event.node_id, child=event.child.text())
+
+
+def _unchanged(state: Execution, _event: Any) -> Execution:
+    return state
+
+
+def _node_succeeding(state: Execution, event: e.NodeSucceeding) -> Execution:
+    return _change(state, event.node_id, phase=NodePhase.SUCCEEDING)
+
+
+def _node_succeeded(state: Execution, event: e.NodeSucceeded) -> Execution:
+    return _change(
+        state,
+        event.node_id,
+        phase=NodePhase.SUCCEEDED,
+        outputs=event.outputs,
+        inputs=None,
+    )
+
+
+def _node_failing(state: Execution, event: e.NodeFailing) -> Execution:
+    return _change(
+        state, event.node_id, phase=NodePhase.FAILING, last_failure=event.failure
+    )
+
+
+def _node_failed(state: Execution, event: e.NodeFailed) -> Execution:
+    after = _change(state, event.node_id, phase=NodePhase.FAILED, inputs=None)
+    scope = after.nodes[event.node_id].site.scope
+    return replace(after, failures=after.failures.set(scope, event.failure))
+
+
+def _node_retry_scheduled(state: Execution, event: e.NodeRetryScheduled) -> Execution:
+    node = state.nodes[event.node_id]
+    return _put(
+        state,
+        replace(
+            node,
+            phase=NodePhase.RETRYABLE_FAILURE,
+            last_failure=event.failure,
+            system_failures=node.system_failures + (event.failure.kind == "SYSTEM"),
+        ),
+    )
+
+
+def _node_requeued(state: Execution, event: e.NodeRequeued) -> Execution:
+    return _change(
+        state,
+        event.node_id,
+        phase=NodePhase.QUEUED,
+        attempt=event.attempt,
+        task=None,
+        lease=Lease(),
+    )
+
+
+def _node_skipped(state: Execution, event: e.NodeSkipped) -> Execution:
+    return _put(state, Node(site=event.site, phase=NodePhase.SKIPPED))
+
+
+def _node_aborted(state: Execution, event: e.NodeAborted) -> Execution:
+    return _change(state, event.node_id, phase=NodePhase.ABORTED, inputs=None)
+
+
+def _task_queued(state: Execution, event: e.TaskQueued) -> Execution:
+    return _change(state, event.node_id, task=TaskPhase.QUEUED)
+
+
+def _task_started(state: Execution, event: e.TaskStarted) -> Execution:
+    lease = Lease(
+        dispatch_no=event.dispatch_no,
+        runner=event.runner,
+        incarnation=event.incarnation,
+    )
+    return _change(state, event.node_id, task=TaskPhase.RUNNING, lease=lease)
+
+
+def _task_redispatched(state: Execution, event: e.TaskRedispatched) -> Execution:
+    return _change(state, event.node_id, lease=Lease(dispatch_no=event.dispatch_no))
+
+
+def _task(phase: TaskPhase) -> Callable[[Execution, Any], Execution]:
+    def apply(state: Execution, event: Any) -> Execution:
+        return _change(state, event.node_id, task=phase)
+
+    return apply
+
+
+APPLY: dict[type, Callable[[Execution, Any], Execution]] = {
+    e.ExecutionCreated: _created,
+    e.ExecutionStarted: _phase(ExecutionPhase.RUNNING),
+    e.ExecutionSucceeding: _phase(ExecutionPhase.SUCCEEDING),
+    e.ExecutionSucceeded: _succeeded,
+    e.ExecutionFailing: _failing,
+    e.ExecutionFailed: _failed,
+    e.ExecutionAborting: _phase(ExecutionPhase.ABORTING),
+    e.ExecutionAborted: _phase(ExecutionPhase.ABORTED),
+    e.ExecutionTimedOut: _timed_out,
+    e.NodeResolving: _node_resolving,
+    e.NodeQueued: _node_queued,
+    e.NodeStarted: _node_started,
+    e.BranchDecided: _branch_decided,
+    e.ChildRequested: _child_requested,
+    e.ChildCreated: _unchanged,
+    e.NodeSucceeding: _node_succeeding,
+    e.NodeSucceeded: _node_succeeded,
+    e.NodeFailing: _node_failing,
+    e.NodeFailed: _node_failed,
+    e.NodeRetryScheduled: _node_retry_scheduled,
+    e.NodeRequeued: _node_requeued,
+    e.NodeSkipped: _node_skipped,
+    e.NodeAborted: _node_aborted,
+    e.TaskQueued: _task_queued,
+    e.TaskStarted: _task_started,
+    e.TaskRedispatched: _task_redispatched,
+    e.TaskSucceeded: _task(TaskPhase.SUCCEEDED),
+    e.TaskFailed: _task(TaskPhase.FAILED),
+    e.TaskAborted: _task(TaskPhase.ABORTED),
+}

@@ -1,0 +1,114 @@
+"""Finishing: how a node's, a scope's and the execution's end follow from each other."""
+
+from __future__ import annotations
+
+from domain.execution.step import Step
+from schemas import events as e
+from schemas.phases import TERMINAL_TASK, NodePhase
+from schemas.values import Failure, Values
+
+AUTO_ABORT = "Some node execution failed, auto-abort."
+
+
+def succeed_node(step: Step, node_id: str, outputs: Values, deck_uri: str = "") -> None:
+    """End a node well; a branch ends with its arm."""
+    step.emit(e.NodeSucceeding(occurred_at_us=step.now_us, node_id=node_id))
+    step.emit(
+        e.NodeSucceeded(
+            occurred_at_us=step.now_us,
+            node_id=node_id,
+            outputs=outputs,
+            deck_uri=deck_uri,
+        )
+    )
+    branch = _branch_around(step, node_id)
+    if branch:
+        succeed_node(step, branch, outputs)
+
+
+def fail_node(step: Step, node_id: str, failure: Failure) -> None:
+    """End a node badly, with everything inside it; then see what that ends."""
+    step.emit(
+        e.NodeFailing(occurred_at_us=step.now_us, node_id=node_id, failure=failure)
+    )
+    _abort_inside(step, node_id, AUTO_ABORT)
+    step.emit(
+        e.NodeFailed(occurred_at_us=step.now_us, node_id=node_id, failure=failure)
+    )
+    branch = _branch_around(step, node_id)
+    scope = step.node(node_id).site.scope
+    if branch:
+        fail_node(step, branch, failure)
+    elif step.graph(scope).fails_immediately:
+        fail_scope(step, scope, failure)
+
+
+def succeed_scope(step: Step, scope: str, outputs: Values) -> None:
+    """End a workflow well: the execution, or the sub-workflow node."""
+    if scope:
+        succeed_node(step, scope, outputs)
+        return
+    step.emit(e.ExecutionSucceeding(occurred_at_us=step.now_us))
+    step.emit(e.ExecutionSucceeded(occurred_at_us=step.now_us, outputs=outputs))
+
+
+def fail_scope(step: Step, scope: str, failure: Failure) -> None:
+    """End a workflow badly: the execution, or the sub-workflow node."""
+    if scope:
+        fail_node(step, scope, failure)
+        return
+    step.emit(e.ExecutionFailing(occurred_at_us=step.now_us, failure=failure))
+    _abort_inside(step, "", AUTO_ABORT)
+    step.emit(e.ExecutionFailed(occurred_at_us=step.now_us, failure=failure))
+
+
+def end_scope_blocked(step: Step, scope: str) -> None:
+    """End a workflow whose end node was skipped: with its last failure (ref §4.3)."""
+    fail_scope(step, scope, step.state.failures[scope])
+
+
+def abort_all(step: Step, reason: str) -> None:
+    """Stop everything that runs for the execution."""
+    _abort_inside(step, "", reason)
+
+
+def _branch_around(step: Step, node_id: str) -> str:
+    parent = step.node(node_id).site.parent_id
+    return parent if parent and step.node(parent).site.kind == "branch" else ""
+
+
+def _abort_inside(step: Step, owner: str, reason: str) -> None:
+    chains = {node_id: _chain(step, node_id) for node_id in step.state.active}
+    inside = [n for n, chain in chains.items() if not owner or owner in chain[1:]]
+    for node_id in sorted(inside, key=lambda n: (-len(chains[n]), n)):
+        _abort_node(step, node_id, reason)
+
+
+def _chain(step: Step, node_id: str) -> list[str]:
+    chain = [node_id]
+    while parent := step.node(chain[-1]).site.parent_id:
+        chain.append(parent)
+    return chain
+
+
+def _abort_node(step: Step, node_id: str, reason: str) -> None:
+    node = step.node(node_id)
+    if node.task is not None and node.task not in TERMINAL_TASK:
+        step.emit(
+            e.TaskAborted(
+                occurred_at_us=step.now_us,
+                node_id=node_id,
+                attempt=node.attempt,
+                failure=Failure(code="Task Aborted", message=reason, kind="SYSTEM"),
+            )
+        )
+    if node.phase is NodePhase.NOT_YET_STARTED:
+        step.emit(e.NodeSkipped(occurred_at_us=step.now_us, site=node.site))
+        return
+    step.emit(
+        e.NodeAborted(
+            occurred_at_us=step.now_us,
+            node_id=node_id,
+            failure=Failure(code="NodeAborted", message=reason, kind="SYSTEM"),
+        )
+    )

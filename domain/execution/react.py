@@ -1,0 +1,194 @@
+"""React: which messages must leave because of a fact, in the same transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from domain.binding import needed
+from domain.branch import operand_names
+from domain.execution.context import Context
+from domain.execution.state import Execution
+from domain.execution.step import Step, execution_spec
+from domain.execution.traversal import data_path, source
+from domain.overrides import template_bytes
+from schemas import commands as c
+from schemas import dispatches as d
+from schemas import events as e
+from schemas.ids import (
+    ParentNode,
+    execution_stream,
+    generated_name,
+    raw_output_shard,
+)
+from schemas.phases import ExecutionPhase
+from schemas.rejections import Rejected
+from schemas.values import Failure, KeyValue, Values
+
+
+class Send(msgspec.Struct, frozen=True, kw_only=True):
+    """A command to another stream."""
+
+    stream: str
+    command: c.ExecutionCommand
+
+
+Outgoing = d.RunTask | d.ResolveInputs | d.AbortTask | Send
+
+
+def react(
+    event: e.ExecutionEvent, state: Execution, context: Context
+) -> Sequence[Outgoing]:
+    """Say what follows from a fact; `state` is the state right after it."""
+    match event:
+        case e.TaskQueued() | e.TaskRedispatched():
+            return (_run(event, state, context),)
+        case e.NodeResolving():
+            return (_resolve(event, state, context),)
+        case e.ChildRequested():
+            return (_create_child(event, context),)
+        case e.TaskAborted():
+            return (
+                d.AbortTask(
+                    stream=context.stream,
+                    node_id=event.node_id,
+                    attempt=event.attempt,
+                    reason=event.failure.message,
+                ),
+            )
+        case e.NodeAborted():
+            return _abort_child(event, state)
+        case (
+            e.ExecutionCreated()
+            | e.ExecutionSucceeded()
+            | e.ExecutionFailed()
+            | e.ExecutionAborted()
+            | e.ExecutionTimedOut()
+        ):
+            return _tell_parent(event, state)
+        case _:
+            return ()
+
+
+def react_to_refusal(
+    command: c.ExecutionCommand, rejected: Rejected
+) -> Sequence[Outgoing]:
+    """Say what follows from a refusal: the parent of a refused child is told."""
+    if not isinstance(command, c.CreateExecution) or command.parent is None:
+        return ()
+    failure = Failure(code=rejected.reason.value, message=rejected.detail, kind="USER")
+    report = c.ReportChild(
+        node_id=command.parent.node_id,
+        attempt=command.parent.attempt,
+        child=f"{command.project}/{command.domain}/{command.name}",
+        phase=ExecutionPhase.FAILED.value,
+        failure=failure,
+        refused=True,
+    )
+    return (Send(stream=command.parent.stream, command=report),)
+
+
+def _run(
+    event: e.TaskQueued | e.TaskRedispatched, state: Execution, context: Context
+) -> d.RunTask:
+    step = Step(state, context)
+    node = step.node(event.node_id)
+    created = step.created
+    spec = execution_spec(created.spec)
+    graph_node = step.graph_node(node)
+    name = (
+        event.generated_name
+        if isinstance(event, e.TaskQueued)
+        else _generated_name(step, node.site.node_id, node.attempt)
+    )
+    prefix = spec.raw_output_data_config.output_location_prefix or "raw"
+    assert graph_node.target is not None  # noqa: S101
+    return d.RunTask(
+        stream=context.stream,
+        node_id=event.node_id,
+        attempt=event.attempt,
+        dispatch_no=node.lease.dispatch_no,
+        execution=created.execution,
+        task=graph_node.target,
+        workflow=created.workflow,
+        template=template_bytes(step.definition, graph_node),
+        inputs=node.inputs or Values(inline=b""),
+        generated_name=name,
+        input_path=node.input_path,
+        output_path=f"{data_path(step, node.site)}/{event.attempt}",
+        raw_output_prefix=f"{prefix.rstrip('/')}/{raw_output_shard(name)}/{name}",
+        interruptible=isinstance(event, e.TaskQueued) and event.interruptible,
+        envs=tuple(KeyValue(key=v.key, value=v.value) for v in spec.envs.values),
+    )
+
+
+def _generated_name(step: Step, node_id: str, attempt: int) -> str:
+    return generated_name(step.created.execution.name, node_id, attempt)
+
+
+def _resolve(
+    event: e.NodeResolving, state: Execution, context: Context
+) -> d.ResolveInputs:
+    step = Step(state, context)
+    site = event.site
+    spec = step.graph(site.scope).nodes[site.spec_node_id].spec
+    operands = (
+        operand_names(spec.branch_node.if_else) if site.kind == "branch" else ()
+    )
+    return d.ResolveInputs(
+        stream=context.stream,
+        node_id=site.node_id,
+        attempt=0,
+        bindings=tuple(b.SerializeToString() for b in spec.inputs),
+        sources=tuple(
+            d.SourceValues(node_id=node_id, values=source(step, site.scope, node_id))
+            for node_id in sorted(needed(spec.inputs))
+        ),
+        input_path=f"{data_path(step, site)}/inputs.pb",
+        operands=tuple(operands),
+    )
+
+
+def _create_child(event: e.ChildRequested, context: Context) -> Send:
+    command = c.CreateExecution(
+        project=event.child.project,
+        domain=event.child.domain,
+        name=event.child.name,
+        launch_plan=event.launch_plan,
+        spec=event.spec,
+        inputs=event.inputs.inline,
+        inputs_uri=event.inputs.uri if event.inputs.inline is None else None,
+        parent=ParentNode(
+            stream=context.stream, node_id=event.node_id, attempt=event.attempt
+        ),
+    )
+    return Send(stream=execution_stream(event.child), command=command)
+
+
+def _abort_child(event: e.NodeAborted, state: Execution) -> Sequence[Outgoing]:
+    node = state.nodes[event.node_id]
+    if not node.child or state.created is None:
+        return ()
+    parent = state.created.execution.text()
+    cause = (
+        f"cascading abort as parent execution id [{parent}] aborted, "
+        f"reason [{event.failure.message}]"
+    )
+    command = c.TerminateExecution(cause=cause, principal=state.created.principal)
+    return (Send(stream=f"execution/{node.child}", command=command),)
+
+
+def _tell_parent(event: e.ExecutionEvent, state: Execution) -> Sequence[Outgoing]:
+    created = state.created
+    if created is None or created.parent is None:
+        return ()
+    report = c.ReportChild(
+        node_id=created.parent.node_id,
+        attempt=created.parent.attempt,
+        child=created.execution.text(),
+        phase=state.phase.value,
+        outputs=event.outputs if isinstance(event, e.ExecutionSucceeded) else None,
+        failure=state.failure if state.is_terminal else None,
+    )
+    return (Send(stream=created.parent.stream, command=report),)

@@ -1,0 +1,68 @@
+"""State: what deciding about an execution must know, and no more."""
+
+from __future__ import annotations
+
+import msgspec
+from immutables import Map
+
+from schemas.events import ExecutionCreated, NodeSite
+from schemas.phases import (
+    TERMINAL_EXECUTION,
+    TERMINAL_NODE,
+    ExecutionPhase,
+    NodePhase,
+    TaskPhase,
+)
+from schemas.values import Failure, Values
+
+
+class Lease(msgspec.Struct, frozen=True, kw_only=True):
+    """Which dispatch of an attempt is in force, and which runner holds it."""
+
+    dispatch_no: int = 0
+    runner: str = ""
+    incarnation: str = ""
+
+
+class Node(msgspec.Struct, frozen=True, kw_only=True):
+    """One node of the execution that was reached."""
+
+    site: NodeSite
+    phase: NodePhase
+    attempt: int = 0
+    system_failures: int = 0
+    inputs: Values | None = None
+    outputs: Values | None = None
+    input_path: str = ""
+    task: TaskPhase | None = None
+    lease: Lease = Lease()
+    chosen: str = ""
+    child: str = ""
+    last_failure: Failure | None = None
+
+    @property
+    def is_terminal(self) -> bool:
+        """Tell whether the node has ended."""
+        return self.phase in TERMINAL_NODE
+
+
+class Execution(msgspec.Struct, frozen=True, kw_only=True):
+    """One execution, as its own facts tell it. Setting a node costs O(1).
+
+    `active` holds the ids of nodes that have not ended, `slots` counts those of them
+    that max_parallelism counts. `failures` holds the last failure of each scope.
+    """
+
+    created: ExecutionCreated | None = None
+    phase: ExecutionPhase = ExecutionPhase.UNDEFINED
+    nodes: Map[str, Node] = Map()
+    active: Map[str, None] = Map()
+    slots: int = 0
+    failures: Map[str, Failure] = Map()
+    outputs: Values | None = None
+    failure: Failure | None = None
+
+    @property
+    def is_terminal(self) -> bool:
+        """Tell whether the execution has ended."""
+        return self.phase in TERMINAL_EXECUTION

@@ -1,0 +1,101 @@
+"""One decision in the making: facts so far, and the state that they lead to.
+
+Mutable, but only inside one call of `decide`; nothing of it gets out but the facts.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+from flyteidl.admin import execution_pb2
+from flyteidl.core import literals_pb2
+
+from domain.execution.context import Context
+from domain.execution.evolve import evolve
+from domain.execution.frontier import Frontier, Place, advance, graph_of
+from domain.execution.state import Execution, Node
+from domain.graph import Definition, Graph, GraphNode
+from schemas.events import ExecutionCreated, ExecutionEvent
+from schemas.ids import node_unique_id
+
+
+class Step:
+    """The accumulator of a decision."""
+
+    def __init__(self, state: Execution, context: Context) -> None:
+        """Begin from a state and its frontier."""
+        self.state = state
+        self.context = context
+        self.frontier = context.frontier or Frontier()
+        self.events: list[ExecutionEvent] = []
+        self.ready: deque[Place] = deque()
+
+    @property
+    def now_us(self) -> int:
+        """The time of this decision."""
+        return self.context.now_us
+
+    @property
+    def definition(self) -> Definition:
+        """The compiled workflow; the loop brings it for every created execution."""
+        assert self.context.definition is not None  # noqa: S101
+        return self.context.definition
+
+    @property
+    def created(self) -> ExecutionCreated:
+        """The fact that began the execution."""
+        assert self.state.created is not None  # noqa: S101
+        return self.state.created
+
+    def emit(self, event: ExecutionEvent) -> None:
+        """Take one more fact up, and note what it makes ready."""
+        self.events.append(event)
+        self.state = evolve(self.state, event)
+        if self.state.created is not None:
+            self.frontier, ready = advance(
+                self.frontier, self.definition, self.state, event
+            )
+            self.ready.extend(ready)
+
+    def node(self, node_id: str) -> Node:
+        """Return a node that was reached."""
+        return self.state.nodes[node_id]
+
+    def graph(self, scope: str) -> Graph:
+        """Return the graph of a scope."""
+        return graph_of(self.definition, self.state, scope)
+
+    def graph_node(self, node: Node) -> GraphNode:
+        """Return what the compiled workflow says of a node."""
+        return self.graph(node.site.scope).nodes[node.site.spec_node_id]
+
+    def unique_id(self, scope: str, spec_node_id: str) -> str:
+        """Return the id, unique in the execution, of a place (ref §4.7)."""
+        parent = self.parent_id(scope, spec_node_id)
+        attempt = self.state.nodes[parent].attempt if parent else 0
+        return node_unique_id(parent, attempt, spec_node_id)
+
+    def parent_id(self, scope: str, spec_node_id: str) -> str:
+        """Return the unique id of what a place lies in: its branch, or its scope."""
+        branch = self.graph(scope).nodes[spec_node_id].branch
+        return self.unique_id(scope, branch) if branch else scope
+
+
+@lru_cache(maxsize=256)
+def literal_map(data: bytes) -> Any:
+    """Return the core.LiteralMap in these bytes; shared, so never to be changed."""
+    return literals_pb2.LiteralMap.FromString(data)
+
+
+@lru_cache(maxsize=256)
+def execution_spec(data: bytes) -> Any:
+    """Return the admin.ExecutionSpec in these bytes; shared, never to be changed."""
+    return execution_pb2.ExecutionSpec.FromString(data)
+
+
+def outcome(step: Step) -> Sequence[ExecutionEvent]:
+    """Return the facts of a finished decision."""
+    return tuple(step.events)

@@ -1,0 +1,156 @@
+"""Traversal: from what has ended to what may begin, until nothing more is ready."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from domain.binding import needed, resolve
+from domain.execution.finishing import end_scope_blocked, fail_node
+from domain.execution.frontier import Place
+from domain.execution.step import Step, literal_map
+from domain.graph import START, GraphNode
+from domain.nodes import boundary, branch, launch_plan, subworkflow, task
+from schemas.events import NodeQueued, NodeResolving, NodeSite, NodeSkipped
+from schemas.phases import NodePhase
+from schemas.values import NO_VALUES, Failure, Values
+
+ENTER: dict[str, Callable[[Step, str, Values], None]] = {
+    "start": boundary.enter_start,
+    "end": boundary.enter_end,
+    "task": task.enter,
+    "workflow": subworkflow.enter,
+    "launch_plan": launch_plan.enter,
+    "branch": branch.enter,
+}
+
+_BLOCKING = frozenset({NodePhase.SKIPPED, NodePhase.FAILED, NodePhase.TIMED_OUT})
+
+
+def settle(step: Step) -> None:
+    """Enter every node that is ready and has a slot (ref §4.3, §4.4)."""
+    while not step.state.is_terminal:
+        if step.ready:
+            place = step.ready.popleft()
+            graph_node = step.graph(place[0]).nodes[place[1]]
+            if graph_node.takes_slot and not _has_slot(step):
+                step.frontier = step.frontier.enqueue(place)
+            else:
+                _reach(step, place, graph_node)
+        elif step.frontier.waiting and _has_slot(step):
+            place, step.frontier = step.frontier.dequeue()
+            _reach(step, place, step.graph(place[0]).nodes[place[1]])
+        else:
+            return
+
+
+def _has_slot(step: Step) -> bool:
+    limit = step.created.max_parallelism
+    return limit <= 0 or step.state.slots < limit
+
+
+def _reach(step: Step, place: Place, graph_node: GraphNode) -> None:
+    scope, spec_node_id = place
+    if scope and step.node(scope).phase is not NodePhase.RUNNING:
+        return
+    if _is_blocked(step, scope, graph_node):
+        step.emit(NodeSkipped(occurred_at_us=step.now_us, site=_site(step, place)))
+        if graph_node.kind == "end":
+            end_scope_blocked(step, scope)
+        return
+    inputs = _inputs(step, scope, graph_node)
+    if inputs is None:
+        step.emit(NodeResolving(occurred_at_us=step.now_us, site=_site(step, place)))
+        return
+    site = _site(step, place)
+    if isinstance(inputs, Failure):
+        enter(step, site, NO_VALUES, proceed=False)
+        fail_node(step, site.node_id, inputs)
+        return
+    enter(step, site, inputs)
+
+
+def enter(step: Step, site: NodeSite, inputs: Values, *, proceed: bool = True) -> None:
+    """Queue a node with its inputs, and begin what its kind does."""
+    step.emit(
+        NodeQueued(
+            occurred_at_us=step.now_us,
+            site=site,
+            inputs=inputs,
+            input_path=f"{data_path(step, site)}/inputs.pb",
+        )
+    )
+    if proceed:
+        ENTER.get(site.kind, _refuse)(step, site.node_id, inputs)
+
+
+def data_path(step: Step, site: NodeSite) -> str:
+    """Return the folder of a node's data, relative to the blobs' root (ref §4.7)."""
+    if not site.parent_id:
+        execution = step.created.execution
+        name = f"{execution.project}-{execution.domain}-{execution.name}"
+        return f"metadata/propeller/{name}/{site.spec_node_id}/data"
+    parent = step.node(site.parent_id)
+    above = parent.input_path.removesuffix("/inputs.pb")
+    return f"{above}/{parent.attempt}/{site.spec_node_id}"
+
+
+def source(step: Step, scope: str, spec_node_id: str) -> Values:
+    """Return the outputs of an upstream node; START's are the scope's inputs."""
+    node_id = step.unique_id(scope, spec_node_id or START)
+    return step.node(node_id).outputs or NO_VALUES
+
+
+def _is_blocked(step: Step, scope: str, graph_node: GraphNode) -> bool:
+    if scope not in step.state.failures:
+        return False
+    nodes = step.state.nodes
+    return any(
+        nodes[step.unique_id(scope, before)].phase in _BLOCKING
+        for before in graph_node.upstream
+    )
+
+
+def _inputs(
+    step: Step, scope: str, graph_node: GraphNode
+) -> Values | Failure | None:
+    if graph_node.kind == "start":
+        return _scope_inputs(step, scope)
+    bindings = graph_node.spec.inputs
+    sources = {}
+    for upstream in needed(bindings):
+        values = source(step, scope, upstream)
+        if values.inline is None:
+            return None
+        sources[upstream] = literal_map(values.inline)
+    resolved = resolve(bindings, sources)
+    if isinstance(resolved, Failure):
+        return resolved
+    return Values(inline=resolved.SerializeToString(deterministic=True))
+
+
+def _scope_inputs(step: Step, scope: str) -> Values:
+    if scope:
+        return step.node(scope).inputs or NO_VALUES
+    return step.created.inputs
+
+
+def _site(step: Step, place: Place) -> NodeSite:
+    scope, spec_node_id = place
+    graph_node = step.graph(scope).nodes[spec_node_id]
+    parent = step.parent_id(scope, spec_node_id)
+    return NodeSite(
+        node_id=step.unique_id(scope, spec_node_id),
+        spec_node_id=spec_node_id,
+        kind=graph_node.kind,
+        name=graph_node.spec.metadata.name,
+        parent_id=parent,
+        parent_attempt=step.node(parent).attempt if parent else 0,
+        scope=scope,
+        target=graph_node.target,
+    )
+
+
+def _refuse(step: Step, node_id: str, _inputs: Values) -> None:
+    kind = step.node(node_id).site.kind
+    message = f"Expected a node that this engine runs, but '{kind}' nodes aren't yet"
+    fail_node(step, node_id, Failure(code="Unimplemented", message=message))

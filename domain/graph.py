@@ -1,0 +1,157 @@
+"""The compiled DAG: nodes by id, what each waits for, and what waits for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from flyteidl.core import compiler_pb2, identifier_pb2, workflow_pb2
+
+from schemas.ids import EntityRef
+
+START = "start-node"
+END = "end-node"
+
+
+@dataclass(frozen=True, slots=True)
+class GraphNode:
+    """One node of a compiled workflow.
+
+    `kind` is start, end, task, workflow, launch_plan, branch, gate or array. `branch`
+    is the id of the branch node that holds this one as an arm, '' otherwise.
+    `waits_for` counts what must end before it is ready: its upstream nodes, and the
+    decision of its branch if it is an arm.
+    """
+
+    id: str
+    kind: str
+    spec: Any
+    upstream: tuple[str, ...]
+    branch: str
+    waits_for: int
+    target: EntityRef | None
+
+    @property
+    def takes_slot(self) -> bool:
+        """Tell whether it counts against max_parallelism (ref §4.4)."""
+        return self.kind in {"task", "launch_plan", "array"}
+
+
+@dataclass(frozen=True)
+class Graph:
+    """One compiled workflow as a graph; arms of branches are nodes like all others."""
+
+    workflow: EntityRef
+    template: Any
+    nodes: Mapping[str, GraphNode]
+    downstream: Mapping[str, tuple[str, ...]]
+
+    @cached_property
+    def fails_immediately(self) -> bool:
+        """Tell whether the first failure ends the workflow (ref §4.3)."""
+        return bool(
+            self.template.metadata.on_failure
+            == workflow_pb2.WorkflowMetadata.FAIL_IMMEDIATELY
+        )
+
+
+@dataclass(frozen=True)
+class Definition:
+    """Everything a compiled closure says, indexed for the decider."""
+
+    primary: Graph
+    sub_workflows: Mapping[EntityRef, Graph]
+    tasks: Mapping[EntityRef, Any]
+
+    @property
+    def node_count(self) -> int:
+        """Return how many nodes all graphs have together."""
+        graphs = (self.primary, *self.sub_workflows.values())
+        return sum(len(graph.nodes) for graph in graphs)
+
+
+def definition_of(closure: Any) -> Definition:
+    """Index a core.CompiledWorkflowClosure."""
+    subs = [_graph(workflow) for workflow in closure.sub_workflows]
+    return Definition(
+        primary=_graph(closure.primary),
+        sub_workflows={graph.workflow: graph for graph in subs},
+        tasks={entity_ref(t.template.id): t.template for t in closure.tasks},
+    )
+
+
+def definition_from_bytes(data: bytes) -> Definition:
+    """Index a serialized core.CompiledWorkflowClosure."""
+    return definition_of(compiler_pb2.CompiledWorkflowClosure.FromString(data))
+
+
+def entity_ref(identifier: Any) -> EntityRef:
+    """Return the reference of a core.Identifier."""
+    return EntityRef(
+        kind=identifier_pb2.ResourceType.Name(identifier.resource_type),
+        project=identifier.project,
+        domain=identifier.domain,
+        name=identifier.name,
+        version=identifier.version,
+    )
+
+
+def _graph(workflow: Any) -> Graph:
+    upstream = {k: tuple(v.ids) for k, v in workflow.connections.upstream.items()}
+    nodes: dict[str, GraphNode] = {}
+    for spec, branch in _with_arms(workflow.template.nodes, ""):
+        before = tuple(i for i in upstream.get(spec.id, ()) if i != branch)
+        if not before and not branch and spec.id != START:
+            before = (START,)
+        kind, target = _kind(spec)
+        nodes[spec.id] = GraphNode(
+            id=spec.id,
+            kind=kind,
+            spec=spec,
+            upstream=before,
+            branch=branch,
+            waits_for=len(before) + bool(branch),
+            target=target,
+        )
+    downstream: dict[str, list[str]] = {}
+    for node in nodes.values():
+        for before_id in node.upstream:
+            downstream.setdefault(before_id, []).append(node.id)
+    return Graph(
+        workflow=entity_ref(workflow.template.id),
+        template=workflow.template,
+        nodes=nodes,
+        downstream={k: tuple(v) for k, v in downstream.items()},
+    )
+
+
+def _with_arms(specs: Any, branch: str) -> Iterator[tuple[Any, str]]:
+    for spec in specs:
+        yield spec, branch
+        if spec.WhichOneof("target") == "branch_node":
+            yield from _with_arms(arms_of(spec.branch_node.if_else), spec.id)
+
+
+def arms_of(block: Any) -> list[Any]:
+    """Return the nodes that a core.IfElseBlock chooses from."""
+    arms = [block.case.then_node, *(case.then_node for case in block.other)]
+    if block.WhichOneof("default") == "else_node":
+        arms.append(block.else_node)
+    return arms
+
+
+def _kind(spec: Any) -> tuple[str, EntityRef | None]:
+    if spec.id == START:
+        return "start", None
+    if spec.id == END:
+        return "end", None
+    target = spec.WhichOneof("target") or ""
+    if target == "task_node":
+        return "task", entity_ref(spec.task_node.reference_id)
+    if target == "workflow_node":
+        if spec.workflow_node.WhichOneof("reference") == "launchplan_ref":
+            return "launch_plan", entity_ref(spec.workflow_node.launchplan_ref)
+        return "workflow", entity_ref(spec.workflow_node.sub_workflow_ref)
+    return target.removesuffix("_node"), None

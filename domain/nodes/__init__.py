@@ -1,0 +1,1 @@
+"""What entering a node means, one module for each kind of node."""

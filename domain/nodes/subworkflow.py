@@ -1,0 +1,14 @@
+"""Sub-workflow nodes: the same engine, one scope further in (ref §5.3)."""
+
+from __future__ import annotations
+
+from domain.execution.step import Step
+from domain.graph import START
+from schemas.events import NodeStarted
+from schemas.values import Values
+
+
+def enter(step: Step, node_id: str, _inputs: Values) -> None:
+    """Begin the inner workflow; its start node takes the node's inputs."""
+    step.emit(NodeStarted(occurred_at_us=step.now_us, node_id=node_id))
+    step.ready.append((node_id, START))

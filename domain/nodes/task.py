@@ -1,0 +1,205 @@
+"""Task nodes: attempts, their reports, and the two retry budgets (ref §4.5)."""
+
+from __future__ import annotations
+
+from domain.execution.finishing import fail_node, succeed_node
+from domain.execution.state import Node
+from domain.execution.step import Step, execution_spec
+from domain.retry import exhausted, may_retry
+from schemas import commands as c
+from schemas import events as e
+from schemas.ids import generated_name
+from schemas.phases import NodePhase, TaskPhase
+from schemas.values import Failure, Values
+
+_OPEN = frozenset({TaskPhase.QUEUED, TaskPhase.RUNNING})
+
+
+def enter(step: Step, node_id: str, _inputs: Values) -> None:
+    """Hand the node's current attempt out to the runners."""
+    node = step.node(node_id)
+    target = node.site.target
+    assert target is not None  # noqa: S101 - the compiler refuses others
+    step.emit(
+        e.TaskQueued(
+            occurred_at_us=step.now_us,
+            node_id=node_id,
+            attempt=node.attempt,
+            task=target,
+            task_type=step.definition.tasks[target].type,
+            generated_name=generated_name(
+                step.created.execution.name, node_id, node.attempt
+            ),
+            interruptible=_is_interruptible(step, node),
+        )
+    )
+
+
+def started(step: Step, report: c.ReportTaskStarted) -> None:
+    """Give the first runner that reports the lease."""
+    node = _reported(step, report)
+    if node is not None and node.task is TaskPhase.QUEUED:
+        _start(step, node, report)
+
+
+def succeeded(step: Step, report: c.ReportTaskSucceeded) -> None:
+    """End an attempt, and its node, well."""
+    node = _reported(step, report)
+    if node is None:
+        return
+    if node.task is TaskPhase.QUEUED:
+        _start(step, node, report)
+    step.emit(
+        e.TaskSucceeded(
+            occurred_at_us=step.now_us,
+            node_id=report.node_id,
+            attempt=report.attempt,
+            ended_at_us=report.ended_at_us,
+            outputs=report.outputs,
+            deck_uri=report.deck_uri,
+            logs=report.logs,
+        )
+    )
+    succeed_node(step, report.node_id, report.outputs, report.deck_uri)
+
+
+def failed(step: Step, report: c.ReportTaskFailed) -> None:
+    """End an attempt badly: try again within the budgets, or fail the node."""
+    node = _reported(step, report)
+    if node is None:
+        return
+    if node.task is TaskPhase.QUEUED:
+        _start(step, node, report)
+    step.emit(
+        e.TaskFailed(
+            occurred_at_us=step.now_us,
+            node_id=report.node_id,
+            attempt=report.attempt,
+            ended_at_us=report.ended_at_us,
+            failure=report.failure,
+            recoverable=report.recoverable,
+            logs=report.logs,
+        )
+    )
+    _retry_or_fail(step, report.node_id, report.failure, report.recoverable)
+
+
+def lease_expired(step: Step, command: c.ExpireLease) -> None:
+    """Hand an attempt out again whose runner is gone, within a bound."""
+    node = step.state.nodes.get(command.node_id)
+    if node is None or node.attempt != command.attempt or node.task not in _OPEN:
+        return
+    if node.lease.dispatch_no != command.dispatch_no:
+        return
+    if command.dispatch_no < step.context.limits.redispatches:
+        step.emit(
+            e.TaskRedispatched(
+                occurred_at_us=step.now_us,
+                node_id=command.node_id,
+                attempt=command.attempt,
+                dispatch_no=command.dispatch_no + 1,
+                reason=command.reason,
+            )
+        )
+        return
+    failure = Failure(code="RunnerLost", message=command.reason, kind="SYSTEM")
+    step.emit(
+        e.TaskFailed(
+            occurred_at_us=step.now_us,
+            node_id=command.node_id,
+            attempt=command.attempt,
+            ended_at_us=step.now_us,
+            failure=failure,
+            recoverable=True,
+        )
+    )
+    _retry_or_fail(step, command.node_id, failure, recoverable=True)
+
+
+_Report = c.ReportTaskStarted | c.ReportTaskSucceeded | c.ReportTaskFailed
+
+
+def _reported(step: Step, report: _Report) -> Node | None:
+    """Return the node if the report comes from the dispatch that is in force."""
+    node = step.state.nodes.get(report.node_id)
+    if node is None or node.attempt != report.attempt or node.task not in _OPEN:
+        return None
+    if node.lease.dispatch_no != report.dispatch_no:
+        return None
+    held_by = (node.lease.runner, node.lease.incarnation)
+    if node.task is TaskPhase.RUNNING and held_by != (
+        report.runner,
+        report.incarnation,
+    ):
+        return None
+    return node
+
+
+def _start(step: Step, node: Node, report: _Report) -> None:
+    step.emit(
+        e.TaskStarted(
+            occurred_at_us=step.now_us,
+            node_id=report.node_id,
+            attempt=report.attempt,
+            dispatch_no=report.dispatch_no,
+            runner=report.runner,
+            incarnation=report.incarnation,
+            started_at_us=report.started_at_us,
+            logs=report.logs,
+        )
+    )
+    if node.phase is NodePhase.QUEUED:
+        step.emit(e.NodeStarted(occurred_at_us=step.now_us, node_id=report.node_id))
+
+
+def _retry_or_fail(
+    step: Step, node_id: str, failure: Failure, recoverable: bool
+) -> None:
+    node = step.node(node_id)
+    if not recoverable:
+        fail_node(step, node_id, failure)
+        return
+    attempts_max = _attempts_max(step, node)
+    limits = step.context.limits
+    if not may_retry(node, failure, attempts_max, limits.system_retries):
+        after = exhausted(node, failure, attempts_max, limits.system_retries)
+        fail_node(step, node_id, after)
+        return
+    attempt = node.attempt
+    step.emit(
+        e.NodeRetryScheduled(
+            occurred_at_us=step.now_us,
+            node_id=node_id,
+            attempt=attempt,
+            failure=failure,
+        )
+    )
+    step.emit(
+        e.NodeRequeued(
+            occurred_at_us=step.now_us, node_id=node_id, attempt=attempt + 1
+        )
+    )
+    enter(step, node_id, node.inputs or Values(inline=b""))
+
+
+def _attempts_max(step: Step, node: Node) -> int:
+    """Return the user's budget of attempts: the node's, else the task's, else one."""
+    on_node = step.graph_node(node).spec.metadata.retries.retries
+    assert node.site.target is not None  # noqa: S101
+    on_task = step.definition.tasks[node.site.target].metadata.retries.retries
+    return int(on_node or on_task) + 1
+
+
+def _is_interruptible(step: Step, node: Node) -> bool:
+    if node.system_failures >= step.context.limits.system_retries:
+        return False
+    metadata = step.graph_node(node).spec.metadata
+    if metadata.WhichOneof("interruptible_value"):
+        return bool(metadata.interruptible)
+    spec = execution_spec(step.created.spec)
+    if spec.HasField("interruptible"):
+        return bool(spec.interruptible.value)
+    assert node.site.target is not None  # noqa: S101
+    return bool(step.definition.tasks[node.site.target].metadata.interruptible)
+
+
