@@ -1,0 +1,364 @@
+"""The propeller: takes commands of one partition, decides, appends what follows."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import structlog
+
+from domain.execution.context import Context, Limits
+from domain.execution.decide import execution
+from domain.execution.react import Outgoing, Send, react_to_refusal
+from infra.errors import Transient
+from infra.log import Log, OwnedPartition, Received, Record
+from schemas import codec, topics
+from schemas import commands as c
+from schemas import dispatches as d
+from schemas import events as e
+from schemas.envelope import Envelope
+from schemas.ids import attempt_id, event_id
+from schemas.rejections import Reason, Rejected
+from workers.hydration import Admission
+from workers.leases import Leases
+from workers.streams import Live, Streams
+
+log_ = structlog.get_logger(__name__)
+
+GROUP = "propeller"
+
+
+class Clock(Protocol):
+    """The time of day."""
+
+    def now_us(self) -> int:
+        """Return microseconds since 1970, UTC."""
+        ...
+
+
+class Hydration(Protocol):
+    """What brings in from outside what a creation needs."""
+
+    async def admit(
+        self, command: c.CreateExecution, envelope: Envelope, now_us: int
+    ) -> Admission | Rejected:
+        """Return the fact that would begin the execution, or the refusal."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """How much one transaction takes, and how long is waited."""
+
+    commands_max: int = 200
+    records_max: int = 4000
+    lease_check_s: float = 1.0
+    retry_s: float = 0.2
+    retry_s_max: float = 5.0
+
+
+@dataclass(slots=True)
+class Batch:
+    """One transaction in the making: what it appends, and the states it leads to."""
+
+    records: list[Record] = field(default_factory=list)
+    states: dict[str, Live] = field(default_factory=dict)
+    facts: list[tuple[str, e.ExecutionEvent]] = field(default_factory=list)
+    position: int | None = None
+
+
+@dataclass(slots=True)
+class Propeller:
+    """The loop over one owned partition of the commands topic."""
+
+    log: Log
+    streams: Streams
+    hydration: Hydration
+    clock: Clock
+    leases: Leases
+    bounds: Bounds = Bounds()
+    limits: Limits = Limits()
+    handled: int = 0
+    dropped: int = 0
+
+    async def restore(self, streams: Sequence[str]) -> None:
+        """Load live streams before the first command: their leases need watching."""
+        for stream in streams:
+            live = await self.streams.get(stream)
+            if not live.state.is_terminal:
+                self.leases.restore(stream, live.state)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Handle commands until `stop`; ends by an error if the log is fenced."""
+        async with self.log.own(GROUP, topics.COMMANDS) as partition:
+            pending: deque[Received] = deque()
+            while not stop.is_set():
+                if not pending:
+                    pending.extend(await partition.read(self.bounds.commands_max))
+                await self._turn(partition, pending)
+
+    async def _turn(self, partition: OwnedPartition, pending: deque[Received]) -> None:
+        batch, taken = Batch(), 0
+        for received in pending:
+            await self._take(batch, received)
+            taken += 1
+            if len(batch.records) >= self.bounds.records_max:
+                break
+        await self._expire_leases(batch)
+        if taken or batch.records:
+            await self._commit(partition, batch)
+        for _ in range(taken):
+            pending.popleft()
+
+    async def _commit(self, partition: OwnedPartition, batch: Batch) -> None:
+        """Append everything with the position; wait out what passes by itself."""
+        wait_s = self.bounds.retry_s
+        while True:
+            try:
+                await partition.commit(batch.records, batch.position)
+                break
+            except Transient as error:
+                log_.warning("commit_delayed", error=str(error), wait_s=wait_s)
+                await asyncio.sleep(wait_s)
+                wait_s = min(wait_s * 2, self.bounds.retry_s_max)
+        for stream, live in batch.states.items():
+            self.streams.put(stream, live)
+        for stream, event in batch.facts:
+            self.leases.fold(stream, event)
+
+    async def _take(self, batch: Batch, received: Received) -> None:
+        batch.position = received.position
+        try:
+            command = codec.decode(received.body)
+        except codec.UndecodableMessage as error:
+            self._dead_letter(batch, received, str(error))
+            return
+        if isinstance(command, c.Heartbeat):
+            self.leases.heard(command, self.clock.now_us())
+            return
+        if not isinstance(command, c.Command):
+            self._dead_letter(batch, received, "Expected a command, but it is none")
+            return
+        await self._handle(batch, received, command)
+
+    async def _handle(self, batch: Batch, received: Received, command: Any) -> None:
+        envelope = received.envelope
+        live = batch.states.get(envelope.stream)
+        if live is None:
+            live = await self.streams.get(envelope.stream)
+        now_us = max(self.clock.now_us(), live.last_us)
+        admission: Admission | Rejected | None = None
+        if isinstance(command, c.CreateExecution) and not live.sequence:
+            admission = await self.hydration.admit(command, envelope, now_us)
+        try:
+            self._decide(batch, envelope, command, live, admission, now_us)
+        except Exception as error:  # noqa: BLE001 - a defect parks one command
+            log_.exception("decider_raised", command=envelope.id)
+            self._dead_letter(batch, received, repr(error))
+        self.handled += 1
+
+    def _decide(  # noqa: PLR0913
+        self,
+        batch: Batch,
+        envelope: Envelope,
+        command: Any,
+        live: Live,
+        admission: Admission | Rejected | None,
+        now_us: int,
+    ) -> None:
+        if isinstance(admission, Admission):
+            live = Live(
+                definition=admission.definition,
+                correlation=admission.created.root or envelope.stream,
+            )
+        context = Context(
+            now_us=now_us,
+            command_id=envelope.id,
+            stream=envelope.stream,
+            definition=live.definition,
+            frontier=live.frontier,
+            admission=admission.created
+            if isinstance(admission, Admission)
+            else admission,
+            limits=self.limits,
+        )
+        outcome = execution.decide(command, live.state, context)
+        if isinstance(outcome, Rejected):
+            self._refuse(batch, envelope, command, outcome, now_us)
+        elif not outcome:
+            self._no_effect(batch, envelope, command, now_us)
+        else:
+            self._append(batch, envelope, live, outcome, context)
+
+    def _append(
+        self,
+        batch: Batch,
+        cause: Envelope,
+        live: Live,
+        events: Sequence[e.ExecutionEvent],
+        context: Context,
+    ) -> None:
+        records: list[Record] = []
+        stream, first = cause.stream, True
+        for event in events:
+            live = live.after(event)
+            sequence = live.sequence
+            envelope = Envelope(
+                id=event_id(stream, sequence),
+                type=codec.type_name(event),
+                stream=stream,
+                sequence=sequence,
+                correlation=live.correlation,
+                causation=cause.id,
+                actor=cause.actor,
+                recorded_at_us=context.now_us,
+                reply=cause.reply and first,
+                traceparent=cause.traceparent,
+            )
+            first = False
+            records.append(
+                Record(
+                    topic=topics.EVENTS,
+                    key=stream,
+                    envelope=envelope,
+                    body=codec.encode(event),
+                )
+            )
+            for number, message in enumerate(
+                execution.react(event, live.state, context)
+            ):
+                records.append(_outgoing(message, envelope, number))
+        batch.records.extend(records)
+        batch.states[stream] = live
+        batch.facts.extend((stream, event) for event in events)
+
+    def _refuse(
+        self,
+        batch: Batch,
+        cause: Envelope,
+        command: Any,
+        rejected: Rejected,
+        now_us: int,
+    ) -> None:
+        for number, message in enumerate(react_to_refusal(command, rejected)):
+            batch.records.append(_outgoing(message, cause, number))
+        self._answer(
+            batch,
+            cause,
+            e.CommandRejected(
+                command_id=cause.id,
+                command_type=cause.type,
+                reason=rejected.reason.value,
+                detail=rejected.detail,
+            ),
+            now_us,
+        )
+
+    def _no_effect(
+        self, batch: Batch, cause: Envelope, command: Any, now_us: int
+    ) -> None:
+        del command
+        answer = e.CommandHadNoEffect(command_id=cause.id, command_type=cause.type)
+        self._answer(batch, cause, answer, now_us)
+
+    def _answer(
+        self,
+        batch: Batch,
+        cause: Envelope,
+        answer: e.CommandRejected | e.CommandHadNoEffect,
+        now_us: int,
+    ) -> None:
+        """Record what became of a command without facts, if its sender waits."""
+        if not cause.reply:
+            self.dropped += 1
+            return
+        envelope = Envelope(
+            id=f"{cause.id}/outcome",
+            type=codec.type_name(answer),
+            stream=cause.stream,
+            correlation=cause.correlation,
+            causation=cause.id,
+            actor=cause.actor,
+            recorded_at_us=now_us,
+            reply=True,
+        )
+        batch.records.append(
+            Record(
+                topic=topics.EVENTS,
+                key=cause.stream,
+                envelope=envelope,
+                body=codec.encode(answer),
+            )
+        )
+
+    def _dead_letter(self, batch: Batch, received: Received, error: str) -> None:
+        log_.error("dead_letter", position=received.position, error=error)
+        letter = received.envelope
+        batch.records.append(
+            Record(
+                topic=topics.DEAD_LETTERS,
+                key=received.key,
+                envelope=Envelope(
+                    id=f"{received.topic}/{received.partition}/{received.position}",
+                    type=letter.type,
+                    stream=letter.stream,
+                    causation=letter.id,
+                    actor=error,
+                ),
+                body=received.body,
+            )
+        )
+        if letter.reply:
+            answer = e.CommandRejected(
+                command_id=letter.id,
+                command_type=letter.type,
+                reason=Reason.INTERNAL.value,
+                detail=f"Expected to handle the command, but: {error}",
+            )
+            self._answer(batch, letter, answer, self.clock.now_us())
+
+    async def _expire_leases(self, batch: Batch) -> None:
+        """Give commands of our own to streams whose runners are gone."""
+        now_us = self.clock.now_us()
+        for stream, command in self.leases.expired(now_us):
+            live = batch.states.get(stream) or await self.streams.get(stream)
+            key = attempt_id(stream, command.node_id, command.attempt)
+            envelope = Envelope(
+                id=f"{key}/{command.dispatch_no}/expired",
+                type=codec.type_name(command),
+                stream=stream,
+            )
+            now = max(now_us, live.last_us)
+            self._decide(batch, envelope, command, live, None, now)
+
+
+def _outgoing(message: Outgoing, cause: Envelope, number: int) -> Record:
+    """Address what follows from a fact; its id derives from the fact's."""
+    if isinstance(message, Send):
+        topic, stream, key = topics.COMMANDS, message.stream, message.stream
+        body: Any = message.command
+    else:
+        topic = (
+            topics.ABORTS if isinstance(message, d.AbortTask) else topics.DISPATCHES
+        )
+        stream = message.stream
+        key = attempt_id(message.stream, message.node_id, message.attempt)
+        body = message
+    return Record(
+        topic=topic,
+        key=key,
+        envelope=Envelope(
+            id=f"{cause.id}/{number}",
+            type=codec.type_name(body),
+            stream=stream,
+            correlation=cause.correlation or cause.stream,
+            causation=cause.id,
+            actor=cause.actor,
+            recorded_at_us=cause.recorded_at_us,
+            traceparent=cause.traceparent,
+        ),
+        body=codec.encode(body),
+    )

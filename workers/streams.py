@@ -1,0 +1,141 @@
+"""The folded states of live streams: restored on demand, kept while they live."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from domain.execution.evolve import evolve
+from domain.execution.frontier import Frontier, advance, rebuild
+from domain.execution.state import Execution
+from domain.graph import Definition
+from infra.log import Log
+from schemas import codec
+from schemas import events as e
+from schemas.phases import ExecutionPhase
+from schemas.values import Blob
+
+_ENDINGS: dict[type, ExecutionPhase] = {
+    e.ExecutionSucceeded: ExecutionPhase.SUCCEEDED,
+    e.ExecutionFailed: ExecutionPhase.FAILED,
+    e.ExecutionAborted: ExecutionPhase.ABORTED,
+    e.ExecutionTimedOut: ExecutionPhase.TIMED_OUT,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """One stream as folded so far; `sequence` is its last fact's, 0 for none.
+
+    A closed stream keeps no more of its state than who created it and how it ended.
+    """
+
+    state: Execution = field(default_factory=Execution)
+    frontier: Frontier = field(default_factory=Frontier)
+    definition: Definition | None = None
+    sequence: int = 0
+    correlation: str = ""
+    last_us: int = 0
+
+    def after(self, event: e.ExecutionEvent) -> Live:
+        """Return the stream with one more fact."""
+        state = evolve(self.state, event)
+        frontier = self.frontier
+        if self.definition is not None:
+            frontier, ready = advance(frontier, self.definition, state, event)
+            del ready
+        return replace(
+            self,
+            state=state,
+            frontier=frontier,
+            sequence=self.sequence + 1,
+            last_us=max(self.last_us, event.occurred_at_us),
+        )
+
+    def closed(self) -> Live:
+        """Return what is remembered of a stream that has ended."""
+        state = Execution(created=self.state.created, phase=self.state.phase)
+        return replace(self, state=state, frontier=Frontier(), definition=None)
+
+
+class Definitions(Protocol):
+    """Where compiled workflows come from."""
+
+    async def load(self, blob: Blob) -> Definition:
+        """Return the indexed closure in this blob."""
+        ...
+
+
+class Streams:
+    """The states of the streams of one owned partition."""
+
+    def __init__(self, log: Log, definitions: Definitions, closed_max: int) -> None:
+        """Remember up to `closed_max` ended streams; live ones have no bound."""
+        self._log = log
+        self._definitions = definitions
+        self._live: dict[str, Live] = {}
+        self._closed: OrderedDict[str, Live] = OrderedDict()
+        self._closed_max = closed_max
+
+    def __len__(self) -> int:
+        """Return how many streams live."""
+        return len(self._live)
+
+    async def get(self, stream: str) -> Live:
+        """Return a stream's state; a stream without facts has sequence 0."""
+        known = self._live.get(stream) or self._closed.get(stream)
+        if known is not None:
+            return known
+        live = await self._restore(stream)
+        if live.sequence:
+            self.put(stream, live)
+        return live
+
+    def put(self, stream: str, live: Live) -> None:
+        """Keep a stream's state; of an ended one only the marker."""
+        if not live.state.is_terminal:
+            self._live[stream] = live
+            return
+        self._live.pop(stream, None)
+        self._closed[stream] = live.closed()
+        while len(self._closed) > self._closed_max:
+            self._closed.popitem(last=False)
+
+    async def _restore(self, stream: str) -> Live:
+        last = await self._log.last(stream)
+        if last is None:
+            return Live()
+        ending = _ENDINGS.get(type(codec.decode(last.body)))
+        if ending is not None:
+            return await self._restore_closed(stream, last.envelope.sequence, ending)
+        state, last_us, correlation = Execution(), 0, ""
+        sequence = 0
+        for received in await self._log.stream(stream):
+            event = codec.decode(received.body)
+            state = evolve(state, event)
+            last_us = max(last_us, event.occurred_at_us)
+            correlation = received.envelope.correlation
+            sequence = received.envelope.sequence
+        assert state.created is not None  # noqa: S101 - the first fact of every stream
+        definition = await self._definitions.load(state.created.definition)
+        return Live(
+            state=state,
+            frontier=rebuild(definition, state),
+            definition=definition,
+            sequence=sequence,
+            correlation=correlation,
+            last_us=last_us,
+        )
+
+    async def _restore_closed(
+        self, stream: str, sequence: int, phase: ExecutionPhase
+    ) -> Live:
+        first = (await self._log.stream(stream, limit=1))[0]
+        created = codec.decode(first.body)
+        return Live(
+            state=Execution(created=created, phase=phase),
+            sequence=sequence,
+            correlation=first.envelope.correlation,
+            last_us=created.occurred_at_us,
+        )
