@@ -1,0 +1,187 @@
+"""Bindings: a node's inputs out of literals and upstream outputs (ref §4.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+from flyteidl.core import literals_pb2, types_pb2
+from google.protobuf import json_format, struct_pb2
+
+from schemas.values import Failure
+
+START = "start-node"
+_MSGPACK = "msgpack"
+
+
+class _UnresolvedError(Exception):
+    """A binding names something that isn't there."""
+
+
+def needed(bindings: Iterable[Any]) -> frozenset[str]:
+    """Return the ids of the nodes whose outputs the bindings use."""
+    return frozenset(node for b in bindings for node in _needed(b.binding))
+
+
+def resolve(bindings: Sequence[Any], sources: Mapping[str, Any]) -> Any | Failure:
+    """Return a core.LiteralMap with every bound input, or why it can't be made.
+
+    `sources` holds a core.LiteralMap for each node that is needed.
+    """
+    resolved = literals_pb2.LiteralMap()
+    for binding in bindings:
+        try:
+            literal = _literal(binding.binding, sources)
+        except _UnresolvedError as error:
+            return Failure(
+                code="BindingResolutionFailure",
+                message=f"Expected to resolve input '{binding.var}', but {error}",
+                kind="SYSTEM",
+            )
+        resolved.literals[binding.var].CopyFrom(literal)
+    return resolved
+
+
+def _needed(data: Any) -> Iterator[str]:
+    kind = data.WhichOneof("value")
+    if kind == "promise":
+        yield data.promise.node_id or START
+    elif kind == "collection":
+        for item in data.collection.bindings:
+            yield from _needed(item)
+    elif kind == "map":
+        for item in data.map.bindings.values():
+            yield from _needed(item)
+
+
+def _literal(data: Any, sources: Mapping[str, Any]) -> Any:
+    kind = data.WhichOneof("value")
+    if kind == "scalar":
+        return literals_pb2.Literal(scalar=data.scalar)
+    if kind == "promise":
+        return _promised(data.promise, sources)
+    if kind == "collection":
+        items = [_literal(item, sources) for item in data.collection.bindings]
+        collection = literals_pb2.LiteralCollection(literals=items)
+        return literals_pb2.Literal(collection=collection)
+    if kind == "map":
+        literals = {k: _literal(v, sources) for k, v in data.map.bindings.items()}
+        return literals_pb2.Literal(map=literals_pb2.LiteralMap(literals=literals))
+    return literals_pb2.Literal(scalar=literals_pb2.Scalar(none_type=literals_pb2.Void()))
+
+
+def _promised(promise: Any, sources: Mapping[str, Any]) -> Any:
+    node_id = promise.node_id or START
+    outputs = sources[node_id].literals if node_id in sources else {}
+    var, path = promise.var, list(promise.attr_path)
+    if var.startswith("[") and "]." in var:
+        index, var = var[1:].split("].", 1)
+        path.insert(0, types_pb2.PromiseAttribute(int_value=int(index)))
+    if var not in outputs:
+        message = f"node '{node_id}' has no output '{var}'"
+        raise _UnresolvedError(message)
+    literal = outputs[var]
+    for number, attribute in enumerate(path):
+        kind = literal.WhichOneof("value")
+        if kind in {"collection", "map"}:
+            literal = _item(literal, attribute)
+        elif kind == "scalar" and literal.scalar.WhichOneof("value") == "union":
+            return _within(literal.scalar.union.value, path[number:])
+        else:
+            return _inside(literal, path[number:])
+    return literal
+
+
+def _within(literal: Any, path: Sequence[Any]) -> Any:
+    outputs = literals_pb2.LiteralMap(literals={"value": literal})
+    promise = types_pb2.OutputReference(node_id="n", var="value", attr_path=path)
+    return _promised(promise, {"n": outputs})
+
+
+def _key(attribute: Any) -> str | int:
+    if attribute.WhichOneof("value") == "int_value":
+        return int(attribute.int_value)
+    return str(attribute.string_value)
+
+
+def _item(literal: Any, attribute: Any) -> Any:
+    key = _key(attribute)
+    if literal.WhichOneof("value") == "map":
+        if key not in literal.map.literals:
+            message = f"key {key!r} is not in the map"
+            raise _UnresolvedError(message)
+        return literal.map.literals[key]
+    items = literal.collection.literals
+    if not isinstance(key, int) or not -len(items) <= key < len(items):
+        message = f"index {key!r} is not in the list of {len(items)}"
+        raise _UnresolvedError(message)
+    return items[key]
+
+
+def _inside(literal: Any, path: Sequence[Any]) -> Any:
+    """Walk into a dataclass-like value: msgpack bytes, or a protobuf Struct."""
+    kind = literal.scalar.WhichOneof("value") if literal.HasField("scalar") else None
+    if kind == "binary":
+        if literal.scalar.binary.tag not in {"", _MSGPACK}:
+            message = f"binary tag '{literal.scalar.binary.tag}' can't be walked into"
+            raise _UnresolvedError(message)
+        return _from_msgpack(_walk(msgspec.msgpack.decode(literal.scalar.binary.value), path))
+    if kind == "generic":
+        return _from_struct(_walk(json_format.MessageToDict(literal.scalar.generic), path))
+    message = f"attribute {_key(path[0])!r} can't be taken of a {kind or 'literal'}"
+    raise _UnresolvedError(message)
+
+
+def _walk(value: Any, path: Sequence[Any]) -> Any:
+    for attribute in path:
+        key = _key(attribute)
+        try:
+            value = value[key]
+        except (KeyError, IndexError, TypeError) as error:
+            message = f"attribute {key!r} is not there"
+            raise _UnresolvedError(message) from error
+    return value
+
+
+def _from_msgpack(value: Any) -> Any:
+    if isinstance(value, list):
+        items = [_from_msgpack(item) for item in value]
+        collection = literals_pb2.LiteralCollection(literals=items)
+        return literals_pb2.Literal(collection=collection)
+    simple = _primitive(value)
+    if simple is not None:
+        return simple
+    packed = literals_pb2.Binary(value=msgspec.msgpack.encode(value), tag=_MSGPACK)
+    return literals_pb2.Literal(scalar=literals_pb2.Scalar(binary=packed))
+
+
+def _from_struct(value: Any) -> Any:
+    if isinstance(value, list):
+        items = [_from_struct(item) for item in value]
+        collection = literals_pb2.LiteralCollection(literals=items)
+        return literals_pb2.Literal(collection=collection)
+    if isinstance(value, dict):
+        generic = struct_pb2.Struct()
+        json_format.ParseDict(value, generic)
+        return literals_pb2.Literal(scalar=literals_pb2.Scalar(generic=generic))
+    simple = _primitive(value)
+    assert simple is not None  # noqa: S101 - JSON has nothing else
+    return simple
+
+
+def _primitive(value: Any) -> Any | None:
+    if value is None:
+        scalar = literals_pb2.Scalar(none_type=literals_pb2.Void())
+        return literals_pb2.Literal(scalar=scalar)
+    if isinstance(value, bool):
+        primitive = literals_pb2.Primitive(boolean=value)
+    elif isinstance(value, int):
+        primitive = literals_pb2.Primitive(integer=value)
+    elif isinstance(value, float):
+        primitive = literals_pb2.Primitive(float_value=value)
+    elif isinstance(value, str):
+        primitive = literals_pb2.Primitive(string_value=value)
+    else:
+        return None
+    return literals_pb2.Literal(scalar=literals_pb2.Scalar(primitive=primitive))

@@ -1,0 +1,255 @@
+"""Any commands in any order: the laws of an execution hold after every step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from domain.execution.decide import execution
+from domain.execution.evolve import evolve
+from domain.execution.frontier import Frontier, rebuild
+from domain.execution.react import Send
+from domain.execution.state import Execution
+from domain.graph import Definition
+from schemas import commands as c
+from schemas import dispatches as d
+from schemas import events as e
+from schemas.phases import EXECUTION_MOVES, NODE_MOVES, NodePhase
+from schemas.rejections import Rejected
+from schemas.values import Failure, Values
+from tests.support.engine import Engine, created, failure, start, success
+from tests.support.graphs import (
+    branch_node,
+    definition,
+    launch_plan_node,
+    task_node,
+    task_template,
+    values,
+    workflow,
+    workflow_node,
+)
+
+STEPS_MAX = 60
+ENDING_STEPS_MAX = 400
+
+
+@st.composite
+def graphs(draw: st.DrawFn) -> Definition:
+    """Draw a workflow of a few nodes of all kinds, each after some earlier ones."""
+    nodes: list[Any] = []
+    for number in range(draw(st.integers(1, 7))):
+        earlier = [node.id for node in nodes]
+        sources = draw(st.lists(st.sampled_from(["", *earlier]), max_size=3))
+        sources = [s for i, s in enumerate(sources) if not i or s]
+        nodes.append(_node(draw, f"n{number}", sources))
+    output = draw(st.sampled_from([node.id for node in nodes]))
+    inner = workflow("sub", [task_node("n0"), task_node("n1", "n0")], "n1")
+    late = draw(st.booleans())
+    tasks = [task_template(retries=draw(st.integers(0, 2)))]
+    return definition(nodes, output, subs=[inner], tasks=tasks, fail_late=late)
+
+
+def _node(draw: st.DrawFn, node_id: str, sources: list[str]) -> Any:
+    kind = draw(st.sampled_from(["task", "task", "sub", "plan", "branch"]))
+    if kind == "sub":
+        return workflow_node(node_id, *sources)
+    if kind == "plan":
+        return launch_plan_node(node_id, *sources)
+    if kind == "branch":
+        then = task_node(f"{node_id}-a", *sources[-1:])
+        other = task_node(f"{node_id}-b") if draw(st.booleans()) else None
+        return branch_node(node_id, sources[0] if sources else "", then, other)
+    return task_node(node_id, *sources)
+
+
+def commands(engine: Engine) -> list[c.ExecutionCommand]:
+    """Return wishes that may come now: rightful, stale and repeated ones."""
+    found: list[c.ExecutionCommand] = []
+    for message in engine.sent:
+        if isinstance(message, d.RunTask):
+            found += _reports(message)
+        elif isinstance(message, d.ResolveInputs):
+            found += _resolutions(message)
+        elif isinstance(message, Send) and isinstance(
+            message.command, c.CreateExecution
+        ):
+            found += _children(message.command)
+    return found
+
+
+def _reports(run: d.RunTask) -> list[c.ExecutionCommand]:
+    big = success(run)
+    return [
+        start(run),
+        success(run, 9),
+        success(run, 1),
+        c.ReportTaskSucceeded(
+            **{
+                **{name: getattr(big, name) for name in big.__struct_fields__},
+                "outputs": Values(uri="blob", digest="1", size=10**6),
+            }
+        ),
+        failure(run),
+        failure(run, recoverable=True),
+        failure(run, kind="SYSTEM", recoverable=True),
+        c.ExpireLease(
+            node_id=run.node_id,
+            attempt=run.attempt,
+            dispatch_no=run.dispatch_no,
+            reason="gone",
+        ),
+    ]
+
+
+def _resolutions(message: d.ResolveInputs) -> list[c.ExecutionCommand]:
+    where = {"node_id": message.node_id, "attempt": 0}
+    inline = values(x=7)
+    return [
+        c.ReportInputsResolved(
+            **where, inputs=Values(inline=inline), operands=inline
+        ),
+        c.ReportResolutionFailed(**where, failure=Failure(code="X", message="y")),
+    ]
+
+
+def _children(create: c.CreateExecution) -> list[c.ExecutionCommand]:
+    assert create.parent is not None
+    where = {
+        "node_id": create.parent.node_id,
+        "attempt": create.parent.attempt,
+        "child": f"p/d/{create.name}",
+    }
+    outputs = Values(inline=values(o0=3))
+    return [
+        c.ReportChild(**where, phase="QUEUED"),
+        c.ReportChild(**where, phase="SUCCEEDED", outputs=outputs),
+        c.ReportChild(**where, phase="FAILED"),
+    ]
+
+
+class Watch:
+    """Follows an engine from outside and checks each step."""
+
+    def __init__(self, engine: Engine) -> None:
+        """Watch from the first fact on."""
+        self.engine = engine
+        self.folded = Execution()
+        self.seen = 0
+
+    def step(self, command: c.ExecutionCommand, command_id: str = "") -> None:
+        """Do one command and check every law."""
+        if isinstance(self.engine.decide(command, command_id), Rejected):
+            return
+        facts = self.engine.do(command, command_id)
+        for fact in facts:
+            self._fold(fact)
+        assert self.folded == self.engine.state
+        self._repeat(command, command_id)
+        self._frontier()
+
+    def _fold(self, fact: e.ExecutionEvent) -> None:
+        before, after = self.folded, evolve(self.folded, fact)
+        if after.phase != before.phase:
+            assert after.phase in EXECUTION_MOVES[before.phase]
+        assert not before.is_terminal
+        for node_id, node in after.nodes.items():
+            old = before.nodes.get(node_id)
+            phase = old.phase if old else NodePhase.NOT_YET_STARTED
+            if node.phase != phase:
+                assert node.phase in NODE_MOVES[phase], (node_id, phase, node.phase)
+        self.folded = after
+
+    def _repeat(self, command: c.ExecutionCommand, command_id: str) -> None:
+        again = self.engine.decide(command, command_id)
+        assert isinstance(again, Rejected) or not again, again
+
+    def _frontier(self) -> None:
+        state = self.engine.state
+        if state.is_terminal:
+            return
+        rebuilt = rebuild(self.engine.definition, state)
+        assert _open(rebuilt, state) == _open(self.engine.frontier, state)
+
+
+def _open(frontier: Frontier, state: Execution) -> tuple[object, object]:
+    """Return what a frontier says of scopes that still run."""
+
+    def runs(place: tuple[str, str]) -> bool:
+        return not place[0] or state.nodes[place[0]].phase is NodePhase.RUNNING
+
+    arrived = {p: n for p, n in frontier.arrived.items() if runs(p)}
+    return arrived, {p for p in frontier.waiting.values() if runs(p)}
+
+
+def _drive(
+    definition_: Definition, parallelism: int, pick: Callable[[list[Any]], Any]
+) -> Watch:
+    engine = Engine(definition_, created(6, max_parallelism=parallelism))
+    watch = Watch(engine)
+    from tests.support.engine import CREATE
+
+    watch.step(CREATE, "create")
+    for _ in range(STEPS_MAX):
+        possible = commands(engine)
+        if not possible or engine.state.is_terminal:
+            break
+        watch.step(pick(possible))
+    return watch
+
+
+@settings(max_examples=150, deadline=None)
+@given(graph=graphs(), parallelism=st.integers(0, 3), data=st.data())
+def test_the_laws_hold_after_every_step(
+    graph: Definition, parallelism: int, data: st.DataObject
+) -> None:
+    """Replay equals live, repeats yield nothing, no phase goes back, readiness holds."""
+    _drive(graph, parallelism, lambda possible: data.draw(st.sampled_from(possible)))
+
+
+@settings(max_examples=100, deadline=None)
+@given(graph=graphs(), parallelism=st.integers(0, 3), data=st.data())
+def test_every_execution_ends_with_every_node(
+    graph: Definition, parallelism: int, data: st.DataObject
+) -> None:
+    """Whatever happened, rightful reports lead to one end, and nothing stays open."""
+    watch = _drive(
+        graph, parallelism, lambda possible: data.draw(st.sampled_from(possible))
+    )
+    engine = watch.engine
+    for _ in range(ENDING_STEPS_MAX):
+        if engine.state.is_terminal:
+            break
+        for command in commands(engine):
+            watch.step(command)
+            if engine.state.is_terminal:
+                break
+
+    assert engine.state.is_terminal
+    assert not engine.state.active
+    assert engine.state.slots == 0
+    assert all(node.is_terminal for node in engine.state.nodes.values())
+    endings = (e.ExecutionSucceeded, e.ExecutionFailed, e.ExecutionAborted)
+    assert sum(isinstance(event, endings) for event in engine.events) == 1
+
+
+@settings(max_examples=60, deadline=None)
+@given(graph=graphs(), data=st.data())
+def test_termination_ends_everything(graph: Definition, data: st.DataObject) -> None:
+    """A terminated execution leaves no node open, whenever it comes."""
+    engine = Engine(graph, created(6))
+    engine.begin()
+    for _ in range(data.draw(st.integers(0, 10))):
+        possible = commands(engine)
+        if not possible or engine.state.is_terminal:
+            break
+        engine.do(data.draw(st.sampled_from(possible)))
+    if engine.state.is_terminal:
+        return
+    engine.do(c.TerminateExecution(cause="enough"))
+
+    assert engine.state.phase.value == "ABORTED"
+    assert all(node.is_terminal for node in engine.state.nodes.values())
+    assert execution.fold(engine.events) == engine.state

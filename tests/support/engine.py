@@ -1,0 +1,172 @@
+"""An execution under test: decides, folds, reacts, and keeps what leaves."""
+
+from __future__ import annotations
+
+from flyteidl.admin import execution_pb2
+
+from domain.execution.context import Context
+from domain.execution.decide import execution
+from domain.execution.frontier import Frontier, advance
+from domain.execution.react import Outgoing
+from domain.execution.state import Execution
+from domain.graph import Definition
+from schemas import commands as c
+from schemas import dispatches as d
+from schemas import events as e
+from schemas.ids import EntityRef, ExecutionRef, ParentNode
+from schemas.rejections import Rejected
+from schemas.values import Blob, Failure, Values
+from tests.support.graphs import values
+
+STREAM = "execution/p/d/main-1"
+NOON_US = 1_700_000_000_000_000
+RUNNER, INCARNATION = "r1", "i1"
+
+
+def created(
+    x: int = 1, *, max_parallelism: int = 25, parent: ParentNode | None = None
+) -> e.ExecutionCreated:
+    """Return the first fact of an execution with the input x."""
+    return e.ExecutionCreated(
+        occurred_at_us=NOON_US,
+        execution=ExecutionRef(project="p", domain="d", name="main-1"),
+        launch_plan=_ref("LAUNCH_PLAN", "lp"),
+        workflow=_ref("WORKFLOW", "main"),
+        task=None,
+        spec=execution_pb2.ExecutionSpec().SerializeToString(),
+        inputs=Values(inline=values(x=x)),
+        user_inputs=Values(inline=values(x=x)),
+        definition=Blob(uri="closure", digest="0", size=1),
+        principal="somebody",
+        max_parallelism=max_parallelism,
+        parent=parent,
+        created_by="create",
+    )
+
+
+def _ref(kind: str, name: str) -> EntityRef:
+    return EntityRef(kind=kind, project="p", domain="d", name=name, version="v")
+
+
+CREATE = c.CreateExecution(
+    project="p", domain="d", name="main-1", launch_plan=_ref("LAUNCH_PLAN", "lp")
+)
+
+
+class Engine:
+    """One stream, run by hand."""
+
+    def __init__(self, definition: Definition, first: e.ExecutionCreated) -> None:
+        """Hold a stream without facts; `begin` creates the execution."""
+        self.definition = definition
+        self.first = first
+        self.state = Execution()
+        self.frontier = Frontier()
+        self.events: list[e.ExecutionEvent] = []
+        self.sent: list[Outgoing] = []
+        self.clock_us = NOON_US
+
+    def begin(self) -> list[e.ExecutionEvent]:
+        """Create the execution."""
+        return self.do(CREATE, command_id="create")
+
+    def decide(
+        self, command: c.ExecutionCommand, command_id: str = ""
+    ) -> list[e.ExecutionEvent] | Rejected:
+        """Say which facts would follow, and change nothing."""
+        outcome = execution.decide(command, self.state, self._context(command_id))
+        return outcome if isinstance(outcome, Rejected) else list(outcome)
+
+    def do(
+        self, command: c.ExecutionCommand, command_id: str = ""
+    ) -> list[e.ExecutionEvent]:
+        """Let facts follow; a refusal fails the test."""
+        self.clock_us += 1
+        outcome = self.decide(command, command_id)
+        assert not isinstance(outcome, Rejected), outcome
+        context = self._context(command_id)
+        for event in outcome:
+            self.state = execution.evolve(self.state, event)
+            self.frontier, _ = advance(
+                self.frontier, self.definition, self.state, event
+            )
+            self.events.append(event)
+            self.sent.extend(execution.react(event, self.state, context))
+        return outcome
+
+    def _context(self, command_id: str) -> Context:
+        return Context(
+            now_us=self.clock_us,
+            command_id=command_id,
+            stream=STREAM,
+            definition=self.definition,
+            frontier=self.frontier,
+            admission=self.first,
+        )
+
+    def runs(self) -> list[d.RunTask]:
+        """Return the tasks handed out so far."""
+        return [m for m in self.sent if isinstance(m, d.RunTask)]
+
+    def run_of(self, node_id: str) -> d.RunTask:
+        """Return a node's latest dispatch."""
+        return [m for m in self.runs() if m.node_id == node_id][-1]
+
+    def succeed(self, node_id: str, o0: int = 1) -> list[e.ExecutionEvent]:
+        """Report that a node's task ended well."""
+        return self.do(success(self.run_of(node_id), o0))
+
+    def fail(
+        self, node_id: str, *, kind: str = "USER", recoverable: bool = False
+    ) -> list[e.ExecutionEvent]:
+        """Report that a node's task failed."""
+        run = self.run_of(node_id)
+        return self.do(failure(run, kind=kind, recoverable=recoverable))
+
+    def phase(self, node_id: str) -> str:
+        """Return the phase of a node, '' if it wasn't reached."""
+        node = self.state.nodes.get(node_id)
+        return node.phase.value if node else ""
+
+
+def start(run: d.RunTask) -> c.ReportTaskStarted:
+    """Return the report that a dispatch began."""
+    return c.ReportTaskStarted(
+        node_id=run.node_id,
+        attempt=run.attempt,
+        dispatch_no=run.dispatch_no,
+        runner=RUNNER,
+        incarnation=INCARNATION,
+        started_at_us=NOON_US,
+    )
+
+
+def success(run: d.RunTask, o0: int = 1) -> c.ReportTaskSucceeded:
+    """Return the report that a dispatch ended well."""
+    return c.ReportTaskSucceeded(
+        node_id=run.node_id,
+        attempt=run.attempt,
+        dispatch_no=run.dispatch_no,
+        runner=RUNNER,
+        incarnation=INCARNATION,
+        started_at_us=NOON_US,
+        ended_at_us=NOON_US + 1,
+        outputs=Values(inline=values(o0=o0)),
+    )
+
+
+def failure(
+    run: d.RunTask, *, kind: str = "USER", recoverable: bool = False
+) -> c.ReportTaskFailed:
+    """Return the report that a dispatch failed."""
+    return c.ReportTaskFailed(
+        node_id=run.node_id,
+        attempt=run.attempt,
+        dispatch_no=run.dispatch_no,
+        runner=RUNNER,
+        incarnation=INCARNATION,
+        started_at_us=NOON_US,
+        ended_at_us=NOON_US + 1,
+        failure=Failure(code="Boom", message="it broke", kind=kind),
+        recoverable=recoverable,
+    )
