@@ -43,8 +43,7 @@ class Live:
         state = evolve(self.state, event)
         frontier = self.frontier
         if self.definition is not None:
-            frontier, ready = advance(frontier, self.definition, state, event)
-            del ready
+            frontier, _ = advance(frontier, self.definition, state, event)
         return replace(
             self,
             state=state,

@@ -101,8 +101,8 @@ def _child_requested(state: Execution, event: e.ChildRequested) -> Execution:
     return _change(state, event.node_id, child=event.child.text())
 
 
-def _unchanged(state: Execution, _event: Any) -> Execution:
-    return state
+def _child_created(state: Execution, event: e.ChildCreated) -> Execution:
+    return _change(state, event.node_id, child_exists=True)
 
 
 def _node_succeeding(state: Execution, event: e.NodeSucceeding) -> Execution:
@@ -202,7 +202,7 @@ APPLY: dict[type, Callable[[Execution, Any], Execution]] = {
     e.NodeStarted: _node_started,
     e.BranchDecided: _branch_decided,
     e.ChildRequested: _child_requested,
-    e.ChildCreated: _unchanged,
+    e.ChildCreated: _child_created,
     e.NodeSucceeding: _node_succeeding,
     e.NodeSucceeded: _node_succeeded,
     e.NodeFailing: _node_failing,

@@ -10,38 +10,53 @@ from collections.abc import Iterator
 
 import msgspec
 from immutables import Map
+from msgspec.structs import replace
 
 from domain.execution.state import Execution, Node
 from domain.graph import Definition, Graph
 from schemas import events as e
+from schemas.phases import NodePhase
 
 Place = tuple[str, str]
 """A node's place: the scope's id and the node's id in the compiled workflow."""
-
-_ENDINGS = (e.NodeSucceeded, e.NodeFailed)
 
 
 class Frontier(msgspec.Struct, frozen=True):
     """Arrivals at places not reached yet, and the queue of ready ones without a slot.
 
-    The queue is the places numbered from `head` up to `tail`, first in, first out.
+    The queue holds the places numbered from `head` up to `tail`, first in, first out;
+    `numbers` finds a place in it.
     """
 
     arrived: Map[Place, int] = Map()
     waiting: Map[int, Place] = Map()
+    numbers: Map[Place, int] = Map()
     head: int = 0
     tail: int = 0
 
-    def enqueue(self, place: Place) -> Frontier:
+    def with_waiting(self, place: Place) -> Frontier:
         """Let a ready place wait for a slot."""
-        waiting = self.waiting.set(self.tail, place)
-        return Frontier(self.arrived, waiting, self.head, self.tail + 1)
+        return replace(
+            self,
+            waiting=self.waiting.set(self.tail, place),
+            numbers=self.numbers.set(place, self.tail),
+            tail=self.tail + 1,
+        )
 
-    def dequeue(self) -> tuple[Place, Frontier]:
-        """Take the place that waited longest."""
-        place = self.waiting[self.head]
-        waiting = self.waiting.delete(self.head)
-        return place, Frontier(self.arrived, waiting, self.head + 1, self.tail)
+    def without(self, place: Place) -> Frontier:
+        """Take a place out of the queue; one that doesn't wait changes nothing."""
+        number = self.numbers.get(place)
+        if number is None:
+            return self
+        waiting, head = self.waiting.delete(number), self.head
+        while head < self.tail and head not in waiting:
+            head += 1
+        numbers = self.numbers.delete(place)
+        return replace(self, waiting=waiting, numbers=numbers, head=head)
+
+    def longest_waiting(self) -> Place | None:
+        """Return the place that has waited longest."""
+        return self.waiting.get(self.head)
 
 
 def graph_of(definition: Definition, state: Execution, scope: str) -> Graph:
@@ -56,40 +71,62 @@ def graph_of(definition: Definition, state: Execution, scope: str) -> Graph:
 def advance(
     frontier: Frontier, definition: Definition, state: Execution, event: object
 ) -> tuple[Frontier, list[Place]]:
-    """Count what a fact lets arrive; also return the places that became ready.
+    """Count what a fact lets arrive; also return ready places that need no slot.
 
-    `state` is the state after the fact.
+    Ready places that take a slot join the queue. `state` is the state after the fact.
     """
-    if isinstance(event, _ENDINGS):
-        site = state.nodes[event.node_id].site
-    elif isinstance(event, e.NodeSkipped):
-        site = event.site
-    elif isinstance(event, e.BranchDecided):
-        site = state.nodes[event.node_id].site
-        return _arrive(frontier, definition, state, site.scope, (event.chosen,))
-    else:
-        return frontier, []
+    match event:
+        case e.NodeQueued(site=site) | e.NodeResolving(site=site):
+            return frontier.without((site.scope, site.spec_node_id)), []
+        case e.NodeSkipped(site=site):
+            frontier = frontier.without((site.scope, site.spec_node_id))
+            return _passed(frontier, definition, state, site)
+        case e.BranchDecided(node_id=node_id, chosen=chosen):
+            scope = state.nodes[node_id].site.scope
+            return _arrive(frontier, definition, state, scope, (chosen,))
+        case e.NodeSucceeded(node_id=node_id):
+            return _passed(frontier, definition, state, state.nodes[node_id].site)
+        case e.NodeFailed(node_id=node_id):
+            site = state.nodes[node_id].site
+            frontier = _forget(frontier, node_id) if site.kind == "workflow" else frontier
+            return _passed(frontier, definition, state, site)
+        case _:
+            return frontier, []
+
+
+def _passed(
+    frontier: Frontier, definition: Definition, state: Execution, site: e.NodeSite
+) -> tuple[Frontier, list[Place]]:
     graph = graph_of(definition, state, site.scope)
     after = graph.downstream.get(site.spec_node_id, ())
     return _arrive(frontier, definition, state, site.scope, after)
 
 
+def _forget(frontier: Frontier, scope: str) -> Frontier:
+    """Take what waits in a failed scope out of the queue."""
+    for place in [p for p in frontier.numbers if p[0] == scope]:
+        frontier = frontier.without(place)
+    return frontier
+
+
 def rebuild(definition: Definition, state: Execution) -> Frontier:
     """Return the frontier of a restored state: once, O(nodes)."""
-    frontier, ready = Frontier(), list[Place]()
+    frontier = Frontier()
     for node in state.nodes.values():
-        for event in _passed(node):
-            frontier, more = advance(frontier, definition, state, event)
-            ready.extend(more)
+        for event in _history(node):
+            frontier, _ = advance(frontier, definition, state, event)
+    queued = set(frontier.numbers)
+    for place in queued:
+        frontier = frontier.without(place)
     reached = {(n.site.scope, n.site.spec_node_id) for n in state.nodes.values()}
     order = {
         (scope, node_id): number
-        for scope in sorted({scope for scope, _ in ready})
+        for scope in {scope for scope, _ in queued}
         for number, node_id in enumerate(graph_of(definition, state, scope).nodes)
     }
-    for place in sorted(ready, key=lambda p: (p[0], order[p])):
+    for place in sorted(queued, key=lambda p: (p[0], order[p])):
         if place not in reached and not _is_over(state, place[0]):
-            frontier = frontier.enqueue(place)
+            frontier = frontier.with_waiting(place)
     return frontier
 
 
@@ -97,12 +134,13 @@ def _is_over(state: Execution, scope: str) -> bool:
     return state.is_terminal or bool(scope and state.nodes[scope].is_terminal)
 
 
-def _passed(node: Node) -> Iterator[object]:
+def _history(node: Node) -> Iterator[object]:
+    """Return facts that let arrive what the node's own facts let arrive."""
     if node.chosen:
         yield e.BranchDecided(
             occurred_at_us=0, node_id=node.site.node_id, chosen=node.chosen
         )
-    if node.is_terminal and node.phase.value != "ABORTED":
+    if node.is_terminal and node.phase is not NodePhase.ABORTED:
         yield e.NodeSkipped(occurred_at_us=0, site=node.site)
 
 
@@ -126,5 +164,8 @@ def _arrive(
                 ready.append(place)
             else:
                 arrived[place] = count
-        counted = arrived.finish()
-    return Frontier(counted, frontier.waiting, frontier.head, frontier.tail), ready
+        frontier = replace(frontier, arrived=arrived.finish())
+    for place in ready:
+        if graph.nodes[place[1]].takes_slot:
+            frontier = frontier.with_waiting(place)
+    return frontier, [p for p in ready if not graph.nodes[p[1]].takes_slot]

@@ -38,6 +38,7 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     lease: Lease = Lease()
     chosen: str = ""
     child: str = ""
+    child_exists: bool = False
     last_failure: Failure | None = None
 
     @property

@@ -31,16 +31,12 @@ def settle(step: Step) -> None:
     while not step.state.is_terminal:
         if step.ready:
             place = step.ready.popleft()
-            graph_node = step.graph(place[0]).nodes[place[1]]
-            if graph_node.takes_slot and not _has_slot(step):
-                step.frontier = step.frontier.enqueue(place)
-            else:
-                _reach(step, place, graph_node)
-        elif step.frontier.waiting and _has_slot(step):
-            place, step.frontier = step.frontier.dequeue()
-            _reach(step, place, step.graph(place[0]).nodes[place[1]])
+        elif (waiting := step.frontier.longest_waiting()) and _has_slot(step):
+            place = waiting
+            step.frontier = step.frontier.without(place)
         else:
             return
+        _reach(step, place, step.graph(place[0]).nodes[place[1]])
 
 
 def _has_slot(step: Step) -> bool:

@@ -47,6 +47,8 @@ def reported(step: Step, report: c.ReportChild) -> None:
     if node is None or node.is_terminal or node.attempt != report.attempt:
         return
     if report.phase == ExecutionPhase.QUEUED:
+        if node.child_exists:
+            return
         project, domain, name = report.child.split("/", 2)
         step.emit(
             e.ChildCreated(

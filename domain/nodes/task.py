@@ -38,7 +38,7 @@ def enter(step: Step, node_id: str, _inputs: Values) -> None:
 def started(step: Step, report: c.ReportTaskStarted) -> None:
     """Give the first runner that reports the lease."""
     node = _reported(step, report)
-    if node is not None and node.task is TaskPhase.QUEUED:
+    if node is not None and not node.lease.runner:
         _start(step, node, report)
 
 
@@ -47,7 +47,7 @@ def succeeded(step: Step, report: c.ReportTaskSucceeded) -> None:
     node = _reported(step, report)
     if node is None:
         return
-    if node.task is TaskPhase.QUEUED:
+    if not node.lease.runner:
         _start(step, node, report)
     step.emit(
         e.TaskSucceeded(
@@ -68,7 +68,7 @@ def failed(step: Step, report: c.ReportTaskFailed) -> None:
     node = _reported(step, report)
     if node is None:
         return
-    if node.task is TaskPhase.QUEUED:
+    if not node.lease.runner:
         _start(step, node, report)
     step.emit(
         e.TaskFailed(
@@ -127,10 +127,7 @@ def _reported(step: Step, report: _Report) -> Node | None:
     if node.lease.dispatch_no != report.dispatch_no:
         return None
     held_by = (node.lease.runner, node.lease.incarnation)
-    if node.task is TaskPhase.RUNNING and held_by != (
-        report.runner,
-        report.incarnation,
-    ):
+    if node.lease.runner and held_by != (report.runner, report.incarnation):
         return None
     return node
 
