@@ -1,0 +1,139 @@
+"""Settings: read once, from the environment and one TOML file; validated, frozen."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+CONFIG_VARIABLE = "FLIGHTLOG_CONFIG"
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class LogSettings(_Part):
+    """Bounds of the log and of the loops that read it."""
+
+    batch_max: int = Field(200, description="Commands in one transaction at most.")
+    records_max: int = Field(4000, description="Records in one transaction at most.")
+    poll_s: float = Field(1.0, description="A wait for news looks again after this.")
+    recent_max: int = Field(20_000, description="Records of a topic kept in memory.")
+    keep_commands: int = Field(
+        100_000, description="Handled messages kept to catch repeated ones."
+    )
+    trim_s: float = Field(60.0, description="Handled messages are trimmed this often.")
+
+
+class PropellerSettings(_Part):
+    """Budgets of executions."""
+
+    system_retries: int = Field(3, description="Attempts that the system may cost.")
+    redispatches: int = Field(20, description="Runners that one attempt may lose.")
+    silence_s: float = Field(30.0, description="A runner silent this long is lost.")
+    closed_max: int = Field(100_000, description="Ended streams remembered in memory.")
+    definitions_max: int = Field(64, description="Compiled workflows kept in memory.")
+
+
+class ProcessSettings(_Part):
+    """The plugin that runs tasks in warm processes of this machine."""
+
+    python: str = Field(sys.executable, description="The Python that runs tasks.")
+    path: tuple[str, ...] = Field((), description="Folders added to its import path.")
+    concurrency: int = Field(
+        max(2, os.cpu_count() or 2), description="Tasks that run at once."
+    )
+    templates_max: int = Field(4, description="Warm templates kept, one a code bundle.")
+    report_delay_ms: int = Field(
+        100, description="A task that ends sooner sends a single report."
+    )
+    template_start_s: float = Field(60.0, description="A template is warm by then.")
+    kill_grace_s: float = Field(5.0, description="From SIGTERM to SIGKILL.")
+
+
+class RunnerSettings(_Part):
+    """The role that carries dispatches out."""
+
+    name: str = Field("embedded", description="Its lasting name; leases bear it.")
+    heartbeat_s: float = Field(5.0, description="It tells that it lives this often.")
+    dispatches_max: int = Field(500, description="Dispatches read at once.")
+    output_bytes_max: int = Field(
+        256 * 2**20, description="Outputs of a task larger than this are refused."
+    )
+
+
+class AdmissionSettings(_Part):
+    """Defaults of executions where nobody says otherwise (ref §2.3)."""
+
+    max_parallelism: int = Field(25, description="Task nodes that run at once.")
+    workflow_nodes_max: int = Field(
+        60_000, description="Nodes that a workflow may have; 0 is no limit."
+    )
+
+
+class GatewaySettings(_Part):
+    """The door."""
+
+    outcome_s: float = Field(20.0, description="A command's outcome is awaited.")
+    message_bytes_max: int = Field(64 * 2**20, description="The largest gRPC message.")
+    data_bytes_max: int = Field(
+        16 * 2**20, description="Larger values are given as signed links."
+    )
+    upload_bytes_max: int = Field(4 * 2**30, description="The largest upload.")
+    signed_url_s: int = Field(3600, description="Signed links are good for this long.")
+    drain_s: float = Field(3.0, description="Calls under way at a stop may take this.")
+
+
+class Settings(BaseSettings):
+    """Everything that can be set: FLIGHTLOG_* with `__` between levels, or TOML."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="FLIGHTLOG_",
+        env_nested_delimiter="__",
+        frozen=True,
+        extra="ignore",
+    )
+
+    data_dir: Path = Field(Path.home() / ".flightlog", description="Where data lies.")
+    host: str = Field("127.0.0.1", description="The address to listen on.")
+    grpc_port: int = Field(30080, description="The port of the gRPC API.")
+    http_port: int = Field(30081, description="The port of REST and blobs.")
+    plugin: Literal["process", "echo"] = Field("process", description="Runs tasks.")
+    postgres: str = Field("", description="A Postgres URL; empty: an embedded one.")
+    domains: tuple[str, ...] = ("development", "staging", "production")
+    inline_limit_bytes: int = Field(16384, description="Larger values are offloaded.")
+    log_level: str = Field("INFO", description="The lowest level that is logged.")
+    log_json: bool = Field(default=False, description="Log JSON lines.")
+    log: LogSettings = LogSettings()
+    propeller: PropellerSettings = PropellerSettings()
+    runner: RunnerSettings = RunnerSettings()
+    process: ProcessSettings = ProcessSettings()
+    admission: AdmissionSettings = AdmissionSettings()
+    gateway: GatewaySettings = GatewaySettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Let arguments win over the environment, and that over the file."""
+        del dotenv_settings, file_secret_settings
+        sources = [init_settings, env_settings]
+        file = os.environ.get(CONFIG_VARIABLE)
+        if file:
+            sources.append(TomlConfigSettingsSource(settings_cls, Path(file)))
+        return tuple(sources)
