@@ -21,12 +21,11 @@ from eventsourcing.persistence import (
     StoredEvent,
     Tracking,
 )
-from eventsourcing.postgres import PostgresDatastore, PostgresProcessRecorder
-from psycopg.conninfo import conninfo_to_dict
 
 from infra.errors import Fenced, Permanent, Transient
 from infra.log import Consumer, OwnedPartition, Received, Record
 from infra.recent import Recent
+from infra.recorder import Recorder, datastore
 from infra.settings import LogSettings
 from schemas import topics as t
 from schemas.envelope import Envelope
@@ -105,19 +104,9 @@ class PostgresLog:
 
     def __init__(self, url: str, settings: LogSettings) -> None:
         """Prepare; `open` connects."""
-        parts = {k: str(v) for k, v in conninfo_to_dict(url).items()}
         self._settings = settings
-        self._datastore = PostgresDatastore(
-            dbname=parts.get("dbname", "postgres"),
-            host=parts.get("host", "localhost"),
-            port=parts.get("port", "5432"),
-            user=parts.get("user", "postgres"),
-            password=parts.get("password", ""),
-            pool_size=1,
-            max_overflow=5,
-            originator_id_type="text",
-        )
-        self._recorder = PostgresProcessRecorder(
+        self._datastore = datastore(url, connections=6)
+        self._recorder = Recorder(
             self._datastore,
             events_table_name="flightlog_log",
             tracking_table_name="flightlog_positions",
@@ -224,7 +213,6 @@ class PostgresLog:
             return []
         extra = {} if tracking is None else {"tracking": tracking}
         ids = self._recorder.insert_events(rows, **extra)
-        assert ids is not None  # noqa: S101 - this recorder returns them
         return [
             Received(
                 topic=record.topic,
