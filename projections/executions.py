@@ -4,27 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import msgspec
-
 from infra.database import Pool
 from projections.filters import Page
+from projections.rows import PhasedRow
 from schemas.ids import EntityRef, ExecutionRef, ParentNode, execution_stream
 from schemas.rejections import Rejected
-from schemas.values import Blob, Failure, Values
+from schemas.values import Blob, Values
 
 
-class ExecutionRow(msgspec.Struct, frozen=True, kw_only=True):
+class ExecutionRow(PhasedRow, frozen=True, kw_only=True):
     """One execution. Lists leave the inline bytes of its values out (ref §1.3).
 
-    `phase` is flyteidl's name, `mode` and `state` flyteidl's numbers; `spec` is a
-    serialized flyteidl.admin.ExecutionSpec.
+    `mode` and `state` are flyteidl's numbers; `spec` is a serialized
+    flyteidl.admin.ExecutionSpec, `user` who created it.
     """
 
-    execution_project: str
-    execution_domain: str
-    execution_name: str
-    phase: str
-    phase_rank: int
     state: int
     state_changed_at_us: int | None
     state_changed_by: str
@@ -54,15 +48,6 @@ class ExecutionRow(msgspec.Struct, frozen=True, kw_only=True):
     user_inputs: bytes | None
     user_inputs_uri: str
     user_inputs_size: int
-    outputs: bytes | None
-    outputs_uri: str | None
-    outputs_size: int | None
-    error_code: str | None
-    error_message: str | None
-    error_kind: str | None
-    error_uri: str | None
-    error_occurred_at_us: int | None
-    error_worker: str | None
     abort_cause: str
     abort_principal: str
     max_parallelism: int
@@ -73,20 +58,6 @@ class ExecutionRow(msgspec.Struct, frozen=True, kw_only=True):
     parent_attempt: int | None
     root: str
     created_by: str
-    created_at_us: int
-    started_at_us: int | None
-    updated_at_us: int
-    ended_at_us: int | None
-    duration_us: int | None
-
-    @property
-    def execution(self) -> ExecutionRef:
-        """The execution's id."""
-        return ExecutionRef(
-            project=self.execution_project,
-            domain=self.execution_domain,
-            name=self.execution_name,
-        )
 
     @property
     def launch_plan(self) -> EntityRef:
@@ -147,20 +118,6 @@ class ExecutionRow(msgspec.Struct, frozen=True, kw_only=True):
             uri=self.user_inputs_uri,
             size=self.user_inputs_size,
         )
-
-    @property
-    def output_values(self) -> Values | None:
-        """The outputs, once it SUCCEEDED."""
-        if self.outputs_uri is None:
-            return None
-        return Values(
-            inline=self.outputs, uri=self.outputs_uri, size=self.outputs_size or 0
-        )
-
-    @property
-    def failure(self) -> Failure | None:
-        """Why it failed."""
-        return row_failure(self)
 
     @property
     def parent(self) -> ParentNode | None:
