@@ -1,67 +1,125 @@
-"""The projector: applies events to the read models, with its offset in one commit."""
+"""The projector: applies events and its position in one Postgres transaction."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any
+
+import structlog
+from psycopg import OperationalError
 
 from infra.database import Pool
-from infra.log import Log
+from infra.errors import Conflict
+from infra.log import Log, Received
+from projections.changes import Changes
+from projections.writing import write
+from schemas import codec, topics
+
+log_ = structlog.get_logger(__name__)
+
+NAME = "views"
+_VIEWS = "executions, execution_tags, node_executions, task_executions, journal"
+_MOVE = """
+INSERT INTO projector_positions AS p (name, log_partition, position)
+VALUES (%(name)s, %(partition)s, %(to)s)
+ON CONFLICT (name, log_partition) DO UPDATE SET position = %(to)s
+WHERE p.position = %(from)s
+"""
+Settle = Callable[[str, tuple[Any, ...]], None]
 
 
-class Clock(Protocol):
-    """The time of day."""
-
-    def now_us(self) -> int:
-        """Return microseconds since 1970, UTC."""
-        ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bounds:
-    """How much one transaction takes, and how long is waited or kept."""
-
-    events_max: int = 2000
-    retry_s: float = 0.2
-    retry_s_max: float = 5.0
-    outcomes_kept_s: float = 3600.0
-    trim_s: float = 60.0
-
-
-@dataclass(slots=True)
-class Progress:
-    """How far a projector has come; the gateway shows it as metrics."""
-
-    applied: int = 0
-    batches: int = 0
-    lag_us: int = 0
-    positions: dict[int, int] = field(default_factory=dict)
-    stopped: str = ""
+def _nobody(_command_id: str, _outcome: tuple[Any, ...]) -> None:
+    """Tell nobody in this process what became of a command."""
 
 
 @dataclass(slots=True)
 class Projector:
-    """The loop over the events topic."""
+    """Follows `flightlog.events`; `settle` hears outcomes after their commit."""
 
     log: Log
     pool: Pool
-    clock: Clock
-    name: str = "views"
-    bounds: Bounds = Bounds()
-    progress: Progress = field(default_factory=Progress)
+    batch_max: int = 1000
+    retry_s: float = 0.5
+    settle: Settle = _nobody
+    applied: int = 0
+    position: int = 0
+    reached: asyncio.Condition = field(default_factory=asyncio.Condition)
 
-    async def run(self, stop: asyncio.Event) -> None:
-        """Apply events until `stop`; raises UndecodableMessage for an unknown one."""
-        raise NotImplementedError
+    async def run(self) -> None:
+        """Apply events for ever."""
+        self.position = await self._kept()
+        after = {0: self.position}
+        async for batch in self.log.tail((topics.EVENTS,), after, self.batch_max):
+            if batch:
+                await self._apply_patiently(batch)
+
+    async def catch_up(self) -> None:
+        """Apply what is there now, and return: for the start of an engine."""
+        self.position = await self._kept()
+        end = (await self.log.end()).get(0, 0)
+        if self.position >= end:
+            return
+        after = {0: self.position}
+        async for batch in self.log.tail((topics.EVENTS,), after, self.batch_max):
+            if not batch:
+                return
+            await self._apply_patiently(batch)
+            if self.position >= end:
+                return
+
+    async def _kept(self) -> int:
+        async with self.pool.connection() as conn:
+            cursor = await conn.execute(
+                "SELECT position FROM projector_positions WHERE name = %s", (NAME,)
+            )
+            row = await cursor.fetchone()
+        return int(str(row["position"])) if row else 0
+
+    async def _apply_patiently(self, batch: Sequence[Received]) -> None:
+        while True:
+            try:
+                await self._apply(batch)
+            except OperationalError as error:
+                log_.warning("projector_waits", error=str(error), wait_s=self.retry_s)
+                await asyncio.sleep(self.retry_s)
+            else:
+                return
+
+    async def _apply(self, batch: Sequence[Received]) -> None:
+        """Apply a batch; an event that can't be decoded stops the projector."""
+        changes = Changes()
+        for received in batch:
+            changes.take(received.envelope, codec.decode(received.body))
+        move = {
+            "name": NAME,
+            "partition": batch[-1].partition,
+            "from": self.position,
+            "to": batch[-1].position,
+        }
+        async with self.pool.connection() as conn, conn.transaction():
+            cursor = await conn.execute(_MOVE, move)
+            if cursor.rowcount != 1:
+                message = "Expected to be the only projector, but its position moved"
+                raise Conflict(message)
+            await write(conn.cursor(), changes)
+        self.position = batch[-1].position
+        self.applied += len(batch)
+        for command_id, outcome in changes.outcomes.items():
+            self.settle(command_id, outcome)
 
 
 async def rebuild(
-    log: Log, pool: Pool, progress: Callable[[int, int], None] | None = None
+    log: Log, pool: Pool, progress: Callable[[int], None] = lambda _n: None
 ) -> int:
-    """Empty the read models of events and apply the whole log; return the events.
-
-    `progress` is told the position reached and the last one. No projector may run.
-    """
-    raise NotImplementedError
+    """Empty the views of executions and fold the whole log again; return events."""
+    async with pool.connection() as conn, conn.transaction():
+        await conn.execute(f"TRUNCATE {_VIEWS}")
+        await conn.execute("DELETE FROM projector_positions WHERE name = %s", (NAME,))
+    projector = Projector(log, pool, settle=lambda _c, _o: progress(projector.applied))
+    end: Mapping[int, int] = await log.end()
+    if end.get(0, 0):
+        await projector.catch_up()
+    progress(projector.applied)
+    return projector.applied

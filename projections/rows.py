@@ -1,86 +1,124 @@
-"""Parts of rows that several read models share, and how a row becomes a struct."""
+"""The views' rows as values: what the door translates and hydration reads."""
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
 
 import msgspec
 
-from schemas.ids import ExecutionRef
-from schemas.values import Failure, Values
-
-R = TypeVar("R", bound=msgspec.Struct)
+from schemas.ids import EntityRef
+from schemas.values import Blob, Failure, TaskLog, Values
 
 
-class Row(msgspec.Struct, frozen=True, kw_only=True):
-    """A row of a read model; its fields are the columns."""
+def unpack(data: Any, kind: type[Any]) -> Any:
+    """Return the value in a packed column; None for NULL."""
+    return None if data is None else msgspec.msgpack.decode(bytes(data), type=kind)
 
 
-class PhasedRow(Row, frozen=True, kw_only=True):
-    """What has a phase, times, outputs and perhaps a failure.
+class ExecutionRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One execution."""
 
-    `phase` is flyteidl's name of it. Times are microseconds since 1970, UTC;
-    `duration_us` is known once it has both started and ended.
-    """
-
+    stream: str
     execution_project: str
     execution_domain: str
     execution_name: str
     phase: str
-    phase_rank: int
-    outputs: bytes | None
-    outputs_uri: str | None
-    outputs_size: int | None
-    error_code: str | None
-    error_message: str | None
-    error_kind: str | None
-    error_uri: str | None
-    error_occurred_at_us: int | None
-    error_worker: str | None
-    created_at_us: int
-    started_at_us: int | None
-    updated_at_us: int
-    ended_at_us: int | None
-    duration_us: int | None
-
-    @property
-    def execution(self) -> ExecutionRef:
-        """The execution that it is or lies in."""
-        return ExecutionRef(
-            project=self.execution_project,
-            domain=self.execution_domain,
-            name=self.execution_name,
-        )
-
-    @property
-    def is_terminal(self) -> bool:
-        """Tell whether it has ended."""
-        return self.ended_at_us is not None
-
-    @property
-    def output_values(self) -> Values | None:
-        """The outputs, once it SUCCEEDED."""
-        if self.outputs_uri is None:
-            return None
-        return Values(
-            inline=self.outputs, uri=self.outputs_uri, size=self.outputs_size or 0
-        )
-
-    @property
-    def failure(self) -> Failure | None:
-        """Why it failed."""
-        if self.error_code is None:
-            return None
-        return Failure(
-            code=self.error_code,
-            message=self.error_message or "",
-            kind=self.error_kind or "UNKNOWN",
-            error_uri=self.error_uri or "",
-            occurred_at_us=self.error_occurred_at_us or 0,
-            worker=self.error_worker or "",
-        )
+    launch_plan: EntityRef
+    workflow: EntityRef
+    task: EntityRef | None
+    mode: int
+    user: str
+    cluster: str
+    state: int
+    spec: bytes
+    definition: Blob
+    inputs: Values
+    user_inputs: Values
+    outputs: Values | None
+    error: Failure | None
+    abort_cause: str | None
+    abort_principal: str | None
+    parent_stream: str | None
+    parent_node_id: str | None
+    created_at: datetime
+    updated_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
 
 
-def one(cls: type[R], row: dict[str, Any] | None) -> R | None:
-    """Return the struct of a row, or None where there is no row."""
-    return None if row is None else cls(**row)
+class NodeRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One node execution."""
+
+    stream: str
+    node_id: str
+    phase: str
+    spec_node_id: str
+    kind: str
+    node_name: str
+    parent_id: str
+    retry_group: str
+    target: EntityRef | None
+    input_path: str
+    inputs: Values | None
+    outputs: Values | None
+    deck_uri: str
+    error: Failure | None
+    child: str
+    chosen: str
+    created_at: datetime
+    updated_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+
+
+class TaskRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One task execution: one attempt of a node's task."""
+
+    stream: str
+    node_id: str
+    retry_attempt: int
+    phase: str
+    phase_version: int
+    task: EntityRef
+    task_type: str
+    generated_name: str
+    interruptible: bool
+    outputs: Values | None
+    deck_uri: str
+    logs: tuple[TaskLog, ...]
+    error: Failure | None
+    created_at: datetime
+    updated_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+
+
+_PACKED: dict[str, Any] = {
+    "launch_plan": EntityRef,
+    "workflow": EntityRef,
+    "task": EntityRef,
+    "target": EntityRef,
+    "definition": Blob,
+    "inputs": Values,
+    "user_inputs": Values,
+    "outputs": Values,
+    "error": Failure,
+    "logs": tuple[TaskLog, ...],
+}
+
+
+def row_of(kind: type[Any], row: Mapping[str, Any]) -> Any:
+    """Return a view's row as its value."""
+    fields: dict[str, Any] = {}
+    for name in kind.__struct_fields__:
+        value = row[name]
+        if name in _PACKED:
+            value = unpack(value, _PACKED[name])
+        elif isinstance(value, memoryview):
+            value = bytes(value)
+        fields[name] = value
+    if kind is TaskRow and fields["logs"] is None:
+        fields["logs"] = ()
+    return kind(**fields)
