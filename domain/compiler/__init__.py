@@ -1,0 +1,1 @@
+"""Templates to checked, compiled closures (ref §3)."""

@@ -1,0 +1,1 @@
+"""Deciders of the registry: projects, tasks, workflows, launch plans."""
