@@ -1,1 +1,1 @@
-"""Templates to checked, compiled closures (ref §3)."""
+"""The compiler: workflow templates to checked, connected closures (ref §3)."""
