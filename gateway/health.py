@@ -1,0 +1,28 @@
+"""Readiness: which parts of the engine serve by now."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class Health:
+    """The parts that must serve before the engine is ready, and those that do."""
+
+    parts: tuple[str, ...] = ()
+    serving: set[str] = field(default_factory=set)
+    draining: bool = False
+
+    def serves(self, part: str) -> None:
+        """Note that a part is ready."""
+        self.serving.add(part)
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Return the parts that aren't ready yet."""
+        return tuple(part for part in self.parts if part not in self.serving)
+
+    @property
+    def ready(self) -> bool:
+        """Tell whether requests will be served."""
+        return not self.missing and not self.draining
