@@ -1,0 +1,95 @@
+"""Plain JSON values as literals of declared types, for callers without flytekit."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from flyteidl.core import literals_pb2, types_pb2
+
+from domain.types import describe, none_literal
+
+_FIELDS = {
+    types_pb2.INTEGER: ("integer", int),
+    types_pb2.FLOAT: ("float_value", (int, float)),
+    types_pb2.STRING: ("string_value", str),
+    types_pb2.BOOLEAN: ("boolean", bool),
+}
+
+
+class Unfit(ValueError):  # noqa: N818 - a value that doesn't fit
+    """A JSON value doesn't fit the type that is asked."""
+
+
+def literal_of(value: Any, asked: Any) -> Any:
+    """Return a JSON value as a core.Literal of a type; raises Unfit."""
+    kind = asked.WhichOneof("type")
+    if kind == "union_type":
+        return _union(value, asked)
+    if kind == "collection_type" and isinstance(value, list):
+        items = [literal_of(item, asked.collection_type) for item in value]
+        collection = literals_pb2.LiteralCollection(literals=items)
+        return literals_pb2.Literal(collection=collection)
+    if kind == "map_value_type" and isinstance(value, dict):
+        items = {k: literal_of(v, asked.map_value_type) for k, v in value.items()}
+        return literals_pb2.Literal(map=literals_pb2.LiteralMap(literals=items))
+    if kind == "enum_type" and value in asked.enum_type.values:
+        return _primitive(literals_pb2.Primitive(string_value=value))
+    if kind == "simple":
+        return _simple(value, asked)
+    if kind == "blob" and isinstance(value, str):
+        blob = literals_pb2.Blob(uri=value)
+        blob.metadata.type.CopyFrom(asked.blob)
+        return literals_pb2.Literal(scalar=literals_pb2.Scalar(blob=blob))
+    raise _unfit(value, asked)
+
+
+def _unfit(value: Any, asked: Any) -> Unfit:
+    return Unfit(f"Expected {describe(asked)}, but got {value!r}")
+
+
+def _primitive(primitive: Any) -> Any:
+    return literals_pb2.Literal(scalar=literals_pb2.Scalar(primitive=primitive))
+
+
+def _simple(value: Any, asked: Any) -> Any:
+    if asked.simple in _FIELDS:
+        field, allowed = _FIELDS[asked.simple]
+        is_bool = isinstance(value, bool)
+        if not isinstance(value, allowed) or is_bool != (field == "boolean"):
+            raise _unfit(value, asked)
+        return _primitive(literals_pb2.Primitive(**{field: value}))
+    if asked.simple == types_pb2.NONE and value is None:
+        return none_literal()
+    if asked.simple == types_pb2.STRUCT and isinstance(value, dict | list):
+        packed = literals_pb2.Binary(value=msgspec.msgpack.encode(value), tag="msgpack")
+        return literals_pb2.Literal(scalar=literals_pb2.Scalar(binary=packed))
+    if asked.simple == types_pb2.DATETIME and isinstance(value, str):
+        return _datetime(value, asked)
+    if asked.simple == types_pb2.DURATION and isinstance(value, int | float):
+        primitive = literals_pb2.Primitive()
+        primitive.duration.FromMicroseconds(int(value * 1_000_000))
+        return _primitive(primitive)
+    raise _unfit(value, asked)
+
+
+def _datetime(value: str, asked: Any) -> Any:
+    try:
+        moment = datetime.fromisoformat(value.replace("Z", "+00:00"))
+    except ValueError as error:
+        raise _unfit(value, asked) from error
+    primitive = literals_pb2.Primitive()
+    primitive.datetime.FromDatetime(moment)
+    return _primitive(primitive)
+
+
+def _union(value: Any, asked: Any) -> Any:
+    for variant in asked.union_type.variants:
+        try:
+            literal = literal_of(value, variant)
+        except Unfit:
+            continue
+        union = literals_pb2.Union(value=literal, type=variant)
+        return literals_pb2.Literal(scalar=literals_pb2.Scalar(union=union))
+    raise _unfit(value, asked)

@@ -1,0 +1,72 @@
+"""The decider of one project (ref §14)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from flyteidl.admin import project_pb2
+
+from domain.registry.identity import invalid, is_label
+from schemas.registry_events import ProjectRegistered, ProjectReplaced
+from schemas.rejections import Reason, Rejected
+
+NAME_MAX = 64
+DESCRIPTION_MAX = 300
+LABELS_MAX = 16
+Fact = ProjectRegistered | ProjectReplaced
+
+
+def register(
+    known: Sequence[Fact], project: Any, *, now_us: int
+) -> Sequence[Fact] | Rejected:
+    """Register an admin.Project."""
+    refused = _check(project)
+    if refused is not None:
+        return refused
+    if known:
+        detail = f"Expected project '{project.id}' to be new, but it already exists"
+        return Rejected(Reason.ALREADY_EXISTS, detail)
+    data = project.SerializeToString(deterministic=True)
+    return (
+        ProjectRegistered(occurred_at_us=now_us, project_id=project.id, project=data),
+    )
+
+
+def replace(
+    known: Sequence[Fact], project: Any, *, now_us: int
+) -> Sequence[Fact] | Rejected:
+    """Replace name, description, labels and state."""
+    if not known:
+        detail = f"missing entity of type PROJECT with identifier {project.id}"
+        return Rejected(Reason.NOT_FOUND, detail)
+    refused = _check(project)
+    if refused is not None:
+        return refused
+    data = project.SerializeToString(deterministic=True)
+    if known[-1].project == data:
+        return ()
+    return (
+        ProjectReplaced(occurred_at_us=now_us, project_id=project.id, project=data),
+    )
+
+
+def _check(project: Any) -> Rejected | None:
+    if not is_label(project.id):
+        return invalid(f"Expected a project id as a DNS label, but got '{project.id}'")
+    if len(project.name) > NAME_MAX:
+        return invalid(f"Expected a name of at most {NAME_MAX} characters, but it is longer")
+    if len(project.description) > DESCRIPTION_MAX:
+        return invalid(
+            f"Expected a description of at most {DESCRIPTION_MAX} characters, but it is longer"
+        )
+    if project.domains:
+        return invalid("Expected no domains, but the server's own are the only ones")
+    if len(project.labels.values) > LABELS_MAX:
+        return invalid(f"Expected at most {LABELS_MAX} labels, but there are more")
+    return None
+
+
+def new_project(identifier: str, name: str) -> Any:
+    """Return an admin.Project of this id."""
+    return project_pb2.Project(id=identifier, name=name)

@@ -1,0 +1,108 @@
+"""The decider of one task version: registered once, never changed (ref §2.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from flyteidl.admin import task_pb2
+from flyteidl.core import tasks_pb2
+
+from domain.registry.identity import checked_ref, digest, existing, invalid
+from schemas.registry_events import TaskRegistered
+from schemas.rejections import Rejected
+
+_SUFFIXES = {
+    "n": Decimal("1e-9"), "u": Decimal("1e-6"), "m": Decimal("1e-3"), "": Decimal(1),
+    "k": Decimal(10**3), "M": Decimal(10**6), "G": Decimal(10**9),
+    "T": Decimal(10**12), "P": Decimal(10**15), "E": Decimal(10**18),
+    "Ki": Decimal(2**10), "Mi": Decimal(2**20), "Gi": Decimal(2**30),
+    "Ti": Decimal(2**40), "Pi": Decimal(2**50), "Ei": Decimal(2**60),
+}  # fmt: skip
+
+
+def quantity(text: str) -> Decimal | None:
+    """Return a Kubernetes quantity; None for a text that is none."""
+    body = text.rstrip("nuµmkMGTPEi")
+    suffix = text[len(body) :]
+    if suffix not in _SUFFIXES:
+        return None
+    try:
+        value = Decimal(body) * _SUFFIXES[suffix]
+    except InvalidOperation:
+        return None
+    return value if value >= 0 else None
+
+
+def register(
+    known: Sequence[TaskRegistered], request: Any, *, now_us: int
+) -> Sequence[TaskRegistered] | Rejected:
+    """Register an admin.TaskCreateRequest."""
+    ref = checked_ref(request.id, "TASK")
+    if isinstance(ref, Rejected):
+        return ref
+    template = tasks_pb2.TaskTemplate()
+    template.CopyFrom(request.spec.template)
+    template.id.CopyFrom(request.id)
+    refused = _check(template)
+    if refused is not None:
+        return refused
+    found = digest(template)
+    if known:
+        closure = task_pb2.TaskClosure.FromString(known[0].closure)
+        before = closure.compiled_task.template
+        return existing(ref, same=known[0].digest == found, known=before, given=template)
+    closure = task_pb2.TaskClosure()
+    closure.compiled_task.template.CopyFrom(template)
+    closure.created_at.FromMicroseconds(now_us)
+    return (
+        TaskRegistered(
+            occurred_at_us=now_us,
+            entity=ref,
+            digest=found,
+            task_type=template.type,
+            short_description=request.spec.description.short_description,
+            closure=closure.SerializeToString(deterministic=True),
+        ),
+    )
+
+
+def _check(template: Any) -> Rejected | None:
+    if not template.type:
+        return invalid("Expected a task with a type, but it is empty")
+    if not template.HasField("interface"):
+        return invalid("Expected a task with an interface, but it has none")
+    runtime = template.metadata.runtime
+    if runtime.ByteSize() and not runtime.version:
+        return invalid("Expected a runtime with a version, but it is empty")
+    for side in (template.interface.inputs, template.interface.outputs):
+        for name, variable in side.variables.items():
+            if not name or variable.type.WhichOneof("type") is None:
+                return invalid(f"Expected variable '{name}' to have a type, but it has none")
+    if template.WhichOneof("target") == "container":
+        return _check_container(template.container)
+    return None
+
+
+def _check_container(container: Any) -> Rejected | None:
+    if not container.image:
+        return invalid("Expected a container with an image, but it has none")
+    sides = {"request": container.resources.requests, "limit": container.resources.limits}
+    amounts: dict[tuple[str, int], Decimal] = {}
+    for side, entries in sides.items():
+        for entry in entries:
+            name = tasks_pb2.Resources.ResourceName.Name(entry.name).lower()
+            amount = quantity(entry.value)
+            if amount is None:
+                detail = f"Expected the {side} of {name} to be a quantity, but it is '{entry.value}'"
+                return invalid(detail)
+            if (side, entry.name) in amounts:
+                return invalid(f"Expected one {side} of {name}, but there are several")
+            amounts[(side, entry.name)] = amount
+    for (side, number), amount in amounts.items():
+        limit = amounts.get(("limit", number))
+        if side == "request" and limit is not None and amount > limit:
+            name = tasks_pb2.Resources.ResourceName.Name(number).lower()
+            return invalid(f"Expected the request of {name} within its limit, but it is above")
+    return None
