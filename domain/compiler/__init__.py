@@ -1,1 +1,1 @@
-"""The compiler: workflow templates to checked, connected closures (ref §3)."""
+"""Templates to checked, compiled closures (ref §3)."""
