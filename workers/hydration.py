@@ -1,0 +1,228 @@
+"""Hydration: brings in what the creation of an execution needs from outside."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from flyteidl.admin import execution_pb2, launch_plan_pb2
+from flyteidl.core import identifier_pb2, literals_pb2
+from google.protobuf.message import DecodeError
+
+from domain import admission, plain
+from domain.graph import Definition
+from domain.registry.identity import invalid
+from infra.database import Pool
+from projections import registry
+from schemas.commands import CreateExecution
+from schemas.envelope import Envelope
+from schemas.events import ExecutionCreated
+from schemas.ids import EntityRef, ExecutionRef
+from schemas.rejections import Rejected
+from schemas.values import Blob, Values
+from workers.definitions import DefinitionCache
+
+_CONFIG = "WORKFLOW_EXECUTION_CONFIG"
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """The fact that would begin an execution, and its compiled workflow."""
+
+    created: ExecutionCreated
+    definition: Definition
+
+
+class Blobs(Protocol):
+    """Where values are offloaded."""
+
+    def uri(self, relative: str) -> str:
+        """Return the address of a path below the store's root."""
+        ...
+
+    async def get(self, uri: str) -> bytes:
+        """Return a blob's bytes."""
+        ...
+
+    async def put(self, uri: str, data: bytes) -> Blob:
+        """Store a blob."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hydrator:
+    """Reads the registry and the blob store for creations."""
+
+    pool: Pool
+    blobs: Blobs
+    definitions: DefinitionCache
+    domains: tuple[str, ...]
+    max_parallelism: int
+    inline_limit_bytes: int
+
+    async def admit(
+        self, command: CreateExecution, envelope: Envelope, now_us: int
+    ) -> Admission | Rejected:
+        """Return the fact that would begin the execution, or the refusal."""
+        refused = admission.check_name(command)
+        if refused is not None:
+            return refused
+        try:
+            spec = execution_pb2.ExecutionSpec.FromString(command.spec)
+        except DecodeError as error:
+            return invalid(f"Expected an ExecutionSpec, but got other bytes: {error}")
+        plan_ref = _plan_ref(command.launch_plan)
+        plan = await registry.get_entity(self.pool, plan_ref)
+        facts = await self._facts(command, plan)
+        given = await self._given(command, facts)
+        if isinstance(given, Rejected):
+            return given
+        admitted = admission.admit(command, spec, given, facts)
+        if isinstance(admitted, Rejected):
+            return admitted
+        workflow = _workflow_ref(facts.plan_spec)
+        row = await registry.get_entity(self.pool, workflow)
+        if row is None:
+            return invalid(
+                f"Expected workflow {workflow.text()} to exist, but it doesn't"
+            )
+        closure = registry.closure_blob(row)
+        admitted.spec.launch_plan.CopyFrom(_identifier(command.launch_plan))
+        created = await self._created(
+            command, envelope, admitted, given, workflow, closure, now_us
+        )
+        return Admission(created, await self.definitions.load(closure))
+
+    async def _facts(
+        self, command: CreateExecution, plan: dict[str, Any] | None
+    ) -> admission.Facts:
+        project, domain = command.project, command.domain
+        plan_spec = expected = None
+        levels: list[Any] = []
+        if plan is not None:
+            plan_spec = launch_plan_pb2.LaunchPlanSpec.FromString(bytes(plan["spec"]))
+            closure = launch_plan_pb2.LaunchPlanClosure.FromString(
+                bytes(plan["closure"])
+            )
+            expected = closure.expected_inputs
+            for place in (
+                (project, domain, plan_spec.workflow_id.name),
+                (project, domain),
+                (project,),
+            ):
+                found = await registry.get_attributes(self.pool, _CONFIG, *place)
+                if found is not None:
+                    levels.append(admission.execution_config(found))
+        return admission.Facts(
+            project=await registry.get_project(self.pool, project),
+            domains=self.domains,
+            plan_spec=plan_spec,
+            expected_inputs=expected,
+            levels=tuple(levels),
+            max_parallelism=self.max_parallelism,
+        )
+
+    async def _given(
+        self, command: CreateExecution, facts: admission.Facts
+    ) -> Any | Rejected:
+        """Return the inputs that came with the command, in whichever of its forms."""
+        try:
+            if command.inputs_uri is not None:
+                data = await self.blobs.get(command.inputs_uri)
+                return literals_pb2.LiteralMap.FromString(data)
+            if command.inputs_json is not None:
+                return _from_json(command.inputs_json, facts.expected_inputs)
+            return literals_pb2.LiteralMap.FromString(command.inputs or b"")
+        except (DecodeError, ValueError) as error:
+            return invalid(f"Expected inputs that can be read, but: {error}")
+
+    async def _created(  # noqa: PLR0913
+        self,
+        command: CreateExecution,
+        envelope: Envelope,
+        admitted: admission.Admitted,
+        given: Any,
+        workflow: EntityRef,
+        closure: Blob,
+        now_us: int,
+    ) -> ExecutionCreated:
+        where = f"metadata/{command.project}/{command.domain}/{command.name}"
+        task = command.launch_plan if command.launch_plan.kind == "TASK" else None
+        principal = admitted.spec.metadata.principal if command.parent else envelope.actor
+        return ExecutionCreated(
+            occurred_at_us=now_us,
+            execution=ExecutionRef(
+                project=command.project, domain=command.domain, name=command.name
+            ),
+            launch_plan=_plan_ref(command.launch_plan),
+            workflow=workflow,
+            task=task,
+            spec=admitted.spec.SerializeToString(deterministic=True),
+            inputs=await self._values(f"{where}/inputs", admitted.inputs),
+            user_inputs=await self._values(f"{where}/user_inputs", given),
+            definition=closure,
+            principal=principal,
+            max_parallelism=admitted.max_parallelism,
+            parent=command.parent,
+            root=envelope.correlation or envelope.stream,
+            created_by=envelope.id,
+        )
+
+    async def _values(self, path: str, literals: Any) -> Values:
+        data = literals.SerializeToString(deterministic=True)
+        if len(data) <= self.inline_limit_bytes:
+            return Values(
+                inline=data, digest=hashlib.sha256(data).hexdigest(), size=len(data)
+            )
+        blob = await self.blobs.put(self.blobs.uri(path), data)
+        return Values(uri=blob.uri, digest=blob.digest, size=blob.size)
+
+
+def _plan_ref(ref: EntityRef) -> EntityRef:
+    """Return the launch plan; a single task has one of its own (ref §2.4)."""
+    name = f".flytegen.{ref.name}" if ref.kind == "TASK" else ref.name
+    return EntityRef(
+        kind="LAUNCH_PLAN",
+        project=ref.project,
+        domain=ref.domain,
+        name=name,
+        version=ref.version,
+    )
+
+
+def _workflow_ref(plan_spec: Any) -> EntityRef:
+    found = plan_spec.workflow_id
+    return EntityRef(
+        kind="WORKFLOW",
+        project=found.project,
+        domain=found.domain,
+        name=found.name,
+        version=found.version,
+    )
+
+
+def _identifier(ref: EntityRef) -> Any:
+    return identifier_pb2.Identifier(
+        resource_type=identifier_pb2.ResourceType.Value(ref.kind),
+        project=ref.project,
+        domain=ref.domain,
+        name=ref.name,
+        version=ref.version,
+    )
+
+
+def _from_json(text: str, expected: Any) -> Any:
+    plain_values = json.loads(text)
+    if not isinstance(plain_values, dict):
+        message = f"Expected a JSON object of inputs, but got {text[:40]!r}"
+        raise ValueError(message)  # noqa: TRY004 - the caller refuses ValueErrors
+    literals = literals_pb2.LiteralMap()
+    for name, value in plain_values.items():
+        if expected is not None and name in expected.parameters:
+            asked = expected.parameters[name].var.type
+            literals.literals[name].CopyFrom(plain.literal_of(value, asked))
+        else:
+            literals.literals[name].scalar.primitive.string_value = str(value)
+    return literals
