@@ -3,31 +3,101 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from starlette.responses import JSONResponse, Response
 
+from gateway import openapi, uploads
 from gateway.health import Health
+from gateway.metrics import RestMetrics, new_registry
+from gateway.origins import LOOPBACK_ORIGIN, LocalOnly, is_loopback
+from gateway.rest import Rest
+from gateway.transcoding import routes
+from gateway.version import version
+from infra.blobs import Blobs
+from infra.database import Pool
+from infra.signing import Signer
 from infra.settings import Settings
+
+_METHODS = ["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD"]
+_CORS_HEADERS = ["Content-Type", "flyte-authorization"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpParts:
-    """What the HTTP door needs: servicers by full service name, blobs, signer, health.
+    """What the HTTP door needs.
 
-    A servicer is the very object that gRPC serves: `async def Method(request, context)`.
+    `servicers` are the very objects that gRPC serves, by full service name.
     """
 
     servicers: Mapping[str, Any]
-    blobs: Any
-    signer: Any
-    pool: Any
+    blobs: Blobs
+    signer: Signer
+    pool: Pool | None
     clock: Any
     settings: Settings
     health: Health
+    registry: CollectorRegistry = field(default_factory=new_registry)
 
 
 def build_app(parts: HttpParts) -> FastAPI:
     """Return the application with all routes."""
-    raise NotImplementedError
+    app = FastAPI(
+        title="Flightlog", version=version(), docs_url=None, redoc_url=None,
+        openapi_url=None,
+    )  # fmt: skip
+    _add_health(app, parts)
+    app.include_router(uploads.router(parts))
+    rest = Rest(
+        servicers=parts.servicers,
+        settings=parts.settings.gateway,
+        metrics=RestMetrics(parts.registry),
+    )
+    app.add_route("/{path:path}", rest.handle, methods=_METHODS)
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origin_regex=LOOPBACK_ORIGIN,
+        allow_methods=_METHODS,
+        allow_headers=_CORS_HEADERS,
+    )
+    if is_loopback(parts.settings.host):
+        app.add_middleware(LocalOnly)
+    return app
+
+
+def _add_health(app: FastAPI, parts: HttpParts) -> None:
+    health = parts.health
+
+    @app.get("/healthz")
+    async def healthz() -> Response:
+        """Answer 200 once every part serves."""
+        body = {"ready": health.ready, "waiting_for": health.missing}
+        return JSONResponse(body, status_code=200 if health.ready else 503)
+
+    @app.get("/healthcheck")
+    async def healthcheck() -> Response:
+        """Answer 200 with nothing while this process lives, as Flyte does."""
+        return Response()
+
+    @app.get("/metrics")
+    async def metrics() -> Response:
+        """Tell Prometheus."""
+        return Response(
+            generate_latest(parts.registry), media_type=CONTENT_TYPE_LATEST
+        )
+
+    @app.get("/openapi.json")
+    @app.get("/api/v1/openapi")
+    async def document() -> Response:
+        """Describe the REST API."""
+        return JSONResponse(_document())
+
+
+@cache
+def _document() -> dict[str, Any]:
+    return openapi.describe(routes(), version())
