@@ -12,12 +12,13 @@ from fastapi.middleware.cors import CORSMiddleware
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from starlette.responses import JSONResponse, Response
 
-from gateway import openapi, uploads
+from gateway import openapi
 from gateway.health import Health
 from gateway.metrics import RestMetrics, new_registry
 from gateway.origins import LOOPBACK_ORIGIN, LocalOnly, is_loopback
 from gateway.rest import Rest
 from gateway.transcoding import routes
+from gateway.uploads import BlobRoutes
 from gateway.version import version
 from infra.blobs import Blobs
 from infra.database import Pool
@@ -52,7 +53,13 @@ def build_app(parts: HttpParts) -> FastAPI:
         openapi_url=None,
     )  # fmt: skip
     _add_health(app, parts)
-    app.include_router(uploads.router(parts))
+    blob_routes = BlobRoutes(
+        blobs=parts.blobs,
+        signer=parts.signer,
+        clock=parts.clock,
+        bytes_max=parts.settings.gateway.upload_bytes_max,
+    )
+    app.include_router(blob_routes.router())
     rest = Rest(
         servicers=parts.servicers,
         settings=parts.settings.gateway,
