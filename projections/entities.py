@@ -15,7 +15,9 @@ _NAMED = {"project": "text", "domain": "text", "name": "text", "version": "text"
 _STAMPS = {"created_at": "time", "updated_at": "time"}
 
 WORKFLOWS = Entity(
-    "workflows", {**_NAMED, **_STAMPS, "short_description": "text"}, prefixes=("workflow",)
+    "workflows",
+    {**_NAMED, **_STAMPS, "short_description": "text"},
+    prefixes=("workflow",),
 )
 TASKS = Entity(
     "tasks",

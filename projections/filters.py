@@ -97,7 +97,9 @@ def _parse_one(expression: str, entity: Entity) -> Condition | Rejected:
         if isinstance(inner, Rejected):
             return inner
         sql = SQL("EXISTS (SELECT 1 FROM {} WHERE {} AND {})").format(
-            Identifier(joined.table), SQL(on), inner.sql  # type: ignore[arg-type]
+            Identifier(joined.table),
+            SQL(on),
+            inner.sql,  # type: ignore[arg-type]
         )
         return Condition(sql, inner.values)
     return _compare(function, column, value, entity)

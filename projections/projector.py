@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import structlog
-from psycopg import OperationalError
+from psycopg import AsyncConnection, OperationalError
 
-from infra.database import Pool
+from infra.database import Pool, queries
 from infra.errors import Conflict
 from infra.log import Log, Received
+from projections.applying import take
 from projections.changes import Changes
 from projections.writing import write
 from schemas import codec, topics
@@ -20,13 +22,9 @@ from schemas import codec, topics
 log_ = structlog.get_logger(__name__)
 
 NAME = "views"
-_VIEWS = "executions, execution_tags, node_executions, task_executions, journal"
-_MOVE = """
-INSERT INTO projector_positions AS p (name, log_partition, position)
-VALUES (%(name)s, %(partition)s, %(to)s)
-ON CONFLICT (name, log_partition) DO UPDATE SET position = %(to)s
-WHERE p.position = %(from)s
-"""
+_SQL = queries(Path(__file__).parent / "sql" / "projector.sql")
+# Decoding is work for the processor: others get their turn after so many messages.
+_TURN = 200
 Settle = Callable[[str, tuple[Any, ...]], None]
 
 
@@ -34,92 +32,171 @@ def _nobody(_command_id: str, _outcome: tuple[Any, ...]) -> None:
     """Tell nobody in this process what became of a command."""
 
 
+def _no_progress(_applied: int) -> None:
+    """Tell nobody how far it is."""
+
+
 @dataclass(slots=True)
 class Projector:
-    """Follows `flightlog.events`; `settle` hears outcomes after their commit."""
+    """Follows `flightlog.events`; `settle` hears outcomes after their commit.
+
+    For metrics: `applied` counts events, `positions` tells how far it is on each
+    partition, `recorded_at_us` when the last event applied was recorded, and `stopped`
+    why it ended, if it did.
+    """
 
     log: Log
     pool: Pool
     batch_max: int = 1000
     retry_s: float = 0.5
+    retry_s_max: float = 5.0
+    outcomes_kept_s: float = 3600.0
+    trim_s: float = 60.0
     settle: Settle = _nobody
+    progress: Callable[[int], None] = _no_progress
+    outcomes: bool = True
     applied: int = 0
-    position: int = 0
-    reached: asyncio.Condition = field(default_factory=asyncio.Condition)
+    positions: dict[int, int] = field(default_factory=dict)
+    recorded_at_us: int = 0
+    stopped: str = ""
+    _trimmed_at_s: float = 0.0
+
+    @property
+    def position(self) -> int:
+        """The position reached on the only partition of the embedded log."""
+        return self.positions.get(0, 0)
 
     async def run(self) -> None:
-        """Apply events for ever."""
-        self.position = await self._kept()
-        after = {0: self.position}
-        async for batch in self.log.tail((topics.EVENTS,), after, self.batch_max):
-            if batch:
-                await self._apply_patiently(batch)
+        """Apply events for ever; raises UndecodableMessage for one it can't read."""
+        await self._follow(end=None)
 
     async def catch_up(self) -> None:
         """Apply what is there now, and return: for the start of an engine."""
-        self.position = await self._kept()
-        end = (await self.log.end()).get(0, 0)
-        if self.position >= end:
+        await self._follow(end=await self.log.end())
+
+    async def _follow(self, end: Mapping[int, int] | None) -> None:
+        await self._patiently(self._load)
+        if end is not None and self._reached(end):
             return
-        after = {0: self.position}
+        after = dict(self.positions)
         async for batch in self.log.tail((topics.EVENTS,), after, self.batch_max):
-            if not batch:
+            if batch:
+                await self._take(batch)
+            if end is not None and (not batch or self._reached(end)):
                 return
-            await self._apply_patiently(batch)
-            if self.position >= end:
-                return
+            await self._trim()
 
-    async def _kept(self) -> int:
+    def _reached(self, end: Mapping[int, int]) -> bool:
+        return all(self.positions.get(p, 0) >= position for p, position in end.items())
+
+    async def _load(self) -> None:
         async with self.pool.connection() as conn:
-            cursor = await conn.execute(
-                "SELECT position FROM projector_positions WHERE name = %s", (NAME,)
-            )
-            row = await cursor.fetchone()
-        return int(str(row["position"])) if row else 0
+            cursor = await conn.execute(_SQL["kept"], (NAME,))
+            rows: list[Any] = await cursor.fetchall()
+        self.positions = {row["log_partition"]: row["position"] for row in rows}
 
-    async def _apply_patiently(self, batch: Sequence[Received]) -> None:
+    async def _take(self, batch: Sequence[Received]) -> None:
+        """Apply a batch; an event that can't be applied stops the projector."""
+        try:
+            changes = await self._fold(batch)
+            await self._patiently(lambda: self._commit(batch, changes))
+        except Exception as error:
+            self.stopped = str(error) or repr(error)
+            first, last = batch[0].position, batch[-1].position
+            log_.exception("projector_stopped", first=first, last=last)
+            raise
+        self.positions |= _ends(batch)
+        self.applied += len(batch)
+        self.recorded_at_us = batch[-1].envelope.recorded_at_us
+        for command_id, outcome in changes.outcomes.items():
+            self.settle(command_id, outcome)
+        self.progress(self.applied)
+
+    async def _fold(self, batch: Sequence[Received]) -> Changes:
+        changes = Changes()
+        for number, received in enumerate(batch, 1):
+            try:
+                take(changes, received.envelope, codec.decode(received.body))
+            except (codec.UndecodableMessage, KeyError) as error:
+                where = f"event '{received.envelope.id}' at {received.position}"
+                message = f"Expected to apply {where}, but: {error}"
+                raise codec.UndecodableMessage(message) from error
+            if number % _TURN == 0:
+                await asyncio.sleep(0)
+        if not self.outcomes:
+            changes.outcomes.clear()
+        return changes
+
+    async def _patiently(self, deed: Callable[[], Any]) -> None:
+        """Do it; wait out, for as long as it takes, that Postgres is away."""
+        wait_s = self.retry_s
         while True:
             try:
-                await self._apply(batch)
+                await deed()
             except OperationalError as error:
-                log_.warning("projector_waits", error=str(error), wait_s=self.retry_s)
-                await asyncio.sleep(self.retry_s)
+                log_.warning("projector_waits", error=str(error), wait_s=wait_s)
+                await asyncio.sleep(wait_s)
+                wait_s = min(wait_s * 2, self.retry_s_max)
             else:
                 return
 
-    async def _apply(self, batch: Sequence[Received]) -> None:
-        """Apply a batch; an event that can't be decoded stops the projector."""
-        changes = Changes()
-        for received in batch:
-            changes.take(received.envelope, codec.decode(received.body))
-        move = {
-            "name": NAME,
-            "partition": batch[-1].partition,
-            "from": self.position,
-            "to": batch[-1].position,
-        }
+    async def _commit(self, batch: Sequence[Received], changes: Changes) -> None:
         async with self.pool.connection() as conn, conn.transaction():
-            cursor = await conn.execute(_MOVE, move)
-            if cursor.rowcount != 1:
-                message = "Expected to be the only projector, but its position moved"
-                raise Conflict(message)
-            await write(conn.cursor(), changes)
-        self.position = batch[-1].position
-        self.applied += len(batch)
-        for command_id, outcome in changes.outcomes.items():
-            self.settle(command_id, outcome)
+            if await self._move(conn, _ends(batch)):
+                async with conn.pipeline():
+                    await conn.execute(_SQL["hurry"])
+                    await write(conn.cursor(), changes)
+
+    async def _move(self, conn: AsyncConnection[Any], ends: Mapping[int, int]) -> bool:
+        """Move the positions; False if an answer was lost and it is done already."""
+        for partition, to in ends.items():
+            before = self.positions.get(partition, 0)
+            move = {"name": NAME, "partition": partition, "from": before, "to": to}
+            cursor = await conn.execute(_SQL["move"], move)
+            if cursor.rowcount == 1:
+                continue
+            cursor = await conn.execute(_SQL["kept"], (NAME,))
+            kept = {r["log_partition"]: r["position"] for r in await cursor.fetchall()}
+            if ends.items() <= kept.items():
+                return False
+            message = (
+                f"Expected to be the only projector and at {before}, "
+                f"but its position is {kept.get(partition)}"
+            )
+            raise Conflict(message)
+        return True
+
+    async def _trim(self) -> None:
+        """Forget old outcomes, now and then."""
+        now_s = asyncio.get_running_loop().time()
+        if now_s < self._trimmed_at_s + self.trim_s:
+            return
+        self._trimmed_at_s = now_s
+
+        async def trim() -> None:
+            async with self.pool.connection() as conn:
+                await conn.execute(_SQL["trim_outcomes"], (self.outcomes_kept_s,))
+
+        await self._patiently(trim)
+
+
+def _ends(batch: Sequence[Received]) -> dict[int, int]:
+    """Return the last position of each partition in a batch."""
+    return {received.partition: received.position for received in batch}
 
 
 async def rebuild(
-    log: Log, pool: Pool, progress: Callable[[int], None] = lambda _n: None
+    log: Log, pool: Pool, progress: Callable[[int], None] = _no_progress
 ) -> int:
-    """Empty the views of executions and fold the whole log again; return events."""
+    """Empty the views of executions and fold the whole log again; return events.
+
+    `progress` is told the events applied so far. Outcomes stay as they are: nobody
+    waits for old ones. A projector that runs meanwhile ends by Conflict; one that
+    starts after this was killed goes on where it got to.
+    """
     async with pool.connection() as conn, conn.transaction():
-        await conn.execute(f"TRUNCATE {_VIEWS}")
-        await conn.execute("DELETE FROM projector_positions WHERE name = %s", (NAME,))
-    projector = Projector(log, pool, settle=lambda _c, _o: progress(projector.applied))
-    end: Mapping[int, int] = await log.end()
-    if end.get(0, 0):
-        await projector.catch_up()
-    progress(projector.applied)
+        await conn.execute(_SQL["empty"])
+        await conn.execute(_SQL["forget"], (NAME,))
+    projector = Projector(log, pool, outcomes=False, progress=progress)
+    await projector.catch_up()
     return projector.applied

@@ -47,7 +47,9 @@ async def select(
         SQL("{}.{} = %s").format(Identifier(entity.table), Identifier(name))
         for name in where
     ]
-    statement = SQL("SELECT {}.* FROM {} WHERE {} ORDER BY {} LIMIT %s OFFSET %s").format(
+    statement = SQL(
+        "SELECT {}.* FROM {} WHERE {} ORDER BY {} LIMIT %s OFFSET %s"
+    ).format(
         Identifier(entity.table),
         Identifier(entity.table),
         SQL(" AND ").join([*wheres, condition.sql]),
@@ -87,9 +89,7 @@ async def list_executions(
     return await _rows(ExecutionRow, found)
 
 
-async def get_node(
-    pool: Pool, execution: ExecutionRef, node_id: str
-) -> NodeRow | None:
+async def get_node(pool: Pool, execution: ExecutionRef, node_id: str) -> NodeRow | None:
     """Return a node execution."""
     async with pool.connection() as conn:
         cursor = await conn.execute(

@@ -201,7 +201,9 @@ async def list_entities(
 ) -> Sequence[dict[str, Any]] | Rejected:
     """Return versions of entities, the newest first unless sorted otherwise."""
     entity = ENTITIES[kind]
-    order = SQL("{0}.created_at DESC, {0}.version DESC").format(Identifier(entity.table))
+    order = SQL("{0}.created_at DESC, {0}.version DESC").format(
+        Identifier(entity.table)
+    )
     return await select(pool, entity, where, page, order)
 
 

@@ -4,28 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from psycopg import AsyncCursor
-from psycopg.sql import SQL, Composed, Identifier, Placeholder
+from psycopg.sql import SQL, Composable, Composed, Identifier, Literal, Placeholder
 
-from projections.changes import Changes, Rows
+from projections.changes import APPENDED, ENDED, FIRST_WINS, Changes, Rows
 
-TERMINAL = ("SUCCEEDED", "FAILED", "ABORTED", "TIMED_OUT", "SKIPPED", "RECOVERED")
-_FIRST_WINS = frozenset({"started_at"})
+_ENDED = SQL(", ").join(map(Literal, sorted(ENDED)))
+# A command's id from outside may be longer than a notification can be; whoever waits
+# for that one looks again at its time limit.
+_NOTIFY = (
+    "SELECT pg_notify('flightlog_outcomes', id) FROM unnest(%s::text[]) AS id "
+    "WHERE octet_length(id) BETWEEN 1 AND 7000"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A view's table and its primary key."""
+    """A view's table, its primary key, and whether a repeated phase is no news."""
 
     name: str
     key: tuple[str, ...]
+    steady: bool = False
 
 
 EXECUTIONS = Table("executions", ("stream",))
-NODES = Table("node_executions", ("stream", "node_id"))
+NODES = Table("node_executions", ("stream", "node_id"), steady=True)
 TASKS = Table("task_executions", ("stream", "node_id", "retry_attempt"))
+_TAG = ("stream", "key", "value")
+_LINE = ("stream", "sequence", "type", "occurred_at", "subject", "summary")
+_OUTCOME = ("command_id", "kind", "event_id", "reason", "detail")
 
 
 async def write(cursor: AsyncCursor[Any], changes: Changes) -> None:
@@ -33,16 +43,12 @@ async def write(cursor: AsyncCursor[Any], changes: Changes) -> None:
     await _write_rows(cursor, EXECUTIONS, changes.executions)
     await _write_rows(cursor, NODES, changes.nodes)
     await _write_rows(cursor, TASKS, changes.tasks)
-    await _insert(cursor, "execution_tags", ("stream", "key", "value"), changes.tags)
-    columns = ("stream", "sequence", "type", "occurred_at", "subject")
-    await _insert(cursor, "journal", columns, changes.journal)
+    await _insert(cursor, "execution_tags", _TAG, changes.tags)
+    await _insert(cursor, "journal", _LINE, changes.journal)
     outcomes = [(command, *rest) for command, rest in changes.outcomes.items()]
-    columns = ("command_id", "kind", "event_id", "reason", "detail")
-    await _insert(cursor, "outcomes", columns, outcomes)
+    await _insert(cursor, "outcomes", _OUTCOME, outcomes)
     if outcomes:
-        await cursor.executemany(
-            "SELECT pg_notify('flightlog_outcomes', %s)", [(o[0],) for o in outcomes]
-        )
+        await cursor.execute(_NOTIFY, ([_clean(o[0]) for o in outcomes],))
 
 
 async def _write_rows(cursor: AsyncCursor[Any], table: Table, rows: Rows) -> None:
@@ -51,11 +57,13 @@ async def _write_rows(cursor: AsyncCursor[Any], table: Table, rows: Rows) -> Non
         by_columns.setdefault(tuple(row), []).append(tuple(row.values()))
     for columns, values in by_columns.items():
         await _insert(cursor, table.name, columns, values)
-    by_columns = {}
+    updates: dict[tuple[str, ...], list[dict[str, Any]]] = {}
     for key, row in rows.updates.items():
-        by_columns.setdefault(tuple(row), []).append((*row.values(), *key))
-    for columns, values in by_columns.items():
-        await cursor.executemany(_update(table, columns), values)
+        named = {f"key_{n}": _clean(v) for n, v in zip(table.key, key, strict=True)}
+        named.update((name, _clean(value)) for name, value in row.items())
+        updates.setdefault(tuple(row), []).append(named)
+    for columns, changed in updates.items():
+        await _execute(cursor, _update(table, columns), changed)
 
 
 async def _insert(
@@ -64,29 +72,63 @@ async def _insert(
     columns: Sequence[str],
     rows: Iterable[Sequence[Any]],
 ) -> None:
-    rows = list(rows)
-    if not rows:
+    clean = [tuple(map(_clean, row)) for row in rows]
+    if not clean:
         return
+    await _execute(cursor, _insertion(table, tuple(columns)), clean)
+
+
+async def _execute(
+    cursor: AsyncCursor[Any], statement: bytes, rows: Sequence[Any]
+) -> None:
+    """Execute for each row; a single one goes without a pipeline of its own."""
+    if len(rows) == 1:
+        await cursor.execute(statement, rows[0])
+    else:
+        await cursor.executemany(statement, rows)
+
+
+@cache
+def _insertion(table: str, columns: tuple[str, ...]) -> bytes:
     statement = SQL("INSERT INTO {} ({}) VALUES ({}) ON CONFLICT DO NOTHING").format(
         Identifier(table),
         SQL(", ").join(map(Identifier, columns)),
         SQL(", ").join(Placeholder() * len(columns)),
     )
-    await cursor.executemany(statement, rows)
+    return statement.as_bytes()
 
 
-def _update(table: Table, columns: Sequence[str]) -> Composed:
+@cache
+def _update(table: Table, columns: tuple[str, ...]) -> bytes:
     """Return the update of some columns; a phase that has ended stays."""
-    sets = [
-        SQL("{0} = COALESCE({0}, %s)" if c in _FIRST_WINS else "{0} = %s").format(
-            Identifier(c)
-        )
-        for c in columns
+    sets = [_set(table, column, columns) for column in columns]
+    wheres: list[Composable] = [
+        SQL("{} = {}").format(Identifier(k), Placeholder(f"key_{k}")) for k in table.key
     ]
-    wheres = [SQL("{} = %s").format(Identifier(k)) for k in table.key]
     if "phase" in columns:
-        ended = SQL(", ").join(map(SQL, (f"'{p}'" for p in TERMINAL)))  # type: ignore[arg-type]
-        wheres.append(SQL("phase NOT IN ({})").format(ended))
-    return SQL("UPDATE {} SET {} WHERE {}").format(
+        wheres.append(SQL("phase NOT IN ({})").format(_ENDED))
+    statement = SQL("UPDATE {} SET {} WHERE {}").format(
         Identifier(table.name), SQL(", ").join(sets), SQL(" AND ").join(wheres)
     )
+    return statement.as_bytes()
+
+
+def _set(table: Table, column: str, columns: Sequence[str]) -> Composed:
+    """Return one assignment, by the rules that `Rows` follows within a batch."""
+    name, value = Identifier(column), Placeholder(column)
+    if column in FIRST_WINS:
+        return SQL("{0} = COALESCE({0}, {1})").format(name, value)
+    if column in APPENDED:
+        return SQL("{0} = {0} || {1}").format(name, value)
+    if column == "updated_at" and table.steady and "phase" in columns:
+        phase = Placeholder("phase")
+        text = "{0} = CASE WHEN phase = {2} THEN {0} ELSE {1} END"
+        return SQL(text).format(name, value, phase)
+    return SQL("{} = {}").format(name, value)
+
+
+def _clean(value: Any) -> Any:
+    """Return a value that Postgres takes: it knows no text with NUL in it."""
+    if isinstance(value, str) and "\0" in value:
+        return value.replace("\0", "\N{REPLACEMENT CHARACTER}")
+    return value

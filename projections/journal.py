@@ -1,0 +1,106 @@
+"""The journal's words: one readable line for each fact; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from schemas import events as e
+
+
+def subject(event: e.ExecutionEvent) -> str:
+    """Return the id of the node that a fact speaks of; '' for the execution."""
+    site = getattr(event, "site", None)
+    return str(site.node_id if site else getattr(event, "node_id", ""))
+
+
+def summary(event: e.ExecutionEvent) -> str:
+    """Return what happened, in one line."""
+    return LINES[type(event)](event)
+
+
+def _always(line: str) -> Callable[[Any], str]:
+    return lambda _event: line
+
+
+def _failure(line: str) -> Callable[[Any], str]:
+    def tell(event: Any) -> str:
+        failure = event.failure
+        return f"{line}: [{failure.kind}] {failure.code}: {_first(failure.message)}"
+
+    return tell
+
+
+def _first(message: str, length: int = 200) -> str:
+    """Return a message's first line, cut to a length."""
+    line = message.strip().partition("\n")[0]
+    return line if len(line) <= length else line[: length - 1] + "…"
+
+
+def _cause(line: str) -> Callable[[Any], str]:
+    def tell(event: Any) -> str:
+        by = f" by {event.principal}" if event.principal else ""
+        return f"{line}{by}: {_first(event.cause)}"
+
+    return tell
+
+
+def _attempt(line: str) -> Callable[[Any], str]:
+    return lambda event: f"attempt {event.attempt} {line}"
+
+
+def _created(event: e.ExecutionCreated) -> str:
+    what = event.task or event.launch_plan
+    by = f" by {event.principal}" if event.principal else ""
+    parent = f" for node {event.parent.node_id}" if event.parent else ""
+    return f"execution of {what.text()} created{by}{parent}"
+
+
+def _task_queued(event: e.TaskQueued) -> str:
+    return f"attempt {event.attempt} of {event.task.text()} handed out"
+
+
+def _task_started(event: e.TaskStarted) -> str:
+    return f"attempt {event.attempt} started by runner {event.runner}"
+
+
+def _task_failed(event: e.TaskFailed) -> str:
+    again = "recoverable" if event.recoverable else "not recoverable"
+    return _failure(f"attempt {event.attempt} failed ({again})")(event)
+
+
+def _redispatched(event: e.TaskRedispatched) -> str:
+    return f"attempt {event.attempt} handed out again: {_first(event.reason)}"
+
+
+LINES: dict[type, Callable[[Any], str]] = {
+    e.ExecutionCreated: _created,
+    e.ExecutionStarted: _always("execution running"),
+    e.ExecutionSucceeding: _always("every node is done"),
+    e.ExecutionSucceeded: _always("execution succeeded"),
+    e.ExecutionFailing: _failure("execution failing"),
+    e.ExecutionFailed: _failure("execution failed"),
+    e.ExecutionAborting: _cause("execution being aborted"),
+    e.ExecutionAborted: _cause("execution aborted"),
+    e.ExecutionTimedOut: _failure("execution timed out"),
+    e.NodeResolving: _always("inputs being resolved"),
+    e.NodeQueued: lambda event: f"{event.site.kind} node queued",
+    e.NodeStarted: _always("node running"),
+    e.BranchDecided: lambda event: f"branch chose {event.chosen}",
+    e.ChildRequested: lambda event: f"child execution {event.child.text()} requested",
+    e.ChildCreated: lambda event: f"child execution {event.child.text()} created",
+    e.NodeSucceeding: _always("node's work is done"),
+    e.NodeSucceeded: _always("node succeeded"),
+    e.NodeFailing: _failure("node failing"),
+    e.NodeFailed: _failure("node failed"),
+    e.NodeRetryScheduled: _failure("node will be tried again"),
+    e.NodeRequeued: lambda event: f"node queued again, attempt {event.attempt}",
+    e.NodeSkipped: lambda event: f"{event.site.kind} node skipped",
+    e.NodeAborted: _failure("node aborted"),
+    e.TaskQueued: _task_queued,
+    e.TaskStarted: _task_started,
+    e.TaskRedispatched: _redispatched,
+    e.TaskSucceeded: _attempt("succeeded"),
+    e.TaskFailed: _task_failed,
+    e.TaskAborted: _failure("attempt stopped"),
+}
