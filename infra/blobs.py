@@ -1,0 +1,166 @@
+"""Blobs on plain files: atomic writes, bare absolute paths as their addresses."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+from collections.abc import AsyncIterable, AsyncIterator
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import Protocol
+
+from infra.errors import InfraError
+from schemas.values import Blob
+
+CHUNK_BYTES = 1 << 20
+
+
+class BlobNotFound(InfraError):  # noqa: N818 - named for what happened
+    """No blob has this address."""
+
+
+class BlobTooLarge(InfraError):  # noqa: N818
+    """The blob is larger than what may be read."""
+
+
+class PathRefused(InfraError):  # noqa: N818
+    """The address leads out of the store."""
+
+
+class Blobs(Protocol):
+    """A store of immutable objects."""
+
+    root: str
+
+    def uri(self, relative: str) -> str:
+        """Return the address of a path below the root; whole addresses pass."""
+        ...
+
+    async def put(self, uri: str, data: bytes) -> Blob:
+        """Store a blob whole, or not at all."""
+        ...
+
+    async def put_stream(
+        self, uri: str, chunks: AsyncIterable[bytes], limit: int
+    ) -> tuple[Blob, bytes]:
+        """Store a blob from chunks; also return its MD5. Raises BlobTooLarge."""
+        ...
+
+    async def get(self, uri: str, limit: int | None = None) -> bytes:
+        """Return a blob's bytes; raises BlobNotFound, BlobTooLarge."""
+        ...
+
+    def stream(self, uri: str) -> AsyncIterator[bytes]:
+        """Return a blob's bytes in chunks; raises BlobNotFound."""
+        ...
+
+    async def size(self, uri: str) -> int | None:
+        """Return a blob's size in bytes; None if there is none."""
+        ...
+
+
+class FileBlobs:
+    """Blobs as files below one folder.
+
+    Whoever can write below the folder writes blobs: tasks do so by themselves. Reading
+    follows any absolute path, as inputs may name files of the machine's user.
+    """
+
+    def __init__(self, root: Path) -> None:
+        """Keep blobs below this folder."""
+        self._root = root.resolve()
+        self._root.mkdir(parents=True, exist_ok=True)
+        self.root = str(self._root)
+
+    def uri(self, relative: str) -> str:
+        """Return the address of a path below the root; whole addresses pass."""
+        if relative.startswith("/") or "://" in relative:
+            return relative
+        return f"{self.root}/{relative}"
+
+    def path(self, uri: str) -> Path:
+        """Return the file of an address within the store; raises PathRefused."""
+        path = Path(os.path.normpath(uri.removeprefix("file://")))
+        if not path.is_relative_to(self._root) or path == self._root:
+            message = f"Expected an address below {self.root}, but got {uri!r}"
+            raise PathRefused(message)
+        return path
+
+    async def put(self, uri: str, data: bytes) -> Blob:
+        """Store a blob whole, or not at all."""
+        path = self.path(uri)
+        if len(data) > CHUNK_BYTES:
+            await asyncio.to_thread(_write, path, data)
+        else:
+            _write(path, data)
+        digest = hashlib.sha256(data).hexdigest()
+        return Blob(uri=str(path), digest=digest, size=len(data))
+
+    async def put_stream(
+        self, uri: str, chunks: AsyncIterable[bytes], limit: int
+    ) -> tuple[Blob, bytes]:
+        """Store a blob from chunks; also return its MD5. Raises BlobTooLarge."""
+        path = self.path(uri)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        sha, md5, size = hashlib.sha256(), hashlib.md5(usedforsecurity=False), 0
+        with NamedTemporaryFile(dir=path.parent, prefix=".part-", delete=False) as part:
+            try:
+                async for chunk in chunks:
+                    size += len(chunk)
+                    if size > limit:
+                        message = f"Expected at most {limit} bytes, but got more"
+                        raise BlobTooLarge(message)
+                    sha.update(chunk)
+                    md5.update(chunk)
+                    await asyncio.to_thread(part.write, chunk)
+                part.close()
+                Path(part.name).chmod(0o644)
+                Path(part.name).replace(path)
+            except BaseException:
+                Path(part.name).unlink(missing_ok=True)
+                raise
+        return Blob(uri=str(path), digest=sha.hexdigest(), size=size), md5.digest()
+
+    async def get(self, uri: str, limit: int | None = None) -> bytes:
+        """Return a blob's bytes; raises BlobNotFound, BlobTooLarge."""
+        path = Path(uri.removeprefix("file://"))
+        size = _size(path)
+        if size is None:
+            message = f"Expected a blob at {uri}, but there is none"
+            raise BlobNotFound(message)
+        if limit is not None and size > limit:
+            message = f"Expected at most {limit} bytes at {uri}, but there are {size}"
+            raise BlobTooLarge(message)
+        if size > CHUNK_BYTES:
+            return await asyncio.to_thread(path.read_bytes)
+        return path.read_bytes()
+
+    async def stream(self, uri: str) -> AsyncIterator[bytes]:
+        """Return a blob's bytes in chunks; raises BlobNotFound."""
+        path = Path(uri.removeprefix("file://"))
+        if _size(path) is None:
+            message = f"Expected a blob at {uri}, but there is none"
+            raise BlobNotFound(message)
+        with path.open("rb") as file:
+            while chunk := await asyncio.to_thread(file.read, CHUNK_BYTES):
+                yield chunk
+
+    async def size(self, uri: str) -> int | None:
+        """Return a blob's size in bytes; None if there is none."""
+        return _size(Path(uri.removeprefix("file://")))
+
+
+def _size(path: Path) -> int | None:
+    try:
+        return path.stat().st_size if path.is_file() else None
+    except OSError:
+        return None
+
+
+def _write(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with NamedTemporaryFile(dir=path.parent, prefix=".part-", delete=False) as part:
+        part.write(data)
+    Path(part.name).chmod(0o644)
+    Path(part.name).replace(path)
