@@ -1,0 +1,1 @@
+"""Plugins: how attempts of tasks are really carried out."""
