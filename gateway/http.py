@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
@@ -14,6 +15,7 @@ from starlette.responses import JSONResponse, Response
 
 from gateway import openapi
 from gateway.health import Health
+from gateway.log_routes import LogRoutes
 from gateway.metrics import RestMetrics, new_registry
 from gateway.origins import LOOPBACK_ORIGIN, LocalOnly, is_loopback
 from gateway.rest import Rest
@@ -22,8 +24,8 @@ from gateway.uploads import BlobRoutes
 from gateway.version import version
 from infra.blobs import Blobs
 from infra.database import Pool
-from infra.signing import Signer
 from infra.settings import Settings
+from infra.signing import Signer
 
 _METHODS = ["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD"]
 _CORS_HEADERS = ["Content-Type", "flyte-authorization"]
@@ -60,6 +62,7 @@ def build_app(parts: HttpParts) -> FastAPI:
         bytes_max=parts.settings.gateway.upload_bytes_max,
     )
     app.include_router(blob_routes.router())
+    app.include_router(LogRoutes(Path(parts.blobs.root)).router())
     rest = Rest(
         servicers=parts.servicers,
         settings=parts.settings.gateway,

@@ -137,3 +137,19 @@ class Settings(BaseSettings):
         if file:
             sources.append(TomlConfigSettingsSource(settings_cls, Path(file)))
         return tuple(sources)
+
+
+def task_environment(settings: Settings) -> dict[str, str]:
+    """Return the environment that tasks of this machine start from.
+
+    It is the engine's own without its settings (a Postgres URL may hold a password),
+    with the scripts of the tasks' Python first on the path.
+    """
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("FLIGHTLOG_")
+    }
+    scripts = str(Path(settings.process.python).parent)
+    kept["PATH"] = os.pathsep.join(p for p in (scripts, kept.get("PATH", "")) if p)
+    return kept

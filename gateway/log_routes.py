@@ -1,0 +1,46 @@
+"""Logs of attempts over HTTP: the links that executions show."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from fastapi import APIRouter
+from starlette.responses import FileResponse, PlainTextResponse, Response
+
+from gateway.attempt_logs import attempt_log
+from schemas.ids import ExecutionRef
+
+PATH = "/logs/{project}/{domain}/{execution}/{node}/{attempt}"
+
+
+@dataclass(frozen=True, slots=True)
+class LogRoutes:
+    """Serves the log text of attempts that ran on this machine."""
+
+    root: Path
+
+    def router(self) -> APIRouter:
+        """Return the route."""
+        router = APIRouter(tags=["logs"])
+        router.add_api_route(PATH, self.get, methods=["GET", "HEAD"])
+        return router
+
+    async def get(
+        self, project: str, domain: str, execution: str, node: str, attempt: int
+    ) -> Response:
+        """Send an attempt's log as it is now."""
+        ref = ExecutionRef(project=project, domain=domain, name=execution)
+        path = attempt_log(self.root, ref, node, attempt)
+        if path is None:
+            words = f"Expected a log of {ref.text()} {node} attempt {attempt}, but none"
+            return PlainTextResponse(f"{words} was written\n", status_code=404)
+        headers = {"x-content-type-options": "nosniff", "cache-control": "no-store"}
+        return FileResponse(
+            path, media_type="text/plain; charset=utf-8", headers=headers
+        )
+
+
+def log_url(base_url: str, execution: ExecutionRef, node_id: str, attempt: int) -> str:
+    """Return the link to an attempt's log."""
+    return f"{base_url}/logs/{execution.text()}/{node_id}/{attempt}"
