@@ -2,160 +2,205 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
-from flyteidl.core import literals_pb2, types_pb2
+from flyteidl.core import types_pb2
 
-from domain.compiler.errors import Findings
+from domain.compiler.errors import Code, Findings
 from domain.compiler.interfaces import Interface
-from domain.types import allows_none, castable, describe, literal_type
+from domain.compiler.paths import NoSuchField, type_at
+from domain.types import allows_none, castable, describe, scalar_type
 
-Outputs = Mapping[str, Interface | None]
+Sources = Mapping[str, Mapping[str, Any] | None]
+"""Output types by node id; None for a node whose outputs aren't known."""
 
-
-class _Misfit(Exception):
-    """A binding doesn't fit its parameter."""
-
-    def __init__(self, code: str, why: str) -> None:
-        self.code = code
-        super().__init__(why)
+_VARIABLE = re.compile(r"(?:\[(?P<index>\d+)\]\.)?(?P<name>[^\[\]]+)")
 
 
-def check(
+class Misfit(NamedTuple):
+    """Why a binding doesn't fit its parameter."""
+
+    code: Code
+    text: str
+
+
+def promises(data: Any) -> Iterator[Any]:
+    """Yield every core.OutputReference in a core.BindingData."""
+    kind = data.WhichOneof("value")
+    if kind == "promise":
+        yield data.promise
+    elif kind == "collection":
+        for item in data.collection.bindings:
+            yield from promises(item)
+    elif kind == "map":
+        for item in data.map.bindings.values():
+            yield from promises(item)
+
+
+def check_bindings(
     node_id: str,
-    bindings: Sequence[Any],
+    bindings: Iterable[Any],
     interface: Interface,
-    nodes: Outputs,
+    sources: Sources,
     found: Findings,
 ) -> None:
     """Check a node's bindings against its interface."""
+    bound: set[str] = set()
+    for binding in _once_each(node_id, bindings, found):
+        bound.add(binding.var)
+        asked = interface.inputs.get(binding.var)
+        if asked is None:
+            text = f"Expected no input '{binding.var}', but it is bound"
+            found.add(Code.VARIABLE_NAME_NOT_FOUND, node_id, text)
+            continue
+        for misfit in _misfits(binding.binding, asked, sources):
+            text = f"input '{binding.var}': {misfit.text}"
+            found.add(misfit.code, node_id, text)
+    for name, asked in interface.inputs.items():
+        if name in bound or name in interface.optional or allows_none(asked):
+            continue
+        text = f"Expected input '{name}' to be bound, but it is not"
+        found.add(Code.PARAMETER_NOT_BOUND, node_id, text)
+
+
+def bound_types(
+    node_id: str, bindings: Iterable[Any], sources: Sources, found: Findings
+) -> dict[str, Any | None]:
+    """Return the type of each binding of a node that declares none of its own."""
+    types: dict[str, Any | None] = {}
+    for binding in _once_each(node_id, bindings, found):
+        given = _given(binding.binding, sources)
+        if isinstance(given, Misfit):
+            found.add(given.code, node_id, f"input '{binding.var}': {given.text}")
+            given = None
+        types[binding.var] = given
+    return types
+
+
+def _once_each(node_id: str, bindings: Iterable[Any], found: Findings) -> Iterator[Any]:
     seen: set[str] = set()
     for binding in bindings:
-        var = binding.var
-        if var in seen:
-            found.add(
-                "ParameterBoundMoreThanOnce", node_id, f"Input [{var}] is bound twice."
-            )
-        seen.add(var)
-        asked = interface.inputs.get(var)
-        if asked is None:
-            found.add(
-                "VariableNameNotFound", node_id, f"Variable [{var}] not found on node."
-            )
-            continue
-        try:
-            _fit(binding.binding, asked, nodes)
-        except _Misfit as misfit:
-            found.add(misfit.code, node_id, f"Input [{var}]: {misfit}")
-    for var, asked in interface.inputs.items():
-        if var not in seen and var not in interface.optional and not allows_none(asked):
-            found.add("ParameterNotBound", node_id, f"Parameter not bound [{var}].")
+        if binding.var in seen:
+            text = f"Expected input '{binding.var}' to be bound once, but it is twice"
+            found.add(Code.PARAMETER_BOUND_MORE_THAN_ONCE, node_id, text)
+        elif not binding.HasField("binding"):
+            seen.add(binding.var)
+            text = f"Expected input '{binding.var}' to have a value, but it has none"
+            found.add(Code.VALUE_REQUIRED, node_id, text)
+        else:
+            seen.add(binding.var)
+            yield binding
 
 
-def check_promises(node_id: str, data: Any, nodes: Outputs, found: Findings) -> None:
-    """Check that what a binding without a declared type names exists."""
-    try:
-        promised_type(data, nodes)
-    except _Misfit as misfit:
-        found.add(misfit.code, node_id, str(misfit))
-
-
-def _fit(data: Any, asked: Any, nodes: Outputs) -> None:
-    kind = data.WhichOneof("value")
-    if kind in {"collection", "map"} and asked.WhichOneof("type") == "union_type":
-        _fit_union(data, asked, nodes)
-        return
-    if kind == "collection":
-        if asked.WhichOneof("type") != "collection_type":
-            raise _mismatch("list", asked)
+def _misfits(data: Any, asked: Any, sources: Sources) -> Iterator[Misfit]:
+    kind, wanted = data.WhichOneof("value"), asked.WhichOneof("type")
+    if kind == "promise":
+        yield from _promise_misfits(data.promise, asked, sources)
+    elif kind == "scalar":
+        yield from _scalar_misfits(data.scalar, asked)
+    elif wanted == "union_type":
+        yield from _union_misfits(data, asked, sources)
+    elif kind == "collection" and wanted == "collection_type":
         for item in data.collection.bindings:
-            _fit(item, asked.collection_type, nodes)
-        return
-    if kind == "map":
-        if asked.WhichOneof("type") != "map_value_type":
-            raise _mismatch("map", asked)
+            yield from _misfits(item, asked.collection_type, sources)
+    elif kind == "map" and wanted == "map_value_type":
         for item in data.map.bindings.values():
-            _fit(item, asked.map_value_type, nodes)
+            yield from _misfits(item, asked.map_value_type, sources)
+    else:
+        text = f"Expected a {describe(asked)}, but it is bound to a {kind or 'nothing'}"
+        yield Misfit(Code.MISMATCHING_BINDINGS, text)
+
+
+def _promise_misfits(promise: Any, asked: Any, sources: Sources) -> Iterator[Misfit]:
+    given = promised_type(promise, sources)
+    if isinstance(given, Misfit):
+        yield given
+    elif given is not None and not castable(given, asked):
+        whence = f"'{promise.var}' of node '{promise.node_id}'"
+        text = f"Expected a {describe(asked)}, but {whence} is a {describe(given)}"
+        yield Misfit(Code.MISMATCHING_TYPES, text)
+
+
+def _scalar_misfits(scalar: Any, asked: Any) -> Iterator[Misfit]:
+    given = scalar_type(scalar)
+    if given is None:
+        text = f"Expected a {describe(asked)}, but it is bound to no known value"
+        yield Misfit(Code.UNRECOGNIZED_VALUE, text)
         return
-    if kind == "scalar":
-        _fit_scalar(data.scalar, asked)
-        return
-    given = promised_type(data, nodes)
-    if given is not None and not castable(given, asked):
-        raise _mismatch(describe(given), asked)
-
-
-def _mismatch(given: str, asked: Any) -> _Misfit:
-    return _Misfit(
-        "MismatchingTypes", f"Expected {describe(asked)}, but it is bound to {given}."
-    )
-
-
-def _fit_scalar(scalar: Any, asked: Any) -> None:
-    if asked.WhichOneof("type") == "enum_type":
+    if not castable(given, asked):
+        text = f"Expected a {describe(asked)}, but it is bound to a {describe(given)}"
+        yield Misfit(Code.MISMATCHING_TYPES, text)
+    elif asked.WhichOneof("type") == "enum_type":
         value = scalar.primitive.string_value
         if value not in asked.enum_type.values:
-            why = f"Expected {describe(asked)}, but it is bound to '{value}'."
-            raise _Misfit("IllegalEnumValue", why)
-        return
-    given = literal_type(literals_pb2.Literal(scalar=scalar))
-    if given is None or not castable(given, asked):
-        raise _mismatch(describe(given) if given else "nothing", asked)
+            text = f"Expected {describe(asked)}, but it is bound to '{value}'"
+            yield Misfit(Code.ILLEGAL_ENUM_VALUE, text)
 
 
-def _fit_union(data: Any, asked: Any, nodes: Outputs) -> None:
-    fitting = 0
-    for variant in asked.union_type.variants:
-        try:
-            _fit(data, variant, nodes)
-        except _Misfit:
-            continue
-        fitting += 1
-    if fitting == 0:
-        why = f"Expected {describe(asked)}, but no variant fits."
-        raise _Misfit("IncompatibleBindingUnionValue", why)
-    if fitting > 1:
-        why = f"Expected one variant of {describe(asked)}, but several fit."
-        raise _Misfit("AmbiguousBindingUnionValue", why)
+def _union_misfits(data: Any, asked: Any, sources: Sources) -> Iterator[Misfit]:
+    """Find exactly one variant that a list or map of bindings fits."""
+    fitting = [
+        variant
+        for variant in asked.union_type.variants
+        if next(_misfits(data, variant, sources), None) is None
+    ]
+    if not fitting:
+        text = f"Expected a {describe(asked)}, but no variant fits"
+        yield Misfit(Code.INCOMPATIBLE_BINDING_UNION_VALUE, text)
+    elif len(fitting) > 1:
+        both = " and ".join(describe(variant) for variant in fitting)
+        text = f"Expected one fitting variant of {describe(asked)}, but {both} fit"
+        yield Misfit(Code.AMBIGUOUS_BINDING_UNION_VALUE, text)
 
 
-def promised_type(data: Any, nodes: Outputs) -> Any | None:
-    """Return the type of what a promise names; None where it can't be known."""
-    if data.WhichOneof("value") != "promise":
+def _given(data: Any, sources: Sources) -> Any | Misfit | None:
+    kind = data.WhichOneof("value")
+    if kind == "promise":
+        return promised_type(data.promise, sources)
+    if kind == "scalar":
+        return scalar_type(data.scalar)
+    items = data.collection.bindings if kind == "collection" else data.map.bindings.values()
+    return _given_items(kind, [_given(item, sources) for item in items])
+
+
+def _given_items(kind: str | None, given: Sequence[Any]) -> Any | Misfit | None:
+    """Return the type of a list or map of bindings, if its items agree on theirs."""
+    for item in given:
+        if item is None or isinstance(item, Misfit):
+            return item
+    if not given or any(item != given[0] for item in given[1:]):
         return None
-    promise = data.promise
-    if promise.node_id not in nodes:
-        why = f"Referenced node [{promise.node_id}] not found."
-        raise _Misfit("NodeReferenceNotFound", why)
-    interface = nodes[promise.node_id]
-    if interface is None:
+    if kind == "collection":
+        return types_pb2.LiteralType(collection_type=given[0])
+    return types_pb2.LiteralType(map_value_type=given[0])
+
+
+def promised_type(promise: Any, sources: Sources) -> Any | Misfit | None:
+    """Return the type of what a promise names, None where it can't be known.
+
+    The node must exist: that is checked where edges are made.
+    """
+    outputs = sources.get(promise.node_id)
+    if outputs is None:
         return None
-    var, path = promise.var, list(promise.attr_path)
-    if var.startswith("[") and "]." in var:
-        var = var.split("].", 1)[1]
-    given = interface.outputs.get(var)
+    parsed = _VARIABLE.fullmatch(promise.var)
+    if parsed is None:
+        text = f"Expected the name of an output, but got '{promise.var}'"
+        return Misfit(Code.SYNTAX_ERROR, text)
+    if parsed["name"] not in outputs:
+        text = f"Expected output '{promise.var}' of node '{promise.node_id}', but it has none"
+        return Misfit(Code.VARIABLE_NAME_NOT_FOUND, text)
+    given = outputs[parsed["name"]]
     if given is None:
-        why = f"Variable [{var}] not found on node [{promise.node_id}]."
-        raise _Misfit("VariableNameNotFound", why)
-    return _walk(given, path)
-
-
-def _walk(given: Any, path: Sequence[Any]) -> Any | None:
-    for attribute in path:
-        kind = given.WhichOneof("type")
-        if kind == "collection_type":
-            given = given.collection_type
-        elif kind == "map_value_type":
-            given = given.map_value_type
-        elif kind == "simple" and given.simple == types_pb2.STRUCT:
-            fields = given.structure.dataclass_type
-            if attribute.string_value not in fields:
-                return None
-            given = fields[attribute.string_value]
-        elif kind == "union_type" or kind is None:
-            return None
-        else:
-            why = f"attribute {attribute.string_value!r} of a {describe(given)}"
-            raise _Misfit("FieldNotFound", f"Expected a field, but found {why}.")
-    return given if given.WhichOneof("type") else None
+        return None
+    if parsed["index"] is not None:
+        if given.WhichOneof("type") != "collection_type":
+            text = f"Expected a list to take an item of, but got a {describe(given)}"
+            return Misfit(Code.MISMATCHING_TYPES, text)
+        given = given.collection_type
+    inner = type_at(given, promise.attr_path) if promise.attr_path else given
+    if isinstance(inner, NoSuchField):
+        return Misfit(Code.FIELD_NOT_FOUND, inner.text)
+    return inner

@@ -1,43 +1,94 @@
-"""Compile errors: all of them, each with code, node and description (ref §3.5)."""
+"""Compile errors: what is wrong with a graph, as values (ref §3.5)."""
 
 from __future__ import annotations
 
+from enum import StrEnum
+
 import msgspec
+
+TEXT_ERRORS_MAX = 50
+"""How many errors `CompileErrors.text` spells out; the rest is counted."""
+
+
+class Code(StrEnum):
+    """Why a graph was refused; the names are Flyte's."""
+
+    CYCLE_DETECTED = "CycleDetected"
+    BRANCH_NODE_ID_NOT_FOUND = "BranchNodeIdNotFound"
+    BRANCH_NODE_HAS_NO_CONDITION = "BranchNodeHasNoCondition"
+    BRANCH_NODE_HAS_NO_DEFAULT = "BranchNodeHasNoDefault"
+    VALUE_REQUIRED = "ValueRequired"
+    INVALID_VALUE = "InvalidValue"
+    NODE_REFERENCE_NOT_FOUND = "NodeReferenceNotFound"
+    TASK_REFERENCE_NOT_FOUND = "TaskReferenceNotFound"
+    WORKFLOW_REFERENCE_NOT_FOUND = "WorkflowReferenceNotFound"
+    VARIABLE_NAME_NOT_FOUND = "VariableNameNotFound"
+    DUPLICATE_ALIAS = "DuplicateAlias"
+    DUPLICATE_ID = "DuplicateId"
+    MISMATCHING_TYPES = "MismatchingTypes"
+    MISMATCHING_BINDINGS = "MismatchingBindings"
+    PARAMETER_BOUND_MORE_THAN_ONCE = "ParameterBoundMoreThanOnce"
+    PARAMETER_NOT_BOUND = "ParameterNotBound"
+    UNREACHABLE_NODES = "UnreachableNodes"
+    UNRECOGNIZED_VALUE = "UnrecognizedValue"
+    SYNTAX_ERROR = "SyntaxError"
+    NO_NODES_FOUND = "NoNodesFound"
+    ILLEGAL_ENUM_VALUE = "IllegalEnumValue"
+    AMBIGUOUS_BINDING_UNION_VALUE = "AmbiguousBindingUnionValue"
+    INCOMPATIBLE_BINDING_UNION_VALUE = "IncompatibleBindingUnionValue"
+    NO_CONDITION_FOUND = "NoConditionFound"
+    FIELD_NOT_FOUND = "FieldNotFound"
 
 
 class CompileError(msgspec.Struct, frozen=True):
-    """One thing that is wrong with a workflow; codes are Flyte's."""
+    """One thing wrong with one node, told as: Expected to X, but Y."""
 
-    code: str
+    code: Code
     node_id: str
     description: str
 
+    def text(self) -> str:
+        """Return the error as one line."""
+        return f"Code: {self.code}, Node Id: {self.node_id}, {self.description}"
+
 
 class CompileErrors(msgspec.Struct, frozen=True):
-    """Why a workflow doesn't compile."""
+    """Everything found wrong with a graph, in the order it was found; never empty."""
 
     errors: tuple[CompileError, ...]
 
+    @property
+    def codes(self) -> tuple[Code, ...]:
+        """Return the code of each error."""
+        return tuple(error.code for error in self.errors)
+
     def text(self) -> str:
-        """Return all errors in one readable text."""
-        lines = [
-            f"Expected a workflow that compiles, but it has {len(self.errors)} errors:"
-        ]
-        for number, error in enumerate(self.errors):
-            lines.append(
-                f"Error {number}: Code: {error.code}, Node Id: {error.node_id}, "
-                f"Description: {error.description}"
-            )
+        """Return a readable text of at most `TEXT_ERRORS_MAX` errors."""
+        lines = ["Collected Errors: " + str(len(self.errors))]
+        shown = self.errors[:TEXT_ERRORS_MAX]
+        lines += [f"\tError {number}: {e.text()}" for number, e in enumerate(shown)]
+        if len(self.errors) > len(shown):
+            lines.append(f"\t… and {len(self.errors) - len(shown)} more")
         return "\n".join(lines)
 
 
 class Findings:
-    """Collects errors while one workflow compiles."""
+    """Where the steps of one compilation put what they find wrong."""
 
     def __init__(self) -> None:
-        """Begin with none."""
-        self.errors: list[CompileError] = []
+        self._errors: dict[CompileError, None] = {}
+        self._place = ""
 
-    def add(self, code: str, node_id: str, description: str) -> None:
-        """Note one more error."""
-        self.errors.append(CompileError(code, node_id, description))
+    def within(self, place: str) -> Findings:
+        """Return findings that go to the same heap, each told with its place."""
+        inner = Findings()
+        inner._errors, inner._place = self._errors, f"{place}: "
+        return inner
+
+    def add(self, code: Code, node_id: str, description: str) -> None:
+        """Remember an error; the same one is kept once."""
+        self._errors[CompileError(code, node_id, self._place + description)] = None
+
+    def errors(self) -> CompileErrors | None:
+        """Return what was found, None if nothing was."""
+        return CompileErrors(tuple(self._errors)) if self._errors else None

@@ -8,14 +8,18 @@ from typing import Any
 
 from flyteidl.core import types_pb2
 
-from domain.compiler.errors import Findings
-from domain.graph import arms_of, entity_ref
+from domain.compiler.errors import Code, Findings
+from domain.graph import entity_ref
 from schemas.ids import EntityRef
 
 
 @dataclass(frozen=True, slots=True)
 class LaunchPlanInterface:
-    """A launch plan as a node sees it: core.ParameterMap and core.VariableMap."""
+    """A launch plan as its callers see it; fixed inputs are not among its inputs.
+
+    `expected_inputs` is a core.ParameterMap and `expected_outputs` a core.VariableMap,
+    as an admin.LaunchPlanClosure holds them.
+    """
 
     expected_inputs: Any
     expected_outputs: Any
@@ -32,11 +36,28 @@ class Interface:
 
 @dataclass(frozen=True, slots=True)
 class Library:
-    """Everything that nodes may refer to."""
+    """Everything that nodes may refer to; remembers the interfaces it read."""
 
     tasks: Mapping[EntityRef, Any]
     launch_plans: Mapping[EntityRef, LaunchPlanInterface]
-    sub_workflows: Mapping[EntityRef, Any] = field(default_factory=dict)
+    sub_workflows: Mapping[EntityRef, Any]
+    _read: dict[EntityRef, Interface | None] = field(default_factory=dict)
+
+    def interface(self, identifier: Any) -> Interface | None:
+        """Return the interface of an entity, None if it isn't here."""
+        ref = entity_ref(identifier)
+        if ref not in self._read:
+            self._read[ref] = self._look_up(ref)
+        return self._read[ref]
+
+    def _look_up(self, ref: EntityRef) -> Interface | None:
+        if ref in self.launch_plans:
+            return _of_launch_plan(self.launch_plans[ref])
+        template = self.tasks.get(ref) or self.sub_workflows.get(ref)
+        if template is None:
+            return None
+        inputs = types_of(template.interface.inputs)
+        return Interface(inputs, types_of(template.interface.outputs))
 
 
 NOTHING = Interface({}, {})
@@ -47,104 +68,121 @@ def types_of(variables: Any) -> dict[str, Any]:
     return {name: variable.type for name, variable in variables.variables.items()}
 
 
-def interface_of(node: Any, library: Library, found: Findings) -> Interface | None:
-    """Return a node's interface; None, and an error, if what it refers to is gone."""
-    kind = node.WhichOneof("target")
-    if kind == "task_node":
-        return _task(node, node.task_node.reference_id, library, found)
-    if kind == "workflow_node":
-        return _workflow(node, library, found)
-    if kind == "branch_node":
-        return _branch(node, library, found)
-    if kind == "gate_node":
-        return _gate(node)
-    if kind == "array_node":
-        return _array(node, library, found)
-    found.add("ValueRequired", node.id, "Expected a target, but the node has none")
+def declared_interface(node: Any, library: Library, found: Findings) -> Interface | None:
+    """Return the interface of a node that refers to an entity or states its own.
+
+    That is all but branches and approvals, whose types come from what they are bound
+    to. None, and a finding, if there is none to be had.
+    """
+    target = node.WhichOneof("target")
+    if target == "task_node":
+        return _of_task(node, library, found)
+    if target == "workflow_node":
+        return _of_workflow(node, library, found)
+    if target == "gate_node":
+        return _of_gate(node, found)
+    if target == "array_node":
+        return _of_array(node.array_node, library, found)
+    found.add(Code.VALUE_REQUIRED, node.id, "Expected a target, but the node has none")
     return None
 
 
-def _task(
-    node: Any, identifier: Any, library: Library, found: Findings
-) -> Interface | None:
-    task = library.tasks.get(entity_ref(identifier))
-    if task is None:
-        ref = entity_ref(identifier).text()
-        found.add("TaskReferenceNotFound", node.id, f"Referenced Task [{ref}] not found.")
+def _of_task(node: Any, library: Library, found: Findings) -> Interface | None:
+    if not node.task_node.HasField("reference_id"):
+        text = "Expected a task to be named, but none is"
+        found.add(Code.VALUE_REQUIRED, node.id, text)
         return None
-    return Interface(types_of(task.interface.inputs), types_of(task.interface.outputs))
+    identifier = node.task_node.reference_id
+    interface = library.interface(identifier)
+    if interface is None:
+        text = f"Expected task {_name(identifier)}, but it is not found"
+        found.add(Code.TASK_REFERENCE_NOT_FOUND, node.id, text)
+    return interface
 
 
-def _workflow(node: Any, library: Library, found: Findings) -> Interface | None:
-    target = node.workflow_node
-    if target.WhichOneof("reference") == "launchplan_ref":
-        ref = entity_ref(target.launchplan_ref)
-        plan = library.launch_plans.get(ref)
-        if plan is None:
-            found.add(
-                "WorkflowReferenceNotFound",
-                node.id,
-                f"Referenced Launch Plan [{ref.text()}] not found.",
-            )
-            return None
-        parameters = plan.expected_inputs.parameters
-        return Interface(
-            {name: p.var.type for name, p in parameters.items()},
-            types_of(plan.expected_outputs),
-            frozenset(n for n, p in parameters.items() if not p.required),
-        )
-    ref = entity_ref(target.sub_workflow_ref)
-    sub = library.sub_workflows.get(ref)
-    if sub is None:
-        found.add(
-            "WorkflowReferenceNotFound",
-            node.id,
-            f"Referenced Workflow [{ref.text()}] not found.",
-        )
+def _of_workflow(node: Any, library: Library, found: Findings) -> Interface | None:
+    reference = node.workflow_node.WhichOneof("reference")
+    if reference is None:
+        text = "Expected a workflow or launch plan to be named, but none is"
+        found.add(Code.WORKFLOW_REFERENCE_NOT_FOUND, node.id, text)
         return None
-    return Interface(types_of(sub.interface.inputs), types_of(sub.interface.outputs))
+    identifier = getattr(node.workflow_node, reference)
+    interface = library.interface(identifier)
+    if interface is None:
+        kind = "launch plan" if reference == "launchplan_ref" else "sub-workflow"
+        text = f"Expected {kind} {_name(identifier)}, but it is not found"
+        found.add(Code.WORKFLOW_REFERENCE_NOT_FOUND, node.id, text)
+    return interface
 
 
-def _branch(node: Any, library: Library, found: Findings) -> Interface:
-    """Return a branch's: its inputs are what is bound, outputs what all arms offer."""
-    offers: list[Mapping[str, Any]] = []
-    for arm in arms_of(node.branch_node.if_else):
-        interface = interface_of(arm, library, found)
-        if interface is not None:
-            offers.append(interface.outputs)
-    common = dict(offers[0]) if offers else {}
-    for outputs in offers[1:]:
-        common = {name: kind for name, kind in common.items() if name in outputs}
-    return Interface({}, common)
-
-
-def _gate(node: Any) -> Interface:
-    gate = node.gate_node
-    kind = gate.WhichOneof("condition")
-    if kind == "signal":
-        return Interface({}, {gate.signal.output_variable_name: gate.signal.type})
-    if kind == "approve":
-        return Interface({}, {b.var: ANY for b in node.inputs})
-    return NOTHING
-
-
-def _array(node: Any, library: Library, found: Findings) -> Interface | None:
-    """Return an array's: a task's as registered, a launch plan's in lists."""
-    sub = node.array_node.node
-    interface = interface_of(sub, library, found)
-    if interface is None or sub.WhichOneof("target") == "task_node":
-        return interface
-    bound = set(node.array_node.bound_inputs)
+def _of_launch_plan(plan: LaunchPlanInterface) -> Interface:
+    parameters = plan.expected_inputs.parameters
     return Interface(
-        {n: t if n in bound else _list(t) for n, t in interface.inputs.items()},
-        {n: _list(t) for n, t in interface.outputs.items()},
+        {name: parameter.var.type for name, parameter in parameters.items()},
+        types_of(plan.expected_outputs),
+        frozenset(n for n, parameter in parameters.items() if not parameter.required),
+    )
+
+
+def _of_gate(node: Any, found: Findings) -> Interface | None:
+    condition = node.gate_node.WhichOneof("condition")
+    if condition == "sleep":
+        return NOTHING
+    if condition is None:
+        text = "Expected a gate with a condition, but it has none"
+        found.add(Code.NO_CONDITION_FOUND, node.id, text)
+        return None
+    signal = node.gate_node.signal
+    for word, is_there in (
+        ("type", signal.type.WhichOneof("type") is not None),
+        ("output variable name", bool(signal.output_variable_name)),
+    ):
+        if not is_there:
+            text = f"Expected a signal with a {word}, but it has none"
+            found.add(Code.VALUE_REQUIRED, node.id, text)
+            return None
+    return Interface({}, {signal.output_variable_name: signal.type})
+
+
+def _of_array(array: Any, library: Library, found: Findings) -> Interface | None:
+    """Return the sub-node's interface, in lists unless it is registered so (§0b.11)."""
+    interface = declared_interface(array.node, library, found)
+    if interface is None:
+        return None
+    is_task = array.node.WhichOneof("target") == "task_node"
+    if is_task and not array.is_original_sub_node_interface.value:
+        return interface
+    bound = set(array.bound_inputs)
+    return Interface(
+        {n: t if n in bound else _list_of(t) for n, t in interface.inputs.items()},
+        {name: _list_of(kind) for name, kind in interface.outputs.items()},
         interface.optional,
     )
 
 
-def _list(inner: Any) -> Any:
-    return types_pb2.LiteralType(collection_type=inner)
+def _list_of(item: Any) -> Any:
+    return types_pb2.LiteralType(collection_type=item)
 
 
-ANY = types_pb2.LiteralType()
-"""The type of what passes through a gate: the binding's own."""
+def _name(identifier: Any) -> str:
+    return entity_ref(identifier).text()
+
+
+def with_aliases(node: Any, interface: Interface, found: Findings) -> Interface:
+    """Return an interface whose outputs have the names that the node gives them."""
+    if not node.output_aliases:
+        return interface
+    outputs = dict(interface.outputs)
+    seen: set[str] = set()
+    for alias in node.output_aliases:
+        if alias.var in seen:
+            text = f"Expected one alias of output '{alias.var}', but there are several"
+            found.add(Code.DUPLICATE_ALIAS, node.id, text)
+        elif alias.var not in interface.outputs:
+            text = f"Expected output '{alias.var}' for an alias, but there is none"
+            found.add(Code.PARAMETER_NOT_BOUND, node.id, text)
+        else:
+            outputs.pop(alias.var, None)
+            outputs[alias.alias] = interface.outputs[alias.var]
+        seen.add(alias.var)
+    return Interface(interface.inputs, outputs, interface.optional)

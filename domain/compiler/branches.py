@@ -1,0 +1,136 @@
+"""Branches: arms get ids of their own, conditions compare like with like (ref §3.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from flyteidl.core import literals_pb2, types_pb2
+
+from domain.compiler.errors import Code, Findings
+from domain.graph import arms_of
+from domain.types import castable, describe, scalar_type
+
+
+def rename_arms(node: Any) -> None:
+    """Name each arm `<branch>-<arm>`, at every depth."""
+    for arm in arms(node):
+        arm.id = f"{node.id}-{arm.id}"
+        rename_arms(arm)
+
+
+def arms(node: Any) -> list[Any]:
+    """Return the arms of a node that is a branch, none of another."""
+    if node.WhichOneof("target") != "branch_node":
+        return []
+    return arms_of(node.branch_node.if_else)
+
+
+def with_arms(node: Any) -> Iterator[Any]:
+    """Yield a node and the arms at every depth below it."""
+    yield node
+    for arm in arms(node):
+        yield from with_arms(arm)
+
+
+def common_outputs(
+    node: Any, offers: Sequence[Mapping[str, Any] | None], found: Findings
+) -> Mapping[str, Any] | None:
+    """Return the outputs that all arms offer, None if those of one aren't known."""
+    common: dict[str, Any] | None = None
+    for arm, offer in zip(arms(node), offers, strict=True):
+        if offer is None:
+            return None
+        if common is None:
+            common = dict(offer)
+            continue
+        common = {name: kind for name, kind in common.items() if name in offer}
+        for name, kind in common.items():
+            _expect_same(arm.id, name, kind, offer[name], found)
+    return common or {}
+
+
+def _expect_same(
+    arm_id: str, name: str, first: Any, other: Any, found: Findings
+) -> None:
+    if first is None or other is None:
+        return
+    if castable(first, other) and castable(other, first):
+        return
+    text = (
+        f"Expected output '{name}' to be a {describe(first)} as in the first arm, "
+        f"but it is a {describe(other)}"
+    )
+    found.add(Code.MISMATCHING_TYPES, arm_id, text)
+
+
+def check_branch(node: Any, inputs: Mapping[str, Any | None], found: Findings) -> None:
+    """Check the cases of a branch; `inputs` are the types of what is bound."""
+    block = node.branch_node.if_else
+    for case in (block.case, *block.other):
+        if not case.HasField("condition"):
+            text = "Expected every case to have a condition, but one has none"
+            found.add(Code.BRANCH_NODE_HAS_NO_CONDITION, node.id, text)
+        else:
+            _check_condition(node.id, case.condition, inputs, found)
+        if not case.HasField("then_node"):
+            text = "Expected every case to have a node, but one has none"
+            found.add(Code.BRANCH_NODE_ID_NOT_FOUND, node.id, text)
+    if block.WhichOneof("default") is None:
+        text = "Expected an else or an error, but there is neither"
+        found.add(Code.BRANCH_NODE_HAS_NO_DEFAULT, node.id, text)
+
+
+def _check_condition(
+    node_id: str, condition: Any, inputs: Mapping[str, Any | None], found: Findings
+) -> None:
+    kind = condition.WhichOneof("expr")
+    if kind == "conjunction":
+        sides = condition.conjunction
+        for side in (sides.left_expression, sides.right_expression):
+            _check_condition(node_id, side, inputs, found)
+        return
+    if kind is None:
+        text = "Expected a condition with an expression, but it has none"
+        found.add(Code.VALUE_REQUIRED, node_id, text)
+        return
+    operands = (condition.comparison.left_value, condition.comparison.right_value)
+    left, right = (_operand(node_id, operand, inputs, found) for operand in operands)
+    if left is None or right is None or _comparable(left, right):
+        return
+    text = f"Expected to compare like with like, but got a {describe(left)} and a "
+    found.add(Code.MISMATCHING_TYPES, node_id, text + describe(right))
+
+
+def _operand(
+    node_id: str, operand: Any, inputs: Mapping[str, Any | None], found: Findings
+) -> Any | None:
+    """Return an operand's type, None if it isn't known."""
+    kind = operand.WhichOneof("val")
+    if kind == "primitive":
+        return scalar_type(literals_pb2.Scalar(primitive=operand.primitive))
+    if kind == "scalar" and operand.scalar.WhichOneof("value") == "primitive":
+        return scalar_type(operand.scalar)
+    if kind != "var" or not operand.var:
+        text = "Expected an operand to be a variable or a primitive, but it is neither"
+        found.add(Code.VALUE_REQUIRED, node_id, text)
+        return None
+    if operand.var not in inputs:
+        text = f"Expected variable '{operand.var}' of a condition, but it is not bound"
+        found.add(Code.VARIABLE_NAME_NOT_FOUND, node_id, text)
+    return inputs.get(operand.var)
+
+
+def _comparable(left: Any, right: Any) -> bool:
+    left, right = _as_compared(left), _as_compared(right)
+    return castable(left, right) and castable(right, left)
+
+
+def _as_compared(operand: Any) -> Any:
+    """Return the type that the operand's literal will have: enums are strings."""
+    kind = operand.WhichOneof("type")
+    if kind == "enum_type":
+        return types_pb2.LiteralType(simple=types_pb2.STRING)
+    if kind == "simple" and operand.simple != types_pb2.STRUCT:
+        return types_pb2.LiteralType(simple=operand.simple)
+    return operand

@@ -1,0 +1,81 @@
+"""Edges: what each node waits for, and what waits for it (ref §3.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from domain.compiler.bindings import promises
+from domain.compiler.branches import with_arms
+from domain.compiler.errors import Code, Findings
+from domain.graph import END, START
+
+
+@dataclass(frozen=True, slots=True)
+class Edges:
+    """The edges of one workflow.
+
+    `upstream` has every node, also arms of branches and the failure node; `downstream`
+    leads through top-level nodes only. `before` is what a top-level node must come
+    after: its own upstream and that of all its arms.
+    """
+
+    upstream: dict[str, set[str]] = field(default_factory=dict)
+    downstream: dict[str, set[str]] = field(default_factory=dict)
+    before: dict[str, set[str]] = field(default_factory=dict)
+
+    def connect(self, source: str, node_id: str) -> None:
+        """Let a top-level node wait for another."""
+        self.upstream.setdefault(node_id, set()).add(source)
+        self.downstream.setdefault(source, set()).add(node_id)
+        self.before.setdefault(node_id, set()).add(source)
+
+    def write(self, connections: Any) -> None:
+        """Write the edges to a core.ConnectionSet, ids sorted."""
+        for side, edges in (
+            (connections.upstream, self.upstream),
+            (connections.downstream, self.downstream),
+        ):
+            for node_id in sorted(edges):
+                if edges[node_id]:
+                    side[node_id].ids.extend(sorted(edges[node_id]))
+
+
+def edges_of(
+    nodes: Sequence[Any], end: Any, failure: Any | None, found: Findings
+) -> Edges:
+    """Return the edges of compiled nodes, orphans joined to start and end."""
+    known = {START, END, *(node.id for node in nodes)}
+    edges = Edges()
+    for node in (*nodes, end):
+        for source in _sources(node, known, found):
+            edges.connect(source, node.id)
+        for arm in _arms_below(node):
+            sources = _sources(arm, known, found)
+            edges.upstream.setdefault(arm.id, set()).update(sources)
+            edges.before.setdefault(node.id, set()).update(sources)
+    for node in () if failure is None else with_arms(failure):
+        edges.upstream[node.id] = _sources(node, known, found)
+    for node in nodes:
+        if node.id not in edges.upstream:
+            edges.connect(START, node.id)
+        if node.id not in edges.downstream:
+            edges.connect(node.id, END)
+    return edges
+
+
+def _arms_below(node: Any) -> Iterable[Any]:
+    below = with_arms(node)
+    next(below)
+    return below
+
+
+def _sources(node: Any, known: set[str], found: Findings) -> set[str]:
+    named = {source or START for source in node.upstream_node_ids}
+    for binding in node.inputs:
+        named.update(promise.node_id for promise in promises(binding.binding))
+    for source in sorted(named - known):
+        text = f"Expected node '{source}' upstream, but it is not found"
+        found.add(Code.NODE_REFERENCE_NOT_FOUND, node.id, text)
+    return named & known
