@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
+
 from schemas.envelope import Envelope
 from schemas.values import Failure
 

@@ -13,16 +13,39 @@ _TIMES = {
 _ERRORS = {"error_kind": "text", "error_code": "text"}
 _NAMED = {"project": "text", "domain": "text", "name": "text", "version": "text"}
 _STAMPS = {"created_at": "time", "updated_at": "time"}
+_EXECUTION = {
+    "execution_project": "text",
+    "execution_domain": "text",
+    "execution_name": "text",
+}
+
+
+def _of_stream(table: str) -> dict[str, str]:
+    """Return an execution's id as read from the stream that a row names."""
+    return {
+        name: f"split_part({table}.stream, '/', {place})"
+        for place, name in enumerate(_EXECUTION, 2)
+    }
+
+
+def _same(left: str, prefix: str, right: str) -> str:
+    """Return the condition that a row names another table's by its whole id."""
+    return " AND ".join(f"{left}.{c} = {right}.{prefix}{c}" for c in _NAMED)
+
 
 WORKFLOWS = Entity(
     "workflows",
     {**_NAMED, **_STAMPS, "short_description": "text"},
     prefixes=("workflow",),
+    short="w",
+    tie=("name", "version"),
 )
 TASKS = Entity(
     "tasks",
     {**_NAMED, **_STAMPS, "type": "text", "short_description": "text"},
     prefixes=("task",),
+    short="t",
+    tie=("name", "version"),
 )
 LAUNCH_PLANS = Entity(
     "launch_plans",
@@ -31,21 +54,26 @@ LAUNCH_PLANS = Entity(
         **_STAMPS,
         "state": "int",
         "schedule_type": "text",
+        "launch_condition_type": "text",
         "workflow_name": "text",
         "workflow_version": "text",
     },
     prefixes=("launch_plan",),
+    joins={"workflow": (WORKFLOWS, _same("workflows", "workflow_", "launch_plans"))},
+    short="l",
+    tie=("name", "version"),
 )
-TAGS = Entity("execution_tags", {"key": "text", "value": "text"})
+_TAG = {"key": "text", "value": "text"}
 _ON_TAG = "execution_tags.stream = executions.stream"
+TAGS = Entity("execution_tags", _TAG, short="et")
+ADMIN_TAGS = Entity("execution_tags", _TAG, aliases={"name": "key"}, short="at")
 EXECUTIONS = Entity(
     "executions",
     {
         **_TIMES,
         **_ERRORS,
-        "execution_project": "text",
-        "execution_domain": "text",
-        "execution_name": "text",
+        **_EXECUTION,
+        "stream": "text",
         "phase": "text",
         "mode": "int",
         "user": "text",
@@ -65,25 +93,23 @@ EXECUTIONS = Entity(
     prefixes=("execution",),
     joins={
         "execution_tag": (TAGS, _ON_TAG),
-        "admin_tag": (TAGS, _ON_TAG),
+        "admin_tag": (ADMIN_TAGS, _ON_TAG),
         "launch_plan": (
             LAUNCH_PLANS,
-            "launch_plans.name = executions.launch_plan_name AND "
-            "launch_plans.version = executions.launch_plan_version",
+            _same("launch_plans", "launch_plan_", "executions"),
         ),
-        "workflow": (
-            WORKFLOWS,
-            "workflows.name = executions.workflow_name AND "
-            "workflows.version = executions.workflow_version",
-        ),
-        "task": (TASKS, "tasks.name = executions.task_name"),
+        "workflow": (WORKFLOWS, _same("workflows", "workflow_", "executions")),
+        "task": (TASKS, _same("tasks", "task_", "executions")),
     },
+    short="e",
+    tie=("stream",),
 )
 NODES = Entity(
     "node_executions",
     {
         **_TIMES,
         **_ERRORS,
+        **_EXECUTION,
         "number": "int",
         "node_id": "text",
         "spec_node_id": "text",
@@ -98,14 +124,17 @@ NODES = Entity(
     },
     prefixes=("node_execution",),
     joins={"execution": (EXECUTIONS, "executions.stream = node_executions.stream")},
+    expressions=_of_stream("node_executions"),
+    short="ne",
+    tie=("number",),
 )
 TASK_EXECUTIONS = Entity(
     "task_executions",
     {
         **_TIMES,
         **_ERRORS,
-        "name": "text",
-        "version": "text",
+        **_NAMED,
+        **_EXECUTION,
         "node_id": "text",
         "retry_attempt": "int",
         "phase": "text",
@@ -116,7 +145,20 @@ TASK_EXECUTIONS = Entity(
         "task_execution_updated_at": "updated_at",
     },
     prefixes=("task_execution",),
-    joins={"execution": (EXECUTIONS, "executions.stream = task_executions.stream")},
+    joins={
+        "execution": (EXECUTIONS, "executions.stream = task_executions.stream"),
+        "node_execution": (
+            NODES,
+            (
+                "node_executions.stream = task_executions.stream "
+                "AND node_executions.node_id = task_executions.node_id"
+            ),
+        ),
+        "task": (TASKS, _same("tasks", "", "task_executions")),
+    },
+    expressions=_of_stream("task_executions"),
+    short="te",
+    tie=("retry_attempt",),
 )
 PROJECTS = Entity(
     "projects",
@@ -128,4 +170,20 @@ PROJECTS = Entity(
         "state": "int",
     },
     prefixes=("project",),
+    short="p",
+    tie=("identifier",),
+)
+# The names of one kind of entity, with what people say about them.
+NAMES = Entity(
+    "names",
+    {
+        "project": "text",
+        "domain": "text",
+        "name": "text",
+        "description": "text",
+        "state": "int",
+    },
+    prefixes=("entities", "named_entity_metadata"),
+    short="nen",
+    tie=("name",),
 )

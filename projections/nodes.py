@@ -55,11 +55,11 @@ def _node_requeued(c: Changes, v: Envelope, m: e.NodeRequeued, _at: datetime) ->
     c.nodes.set((v.stream, m.node_id), attempt=m.attempt)
 
 
-def _branch(c: Changes, v: Envelope, m: e.BranchDecided, at: datetime) -> None:
+def _branch(c: Changes, v: Envelope, m: e.BranchDecided, _at: datetime) -> None:
     c.nodes.set((v.stream, m.node_id), chosen=m.chosen)
 
 
-def _child(c: Changes, v: Envelope, m: e.ChildCreated, at: datetime) -> None:
+def _child(c: Changes, v: Envelope, m: e.ChildCreated, _at: datetime) -> None:
     c.nodes.set((v.stream, m.node_id), child=m.child.text())
 
 

@@ -1,79 +1,32 @@
-"""Queries of executions, node executions and task executions."""
+"""Queries of executions, node executions, task executions, journal and outcomes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from psycopg.sql import SQL, Composable, Identifier
+from psycopg.sql import SQL
 
-from infra.database import Pool
+from infra.database import Pool, queries
 from projections import entities
-from projections.filters import Entity, parse_filters, parse_sort
-from projections.rows import ExecutionRow, NodeRow, TaskRow, row_of
-from schemas.ids import ExecutionRef, execution_stream
+from projections.filters import parse_filters
+from projections.rows import ExecutionRow, JournalRow, NodeRow, TaskRow, row_of
+from projections.selecting import SQL_FILES, Page, fetch, fetch_one, select
+from schemas.ids import ExecutionRef, execution_of, execution_stream
 from schemas.rejections import Rejected
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
-    """What part of a list is wanted, and in which order."""
-
-    limit: int
-    offset: int = 0
-    filters: str = ""
-    sort_key: str = ""
-    ascending: bool = False
+_SQL = queries(SQL_FILES / "views.sql")
+NODES_MAX = 100_000
 
 
-async def select(
-    pool: Pool,
-    entity: Entity,
-    where: dict[str, Any],
-    page: Page,
-    default_order: Composable,
-) -> Sequence[dict[str, Any]] | Rejected:
-    """Return rows of a table where columns have values, filtered, sorted, paged."""
-    condition = parse_filters(page.filters, entity)
-    if isinstance(condition, Rejected):
-        return condition
-    order: Composable | Rejected = default_order
-    if page.sort_key:
-        order = parse_sort(page.sort_key, ascending=page.ascending, entity=entity)
-        if isinstance(order, Rejected):
-            return order
-    wheres = [
-        SQL("{}.{} = %s").format(Identifier(entity.table), Identifier(name))
-        for name in where
-    ]
-    statement = SQL(
-        "SELECT {}.* FROM {} WHERE {} ORDER BY {} LIMIT %s OFFSET %s"
-    ).format(
-        Identifier(entity.table),
-        Identifier(entity.table),
-        SQL(" AND ").join([*wheres, condition.sql]),
-        order,
-    )
-    values = (*where.values(), *condition.values, page.limit, page.offset)
-    async with pool.connection() as conn:
-        cursor = await conn.execute(statement, values)
-        return await cursor.fetchall()
-
-
-async def _rows(
-    kind: type[Any], found: Sequence[dict[str, Any]] | Rejected
-) -> list[Any] | Rejected:
+def _rows(kind: type[Any], found: Sequence[dict[str, Any]] | Rejected) -> Any:
     return found if isinstance(found, Rejected) else [row_of(kind, r) for r in found]
 
 
 async def get_execution(pool: Pool, execution: ExecutionRef) -> ExecutionRow | None:
     """Return an execution."""
-    async with pool.connection() as conn:
-        cursor = await conn.execute(
-            "SELECT * FROM executions WHERE stream = %s", (execution_stream(execution),)
-        )
-        row = await cursor.fetchone()
+    stream = execution_stream(execution)
+    row = await fetch_one(pool, _SQL["get_execution"], (stream,))
     return row_of(ExecutionRow, row) if row else None
 
 
@@ -82,21 +35,39 @@ async def list_executions(
 ) -> list[ExecutionRow] | Rejected:
     """Return executions; archived ones only where the filter speaks of `state`."""
     where: dict[str, Any] = {"execution_project": project, "execution_domain": domain}
-    if "state," not in page.filters:
+    condition = parse_filters(page.filters, entities.EXECUTIONS)
+    if isinstance(condition, Rejected):
+        return condition
+    if "state" not in condition.fields:
         where["state"] = 0
     order = SQL("executions.created_at DESC, executions.stream")
-    found = await select(pool, entities.EXECUTIONS, where, page, order)
-    return await _rows(ExecutionRow, found)
+    rows: list[ExecutionRow] | Rejected = _rows(
+        ExecutionRow, await select(pool, entities.EXECUTIONS, where, page, order)
+    )
+    return rows
+
+
+async def find_executions(pool: Pool, name: str, limit: int = 10) -> list[ExecutionRef]:
+    """Return the executions of a name in any project and domain, the newest first."""
+    rows = await fetch(pool, _SQL["find_executions"], (name, limit))
+    return [execution_of(row["stream"]) for row in rows]
+
+
+async def execution_counts(pool: Pool) -> dict[str, int]:
+    """Return how many executions are in each phase."""
+    rows = await fetch(pool, _SQL["execution_counts"])
+    return {row["phase"]: row["rows"] for row in rows}
+
+
+async def open_streams(pool: Pool) -> list[str]:
+    """Return the streams of executions that have not ended."""
+    return [str(row["stream"]) for row in await fetch(pool, _SQL["open_streams"])]
 
 
 async def get_node(pool: Pool, execution: ExecutionRef, node_id: str) -> NodeRow | None:
     """Return a node execution."""
-    async with pool.connection() as conn:
-        cursor = await conn.execute(
-            "SELECT * FROM node_executions WHERE stream = %s AND node_id = %s",
-            (execution_stream(execution), node_id),
-        )
-        row = await cursor.fetchone()
+    key = (execution_stream(execution), node_id)
+    row = await fetch_one(pool, _SQL["get_node"], key)
     return row_of(NodeRow, row) if row else None
 
 
@@ -106,21 +77,32 @@ async def list_nodes(
     """Return the node executions that lie in a parent ('' for the top)."""
     where = {"stream": execution_stream(execution), "parent_id": parent_id}
     order = SQL("node_executions.number")
-    found = await select(pool, entities.NODES, where, page, order)
-    return await _rows(NodeRow, found)
+    rows: list[NodeRow] | Rejected = _rows(
+        NodeRow, await select(pool, entities.NODES, where, page, order)
+    )
+    return rows
+
+
+async def list_all_nodes(
+    pool: Pool, execution: ExecutionRef, limit: int = NODES_MAX
+) -> list[NodeRow]:
+    """Return the node executions of all levels, as they became visible."""
+    key = (execution_stream(execution), limit)
+    return [row_of(NodeRow, row) for row in await fetch(pool, _SQL["all_nodes"], key)]
+
+
+async def phase_counts(pool: Pool, execution: ExecutionRef) -> dict[str, int]:
+    """Return how many nodes of an execution are in each phase."""
+    rows = await fetch(pool, _SQL["phase_counts"], (execution_stream(execution),))
+    return {row["phase"]: row["rows"] for row in rows}
 
 
 async def get_task_execution(
     pool: Pool, execution: ExecutionRef, node_id: str, attempt: int
 ) -> TaskRow | None:
     """Return one attempt of a node's task."""
-    async with pool.connection() as conn:
-        cursor = await conn.execute(
-            "SELECT * FROM task_executions "
-            "WHERE stream = %s AND node_id = %s AND retry_attempt = %s",
-            (execution_stream(execution), node_id, attempt),
-        )
-        row = await cursor.fetchone()
+    key = (execution_stream(execution), node_id, attempt)
+    row = await fetch_one(pool, _SQL["get_task_execution"], key)
     return row_of(TaskRow, row) if row else None
 
 
@@ -130,37 +112,32 @@ async def list_task_executions(
     """Return the attempts of a node's task."""
     where = {"stream": execution_stream(execution), "node_id": node_id}
     order = SQL("task_executions.retry_attempt")
-    found = await select(pool, entities.TASK_EXECUTIONS, where, page, order)
-    return await _rows(TaskRow, found)
+    rows: list[TaskRow] | Rejected = _rows(
+        TaskRow, await select(pool, entities.TASK_EXECUTIONS, where, page, order)
+    )
+    return rows
 
 
-async def open_streams(pool: Pool) -> list[str]:
-    """Return the streams of executions that have not ended."""
-    async with pool.connection() as conn:
-        cursor = await conn.execute(
-            "SELECT stream FROM executions WHERE phase NOT IN "
-            "('SUCCEEDED', 'FAILED', 'ABORTED', 'TIMED_OUT') ORDER BY stream"
-        )
-        return [str(row["stream"]) for row in await cursor.fetchall()]
+async def read_journal(
+    pool: Pool, execution: ExecutionRef, after: int = 0, limit: int = 1000
+) -> list[JournalRow]:
+    """Return the lines of an execution's journal behind a sequence."""
+    key = (execution_stream(execution), after, limit)
+    return [JournalRow(**row) for row in await fetch(pool, _SQL["journal"], key)]
 
 
 async def outcome(pool: Pool, command_id: str) -> tuple[Any, ...] | None:
-    """Return what became of a command: kind, event id, reason, detail."""
-    async with pool.connection() as conn:
-        cursor = await conn.execute(
-            "SELECT kind, event_id, reason, detail FROM outcomes WHERE command_id = %s",
-            (command_id,),
-        )
-        row = await cursor.fetchone()
+    """Return what became of a command: kind, event id, reason, detail.
+
+    The kind is done, rejected or no_effect.
+    """
+    row = await fetch_one(pool, _SQL["outcome"], (command_id,))
     return tuple(row.values()) if row else None
 
 
-async def phase_counts(pool: Pool, execution: ExecutionRef) -> dict[str, int]:
-    """Return how many nodes of an execution are in each phase."""
-    async with pool.connection() as conn:
-        cursor = await conn.execute(
-            "SELECT phase, count(*) AS n FROM node_executions "
-            "WHERE stream = %s GROUP BY phase",
-            (execution_stream(execution),),
-        )
-        return {str(r["phase"]): int(str(r["n"])) for r in await cursor.fetchall()}
+async def outcomes(
+    pool: Pool, command_ids: Sequence[str]
+) -> dict[str, tuple[Any, ...]]:
+    """Return what became of several commands; those without an answer are left out."""
+    rows = await fetch(pool, _SQL["outcomes"], (list(command_ids),))
+    return {row.pop("command_id"): tuple(row.values()) for row in rows}

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from flyteidl.admin import project_pb2
 from psycopg import Cursor
 from psycopg.sql import SQL, Identifier
 
-from infra.database import Pool
+from infra.database import Pool, queries
 from projections import entities
-from projections.changes import pack
 from projections.filters import Entity
-from projections.queries import Page, select
+from projections.registry_facts import steps_of
 from projections.rows import unpack
+from projections.selecting import (
+    SQL_FILES,
+    Page,
+    fetch,
+    fetch_one,
+    narrow,
+    select,
+)
 from schemas import registry_events as r
 from schemas.ids import EntityRef
 from schemas.rejections import Rejected
@@ -27,6 +33,15 @@ ENTITIES: dict[str, Entity] = {
     "WORKFLOW": entities.WORKFLOWS,
     "LAUNCH_PLAN": entities.LAUNCH_PLANS,
 }
+GENERATED = ".flytegen%"
+"""Names that the server made itself: listings of names leave them out (ref §1.3)."""
+_SQL = queries(SQL_FILES / "registry.sql")
+
+
+def apply_registry(cursor: Cursor[Any], event: r.RegistryFact) -> None:
+    """Let a fact change the read models, in the transaction that appends it."""
+    for name, values in steps_of(event):
+        cursor.execute(_SQL[name], values)
 
 
 def writer(events: Sequence[Any]) -> Callable[[Cursor[Any]], None]:
@@ -34,174 +49,41 @@ def writer(events: Sequence[Any]) -> Callable[[Cursor[Any]], None]:
 
     def write(cursor: Cursor[Any]) -> None:
         for event in events:
-            statement, values = _ROWS[type(event)](event)
-            cursor.execute(statement, values)
+            apply_registry(cursor, event)
 
     return write
-
-
-def _at(event: r.RegistryEvent) -> datetime:
-    return datetime.fromtimestamp(event.occurred_at_us / 1_000_000, UTC)
-
-
-def _project(event: Any) -> tuple[Any, Any]:
-    project = project_pb2.Project.FromString(event.project)
-    at = _at(event)
-    return (
-        "INSERT INTO projects VALUES (%s, %s, %s, %s, %s, %s, %s) "
-        "ON CONFLICT (identifier) DO UPDATE SET name = excluded.name, "
-        "description = excluded.description, state = excluded.state, "
-        "project = excluded.project, updated_at = excluded.updated_at",
-        (
-            event.project_id, project.name, project.description, project.state,
-            event.project, at, at,
-        ),
-    )  # fmt: skip
 
 
 def _key(entity: EntityRef) -> tuple[str, str, str, str]:
     return entity.project, entity.domain, entity.name, entity.version
 
 
-def _task(event: r.TaskRegistered) -> tuple[Any, Any]:
-    at = _at(event)
-    return (
-        "INSERT INTO tasks VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
-        (
-            *_key(event.entity), event.task_type, event.short_description,
-            event.digest, event.closure, at, at,
-        ),
-    )  # fmt: skip
-
-
-def _workflow(event: r.WorkflowRegistered) -> tuple[Any, Any]:
-    at = _at(event)
-    return (
-        "INSERT INTO workflows VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
-        (
-            *_key(event.entity), event.short_description, event.digest,
-            event.interface, pack(event.closure), event.node_count, at, at,
-        ),
-    )  # fmt: skip
-
-
-def _launch_plan(event: r.LaunchPlanRegistered) -> tuple[Any, Any]:
-    at = _at(event)
-    return (
-        "INSERT INTO launch_plans (project, domain, name, version, workflow_name, "
-        "workflow_version, schedule_type, digest, spec, closure, created_at, "
-        "updated_at) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
-        (
-            *_key(event.entity), event.workflow.name, event.workflow.version,
-            event.schedule_type, event.digest, event.spec, event.closure, at, at,
-        ),
-    )  # fmt: skip
-
-
-def _activated(event: r.LaunchPlanActivated) -> tuple[Any, Any]:
-    project, domain, name, version = _key(event.entity)
-    # Two statements in one: the unique index on active plans is checked row by row.
-    return (
-        "WITH demoted AS (UPDATE launch_plans SET state = 0, updated_at = %s "
-        "WHERE project = %s AND domain = %s AND name = %s AND state = 1 "
-        "AND version <> %s RETURNING 1), n AS (SELECT count(*) AS n FROM demoted) "
-        "UPDATE launch_plans SET state = 1, updated_at = %s FROM n "
-        "WHERE project = %s AND domain = %s AND name = %s AND version = %s "
-        "AND n.n >= 0",
-        (
-            _at(event), project, domain, name, version,
-            _at(event), project, domain, name, version,
-        ),
-    )  # fmt: skip
-
-
-def _deactivated(event: r.LaunchPlanDeactivated) -> tuple[Any, Any]:
-    return (
-        "UPDATE launch_plans SET state = 0, updated_at = %s WHERE project = %s "
-        "AND domain = %s AND name = %s AND version = %s",
-        (_at(event), *_key(event.entity)),
-    )
-
-
-def _described(event: r.NamedEntityDescribed) -> tuple[Any, Any]:
-    return (
-        "INSERT INTO named_entities VALUES (%s, %s, %s, %s, %s, %s) "
-        "ON CONFLICT (resource_type, project, domain, name) DO UPDATE "
-        "SET description = excluded.description, state = excluded.state",
-        (
-            event.kind, event.project, event.domain, event.name,
-            event.description, event.state,
-        ),
-    )  # fmt: skip
-
-
-def _attributes_set(event: r.AttributesSet) -> tuple[Any, Any]:
-    return (
-        "INSERT INTO attributes VALUES (%s, %s, %s, %s, %s, %s) "
-        "ON CONFLICT (resource, project, domain, workflow, launch_plan) "
-        "DO UPDATE SET attributes = excluded.attributes",
-        (
-            event.resource, event.project, event.domain, event.workflow,
-            event.launch_plan, event.attributes,
-        ),
-    )  # fmt: skip
-
-
-def _attributes_deleted(event: r.AttributesDeleted) -> tuple[Any, Any]:
-    return (
-        "DELETE FROM attributes WHERE resource = %s AND project = %s "
-        "AND domain = %s AND workflow = %s AND launch_plan = %s",
-        (
-            event.resource, event.project, event.domain, event.workflow,
-            event.launch_plan,
-        ),
-    )  # fmt: skip
-
-
-_ROWS: dict[type, Callable[[Any], tuple[Any, Any]]] = {
-    r.ProjectRegistered: _project,
-    r.ProjectReplaced: _project,
-    r.TaskRegistered: _task,
-    r.WorkflowRegistered: _workflow,
-    r.LaunchPlanRegistered: _launch_plan,
-    r.LaunchPlanActivated: _activated,
-    r.LaunchPlanDeactivated: _deactivated,
-    r.NamedEntityDescribed: _described,
-    r.AttributesSet: _attributes_set,
-    r.AttributesDeleted: _attributes_deleted,
-}
-
-
 async def get_entity(pool: Pool, ref: EntityRef) -> dict[str, Any] | None:
     """Return the row of a task, workflow or launch plan."""
-    statement = SQL(
-        "SELECT * FROM {} WHERE project = %s AND domain = %s AND name = %s "
-        "AND version = %s"
-    ).format(Identifier(TABLES[ref.kind]))
-    async with pool.connection() as conn:
-        cursor = await conn.execute(statement, _key(ref))
-        return await cursor.fetchone()
+    table = Identifier(TABLES[ref.kind])
+    statement = SQL(_SQL["get_version"]).format(table=table)
+    return await fetch_one(pool, statement, _key(ref))
 
 
 async def get_active_launch_plan(
     pool: Pool, project: str, domain: str, name: str
 ) -> dict[str, Any] | None:
     """Return the row of a name's active launch plan."""
-    async with pool.connection() as conn:
-        cursor = await conn.execute(
-            "SELECT * FROM launch_plans WHERE project = %s AND domain = %s "
-            "AND name = %s AND state = 1",
-            (project, domain, name),
-        )
-        return await cursor.fetchone()
+    return await fetch_one(
+        pool, _SQL["get_active_launch_plan"], (project, domain, name)
+    )
 
 
 async def list_entities(
     pool: Pool, kind: str, where: dict[str, Any], page: Page
 ) -> Sequence[dict[str, Any]] | Rejected:
-    """Return versions of entities, the newest first unless sorted otherwise."""
+    """Return versions of entities, the newest first unless sorted otherwise.
+
+    `where` gives columns their values: project and domain, name, state=1 for active
+    launch plans.
+    """
     entity = ENTITIES[kind]
-    order = SQL("{0}.created_at DESC, {0}.version DESC").format(
+    order = SQL("{0}.created_at DESC, {0}.name, {0}.version DESC").format(
         Identifier(entity.table)
     )
     return await select(pool, entity, where, page, order)
@@ -209,31 +91,54 @@ async def list_entities(
 
 async def list_names(
     pool: Pool, kind: str, project: str, domain: str, page: Page
-) -> list[dict[str, Any]]:
-    """Return the distinct names of a kind, with description and state if they have."""
-    statement = SQL(
-        "SELECT DISTINCT t.project, t.domain, t.name, "
-        "COALESCE(n.description, '') AS description, COALESCE(n.state, 0) AS state "
-        "FROM {} t LEFT JOIN named_entities n ON n.resource_type = %s "
-        "AND n.project = t.project AND n.domain = t.domain AND n.name = t.name "
-        "WHERE t.project = %s AND t.domain = %s AND t.name NOT LIKE '.flytegen%%' "
-        "ORDER BY t.name LIMIT %s OFFSET %s"
-    ).format(Identifier(TABLES[kind]))
-    async with pool.connection() as conn:
-        cursor = await conn.execute(
-            statement, (kind, project, domain, page.limit, page.offset)
-        )
-        return await cursor.fetchall()
+) -> list[dict[str, Any]] | Rejected:
+    """Return the distinct names of a kind, with description and state.
+
+    Names that the server made itself are left out unless a filter is given.
+    """
+    hidden = "" if page.filters else GENERATED
+    return await _names(pool, kind, (project, domain), page, hidden)
+
+
+async def list_ids(
+    pool: Pool, kind: str, project: str, domain: str, page: Page
+) -> list[dict[str, Any]] | Rejected:
+    """Return the distinct names of a kind, all of them."""
+    return await _names(pool, kind, (project, domain), page, "")
+
+
+async def _names(
+    pool: Pool, kind: str, place: tuple[str, str], page: Page, hidden: str
+) -> list[dict[str, Any]] | Rejected:
+    found = narrow(entities.NAMES, page, SQL("names.name"))
+    if isinstance(found, Rejected):
+        return found
+    condition, values, order = found
+    statement = SQL(_SQL["list_names"]).format(
+        versions=Identifier(TABLES[kind]),
+        where=SQL(" AND ").join([SQL("names.name NOT LIKE %s"), condition]),
+        order=order,
+    )
+    window = (page.limit, page.offset)
+    return await fetch(pool, statement, (kind, *place, hidden, *values, *window))
+
+
+async def get_name(
+    pool: Pool, kind: str, project: str, domain: str, name: str
+) -> dict[str, Any] | None:
+    """Return a name with description and state, or None if nothing bears it."""
+    statement = SQL(_SQL["list_names"]).format(
+        versions=Identifier(TABLES[kind]),
+        where=SQL("names.name = %s"),
+        order=SQL("names.name"),
+    )
+    return await fetch_one(pool, statement, (kind, project, domain, name, 1, 0))
 
 
 async def get_project(pool: Pool, identifier: str) -> Any | None:
     """Return an admin.Project."""
-    async with pool.connection() as conn:
-        cursor = await conn.execute(
-            "SELECT project FROM projects WHERE identifier = %s", (identifier,)
-        )
-        row = await cursor.fetchone()
-    return project_pb2.Project.FromString(bytes(row["project"])) if row else None  # type: ignore[call-overload]
+    row = await fetch_one(pool, _SQL["get_project"], (identifier,))
+    return project_pb2.Project.FromString(row["project"]) if row else None
 
 
 async def list_projects(pool: Pool, page: Page) -> list[Any] | Rejected:
@@ -242,21 +147,47 @@ async def list_projects(pool: Pool, page: Page) -> list[Any] | Rejected:
     found = await select(pool, entities.PROJECTS, {}, page, order)
     if isinstance(found, Rejected):
         return found
-    return [project_pb2.Project.FromString(bytes(r["project"])) for r in found]
+    return [project_pb2.Project.FromString(row["project"]) for row in found]
 
 
-async def get_attributes(
-    pool: Pool, resource: str, project: str, domain: str = "", workflow: str = ""
+async def get_attributes(  # noqa: PLR0913, PLR0917 - a key of five parts
+    pool: Pool,
+    resource: str,
+    project: str,
+    domain: str = "",
+    workflow: str = "",
+    launch_plan: str = "",
 ) -> bytes | None:
     """Return the matching attributes of exactly this level."""
+    key = (resource, project, domain, workflow, launch_plan)
+    row = await fetch_one(pool, _SQL["get_attributes"], key)
+    return bytes(row["attributes"]) if row else None
+
+
+async def matching_attributes(  # noqa: PLR0913, PLR0917 - a key of five parts
+    pool: Pool,
+    resource: str,
+    project: str,
+    domain: str = "",
+    workflow: str = "",
+    launch_plan: str = "",
+) -> list[dict[str, Any]]:
+    """Return the rows of attributes that apply here, the most particular first."""
+    place = {
+        "resource": resource,
+        "project": project,
+        "domain": domain,
+        "workflow": workflow,
+        "launch_plan": launch_plan,
+    }
     async with pool.connection() as conn:
-        cursor = await conn.execute(
-            "SELECT attributes FROM attributes WHERE resource = %s AND project = %s "
-            "AND domain = %s AND workflow = %s AND launch_plan = ''",
-            (resource, project, domain, workflow),
-        )
-        row = await cursor.fetchone()
-    return bytes(row["attributes"]) if row else None  # type: ignore[call-overload]
+        cursor = await conn.execute(_SQL["matching_attributes"], place)
+        return await cursor.fetchall()
+
+
+async def list_attributes(pool: Pool, resource: str) -> list[dict[str, Any]]:
+    """Return the rows of all attributes of a resource."""
+    return await fetch(pool, _SQL["list_attributes"], (resource,))
 
 
 def closure_blob(row: dict[str, Any]) -> Blob:

@@ -18,7 +18,7 @@ def unpack(data: Any, kind: type[Any]) -> Any:
 
 
 class ExecutionRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One execution."""
+    """One execution; `duration` is in seconds, `launch_entity` task or launch_plan."""
 
     stream: str
     execution_project: str
@@ -42,6 +42,10 @@ class ExecutionRow(msgspec.Struct, frozen=True, kw_only=True):
     abort_principal: str | None
     parent_stream: str | None
     parent_node_id: str | None
+    parent_attempt: int | None
+    launch_entity: str
+    max_parallelism: int
+    duration: float | None
     created_at: datetime
     updated_at: datetime
     started_at: datetime | None
@@ -49,16 +53,27 @@ class ExecutionRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NodeRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One node execution."""
+    """One node execution; `attempt` is the current one, `number` orders them.
+
+    `is_parent`, `is_dynamic` and `is_array` are what clients are told (ref §1.5).
+    """
 
     stream: str
     node_id: str
+    number: int
     phase: str
     spec_node_id: str
     kind: str
     node_name: str
     parent_id: str
     retry_group: str
+    scope: str
+    attempt: int
+    is_parent: bool
+    is_dynamic: bool
+    is_array: bool
+    cache_status: str | None
+    duration: float | None
     target: EntityRef | None
     input_path: str
     inputs: Values | None
@@ -73,8 +88,19 @@ class NodeRow(msgspec.Struct, frozen=True, kw_only=True):
     ended_at: datetime | None
 
 
+class Reason(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of an attempt's history."""
+
+    reason: str
+    occurred_at_us: int
+
+
 class TaskRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One task execution: one attempt of a node's task."""
+    """One task execution: one attempt of a node's task.
+
+    `phase_version` counts the dispatches of the attempt beyond the first: each has
+    logs of its own. `reasons` tells its history, line by line.
+    """
 
     stream: str
     node_id: str
@@ -85,14 +111,29 @@ class TaskRow(msgspec.Struct, frozen=True, kw_only=True):
     task_type: str
     generated_name: str
     interruptible: bool
+    runner: str
+    incarnation: str
     outputs: Values | None
     deck_uri: str
     logs: tuple[TaskLog, ...]
+    reasons: tuple[Reason, ...]
+    duration: float | None
     error: Failure | None
     created_at: datetime
     updated_at: datetime
     started_at: datetime | None
     ended_at: datetime | None
+
+
+class JournalRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One fact as people read it; `subject` is the node that it speaks of, if any."""
+
+    stream: str
+    sequence: int
+    type: str
+    occurred_at: datetime
+    subject: str
+    summary: str
 
 
 _PACKED: dict[str, Any] = {
@@ -119,6 +160,8 @@ def row_of(kind: type[Any], row: Mapping[str, Any]) -> Any:
         elif isinstance(value, memoryview):
             value = bytes(value)
         fields[name] = value
-    if kind is TaskRow and fields["logs"] is None:
-        fields["logs"] = ()
+    if kind is TaskRow:
+        fields["logs"] = fields["logs"] or ()
+        lines = fields["reasons"].split("\n")[:-1]
+        fields["reasons"] = tuple(msgspec.json.decode(n, type=Reason) for n in lines)
     return kind(**fields)

@@ -1,0 +1,40 @@
+-- get_execution --
+SELECT * FROM executions WHERE stream = %s
+
+-- find_executions --
+SELECT stream FROM executions WHERE execution_name = %s
+ORDER BY created_at DESC, stream LIMIT %s
+
+-- open_streams --
+SELECT stream FROM executions
+WHERE phase NOT IN ('SUCCEEDED', 'FAILED', 'ABORTED', 'TIMED_OUT')
+ORDER BY stream
+
+-- execution_counts --
+SELECT phase, count(*) AS rows FROM executions GROUP BY phase
+
+-- get_node --
+SELECT * FROM node_executions WHERE stream = %s AND node_id = %s
+
+-- all_nodes --
+SELECT * FROM node_executions WHERE stream = %s ORDER BY number LIMIT %s
+
+-- phase_counts --
+SELECT phase, count(*) AS rows FROM node_executions WHERE stream = %s GROUP BY phase
+
+-- get_task_execution --
+SELECT * FROM task_executions
+WHERE stream = %s AND node_id = %s AND retry_attempt = %s
+
+-- journal --
+SELECT * FROM journal WHERE stream = %s AND sequence > %s ORDER BY sequence LIMIT %s
+
+-- outcome --
+SELECT kind, event_id, reason, detail FROM outcomes WHERE command_id = %s
+
+-- outcomes --
+SELECT command_id, kind, event_id, reason, detail FROM outcomes
+WHERE command_id = ANY(%s)
+
+-- page --
+SELECT {table}.* FROM {table} WHERE {where} ORDER BY {order} LIMIT %s OFFSET %s
