@@ -1,0 +1,1 @@
+"""AdminService by theme: translate, submit or query, translate."""

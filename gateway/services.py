@@ -1,0 +1,36 @@
+"""What every handler of the door is given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from gateway.submit import Submit
+from infra.blobs import Blobs
+from infra.database import Pool
+from infra.event_store import EventStore
+from infra.log import Log
+from infra.settings import Settings
+from infra.signing import Signer
+
+
+class Clock(Protocol):
+    """The time of day."""
+
+    def now_us(self) -> int:
+        """Return microseconds since 1970, UTC."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """The adapters and the one way to submit commands."""
+
+    settings: Settings
+    clock: Clock
+    pool: Pool
+    blobs: Blobs
+    signer: Signer
+    store: EventStore
+    log: Log
+    submit: Submit
