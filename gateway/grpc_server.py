@@ -32,29 +32,48 @@ def servicers(services: Services) -> dict[str, Any]:
     return {ADMIN: Admin(services), DATA_PROXY: DataProxy(services)}
 
 
+class GrpcServer:
+    """The server on one address, with its health."""
+
+    def __init__(
+        self, found: Mapping[str, Any], address: str, *, message_bytes_max: int
+    ) -> None:
+        """Serve these servicers; raises RuntimeError if the address is taken."""
+        self._server = grpc.aio.server(
+            options=[
+                ("grpc.max_receive_message_length", message_bytes_max),
+                ("grpc.max_send_message_length", message_bytes_max),
+                ("grpc.http2.min_ping_interval_without_data_ms", _PING_MS_MIN),
+                ("grpc.keepalive_permit_without_calls", 1),
+                ("grpc.so_reuseport", 0),
+            ]
+        )
+        server = self._server
+        admin_pb2_grpc.add_AdminServiceServicer_to_server(found[ADMIN], server)
+        dataproxy_pb2_grpc.add_DataProxyServiceServicer_to_server(
+            found[DATA_PROXY], server
+        )
+        self._health = health_aio.HealthServicer()
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
+        names = (*found, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name)
+        reflection.enable_server_reflection((*names, reflection.SERVICE_NAME), server)
+        self.port = server.add_insecure_port(address)
+
+    async def start(self) -> None:
+        """Serve, and say so to whoever asks for health."""
+        await self._server.start()
+        for name in HEALTH_NAMES:
+            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+
+    async def stop(self, grace_s: float) -> None:
+        """Take no more calls; those under way may take `grace_s`."""
+        await self._health.enter_graceful_shutdown()
+        await self._server.stop(grace_s)
+
+
 def build_server(
-    found: Mapping[str, Any], *, message_bytes_max: int
-) -> tuple[grpc.aio.Server, health_aio.HealthServicer]:
-    """Return a server that serves these servicers, and its health."""
-    server = grpc.aio.server(
-        options=[
-            ("grpc.max_receive_message_length", message_bytes_max),
-            ("grpc.max_send_message_length", message_bytes_max),
-            ("grpc.http2.min_ping_interval_without_data_ms", _PING_MS_MIN),
-            ("grpc.keepalive_permit_without_calls", 1),
-            ("grpc.so_reuseport", 0),
-        ]
-    )
-    admin_pb2_grpc.add_AdminServiceServicer_to_server(found[ADMIN], server)
-    dataproxy_pb2_grpc.add_DataProxyServiceServicer_to_server(found[DATA_PROXY], server)
-    health = health_aio.HealthServicer()
-    health_pb2_grpc.add_HealthServicer_to_server(health, server)
-    names = (*found, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name)
-    reflection.enable_server_reflection((*names, reflection.SERVICE_NAME), server)
-    return server, health
-
-
-async def serve(health: health_aio.HealthServicer) -> None:
-    """Tell that the server serves."""
-    for name in HEALTH_NAMES:
-        await health.set(name, health_pb2.HealthCheckResponse.SERVING)
+    services: Services, found: Mapping[str, Any], address: str
+) -> GrpcServer:
+    """Return the server of an engine."""
+    bytes_max = services.settings.gateway.message_bytes_max
+    return GrpcServer(found, address, message_bytes_max=bytes_max)

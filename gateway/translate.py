@@ -9,7 +9,6 @@ from flyteidl.admin import (
     common_pb2,
     execution_pb2,
     launch_plan_pb2,
-    named_entity_pb2,
     node_execution_pb2,
     task_execution_pb2,
     task_pb2,
@@ -206,7 +205,7 @@ def row_identifier(row: dict[str, Any], kind: int) -> Any:
 
 def named_entity(row: dict[str, Any], kind: int) -> Any:
     """Return an admin.NamedEntity."""
-    found = named_entity_pb2.NamedEntity(resource_type=kind)
+    found = common_pb2.NamedEntity(resource_type=kind)
     found.id.CopyFrom(entity_id(row))
     found.metadata.description = row["description"]
     found.metadata.state = row["state"]

@@ -7,7 +7,6 @@ from typing import Any
 from flyteidl.admin import (
     common_pb2,
     launch_plan_pb2,
-    named_entity_pb2,
     task_pb2,
     workflow_pb2,
 )
@@ -129,7 +128,7 @@ class RegistryRpcs:
             request.domain,
             page,
         )
-        return named_entity_pb2.NamedEntityList(
+        return common_pb2.NamedEntityList(
             entities=[translate.named_entity(r, request.resource_type) for r in rows],
             token=next_token(page, rows),
         )
