@@ -23,7 +23,7 @@ class EngineRuns(Exception):  # noqa: N818 - named for what was found
 
 
 class EngineAddress(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a running engine is found; `engine.json` holds it while it runs."""
+    """Where a running engine is found; `engine.json` holds it once it is ready."""
 
     pid: int
     host: str
@@ -32,7 +32,6 @@ class EngineAddress(msgspec.Struct, frozen=True, kw_only=True):
     postgres: str
     version: str
     started_at_us: int
-    ready: bool = False
 
     @property
     def grpc(self) -> str:
@@ -64,6 +63,7 @@ class DataDir:
         with self._lock.open("a+") as file:
             if not self._lock_within(file, _LOCK_S):
                 raise EngineRuns(self._who_runs())
+            self._address.unlink(missing_ok=True)
             try:
                 yield
             finally:
@@ -88,7 +88,7 @@ class DataDir:
         return f"Expected {self.path} to be free, but {who} has it"
 
     def address(self) -> EngineAddress | None:
-        """Return where the engine that holds this folder is; None if none does."""
+        """Return where the engine of this folder is; None if none is ready."""
         if not self._lock.exists():
             return None
         with self._lock.open("a+") as file:

@@ -2,9 +2,361 @@
 
 from __future__ import annotations
 
-from infra.settings import Settings
+import asyncio
+import os
+import secrets
+import socket
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from fastapi import FastAPI
+
+from domain.execution.context import Limits
+from gateway import grpc_server, registration
+from gateway.data_dir import DataDir, EngineAddress
+from gateway.health import Health
+from gateway.http import HttpParts, build_app
+from gateway.http_server import HttpServer, PortTaken, bind, port_taken
+from gateway.log_routes import log_url
+from gateway.metrics import EngineGauges, new_registry
+from gateway.services import Services
+from gateway.submit import Submit
+from gateway.supervision import signals, watch
+from gateway.version import version
+from infra.blobs import FileBlobs
+from infra.clock import SystemClock
+from infra.database import EmbeddedPostgres, open_pool
+from infra.event_store import EventStore
+from infra.postgres_log import PostgresLog
+from infra.settings import Settings, task_environment
+from infra.signing import Signer
+from projections import queries
+from projections.projector import Projector
+from projections.schema import migrate
+from schemas import topics
+from schemas.dispatches import RunTask
+from workers import propeller as propellers
+from workers import runner as runners
+from workers.definitions import DefinitionCache
+from workers.hydration import Hydrator
+from workers.leases import Leases
+from workers.plugins.process import ProcessPlugin
+from workers.propeller import Propeller
+from workers.runner import Runner
+from workers.streams import Streams
+
+log_ = structlog.get_logger(__name__)
+
+FIRST_PROJECT = "flytesnacks"
+PARTS = ("projector", "propeller", "runner", "grpc", "http")
+_SECOND_US = 1_000_000
+_STEP_S = 2.0
+"""Each step of an orderly stop may take this long."""
+
+OnReady = Callable[[EngineAddress], None]
 
 
-async def run(settings: Settings) -> None:
-    """Run the engine until SIGTERM or SIGINT; raises what ended it otherwise."""
-    raise NotImplementedError
+@dataclass(slots=True, kw_only=True)
+class Engine:
+    """The parts of one engine, built and connected, but not yet running."""
+
+    services: Services
+    log: PostgresLog
+    projector: Projector
+    propeller: Propeller
+    runner: Runner
+    process: ProcessPlugin | None
+    health: Health
+
+
+async def run(settings: Settings, on_ready: OnReady = lambda _: None) -> None:
+    """Run an engine until SIGTERM or SIGINT; raises what ended it otherwise.
+
+    Raises EngineRuns if the data folder is taken, PortTaken if a port is.
+    """
+    data = DataDir(settings.data_dir)
+    stopping = asyncio.Event()
+    with data.hold(), signals(stopping):
+        with bind(settings.host, settings.http_port) as http_socket:
+            await _run(settings, data, http_socket, stopping, on_ready)
+    log_.info("stopped")
+
+
+async def _run(
+    settings: Settings,
+    data: DataDir,
+    http_socket: socket.socket,
+    stopping: asyncio.Event,
+    on_ready: OnReady,
+) -> None:
+    async with AsyncExitStack() as stack:
+        url = settings.postgres or await _start_postgres(data, stack)
+        base_url = f"http://{settings.host}:{http_socket.getsockname()[1]}"
+        engine = await stack.enter_async_context(_build(settings, data, url, base_url))
+
+        def ready(grpc_port: int) -> None:
+            address = EngineAddress(
+                pid=os.getpid(),
+                host=settings.host,
+                grpc_port=grpc_port,
+                http_port=http_socket.getsockname()[1],
+                postgres=url,
+                version=version(),
+                started_at_us=engine.services.clock.now_us(),
+            )
+            data.announce(address)
+            on_ready(address)
+
+        await _Service(engine, http_socket, stopping, ready).run()
+
+
+async def _start_postgres(data: DataDir, stack: AsyncExitStack) -> str:
+    server = EmbeddedPostgres(data.postgres)
+    url = await asyncio.to_thread(server.start)
+    stack.push_async_callback(asyncio.to_thread, server.stop)
+    return url
+
+
+@asynccontextmanager
+async def _build(
+    settings: Settings, data: DataDir, url: str, base_url: str
+) -> AsyncIterator[Engine]:
+    """Connect everything; what was opened last is closed first."""
+    clock = SystemClock()
+    await asyncio.to_thread(migrate, url)
+    async with AsyncExitStack() as stack:
+        log = PostgresLog(url, settings.log)
+        await log.open()
+        stack.push_async_callback(log.close)
+        store = EventStore(url)
+        await store.open()
+        stack.push_async_callback(store.close)
+        pool = await open_pool(url)
+        stack.push_async_callback(pool.close)
+        blobs = FileBlobs(data.blobs)
+        submit = Submit(log, pool, settings.gateway.outcome_s)
+        services = Services(
+            settings=settings,
+            clock=clock,
+            pool=pool,
+            blobs=blobs,
+            signer=Signer(data.secret(), base_url),
+            store=store,
+            log=log,
+            submit=submit,
+        )
+        process = _process(settings, data, blobs, base_url)
+        if process is not None:
+            stack.callback(process.close)
+        engine = Engine(
+            services=services,
+            log=log,
+            projector=Projector(log, pool, settle=submit.settle),
+            propeller=_propeller(services),
+            runner=_runner(services, process),
+            process=process,
+            health=Health(PARTS),
+        )
+        await registration.seed(services, FIRST_PROJECT)
+        yield engine
+
+
+def _process(
+    settings: Settings, data: DataDir, blobs: FileBlobs, base_url: str
+) -> ProcessPlugin | None:
+    if settings.plugin != "process":
+        return None
+
+    def url(dispatch: RunTask) -> str:
+        return log_url(
+            base_url, dispatch.execution, dispatch.node_id, dispatch.attempt
+        )
+
+    return ProcessPlugin(
+        settings=settings.process,
+        blobs=blobs,
+        folder=data.path / "bundles",
+        base_env=task_environment(settings),
+        log_url=url,
+        inline_limit=settings.inline_limit_bytes,
+        output_bytes_max=settings.runner.output_bytes_max,
+    )
+
+
+def _propeller(services: Services) -> Propeller:
+    settings = services.settings
+    definitions = DefinitionCache(services.blobs, settings.propeller.definitions_max)
+    return Propeller(
+        log=services.log,
+        streams=Streams(services.log, definitions, settings.propeller.closed_max),
+        hydration=Hydrator(
+            pool=services.pool,
+            blobs=services.blobs,
+            definitions=definitions,
+            domains=settings.domains,
+            max_parallelism=settings.admission.max_parallelism,
+            inline_limit_bytes=settings.inline_limit_bytes,
+        ),
+        clock=services.clock,
+        leases=Leases(round(settings.propeller.silence_s * _SECOND_US)),
+        bounds=propellers.Bounds(
+            commands_max=settings.log.batch_max,
+            records_max=settings.log.records_max,
+        ),
+        limits=Limits(
+            system_retries=settings.propeller.system_retries,
+            redispatches=settings.propeller.redispatches,
+        ),
+    )
+
+
+def _runner(services: Services, process: ProcessPlugin | None) -> Runner:
+    settings = services.settings
+    return Runner(
+        log=services.log,
+        blobs=services.blobs,
+        clock=services.clock,
+        settings=settings.runner,
+        incarnation=secrets.token_hex(4),
+        process=process,
+        inline_limit=settings.inline_limit_bytes,
+        report_delay_s=settings.process.report_delay_ms / 1000,
+    )
+
+
+@dataclass(slots=True)
+class _Service:
+    """One engine at work: starts its parts in order, watches them, stops them."""
+
+    engine: Engine
+    http_socket: socket.socket
+    stopping: asyncio.Event
+    on_ready: Callable[[int], None]
+
+    async def run(self) -> None:
+        """Run until `stopping`; the first part to die ends all."""
+        services, settings = self.engine.services, self.engine.services.settings
+        found = grpc_server.servicers(services)
+        http = HttpServer(self._app(found), settings.gateway.drain_s)
+        server = self._grpc(found)
+        async with asyncio.TaskGroup() as group:
+            http_task = self._start(group, "http", http.serve_on(self.http_socket))
+            stops = await self._start_work(group)
+            await server.start()
+            self.engine.health.serves("grpc")
+            self.on_ready(server.port)
+            try:
+                await self.stopping.wait()
+                self.engine.health.draining = True
+                http.stop()
+            finally:
+                await server.stop(settings.gateway.drain_s)
+            await stops()
+            await _end(http_task)
+
+    def _start(
+        self, group: asyncio.TaskGroup, name: str, part: Coroutine[Any, Any, None]
+    ) -> asyncio.Task[None]:
+        task = group.create_task(watch(name, part, self.stopping), name=name)
+        self.engine.health.serves(name)
+        return task
+
+    async def _start_work(
+        self, group: asyncio.TaskGroup
+    ) -> Callable[[], Coroutine[Any, Any, None]]:
+        """Start what does the work; return what stops it: runner, propeller, views."""
+        engine = self.engine
+        work, hands = asyncio.Event(), asyncio.Event()
+        await engine.projector.catch_up()
+        open_streams = await queries.open_streams(engine.services.pool)
+        await engine.propeller.restore(open_streams)
+        projector = self._start(group, "projector", engine.projector.run())
+        propeller = self._start(group, "propeller", engine.propeller.run(work))
+        runner = self._start(group, "runner", engine.runner.run(hands))
+        extra = [self._start(group, "trimmer", _trim(engine))]
+        if engine.process is not None:
+            extra.append(group.create_task(engine.process.warm_up()))
+
+        async def stop() -> None:
+            hands.set()
+            await _end(runner)
+            work.set()
+            await _end(propeller)
+            for task in (*extra, projector):
+                task.cancel()
+
+        return stop
+
+    def _grpc(self, servicers: Mapping[str, Any]) -> grpc_server.GrpcServer:
+        settings = self.engine.services.settings
+        host, port = settings.host, settings.grpc_port
+        where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        try:
+            return grpc_server.build_server(self.engine.services, servicers, where)
+        except RuntimeError as error:
+            raise PortTaken(port_taken(host, port)) from error
+
+    def _app(self, servicers: Mapping[str, Any]) -> FastAPI:
+        services, registry = self.engine.services, new_registry()
+        registry.register(EngineGauges(self._gauges))
+        return build_app(
+            HttpParts(
+                servicers=servicers,
+                blobs=services.blobs,
+                signer=services.signer,
+                clock=services.clock,
+                settings=services.settings,
+                health=self.engine.health,
+                registry=registry,
+            )
+        )
+
+    def _gauges(self) -> Mapping[str, tuple[str, float]]:
+        engine = self.engine
+        return {
+            "commands_handled": (
+                "Commands that the propeller handled since its start.",
+                engine.propeller.handled,
+            ),
+            "commands_without_effect": (
+                "Commands of the engine that yielded no facts.",
+                engine.propeller.dropped,
+            ),
+            "executions_live": (
+                "Executions that have not ended.",
+                len(engine.propeller.streams),
+            ),
+            "events_projected": (
+                "Events that the projector applied since its start.",
+                engine.projector.applied,
+            ),
+            "ready": ("1 once every part serves.", float(engine.health.ready)),
+        }
+
+
+async def _trim(engine: Engine) -> None:
+    """Delete handled messages now and then; events stay for ever."""
+    settings = engine.services.settings.log
+    while True:
+        await asyncio.sleep(settings.trim_s)
+        handled = await engine.log.position(propellers.GROUP)
+        carried_out = await engine.log.position(runners.GROUP)
+        positions = {
+            topics.COMMANDS: handled,
+            topics.DISPATCHES: carried_out,
+            topics.ABORTS: carried_out,
+        }
+        count = await engine.log.trim(positions, settings.keep_commands)
+        if count:
+            log_.debug("trimmed", messages=count)
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    """Wait for a part to end by itself, and cancel it if it takes too long."""
+    await asyncio.wait([task], timeout=_STEP_S)
+    if not task.done():
+        log_.warning("part_cancelled", part=task.get_name())
+        task.cancel()

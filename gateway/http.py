@@ -23,7 +23,6 @@ from gateway.transcoding import routes
 from gateway.uploads import BlobRoutes
 from gateway.version import version
 from infra.blobs import Blobs
-from infra.database import Pool
 from infra.settings import Settings
 from infra.signing import Signer
 
@@ -41,7 +40,6 @@ class HttpParts:
     servicers: Mapping[str, Any]
     blobs: Blobs
     signer: Signer
-    pool: Pool | None
     clock: Any
     settings: Settings
     health: Health

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from fastapi import APIRouter
-from starlette.responses import FileResponse, PlainTextResponse, Response
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
 from gateway.attempt_logs import attempt_log
 from schemas.ids import ExecutionRef
 
 PATH = "/logs/{project}/{domain}/{execution}/{node}/{attempt}"
+_CHUNK_BYTES = 1 << 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +39,16 @@ class LogRoutes:
             words = f"Expected a log of {ref.text()} {node} attempt {attempt}, but none"
             return PlainTextResponse(f"{words} was written\n", status_code=404)
         headers = {"x-content-type-options": "nosniff", "cache-control": "no-store"}
-        return FileResponse(
-            path, media_type="text/plain; charset=utf-8", headers=headers
+        return StreamingResponse(
+            _chunks(path), media_type="text/plain; charset=utf-8", headers=headers
         )
+
+
+async def _chunks(path: Path) -> AsyncIterator[bytes]:
+    """Read to the end, without a length: a task may be writing meanwhile."""
+    with path.open("rb") as file:
+        while chunk := await asyncio.to_thread(file.read, _CHUNK_BYTES):
+            yield chunk
 
 
 def log_url(base_url: str, execution: ExecutionRef, node_id: str, attempt: int) -> str:

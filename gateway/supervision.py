@@ -1,0 +1,73 @@
+"""Parts of an engine under one watch: one that dies ends the engine."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import threading
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import structlog
+
+log_ = structlog.get_logger(__name__)
+
+STOP_S_MAX = 9.0
+"""A stop that takes longer is cut short: whatever stands was committed."""
+
+
+class PartEnded(Exception):  # noqa: N818 - named for what happened
+    """A part of the engine ended though nobody had asked it to."""
+
+
+async def watch(
+    name: str, part: Coroutine[Any, Any, None], stopping: asyncio.Event
+) -> None:
+    """Run a part; raises PartEnded if it ends before the engine stops."""
+    try:
+        await part
+    except asyncio.CancelledError:
+        raise
+    except Exception as error:
+        log_.exception("part_died", part=name)
+        raise PartEnded(f"Expected {name} to run on, but: {error}") from error
+    if not stopping.is_set():
+        raise PartEnded(f"Expected {name} to run on, but it returned")
+
+
+@contextmanager
+def signals(stopping: asyncio.Event) -> Iterator[None]:
+    """Set `stopping` on SIGTERM or SIGINT; a second one ends the process at once."""
+    loop = asyncio.get_running_loop()
+    taken: list[signal.Signals] = []
+
+    def take(number: signal.Signals) -> None:
+        if taken:
+            os._exit(128 + number)
+        taken.append(number)
+        log_.info("stopping", signal=number.name)
+        stopping.set()
+        _cut_short_after(STOP_S_MAX)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, take, number)
+    try:
+        yield
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+
+
+def _cut_short_after(seconds: float) -> None:
+    def cut() -> None:
+        log_.error("stop_cut_short", after_s=seconds)
+        os._exit(1)
+
+    timer = threading.Timer(seconds, cut)
+    timer.daemon = True
+    timer.start()
