@@ -1,0 +1,91 @@
+"""A log in memory for what only follows facts: records, positions, tail and end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+
+from infra.log import Received
+from schemas import codec, topics
+from schemas import events as e
+from schemas.envelope import Envelope
+from schemas.ids import event_id
+
+
+class MemoryLog:
+    """Facts in the order of their positions, one partition."""
+
+    def __init__(self) -> None:
+        """Begin empty."""
+        self.records: list[Received] = []
+        self._sequences: dict[str, int] = {}
+
+    def add(
+        self,
+        stream: str,
+        *events: e.ExecutionEvent,
+        command: str = "",
+        reply: bool = False,
+    ) -> None:
+        """Append the facts that one command led to."""
+        for number, event in enumerate(events):
+            sequence = self._sequences.get(stream, 0) + 1
+            self._sequences[stream] = sequence
+            self._append(
+                Envelope(
+                    id=event_id(stream, sequence),
+                    type=codec.type_name(event),
+                    stream=stream,
+                    sequence=sequence,
+                    causation=command,
+                    recorded_at_us=event.occurred_at_us,
+                    reply=reply and number == 0,
+                ),
+                codec.encode(event),
+            )
+
+    def answer(
+        self, stream: str, answer: e.CommandRejected | e.CommandHadNoEffect
+    ) -> None:
+        """Append what became of a command without facts."""
+        envelope = Envelope(
+            id=f"{answer.command_id}/outcome",
+            type=codec.type_name(answer),
+            stream=stream,
+            causation=answer.command_id,
+            reply=True,
+        )
+        self._append(envelope, codec.encode(answer))
+
+    def spoil(self, stream: str) -> None:
+        """Append bytes that no version knows."""
+        self._append(Envelope(id="bad", type="?", stream=stream), b"\xc3\x01 what?")
+
+    def _append(self, envelope: Envelope, body: bytes) -> None:
+        self.records.append(
+            Received(
+                topic=topics.EVENTS,
+                key=envelope.stream,
+                envelope=envelope,
+                body=body,
+                partition=0,
+                position=len(self.records) + 1,
+            )
+        )
+
+    async def tail(
+        self, topics: Sequence[str], after: Mapping[int, int], limit: int
+    ) -> AsyncIterator[Sequence[Received]]:
+        """Follow from a position on."""
+        del topics
+        position = after.get(0, 0)
+        while True:
+            batch = self.records[position : position + limit]
+            position += len(batch)
+            yield batch
+            if not batch:
+                await asyncio.sleep(0.001)
+
+    async def end(self) -> Mapping[int, int]:
+        """Return the last position."""
+        return {0: len(self.records)}

@@ -1,0 +1,70 @@
+"""A real Postgres for tests: one server a run, a fresh database for each test."""
+
+from __future__ import annotations
+
+import atexit
+import itertools
+import shutil
+import tempfile
+from functools import cache
+from pathlib import Path
+
+import psycopg
+from psycopg.sql import SQL, Identifier
+
+from infra.database import EmbeddedPostgres
+from projections.schema import migrate
+
+_NUMBERS = itertools.count(1)
+_TEMPLATE = "views_template"
+
+
+@cache
+def server_url() -> str:
+    """Start the server, once; it is stopped and removed when the run ends."""
+    folder = Path(tempfile.mkdtemp(prefix="flightlog-test-"))
+    folder.chmod(0o755)
+    server = EmbeddedPostgres(folder / "pg")
+    url = server.start()
+
+    def stop() -> None:
+        server.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+    atexit.register(stop)
+    return url
+
+
+def database_url(name: str) -> str:
+    """Return the URL of a database on the server."""
+    return server_url().replace("/postgres?", f"/{name}?", 1)
+
+
+def empty_database() -> str:
+    """Create a database without tables; return its URL."""
+    name = f"test_{next(_NUMBERS)}"
+    _execute(SQL("CREATE DATABASE {}").format(Identifier(name)))
+    return database_url(name)
+
+
+def migrated_database() -> str:
+    """Create a database with the views' tables, all empty; return its URL."""
+    name = f"test_{next(_NUMBERS)}"
+    _execute(
+        SQL("CREATE DATABASE {} TEMPLATE {}").format(
+            Identifier(name), Identifier(_migrated_template())
+        )
+    )
+    return database_url(name)
+
+
+@cache
+def _migrated_template() -> str:
+    _execute(SQL("CREATE DATABASE {}").format(Identifier(_TEMPLATE)))
+    migrate(database_url(_TEMPLATE))
+    return _TEMPLATE
+
+
+def _execute(statement: psycopg.sql.Composed) -> None:
+    with psycopg.connect(server_url(), autocommit=True) as conn:
+        conn.execute(statement)

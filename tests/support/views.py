@@ -1,0 +1,61 @@
+"""Views under test: given facts, then rows; each stream is applied twice."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from psycopg.sql import SQL, Identifier
+
+from infra.database import Pool
+from projections.projector import Projector
+from schemas import events as e
+from tests.support.memory_log import MemoryLog
+
+TABLES = (
+    "executions",
+    "execution_tags",
+    "node_executions",
+    "task_executions",
+    "journal",
+)
+
+
+@dataclass(slots=True)
+class Views:
+    """A log and the views that follow it."""
+
+    pool: Pool
+    log: MemoryLog = field(default_factory=MemoryLog)
+
+    async def given(
+        self,
+        stream: str,
+        *events: e.ExecutionEvent,
+        command: str = "",
+        reply: bool = False,
+    ) -> None:
+        """Let facts happen and the views follow; then follow once more, in vain."""
+        self.log.add(stream, *events, command=command, reply=reply)
+        await self.follow()
+        once = await self.dump()
+        await self.follow()
+        assert once == await self.dump()
+
+    async def follow(self, batch_max: int = 1000) -> Projector:
+        """Apply what is on the log; return the projector that did it."""
+        projector = Projector(self.log, self.pool, batch_max=batch_max)
+        await projector.catch_up()
+        return projector
+
+    async def dump(self) -> dict[str, list[Any]]:
+        """Return all rows of all views, in an order of their own."""
+        return {table: await self.rows(table) for table in TABLES}
+
+    async def rows(self, table: str) -> list[dict[str, Any]]:
+        """Return a table's rows."""
+        statement = SQL("SELECT * FROM {}").format(Identifier(table))
+        async with self.pool.connection() as conn:
+            cursor = await conn.execute(statement)
+            found: list[dict[str, Any]] = await cursor.fetchall()
+        return sorted(found, key=repr)

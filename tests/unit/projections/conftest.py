@@ -1,0 +1,25 @@
+"""Fixtures of the readers' tests: a fresh database with the views' tables."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from infra.database import Pool, open_pool
+from tests.support.postgres import migrated_database
+from tests.support.views import Views
+
+
+@pytest.fixture
+async def pool() -> AsyncIterator[Pool]:
+    """Open a pool on a database whose views are empty."""
+    pool = await open_pool(migrated_database(), size=3)
+    yield pool
+    await pool.close()
+
+
+@pytest.fixture
+def views(pool: Pool) -> Views:
+    """Return views without rows, and an empty log to feed them."""
+    return Views(pool)
