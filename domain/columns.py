@@ -1,4 +1,4 @@
-"""Columns of schemas and structured datasets: which table serves as which (ref §3.3)."""
+"""Columns of schemas and structured datasets: what serves as what (ref §3.3)."""
 
 from __future__ import annotations
 

@@ -85,7 +85,9 @@ class _Comparison:
         if isinstance(has, list) and isinstance(needs, list):
             pairs = zip(has, needs, strict=False)
             return len(has) == len(needs) and all(self.fits(h, n) for h, n in pairs)
-        return isinstance(has, dict) and isinstance(needs, dict) and self.fits(has, needs)
+        return (
+            isinstance(has, dict) and isinstance(needs, dict) and self.fits(has, needs)
+        )
 
     def _alternatives_fit(
         self, offered: Mapping[str, Any], asked: Mapping[str, Any], key: str

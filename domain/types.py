@@ -70,15 +70,15 @@ def _item_casts(upstream: Any, downstream: Any) -> bool:
 
 
 def _casts_enum(upstream: Any, downstream: Any) -> bool:
-    for one, other in ((upstream, downstream), (downstream, upstream)):
-        if one.WhichOneof("type") == "enum_type" and _is_simple(other, types_pb2.STRING):
-            return True
-    same = upstream.WhichOneof("type") == downstream.WhichOneof("type")
-    return same and _tags_agree(upstream, downstream) and _same_values(upstream, downstream)
-
-
-def _same_values(upstream: Any, downstream: Any) -> bool:
-    return bool(upstream.enum_type.values == downstream.enum_type.values)
+    """Take an enum with strings both ways, and with an enum of the same values."""
+    if _is_simple(upstream, types_pb2.STRING) or _is_simple(
+        downstream, types_pb2.STRING
+    ):
+        return True
+    if upstream.WhichOneof("type") != downstream.WhichOneof("type"):
+        return False
+    same = upstream.enum_type.values == downstream.enum_type.values
+    return bool(same) and _tags_agree(upstream, downstream)
 
 
 def _casts_simple(upstream: Any, downstream: Any) -> bool:
@@ -118,7 +118,7 @@ def allows_none(asked: Any) -> bool:
 
 
 def literal_type(literal: Any) -> Any | None:
-    """Return the core.LiteralType of a core.Literal; None if a value is missing in it."""
+    """Return the core.LiteralType of a core.Literal, None if it lacks a value."""
     kind = literal.WhichOneof("value")
     if kind == "scalar":
         return scalar_type(literal.scalar)
@@ -204,7 +204,7 @@ def literal_matches(literal: Any, expected: Any) -> bool:
     return given is not None and castable(given, expected)
 
 
-accepts = literal_matches
+accepts = literal_matches  # The shorter name that admission reads well with.
 
 
 def _union_matches(union: Any, expected: Any) -> bool:

@@ -41,15 +41,14 @@ def promises(data: Any) -> Iterator[Any]:
 
 def check_bindings(
     node_id: str,
-    bindings: Iterable[Any],
+    bindings: Sequence[Any],
     interface: Interface,
     sources: Sources,
     found: Findings,
 ) -> None:
     """Check a node's bindings against its interface."""
-    bound: set[str] = set()
+    bound = {binding.var for binding in bindings}
     for binding in _once_each(node_id, bindings, found):
-        bound.add(binding.var)
         asked = interface.inputs.get(binding.var)
         if asked is None:
             text = f"Expected no input '{binding.var}', but it is bound"
@@ -86,12 +85,11 @@ def _once_each(node_id: str, bindings: Iterable[Any], found: Findings) -> Iterat
             text = f"Expected input '{binding.var}' to be bound once, but it is twice"
             found.add(Code.PARAMETER_BOUND_MORE_THAN_ONCE, node_id, text)
         elif not binding.HasField("binding"):
-            seen.add(binding.var)
             text = f"Expected input '{binding.var}' to have a value, but it has none"
             found.add(Code.VALUE_REQUIRED, node_id, text)
         else:
-            seen.add(binding.var)
             yield binding
+        seen.add(binding.var)
 
 
 def _misfits(data: Any, asked: Any, sources: Sources) -> Iterator[Misfit]:
@@ -161,7 +159,9 @@ def _given(data: Any, sources: Sources) -> Any | Misfit | None:
         return promised_type(data.promise, sources)
     if kind == "scalar":
         return scalar_type(data.scalar)
-    items = data.collection.bindings if kind == "collection" else data.map.bindings.values()
+    items = (
+        data.collection.bindings if kind == "collection" else data.map.bindings.values()
+    )
     return _given_items(kind, [_given(item, sources) for item in items])
 
 
@@ -190,7 +190,9 @@ def promised_type(promise: Any, sources: Sources) -> Any | Misfit | None:
         text = f"Expected the name of an output, but got '{promise.var}'"
         return Misfit(Code.SYNTAX_ERROR, text)
     if parsed["name"] not in outputs:
-        text = f"Expected output '{promise.var}' of node '{promise.node_id}', but it has none"
+        text = (
+            f"Expected node '{promise.node_id}' to give '{promise.var}', but it doesn't"
+        )
         return Misfit(Code.VARIABLE_NAME_NOT_FOUND, text)
     given = outputs[parsed["name"]]
     if given is None:

@@ -8,7 +8,6 @@ from typing import Any
 from flyteidl.core import literals_pb2, types_pb2
 
 from domain.compiler.errors import Code, Findings
-from domain.graph import arms_of
 from domain.types import castable, describe, scalar_type
 
 
@@ -20,10 +19,16 @@ def rename_arms(node: Any) -> None:
 
 
 def arms(node: Any) -> list[Any]:
-    """Return the arms of a node that is a branch, none of another."""
+    """Return the arms of a node that is a branch, none of another.
+
+    Cases that lack a node are passed over: to read one would make it.
+    """
     if node.WhichOneof("target") != "branch_node":
         return []
-    return arms_of(node.branch_node.if_else)
+    block = node.branch_node.if_else
+    cases = [case for case in (block.case, *block.other) if case.HasField("then_node")]
+    found = [case.then_node for case in cases]
+    return [*found, block.else_node] if block.HasField("else_node") else found
 
 
 def with_arms(node: Any) -> Iterator[Any]:

@@ -68,7 +68,9 @@ def types_of(variables: Any) -> dict[str, Any]:
     return {name: variable.type for name, variable in variables.variables.items()}
 
 
-def declared_interface(node: Any, library: Library, found: Findings) -> Interface | None:
+def declared_interface(
+    node: Any, library: Library, found: Findings
+) -> Interface | None:
     """Return the interface of a node that refers to an entity or states its own.
 
     That is all but branches and approvals, whose types come from what they are bound

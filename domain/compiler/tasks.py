@@ -34,7 +34,7 @@ def _check_container(template: Any, found: Findings) -> None:
     container, interface = template.container, template.interface
     passes_values = interface.inputs.variables or interface.outputs.variables
     if passes_values and not container.command and not container.args:
-        text = "Expected a command or args, since there are inputs or outputs, but got none"
+        text = "Expected a command or args to pass inputs or outputs to, but got none"
         found.add(Code.VALUE_REQUIRED, "container", text)
     if not container.image:
         text = "Expected a container with an image, but it has none"

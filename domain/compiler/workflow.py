@@ -50,7 +50,7 @@ def compile_one(template: Any, library: Library, found: Findings) -> Any:
     known: Outputs = {START: types_of(completed.interface.inputs)}
     by_id = {node.id: node for node in reversed(nodes)}
     for node_id in order:
-        if node_id != END:
+        if node_id not in {START, END}:
             known[node_id] = _check_node(by_id[node_id], known, library, found)
     if failure is not None:
         _check_node(failure, known, library, found)
@@ -90,7 +90,7 @@ def _check_ids(roots: Iterable[Any], found: Findings) -> None:
     seen = {START, END}
     for root in roots:
         for node in with_arms(root):
-            if not node.id or node.id.endswith("-") and _is_unnamed(root, node.id):
+            if not node.id or _is_unnamed_arm(root, node.id):
                 text = "Expected a node with an id, but it is empty"
                 found.add(Code.VALUE_REQUIRED, node.id or "<node>", text)
             elif node.id in seen:
@@ -99,9 +99,11 @@ def _check_ids(roots: Iterable[Any], found: Findings) -> None:
             seen.add(node.id)
 
 
-def _is_unnamed(root: Any, arm_id: str) -> bool:
-    """Tell whether an arm had no id before it got its branch's before it."""
-    return any(node.id + "-" == arm_id and arms(node) for node in with_arms(root))
+def _is_unnamed_arm(root: Any, arm_id: str) -> bool:
+    """Tell whether there was nothing before its branch's id was put before it."""
+    if not arm_id.endswith("-"):
+        return False
+    return any(arms(node) and arm_id == f"{node.id}-" for node in with_arms(root))
 
 
 def _check_variables(interface: Any, found: Findings) -> None:
