@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Mapping
 from typing import Any
 
@@ -77,3 +78,12 @@ def build_server(
     """Return the server of an engine."""
     bytes_max = services.settings.gateway.message_bytes_max
     return GrpcServer(found, address, message_bytes_max=bytes_max)
+
+
+def free_port(host: str, port: int) -> int:
+    """Return a port to listen on, 0 meaning any; raises OSError if it is taken."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind((host, port))
+        return int(probe.getsockname()[1])

@@ -9,13 +9,11 @@ from typing import Any
 from flyteidl.admin import launch_plan_pb2, task_pb2, workflow_pb2
 from flyteidl.core import interface_pb2
 
-from domain.compiler.compile import (
-    compile_workflow,
-    requirements,
-    single_task_workflow,
-)
+from domain.compiler.compile import compile_workflow
 from domain.compiler.errors import CompileErrors
 from domain.compiler.interfaces import LaunchPlanInterface
+from domain.compiler.requirements import requirements
+from domain.compiler.single_task import single_task_workflow
 from domain.graph import entity_ref
 from domain.registry import launch_plans, projects, tasks, workflows
 from domain.registry.identity import checked_ref, digest
@@ -152,9 +150,11 @@ async def _store_workflow(
     )
 
 
-async def _tasks(services: Services, refs: Sequence[EntityRef]) -> dict[EntityRef, Any]:
+async def _tasks(
+    services: Services, identifiers: Sequence[Any]
+) -> dict[EntityRef, Any]:
     found: dict[EntityRef, Any] = {}
-    for ref in refs:
+    for ref in map(entity_ref, identifiers):
         row = await registry.get_entity(services.pool, ref)
         if row is not None:
             closure = task_pb2.TaskClosure.FromString(bytes(row["closure"]))
@@ -163,10 +163,10 @@ async def _tasks(services: Services, refs: Sequence[EntityRef]) -> dict[EntityRe
 
 
 async def _launch_plans(
-    services: Services, refs: Sequence[EntityRef]
+    services: Services, identifiers: Sequence[Any]
 ) -> dict[EntityRef, LaunchPlanInterface]:
     found: dict[EntityRef, LaunchPlanInterface] = {}
-    for ref in refs:
+    for ref in map(entity_ref, identifiers):
         row = await registry.get_entity(services.pool, ref)
         if row is not None:
             closure = launch_plan_pb2.LaunchPlanClosure.FromString(
