@@ -53,8 +53,8 @@ def _created(c: Changes, v: Envelope, m: e.ExecutionCreated, at: datetime) -> No
         },
     )
     if m.task is None:
-        c.tags.extend((v.stream, k, v) for k, v in spec.labels.values.items())
-        c.tags.extend((v.stream, tag, "") for tag in spec.tags)
+        tags = [*spec.labels.values.items(), *((tag, "") for tag in spec.tags)]
+        c.tags.extend((v.stream, key, value) for key, value in tags)
 
 
 def _execution(phase: str) -> Apply:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 from psycopg import AsyncConnection, OperationalError
 
 from infra.database import Pool, queries
 from infra.errors import Conflict
-from infra.log import Log, Received
+from infra.log import Received
 from projections.applying import take
 from projections.changes import Changes
 from projections.writing import write
@@ -26,6 +26,20 @@ _SQL = queries(Path(__file__).parent / "sql" / "projector.sql")
 # Decoding is work for the processor: others get their turn after so many messages.
 _TURN = 200
 Settle = Callable[[str, tuple[Any, ...]], None]
+
+
+class EventLog(Protocol):
+    """What the projector asks of the log."""
+
+    def tail(
+        self, topics: Sequence[str], after: Mapping[int, int], limit: int
+    ) -> AsyncIterator[Sequence[Received]]:
+        """Follow topics from positions on, for ever; empty batches when idle."""
+        ...
+
+    async def end(self) -> Mapping[int, int]:
+        """Return the last position of each partition."""
+        ...
 
 
 def _nobody(_command_id: str, _outcome: tuple[Any, ...]) -> None:
@@ -45,7 +59,7 @@ class Projector:
     why it ended, if it did.
     """
 
-    log: Log
+    log: EventLog
     pool: Pool
     batch_max: int = 1000
     retry_s: float = 0.5
@@ -103,7 +117,8 @@ class Projector:
         except Exception as error:
             self.stopped = str(error) or repr(error)
             first, last = batch[0].position, batch[-1].position
-            log_.exception("projector_stopped", first=first, last=last)
+            why = self.stopped
+            log_.error("projector_stopped", first=first, last=last, error=why)  # noqa: TRY400 - raised on, with its trace
             raise
         self.positions |= _ends(batch)
         self.applied += len(batch)
@@ -186,7 +201,7 @@ def _ends(batch: Sequence[Received]) -> dict[int, int]:
 
 
 async def rebuild(
-    log: Log, pool: Pool, progress: Callable[[int], None] = _no_progress
+    log: EventLog, pool: Pool, progress: Callable[[int], None] = _no_progress
 ) -> int:
     """Empty the views of executions and fold the whole log again; return events.
 

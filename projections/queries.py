@@ -8,13 +8,15 @@ from typing import Any
 from psycopg.sql import SQL
 
 from infra.database import Pool, queries
-from projections import entities
+from projections import entities, selecting
 from projections.filters import parse_filters
 from projections.rows import ExecutionRow, JournalRow, NodeRow, TaskRow, row_of
-from projections.selecting import SQL_FILES, Page, fetch, fetch_one, select
+from projections.selecting import SQL_FILES, fetch, fetch_one, select
 from schemas.ids import ExecutionRef, execution_of, execution_stream
 from schemas.rejections import Rejected
 
+Page = selecting.Page
+"""What part of a list is wanted."""
 _SQL = queries(SQL_FILES / "views.sql")
 NODES_MAX = 100_000
 

@@ -121,12 +121,14 @@ class RegistryRpcs:
         if request.resource_type not in _KINDS:
             raise invalid("Expected the resource type of a registered entity, but got none")
         page = page_of(request)
-        rows = await registry.list_names(
-            self.services.pool,
-            _KINDS[request.resource_type],
-            request.project,
-            request.domain,
-            page,
+        rows = accepted(
+            await registry.list_names(
+                self.services.pool,
+                _KINDS[request.resource_type],
+                request.project,
+                request.domain,
+                page,
+            )
         )
         return common_pb2.NamedEntityList(
             entities=[translate.named_entity(r, request.resource_type) for r in rows],
@@ -152,8 +154,10 @@ class RegistryRpcs:
 
     async def _ids(self, kind: str, request: Any) -> Any:
         page = page_of(request)
-        rows = await registry.list_names(
-            self.services.pool, kind, request.project, request.domain, page
+        rows = accepted(
+            await registry.list_ids(
+                self.services.pool, kind, request.project, request.domain, page
+            )
         )
         return common_pb2.NamedEntityIdentifierList(
             entities=[translate.entity_id(row) for row in rows],

@@ -277,7 +277,7 @@ async def test_refusals_are_outcomes(views: Views) -> None:
 async def test_outcomes_are_notified(views: Views, pool: Pool) -> None:
     """Whoever listens hears the id of an answered command after the commit."""
     async with await psycopg.AsyncConnection.connect(
-        pool.conninfo, autocommit=True
+        str(pool.conninfo), autocommit=True
     ) as listener:
         await listener.execute("LISTEN flightlog_outcomes")
         views.log.answer(
@@ -306,7 +306,7 @@ async def test_old_outcomes_are_trimmed(views: Views) -> None:
     projector = Projector(views.log, views.pool, outcomes_kept_s=0, trim_s=0)
     task = asyncio.create_task(projector.run())
     async with asyncio.timeout(5):
-        while await queries.outcome(views.pool, "c6") is not None:
+        while await queries.outcome(views.pool, "c6") is not None:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     task.cancel()
 

@@ -1,0 +1,149 @@
+"""Queries: lists are filtered, sorted and paged as Flyte's are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from flyteidl.admin import common_pb2, execution_pb2
+from msgspec.structs import replace
+
+from projections import queries
+from projections.queries import Page
+from projections.rows import ExecutionRow
+from schemas import events as e
+from schemas.ids import EntityRef, ExecutionRef, execution_stream
+from schemas.rejections import Rejected
+from tests.support.engine import NOON_US, created
+from tests.support.views import Views
+
+
+def an_execution(name: str, at_s: int = 0, **changes: Any) -> e.ExecutionCreated:
+    """Return the first fact of an execution of this name."""
+    execution = ExecutionRef(project="p", domain="d", name=name)
+    at_us = NOON_US + at_s * 1_000_000
+    return replace(created(), execution=execution, occurred_at_us=at_us, **changes)
+
+
+async def create(views: Views, *facts: e.ExecutionCreated) -> None:
+    """Let executions be created, each with a stream of its own."""
+    for fact in facts:
+        await views.given(execution_stream(fact.execution), fact)
+
+
+async def names(views: Views, **page: Any) -> list[str]:
+    """Return the names of the executions on a page."""
+    wanted = Page(**{"limit": 10, **page})
+    rows = await queries.list_executions(views.pool, "p", "d", wanted)
+    assert not isinstance(rows, Rejected), rows
+    assert all(isinstance(row, ExecutionRow) for row in rows)
+    return [row.execution_name for row in rows]
+
+
+def labelled(**labels: str) -> bytes:
+    """Return a spec with labels and the tag `nightly`."""
+    spec = execution_pb2.ExecutionSpec(
+        labels=common_pb2.Labels(values=labels), tags=["nightly"]
+    )
+    return bytes(spec.SerializeToString())
+
+
+async def test_the_newest_comes_first(views: Views) -> None:
+    """Executions are listed from the newest on unless sorted."""
+    await create(views, an_execution("a", 1), an_execution("b", 2))
+
+    assert ["b", "a"] == await names(views)
+    assert ["a", "b"] == await names(views, sort_key="created_at", ascending=True)
+
+
+async def test_pages(views: Views) -> None:
+    """Limit and offset cut a page out of the whole."""
+    await create(views, *(an_execution(f"e{i}", i) for i in range(5)))
+
+    assert ["e2", "e1"] == await names(views, limit=2, offset=2)
+
+
+async def test_phases_and_times_filter(views: Views) -> None:
+    """Phases are compared by name, times as RFC 3339."""
+    await create(views, an_execution("a", 0), an_execution("b", 100))
+    noon = "2023-11-14T22:14:00Z"
+
+    assert ["b"] == await names(views, filters=f"gte(created_at,{noon})")
+    assert ["b", "a"] == await names(views, filters="value_in(phase,QUEUED;RUNNING)")
+    assert [] == await names(views, filters="eq(phase,FAILED)+gt(duration,1s)")
+
+
+async def test_labels_and_tags_filter(views: Views) -> None:
+    """Labels are tags with a value; both conditions hold for one tag."""
+    await create(
+        views,
+        an_execution("a", 1, spec=labelled(**{"eager-exec": "x", "team": "y"})),
+        an_execution("b", 2, spec=labelled(**{"eager-exec": "y"})),
+    )
+    eager = "value_in(execution_tag.key,eager-exec)+value_in(execution_tag.value,y)"
+
+    assert ["b"] == await names(views, filters=eager)
+    assert ["b", "a"] == await names(views, filters="eq(admin_tag.name,nightly)")
+
+
+async def test_single_tasks_have_no_tags(views: Views) -> None:
+    """Executions of a single task write no tags (ref §2.3)."""
+    task = EntityRef(kind="TASK", project="p", domain="d", name="t", version="v")
+    await create(views, an_execution("a", task=task, spec=labelled(k="v")))
+
+    assert [] == await views.rows("execution_tags")
+    assert ["a"] == await names(views, filters="eq(launch_entity,task)")
+
+
+async def test_bad_filters_are_refused(views: Views) -> None:
+    """A bad filter or sort is a refusal, never an error of the database."""
+    for page in (Page(limit=1, filters="eq(name,x)"), Page(limit=1, sort_key="name")):
+        assert isinstance(
+            await queries.list_executions(views.pool, "p", "d", page), Rejected
+        )
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["id", "created_at", "node_execution_updated_at", "phase", "duration", "parent_id"],
+)
+async def test_nodes_sort(views: Views, name: str) -> None:
+    """Every sort key of nodes that Flyte knows is taken by the database."""
+    page = Page(limit=5, sort_key=name, filters="eq(execution.execution_name,x)")
+    execution = ExecutionRef(project="p", domain="d", name="x")
+
+    assert [] == await queries.list_nodes(views.pool, execution, "", page)
+
+
+async def test_attempts_filter(views: Views) -> None:
+    """Filters of attempts look into their node, task and execution."""
+    filters = (
+        "eq(task.type,x)+eq(node_execution.phase,RUNNING)+eq(execution.phase,RUNNING)"
+        "+eq(project,p)+eq(retry_attempt,0)+eq(execution_domain,d)"
+    )
+    execution = ExecutionRef(project="p", domain="d", name="x")
+    page = Page(limit=5, filters=filters)
+
+    assert [] == await queries.list_task_executions(views.pool, execution, "n", page)
+
+
+async def test_executions_are_found_by_name(views: Views) -> None:
+    """A bare name finds executions wherever they are; open ones are known."""
+    await create(views, an_execution("a"), an_execution("b"))
+
+    found = await queries.find_executions(views.pool, "a")
+
+    assert ["p/d/a"] == [execution.text() for execution in found]
+    expected = ["execution/p/d/a", "execution/p/d/b"]
+    assert expected == await queries.open_streams(views.pool)
+    assert {"QUEUED": 2} == await queries.execution_counts(views.pool)
+
+
+async def test_what_is_unknown_is_none(views: Views) -> None:
+    """Rows that don't exist are None."""
+    nobody = ExecutionRef(project="p", domain="d", name="nobody")
+
+    assert await queries.get_execution(views.pool, nobody) is None
+    assert await queries.get_node(views.pool, nobody, "n") is None
+    assert await queries.get_task_execution(views.pool, nobody, "n", 0) is None
+    assert await queries.outcome(views.pool, "c") is None
