@@ -1,0 +1,51 @@
+# Flightlog: `make demo` shows it, `make test` proves it.
+SHELL := bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+FAST := tests/architecture tests/unit tests/property tests/golden
+
+.PHONY: help install lock components demo up check test bench fmt
+
+help: ## Say what can be made
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(VENV)/installed: requirements.lock pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+install: $(VENV)/installed ## Make .venv with everything that is pinned
+
+lock: ## Pin the dependencies anew
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate \
+	  --extra dev --extra examples --python-version 3.11 pyproject.toml build-requirements.in -o requirements.lock
+
+components: install ## Build what tests need beside Python: nothing yet, Postgres comes as a wheel
+
+demo: install ## Start an engine, register and run the example, print its outputs
+	$(BIN)/flightlog demo
+
+up: install ## Run the engine on ports 30080 and 30081
+	$(BIN)/flightlog up
+
+check: install ## Lint, types, floors and quick tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -q -m "not integration and not e2e" $(FAST)
+
+test: install components ## Everything that proves this clone
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest tests -m "not bench"
+
+bench: install ## Print the numbers of this machine
+	$(BIN)/python -m tests.bench
+
+fmt: install ## Format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
