@@ -1,0 +1,1 @@
+"""End to end: whole engines, driven by the real flytekit."""
