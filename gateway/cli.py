@@ -1,0 +1,268 @@
+"""The front door of the command line: words, options, exit codes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gateway.commands.failing import CommandFailed, ExitCode
+from gateway.version import version
+
+if TYPE_CHECKING:
+    from gateway.commands.session import Session
+    from infra.settings import Settings
+
+_EXITS = (
+    "Exit codes: 0 done; 1 failed, or what was asked for doesn't exist; "
+    "2 wrong usage; 3 no engine, or no data of one."
+)
+
+app = typer.Typer(
+    help="Flightlog runs Flyte workflows and keeps their flight log.",
+    epilog=_EXITS,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+events_app = typer.Typer(
+    help="Facts of executions: what happened, in order, each with its cause.",
+    epilog=_EXITS,
+    no_args_is_help=True,
+)
+app.add_typer(events_app, name="events")
+
+
+class PluginName(StrEnum):
+    """What carries tasks out."""
+
+    PROCESS = "process"
+    ECHO = "echo"
+
+
+DataDirOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--data-dir",
+        help="Where the engine keeps its data; ~/.flightlog by default.",
+        file_okay=False,
+    ),
+]
+ExecutionArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="EXECUTION", help="project/domain/name, or the name where unique."
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+def _print_version(asked: bool) -> None:  # noqa: FBT001 - typer's callback
+    if asked:
+        typer.echo(f"flightlog {version()}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    *,
+    show_version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            callback=_print_version,
+            is_eager=True,
+            help="Print the version and exit.",
+        ),
+    ] = False,
+) -> None:
+    """Flightlog runs Flyte workflows and keeps their flight log."""
+    del show_version
+
+
+@app.command()
+def up(
+    *,
+    data_dir: DataDirOption = None,
+    grpc_port: Annotated[
+        int | None,
+        typer.Option(min=0, max=65535, help="gRPC; 30080 by default, 0 takes any."),
+    ] = None,
+    http_port: Annotated[
+        int | None,
+        typer.Option(min=0, max=65535, help="HTTP; 30081 by default, 0 takes any."),
+    ] = None,
+    plugin: Annotated[
+        PluginName | None,
+        typer.Option(help="Run tasks in warm processes, or let them echo inputs."),
+    ] = None,
+    postgres: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="A Postgres of yours, not the embedded one."),
+    ] = None,
+) -> None:
+    """Start an engine with everything inside, and run it until Ctrl-C.
+
+    It listens on 127.0.0.1 only. Whatever stops it, the next start goes on where it was.
+    """
+    from gateway.commands.up import up as run_engine  # noqa: PLC0415 - heavy
+
+    settings = _settings(
+        data_dir=data_dir,
+        grpc_port=grpc_port,
+        http_port=http_port,
+        plugin=plugin.value if plugin else None,
+        postgres=postgres,
+    )
+    _guarded(lambda: run_engine(settings))
+
+
+@app.command()
+def demo(*, data_dir: DataDirOption = None) -> None:
+    """Register and run an example, show its progress and its result.
+
+    It takes the engine that runs on the data folder, or starts one for itself.
+    """
+    from gateway.demo import demo as run_demo  # noqa: PLC0415 - heavy
+
+    settings = _settings(data_dir=data_dir)
+    _guarded(lambda: asyncio.run(run_demo(settings)))
+
+
+@app.command()
+def status(*, data_dir: DataDirOption = None, json: JsonOption = False) -> None:
+    """Tell whether an engine runs, where, and how many executions it has.
+
+    Ends with 0 if one does, else with 3.
+    """
+    from gateway.commands import status as command  # noqa: PLC0415 - heavy
+
+    settings = _settings(data_dir=data_dir)
+    _guarded(lambda: asyncio.run(command.show(settings, json=json)))
+
+
+@events_app.command("show")
+def events_show(
+    execution: ExecutionArgument,
+    *,
+    data_dir: DataDirOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Print every fact of an execution; with --json one object a line."""
+    from gateway.commands import events  # noqa: PLC0415 - heavy
+
+    _reading(data_dir, lambda session: events.show(session, execution, json=json))
+
+
+@events_app.command("tail")
+def events_tail(
+    execution: Annotated[
+        str | None,
+        typer.Argument(metavar="[EXECUTION]", help="All executions, if left out."),
+    ] = None,
+    *,
+    data_dir: DataDirOption = None,
+    json: JsonOption = False,
+    from_start: Annotated[
+        bool, typer.Option(help="Begin with the oldest fact, not with news.")
+    ] = False,
+) -> None:
+    """Print facts as they happen: of one execution until it ends, or of all."""
+    from gateway.commands import events  # noqa: PLC0415 - heavy
+
+    _reading(
+        data_dir,
+        lambda session: events.tail(
+            session, execution, json=json, from_start=from_start
+        ),
+    )
+
+
+@app.command()
+def state(
+    execution: ExecutionArgument,
+    *,
+    at: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="SEQUENCE", help="As of this fact, not of now."),
+    ] = None,
+    data_dir: DataDirOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Print the state of an execution, folded from its facts."""
+    from gateway.commands import state as command  # noqa: PLC0415 - heavy
+
+    _reading(data_dir, lambda session: command.show(session, execution, at, json=json))
+
+
+@app.command()
+def logs(
+    execution: ExecutionArgument,
+    node: Annotated[
+        str | None, typer.Argument(help="A node's id; every node, if left out.")
+    ] = None,
+    *,
+    attempt: Annotated[
+        int | None, typer.Option(min=0, help="An attempt, from 0; the last by default.")
+    ] = None,
+    data_dir: DataDirOption = None,
+) -> None:
+    """Print what an execution's tasks wrote to stdout and stderr."""
+    from gateway.commands import logs as command  # noqa: PLC0415 - heavy
+
+    _reading(data_dir, lambda session: command.show(session, execution, node, attempt))
+
+
+def _settings(**given: Any) -> Settings:
+    """Return the settings; options win over the environment, and that over the file."""
+    from pydantic import ValidationError  # noqa: PLC0415 - heavy
+
+    from infra.settings import Settings  # noqa: PLC0415 - heavy
+
+    try:
+        return Settings(**{k: v for k, v in given.items() if v is not None})
+    except (ValidationError, OSError, ValueError) as error:
+        typer.echo(f"Expected settings that make sense, but: {error}", err=True)
+        raise typer.Exit(ExitCode.USAGE) from error
+
+
+def _reading(
+    data_dir: Path | None, work: Callable[[Session], Coroutine[Any, Any, None]]
+) -> None:
+    """Run a command on the data of an engine."""
+    from gateway.commands.session import open_session  # noqa: PLC0415 - heavy
+
+    async def read() -> None:
+        async with open_session(_settings(data_dir=data_dir)) as session:
+            await work(session)
+
+    _guarded(lambda: asyncio.run(read()))
+
+
+def _guarded(work: Callable[[], None]) -> None:
+    """Turn what can go wrong into a line and an exit code."""
+    from infra.errors import InfraError  # noqa: PLC0415 - heavy
+
+    try:
+        work()
+    except (CommandFailed, InfraError) as error:
+        typer.echo(str(error), err=True)
+        code = error.code if isinstance(error, CommandFailed) else ExitCode.FAILED
+        raise typer.Exit(code) from error
+    except KeyboardInterrupt as error:
+        raise typer.Exit(130) from error
+    except BrokenPipeError as error:
+        raise typer.Exit(ExitCode.OK) from error
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,59 @@
+"""`flightlog logs`: what an execution's tasks wrote to stdout and stderr."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from rich.console import Console
+
+from gateway.attempt_logs import attempt_log
+from gateway.commands.events import not_found
+from gateway.commands.failing import CommandFailed
+from gateway.commands.session import Session
+from gateway.commands.state import fold
+from schemas.ids import ExecutionRef
+
+_CHUNK_BYTES = 1 << 18
+
+
+async def show(
+    session: Session, text: str, node_id: str | None, attempt: int | None
+) -> None:
+    """Print the logs of one node's attempt, or of every node's last attempt."""
+    ref = await session.execution(text)
+    folded = await fold(session, ref, None)
+    if not folded.sequence:
+        raise not_found(ref)
+    ran = {key: n.attempt for key, n in folded.state.nodes.items() if n.task}
+    if node_id is not None and node_id not in ran:
+        known = ", ".join(sorted(ran)) or "none"
+        raise CommandFailed(
+            f"Expected a node that ran a task, but '{node_id}' isn't one of: {known}"
+        )
+    chosen = [node_id] if node_id is not None else sorted(ran)
+    console = Console(highlight=False)
+    printed = 0
+    for key in chosen:
+        number = ran[key] if attempt is None else attempt
+        path = attempt_log(session.data.blobs, ref, key, number)
+        if path is not None:
+            if len(chosen) > 1:
+                console.print(f"[bold cyan]── {key}, attempt {number}[/]")
+            _copy(path)
+            printed += 1
+    if not printed:
+        raise CommandFailed(_nothing(ref, node_id))
+
+
+def _nothing(ref: ExecutionRef, node_id: str | None) -> str:
+    where = f"{ref.text()} {node_id}" if node_id else ref.text()
+    return f"Expected logs of {where}, but its tasks wrote none (yet)"
+
+
+def _copy(path: Path) -> None:
+    sys.stdout.flush()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            sys.stdout.buffer.write(chunk)
+    sys.stdout.buffer.flush()

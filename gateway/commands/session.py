@@ -1,0 +1,103 @@
+"""What reading commands work with: the data of an engine, whether it runs or not."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from gateway.commands.failing import CommandFailed, ExitCode
+from gateway.data_dir import DataDir, EngineAddress, EngineRuns
+from infra.database import EmbeddedPostgres, Pool, open_pool
+from infra.log_reader import LogReader
+from infra.settings import Settings
+from projections import queries
+from schemas.ids import ExecutionRef
+
+_CONNECTIONS = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """An engine's data, open for reading; `engine` is None while it is down."""
+
+    data: DataDir
+    engine: EngineAddress | None
+    pool: Pool
+    log: LogReader
+
+    async def execution(self, text: str) -> ExecutionRef:
+        """Return the execution that somebody names; raises CommandFailed.
+
+        It is written project/domain/name, or by its name alone where that is unique.
+        """
+        parts = text.strip("/").split("/")
+        if len(parts) == 3 and all(parts):  # noqa: PLR2004 - project, domain, name
+            project, domain, name = parts
+            return ExecutionRef(project=project, domain=domain, name=name)
+        if len(parts) != 1:
+            raise CommandFailed(
+                f"Expected project/domain/name or a name, but got '{text}'",
+                ExitCode.USAGE,
+            )
+        found = await queries.find_executions(self.pool, text)
+        if not found:
+            raise CommandFailed(f"Expected execution '{text}' to exist, but it doesn't")
+        if len(found) > 1:
+            names = ", ".join(ref.text() for ref in found)
+            raise CommandFailed(
+                f"Expected a unique name, but '{text}' is one of: {names}",
+                ExitCode.USAGE,
+            )
+        return found[0]
+
+
+@asynccontextmanager
+async def open_session(settings: Settings) -> AsyncIterator[Session]:
+    """Open an engine's data; while it is down its Postgres is started for us."""
+    data = DataDir(settings.data_dir)
+    engine = data.address()
+    if engine is not None or settings.postgres:
+        url = engine.postgres if engine is not None else settings.postgres
+        async with _connected(data, engine, url) as session:
+            yield session
+        return
+    if not _initialised(data.postgres):
+        raise CommandFailed(
+            f"Expected the data of an engine in {data.path}, but none ever ran there; "
+            "start one with 'flightlog up'",
+            ExitCode.NO_ENGINE,
+        )
+    async with _own_postgres(data) as url, _connected(data, None, url) as session:
+        yield session
+
+
+@asynccontextmanager
+async def _own_postgres(data: DataDir) -> AsyncIterator[str]:
+    try:
+        with data.hold():
+            server = EmbeddedPostgres(data.postgres)
+            url = await asyncio.to_thread(server.start)
+            try:
+                yield url
+            finally:
+                await asyncio.to_thread(server.stop)
+    except EngineRuns as error:
+        raise CommandFailed(f"{error}, and isn't ready yet", ExitCode.NO_ENGINE) from error
+
+
+@asynccontextmanager
+async def _connected(
+    data: DataDir, engine: EngineAddress | None, url: str
+) -> AsyncIterator[Session]:
+    pool = await open_pool(url, size=_CONNECTIONS)
+    try:
+        yield Session(data=data, engine=engine, pool=pool, log=LogReader(pool))
+    finally:
+        await pool.close()
+
+
+def _initialised(folder: Path) -> bool:
+    return (folder / "PG_VERSION").exists()

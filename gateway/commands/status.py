@@ -1,0 +1,64 @@
+"""`flightlog status`: whether an engine runs on a data folder, and how it does."""
+
+from __future__ import annotations
+
+import json as json_text
+import urllib.error
+import urllib.request
+from typing import Any
+
+import msgspec
+import typer
+from rich.console import Console
+
+from gateway.commands.failing import ExitCode
+from gateway.commands.session import open_session
+from gateway.data_dir import DataDir, EngineAddress
+from infra.settings import Settings
+from projections import queries
+
+_PROBE_S = 3.0
+
+
+async def show(settings: Settings, *, json: bool) -> None:
+    """Print the engine's state; exits with 3 if there is none."""
+    data = DataDir(settings.data_dir)
+    engine = data.address()
+    if engine is None:
+        _tell({"running": False, "data_dir": str(data.path)}, json=json)
+        raise typer.Exit(ExitCode.NO_ENGINE)
+    found: dict[str, Any] = {
+        "running": True,
+        "ready": probe(engine),
+        "data_dir": str(data.path),
+        **{k: v for k, v in msgspec.to_builtins(engine).items() if k != "postgres"},
+    }
+    async with open_session(settings) as session:
+        found["executions"] = await queries.execution_counts(session.pool)
+    _tell(found, json=json)
+
+
+def probe(engine: EngineAddress) -> bool:
+    """Tell whether an engine says that it is ready."""
+    try:
+        with urllib.request.urlopen(f"{engine.http}/healthz", timeout=_PROBE_S) as reply:
+            return bool(reply.status == 200)  # noqa: PLR2004 - OK
+    except (urllib.error.URLError, TimeoutError, OSError):
+        return False
+
+
+def _tell(found: dict[str, Any], *, json: bool) -> None:
+    if json:
+        typer.echo(json_text.dumps(found))
+        return
+    console = Console(highlight=False)
+    if not found["running"]:
+        console.print(f"No engine runs on {found['data_dir']}")
+        return
+    how = "[green]ready[/]" if found["ready"] else "[yellow]not ready[/]"
+    console.print(f"Flightlog {found['version']} is {how} (pid {found['pid']})")
+    console.print(f"  gRPC  {found['host']}:{found['grpc_port']}")
+    console.print(f"  HTTP  http://{found['host']}:{found['http_port']}")
+    console.print(f"  data  {found['data_dir']}")
+    counts = ", ".join(f"{n} {phase}" for phase, n in sorted(found["executions"].items()))
+    console.print(f"  executions  {counts or 'none yet'}")
