@@ -1,0 +1,64 @@
+"""One engine for the session, its flows registered once by the real pyflyte."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from flytekit.configuration import Config, PlatformConfig
+from flytekit.remote import FlyteRemote
+
+from tests.support.running import Running
+
+PROJECT, DOMAIN, VERSION = "flytesnacks", "development", "v1"
+FLOWS = Path(__file__).parent / "flows"
+
+
+def pyflyte(engine: Running, cwd: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run the real pyflyte against an engine."""
+    config = cwd / f"flyte-{engine.grpc_port}.yaml"
+    config.write_text(f"admin:\n  endpoint: {engine.endpoint}\n  insecure: true\n")
+    return subprocess.run(
+        [str(Path(sys.executable).parent / "pyflyte"), "-c", str(config), *words],
+        cwd=cwd, capture_output=True, text=True, timeout=240, check=False,
+        env={**os.environ, "FLYTE_SDK_LOGGING_LEVEL": "40"},
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """A fresh engine that runs tasks in warm processes."""
+    running = Running(tmp_path_factory.mktemp("engine") / "data")
+    running.start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="session")
+def project(engine: Running, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The flows, registered as an author does it."""
+    folder = tmp_path_factory.mktemp("project")
+    for file in FLOWS.glob("*.py"):
+        shutil.copy(file, folder)
+    done = pyflyte(
+        engine, folder, "register", "-p", PROJECT, "-d", DOMAIN,
+        "--version", VERSION, ".",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder
+
+
+@pytest.fixture(scope="session")
+def remote(engine: Running, project: Path) -> FlyteRemote:
+    """The real client, as in Config.for_sandbox but for the port."""
+    platform = PlatformConfig(endpoint=engine.endpoint, insecure=True)
+    sys.path.insert(0, str(project))
+    return FlyteRemote(
+        Config(platform=platform), default_project=PROJECT, default_domain=DOMAIN,
+        interactive_mode_enabled=False,
+    )  # fmt: skip

@@ -1,0 +1,43 @@
+"""Running workflows by FlyteRemote and waiting as a test should: briefly."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from flytekit.models.core.execution import WorkflowExecutionPhase
+from flytekit.remote import FlyteRemote
+
+from tests.e2e.conftest import VERSION
+
+DONE = {
+    WorkflowExecutionPhase.SUCCEEDED,
+    WorkflowExecutionPhase.FAILED,
+    WorkflowExecutionPhase.ABORTED,
+    WorkflowExecutionPhase.TIMED_OUT,
+}
+
+
+def start(remote: FlyteRemote, name: str, **inputs: Any) -> Any:
+    """Execute a registered launch plan."""
+    plan = remote.fetch_launch_plan(name=name, version=VERSION)
+    hints = {key: type(value) for key, value in inputs.items()}
+    return remote.execute(plan, inputs=inputs, type_hints=hints)
+
+
+def finish(remote: FlyteRemote, execution: Any, limit_s: float = 90) -> Any:
+    """Wait for an execution's end and sync it with all its nodes."""
+    until = time.monotonic() + limit_s
+    while time.monotonic() < until:
+        found = remote.client.get_execution(execution.id)
+        if found.closure.phase in DONE:
+            return remote.sync(execution, sync_nodes=True)
+        time.sleep(0.05)
+    raise AssertionError(f"{execution.id.name} hasn't ended within {limit_s} s")
+
+
+def run(remote: FlyteRemote, name: str, **inputs: Any) -> Any:
+    """Execute and finish."""
+    return finish(remote, start(remote, name, **inputs))
+
+
