@@ -12,7 +12,13 @@ from domain.json_schemas import readable
 
 NONE = types_pb2.LiteralType(simple=types_pb2.NONE)
 STRUCT = types_pb2.LiteralType(simple=types_pb2.STRUCT)
+BINARY = types_pb2.LiteralType(simple=types_pb2.BINARY)
 MSGPACK = "msgpack"
+_PLAIN = {
+    "generic": STRUCT,
+    "none_type": NONE,
+    "error": types_pb2.LiteralType(simple=types_pb2.ERROR),
+}
 _PRIMITIVES = {
     kind: types_pb2.LiteralType(simple=simple)
     for kind, simple in (
@@ -43,18 +49,21 @@ def _casts(upstream: Any, downstream: Any) -> bool:
         return True
     if asked in TABLES:
         return given in TABLES and serves(upstream, downstream, castable)
-    if given == "enum_type" or asked == "enum_type":
+    if "enum_type" in {given, asked}:
         return _casts_enum(upstream, downstream)
-    if given != asked:
-        return False
-    if asked == "collection_type":
+    return given == asked and _casts_within(upstream, downstream, asked)
+
+
+def _casts_within(upstream: Any, downstream: Any, kind: str | None) -> bool:
+    """Compare two types of one kind."""
+    if kind == "collection_type":
         return _item_casts(upstream.collection_type, downstream.collection_type)
-    if asked == "map_value_type":
+    if kind == "map_value_type":
         return _item_casts(upstream.map_value_type, downstream.map_value_type)
-    if asked == "blob":
+    if kind == "blob":
         formats = {upstream.blob.format, downstream.blob.format}
         return len(formats) == 1 or "" in formats
-    return asked is None or _casts_simple(upstream, downstream)
+    return kind is None or _casts_simple(upstream, downstream)
 
 
 def _casts_to_union(upstream: Any, variants: Iterable[Any]) -> bool:
@@ -159,11 +168,16 @@ def scalar_type(scalar: Any) -> Any | None:
     kind = scalar.WhichOneof("value")
     if kind == "primitive":
         return _PRIMITIVES.get(scalar.primitive.WhichOneof("value") or "")
-    if kind == "generic":
-        return STRUCT
     if kind == "binary":
-        is_struct = scalar.binary.tag == MSGPACK
-        return STRUCT if is_struct else types_pb2.LiteralType(simple=types_pb2.BINARY)
+        return STRUCT if scalar.binary.tag == MSGPACK else BINARY
+    if kind == "union":
+        variants = types_pb2.UnionType(variants=[scalar.union.type])
+        return types_pb2.LiteralType(union_type=variants)
+    return _PLAIN.get(kind) or _stated_type(scalar, kind)
+
+
+def _stated_type(scalar: Any, kind: str | None) -> Any | None:
+    """Return the type of a value that carries its own."""
     if kind == "blob":
         return types_pb2.LiteralType(blob=scalar.blob.metadata.type)
     if kind == "schema":
@@ -171,12 +185,7 @@ def scalar_type(scalar: Any) -> Any | None:
     if kind == "structured_dataset":
         dataset = scalar.structured_dataset.metadata.structured_dataset_type
         return types_pb2.LiteralType(structured_dataset_type=dataset)
-    if kind == "union":
-        variants = types_pb2.UnionType(variants=[scalar.union.type])
-        return types_pb2.LiteralType(union_type=variants)
-    if kind == "error":
-        return types_pb2.LiteralType(simple=types_pb2.ERROR)
-    return NONE if kind == "none_type" else None
+    return None
 
 
 def literal_matches(literal: Any, expected: Any) -> bool:

@@ -190,19 +190,24 @@ def promised_type(promise: Any, sources: Sources) -> Any | Misfit | None:
         text = f"Expected the name of an output, but got '{promise.var}'"
         return Misfit(Code.SYNTAX_ERROR, text)
     if parsed["name"] not in outputs:
-        text = (
-            f"Expected node '{promise.node_id}' to give '{promise.var}', but it doesn't"
-        )
+        node_id = promise.node_id
+        text = f"Expected node '{node_id}' to give '{promise.var}', but it doesn't"
         return Misfit(Code.VARIABLE_NAME_NOT_FOUND, text)
     given = outputs[parsed["name"]]
     if given is None:
         return None
-    if parsed["index"] is not None:
+    return _inside(given, promise.attr_path, is_indexed=parsed["index"] is not None)
+
+
+def _inside(
+    given: Any, path: Sequence[Any], *, is_indexed: bool
+) -> Any | Misfit | None:
+    if is_indexed:
         if given.WhichOneof("type") != "collection_type":
             text = f"Expected a list to take an item of, but got a {describe(given)}"
             return Misfit(Code.MISMATCHING_TYPES, text)
         given = given.collection_type
-    inner = type_at(given, promise.attr_path) if promise.attr_path else given
+    inner = type_at(given, path)
     if isinstance(inner, NoSuchField):
         return Misfit(Code.FIELD_NOT_FOUND, inner.text)
     return inner

@@ -46,14 +46,14 @@ def compile_workflow(
     """
     found = Findings()
     known = _by_ref(sub_workflows, found)
-    used = [entity_ref(workflow.id) for workflow in reachable(template, known)]
+    used = {entity_ref(workflow.id) for workflow in reachable(template, known)}
     _refuse_recursion(template, known, found)
     library = Library(tasks, launch_plans, known)
     closure = compiler_pb2.CompiledWorkflowClosure(
         primary=compile_one(template, library, found)
     )
     for ref, sub in known.items():
-        if ref in used[1:]:
+        if ref in used and ref != entity_ref(template.id):
             within = found.within(f"sub-workflow {ref.name}")
             closure.sub_workflows.append(compile_one(sub, library, within))
     for identifier in requirements(template, sub_workflows).tasks:

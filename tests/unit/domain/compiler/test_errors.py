@@ -69,7 +69,8 @@ TASKS = [
 def _errors(workflow: Any, *subs: Any, **plans: Any) -> CompileErrors:
     tasks = {entity_ref(task.id): task for task in TASKS}
     lp = entity_ref(launch_plan_node("n").workflow_node.launchplan_ref)
-    result = compile_workflow(workflow, subs, tasks, {lp: p for p in plans.values()})
+    known = {lp: plans["lp"]} if plans else {}
+    result = compile_workflow(workflow, subs, tasks, known)
     assert isinstance(result, CompileErrors)
     return result
 
@@ -161,7 +162,7 @@ BROKEN: dict[str, tuple[Code, str, list[Any]]] = {
     ),
     "a condition without an operand": (
         Code.VALUE_REQUIRED, "b",
-        [_branch(lambda block: _compare(block))],
+        [_branch(_compare)],
     ),
     "arms that disagree": (
         Code.MISMATCHING_TYPES, "b-z",
@@ -271,7 +272,7 @@ BROKEN: dict[str, tuple[Code, str, list[Any]]] = {
 
 @pytest.mark.parametrize("broken", BROKEN)
 def test_refuses(broken: str) -> None:
-    """What is broken in one way is refused with that code, at that node, and no other."""
+    """What is broken in one way is refused with that code, at that node, only."""
     code, node_id, nodes = BROKEN[broken]
     errors = _errors(template(*nodes)).errors
 

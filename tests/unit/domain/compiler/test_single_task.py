@@ -1,0 +1,46 @@
+"""The workflow around a single task."""
+
+from __future__ import annotations
+
+import pytest
+
+from domain.compiler.compile import (
+    CompileErrors,
+    compile_workflow,
+    single_task_workflow,
+)
+from domain.compiler.single_task import DEFAULT_RETRIES
+from domain.graph import entity_ref
+from tests.support.graphs import task_template
+
+
+def test_passes_the_task_s_values_through() -> None:
+    """Inputs and outputs are the task's, and the whole compiles."""
+    task = task_template("my.module.task_1")
+    workflow = single_task_workflow(task)
+    closure = compile_workflow(workflow, [], {entity_ref(task.id): task}, {})
+
+    assert not isinstance(closure, CompileErrors)
+    assert workflow.id.name == ".flytegen.my.module.task_1"
+    assert workflow.id.version == task.id.version
+    assert workflow.interface == task.interface
+    assert closure.primary.template.nodes[2].id == "mymoduletask1"
+
+
+@pytest.mark.parametrize(
+    ("name", "node_id"),
+    [("a.b_c-d", "abc-d"), ("x" * 60 + ".abcdef", "x" * 56 + "abcdef"), ("...", "n0")],
+)
+def test_node_id_is_the_end_of_the_name(name: str, node_id: str) -> None:
+    """Of the last 63 characters, letters, digits and dashes stay."""
+    assert single_task_workflow(task_template(name)).nodes[0].id == node_id
+
+
+def test_retries_are_the_task_s_if_it_has_any_set() -> None:
+    """A task that says none keeps none; one that says nothing gets the default."""
+    task = task_template(retries=0)
+    assert single_task_workflow(task).nodes[0].metadata.retries.retries == 0
+
+    task.ClearField("metadata")
+    retries = single_task_workflow(task).nodes[0].metadata.retries.retries
+    assert retries == DEFAULT_RETRIES

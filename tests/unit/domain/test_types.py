@@ -1,0 +1,335 @@
+"""What casts to what, what type a literal has, and where a literal may be given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, make_dataclass
+from typing import Any
+
+import pytest
+from flyteidl.core import literals_pb2, types_pb2
+from flytekit.core.type_engine import TypeEngine
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.types import castable, literal_matches, literal_type
+
+Type = types_pb2.LiteralType
+COLUMN = types_pb2.SchemaType.SchemaColumn
+SIMPLE = list(types_pb2.SimpleType.values())
+
+
+def simple(kind: int, tag: str = "") -> Any:
+    """Return a simple type, with the tag of a variant if one is given."""
+    structure = types_pb2.TypeStructure(tag=tag) if tag else None
+    return Type(simple=kind, structure=structure)
+
+
+def list_of(item: Any) -> Any:
+    """Return the type of a list."""
+    return Type(collection_type=item)
+
+
+def map_of(value: Any) -> Any:
+    """Return the type of a map."""
+    return Type(map_value_type=value)
+
+
+def union(*variants: Any) -> Any:
+    """Return a union."""
+    return Type(union_type=types_pb2.UnionType(variants=variants))
+
+
+def enum(*values: str) -> Any:
+    """Return the type of an enum."""
+    return Type(enum_type=types_pb2.EnumType(values=values))
+
+
+def blob(kind: str) -> Any:
+    """Return the type of a file of a format."""
+    return Type(blob=types_pb2.BlobType(format=kind))
+
+
+def schema(**columns: int) -> Any:
+    """Return the type of a schema."""
+    made = [COLUMN(name=name, type=kind) for name, kind in columns.items()]
+    return Type(schema=types_pb2.SchemaType(columns=made))
+
+
+def dataset(kind: str = "", **columns: Any) -> Any:
+    """Return the type of a structured dataset of a format."""
+    column = types_pb2.StructuredDatasetType.DatasetColumn
+    made = [column(name=name, literal_type=inner) for name, inner in columns.items()]
+    inner = types_pb2.StructuredDatasetType(columns=made, format=kind)
+    return Type(structured_dataset_type=inner)
+
+
+INT, FLOAT = simple(types_pb2.INTEGER), simple(types_pb2.FLOAT)
+STRING, STRUCT = simple(types_pb2.STRING), simple(types_pb2.STRUCT)
+NONE = simple(types_pb2.NONE)
+
+names = st.sampled_from(["a", "b", "c"])
+leaves = st.one_of(
+    st.sampled_from([simple(kind) for kind in SIMPLE]),
+    st.lists(names, min_size=1, max_size=3, unique=True).map(lambda v: enum(*v)),
+    st.sampled_from(["", "csv", "pdf"]).map(blob),
+    st.dictionaries(names, st.sampled_from(list(COLUMN.SchemaColumnType.values()))).map(
+        lambda columns: schema(**columns)
+    ),
+)
+unambiguous = st.recursive(
+    leaves,
+    lambda inner: st.one_of(
+        inner.map(list_of),
+        inner.map(map_of),
+        st.builds(
+            lambda kind, columns: dataset(kind, **columns),
+            st.sampled_from(["", "parquet", "csv"]),
+            st.dictionaries(names, inner, max_size=2),
+        ),
+    ),
+    max_leaves=6,
+)
+types = st.recursive(
+    unambiguous,
+    lambda inner: st.one_of(
+        inner.map(list_of),
+        st.lists(inner, min_size=1, max_size=3).map(lambda v: union(*v)),
+    ),
+    max_leaves=6,
+)
+
+
+@given(types)
+def test_every_type_casts_to_itself(kind: Any) -> None:
+    """A value can always be used as what it is."""
+    assert castable(kind, kind)
+
+
+@given(unambiguous)
+def test_a_type_casts_to_its_optional(kind: Any) -> None:
+    """T goes into T | None, unless T itself is satisfied by None."""
+    assert castable(kind, union(kind, NONE)) == (not castable(kind, NONE))
+
+
+@given(unambiguous, unambiguous)
+def test_lists_cast_as_their_items_do(upstream: Any, downstream: Any) -> None:
+    """Collections and maps recurse; those of an empty literal go with any."""
+    expected = castable(upstream, downstream) or upstream == NONE
+
+    assert castable(list_of(upstream), list_of(downstream)) == expected
+    assert castable(map_of(upstream), map_of(downstream)) == expected
+    assert not castable(map_of(upstream), list_of(downstream))
+
+
+CASTS = [
+    (INT, FLOAT, False),
+    (INT, NONE, False),
+    (union(INT), INT, True),
+    (union(INT, STRING), INT, False),
+    (union(INT, STRING), union(STRING, FLOAT, INT), True),
+    (union(INT, STRING), union(INT, FLOAT), False),
+    (INT, union(INT, STRING), True),
+    (enum("a"), union(enum("a"), STRING), False),
+    (simple(types_pb2.INTEGER, "int"), simple(types_pb2.INTEGER, "int"), True),
+    (simple(types_pb2.INTEGER, "int"), simple(types_pb2.INTEGER, "other"), False),
+    (simple(types_pb2.INTEGER, "int"), INT, False),
+    (INT, simple(types_pb2.INTEGER, "int"), True),
+    (enum("a", "b"), STRING, True),
+    (STRING, enum("a", "b"), True),
+    (enum("a", "b"), enum("a", "b"), True),
+    (enum("a", "b"), enum("b", "a"), False),
+    (enum("a"), INT, False),
+    (list_of(NONE), list_of(list_of(INT)), True),
+    (map_of(NONE), map_of(blob("csv")), True),
+    (list_of(INT), list_of(FLOAT), False),
+    (blob("csv"), blob(""), True),
+    (blob(""), blob("csv"), True),
+    (blob("csv"), blob("pdf"), False),
+    (NONE, blob(""), False),
+    (schema(a=COLUMN.INTEGER, b=COLUMN.FLOAT), schema(a=COLUMN.INTEGER), True),
+    (schema(a=COLUMN.INTEGER), schema(a=COLUMN.INTEGER, b=COLUMN.FLOAT), False),
+    (schema(a=COLUMN.INTEGER), schema(a=COLUMN.FLOAT), False),
+    (schema(), schema(a=COLUMN.FLOAT), True),
+    (schema(a=COLUMN.INTEGER), dataset(a=INT), True),
+    (schema(a=COLUMN.INTEGER), dataset(a=FLOAT), False),
+    (schema(), dataset("csv"), False),
+    (dataset("Parquet", a=INT), schema(a=COLUMN.INTEGER), True),
+    (dataset("csv"), schema(), False),
+    (dataset("csv"), dataset("CSV"), True),
+    (dataset("csv"), dataset("parquet"), False),
+    (dataset(a=list_of(INT)), dataset(a=list_of(INT), b=INT), False),
+    (NONE, dataset(), True),
+    (NONE, schema(), False),
+    (STRUCT, STRUCT, True),
+    (STRUCT, map_of(INT), False),
+]
+
+
+@pytest.mark.parametrize(("upstream", "downstream", "expected"), CASTS)
+def test_casts(upstream: Any, downstream: Any, expected: bool) -> None:  # noqa: FBT001
+    """Each row of the table holds."""
+    assert castable(upstream, downstream) is expected
+
+
+@dataclass
+class Small:
+    """What many have."""
+
+    a: int
+
+
+@dataclass
+class Big(Small):
+    """Something more."""
+
+    b: str | None = None
+
+
+@dataclass
+class Holder:
+    """Something inside."""
+
+    inner: Small
+    many: list[Small] = field(default_factory=list)
+
+
+@dataclass
+class BigHolder:
+    """Something bigger inside."""
+
+    inner: Big
+    many: list[Big] = field(default_factory=list)
+
+
+Other = make_dataclass("Small", [("a", str)])
+DATACLASSES = [
+    (Small, Small, True),
+    (Big, Small, True),
+    (Small, Big, False),
+    (Holder, Holder, True),
+    (BigHolder, Holder, True),
+    (Holder, BigHolder, False),
+    (Other, Small, False),
+    (Small, Holder, False),
+]
+
+
+@pytest.mark.parametrize(("upstream", "downstream", "expected"), DATACLASSES)
+def test_dataclasses_cast_by_their_fields(
+    upstream: type,
+    downstream: type,
+    expected: bool,  # noqa: FBT001
+) -> None:
+    """Downstream must find every field that it has, at every depth."""
+    given, asked = (
+        TypeEngine.to_literal_type(kind).to_flyte_idl()
+        for kind in (upstream, downstream)
+    )
+
+    assert castable(given, asked) is expected
+    asked.ClearField("metadata")
+    assert castable(given, asked)
+
+
+def literal(value: Any) -> Any:
+    """Return a plain literal, without unions."""
+    if isinstance(value, list):
+        items = literals_pb2.LiteralCollection(literals=map(literal, value))
+        return literals_pb2.Literal(collection=items)
+    if isinstance(value, dict):
+        made = {key: literal(item) for key, item in value.items()}
+        return literals_pb2.Literal(map=literals_pb2.LiteralMap(literals=made))
+    if value is None:
+        scalar = literals_pb2.Scalar(none_type=literals_pb2.Void())
+        return literals_pb2.Literal(scalar=scalar)
+    key = {int: "integer", float: "float_value", str: "string_value", bool: "boolean"}
+    primitive = literals_pb2.Primitive(**{key[type(value)]: value})
+    return literals_pb2.Literal(scalar=literals_pb2.Scalar(primitive=primitive))
+
+
+def variant(value: Any, kind: Any) -> Any:
+    """Return a literal that says which variant of a union it is."""
+    made = literals_pb2.Union(value=literal(value), type=kind)
+    return literals_pb2.Literal(scalar=literals_pb2.Scalar(union=made))
+
+
+def binary(tag: str) -> Any:
+    """Return bytes with a tag."""
+    scalar = literals_pb2.Scalar(binary=literals_pb2.Binary(value=b"\x80", tag=tag))
+    return literals_pb2.Literal(scalar=scalar)
+
+
+def test_types_of_literals() -> None:
+    """Mixed lists are lists of unions in a fixed order, empty ones of nothing."""
+    mixed = literal_type(literal([1, "a", 2])).collection_type.union_type.variants
+
+    assert literal_type(literal([])) == list_of(NONE)
+    assert literal_type(literal({"k": [1]})) == map_of(list_of(INT))
+    assert literal_type(literal([[], [1]])) == list_of(list_of(INT))
+    assert list(mixed) == list(
+        literal_type(literal(["b", 3])).collection_type.union_type.variants
+    )
+    assert literal_type(binary("msgpack")) == STRUCT
+    assert literal_type(binary("")) == simple(types_pb2.BINARY)
+    assert literal_type(literal(None)) == NONE
+    assert literal_type(variant(1, INT)) == union(INT)
+
+
+def test_a_literal_without_a_value_has_no_type() -> None:
+    """Neither has a list that holds one."""
+    empty = literals_pb2.Literal()
+    items = literals_pb2.LiteralCollection(literals=[empty])
+
+    assert literal_type(empty) is None
+    assert literal_type(literals_pb2.Literal(collection=items)) is None
+    assert not literal_matches(empty, INT)
+
+
+def test_an_offloaded_literal_has_its_inferred_type() -> None:
+    """What lies in the blob store need not be read to be checked."""
+    metadata = literals_pb2.LiteralOffloadedMetadata(inferred_type=list_of(INT))
+    offloaded = literals_pb2.Literal(offloaded_metadata=metadata, hash="h")
+
+    assert literal_type(offloaded) == list_of(INT)
+    assert literal_matches(offloaded, union(list_of(INT), NONE))
+    assert not literal_matches(offloaded, list_of(STRING))
+
+
+OPTIONAL = union(simple(types_pb2.INTEGER, "int"), simple(types_pb2.NONE, "none"))
+MATCHES = [
+    (literal(5), INT, True),
+    (literal(5), FLOAT, False),
+    (literal(True), INT, False),  # noqa: FBT003
+    (literal(5), OPTIONAL, True),
+    (literal(None), OPTIONAL, True),
+    (literal("a"), OPTIONAL, False),
+    (variant(5, simple(types_pb2.INTEGER, "int")), OPTIONAL, True),
+    (variant(None, simple(types_pb2.NONE, "none")), OPTIONAL, True),
+    (variant(5, Type()), OPTIONAL, True),
+    (variant("a", STRING), OPTIONAL, False),
+    (variant(5, INT), INT, True),
+    (literal([1, None]), list_of(OPTIONAL), True),
+    (literal([1, "a"]), list_of(OPTIONAL), False),
+    (literal([1, "a"]), list_of(union(INT, STRING)), True),
+    (literal([]), list_of(INT), True),
+    (literal([]), union(list_of(INT), list_of(STRING)), False),
+    (literal({}), map_of(INT), True),
+    (literal({"k": 1}), map_of(STRING), False),
+    (literal([]), map_of(INT), False),
+    (literal("a"), enum("a", "b"), True),
+    (literal("c"), enum("a", "b"), False),
+    (literal(["a", "c"]), list_of(enum("a", "b")), False),
+    (variant("c", enum("a")), union(enum("a"), NONE), False),
+    (variant("a", enum("a")), union(enum("a"), NONE), True),
+    (literal(None), dataset(), True),
+    (literal(None), INT, False),
+    (binary("msgpack"), STRUCT, True),
+    (binary("other"), STRUCT, False),
+    (literal({"x": 1}), STRUCT, False),
+]
+
+
+@pytest.mark.parametrize(("value", "expected", "matches"), MATCHES)
+def test_literals_match(value: Any, expected: Any, matches: bool) -> None:  # noqa: FBT001
+    """A literal is accepted where its type casts and, for enums, its value is one."""
+    assert literal_matches(value, expected) is matches
