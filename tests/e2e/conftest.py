@@ -47,7 +47,7 @@ def project(engine: Running, tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copy(file, folder)
     done = pyflyte(
         engine, folder, "register", "-p", PROJECT, "-d", DOMAIN,
-        "--version", VERSION, ".",
+        "--version", VERSION, *sorted(file.name for file in FLOWS.glob("*.py")),
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     return folder

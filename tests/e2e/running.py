@@ -21,7 +21,7 @@ DONE = {
 def start(remote: FlyteRemote, name: str, **inputs: Any) -> Any:
     """Execute a registered launch plan."""
     plan = remote.fetch_launch_plan(name=name, version=VERSION)
-    hints = {key: type(value) for key, value in inputs.items()}
+    hints = {k: type(v) for k, v in inputs.items() if not isinstance(v, list | dict)}
     return remote.execute(plan, inputs=inputs, type_hints=hints)
 
 
