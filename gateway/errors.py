@@ -6,39 +6,46 @@ import functools
 import inspect
 import secrets
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import grpc
+import psycopg
 import structlog
+from google.protobuf import any_pb2
+from google.rpc import status_pb2
 
+from infra.blobs import BlobNotFound, BlobTooLarge, PathRefused
+from infra.errors import Conflict, Transient
 from schemas.rejections import Reason, Rejected
 
 log_ = structlog.get_logger(__name__)
 
 CODES: dict[Reason, grpc.StatusCode] = {
-    Reason.INVALID_ARGUMENT: grpc.StatusCode.INVALID_ARGUMENT,
-    Reason.NOT_FOUND: grpc.StatusCode.NOT_FOUND,
-    Reason.ALREADY_EXISTS: grpc.StatusCode.ALREADY_EXISTS,
-    Reason.FAILED_PRECONDITION: grpc.StatusCode.FAILED_PRECONDITION,
-    Reason.PERMISSION_DENIED: grpc.StatusCode.PERMISSION_DENIED,
-    Reason.RESOURCE_EXHAUSTED: grpc.StatusCode.RESOURCE_EXHAUSTED,
-    Reason.INTERNAL: grpc.StatusCode.INTERNAL,
+    reason: grpc.StatusCode[reason.name] for reason in Reason
 }
-DETAIL_MAX = 6_000
-"""Longer texts don't fit the HTTP/2 header that carries them to the client."""
+DETAIL_BYTES_MAX = 6_000
+"""A status travels in HTTP/2 headers, of which clients take 8 KiB by default."""
+_REASONS_BESIDE_MAX = 1_500
+_DETAILS_KEY = "grpc-status-details-bin"
+_ESCAPED_BYTES = 3
 
 T = TypeVar("T")
 C = TypeVar("C", bound=type)
+Rpc = Callable[[Any, Any, Any], Awaitable[Any]]
 
 
 class Refused(Exception):  # noqa: N818 - a refusal on its way out
-    """A call that ends with a status other than OK."""
+    """A call that ends with a status other than OK.
 
-    def __init__(self, code: grpc.StatusCode, detail: str) -> None:
+    `reasons` are messages that tell programs why, as Flyte attaches them.
+    """
+
+    def __init__(self, code: grpc.StatusCode, detail: str, *reasons: Any) -> None:
         """Keep the status and its words."""
         super().__init__(detail)
         self.code = code
         self.detail = detail
+        self.reasons = reasons
 
 
 def accepted(outcome: T | Rejected) -> T:
@@ -59,32 +66,101 @@ def missing(kind: str, identifier: str) -> Refused:
     return Refused(grpc.StatusCode.NOT_FOUND, detail)
 
 
+def absent(rpc: str) -> Refused:
+    """Return the refusal of an RPC that this server doesn't have."""
+    detail = f"Expected an RPC that this server has, but {rpc} is not implemented"
+    return Refused(grpc.StatusCode.UNIMPLEMENTED, detail)
+
+
 def guarded(cls: C) -> C:
     """Let every RPC of a servicer end with a status that tells what happened."""
-    for name, method in inspect.getmembers(cls, inspect.iscoroutinefunction):
+    for name, method in inspect.getmembers(cls, inspect.isfunction):
         if name[0].isupper():
-            setattr(cls, name, _guarded(name, method))
+            served = method if inspect.iscoroutinefunction(method) else _absent(name)
+            setattr(cls, name, _guarded(name, served))
     return cls
 
 
-def _guarded(
-    rpc: str, method: Callable[..., Awaitable[Any]]
-) -> Callable[..., Awaitable[Any]]:
+def _absent(rpc: str) -> Rpc:
+    async def call(_self: Any, _request: Any, _context: Any) -> NoReturn:  # noqa: RUF029 - what RPCs are
+        raise absent(rpc)
+
+    return call
+
+
+def _guarded(rpc: str, method: Rpc) -> Rpc:
     @functools.wraps(method)
     async def call(self: Any, request: Any, context: Any) -> Any:
         try:
             return await method(self, request, context)
-        except Refused as refused:
-            await context.abort(refused.code, refused.detail[:DETAIL_MAX])
         except grpc.aio.AbortError:
             raise
-        except Exception:
-            error_id = secrets.token_hex(8)
-            log_.exception("rpc_failed", rpc=rpc, error_id=error_id)
-            await context.abort(
-                grpc.StatusCode.INTERNAL,
-                f"Expected to serve {rpc}, but it failed; the server's log tells why "
-                f"under error id {error_id}",
-            )
+        except Exception as error:  # noqa: BLE001 - every failure gets a status
+            refused = status_of(rpc, error)
+        return await abort(context, refused)
 
     return call
+
+
+async def abort(context: Any, refused: Refused) -> NoReturn:
+    """End a call with a refusal."""
+    detail = fitting(refused.detail, DETAIL_BYTES_MAX)
+    await context.abort(refused.code, detail, _trailing(refused))
+    raise AssertionError  # pragma: no cover - abort raises
+
+
+def _trailing(refused: Refused) -> tuple[tuple[str, bytes], ...]:
+    """Return the reasons for programs, where there is room for them."""
+    if not refused.reasons or len(refused.detail.encode()) > _REASONS_BESIDE_MAX:
+        return ()
+    status = status_pb2.Status(code=refused.code.value[0], message=refused.detail)
+    for reason in refused.reasons:
+        packed = any_pb2.Any()
+        packed.Pack(reason)
+        status.details.append(packed)
+    return ((_DETAILS_KEY, status.SerializeToString()),)
+
+
+def fitting(text: str, bytes_max: int) -> str:
+    """Return the beginning of a text that fits into so many bytes of a header."""
+    used = 0
+    for place, letter in enumerate(text):
+        plain = " " <= letter <= "~" and letter != "%"
+        used += 1 if plain else _ESCAPED_BYTES * len(letter.encode())
+        if used > bytes_max:
+            return text[:place]
+    return text
+
+
+def status_of(rpc: str, error: Exception) -> Refused:
+    """Return the status of a call that raised; what nobody expected is logged."""
+    match error:
+        case Refused():
+            return error
+        case BlobNotFound():
+            return Refused(grpc.StatusCode.NOT_FOUND, str(error))
+        case BlobTooLarge():
+            return Refused(grpc.StatusCode.RESOURCE_EXHAUSTED, str(error))
+        case PathRefused():
+            return invalid(str(error))
+        case psycopg.DataError():
+            why = str(error).partition("\n")[0]
+            return invalid(f"Expected values that can be stored, but: {why}")
+        case Conflict():
+            return Refused(grpc.StatusCode.ABORTED, str(error))
+        case psycopg.OperationalError() | Transient():
+            return _logged(rpc, error, grpc.StatusCode.UNAVAILABLE, "its store is away")
+        case _:
+            return _logged(rpc, error, grpc.StatusCode.INTERNAL, "it failed")
+
+
+def _logged(
+    rpc: str, error: Exception, code: grpc.StatusCode, found: str
+) -> Refused:
+    error_id = secrets.token_hex(8)
+    log_.error("rpc_failed", rpc=rpc, error_id=error_id, exc_info=error)
+    return Refused(
+        code,
+        f"Expected to serve {rpc}, but {found}; the server's log tells why under "
+        f"error id {error_id}",
+    )

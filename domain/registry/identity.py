@@ -16,6 +16,8 @@ from schemas.rejections import Reason, Rejected
 TEXT_MAX = 32_000
 _LABEL = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
 LABEL_MAX = 63
+PART_BYTES_MAX = 511
+"""Four parts make a key; Postgres takes no key above 2,704 bytes."""
 
 
 def invalid(detail: str) -> Rejected:
@@ -29,6 +31,9 @@ def checked_ref(identifier: Any, kind: str) -> EntityRef | Rejected:
     for part in ("project", "domain", "name", "version"):
         if not getattr(ref, part):
             return invalid(f"Expected an identifier with a {part}, but it is empty")
+        refused = check_part(part, getattr(ref, part))
+        if refused is not None:
+            return refused
     if ref.kind not in {kind, "UNSPECIFIED"}:
         return invalid(f"Expected an identifier of a {kind}, but got a {ref.kind}")
     return EntityRef(
@@ -38,6 +43,18 @@ def checked_ref(identifier: Any, kind: str) -> EntityRef | Rejected:
         name=ref.name,
         version=ref.version,
     )
+
+
+def check_part(part: str, text: str) -> Rejected | None:
+    """Refuse what no key may hold: too much, or a NUL."""
+    size = len(text.encode())
+    if size > PART_BYTES_MAX:
+        return invalid(
+            f"Expected a {part} of at most {PART_BYTES_MAX} bytes, but it has {size}"
+        )
+    if "\0" in text:
+        return invalid(f"Expected a {part} without NUL characters, but it has one")
+    return None
 
 
 def is_label(text: str) -> bool:

@@ -12,12 +12,14 @@ from flyteidl.admin import (
 )
 
 from domain.registry.identity import checked_ref
+from domain.registry.named_entities import describe
 from gateway import registration, translate
 from gateway.errors import accepted, invalid, missing
 from gateway.paging import next_token, page_of
 from gateway.services import Services
 from projections import registry
 from projections.queries import Page
+from schemas.registry_events import NamedEntityDescribed
 
 _KINDS = {1: "TASK", 2: "WORKFLOW", 3: "LAUNCH_PLAN"}
 
@@ -118,9 +120,7 @@ class RegistryRpcs:
 
     async def ListNamedEntities(self, request: Any, _context: Any) -> Any:  # noqa: N802
         """Return the names of a kind with their descriptions and states."""
-        if request.resource_type not in _KINDS:
-            raise invalid("Expected the resource type of a registered entity, but got none")
-        page = page_of(request)
+        kind, page = _kind(request.resource_type), page_of(request)
         rows = accepted(
             await registry.list_names(
                 self.services.pool,
@@ -134,6 +134,39 @@ class RegistryRpcs:
             entities=[translate.named_entity(r, request.resource_type) for r in rows],
             token=next_token(page, rows),
         )
+
+    async def GetNamedEntity(self, request: Any, _context: Any) -> Any:  # noqa: N802
+        """Return a name with its description and state."""
+        kind, at = _kind(request.resource_type), request.id
+        row = await registry.get_name(
+            self.services.pool, kind, at.project, at.domain, at.name
+        )
+        if row is None:
+            raise missing(kind, f"{at.project}/{at.domain}/{at.name}")
+        return translate.named_entity(row, request.resource_type)
+
+    async def UpdateNamedEntity(self, request: Any, _context: Any) -> Any:  # noqa: N802
+        """Give a name its description and state."""
+        kind, at = _kind(request.resource_type), request.id
+        row = await registry.get_name(
+            self.services.pool, kind, at.project, at.domain, at.name
+        )
+        if row is None:
+            raise missing(kind, f"{at.project}/{at.domain}/{at.name}")
+        wished = NamedEntityDescribed(
+            occurred_at_us=self.services.clock.now_us(),
+            kind=kind,
+            project=at.project,
+            domain=at.domain,
+            name=at.name,
+            description=request.metadata.description,
+            state=request.metadata.state,
+        )
+        stream = registration.stream_of("name", kind, at.project, at.domain, at.name)
+        await registration.decide(
+            self.services, stream, lambda known: describe(known, wished)
+        )
+        return common_pb2.NamedEntityUpdateResponse()
 
     async def _row(self, identifier: Any, kind: str) -> dict[str, Any]:
         ref = accepted(checked_ref(identifier, kind))
@@ -163,6 +196,12 @@ class RegistryRpcs:
             entities=[translate.entity_id(row) for row in rows],
             token=next_token(page, rows),
         )
+
+
+def _kind(number: int) -> str:
+    if number not in _KINDS:
+        raise invalid("Expected the resource type of a registered entity, but got none")
+    return _KINDS[number]
 
 
 class _WithFilters:

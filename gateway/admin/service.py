@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from flyteidl.service import admin_pb2_grpc
 
+from gateway.admin.attributes import AttributeRpcs
 from gateway.admin.executions import ExecutionRpcs
 from gateway.admin.projects import ProjectRpcs
 from gateway.admin.registry import RegistryRpcs
@@ -16,6 +17,7 @@ class Admin(
     RegistryRpcs,
     ExecutionRpcs,
     ProjectRpcs,
+    AttributeRpcs,
     admin_pb2_grpc.AdminServiceServicer,  # type: ignore[misc]
 ):
     """flyteidl.service.AdminService."""

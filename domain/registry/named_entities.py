@@ -1,0 +1,41 @@
+"""The decider of one name: what people say of a task, workflow or launch plan."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from flyteidl.admin import common_pb2
+
+from domain.registry.identity import invalid
+from schemas.registry_events import NamedEntityDescribed
+from schemas.rejections import Rejected
+
+DESCRIPTION_MAX = 300
+_KINDS_WITH_STATE = frozenset({"TASK", "WORKFLOW"})
+
+
+def describe(
+    known: Sequence[NamedEntityDescribed], wanted: NamedEntityDescribed
+) -> Sequence[NamedEntityDescribed] | Rejected:
+    """Give a name its description and state (ref §14)."""
+    if len(wanted.description) > DESCRIPTION_MAX:
+        return invalid(
+            f"Expected a description of at most {DESCRIPTION_MAX} characters, "
+            f"but it has {len(wanted.description)}"
+        )
+    if wanted.state not in common_pb2.NamedEntityState.values():
+        return invalid(f"Expected a state of named entities, but got {wanted.state}")
+    if wanted.state != common_pb2.NAMED_ENTITY_ACTIVE and (
+        wanted.kind not in _KINDS_WITH_STATE
+    ):
+        return invalid(
+            f"Expected a {wanted.kind} to stay active, as only tasks and workflows "
+            "have other states, but another one is asked for"
+        )
+    if known and _same(known[-1], wanted):
+        return ()
+    return (wanted,)
+
+
+def _same(before: NamedEntityDescribed, wanted: NamedEntityDescribed) -> bool:
+    return (before.description, before.state) == (wanted.description, wanted.state)

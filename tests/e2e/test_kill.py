@@ -1,0 +1,79 @@
+"""kill -9 at any moment: the engine goes on by itself, and the log stays whole."""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import time
+from collections import Counter, defaultdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flytekit.clients.friendly import SynchronousFlyteClient
+from flytekit.configuration import PlatformConfig
+
+from tests.support.raw import create, register_layers, wait
+from tests.support.running import Running
+
+pytestmark = pytest.mark.e2e
+SEED, KILLS, EXECUTIONS, LAYERS, WIDTH = 20261124, 10, 4, 10, 5
+RESTART_S_MAX = 30
+ONCE = {"NodeQueued", "NodeSucceeded", "TaskQueued", "TaskSucceeded"}
+
+
+def facts(engine: Running, name: str) -> list[dict[str, Any]]:
+    """Return an execution's facts as the CLI prints them."""
+    done = subprocess.run(
+        engine.command(
+            "events", "show", f"flytesnacks/development/{name}", "--json",
+            "--data-dir", str(engine.data_dir),
+        ),
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+@pytest.mark.timeout(400)
+def test_ten_kills_during_two_hundred_tasks(tmp_path: Path) -> None:
+    """Every node goes once from queued to terminal; sequences have no gap or repeat."""
+    draw = random.Random(SEED)
+    engine = Running(tmp_path / "data", plugin="echo")
+    engine.start()
+    client = SynchronousFlyteClient(
+        PlatformConfig(endpoint=engine.endpoint, insecure=True)
+    )
+    register_layers(client, "layers", layers=LAYERS, width=WIDTH)
+    names = [create(client, "layers", f"kill-{i}") for i in range(EXECUTIONS)]
+    for _ in range(KILLS):
+        time.sleep(draw.uniform(0.0, 0.12))
+        engine.kill()
+        engine.start()
+    ended = {name: wait(client, name, limit_s=90) for name in names}
+    engine.stop()
+
+    assert set(ended.values()) == {"SUCCEEDED"}
+    engine.start()
+    for name in names:
+        check_whole(facts(engine, name))
+    engine.stop()
+
+
+def check_whole(log: list[dict[str, Any]]) -> None:
+    """Check one execution's facts from outside."""
+    assert [fact["sequence"] for fact in log] == list(range(1, len(log) + 1))
+    seen: dict[str, Counter[str]] = defaultdict(Counter)
+    for fact in log:
+        kind = fact["type"].rsplit(".", 1)[-1]
+        data = fact["data"]
+        node = data.get("site", data).get("node_id", "")
+        seen[node][kind] += 1
+    ends = [f for f in log if f["type"].endswith(".ExecutionSucceeded")]
+    assert len(ends) == 1
+    assert ends[0] == log[-1]
+    tasks = [node for node in seen if node and not node.endswith("-node")]
+    assert len(tasks) == LAYERS * WIDTH
+    for node in tasks:
+        assert {kind: seen[node][kind] for kind in ONCE} == dict.fromkeys(ONCE, 1)

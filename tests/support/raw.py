@@ -1,0 +1,84 @@
+"""Workflows registered as raw protobuf, and executions of them: no flytekit code."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from flyteidl.admin import execution_pb2, launch_plan_pb2, task_pb2, workflow_pb2
+from flyteidl.core import execution_pb2 as core_execution_pb2
+from flyteidl.core import identifier_pb2, types_pb2
+
+PROJECT, DOMAIN, VERSION = "flytesnacks", "development", "v1"
+_PHASE = core_execution_pb2.WorkflowExecution.Phase
+_DONE = {_PHASE.SUCCEEDED, _PHASE.FAILED, _PHASE.ABORTED, _PHASE.TIMED_OUT}
+
+
+def _id(kind: int, name: str) -> Any:
+    return identifier_pb2.Identifier(
+        resource_type=kind, project=PROJECT, domain=DOMAIN, name=name, version=VERSION
+    )
+
+
+def echo_task(name: str) -> Any:
+    """Return the request that registers an echo task from a: int to o0: int."""
+    request = task_pb2.TaskCreateRequest(id=_id(identifier_pb2.TASK, name))
+    template = request.spec.template
+    template.type = "echo"
+    template.metadata.SetInParent()
+    integer = types_pb2.LiteralType(simple=types_pb2.INTEGER)
+    template.interface.inputs.variables["a"].type.CopyFrom(integer)
+    template.interface.outputs.variables["o0"].type.CopyFrom(integer)
+    return request
+
+
+def layers_workflow(name: str, task: str, layers: int, width: int) -> Any:
+    """Return the request for a workflow of `width` chains of `layers` echo tasks."""
+    request = workflow_pb2.WorkflowCreateRequest(id=_id(identifier_pb2.WORKFLOW, name))
+    template = request.spec.template
+    integer = types_pb2.LiteralType(simple=types_pb2.INTEGER)
+    template.interface.inputs.variables["a"].type.CopyFrom(integer)
+    for layer in range(layers):
+        for column in range(width):
+            node = template.nodes.add(id=f"n{layer}x{column}")
+            node.task_node.reference_id.CopyFrom(_id(identifier_pb2.TASK, task))
+            promise = node.inputs.add(var="a").binding.promise
+            promise.var = "o0" if layer else "a"
+            promise.node_id = f"n{layer - 1}x{column}" if layer else ""
+            if layer:
+                node.upstream_node_ids.append(f"n{layer - 1}x{column}")
+    return request
+
+
+def register_layers(client: Any, name: str, *, layers: int, width: int) -> None:
+    """Register the task, the workflow and its launch plan."""
+    stub = client._stub
+    stub.CreateTask(echo_task(f"{name}.t"))
+    stub.CreateWorkflow(layers_workflow(name, f"{name}.t", layers, width))
+    plan = launch_plan_pb2.LaunchPlanCreateRequest(id=_id(identifier_pb2.LAUNCH_PLAN, name))
+    plan.spec.workflow_id.CopyFrom(_id(identifier_pb2.WORKFLOW, name))
+    stub.CreateLaunchPlan(plan)
+
+
+def create(client: Any, plan: str, name: str, a: int = 1) -> str:
+    """Create an execution; return its name."""
+    request = execution_pb2.ExecutionCreateRequest(
+        project=PROJECT, domain=DOMAIN, name=name
+    )
+    request.spec.launch_plan.CopyFrom(_id(identifier_pb2.LAUNCH_PLAN, plan))
+    request.inputs.literals["a"].scalar.primitive.integer = a
+    return str(client._stub.CreateExecution(request).id.name)
+
+
+def wait(client: Any, name: str, limit_s: float) -> str:
+    """Wait for an execution's end; return its phase's name."""
+    request = execution_pb2.WorkflowExecutionGetRequest()
+    request.id.project, request.id.domain, request.id.name = PROJECT, DOMAIN, name
+    until = time.monotonic() + limit_s
+    phase = _PHASE.UNDEFINED
+    while time.monotonic() < until:
+        phase = client._stub.GetExecution(request, timeout=30, wait_for_ready=True).closure.phase
+        if phase in _DONE:
+            break
+        time.sleep(0.05)
+    return str(_PHASE.Name(phase))
