@@ -307,6 +307,7 @@ class _Service:
                 servicers=servicers,
                 blobs=services.blobs,
                 signer=services.signer,
+                pool=services.pool,
                 clock=services.clock,
                 settings=services.settings,
                 health=self.engine.health,

@@ -23,6 +23,7 @@ from gateway.transcoding import routes
 from gateway.uploads import BlobRoutes
 from gateway.version import version
 from infra.blobs import Blobs
+from infra.database import Pool
 from infra.settings import Settings
 from infra.signing import Signer
 
@@ -40,6 +41,7 @@ class HttpParts:
     servicers: Mapping[str, Any]
     blobs: Blobs
     signer: Signer
+    pool: Pool
     clock: Any
     settings: Settings
     health: Health
@@ -60,7 +62,7 @@ def build_app(parts: HttpParts) -> FastAPI:
         bytes_max=parts.settings.gateway.upload_bytes_max,
     )
     app.include_router(blob_routes.router())
-    app.include_router(LogRoutes(Path(parts.blobs.root)).router())
+    app.include_router(LogRoutes(Path(parts.blobs.root), parts.pool).router())
     rest = Rest(
         servicers=parts.servicers,
         settings=parts.settings.gateway,

@@ -11,6 +11,8 @@ from fastapi import APIRouter
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
 from gateway.attempt_logs import attempt_log
+from infra.database import Pool
+from projections import queries
 from schemas.ids import ExecutionRef
 
 PATH = "/logs/{project}/{domain}/{execution}/{node}/{attempt}"
@@ -22,6 +24,7 @@ class LogRoutes:
     """Serves the log text of attempts that ran on this machine."""
 
     root: Path
+    pool: Pool
 
     def router(self) -> APIRouter:
         """Return the route."""
@@ -34,7 +37,8 @@ class LogRoutes:
     ) -> Response:
         """Send an attempt's log as it is now."""
         ref = ExecutionRef(project=project, domain=domain, name=execution)
-        path = attempt_log(self.root, ref, node, attempt)
+        row = await queries.get_node(self.pool, ref, node)
+        path = attempt_log(self.root, row.input_path, attempt) if row else None
         if path is None:
             words = f"Expected a log of {ref.text()} {node} attempt {attempt}, but none"
             return PlainTextResponse(f"{words} was written\n", status_code=404)

@@ -139,13 +139,22 @@ class Settings(BaseSettings):
         return tuple(sources)
 
 
+# What numpy and pyarrow start on import would keep a warm template from forking, so
+# that each task imported them anew (1 s). Tasks run side by side anyway; whoever wants
+# more threads sets these variables for the engine.
+_ONE_THREAD = {
+    "OPENBLAS_NUM_THREADS": "1",
+    "JE_ARROW_MALLOC_CONF": "background_thread:false",
+}
+
+
 def task_environment(settings: Settings) -> dict[str, str]:
     """Return the environment that tasks of this machine start from.
 
     It is the engine's own without its settings (a Postgres URL may hold a password),
     with the scripts of the tasks' Python first on the path.
     """
-    kept = {
+    kept = dict(_ONE_THREAD) | {
         name: value
         for name, value in os.environ.items()
         if not name.startswith("FLIGHTLOG_")

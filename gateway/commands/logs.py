@@ -25,7 +25,7 @@ async def show(
     folded = await fold(session, ref, None)
     if not folded.sequence:
         raise not_found(ref)
-    ran = {key: n.attempt for key, n in folded.state.nodes.items() if n.task}
+    ran = {key: node for key, node in folded.state.nodes.items() if node.task}
     if node_id is not None and node_id not in ran:
         known = ", ".join(sorted(ran)) or "none"
         raise CommandFailed(
@@ -35,8 +35,8 @@ async def show(
     console = Console(highlight=False)
     printed = 0
     for key in chosen:
-        number = ran[key] if attempt is None else attempt
-        path = attempt_log(session.data.blobs, ref, key, number)
+        number = ran[key].attempt if attempt is None else attempt
+        path = attempt_log(session.data.blobs, ran[key].input_path, number)
         if path is not None:
             if len(chosen) > 1:
                 console.print(f"[bold cyan]── {key}, attempt {number}[/]")

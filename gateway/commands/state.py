@@ -19,6 +19,9 @@ from schemas import codec
 from schemas.ids import ExecutionRef, execution_stream
 from schemas.values import Failure
 
+_WIDTH = 200
+"""Columns of a table that goes into a file or a pipe."""
+
 
 @dataclass(frozen=True, slots=True)
 class Folded:
@@ -97,7 +100,9 @@ def _failure(failure: Failure | None) -> dict[str, Any] | None:
 
 
 def _print(ref: ExecutionRef, folded: Folded) -> None:
-    console, state = Console(highlight=False), folded.state
+    console, state = Console(highlight=False, soft_wrap=True), folded.state
+    if not console.is_terminal:
+        console.width = _WIDTH
     console.print(
         f"[bold]{ref.text()}[/] is [bold]{state.phase.value}[/] as of fact "
         f"{folded.sequence} ({instant(folded.recorded_at_us)})"
@@ -106,7 +111,7 @@ def _print(ref: ExecutionRef, folded: Folded) -> None:
         console.print(f"[red]{state.failure.code}[/]: {state.failure.message}")
     table = Table(box=None, header_style="dim")
     for heading in ("node", "kind", "phase", "attempt", "task", "runner", "note"):
-        table.add_column(heading)
+        table.add_column(heading, no_wrap=True)
     for key, node in sorted(state.nodes.items()):
         table.add_row(
             key,

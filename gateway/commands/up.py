@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import sys
+from collections.abc import Callable
 
 import structlog
 from rich.console import Console
@@ -42,10 +44,14 @@ def _first(group: BaseException) -> BaseException:
     return group
 
 
-def _loop_factory() -> object:
-    import uvloop  # noqa: PLC0415 - only where it is used
-
-    return uvloop.new_event_loop
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Return uvloop's where it is installed: it is quicker, and all else is equal."""
+    try:
+        uvloop = importlib.import_module("uvloop")
+    except ImportError:
+        return None
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory
 
 
 def _greet(settings: Settings, address: EngineAddress) -> None:

@@ -17,9 +17,11 @@ import select
 import signal
 import socket
 import sys
+import time
 import traceback
 
 PR_SET_PDEATHSIG = 1
+LOOP_STOP_S = 0.5
 ENTRYPOINTS = {
     "pyflyte-execute": "execute_task_cmd",
     "pyflyte-fast-execute": "fast_execute_task_cmd",
@@ -39,6 +41,25 @@ def thread_count() -> int:
     return len(os.listdir("/proc/self/task"))
 
 
+def stop_loops() -> None:
+    """End the loop that flytekit runs in a thread once a workflow was declared.
+
+    Only the thread keeps this process from forking; a task starts a loop of its own.
+    """
+    manager = getattr(sys.modules.get("flytekit.utils.asyn"), "loop_manager", None)
+    runners = getattr(manager, "_runner_map", {})
+    for runner in list(runners.values()):
+        loop = getattr(runner, "_TaskRunner__loop", None)
+        thread = getattr(runner, "_TaskRunner__runner_thread", None)
+        if loop is not None and thread is not None:
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join(LOOP_STOP_S)
+    runners.clear()
+    until = time.monotonic() + LOOP_STOP_S
+    while thread_count() > 1 and time.monotonic() < until:
+        time.sleep(0.002)  # a joined thread leaves the kernel's list a little later
+
+
 def import_is_safe(module: str) -> bool:
     """Try an import in a child: does it work, and leave one thread behind?"""
     child = os.fork()
@@ -49,6 +70,7 @@ def import_is_safe(module: str) -> bool:
             os.dup2(quiet, 1)
             os.dup2(quiet, 2)
             importlib.import_module(module)
+            stop_loops()
             code = 0 if thread_count() == 1 else 2
         except BaseException:  # noqa: BLE001 - any failure is the task's to report
             code = 1
@@ -177,6 +199,7 @@ def warm_up(request: dict, tried: set) -> None:
     try:
         if import_is_safe(module):
             importlib.import_module(module)
+            stop_loops()
     except BaseException:  # noqa: BLE001 - the child tries again, and tells
         traceback.print_exc()
     finally:
