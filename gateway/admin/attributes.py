@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from flyteidl.admin import (
@@ -12,11 +13,29 @@ from flyteidl.admin import (
 )
 
 from domain.registry import attributes
-from domain.registry.attributes import Level
+from domain.registry.attributes import Place
 from gateway import registration
 from gateway.errors import accepted, invalid, missing
 from gateway.services import Services
 from projections import registry
+
+
+@dataclass(frozen=True, slots=True)
+class _Level:
+    """Whose attributes: a project's, a domain's of it, or a workflow's in that."""
+
+    project: str
+    domain: str = ""
+    workflow: str = ""
+
+    def of(self, resource: str) -> Place:
+        """Return the place of a resource's attributes."""
+        return Place(
+            resource=resource,
+            project=self.project,
+            domain=self.domain,
+            workflow=self.workflow,
+        )
 
 
 class AttributeRpcs:
@@ -29,7 +48,7 @@ class AttributeRpcs:
     ) -> Any:
         """Set a project and domain's attributes."""
         at = request.attributes
-        level = Level(project=at.project, domain=at.domain)
+        level = _Level(project=at.project, domain=at.domain)
         await self._set(level, at.matching_attributes)
         return project_domain_attributes_pb2.ProjectDomainAttributesUpdateResponse()
 
@@ -37,7 +56,7 @@ class AttributeRpcs:
         self, request: Any, _context: Any
     ) -> Any:
         """Return a project and domain's attributes."""
-        level = Level(project=request.project, domain=request.domain)
+        level = _Level(project=request.project, domain=request.domain)
         reply = project_domain_attributes_pb2.ProjectDomainAttributesGetResponse()
         at = reply.attributes
         at.project, at.domain = level.project, level.domain
@@ -48,24 +67,24 @@ class AttributeRpcs:
         self, request: Any, _context: Any
     ) -> Any:
         """Delete a project and domain's attributes."""
-        level = Level(project=request.project, domain=request.domain)
+        level = _Level(project=request.project, domain=request.domain)
         await self._delete(level, request.resource_type)
         return project_domain_attributes_pb2.ProjectDomainAttributesDeleteResponse()
 
     async def UpdateProjectAttributes(self, request: Any, _context: Any) -> Any:  # noqa: N802
         """Set a project's attributes."""
         at = request.attributes
-        await self._set(Level(project=at.project), at.matching_attributes)
+        await self._set(_Level(project=at.project), at.matching_attributes)
         return project_attributes_pb2.ProjectAttributesUpdateResponse()
 
     async def GetProjectAttributes(self, request: Any, _context: Any) -> Any:  # noqa: N802
         """Return a project's attributes; execution settings default to the system's."""
-        level = Level(project=request.project)
+        level = _Level(project=request.project)
         reply = project_attributes_pb2.ProjectAttributesGetResponse()
         reply.attributes.project = level.project
         found = await self._find(level, request.resource_type)
         if found is None:
-            name = attributes.resource_name(request.resource_type)
+            name = resource_name(request.resource_type)
             if name != "WORKFLOW_EXECUTION_CONFIG":
                 raise missing(name, level.project)
             found = matchable_resource_pb2.MatchingAttributes()
@@ -77,19 +96,19 @@ class AttributeRpcs:
 
     async def DeleteProjectAttributes(self, request: Any, _context: Any) -> Any:  # noqa: N802
         """Delete a project's attributes."""
-        await self._delete(Level(project=request.project), request.resource_type)
+        await self._delete(_Level(project=request.project), request.resource_type)
         return project_attributes_pb2.ProjectAttributesDeleteResponse()
 
     async def UpdateWorkflowAttributes(self, request: Any, _context: Any) -> Any:  # noqa: N802
         """Set a workflow's attributes."""
         at = request.attributes
-        level = Level(project=at.project, domain=at.domain, workflow=at.workflow)
+        level = _Level(project=at.project, domain=at.domain, workflow=at.workflow)
         await self._set(level, at.matching_attributes)
         return workflow_attributes_pb2.WorkflowAttributesUpdateResponse()
 
     async def GetWorkflowAttributes(self, request: Any, _context: Any) -> Any:  # noqa: N802
         """Return a workflow's attributes."""
-        level = Level(
+        level = _Level(
             project=request.project, domain=request.domain, workflow=request.workflow
         )
         reply = workflow_attributes_pb2.WorkflowAttributesGetResponse()
@@ -100,7 +119,7 @@ class AttributeRpcs:
 
     async def DeleteWorkflowAttributes(self, request: Any, _context: Any) -> Any:  # noqa: N802
         """Delete a workflow's attributes."""
-        level = Level(
+        level = _Level(
             project=request.project, domain=request.domain, workflow=request.workflow
         )
         await self._delete(level, request.resource_type)
@@ -108,7 +127,7 @@ class AttributeRpcs:
 
     async def ListMatchableAttributes(self, request: Any, _context: Any) -> Any:  # noqa: N802
         """Return every level's attributes of a resource."""
-        name = attributes.resource_name(request.resource_type)
+        name = resource_name(request.resource_type)
         reply = matchable_resource_pb2.ListMatchableAttributesResponse()
         for row in await registry.list_attributes(self.services.pool, name):
             found = reply.configurations.add(
@@ -120,21 +139,22 @@ class AttributeRpcs:
             found.attributes.ParseFromString(bytes(row["attributes"]))
         return reply
 
-    async def _set(self, level: Level, given: Any) -> None:
+    async def _set(self, level: _Level, given: Any) -> None:
         if level.domain:
             await registration.check_place(self.services, level.project, level.domain)
         elif await registry.get_project(self.services.pool, level.project) is None:
             raise invalid(f"Expected project '{level.project}' to exist, but it doesn't")
         resource = accepted(attributes.resource_of(given))
+        place = level.of(resource)
         now = self.services.clock.now_us()
         await registration.decide(
             self.services,
             _stream(level, resource),
-            lambda known: attributes.replace(known, level, given, now_us=now),
+            lambda known: attributes.replace(known, place, given, now_us=now),
         )
 
-    async def _find(self, level: Level, number: int) -> Any | None:
-        name = attributes.resource_name(number)
+    async def _find(self, level: _Level, number: int) -> Any | None:
+        name = resource_name(number)
         data = await registry.get_attributes(
             self.services.pool, name, level.project, level.domain, level.workflow
         )
@@ -142,23 +162,32 @@ class AttributeRpcs:
             return None
         return matchable_resource_pb2.MatchingAttributes.FromString(data)
 
-    async def _get(self, level: Level, number: int) -> Any:
+    async def _get(self, level: _Level, number: int) -> Any:
         found = await self._find(level, number)
         if found is None:
             where = "/".join(p for p in (level.project, level.domain, level.workflow) if p)
-            raise missing(attributes.resource_name(number), where)
+            raise missing(resource_name(number), where)
         return found
 
-    async def _delete(self, level: Level, number: int) -> None:
-        name = attributes.resource_name(number)
+    async def _delete(self, level: _Level, number: int) -> None:
+        name = resource_name(number)
+        place = level.of(name)
         now = self.services.clock.now_us()
         await registration.decide(
             self.services,
             _stream(level, name),
-            lambda known: attributes.delete(known, name, level, now_us=now),
+            lambda known: attributes.delete(known, place, now_us=now),
         )
 
 
-def _stream(level: Level, resource: str) -> str:
+def resource_name(number: int) -> str:
+    """Return the name of a MatchableResource; raises Refused for an unknown one."""
+    known = matchable_resource_pb2.MatchableResource
+    if number not in known.values():
+        raise invalid(f"Expected a matchable resource, but got {number}")
+    return str(known.Name(number))
+
+
+def _stream(level: _Level, resource: str) -> str:
     parts = (level.project, level.domain or "-", level.workflow or "-", resource)
     return registration.stream_of("attributes", *parts)

@@ -32,8 +32,26 @@ def echo_task(name: str) -> Any:
     return request
 
 
-def layers_workflow(name: str, task: str, layers: int, width: int) -> Any:
-    """Return the request for a workflow of `width` chains of `layers` echo tasks."""
+def sleep_task(name: str, seconds: float) -> Any:
+    """Return the request that registers a container task that only sleeps."""
+    request = task_pb2.TaskCreateRequest(id=_id(identifier_pb2.TASK, name))
+    template = request.spec.template
+    template.type = "container"
+    template.metadata.SetInParent()
+    integer = types_pb2.LiteralType(simple=types_pb2.INTEGER)
+    template.interface.inputs.variables["a"].type.CopyFrom(integer)
+    template.container.image = "none"
+    template.container.command.extend(["sleep", str(seconds)])
+    return request
+
+
+def layers_workflow(
+    name: str, task: str, layers: int, width: int, *, passing: bool = True
+) -> Any:
+    """Return the request for a workflow of `width` chains of `layers` tasks.
+
+    `passing`: each task's output is the next one's input.
+    """
     request = workflow_pb2.WorkflowCreateRequest(id=_id(identifier_pb2.WORKFLOW, name))
     template = request.spec.template
     integer = types_pb2.LiteralType(simple=types_pb2.INTEGER)
@@ -43,18 +61,21 @@ def layers_workflow(name: str, task: str, layers: int, width: int) -> Any:
             node = template.nodes.add(id=f"n{layer}x{column}")
             node.task_node.reference_id.CopyFrom(_id(identifier_pb2.TASK, task))
             promise = node.inputs.add(var="a").binding.promise
-            promise.var = "o0" if layer else "a"
-            promise.node_id = f"n{layer - 1}x{column}" if layer else ""
+            promise.var = "o0" if layer and passing else "a"
+            promise.node_id = f"n{layer - 1}x{column}" if layer and passing else ""
             if layer:
                 node.upstream_node_ids.append(f"n{layer - 1}x{column}")
     return request
 
 
-def register_layers(client: Any, name: str, *, layers: int, width: int) -> None:
-    """Register the task, the workflow and its launch plan."""
-    stub = client._stub
-    stub.CreateTask(echo_task(f"{name}.t"))
-    stub.CreateWorkflow(layers_workflow(name, f"{name}.t", layers, width))
+def register_layers(
+    client: Any, name: str, *, layers: int, width: int, sleep_s: float = 0.0
+) -> None:
+    """Register the task (echo, or one that sleeps), the workflow and its plan."""
+    stub, task = client._stub, f"{name}.t"
+    passing = not sleep_s
+    stub.CreateTask(echo_task(task) if passing else sleep_task(task, sleep_s))
+    stub.CreateWorkflow(layers_workflow(name, task, layers, width, passing=passing))
     plan = launch_plan_pb2.LaunchPlanCreateRequest(id=_id(identifier_pb2.LAUNCH_PLAN, name))
     plan.spec.workflow_id.CopyFrom(_id(identifier_pb2.WORKFLOW, name))
     stub.CreateLaunchPlan(plan)
