@@ -21,7 +21,7 @@ from schemas.rejections import Reason, Rejected
 
 NAME_MAX = 63
 LABELS_MAX = 16
-_NAME = re.compile(r"^[a-z][a-z\-0-9]*$")
+_NAME = re.compile(r"[A-Za-z][A-Za-z\-0-9]*")
 _LABEL_VALUE = re.compile(r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$")
 _LABEL_KEY = re.compile(
     r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$"
@@ -64,7 +64,7 @@ def check_name(command: CreateExecution) -> Rejected | None:
     """Check the ids of a creation; cheap enough to do first."""
     if not command.project or not command.domain:
         return invalid("Expected a project and a domain, but one is empty")
-    if len(command.name) > NAME_MAX or not _NAME.match(command.name.lower()):
+    if len(command.name) > NAME_MAX or not _NAME.fullmatch(command.name):
         return invalid(
             f"Expected an execution name like 'my-run-1' of at most {NAME_MAX} "
             f"characters, but got '{command.name}'"
@@ -129,9 +129,9 @@ def _check_spec(spec: Any) -> Rejected | None:
     if len(labels) > LABELS_MAX:
         return invalid(f"Expected at most {LABELS_MAX} labels, but got {len(labels)}")
     for key, value in labels.items():
-        if not _LABEL_KEY.match(key) or len(key.rpartition("/")[2]) > NAME_MAX:
+        if not _LABEL_KEY.fullmatch(key) or len(key.rpartition("/")[2]) > NAME_MAX:
             return invalid(f"Expected a label key, but '{key}' is none")
-        if len(value) > NAME_MAX or not _LABEL_VALUE.match(value):
+        if len(value) > NAME_MAX or not _LABEL_VALUE.fullmatch(value):
             return invalid(f"Expected a label value, but '{value}' of '{key}' is none")
     return None
 

@@ -13,6 +13,7 @@ from schemas.ids import EntityRef
 
 START = "start-node"
 END = "end-node"
+_RESOURCE_TYPES = {number: name for name, number in identifier_pb2.ResourceType.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +89,9 @@ def definition_from_bytes(data: bytes) -> Definition:
 
 
 def entity_ref(identifier: Any) -> EntityRef:
-    """Return the reference of a core.Identifier."""
+    """Return the reference of a core.Identifier; an unknown type is UNSPECIFIED."""
     return EntityRef(
-        kind=identifier_pb2.ResourceType.Name(identifier.resource_type),
+        kind=_RESOURCE_TYPES.get(identifier.resource_type, "UNSPECIFIED"),
         project=identifier.project,
         domain=identifier.domain,
         name=identifier.name,

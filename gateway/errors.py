@@ -29,6 +29,14 @@ _REASONS_BESIDE_MAX = 1_500
 _DETAILS_KEY = "grpc-status-details-bin"
 _ESCAPED_BYTES = 3
 
+# What the pipes say in words that are fit for clients.
+_TOLD: dict[type[Exception], grpc.StatusCode] = {
+    BlobNotFound: grpc.StatusCode.NOT_FOUND,
+    BlobTooLarge: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    PathRefused: grpc.StatusCode.INVALID_ARGUMENT,
+    Conflict: grpc.StatusCode.ABORTED,
+}
+
 T = TypeVar("T")
 C = TypeVar("C", bound=type)
 Rpc = Callable[[Any, Any, Any], Awaitable[Any]]
@@ -82,7 +90,7 @@ def guarded(cls: C) -> C:
 
 
 def _absent(rpc: str) -> Rpc:
-    async def call(_self: Any, _request: Any, _context: Any) -> NoReturn:  # noqa: RUF029 - what RPCs are
+    async def call(_self: Any, _request: Any, _context: Any) -> NoReturn:
         raise absent(rpc)
 
     return call
@@ -134,29 +142,20 @@ def fitting(text: str, bytes_max: int) -> str:
 
 def status_of(rpc: str, error: Exception) -> Refused:
     """Return the status of a call that raised; what nobody expected is logged."""
-    match error:
-        case Refused():
-            return error
-        case BlobNotFound():
-            return Refused(grpc.StatusCode.NOT_FOUND, str(error))
-        case BlobTooLarge():
-            return Refused(grpc.StatusCode.RESOURCE_EXHAUSTED, str(error))
-        case PathRefused():
-            return invalid(str(error))
-        case psycopg.DataError():
-            why = str(error).partition("\n")[0]
-            return invalid(f"Expected values that can be stored, but: {why}")
-        case Conflict():
-            return Refused(grpc.StatusCode.ABORTED, str(error))
-        case psycopg.OperationalError() | Transient():
-            return _logged(rpc, error, grpc.StatusCode.UNAVAILABLE, "its store is away")
-        case _:
-            return _logged(rpc, error, grpc.StatusCode.INTERNAL, "it failed")
+    if isinstance(error, Refused):
+        return error
+    if isinstance(error, psycopg.DataError):
+        why = str(error).partition("\n")[0]
+        return invalid(f"Expected values that can be stored, but: {why}")
+    for kind, code in _TOLD.items():
+        if isinstance(error, kind):
+            return Refused(code, str(error))
+    if isinstance(error, psycopg.OperationalError | Transient):
+        return _logged(rpc, error, grpc.StatusCode.UNAVAILABLE, "its store is away")
+    return _logged(rpc, error, grpc.StatusCode.INTERNAL, "it failed")
 
 
-def _logged(
-    rpc: str, error: Exception, code: grpc.StatusCode, found: str
-) -> Refused:
+def _logged(rpc: str, error: Exception, code: grpc.StatusCode, found: str) -> Refused:
     error_id = secrets.token_hex(8)
     log_.error("rpc_failed", rpc=rpc, error_id=error_id, exc_info=error)
     return Refused(

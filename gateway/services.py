@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
+from gateway.compiling import Compiling
 from gateway.submit import Submit
 from infra.blobs import Blobs
 from infra.database import Pool
@@ -24,7 +25,7 @@ class Clock(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
-    """The adapters and the one way to submit commands."""
+    """The adapters, the one way to submit commands, and where graphs are compiled."""
 
     settings: Settings
     clock: Clock
@@ -34,3 +35,4 @@ class Services:
     store: EventStore
     log: Log
     submit: Submit
+    compiling: Compiling = field(default_factory=Compiling)

@@ -72,9 +72,7 @@ def delete(
     """Delete attributes that are set."""
     if current(known) is None:
         return missing(place)
-    return (
-        AttributesDeleted(occurred_at_us=now_us, **msgspec.structs.asdict(place)),
-    )
+    return (AttributesDeleted(occurred_at_us=now_us, **msgspec.structs.asdict(place)),)
 
 
 def current(known: Sequence[Fact]) -> Any | None:
@@ -86,7 +84,9 @@ def current(known: Sequence[Fact]) -> Any | None:
 
 def missing(place: Place) -> Rejected:
     """Return the refusal for a place without attributes."""
-    detail = f"missing entity of type MATCHABLE_ATTRIBUTES with identifier {place.text()}"
+    detail = (
+        f"missing entity of type MATCHABLE_ATTRIBUTES with identifier {place.text()}"
+    )
     return Rejected(Reason.NOT_FOUND, detail)
 
 

@@ -59,7 +59,7 @@ def check_part(part: str, text: str) -> Rejected | None:
 
 def is_label(text: str) -> bool:
     """Tell whether a text is a DNS-1123 label."""
-    return len(text) <= LABEL_MAX and bool(_LABEL.match(text))
+    return len(text) <= LABEL_MAX and bool(_LABEL.fullmatch(text))
 
 
 def digest(message: Any) -> str:
