@@ -84,13 +84,18 @@ def _read_body(message: Any, body: bytes, form: Form) -> None:
             raise BadRequest(f"Expected a binary {kind}, but: {error}") from error
         return
     try:
-        json_format.Parse(
-            body,
+        fields = json.loads(body)
+        if not isinstance(fields, dict):
+            raise BadRequest(f"Expected {kind} as a JSON object, but it is another value")
+        json_format.ParseDict(
+            fields,
             message,
             ignore_unknown_fields=True,
             max_recursion_depth=_NESTING_MAX,
         )
-    except (json_format.ParseError, UnicodeDecodeError, RecursionError) as error:
+    except (json_format.ParseError, ValueError, RecursionError) as error:
+        if isinstance(error, BadRequest):
+            raise
         raise BadRequest(f"Expected {kind} as JSON, but: {error}") from error
 
 

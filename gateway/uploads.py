@@ -89,11 +89,15 @@ class BlobRoutes:
             return _refusal(404, str(error))
 
     def _send(self, uri: str, size: int, request: Request) -> Response:
+        """Send bytes; a page that a task wrote (a deck) is shown, but in a sandbox."""
         headers = {
             "accept-ranges": "bytes",
-            "content-disposition": "attachment",
+            "content-security-policy": "sandbox allow-scripts",
             "x-content-type-options": "nosniff",
         }
+        is_page = uri.endswith(".html")
+        if not is_page:
+            headers["content-disposition"] = "attachment"
         span = byte_range(request.headers.get("range", ""), size)
         if span is None:
             headers["content-range"] = f"bytes */{size}"
@@ -110,7 +114,7 @@ class BlobRoutes:
             _slice(self.blobs.stream(uri), start, stop),
             status_code=status,
             headers=headers,
-            media_type="application/octet-stream",
+            media_type="text/html" if is_page else "application/octet-stream",
         )
 
 

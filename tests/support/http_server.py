@@ -1,0 +1,65 @@
+"""A real HTTP server on a free port, with servicers and parts as a test wants them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from gateway.health import Health
+from gateway.http import HttpParts, build_app
+from gateway.http_server import HttpServer, bind
+from infra.blobs import FileBlobs
+from infra.settings import Settings
+from infra.signing import Signer
+
+START_S = 5.0
+SECRET = b"s" * 32
+
+
+class FixedClock:
+    """A clock that a test sets."""
+
+    def __init__(self, now_us: int = 1_700_000_000_000_000) -> None:
+        self.at_us = now_us
+
+    def now_us(self) -> int:
+        """Return the time that was set."""
+        return self.at_us
+
+
+def parts_of(
+    folder: Path, servicers: Mapping[str, Any] | None = None, **changes: Any
+) -> HttpParts:
+    """Return parts on files, without a database."""
+    return HttpParts(
+        servicers=servicers or {},
+        blobs=FileBlobs(folder / "blobs"),
+        signer=Signer(SECRET, "http://127.0.0.1"),
+        pool=None,  # type: ignore[arg-type]
+        clock=changes.get("clock", FixedClock()),
+        settings=changes.get("settings", Settings(data_dir=folder)),
+        health=changes.get("health", Health()),
+    )
+
+
+@asynccontextmanager
+async def serving(parts: HttpParts) -> AsyncIterator[httpx.AsyncClient]:
+    """Serve the application on a free port of this machine."""
+    with bind("127.0.0.1", 0) as bound:
+        server = HttpServer(build_app(parts), drain_s=1)
+        task = asyncio.create_task(server.serve_on(bound))
+        try:
+            async with asyncio.timeout(START_S):
+                while not server.started:
+                    await asyncio.sleep(0.01)
+            url = f"http://127.0.0.1:{bound.getsockname()[1]}"
+            async with httpx.AsyncClient(base_url=url, timeout=START_S) as client:
+                yield client
+        finally:
+            server.stop()
+            await task

@@ -1,0 +1,1 @@
+"""The door: gRPC, REST, command line."""
