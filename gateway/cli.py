@@ -114,6 +114,9 @@ def up(
 
     It listens on 127.0.0.1 only. Whatever stops it, the next start goes on where it was.
     """
+    from infra.settings import leave_forks_alone  # noqa: PLC0415 - before gRPC
+
+    leave_forks_alone()
     from gateway.commands.up import up as run_engine  # noqa: PLC0415 - heavy
 
     settings = _settings(

@@ -142,10 +142,20 @@ class Settings(BaseSettings):
 # What numpy and pyarrow start on import would keep a warm template from forking, so
 # that each task imported them anew (1 s). Tasks run side by side anyway; whoever wants
 # more threads sets these variables for the engine.
+_FORK_SUPPORT = "GRPC_ENABLE_FORK_SUPPORT"
 _ONE_THREAD = {
     "OPENBLAS_NUM_THREADS": "1",
     "JE_ARROW_MALLOC_CONF": "background_thread:false",
 }
+
+
+def leave_forks_alone() -> None:
+    """Keep gRPC from meddling with forks; to be called before gRPC is imported.
+
+    Its handlers run in each child that the loop forks to start a command, and crash
+    some of them; such a child only executes something else.
+    """
+    os.environ.setdefault(_FORK_SUPPORT, "0")
 
 
 def task_environment(settings: Settings) -> dict[str, str]:
@@ -157,7 +167,7 @@ def task_environment(settings: Settings) -> dict[str, str]:
     kept = dict(_ONE_THREAD) | {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith("FLIGHTLOG_")
+        if not name.startswith("FLIGHTLOG_") and name != _FORK_SUPPORT
     }
     scripts = str(Path(settings.process.python).parent)
     kept["PATH"] = os.pathsep.join(p for p in (scripts, kept.get("PATH", "")) if p)

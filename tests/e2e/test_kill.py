@@ -58,7 +58,8 @@ def test_ten_kills_during_two_hundred_tasks(tmp_path: Path) -> None:
         engine.start()
     ended = {name: wait(client, name, limit_s=120) for name in names}
 
-    assert set(ended.values()) == {"SUCCEEDED"}
+    lost = [name for name, phase in ended.items() if phase != "SUCCEEDED"]
+    assert not lost, facts(engine, lost[0])[-8:]
     assert under_way >= KILLS - 2
     for name in names:
         check_whole(facts(engine, name))
