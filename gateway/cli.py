@@ -66,7 +66,7 @@ def main() -> None:
     app()
 
 
-def _print_version(asked: bool) -> None:  # noqa: FBT001 - typer's callback
+def _print_version(asked: bool) -> None:
     if asked:
         typer.echo(f"flightlog {version()}")
         raise typer.Exit
@@ -112,7 +112,7 @@ def up(
 ) -> None:
     """Start an engine with everything inside, and run it until Ctrl-C.
 
-    It listens on 127.0.0.1 only. Whatever stops it, the next start goes on where it was.
+    It listens on 127.0.0.1 only. Whatever stops it, the next start goes on from there.
     """
     from infra.settings import leave_forks_alone  # noqa: PLC0415 - before gRPC
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
 import sys
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
@@ -81,20 +82,27 @@ async def _engine(
         yield engine, False
         return
     console.print(f"Starting an engine on {data.path} …")
-    data.path.mkdir(parents=True, exist_ok=True)
     log = data.path / "demo-engine.log"
-    with log.open("ab") as output:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "gateway.cli", "up",
-            "--data-dir", str(data.path), "--grpc-port", "0", "--http-port", "0",
-            stdout=output, stderr=output, start_new_session=True,
-        )  # fmt: skip
+    process = await _spawn(data, log)
     try:
         yield await _ready(data, process, log), True
     finally:
         if process.returncode is None:
             process.terminate()
         await process.wait()
+
+
+async def _spawn(data: DataDir, log: Path) -> asyncio.subprocess.Process:
+    data.path.mkdir(parents=True, exist_ok=True)
+    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    try:
+        return await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "gateway.cli", "up",
+            "--data-dir", str(data.path), "--grpc-port", "0", "--http-port", "0",
+            stdout=output, stderr=output, start_new_session=True,
+        )  # fmt: skip
+    finally:
+        os.close(output)
 
 
 async def _ready(
@@ -192,7 +200,9 @@ async def _watch(session: Session, ref: ExecutionRef, console: Console) -> Execu
 
 
 def _draw(state: Execution, order: Iterable[str]) -> Table:
-    table = Table(box=None, title=f"execution {state.phase.value}", title_justify="left")
+    table = Table(
+        box=None, title=f"execution {state.phase.value}", title_justify="left"
+    )
     for heading in ("node", "task or workflow", "phase"):
         table.add_column(heading, no_wrap=True)
     for key in order:

@@ -79,9 +79,12 @@ async def run(settings: Settings, on_ready: OnReady = lambda _: None) -> None:
     """
     data = DataDir(settings.data_dir)
     stopping = asyncio.Event()
-    with data.hold(), signals(stopping):
-        with bind(settings.host, settings.http_port) as http_socket:
-            await _run(settings, data, http_socket, stopping, on_ready)
+    with (
+        data.hold(),
+        signals(stopping),
+        bind(settings.host, settings.http_port) as http_socket,
+    ):
+        await _run(settings, data, http_socket, stopping, on_ready)
     log_.info("stopped")
 
 
@@ -171,9 +174,7 @@ def _process(
         return None
 
     def url(dispatch: RunTask) -> str:
-        return log_url(
-            base_url, dispatch.execution, dispatch.node_id, dispatch.attempt
-        )
+        return log_url(base_url, dispatch.execution, dispatch.node_id, dispatch.attempt)
 
     return ProcessPlugin(
         settings=settings.process,

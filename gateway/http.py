@@ -97,9 +97,7 @@ def _add_health(app: FastAPI, parts: HttpParts) -> None:
     @app.get("/metrics")
     async def metrics() -> Response:
         """Tell Prometheus."""
-        return Response(
-            generate_latest(parts.registry), media_type=CONTENT_TYPE_LATEST
-        )
+        return Response(generate_latest(parts.registry), media_type=CONTENT_TYPE_LATEST)
 
     @app.get("/openapi.json")
     @app.get("/api/v1/openapi")

@@ -25,7 +25,7 @@ def bind(host: str, port: int) -> socket.socket:
     except OSError as error:
         bound.close()
         raise PortTaken(port_taken(host, port)) from error
-    bound.setblocking(False)
+    bound.setblocking(False)  # noqa: FBT003 - the library's own signature
     return bound
 
 

@@ -24,7 +24,7 @@ class Form(StrEnum):
     CAMEL = "*/*"
 
 
-class BadRequest(ValueError):
+class BadRequest(ValueError):  # noqa: N818 - named for what happened
     """The request's body or a parameter can't be read."""
 
 
@@ -86,7 +86,9 @@ def _read_body(message: Any, body: bytes, form: Form) -> None:
     try:
         fields = json.loads(body)
         if not isinstance(fields, dict):
-            raise BadRequest(f"Expected {kind} as a JSON object, but it is another value")
+            raise BadRequest(
+                f"Expected {kind} as a JSON object, but it is another value"
+            )
         json_format.ParseDict(
             fields,
             message,

@@ -14,7 +14,7 @@ _TRUE = frozenset({"true", "1", "t"})
 _FALSE = frozenset({"false", "0", "f"})
 
 
-class BadField(ValueError):
+class BadField(ValueError):  # noqa: N818 - named for what happened
     """A field's text isn't what the field holds."""
 
 
@@ -41,14 +41,12 @@ def set_field(message: Any, path: str, text: str) -> bool:
 
 def _field(message: Any, name: str) -> Any:
     descriptor = message.DESCRIPTOR
-    return descriptor.fields_by_name.get(name) or descriptor.fields_by_camelcase_name.get(
+    return descriptor.fields_by_name.get(
         name
-    )
+    ) or descriptor.fields_by_camelcase_name.get(name)
 
 
-def _assign(
-    message: Any, field: Any, key: str | None, *, path: str, text: str
-) -> None:
+def _assign(message: Any, field: Any, key: str | None, *, path: str, text: str) -> None:
     """Go by protobuf's JSON rules, so that text means here what it means in a body."""
     target = field
     if key is not None:

@@ -53,7 +53,9 @@ class _Schemas:
             self.found[name] = {}
             self.found[name] = {
                 "type": "object",
-                "properties": {f.json_name: self.of_field(f) for f in descriptor.fields},
+                "properties": {
+                    f.json_name: self.of_field(f) for f in descriptor.fields
+                },
             }
         return {"$ref": f"#/components/schemas/{name}"}
 

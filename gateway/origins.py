@@ -13,7 +13,9 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-LOOPBACK_ORIGIN = r"https?://(localhost|[a-z0-9-]+\.localhost|127\.0\.0\.1|\[::1\])(:\d+)?"
+LOOPBACK_ORIGIN = (
+    r"https?://(localhost|[a-z0-9-]+\.localhost|127\.0\.0\.1|\[::1\])(:\d+)?"
+)
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -50,8 +52,8 @@ def _refusal(scope: Scope) -> str:
     host = urlsplit(f"//{headers.get('host', '')}").hostname or ""
     if host and not is_loopback(host):
         return f"Expected a call to this machine by its own name, but to '{host}'"
-    origin = headers.get("origin")
-    if origin and scope["method"] not in _SAFE:
-        if not is_loopback(urlsplit(origin).hostname or ""):
-            return f"Expected a page of this machine, but it is of '{origin}'"
+    origin = headers.get("origin", "")
+    foreign = bool(origin) and not is_loopback(urlsplit(origin).hostname or "")
+    if foreign and scope["method"] not in _SAFE:
+        return f"Expected a page of this machine, but it is of '{origin}'"
     return ""

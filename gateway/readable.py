@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -22,19 +23,8 @@ def plain(literal: Any) -> Any:
 
 def _scalar(scalar: Any) -> Any:
     kind = scalar.WhichOneof("value")
-    if kind == "primitive":
-        return _primitive(scalar.primitive)
-    if kind in ("blob", "schema", "structured_dataset"):
-        return getattr(scalar, kind).uri
-    if kind == "binary":
-        return _binary(scalar.binary)
-    if kind == "generic":
-        return json_format.MessageToDict(scalar.generic)
-    if kind == "union":
-        return plain(scalar.union.value)
-    if kind == "error":
-        return scalar.error.message
-    return None
+    read = _READ.get(kind)
+    return read(getattr(scalar, kind)) if read else None
 
 
 def _primitive(primitive: Any) -> Any:
@@ -52,3 +42,19 @@ def _binary(binary: Any) -> Any:
         except msgspec.DecodeError:
             return f"<{len(binary.value)} bytes that aren't msgpack>"
     return f"<{len(binary.value)} bytes>"
+
+
+def _uri(stored: Any) -> Any:
+    return stored.uri
+
+
+_READ: dict[str | None, Callable[[Any], Any]] = {
+    "primitive": _primitive,
+    "blob": _uri,
+    "schema": _uri,
+    "structured_dataset": _uri,
+    "binary": _binary,
+    "generic": json_format.MessageToDict,
+    "union": lambda union: plain(union.value),
+    "error": lambda error: error.message,
+}

@@ -14,7 +14,7 @@ from fastapi import APIRouter
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
-from infra.blobs import Blobs, BlobNotFound, BlobTooLarge, PathRefused
+from infra.blobs import BlobNotFound, Blobs, BlobTooLarge, PathRefused
 from infra.signing import Grant, SignatureRefused, Signer
 
 log_ = structlog.get_logger(__name__)

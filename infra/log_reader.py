@@ -13,19 +13,18 @@ from psycopg.sql import SQL
 from infra.database import Pool
 from infra.errors import Permanent
 from infra.log import Received
-from infra.postgres_log import from_row
+from infra.log_rows import from_row
 from schemas import topics
 
 PAGE_ROWS = 1000
 
-_COLUMNS = "topic, originator_version, state, notification_id"
 _STREAM = SQL(
-    f"SELECT {_COLUMNS} FROM flightlog_log "
+    "SELECT topic, originator_version, state, notification_id FROM flightlog_log "
     "WHERE originator_id = %s AND originator_version > %s "
     "ORDER BY originator_version LIMIT %s"
 )
 _TAIL = SQL(
-    f"SELECT {_COLUMNS} FROM flightlog_log "
+    "SELECT topic, originator_version, state, notification_id FROM flightlog_log "
     "WHERE topic = %s AND notification_id > %s ORDER BY notification_id LIMIT %s"
 )
 _END = SQL("SELECT coalesce(max(notification_id), 0) AS last FROM flightlog_log")

@@ -75,7 +75,9 @@ class Printer:
     def _line(self, received: Received, message: Any) -> Text:
         envelope = received.envelope
         kind = envelope.type.rpartition(".")[2]
-        style = "green" if kind.endswith(_GOOD) else "red" if kind.endswith(_BAD) else ""
+        style = (
+            "green" if kind.endswith(_GOOD) else "red" if kind.endswith(_BAD) else ""
+        )
         text = Text()
         if self._streams:
             text.append(envelope.stream.partition("/")[2] + " ", style="cyan")

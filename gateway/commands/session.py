@@ -85,7 +85,8 @@ async def _own_postgres(data: DataDir) -> AsyncIterator[str]:
             finally:
                 await asyncio.to_thread(server.stop)
     except EngineRuns as error:
-        raise CommandFailed(f"{error}, and isn't ready yet", ExitCode.NO_ENGINE) from error
+        words = f"{error}, and isn't ready yet"
+        raise CommandFailed(words, ExitCode.NO_ENGINE) from error
 
 
 @asynccontextmanager

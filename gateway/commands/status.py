@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json as json_text
-import urllib.error
-import urllib.request
+from contextlib import closing
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException
 from typing import Any
 
 import msgspec
@@ -29,7 +31,7 @@ async def show(settings: Settings, *, json: bool) -> None:
         raise typer.Exit(ExitCode.NO_ENGINE)
     found: dict[str, Any] = {
         "running": True,
-        "ready": probe(engine),
+        "ready": await probe(engine),
         "data_dir": str(data.path),
         **{k: v for k, v in msgspec.to_builtins(engine).items() if k != "postgres"},
     }
@@ -38,13 +40,19 @@ async def show(settings: Settings, *, json: bool) -> None:
     _tell(found, json=json)
 
 
-def probe(engine: EngineAddress) -> bool:
+async def probe(engine: EngineAddress) -> bool:
     """Tell whether an engine says that it is ready."""
     try:
-        with urllib.request.urlopen(f"{engine.http}/healthz", timeout=_PROBE_S) as reply:
-            return bool(reply.status == 200)  # noqa: PLR2004 - OK
-    except (urllib.error.URLError, TimeoutError, OSError):
+        return await asyncio.to_thread(_get, engine)
+    except (HTTPException, OSError):
         return False
+
+
+def _get(engine: EngineAddress) -> bool:
+    connection = HTTPConnection(engine.host, engine.http_port, timeout=_PROBE_S)
+    with closing(connection):
+        connection.request("GET", "/healthz")
+        return connection.getresponse().status == HTTPStatus.OK
 
 
 def _tell(found: dict[str, Any], *, json: bool) -> None:
@@ -60,5 +68,6 @@ def _tell(found: dict[str, Any], *, json: bool) -> None:
     console.print(f"  gRPC  {found['host']}:{found['grpc_port']}")
     console.print(f"  HTTP  http://{found['host']}:{found['http_port']}")
     console.print(f"  data  {found['data_dir']}")
-    counts = ", ".join(f"{n} {phase}" for phase, n in sorted(found["executions"].items()))
+    executions = sorted(found["executions"].items())
+    counts = ", ".join(f"{number} {phase}" for phase, number in executions)
     console.print(f"  executions  {counts or 'none yet'}")

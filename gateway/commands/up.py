@@ -67,6 +67,8 @@ def _greet(settings: Settings, address: EngineAddress) -> None:
         f"FLYTE_PLATFORM_URL={address.grpc} FLYTE_PLATFORM_INSECURE=true"
     )
     if settings.plugin == "process":
-        console.print("  tasks    run as processes of this machine, isolated by nothing")
+        console.print(
+            "  tasks    run as processes of this machine: nothing isolates them"
+        )
     console.print("  stop     Ctrl-C")
     sys.stdout.flush()

@@ -54,7 +54,12 @@ async def test_calls_the_grpc_handler(tmp_path: Path, admin: Admin) -> None:
         reply = await client.get("/api/v1/executions/p/d/e-1", headers=headers)
     assert reply.status_code == 200
     assert reply.headers["content-type"] == "application/json"
-    assert reply.json()["id"] == {"project": "p", "domain": "d", "name": "e-1", "org": ""}
+    assert reply.json()["id"] == {
+        "project": "p",
+        "domain": "d",
+        "name": "e-1",
+        "org": "",
+    }
     assert admin.metadata == {"authorization": "Bearer x", "who": "me"}
 
 

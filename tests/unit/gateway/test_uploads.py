@@ -37,7 +37,9 @@ async def test_keeps_what_is_uploaded(tmp_path: Path) -> None:
     uri = str(tmp_path / "blobs" / "uploads" / "a file")
     async with serving(parts_of(tmp_path)) as client:
         put = await client.put(
-            _link(uri, md5=_md5(data)), content=data, headers={"content-md5": _md5(data)}
+            _link(uri, md5=_md5(data)),
+            content=data,
+            headers={"content-md5": _md5(data)},
         )
         got = await client.get(_link(uri, "GET"))
         head = await client.head(_link(uri, "GET"))
