@@ -119,11 +119,14 @@ async def _ready(
         raise CommandFailed(
             f"Expected an engine within {START_S:g} s, but see {log}"
         ) from None
-    lines = log.read_text(errors="replace").strip().splitlines()[-_LINES:]
     raise CommandFailed(
-        f"Expected an engine to start, but it ended; {log} ends with:\n"
-        + "\n".join(lines)
+        f"Expected an engine to start, but it ended; {log} ends with:\n{_tail(log)}"
     )
+
+
+def _tail(log: Path) -> str:
+    lines = log.read_text(errors="replace").strip().splitlines()
+    return "\n".join(lines[-_LINES:])
 
 
 async def _register(

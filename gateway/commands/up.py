@@ -68,7 +68,7 @@ def _greet(settings: Settings, address: EngineAddress) -> None:
     )
     if settings.plugin == "process":
         console.print(
-            "  tasks    run as processes of this machine: nothing isolates them"
+            "  tasks    run as processes of this machine, not isolated"
         )
     console.print("  stop     Ctrl-C")
     sys.stdout.flush()
