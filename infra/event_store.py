@@ -49,8 +49,11 @@ class EventStore:
 
     async def load(self, stream: str) -> list[Any]:
         """Return the facts of a stream; its version is their number."""
-        rows = await self._run(lambda: self._recorder.select_events(stream))  # type: ignore[arg-type]
-        return [codec.decode(msgspec.msgpack.decode(r.state, type=Stored).body) for r in rows]
+        rows = await self._run(lambda: self._recorder.select_events(stream))
+        return [
+            codec.decode(msgspec.msgpack.decode(row.state, type=Stored).body)
+            for row in rows
+        ]
 
     async def append(
         self,
@@ -67,7 +70,7 @@ class EventStore:
         """
         rows = [
             StoredEvent(
-                originator_id=stream,  # type: ignore[arg-type]
+                originator_id=stream,
                 originator_version=expected_version + number,
                 topic=codec.type_name(event),
                 state=msgspec.msgpack.encode(Stored(actor, codec.encode(event))),

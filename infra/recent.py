@@ -4,46 +4,81 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from infra.log import Received
+
+_OVERHEAD_BYTES = 1000
+"""What a record costs in memory beside its body, roughly."""
+
+
+@dataclass(slots=True)
+class _Topic:
+    """One topic's newest records, complete above a position."""
+
+    complete_after: int
+    records: list[Received] = field(default_factory=list)
+    size: int = 0
+
+    def drop_older_half(self) -> None:
+        drop = (len(self.records) + 1) // 2
+        self.complete_after = self.records[drop - 1].position
+        self.size -= sum(_size(r) for r in self.records[:drop])
+        del self.records[:drop]
 
 
 class Recent:
     """The newest records by topic, complete above a known position.
 
-    Holds for a log with one writer only: whoever writes pushes everything here.
+    Holds for a log with one writer only: whoever writes pushes everything here. A
+    topic that outgrows its limit, of records or bytes, drops its older half.
     """
 
-    def __init__(self, complete_after: int, limit: int) -> None:
+    def __init__(
+        self, complete_after: int, *, records_max: int, bytes_max: int
+    ) -> None:
         """Start empty: everything up to `complete_after` must be read elsewhere."""
         self._start = complete_after
-        self._limit = limit
-        self._complete: dict[str, int] = {}
-        self._records: dict[str, list[Received]] = {}
+        self._records_max = records_max
+        self._bytes_max = bytes_max
+        self._topics: dict[str, _Topic] = {}
         self.end = complete_after
 
     def push(self, received: Sequence[Received]) -> None:
         """Take records up, in the order of their positions."""
         for record in received:
-            self._records.setdefault(record.topic, []).append(record)
+            topic = self._topics.get(record.topic)
+            if topic is None:
+                topic = self._topics[record.topic] = _Topic(self._start)
+            topic.records.append(record)
+            topic.size += _size(record)
+            if len(topic.records) > self._records_max or topic.size > self._bytes_max:
+                topic.drop_older_half()
             self.end = max(self.end, record.position)
-        for topic, records in self._records.items():
-            if len(records) > 2 * self._limit:
-                drop = len(records) - self._limit
-                self._complete[topic] = records[drop - 1].position
-                del records[:drop]
 
     def read(
         self, topics: Sequence[str], after: int, limit: int
     ) -> Sequence[Received] | None:
         """Return records after a position; None if older ones may be missing."""
-        if any(after < self._complete.get(t, self._start) for t in topics):
+        if after < self._start:
             return None
         found: list[Received] = []
-        for topic in topics:
-            records = self._records.get(topic, [])
-            at = bisect_right(records, after, key=lambda r: r.position)
-            found.extend(records[at : at + limit])
+        for name in topics:
+            topic = self._topics.get(name)
+            if topic is None:
+                continue
+            if after < topic.complete_after:
+                return None
+            at = bisect_right(topic.records, after, key=_position)
+            found.extend(topic.records[at : at + limit])
         if len(topics) > 1:
-            found.sort(key=lambda r: r.position)
+            found.sort(key=_position)
         return found[:limit]
+
+
+def _position(record: Received) -> int:
+    return record.position
+
+
+def _size(record: Received) -> int:
+    return len(record.body) + _OVERHEAD_BYTES

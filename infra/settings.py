@@ -28,7 +28,16 @@ class LogSettings(_Part):
     batch_max: int = Field(200, description="Commands in one transaction at most.")
     records_max: int = Field(4000, description="Records in one transaction at most.")
     poll_s: float = Field(1.0, description="A wait for news looks again after this.")
-    recent_max: int = Field(20_000, description="Records of a topic kept in memory.")
+    recent_max: int = Field(10_000, description="Records of a topic kept in memory.")
+    recent_bytes_max: int = Field(
+        16 * 2**20, description="Bytes of a topic's records kept in memory."
+    )
+    appends_max: int = Field(
+        1000, description="Callers that append at once; more wait their turn."
+    )
+    lock_s: float = Field(
+        5.0, description="A killed engine's session lets go of the log by then."
+    )
     keep_commands: int = Field(
         100_000, description="Handled messages kept to catch repeated ones."
     )

@@ -1,0 +1,82 @@
+"""Group commit: callers at the same time share a transaction."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+
+from infra.errors import Permanent
+from infra.log import Record
+
+_RECORDS_MAX = 2000
+"""Records in one transaction, unless a single caller brings more."""
+
+Insert = Callable[[Sequence[Record]], Awaitable[None]]
+_Pending = tuple[Sequence[Record], asyncio.Future[None]]
+
+
+class GroupAppend:
+    """Appends what waits in one go, and tells each caller what became of it."""
+
+    def __init__(self, insert: Insert, callers_max: int) -> None:
+        """Insert by this function; more callers than this wait their turn."""
+        self._insert = insert
+        self._turns = asyncio.Semaphore(callers_max)
+        self._pending: deque[_Pending] = deque()
+        self._flusher: asyncio.Task[None] | None = None
+        self._closed = False
+
+    async def append(self, records: Sequence[Record]) -> None:
+        """Append; durable on return. Raises what the insert of these records raises."""
+        if not records:
+            return
+        async with self._turns:
+            if self._closed:
+                raise Permanent("Expected an open log, but it is closed")
+            done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._pending.append((records, done))
+            if self._flusher is None or self._flusher.done():
+                self._flusher = asyncio.create_task(self._flush(), name="log-append")
+            await done
+
+    async def close(self) -> None:
+        """Take no more, and finish what was taken."""
+        self._closed = True
+        if self._flusher is not None:
+            await asyncio.wait([self._flusher])
+
+    async def _flush(self) -> None:
+        while self._pending:
+            group: list[_Pending] = []
+            size = 0
+            while self._pending and size < _RECORDS_MAX:
+                group.append(self._pending.popleft())
+                size += len(group[-1][0])
+            await self._insert_group(group)
+
+    async def _insert_group(self, group: Sequence[_Pending]) -> None:
+        error = await self._try([r for records, _ in group for r in records])
+        if isinstance(error, Permanent) and len(group) > 1:
+            # One caller's records can't be kept: the others must not suffer for it.
+            for records, done in group:
+                _settle(done, await self._try(records))
+            return
+        for _, done in group:
+            _settle(done, error)
+
+    async def _try(self, records: Sequence[Record]) -> Exception | None:
+        try:
+            await self._insert(records)
+        except Exception as error:  # noqa: BLE001 - each caller is told
+            return error
+        return None
+
+
+def _settle(done: asyncio.Future[None], error: Exception | None) -> None:
+    if done.done():
+        return
+    if error is None:
+        done.set_result(None)
+    else:
+        done.set_exception(error)

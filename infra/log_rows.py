@@ -1,0 +1,95 @@
+"""Messages ↔ rows of the log: a fact's originator is its stream, pure."""
+
+from __future__ import annotations
+
+import msgspec
+from eventsourcing.persistence import StoredEvent
+
+from infra.log import Received, Record
+from schemas import topics
+from schemas.envelope import Envelope
+
+PARTITION = 0
+
+
+class _Stored(msgspec.Struct, frozen=True, array_like=True):
+    """What a row's state holds: the envelope flat, without what the row says."""
+
+    key: str
+    id: str
+    type: str
+    stream: str
+    correlation: str
+    causation: str
+    actor: str
+    recorded_at_us: int
+    reply: bool
+    traceparent: str
+    body: bytes
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(_Stored)
+
+
+def is_fact(record: Record) -> bool:
+    """Tell whether a record has a place in its stream's sequence."""
+    return record.topic == topics.EVENTS and record.envelope.sequence > 0
+
+
+def to_row(record: Record) -> StoredEvent:
+    """Return the row of a record.
+
+    The primary key keeps a stream's sequences without repeat; other messages have
+    version 0 under their topic and id.
+    """
+    e = record.envelope
+    state = _encoder.encode(
+        _Stored(
+            record.key, e.id, e.type, e.stream, e.correlation, e.causation, e.actor,
+            e.recorded_at_us, e.reply, e.traceparent, record.body,
+        )
+    )  # fmt: skip
+    fact = is_fact(record)
+    return StoredEvent(
+        originator_id=e.stream if fact else f"{record.topic}:{e.id}",
+        originator_version=e.sequence if fact else 0,
+        topic=record.topic,
+        state=state,
+    )
+
+
+def from_row(topic: str, sequence: int, state: bytes, position: int) -> Received:
+    """Return the message in a row."""
+    s = _decoder.decode(state)
+    return Received(
+        topic=topic,
+        key=s.key,
+        envelope=Envelope(
+            id=s.id,
+            type=s.type,
+            stream=s.stream,
+            sequence=sequence,
+            correlation=s.correlation,
+            causation=s.causation,
+            actor=s.actor,
+            recorded_at_us=s.recorded_at_us,
+            reply=s.reply,
+            traceparent=s.traceparent,
+        ),
+        body=s.body,
+        partition=PARTITION,
+        position=position,
+    )
+
+
+def at(record: Record, position: int) -> Received:
+    """Return a record as it is read once it stands at a position."""
+    return Received(
+        topic=record.topic,
+        key=record.key,
+        envelope=record.envelope,
+        body=record.body,
+        partition=PARTITION,
+        position=position,
+    )
