@@ -67,8 +67,6 @@ def _greet(settings: Settings, address: EngineAddress) -> None:
         f"FLYTE_PLATFORM_URL={address.grpc} FLYTE_PLATFORM_INSECURE=true"
     )
     if settings.plugin == "process":
-        console.print(
-            "  tasks    run as processes of this machine, not isolated"
-        )
+        console.print("  tasks    run as processes of this machine, not isolated")
     console.print("  stop     Ctrl-C")
     sys.stdout.flush()

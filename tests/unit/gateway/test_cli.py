@@ -12,11 +12,11 @@ from typer.testing import CliRunner
 
 from gateway.cli import app
 from gateway.data_dir import DataDir, EngineAddress
+from infra.database import open_pool
 from infra.log import Record
 from infra.postgres_log import PostgresLog
 from infra.settings import LogSettings
 from projections.projector import Projector
-from infra.database import open_pool
 from schemas import codec, topics
 from schemas import events as e
 from schemas.envelope import Envelope
