@@ -102,6 +102,8 @@ APPLY: dict[type, Apply] = {
     e.NodeSucceeded: _node_succeeded,
     e.NodeFailing: _not_shown,
     e.NodeFailed: _node_ended("FAILED"),
+    e.NodeTimingOut: _not_shown,
+    e.NodeTimedOut: _node_ended("TIMED_OUT"),
     e.NodeRetryScheduled: _not_shown,
     e.NodeRequeued: _node_requeued,
     e.NodeSkipped: _node_skipped,

@@ -184,6 +184,20 @@ class NodeFailed(Event, frozen=True, kw_only=True):
     failure: Failure
 
 
+class NodeTimingOut(Event, frozen=True, kw_only=True):
+    """A node was active for too long: what runs inside it is being stopped."""
+
+    node_id: str
+    failure: Failure
+
+
+class NodeTimedOut(Event, frozen=True, kw_only=True):
+    """A node TIMED_OUT; that is never tried again."""
+
+    node_id: str
+    failure: Failure
+
+
 class NodeRetryScheduled(Event, frozen=True, kw_only=True):
     """An attempt failed and the node has budget left: RETRYABLE_FAILURE."""
 
@@ -213,7 +227,10 @@ class NodeAborted(Event, frozen=True, kw_only=True):
 
 
 class TaskQueued(Event, frozen=True, kw_only=True):
-    """An attempt of a task was handed out to the runners."""
+    """An attempt of a task was handed out to the runners.
+
+    `expires_at_us` is when the node has been active for too long, 0 for never.
+    """
 
     node_id: str
     attempt: int
@@ -221,10 +238,14 @@ class TaskQueued(Event, frozen=True, kw_only=True):
     task_type: str
     generated_name: str
     interruptible: bool = False
+    expires_at_us: int = 0
 
 
 class TaskStarted(Event, frozen=True, kw_only=True):
-    """A runner took the attempt up and holds its lease: RUNNING."""
+    """A runner took the attempt up and holds its lease: RUNNING.
+
+    `deadline_us` is when the attempt has run for too long, 0 for never.
+    """
 
     node_id: str
     attempt: int
@@ -233,6 +254,7 @@ class TaskStarted(Event, frozen=True, kw_only=True):
     incarnation: str
     started_at_us: int
     logs: tuple[TaskLog, ...] = ()
+    deadline_us: int = 0
 
 
 class TaskRedispatched(Event, frozen=True, kw_only=True):
@@ -294,6 +316,8 @@ ExecutionEvent = (
     | NodeSucceeded
     | NodeFailing
     | NodeFailed
+    | NodeTimingOut
+    | NodeTimedOut
     | NodeRetryScheduled
     | NodeRequeued
     | NodeSkipped

@@ -25,6 +25,7 @@ from schemas.rejections import Reason, Rejected
 from workers.hydration import Admission
 from workers.leases import Leases
 from workers.streams import Live, Streams
+from workers.timers import Timers
 
 log_ = structlog.get_logger(__name__)
 
@@ -79,6 +80,7 @@ class Propeller:
     hydration: Hydration
     clock: Clock
     leases: Leases
+    timers: Timers = field(default_factory=Timers)
     bounds: Bounds = Bounds()
     limits: Limits = Limits()
     handled: int = 0
@@ -90,6 +92,7 @@ class Propeller:
             live = await self.streams.get(stream)
             if not live.state.is_terminal:
                 self.leases.restore(stream, live.state)
+                self.timers.restore(stream, live.state)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Handle commands until `stop`; ends by an error if the log is fenced."""
@@ -97,8 +100,20 @@ class Propeller:
             pending: deque[Received] = deque()
             while not stop.is_set():
                 if not pending:
-                    pending.extend(await partition.read(self.bounds.commands_max))
+                    pending.extend(await self._read(partition))
                 await self._turn(partition, pending)
+
+    async def _read(self, partition: OwnedPartition) -> Sequence[Received]:
+        """Return the next commands; none once a timer is due."""
+        next_us = self.timers.next_us()
+        if next_us is None:
+            return await partition.read(self.bounds.commands_max)
+        left_s = (next_us - self.clock.now_us()) / 1_000_000
+        try:
+            async with asyncio.timeout(max(left_s, 0.0)):
+                return await partition.read(self.bounds.commands_max)
+        except TimeoutError:
+            return ()
 
     async def _turn(self, partition: OwnedPartition, pending: deque[Received]) -> None:
         batch, taken = Batch(), 0
@@ -108,6 +123,7 @@ class Propeller:
             if len(batch.records) >= self.bounds.records_max:
                 break
         await self._expire_leases(batch)
+        await self._reach_times(batch)
         if taken or batch.records:
             await self._commit(partition, batch)
         for _ in range(taken):
@@ -128,6 +144,9 @@ class Propeller:
             self.streams.put(stream, live)
         for stream, event in batch.facts:
             self.leases.fold(stream, event)
+            live = batch.states[stream]
+            if not live.state.is_terminal:
+                self.timers.fold(stream, event, live.state)
 
     async def _take(self, batch: Batch, received: Received) -> None:
         batch.position = received.position
@@ -333,6 +352,20 @@ class Propeller:
             )
             now = max(now_us, live.last_us)
             self._decide(batch, envelope, command, live, None, now)
+
+
+    async def _reach_times(self, batch: Batch) -> None:
+        """Give a command of our own to each stream whose timer is due."""
+        now_us = self.clock.now_us()
+        for stream, timer in self.timers.due(now_us):
+            live = batch.states.get(stream) or await self.streams.get(stream)
+            command = c.TimeReached(timer_id=timer.id)
+            envelope = Envelope(
+                id=f"{stream}/timer/{timer.id}",
+                type=codec.type_name(command),
+                stream=stream,
+            )
+            self._decide(batch, envelope, command, live, None, max(now_us, live.last_us))
 
 
 def _outgoing(message: Outgoing, cause: Envelope, number: int) -> Record:

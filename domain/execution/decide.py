@@ -11,6 +11,7 @@ from domain.execution.evolve import evolve
 from domain.execution.react import Outgoing, react
 from domain.execution.state import Execution
 from domain.execution.step import Step, outcome
+from domain.execution.timers import read_timer
 from domain.execution.traversal import enter, settle
 from domain.graph import START
 from domain.nodes import branch, launch_plan, task
@@ -55,7 +56,9 @@ def _route(step: Step, command: c.ExecutionCommand) -> None:
             _resolution_failed(step, command)
         case c.ReportChild():
             launch_plan.reported(step, command)
-        case c.TimeReached() | c.CreateExecution():
+        case c.TimeReached():
+            _time_reached(step, command)
+        case c.CreateExecution():
             pass
 
 
@@ -116,6 +119,12 @@ def _inputs_resolved(step: Step, command: c.ReportInputsResolved) -> None:
         branch.enter_with(step, command.node_id, command.operands)
     else:
         enter(step, node.site, command.inputs)
+
+
+def _time_reached(step: Step, command: c.TimeReached) -> None:
+    timer = read_timer(command.timer_id)
+    if timer is not None:
+        task.time_reached(step, timer.node_id, timer.attempt)
 
 
 def _resolution_failed(step: Step, command: c.ReportResolutionFailed) -> None:

@@ -131,6 +131,18 @@ def _node_failed(state: Execution, event: e.NodeFailed) -> Execution:
     return replace(after, failures=after.failures.set(scope, event.failure))
 
 
+def _node_timing_out(state: Execution, event: e.NodeTimingOut) -> Execution:
+    return _change(
+        state, event.node_id, phase=NodePhase.TIMING_OUT, last_failure=event.failure
+    )
+
+
+def _node_timed_out(state: Execution, event: e.NodeTimedOut) -> Execution:
+    after = _change(state, event.node_id, phase=NodePhase.TIMED_OUT, inputs=None)
+    scope = after.nodes[event.node_id].site.scope
+    return replace(after, failures=after.failures.set(scope, event.failure))
+
+
 def _node_retry_scheduled(state: Execution, event: e.NodeRetryScheduled) -> Execution:
     node = state.nodes[event.node_id]
     return _put(
@@ -152,6 +164,7 @@ def _node_requeued(state: Execution, event: e.NodeRequeued) -> Execution:
         attempt=event.attempt,
         task=None,
         lease=Lease(),
+        deadline_us=0,
     )
 
 
@@ -164,7 +177,12 @@ def _node_aborted(state: Execution, event: e.NodeAborted) -> Execution:
 
 
 def _task_queued(state: Execution, event: e.TaskQueued) -> Execution:
-    return _change(state, event.node_id, task=TaskPhase.QUEUED)
+    return _change(
+        state,
+        event.node_id,
+        task=TaskPhase.QUEUED,
+        expires_at_us=event.expires_at_us,
+    )
 
 
 def _task_started(state: Execution, event: e.TaskStarted) -> Execution:
@@ -173,7 +191,13 @@ def _task_started(state: Execution, event: e.TaskStarted) -> Execution:
         runner=event.runner,
         incarnation=event.incarnation,
     )
-    return _change(state, event.node_id, task=TaskPhase.RUNNING, lease=lease)
+    return _change(
+        state,
+        event.node_id,
+        task=TaskPhase.RUNNING,
+        lease=lease,
+        deadline_us=event.deadline_us,
+    )
 
 
 def _task_redispatched(state: Execution, event: e.TaskRedispatched) -> Execution:
@@ -207,6 +231,8 @@ APPLY: dict[type, Callable[[Execution, Any], Execution]] = {
     e.NodeSucceeded: _node_succeeded,
     e.NodeFailing: _node_failing,
     e.NodeFailed: _node_failed,
+    e.NodeTimingOut: _node_timing_out,
+    e.NodeTimedOut: _node_timed_out,
     e.NodeRetryScheduled: _node_retry_scheduled,
     e.NodeRequeued: _node_requeued,
     e.NodeSkipped: _node_skipped,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from domain.execution.state import Node
 from domain.execution.step import Step
 from schemas import events as e
 from schemas.phases import TERMINAL_TASK, NodePhase
@@ -35,12 +36,30 @@ def fail_node(step: Step, node_id: str, failure: Failure) -> None:
     step.emit(
         e.NodeFailed(occurred_at_us=step.now_us, node_id=node_id, failure=failure)
     )
+    _after_bad_end(step, node_id, failure)
+
+
+def _after_bad_end(step: Step, node_id: str, failure: Failure) -> None:
     branch = _branch_around(step, node_id)
     scope = step.node(node_id).site.scope
     if branch:
         fail_node(step, branch, failure)
     elif step.graph(scope).fails_immediately:
         fail_scope(step, scope, failure)
+
+
+def time_out_node(step: Step, node_id: str, message: str) -> None:
+    """End a node that was active for too long; that isn't tried again (ref §4.6)."""
+    late = Failure(code="Timeout", message=message, kind="USER")
+    step.emit(
+        e.NodeTimingOut(occurred_at_us=step.now_us, node_id=node_id, failure=late)
+    )
+    _abort_task(step, step.node(node_id), message)
+    _abort_inside(step, node_id, message)
+    step.emit(
+        e.NodeTimedOut(occurred_at_us=step.now_us, node_id=node_id, failure=late)
+    )
+    _after_bad_end(step, node_id, late)
 
 
 def succeed_scope(step: Step, scope: str, outputs: Values) -> None:
@@ -91,17 +110,22 @@ def _chain(step: Step, node_id: str) -> list[str]:
     return chain
 
 
+def _abort_task(step: Step, node: Node, reason: str) -> None:
+    if node.task is None or node.task in TERMINAL_TASK:
+        return
+    step.emit(
+        e.TaskAborted(
+            occurred_at_us=step.now_us,
+            node_id=node.site.node_id,
+            attempt=node.attempt,
+            failure=Failure(code="Task Aborted", message=reason, kind="SYSTEM"),
+        )
+    )
+
+
 def _abort_node(step: Step, node_id: str, reason: str) -> None:
     node = step.node(node_id)
-    if node.task is not None and node.task not in TERMINAL_TASK:
-        step.emit(
-            e.TaskAborted(
-                occurred_at_us=step.now_us,
-                node_id=node_id,
-                attempt=node.attempt,
-                failure=Failure(code="Task Aborted", message=reason, kind="SYSTEM"),
-            )
-        )
+    _abort_task(step, node, reason)
     if node.phase is NodePhase.NOT_YET_STARTED:
         step.emit(e.NodeSkipped(occurred_at_us=step.now_us, site=node.site))
         return

@@ -86,7 +86,7 @@ def advance(
             return _arrive(frontier, definition, state, scope, (chosen,))
         case e.NodeSucceeded(node_id=node_id):
             return _passed(frontier, definition, state, state.nodes[node_id].site)
-        case e.NodeFailed(node_id=node_id):
+        case e.NodeFailed(node_id=node_id) | e.NodeTimedOut(node_id=node_id):
             site = state.nodes[node_id].site
             frontier = _forget(frontier, node_id) if site.kind == "workflow" else frontier
             return _passed(frontier, definition, state, site)

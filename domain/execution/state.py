@@ -36,6 +36,8 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     input_path: str = ""
     task: TaskPhase | None = None
     lease: Lease = Lease()
+    deadline_us: int = 0
+    expires_at_us: int = 0
     chosen: str = ""
     child: str = ""
     child_exists: bool = False

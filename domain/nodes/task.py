@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from domain.execution.finishing import fail_node, succeed_node
+from domain.execution.finishing import fail_node, succeed_node, time_out_node
 from domain.execution.state import Node
 from domain.execution.step import Step, execution_spec
 from domain.retry import exhausted, may_retry
@@ -31,6 +31,7 @@ def enter(step: Step, node_id: str, _inputs: Values) -> None:
                 step.created.execution.name, node_id, node.attempt
             ),
             interruptible=_is_interruptible(step, node),
+            expires_at_us=_expires_at_us(step, node),
         )
     )
 
@@ -116,6 +117,48 @@ def lease_expired(step: Step, command: c.ExpireLease) -> None:
     _retry_or_fail(step, command.node_id, failure, recoverable=True)
 
 
+def time_reached(step: Step, node_id: str, attempt: int) -> None:
+    """End an attempt that has run too long, or a node active too long (ref §4.6)."""
+    node = step.state.nodes.get(node_id)
+    if node is None or node.attempt != attempt or node.task not in _OPEN:
+        return
+    limit_s = _timeout_us(step, node) / 1_000_000
+    if node.expires_at_us and node.expires_at_us <= step.now_us:
+        time_out_node(step, node_id, f"node active for longer than [{2 * limit_s:g}s]")
+        return
+    if not node.deadline_us or node.deadline_us > step.now_us:
+        return
+    message = f"task execution timeout [{limit_s:g}s] expired"
+    failure = Failure(code="TimeoutExpired", message=message, kind="USER")
+    step.emit(
+        e.TaskAborted(
+            occurred_at_us=step.now_us,
+            node_id=node_id,
+            attempt=attempt,
+            failure=failure,
+        )
+    )
+    _retry_or_fail(step, node_id, failure, recoverable=True)
+
+
+def _timeout_us(step: Step, node: Node) -> int:
+    """Return how long an attempt may run: the node's word, else the task's; 0: ever."""
+    on_node = step.graph_node(node).spec.metadata.timeout.ToMicroseconds()
+    assert node.site.target is not None  # noqa: S101
+    on_task = step.definition.tasks[node.site.target].metadata.timeout
+    return int(on_node or on_task.ToMicroseconds())
+
+
+def _deadline_us(step: Step, node: Node) -> int:
+    timeout_us = _timeout_us(step, node)
+    return node.deadline_us or (step.now_us + timeout_us if timeout_us else 0)
+
+
+def _expires_at_us(step: Step, node: Node) -> int:
+    timeout_us = _timeout_us(step, node)
+    return node.expires_at_us or (step.now_us + 2 * timeout_us if timeout_us else 0)
+
+
 _Report = c.ReportTaskStarted | c.ReportTaskSucceeded | c.ReportTaskFailed
 
 
@@ -143,6 +186,7 @@ def _start(step: Step, node: Node, report: _Report) -> None:
             incarnation=report.incarnation,
             started_at_us=report.started_at_us,
             logs=report.logs,
+            deadline_us=_deadline_us(step, node),
         )
     )
     if node.phase is NodePhase.QUEUED:
