@@ -93,6 +93,8 @@ LINES: dict[type, Callable[[Any], str]] = {
     e.NodeSucceeded: _always("node succeeded"),
     e.NodeFailing: _failure("node failing"),
     e.NodeFailed: _failure("node failed"),
+    e.NodeTimingOut: _failure("node timing out"),
+    e.NodeTimedOut: _failure("node timed out"),
     e.NodeRetryScheduled: _failure("node will be tried again"),
     e.NodeRequeued: lambda event: f"node queued again, attempt {event.attempt}",
     e.NodeSkipped: lambda event: f"{event.site.kind} node skipped",
