@@ -279,7 +279,7 @@ class _Service:
         runner = self._start(group, "runner", engine.runner.run(hands))
         extra = [self._start(group, "trimmer", _trim(engine))]
         if engine.process is not None:
-            extra.append(group.create_task(engine.process.warm_up()))
+            extra.append(group.create_task(_warm_up(engine.process)))
 
         async def stop() -> None:
             hands.set()
@@ -337,6 +337,14 @@ class _Service:
             ),
             "ready": ("1 once every part serves.", float(engine.health.ready)),
         }
+
+
+async def _warm_up(process: ProcessPlugin) -> None:
+    """Start a first template ahead of time; tasks tell the same trouble, with logs."""
+    try:
+        await process.warm_up()
+    except OSError as error:
+        log_.warning("no_warm_template", error=str(error))
 
 
 async def _trim(engine: Engine) -> None:

@@ -8,12 +8,15 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import grpc
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from gateway import openapi
+from gateway.calls import error_body
 from gateway.health import Health
 from gateway.log_routes import LogRoutes
 from gateway.metrics import RestMetrics, new_registry
@@ -75,9 +78,18 @@ def build_app(parts: HttpParts) -> FastAPI:
         allow_methods=_METHODS,
         allow_headers=_CORS_HEADERS,
     )
+    app.add_exception_handler(Exception, _failed)
     if is_loopback(parts.settings.host):
         app.add_middleware(LocalOnly)
     return app
+
+
+async def _failed(_request: Request, _error: Exception) -> Response:
+    """Answer for a route that raised; the server's log has the trace."""
+    status, body = error_body(
+        grpc.StatusCode.INTERNAL, "Expected to serve this, but it failed"
+    )
+    return Response(body, status_code=status, media_type="application/json")
 
 
 def _add_health(app: FastAPI, parts: HttpParts) -> None:

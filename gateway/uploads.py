@@ -58,7 +58,7 @@ class BlobRoutes:
         return router
 
     async def put(self, token: str, request: Request) -> Response:
-        """Store what is sent; 200 once it is whole and durable."""
+        """Store what is sent; 200 once it is whole and in its place."""
         try:
             grant = self.signer.read(token, "PUT", self.clock.now_us())
             expected = _expected(request, grant, self.bytes_max)

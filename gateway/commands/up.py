@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 
 import structlog
+from psycopg import OperationalError
 from rich.console import Console
 
 from gateway.commands.failing import CommandFailed
@@ -30,6 +31,10 @@ def up(settings: Settings) -> None:
             runner.run(run(settings, lambda address: _greet(settings, address)))
     except (EngineRuns, PortTaken, InfraError) as error:
         raise CommandFailed(str(error)) from error
+    except OperationalError as error:
+        raise CommandFailed(
+            f"Expected a Postgres that answers, but: {error}"
+        ) from error
     except BaseExceptionGroup as group:
         died = group.subgroup(PartEnded)
         if died is None:

@@ -1,0 +1,45 @@
+"""Parts under watch: one that ends by itself ends the engine, and says why."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from gateway.supervision import PartEnded, watch
+
+
+async def _raises() -> None:
+    raise OSError("disk full")
+
+
+async def _returns() -> None:
+    pass
+
+
+async def test_tells_why_a_part_died() -> None:
+    """An error of a part names the part and the error."""
+    with pytest.raises(PartEnded, match="projector to run on, but: disk full"):
+        await watch("projector", _raises(), asyncio.Event())
+
+
+async def test_takes_a_silent_return_for_a_death() -> None:
+    """A part that returns while the engine runs is as bad as one that raised."""
+    with pytest.raises(PartEnded, match="runner to run on, but it returned"):
+        await watch("runner", _returns(), asyncio.Event())
+
+
+async def test_lets_parts_end_while_stopping() -> None:
+    """While the engine stops, parts may return."""
+    stopping = asyncio.Event()
+    stopping.set()
+    await watch("runner", _returns(), stopping)
+
+
+async def test_passes_cancellation_on() -> None:
+    """A cancelled part is no death."""
+    task = asyncio.create_task(watch("x", asyncio.sleep(60), asyncio.Event()))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
