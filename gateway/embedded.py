@@ -13,15 +13,16 @@ from typing import Any
 
 import structlog
 from fastapi import FastAPI
+from prometheus_client import CollectorRegistry
 
 from domain.execution.context import Limits
-from gateway import grpc_server, registration
+from gateway import grpc_server, projects
 from gateway.data_dir import DataDir, EngineAddress
 from gateway.health import Health
 from gateway.http import HttpParts, build_app
 from gateway.http_server import HttpServer, PortTaken, bind, port_taken
 from gateway.log_routes import log_url
-from gateway.metrics import EngineGauges, new_registry
+from gateway.metrics import EngineGauges, GrpcMetrics, new_registry
 from gateway.services import Services
 from gateway.submit import Submit
 from gateway.supervision import signals, watch
@@ -163,7 +164,7 @@ async def _build(
             process=process,
             health=Health(PARTS),
         )
-        await registration.seed(services, FIRST_PROJECT)
+        await projects.seed(services, FIRST_PROJECT)
         yield engine
 
 
@@ -241,8 +242,9 @@ class _Service:
         """Run until `stopping`; the first part to die ends all."""
         services, settings = self.engine.services, self.engine.services.settings
         found = grpc_server.servicers(services)
-        http = HttpServer(self._app(found), settings.gateway.drain_s)
-        server = self._grpc(found)
+        registry = new_registry()
+        http = HttpServer(self._app(found, registry), settings.gateway.drain_s)
+        server = self._grpc(found, registry)
         async with asyncio.TaskGroup() as group:
             http_task = self._start(group, "http", http.serve_on(self.http_socket))
             stops = await self._start_work(group)
@@ -291,17 +293,22 @@ class _Service:
 
         return stop
 
-    def _grpc(self, servicers: Mapping[str, Any]) -> grpc_server.GrpcServer:
-        settings = self.engine.services.settings
+    def _grpc(
+        self, servicers: Mapping[str, Any], registry: CollectorRegistry
+    ) -> grpc_server.GrpcServer:
+        services, settings = self.engine.services, self.engine.services.settings
         host, port = settings.host, settings.grpc_port
         where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         try:
-            return grpc_server.build_server(self.engine.services, servicers, where)
+            observe = GrpcMetrics(registry).observe
+            return grpc_server.build_server(services, servicers, where, observe)
         except RuntimeError as error:
             raise PortTaken(port_taken(host, port)) from error
 
-    def _app(self, servicers: Mapping[str, Any]) -> FastAPI:
-        services, registry = self.engine.services, new_registry()
+    def _app(
+        self, servicers: Mapping[str, Any], registry: CollectorRegistry
+    ) -> FastAPI:
+        services = self.engine.services
         registry.register(EngineGauges(self._gauges))
         return build_app(
             HttpParts(

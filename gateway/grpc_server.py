@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,18 +13,22 @@ from flyteidl.service import (
     dataproxy_pb2_grpc,
 )
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_health.v1.health import aio as health_aio
+from grpc_health.v1.health import aio as health_aio  # type: ignore[attr-defined]
 from grpc_reflection.v1alpha import reflection
 
 from gateway.admin.service import Admin
 from gateway.dataproxy import DataProxy
+from gateway.interceptor import Around, Observe, nobody
 from gateway.services import Services
+from infra.settings import GatewaySettings
 
 ADMIN = admin_pb2.DESCRIPTOR.services_by_name["AdminService"].full_name
 DATA_PROXY = dataproxy_pb2.DESCRIPTOR.services_by_name["DataProxyService"].full_name
 HEALTH_NAMES = ("", "flyteadmin")
 # Idle flytekit channels ping each 30 s; a server with defaults answers with GOAWAY.
 _PING_MS_MIN = 5_000
+# flytekit takes 32 KiB of headers, most others 8.
+_METADATA_BYTES_MAX = 32 * 2**10
 
 
 def servicers(services: Services) -> dict[str, Any]:
@@ -37,17 +40,24 @@ class GrpcServer:
     """The server on one address, with its health."""
 
     def __init__(
-        self, found: Mapping[str, Any], address: str, *, message_bytes_max: int
+        self,
+        found: Mapping[str, Any],
+        address: str,
+        settings: GatewaySettings,
+        observe: Observe = nobody,
     ) -> None:
         """Serve these servicers; raises RuntimeError if the address is taken."""
         self._server = grpc.aio.server(
+            interceptors=(Around(observe),),
+            maximum_concurrent_rpcs=settings.rpcs_max,
             options=[
-                ("grpc.max_receive_message_length", message_bytes_max),
-                ("grpc.max_send_message_length", message_bytes_max),
+                ("grpc.max_receive_message_length", settings.message_bytes_max),
+                ("grpc.max_send_message_length", settings.message_bytes_max),
+                ("grpc.max_metadata_size", _METADATA_BYTES_MAX),
                 ("grpc.http2.min_ping_interval_without_data_ms", _PING_MS_MIN),
                 ("grpc.keepalive_permit_without_calls", 1),
                 ("grpc.so_reuseport", 0),
-            ]
+            ],
         )
         server = self._server
         admin_pb2_grpc.add_AdminServiceServicer_to_server(found[ADMIN], server)
@@ -73,17 +83,10 @@ class GrpcServer:
 
 
 def build_server(
-    services: Services, found: Mapping[str, Any], address: str
+    services: Services,
+    found: Mapping[str, Any],
+    address: str,
+    observe: Observe = nobody,
 ) -> GrpcServer:
-    """Return the server of an engine."""
-    bytes_max = services.settings.gateway.message_bytes_max
-    return GrpcServer(found, address, message_bytes_max=bytes_max)
-
-
-def free_port(host: str, port: int) -> int:
-    """Return a port to listen on, 0 meaning any; raises OSError if it is taken."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        probe.bind((host, port))
-        return int(probe.getsockname()[1])
+    """Return the server of an engine; `observe` hears of every call."""
+    return GrpcServer(found, address, services.settings.gateway, observe)

@@ -20,24 +20,40 @@ Gauges = Callable[[], Mapping[str, tuple[str, float]]]
 _BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
 
-class RestMetrics:
-    """Calls over REST: how many, how they ended, how long they took."""
+class CallMetrics:
+    """Calls through one door: how many, how they ended, how long they took."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
-        """Register the metrics."""
+    def __init__(self, registry: CollectorRegistry, door: str, words: str) -> None:
+        """Register the metrics under the door's name."""
         self._calls = Counter(
-            "flightlog_rest_calls", "Calls over REST.", ("rpc", "code"),
+            f"flightlog_{door}_calls", f"Calls over {words}.", ("rpc", "code"),
             registry=registry,
         )  # fmt: skip
         self._seconds = Histogram(
-            "flightlog_rest_call_seconds", "How long calls over REST took.", ("rpc",),
-            registry=registry, buckets=_BUCKETS_S,
+            f"flightlog_{door}_call_seconds", f"How long calls over {words} took.",
+            ("rpc",), registry=registry, buckets=_BUCKETS_S,
         )  # fmt: skip
 
     def observe(self, rpc: str, code: str, seconds: float) -> None:
         """Count one call."""
         self._calls.labels(rpc, code).inc()
         self._seconds.labels(rpc).observe(seconds)
+
+
+class RestMetrics(CallMetrics):
+    """Calls over REST."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        """Register the metrics."""
+        super().__init__(registry, "rest", "REST")
+
+
+class GrpcMetrics(CallMetrics):
+    """Calls over gRPC."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        """Register the metrics."""
+        super().__init__(registry, "grpc", "gRPC")
 
 
 class EngineGauges(Collector):

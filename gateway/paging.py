@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,7 +10,9 @@ from gateway.errors import invalid
 from projections.queries import Page
 
 _ASCENDING = 1
-_OFFSET_MAX = 10**12
+_OFFSET_DIGITS_MAX = 12
+LIMIT_MAX = 10_000
+"""A page holds no more; its token leads on, as after any full page."""
 
 
 def page_of(request: Any, *, needs_limit: bool = True) -> Page:
@@ -19,9 +22,9 @@ def page_of(request: Any, *, needs_limit: bool = True) -> Page:
         raise invalid(f"Expected a limit above 0, but got {limit}")
     sort = request.sort_by
     return Page(
-        limit=limit or 10_000,
+        limit=min(limit or LIMIT_MAX, LIMIT_MAX),
         offset=_offset(request.token),
-        filters=request.filters,
+        filters=getattr(request, "filters", ""),
         sort_key=sort.key,
         ascending=sort.direction == _ASCENDING,
     )
@@ -30,8 +33,9 @@ def page_of(request: Any, *, needs_limit: bool = True) -> Page:
 def _offset(token: str) -> int:
     if not token:
         return 0
-    if not token.isascii() or not token.isdigit() or int(token) > _OFFSET_MAX:
-        raise invalid(f"Expected a page token of an earlier reply, but got '{token}'")
+    if not re.fullmatch(rf"[0-9]{{1,{_OFFSET_DIGITS_MAX}}}", token):
+        shown = token[:100]
+        raise invalid(f"Expected a page token of an earlier reply, but got '{shown}'")
     return int(token)
 
 

@@ -95,8 +95,9 @@ class GatewaySettings(_Part):
 
     outcome_s: float = Field(20.0, description="A command's outcome is awaited.")
     message_bytes_max: int = Field(64 * 2**20, description="The largest gRPC message.")
+    rpcs_max: int = Field(2_000, description="gRPC calls served at once.")
     data_bytes_max: int = Field(
-        16 * 2**20, description="Larger values are given as signed links."
+        16 * 2**20, description="Replies with more values give signed links."
     )
     upload_bytes_max: int = Field(4 * 2**30, description="The largest upload.")
     signed_url_s: int = Field(3600, description="Signed links are good for this long.")

@@ -33,10 +33,12 @@ async def get_execution(pool: Pool, execution: ExecutionRef) -> ExecutionRow | N
 
 
 async def list_executions(
-    pool: Pool, project: str, domain: str, page: Page
+    pool: Pool, project: str, domain: str, page: Page, *, name: str = ""
 ) -> list[ExecutionRow] | Rejected:
     """Return executions; archived ones only where the filter speaks of `state`."""
     where: dict[str, Any] = {"execution_project": project, "execution_domain": domain}
+    if name:
+        where["execution_name"] = name
     condition = parse_filters(page.filters, entities.EXECUTIONS)
     if isinstance(condition, Rejected):
         return condition

@@ -14,7 +14,7 @@ from flyteidl.admin import (
 
 from domain.registry import attributes
 from domain.registry.attributes import Place
-from gateway import registration
+from gateway.deciding import check_place, decide, stream_of
 from gateway.errors import accepted, invalid, missing
 from gateway.services import Services
 from projections import registry
@@ -27,6 +27,14 @@ class _Level:
     project: str
     domain: str = ""
     workflow: str = ""
+
+    @classmethod
+    def named(cls, **parts: str) -> _Level:
+        """Return a level whose every part is given; raises Refused."""
+        for part, text in parts.items():
+            if not text:
+                raise invalid(f"Expected a {part}, but it is empty")
+        return cls(**parts)
 
     def of(self, resource: str) -> Place:
         """Return the place of a resource's attributes."""
@@ -48,7 +56,7 @@ class AttributeRpcs:
     ) -> Any:
         """Set a project and domain's attributes."""
         at = request.attributes
-        level = _Level(project=at.project, domain=at.domain)
+        level = _Level.named(project=at.project, domain=at.domain)
         await self._set(level, at.matching_attributes)
         return project_domain_attributes_pb2.ProjectDomainAttributesUpdateResponse()
 
@@ -56,7 +64,7 @@ class AttributeRpcs:
         self, request: Any, _context: Any
     ) -> Any:
         """Return a project and domain's attributes."""
-        level = _Level(project=request.project, domain=request.domain)
+        level = _Level.named(project=request.project, domain=request.domain)
         reply = project_domain_attributes_pb2.ProjectDomainAttributesGetResponse()
         at = reply.attributes
         at.project, at.domain = level.project, level.domain
@@ -67,19 +75,19 @@ class AttributeRpcs:
         self, request: Any, _context: Any
     ) -> Any:
         """Delete a project and domain's attributes."""
-        level = _Level(project=request.project, domain=request.domain)
+        level = _Level.named(project=request.project, domain=request.domain)
         await self._delete(level, request.resource_type)
         return project_domain_attributes_pb2.ProjectDomainAttributesDeleteResponse()
 
     async def UpdateProjectAttributes(self, request: Any, _context: Any) -> Any:  # noqa: N802
         """Set a project's attributes."""
         at = request.attributes
-        await self._set(_Level(project=at.project), at.matching_attributes)
+        await self._set(_Level.named(project=at.project), at.matching_attributes)
         return project_attributes_pb2.ProjectAttributesUpdateResponse()
 
     async def GetProjectAttributes(self, request: Any, _context: Any) -> Any:  # noqa: N802
         """Return a project's attributes; execution settings default to the system's."""
-        level = _Level(project=request.project)
+        level = _Level.named(project=request.project)
         reply = project_attributes_pb2.ProjectAttributesGetResponse()
         reply.attributes.project = level.project
         found = await self._find(level, request.resource_type)
@@ -96,19 +104,19 @@ class AttributeRpcs:
 
     async def DeleteProjectAttributes(self, request: Any, _context: Any) -> Any:  # noqa: N802
         """Delete a project's attributes."""
-        await self._delete(_Level(project=request.project), request.resource_type)
+        await self._delete(_Level.named(project=request.project), request.resource_type)
         return project_attributes_pb2.ProjectAttributesDeleteResponse()
 
     async def UpdateWorkflowAttributes(self, request: Any, _context: Any) -> Any:  # noqa: N802
         """Set a workflow's attributes."""
         at = request.attributes
-        level = _Level(project=at.project, domain=at.domain, workflow=at.workflow)
+        level = _Level.named(project=at.project, domain=at.domain, workflow=at.workflow)
         await self._set(level, at.matching_attributes)
         return workflow_attributes_pb2.WorkflowAttributesUpdateResponse()
 
     async def GetWorkflowAttributes(self, request: Any, _context: Any) -> Any:  # noqa: N802
         """Return a workflow's attributes."""
-        level = _Level(
+        level = _Level.named(
             project=request.project, domain=request.domain, workflow=request.workflow
         )
         reply = workflow_attributes_pb2.WorkflowAttributesGetResponse()
@@ -119,7 +127,7 @@ class AttributeRpcs:
 
     async def DeleteWorkflowAttributes(self, request: Any, _context: Any) -> Any:  # noqa: N802
         """Delete a workflow's attributes."""
-        level = _Level(
+        level = _Level.named(
             project=request.project, domain=request.domain, workflow=request.workflow
         )
         await self._delete(level, request.resource_type)
@@ -140,14 +148,11 @@ class AttributeRpcs:
         return reply
 
     async def _set(self, level: _Level, given: Any) -> None:
-        if level.domain:
-            await registration.check_place(self.services, level.project, level.domain)
-        elif await registry.get_project(self.services.pool, level.project) is None:
-            raise invalid(f"Expected project '{level.project}' to exist, but it doesn't")
+        await check_place(self.services, level.project, level.domain)
         resource = accepted(attributes.resource_of(given))
         place = level.of(resource)
         now = self.services.clock.now_us()
-        await registration.decide(
+        await decide(
             self.services,
             _stream(level, resource),
             lambda known: attributes.replace(known, place, given, now_us=now),
@@ -165,7 +170,9 @@ class AttributeRpcs:
     async def _get(self, level: _Level, number: int) -> Any:
         found = await self._find(level, number)
         if found is None:
-            where = "/".join(p for p in (level.project, level.domain, level.workflow) if p)
+            where = "/".join(
+                p for p in (level.project, level.domain, level.workflow) if p
+            )
             raise missing(resource_name(number), where)
         return found
 
@@ -173,7 +180,7 @@ class AttributeRpcs:
         name = resource_name(number)
         place = level.of(name)
         now = self.services.clock.now_us()
-        await registration.decide(
+        await decide(
             self.services,
             _stream(level, name),
             lambda known: attributes.delete(known, place, now_us=now),
@@ -190,4 +197,4 @@ def resource_name(number: int) -> str:
 
 def _stream(level: _Level, resource: str) -> str:
     parts = (level.project, level.domain or "-", level.workflow or "-", resource)
-    return registration.stream_of("attributes", *parts)
+    return stream_of("attributes", *parts)

@@ -6,7 +6,7 @@ from typing import Any
 
 from flyteidl.admin import project_pb2, version_pb2
 
-from gateway import registration
+from gateway import projects
 from gateway.errors import accepted, missing
 from gateway.paging import next_token, page_of
 from gateway.services import Services
@@ -21,12 +21,12 @@ class ProjectRpcs:
 
     async def RegisterProject(self, request: Any, _context: Any) -> Any:  # noqa: N802
         """Register a project."""
-        await registration.create_project(self.services, request.project)
+        await projects.create_project(self.services, request.project)
         return project_pb2.ProjectRegisterResponse()
 
     async def UpdateProject(self, request: Any, _context: Any) -> Any:  # noqa: N802
         """Replace a project's name, description, labels and state."""
-        await registration.update_project(self.services, request)
+        await projects.update_project(self.services, request)
         return project_pb2.ProjectUpdateResponse()
 
     async def GetProject(self, request: Any, _context: Any) -> Any:  # noqa: N802
@@ -51,9 +51,8 @@ class ProjectRpcs:
 
     async def GetVersion(self, _request: Any, _context: Any) -> Any:  # noqa: N802
         """Return this server's version."""
-        return version_pb2.GetVersionResponse(
-            control_plane_version=version_pb2.Version(Build="flightlog", Version=version())
-        )
+        found = version_pb2.Version(Build="flightlog", Version=version())
+        return version_pb2.GetVersionResponse(control_plane_version=found)
 
     def _domains(self) -> list[Any]:
         return [

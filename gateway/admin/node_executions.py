@@ -1,0 +1,61 @@
+"""AdminService: node executions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flyteidl.admin import node_execution_pb2
+
+from gateway import flyte_urls, values
+from gateway import translate_executions as to_flyte
+from gateway.errors import accepted
+from gateway.executions import execution_ref, find_node, node_ref
+from gateway.paging import next_token, page_of
+from gateway.services import Services
+from projections import queries
+
+
+class NodeExecutionRpcs:
+    """RPCs on node executions."""
+
+    services: Services
+
+    async def GetNodeExecution(self, request: Any, _context: Any) -> Any:  # noqa: N802
+        """Return a node execution."""
+        row = await find_node(self.services, *node_ref(request.id))
+        return to_flyte.node_execution(row, root=self.services.blobs.root)
+
+    async def ListNodeExecutions(self, request: Any, _context: Any) -> Any:  # noqa: N802
+        """Return the node executions at the top, or inside a parent."""
+        page = page_of(request)
+        ref = execution_ref(request.workflow_execution_id)
+        rows = accepted(
+            await queries.list_nodes(
+                self.services.pool, ref, request.unique_parent_id, page
+            )
+        )
+        root = self.services.blobs.root
+        return node_execution_pb2.NodeExecutionList(
+            node_executions=[
+                to_flyte.node_execution(row, root=root, in_list=True) for row in rows
+            ],
+            token=next_token(page, rows),
+        )
+
+    async def ListNodeExecutionsForTask(  # noqa: N802
+        self, request: Any, _context: Any
+    ) -> Any:
+        """Return nothing: nodes hang off nodes, not attempts (ref §1.3)."""
+        page_of(request)
+        return node_execution_pb2.NodeExecutionList()
+
+    async def GetNodeExecutionData(self, request: Any, _context: Any) -> Any:  # noqa: N802
+        """Return a node's inputs and outputs."""
+        ref, node = node_ref(request.id)
+        row = await find_node(self.services, ref, node)
+        reply = node_execution_pb2.NodeExecutionGetDataResponse()
+        await values.fill(self.services, reply, row.inputs, row.outputs)
+        reply.flyte_urls.CopyFrom(
+            flyte_urls.of_node(ref, node, has_deck=bool(row.deck_uri))
+        )
+        return reply

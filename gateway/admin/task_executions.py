@@ -1,0 +1,58 @@
+"""AdminService: task executions, which are attempts of nodes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flyteidl.admin import task_execution_pb2
+
+from gateway import flyte_urls, values
+from gateway import translate_executions as to_flyte
+from gateway.errors import accepted
+from gateway.executions import find_attempt, node_ref
+from gateway.paging import next_token, page_of
+from gateway.services import Services
+from projections import queries
+from projections.rows import NodeRow
+
+
+class TaskExecutionRpcs:
+    """RPCs on task executions."""
+
+    services: Services
+
+    async def GetTaskExecution(self, request: Any, _context: Any) -> Any:  # noqa: N802
+        """Return one attempt of a node's task."""
+        ref, node = node_ref(request.id.node_execution_id)
+        attempt = request.id.retry_attempt
+        row, of = await find_attempt(self.services, ref, node, attempt)
+        return to_flyte.task_execution(row, input_uri=self._input_uri(of))
+
+    async def ListTaskExecutions(self, request: Any, _context: Any) -> Any:  # noqa: N802
+        """Return the attempts of a node's task; a node that isn't there has none."""
+        page = page_of(request)
+        ref, node = node_ref(request.node_execution_id)
+        rows = accepted(
+            await queries.list_task_executions(self.services.pool, ref, node, page)
+        )
+        of = await queries.get_node(self.services.pool, ref, node)
+        uri = self._input_uri(of) if of is not None else ""
+        return task_execution_pb2.TaskExecutionList(
+            task_executions=[
+                to_flyte.task_execution(row, input_uri=uri) for row in rows
+            ],
+            token=next_token(page, rows),
+        )
+
+    async def GetTaskExecutionData(self, request: Any, _context: Any) -> Any:  # noqa: N802
+        """Return an attempt's inputs and outputs."""
+        ref, node = node_ref(request.id.node_execution_id)
+        attempt = request.id.retry_attempt
+        row, of = await find_attempt(self.services, ref, node, attempt)
+        reply = task_execution_pb2.TaskExecutionGetDataResponse()
+        await values.fill(self.services, reply, of.inputs, row.outputs)
+        reply.flyte_urls.CopyFrom(flyte_urls.of_attempt(ref, node, attempt))
+        return reply
+
+    def _input_uri(self, node: NodeRow) -> str:
+        return to_flyte.blob_uri(self.services.blobs.root, node.input_path)

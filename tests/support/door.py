@@ -1,0 +1,116 @@
+"""The gRPC door on a real Postgres, without the rest of an engine, in a thread."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import AsyncExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gateway import grpc_server, projects
+from gateway.interceptor import Observe, nobody
+from gateway.services import Services
+from gateway.submit import Submit
+from infra.blobs import FileBlobs
+from infra.clock import SystemClock
+from infra.database import open_pool
+from infra.event_store import EventStore
+from infra.postgres_log import PostgresLog
+from infra.settings import GatewaySettings, LogSettings, Settings
+from infra.signing import Signer
+
+READY_S = 30.0
+
+
+@dataclass
+class Door:
+    """A running door: its services, its address, and the loop it runs in."""
+
+    services: Services
+    port: int
+    loop: asyncio.AbstractEventLoop
+
+    @property
+    def endpoint(self) -> str:
+        """Return where it listens."""
+        return f"127.0.0.1:{self.port}"
+
+    def run(self, deed: Coroutine[Any, Any, Any]) -> Any:
+        """Run something in the door's loop."""
+        return asyncio.run_coroutine_threadsafe(deed, self.loop).result(READY_S)
+
+
+@contextmanager
+def open_door(
+    url: str, folder: Path, *, observe: Observe = nobody, **gateway: Any
+) -> Iterator[Door]:
+    """Serve until the block is left; nothing handles commands."""
+    loop = asyncio.new_event_loop()
+    stopping = asyncio.Event()
+    doors: list[Door] = []
+    failures: list[BaseException] = []
+    ready = threading.Event()
+
+    def take(door: Door) -> None:
+        doors.append(door)
+        ready.set()
+
+    def run() -> None:
+        try:
+            settings = Settings(data_dir=folder, gateway=GatewaySettings(**gateway))
+            loop.run_until_complete(_serve(url, settings, observe, stopping, take))
+        except BaseException as error:
+            failures.append(error)
+        finally:
+            ready.set()
+            loop.close()
+
+    thread = threading.Thread(target=run, name="door")
+    thread.start()
+    ready.wait(READY_S)
+    try:
+        if failures:
+            raise failures[0]
+        yield doors[0]
+    finally:
+        if not failures:
+            loop.call_soon_threadsafe(stopping.set)
+        thread.join(READY_S)
+
+
+async def _serve(
+    url: str,
+    settings: Settings,
+    observe: Observe,
+    stopping: asyncio.Event,
+    take: Callable[[Door], None],
+) -> None:
+    async with AsyncExitStack() as stack:
+        log = PostgresLog(url, LogSettings(poll_s=0.2))
+        await log.open()
+        stack.push_async_callback(log.close)
+        store = EventStore(url)
+        await store.open()
+        stack.push_async_callback(store.close)
+        pool = await open_pool(url)
+        stack.push_async_callback(pool.close)
+        services = Services(
+            settings=settings,
+            clock=SystemClock(),
+            pool=pool,
+            blobs=FileBlobs(settings.data_dir / "blobs"),
+            signer=Signer(b"secret", "http://127.0.0.1:9"),
+            store=store,
+            log=log,
+            submit=Submit(log, pool, settings.gateway.outcome_s),
+        )
+        await projects.seed(services, "flytesnacks")
+        found = grpc_server.servicers(services)
+        server = grpc_server.build_server(services, found, "127.0.0.1:0", observe)
+        await server.start()
+        take(Door(services, server.port, asyncio.get_running_loop()))
+        await stopping.wait()
+        await server.stop(0)
