@@ -1,0 +1,1 @@
+"""One contract, two logs: what every adapter must keep."""

@@ -1,0 +1,31 @@
+"""A process to be killed: commits facts with a position until then."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+from infra.postgres_log import PostgresLog
+from infra.settings import LogSettings
+from schemas import topics as t
+from tests.contract.records import dispatch, fact
+
+FACTS = 6
+
+
+async def main(url: str) -> None:
+    """Commit for ever; print each position once it is kept."""
+    log = PostgresLog(url, LogSettings())
+    await log.open()
+    async with log.own("g", t.COMMANDS) as partition:
+        position = await log.position("g")
+        while True:
+            first = FACTS * position + 1
+            position += 1
+            facts = [fact(n) for n in range(first, first + FACTS)]
+            await partition.commit([*facts, dispatch(f"d{position}")], position)
+            print(position, flush=True)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1]))

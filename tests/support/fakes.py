@@ -1,0 +1,285 @@
+"""Twins in memory of the log and the event store; one contract suite holds both."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from infra.errors import Conflict, Fenced, Permanent, Transient
+from infra.log import Received, Record
+from schemas import topics as t
+
+_POLL_S = 1.0
+
+
+@dataclass(slots=True)
+class MemoryData:
+    """What outlives a log: records, positions, and who holds them."""
+
+    records: list[Received] = field(default_factory=list)
+    known: dict[tuple[str, int], Record] = field(default_factory=dict)
+    positions: dict[str, int] = field(default_factory=dict)
+    holder: object | None = None
+    epoch: int = 0
+    last: int = 0
+
+
+class MemoryLog:
+    """A log in memory that keeps the contract of `infra.log`."""
+
+    def __init__(self, data: MemoryData | None = None, poll_s: float = _POLL_S) -> None:
+        """Stand on data that other logs may have left."""
+        self.data = MemoryData() if data is None else data
+        self.lose_next_answer = False
+        self._poll_s = poll_s
+        self._epoch = self.data.epoch
+        self._closed = False
+        self._news = asyncio.Event()
+        self._owners: dict[tuple[str, str], object] = {}
+
+    async def open(self) -> None:
+        """Take the log; raises Fenced if another has it."""
+        if self.data.holder not in (None, self):
+            message = "Expected to own this log, but another engine runs on its data"
+            raise Fenced(message)
+        self.data.holder = self
+        self.data.epoch += 1
+        self._epoch = self.data.epoch
+
+    async def close(self) -> None:
+        """Let go of the log."""
+        self._closed = True
+        if self.data.holder is self:
+            self.data.holder = None
+
+    async def append(self, records: Sequence[Record]) -> None:
+        """Append; what is there already is dropped silently."""
+        await asyncio.sleep(0)
+        self._insert(records, None, 0)
+
+    def _insert(
+        self, records: Sequence[Record], group: str | None, position: int
+    ) -> None:
+        if self._closed:
+            raise Permanent("Expected an open log, but it is closed")
+        if self.data.epoch != self._epoch:
+            message = "Expected to own this log still, but another engine took it over"
+            raise Fenced(message)
+        fresh = self._fresh(records)
+        passed = group is not None and self.data.positions.get(group, 0) >= position
+        if not fresh and (passed or group is None):
+            return
+        repeats_fact = any(_is_fact(r) and _key(r) in self.data.known for r in records)
+        if passed or repeats_fact:
+            raise Fenced(f"Expected to append {records}, but another engine wrote here")
+        for key, record in fresh.items():
+            self.data.last += 1
+            self.data.known[key] = record
+            self.data.records.append(_at(record, self.data.last))
+        if group is not None:
+            self.data.positions[group] = position
+        if self.lose_next_answer:
+            self.lose_next_answer = False
+            raise Transient("the connection was lost")
+        self._wake()
+
+    def _fresh(self, records: Sequence[Record]) -> dict[tuple[str, int], Record]:
+        fresh: dict[tuple[str, int], Record] = {}
+        for record in records:
+            key = _key(record)
+            if "\0" in key[0]:
+                raise Permanent("Expected text, but it holds a zero byte")
+            known = self.data.known.get(key) or fresh.get(key)
+            if known is None:
+                fresh[key] = record
+            elif _is_fact(record) and known != record:
+                raise Fenced(f"Expected to append {key}, but it is there")
+        return fresh
+
+    def _wake(self) -> None:
+        news, self._news = self._news, asyncio.Event()
+        news.set()
+
+    @asynccontextmanager
+    async def own(self, group: str, topic: str) -> AsyncIterator[MemoryPartition]:
+        """Own the one partition; who owned it is fenced."""
+        key, token = (group, topic), object()
+        self._owners[key] = token
+
+        def check() -> None:
+            if self._owners.get(key) is not token:
+                raise Fenced(f"Expected to own {topic}, but somebody else does")
+
+        yield MemoryPartition(self, group, (topic,), check)
+
+    @asynccontextmanager
+    async def consume(self, group: str, topic: str) -> AsyncIterator[MemoryConsumer]:
+        """Read a topic from the group's kept position."""
+        yield MemoryConsumer(self, group, (topic,))
+
+    async def tail(
+        self, topics: Sequence[str], after: Mapping[int, int], limit: int
+    ) -> AsyncIterator[Sequence[Received]]:
+        """Follow topics from a position on, for ever."""
+        cursor = _Cursor(self, topics, after.get(0, 0))
+        while True:
+            yield await cursor.read(limit)
+
+    async def stream(
+        self, stream: str, after: int = 0, limit: int | None = None
+    ) -> Sequence[Received]:
+        """Return the facts of a stream, by sequence."""
+        found = [r for r in self._facts(stream) if r.envelope.sequence > after]
+        return found[:limit]
+
+    async def last(self, stream: str) -> Received | None:
+        """Return the last fact of a stream."""
+        found = self._facts(stream)
+        return found[-1] if found else None
+
+    def _facts(self, stream: str) -> list[Received]:
+        return [
+            r for r in self.data.records if _is_fact(r) and r.envelope.stream == stream
+        ]
+
+    async def end(self) -> Mapping[int, int]:
+        """Return the last position."""
+        return {0: self.data.records[-1].position if self.data.records else 0}
+
+    async def position(self, group: str) -> int:
+        """Return a group's kept position."""
+        return self.data.positions.get(group, 0)
+
+    async def trim(self, positions: Mapping[str, int], keep: int) -> int:
+        """Delete handled messages of topics, but for the newest `keep` positions."""
+        drop = [
+            r
+            for r in self.data.records
+            if r.position <= positions.get(r.topic, 0) - keep
+        ]
+        for record in drop:
+            self.data.records.remove(record)
+            del self.data.known[_key(record)]
+        return len(drop)
+
+
+class _Cursor:
+    """A place in the log, and what comes after it."""
+
+    def __init__(self, log: MemoryLog, topics: Sequence[str], after: int) -> None:
+        self._log, self._topics, self._after = log, topics, after
+
+    async def read(self, limit: int) -> Sequence[Received]:
+        """Return the next messages; none if there is no news for a while."""
+        until = asyncio.get_running_loop().time() + self._log._poll_s
+        while True:
+            news, found = self._log._news, self._next(limit)
+            if found or asyncio.get_running_loop().time() >= until:
+                return found
+            try:
+                async with asyncio.timeout_at(until):
+                    await news.wait()
+            except TimeoutError:
+                continue
+
+    def _next(self, limit: int) -> Sequence[Received]:
+        found = [
+            r
+            for r in self._log.data.records
+            if r.topic in self._topics and r.position > self._after
+        ][:limit]
+        if found:
+            self._after = found[-1].position
+        return found
+
+
+class MemoryConsumer(_Cursor):
+    """A reader with a kept position."""
+
+    def __init__(self, log: MemoryLog, group: str, topics: Sequence[str]) -> None:
+        """Begin where the group is."""
+        super().__init__(log, topics, log.data.positions.get(group, 0))
+        self._group = group
+
+    async def commit(self, position: int) -> None:
+        """Keep the position; an older one changes nothing."""
+        kept = self._log.data.positions.get(self._group, 0)
+        self._log.data.positions[self._group] = max(kept, position)
+
+
+class MemoryPartition(_Cursor):
+    """The partition of commands, owned."""
+
+    number = 0
+
+    def __init__(
+        self,
+        log: MemoryLog,
+        group: str,
+        topics: Sequence[str],
+        check: Callable[[], None],
+    ) -> None:
+        """Begin where the group is; `check` raises Fenced."""
+        super().__init__(log, topics, log.data.positions.get(group, 0))
+        self._group, self._check = group, check
+
+    async def commit(self, records: Sequence[Record], position: int | None) -> None:
+        """Append everything and move the position, or nothing."""
+        await asyncio.sleep(0)
+        self._check()
+        group = None if position is None else self._group
+        self._log._insert(records, group, position or 0)
+
+
+class MemoryEventStore:
+    """Streams with an expected version, in memory; `also` gets no cursor."""
+
+    def __init__(self) -> None:
+        """Begin empty."""
+        self._streams: dict[str, list[Any]] = {}
+
+    async def load(self, stream: str) -> list[Any]:
+        """Return the facts of a stream; its version is their number."""
+        return list(self._streams.get(stream, ()))
+
+    async def append(
+        self,
+        stream: str,
+        expected_version: int,
+        events: Sequence[Any],
+        *,
+        actor: str,
+        also: Callable[[Any], None] | None = None,
+    ) -> None:
+        """Append facts after a version; raises Conflict if others were first."""
+        facts = self._streams.setdefault(stream, [])
+        if len(facts) != expected_version:
+            message = f"Expected {stream} at version {expected_version}, but it moved"
+            raise Conflict(message)
+        if also is not None:
+            also(None)
+        facts.extend(events)
+
+
+def _is_fact(record: Record | Received) -> bool:
+    return record.topic == t.EVENTS and record.envelope.sequence > 0
+
+
+def _key(record: Record | Received) -> tuple[str, int]:
+    if _is_fact(record):
+        return record.envelope.stream, record.envelope.sequence
+    return f"{record.topic}:{record.envelope.id}", 0
+
+
+def _at(record: Record, position: int) -> Received:
+    return Received(
+        topic=record.topic,
+        key=record.key,
+        envelope=record.envelope,
+        body=record.body,
+        partition=0,
+        position=position,
+    )
