@@ -175,7 +175,7 @@ def _resolve(request: Any, facts: Facts) -> Any:
     spec = execution_pb2.ExecutionSpec()
     spec.CopyFrom(request)
     spec.ClearField("inputs")
-    plan = facts.plan_spec
+    plan: Any = facts.plan_spec
     levels = (request, plan, *facts.levels)
     spec.max_parallelism = next(
         (s.max_parallelism for s in levels if s.max_parallelism), facts.max_parallelism

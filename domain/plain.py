@@ -10,7 +10,7 @@ from flyteidl.core import literals_pb2, types_pb2
 
 from domain.types import describe, none_literal
 
-_FIELDS = {
+_FIELDS: dict[int, tuple[str, type | tuple[type, ...]]] = {
     types_pb2.INTEGER: ("integer", int),
     types_pb2.FLOAT: ("float_value", (int, float)),
     types_pb2.STRING: ("string_value", str),
@@ -32,8 +32,8 @@ def literal_of(value: Any, asked: Any) -> Any:
         collection = literals_pb2.LiteralCollection(literals=items)
         return literals_pb2.Literal(collection=collection)
     if kind == "map_value_type" and isinstance(value, dict):
-        items = {k: literal_of(v, asked.map_value_type) for k, v in value.items()}
-        return literals_pb2.Literal(map=literals_pb2.LiteralMap(literals=items))
+        named = {k: literal_of(v, asked.map_value_type) for k, v in value.items()}
+        return literals_pb2.Literal(map=literals_pb2.LiteralMap(literals=named))
     if kind == "enum_type" and value in asked.enum_type.values:
         return _primitive(literals_pb2.Primitive(string_value=value))
     if kind == "simple":

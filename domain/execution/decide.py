@@ -139,7 +139,7 @@ def _refuse(
     reason: Reason, context: Context, command: c.ExecutionCommand, found: str
 ) -> Rejected:
     name = context.stream.removeprefix("execution/")
-    verb = {c.TerminateExecution: "terminate"}.get(type(command), "report to")
+    verb = "terminate" if isinstance(command, c.TerminateExecution) else "report to"
     return Rejected(reason, f"Expected to {verb} execution '{name}', but {found}")
 
 

@@ -120,4 +120,5 @@ def _child_spec(step: Step, node_id: str, target: EntityRef) -> bytes:
     ):
         if above.HasField(field):
             getattr(spec, field).CopyFrom(getattr(above, field))
-    return spec.SerializeToString(deterministic=True)
+    data: bytes = spec.SerializeToString(deterministic=True)
+    return data
