@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from flyteidl.admin import execution_pb2, launch_plan_pb2
@@ -24,6 +24,7 @@ from schemas.rejections import Rejected
 from schemas.values import Blob, Values
 from workers.definitions import DefinitionCache
 
+KNOWN_MAX = 1000
 _CONFIG = "WORKFLOW_EXECUTION_CONFIG"
 
 
@@ -61,6 +62,7 @@ class Hydrator:
     domains: tuple[str, ...]
     max_parallelism: int
     inline_limit_bytes: int
+    known: dict[EntityRef, dict[str, Any]] = field(default_factory=dict)
 
     async def admit(
         self, command: CreateExecution, envelope: Envelope, now_us: int
@@ -74,7 +76,7 @@ class Hydrator:
         except DecodeError as error:
             return invalid(f"Expected an ExecutionSpec, but got other bytes: {error}")
         plan_ref = _plan_ref(command.launch_plan)
-        plan = await registry.get_entity(self.pool, plan_ref)
+        plan = await self._entity(plan_ref)
         facts = await self._facts(command, plan)
         given = await self._given(command, facts)
         if isinstance(given, Rejected):
@@ -83,7 +85,7 @@ class Hydrator:
         if isinstance(admitted, Rejected):
             return admitted
         workflow = _workflow_ref(facts.plan_spec)
-        row = await registry.get_entity(self.pool, workflow)
+        row = await self._entity(workflow)
         if row is None:
             return invalid(
                 f"Expected workflow {workflow.text()} to exist, but it doesn't"
@@ -94,6 +96,17 @@ class Hydrator:
             command, envelope, admitted, given, workflow, closure, now_us
         )
         return Admission(created, await self.definitions.load(closure))
+
+    async def _entity(self, ref: EntityRef) -> dict[str, Any] | None:
+        """Return a registry row; versions never change, so a known one is kept."""
+        row = self.known.get(ref)
+        if row is None:
+            row = await registry.get_entity(self.pool, ref)
+            if row is not None:
+                if len(self.known) >= KNOWN_MAX:
+                    self.known.clear()
+                self.known[ref] = row
+        return row
 
     async def _facts(
         self, command: CreateExecution, plan: dict[str, Any] | None
@@ -107,14 +120,12 @@ class Hydrator:
                 bytes(plan["closure"])
             )
             expected = closure.expected_inputs
-            for place in (
-                (project, domain, plan_spec.workflow_id.name),
-                (project, domain),
-                (project,),
-            ):
-                found = await registry.get_attributes(self.pool, _CONFIG, *place)
-                if found is not None:
-                    levels.append(admission.execution_config(found))
+            rows = await registry.matching_attributes(
+                self.pool, _CONFIG, project, domain, plan_spec.workflow_id.name
+            )
+            levels = [
+                admission.execution_config(bytes(row["attributes"])) for row in rows
+            ]
         return admission.Facts(
             project=await registry.get_project(self.pool, project),
             domains=self.domains,

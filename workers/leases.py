@@ -56,9 +56,11 @@ class Leases:
                     node.lease.runner, node.lease.incarnation, node.lease.dispatch_no
                 )
 
-    def heard(self, heartbeat: Heartbeat, now_us: int) -> None:
-        """Note that a runner lives."""
+    def heard(self, heartbeat: Heartbeat, now_us: int) -> bool:
+        """Note that a runner lives; tell whether it is a new incarnation."""
+        known = self.runners.get(heartbeat.runner)
         self.runners[heartbeat.runner] = (heartbeat.incarnation, now_us)
+        return known is None or known[0] != heartbeat.incarnation
 
     def expired(self, now_us: int) -> Sequence[tuple[str, ExpireLease]]:
         """Return the streams and commands that take lost attempts away."""

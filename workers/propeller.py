@@ -85,6 +85,7 @@ class Propeller:
     limits: Limits = Limits()
     handled: int = 0
     dropped: int = 0
+    leases_due_us: int = 0
 
     async def restore(self, streams: Sequence[str]) -> None:
         """Load live streams before the first command: their leases need watching."""
@@ -156,7 +157,8 @@ class Propeller:
             self._dead_letter(batch, received, str(error))
             return
         if isinstance(command, c.Heartbeat):
-            self.leases.heard(command, self.clock.now_us())
+            if self.leases.heard(command, self.clock.now_us()):
+                self.leases_due_us = 0
             return
         if not isinstance(command, c.Command):
             self._dead_letter(batch, received, "Expected a command, but it is none")
@@ -342,6 +344,9 @@ class Propeller:
     async def _expire_leases(self, batch: Batch) -> None:
         """Give commands of our own to streams whose runners are gone."""
         now_us = self.clock.now_us()
+        if now_us < self.leases_due_us:
+            return
+        self.leases_due_us = now_us + round(self.bounds.lease_check_s * 1_000_000)
         for stream, command in self.leases.expired(now_us):
             live = batch.states.get(stream) or await self.streams.get(stream)
             key = attempt_id(stream, command.node_id, command.attempt)

@@ -114,8 +114,7 @@ class Runner:
         if key in self._aborted:
             return ()
         if isinstance(dispatch, d.ResolveInputs):
-            report = await resolve_inputs(dispatch, self.blobs, self.inline_limit)
-            return (self._record(dispatch, report, "resolved"),)
+            return (await self._resolve(dispatch),)
         if not isinstance(dispatch, d.RunTask):
             log_.error("not_a_dispatch", type=type(dispatch).__name__)
             return ()
@@ -139,11 +138,27 @@ class Runner:
         self._running[key] = _Running(dispatch.dispatch_no, task)
         return ()
 
+    async def _resolve(self, dispatch: d.ResolveInputs) -> Record:
+        report: c.ReportInputsResolved | c.ReportResolutionFailed
+        try:
+            report = await resolve_inputs(dispatch, self.blobs, self.inline_limit)
+        except Exception as error:  # noqa: BLE001 - whatever fails is one node's
+            log_.exception("resolution_failed", node=dispatch.node_id)
+            report = c.ReportResolutionFailed(
+                node_id=dispatch.node_id,
+                attempt=dispatch.attempt,
+                failure=_unexpected(error).failure,
+            )
+        return self._record(dispatch, report, "resolved")
+
     async def _echo(self, dispatch: d.RunTask) -> Record:
         now = self.clock.now_us()
         inputs = dispatch.inputs.inline
         if inputs is None:
-            inputs = await self.blobs.get(dispatch.inputs.uri)
+            try:
+                inputs = await self.blobs.get(dispatch.inputs.uri)
+            except (InfraError, OSError) as error:
+                return self._ended(dispatch, _unexpected(error), now)
         report = c.ReportTaskSucceeded(
             node_id=dispatch.node_id,
             attempt=dispatch.attempt,
@@ -194,10 +209,9 @@ class Runner:
     ) -> Result:
         try:
             return await plugin.run(dispatch, prefix, started)
-        except (InfraError, OSError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever fails is one attempt's
             log_.exception("plugin_failed", attempt=dispatch.generated_name)
-            failure = Failure(code="PluginFailure", message=str(error), kind="SYSTEM")
-            return Failed(failure=failure, recoverable=True)
+            return _unexpected(error)
 
     async def _report_start(
         self,
@@ -303,3 +317,10 @@ class Runner:
             if position > kept:
                 await consumer.commit(position)
                 kept = position
+
+
+def _unexpected(error: Exception) -> Failed:
+    """Return the failure of an attempt that the engine's own part failed in."""
+    message = f"Expected to carry the work out, but: {error!r}"
+    failure = Failure(code="PluginFailure", message=message, kind="SYSTEM")
+    return Failed(failure=failure, recoverable=True)

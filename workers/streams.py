@@ -6,6 +6,8 @@ from collections import OrderedDict
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from msgspec import structs
+
 from domain.execution.evolve import evolve
 from domain.execution.frontier import Frontier, advance, rebuild
 from domain.execution.state import Execution
@@ -14,7 +16,7 @@ from infra.log import Log
 from schemas import codec
 from schemas import events as e
 from schemas.phases import ExecutionPhase
-from schemas.values import Blob
+from schemas.values import NO_VALUES, Blob
 
 _ENDINGS: dict[type, ExecutionPhase] = {
     e.ExecutionSucceeded: ExecutionPhase.SUCCEEDED,
@@ -54,7 +56,12 @@ class Live:
 
     def closed(self) -> Live:
         """Return what is remembered of a stream that has ended."""
-        state = Execution(created=self.state.created, phase=self.state.phase)
+        created = self.state.created
+        if created is not None:
+            created = structs.replace(
+                created, spec=b"", inputs=NO_VALUES, user_inputs=NO_VALUES
+            )
+        state = Execution(created=created, phase=self.state.phase)
         return replace(self, state=state, frontier=Frontier(), definition=None)
 
 
