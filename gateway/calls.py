@@ -25,7 +25,7 @@ _PASSED = frozenset(
 )
 
 
-class CallFailed(grpc.aio.AbortError):
+class CallFailed(grpc.aio.AbortError):  # type: ignore[misc]
     """The servicer ended the call with a status other than OK."""
 
     def __init__(self, code: grpc.StatusCode, details: str) -> None:

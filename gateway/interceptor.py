@@ -30,7 +30,7 @@ def nobody(_rpc: str, _code: str, _seconds: float) -> None:
     """Tell nobody of a call."""
 
 
-class Around(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
+class Around(grpc.aio.ServerInterceptor):  # type: ignore[misc]
     """Wraps the RPCs of flyteidl's services; health and reflection stay as they are."""
 
     def __init__(self, observe: Observe = nobody) -> None:
