@@ -111,7 +111,9 @@ def _check_place(command: CreateExecution, facts: Facts) -> Rejected | None:
     if facts.project is None:
         return invalid(f"Expected project '{command.project}' to exist, but it doesn't")
     if facts.project.state != project_pb2.Project.ACTIVE:
-        return invalid(f"Expected project '{command.project}' to be active, but it isn't")
+        return invalid(
+            f"Expected project '{command.project}' to be active, but it isn't"
+        )
     if command.domain not in facts.domains:
         known = ", ".join(facts.domains)
         return invalid(f"Expected a domain of {known}, but got '{command.domain}'")
@@ -148,9 +150,13 @@ def merge_inputs(given: Any, expected: Any, fixed: Any) -> Any | Rejected:
     merged = literals_pb2.LiteralMap()
     for name in given.literals:
         if name in fixed.literals:
-            return invalid(f"Expected '{name}' to stay fixed, but it cannot be overridden")
+            return invalid(
+                f"Expected '{name}' to stay fixed, but it cannot be overridden"
+            )
         if name not in expected.parameters:
-            return invalid(f"invalid input {name}: Expected inputs of the launch plan only")
+            return invalid(
+                f"invalid input {name}: Expected inputs of the launch plan only"
+            )
     for name, parameter in expected.parameters.items():
         if name in given.literals:
             literal = given.literals[name]
@@ -222,7 +228,9 @@ def execution_config(attributes: bytes) -> Any:
     return found.workflow_execution_config
 
 
-def relaunched(original: Any, *, overwrite_cache: bool, mode: int, reference: Any) -> Any:
+def relaunched(
+    original: Any, *, overwrite_cache: bool, mode: int, reference: Any
+) -> Any:
     """Return the spec of a relaunch or recovery of an execution (ref §9)."""
     spec = execution_pb2.ExecutionSpec()
     spec.CopyFrom(original)
@@ -231,5 +239,3 @@ def relaunched(original: Any, *, overwrite_cache: bool, mode: int, reference: An
     spec.metadata.reference_execution.CopyFrom(reference)
     spec.metadata.ClearField("parent_node_execution")
     return spec
-
-

@@ -68,7 +68,9 @@ def _literal(data: Any, sources: Mapping[str, Any]) -> Any:
     if kind == "map":
         literals = {k: _literal(v, sources) for k, v in data.map.bindings.items()}
         return literals_pb2.Literal(map=literals_pb2.LiteralMap(literals=literals))
-    return literals_pb2.Literal(scalar=literals_pb2.Scalar(none_type=literals_pb2.Void()))
+    return literals_pb2.Literal(
+        scalar=literals_pb2.Scalar(none_type=literals_pb2.Void())
+    )
 
 
 def _promised(promise: Any, sources: Mapping[str, Any]) -> Any:
@@ -126,9 +128,13 @@ def _inside(literal: Any, path: Sequence[Any]) -> Any:
         if literal.scalar.binary.tag not in {"", _MSGPACK}:
             message = f"binary tag '{literal.scalar.binary.tag}' can't be walked into"
             raise _UnresolvedError(message)
-        return _from_msgpack(_walk(msgspec.msgpack.decode(literal.scalar.binary.value), path))
+        return _from_msgpack(
+            _walk(msgspec.msgpack.decode(literal.scalar.binary.value), path)
+        )
     if kind == "generic":
-        return _from_struct(_walk(json_format.MessageToDict(literal.scalar.generic), path))
+        return _from_struct(
+            _walk(json_format.MessageToDict(literal.scalar.generic), path)
+        )
     message = f"attribute {_key(path[0])!r} can't be taken of a {kind or 'literal'}"
     raise _UnresolvedError(message)
 

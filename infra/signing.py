@@ -47,7 +47,9 @@ class Signer:
         try:
             data = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
         except ValueError as error:
-            raise SignatureRefused("Expected a signed link, but it is damaged") from error
+            raise SignatureRefused(
+                "Expected a signed link, but it is damaged"
+            ) from error
         mac, body = data[:32], data[32:]
         if not hmac.compare_digest(mac, self._mac(body)):
             raise SignatureRefused("Expected a signed link, but it was altered")

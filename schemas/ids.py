@@ -131,6 +131,4 @@ def _base32(data: bytes) -> str:
     count = len(data) * 8
     padded = -(-count // 5) * 5
     bits <<= padded - count
-    return "".join(
-        _BASE32[(bits >> shift) & 31] for shift in range(padded - 5, -1, -5)
-    )
+    return "".join(_BASE32[(bits >> shift) & 31] for shift in range(padded - 5, -1, -5))

@@ -50,4 +50,6 @@ class DefinitionCache:
 
 
 def _index(data: bytes) -> Definition:
-    return definition_of(workflow_pb2.WorkflowClosure.FromString(data).compiled_workflow)
+    return definition_of(
+        workflow_pb2.WorkflowClosure.FromString(data).compiled_workflow
+    )

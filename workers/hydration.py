@@ -161,7 +161,9 @@ class Hydrator:
     ) -> ExecutionCreated:
         where = f"metadata/{command.project}/{command.domain}/{command.name}"
         task = command.launch_plan if command.launch_plan.kind == "TASK" else None
-        principal = admitted.spec.metadata.principal if command.parent else envelope.actor
+        principal = (
+            admitted.spec.metadata.principal if command.parent else envelope.actor
+        )
         return ExecutionCreated(
             occurred_at_us=now_us,
             execution=ExecutionRef(

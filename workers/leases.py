@@ -40,7 +40,9 @@ class Leases:
                     event.runner, event.incarnation, event.dispatch_no
                 )
             case (
-                e.TaskSucceeded() | e.TaskFailed() | e.TaskAborted()
+                e.TaskSucceeded()
+                | e.TaskFailed()
+                | e.TaskAborted()
                 | e.TaskRedispatched()
             ):
                 self.held.pop((stream, event.node_id, event.attempt), None)

@@ -358,7 +358,6 @@ class Propeller:
             now = max(now_us, live.last_us)
             self._decide(batch, envelope, command, live, None, now)
 
-
     async def _reach_times(self, batch: Batch) -> None:
         """Give a command of our own to each stream whose timer is due."""
         now_us = self.clock.now_us()
@@ -370,7 +369,9 @@ class Propeller:
                 type=codec.type_name(command),
                 stream=stream,
             )
-            self._decide(batch, envelope, command, live, None, max(now_us, live.last_us))
+            self._decide(
+                batch, envelope, command, live, None, max(now_us, live.last_us)
+            )
 
 
 def _outgoing(message: Outgoing, cause: Envelope, number: int) -> Record:
@@ -379,9 +380,7 @@ def _outgoing(message: Outgoing, cause: Envelope, number: int) -> Record:
         topic, stream, key = topics.COMMANDS, message.stream, message.stream
         body: Any = message.command
     else:
-        topic = (
-            topics.ABORTS if isinstance(message, d.AbortTask) else topics.DISPATCHES
-        )
+        topic = topics.ABORTS if isinstance(message, d.AbortTask) else topics.DISPATCHES
         stream = message.stream
         key = attempt_id(message.stream, message.node_id, message.attempt)
         body = message

@@ -83,9 +83,7 @@ def _create(command: c.CreateExecution, state: Execution, context: Context) -> O
     return outcome(step)
 
 
-def _late(
-    command: c.ExecutionCommand, state: Execution, context: Context
-) -> Outcome:
+def _late(command: c.ExecutionCommand, state: Execution, context: Context) -> Outcome:
     if isinstance(command, c.TerminateExecution):
         found = f"it is already {state.phase.value}"
         return _refuse(Reason.FAILED_PRECONDITION, context, command, found)

@@ -56,9 +56,7 @@ def time_out_node(step: Step, node_id: str, message: str) -> None:
     )
     _abort_task(step, step.node(node_id), message)
     _abort_inside(step, node_id, message)
-    step.emit(
-        e.NodeTimedOut(occurred_at_us=step.now_us, node_id=node_id, failure=late)
-    )
+    step.emit(e.NodeTimedOut(occurred_at_us=step.now_us, node_id=node_id, failure=late))
     _after_bad_end(step, node_id, late)
 
 

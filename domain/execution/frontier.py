@@ -88,7 +88,9 @@ def advance(
             return _passed(frontier, definition, state, state.nodes[node_id].site)
         case e.NodeFailed(node_id=node_id) | e.NodeTimedOut(node_id=node_id):
             site = state.nodes[node_id].site
-            frontier = _forget(frontier, node_id) if site.kind == "workflow" else frontier
+            frontier = (
+                _forget(frontier, node_id) if site.kind == "workflow" else frontier
+            )
             return _passed(frontier, definition, state, site)
         case _:
             return frontier, []

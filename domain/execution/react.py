@@ -133,9 +133,7 @@ def _resolve(
     step = Step(state, context)
     site = event.site
     spec = step.graph(site.scope).nodes[site.spec_node_id].spec
-    operands = (
-        operand_names(spec.branch_node.if_else) if site.kind == "branch" else ()
-    )
+    operands = operand_names(spec.branch_node.if_else) if site.kind == "branch" else ()
     return d.ResolveInputs(
         stream=context.stream,
         node_id=site.node_id,

@@ -106,9 +106,7 @@ def _is_blocked(step: Step, scope: str, graph_node: GraphNode) -> bool:
     )
 
 
-def _inputs(
-    step: Step, scope: str, graph_node: GraphNode
-) -> Values | Failure | None:
+def _inputs(step: Step, scope: str, graph_node: GraphNode) -> Values | Failure | None:
     if graph_node.kind == "start":
         return _scope_inputs(step, scope)
     bindings = graph_node.spec.inputs

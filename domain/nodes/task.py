@@ -216,9 +216,7 @@ def _retry_or_fail(
         )
     )
     step.emit(
-        e.NodeRequeued(
-            occurred_at_us=step.now_us, node_id=node_id, attempt=attempt + 1
-        )
+        e.NodeRequeued(occurred_at_us=step.now_us, node_id=node_id, attempt=attempt + 1)
     )
     enter(step, node_id, node.inputs or Values(inline=b""))
 
@@ -242,5 +240,3 @@ def _is_interruptible(step: Step, node: Node) -> bool:
         return bool(spec.interruptible.value)
     assert node.site.target is not None  # noqa: S101
     return bool(step.definition.tasks[node.site.target].metadata.interruptible)
-
-

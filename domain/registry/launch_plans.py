@@ -119,10 +119,14 @@ def expected_inputs(spec: Any, interface: Any) -> Any | Rejected:
     inputs = interface.inputs.variables
     for name, literal in spec.fixed_inputs.literals.items():
         if name not in inputs:
-            return invalid(f"Expected fixed input '{name}' of the workflow, but it has none")
+            return invalid(
+                f"Expected fixed input '{name}' of the workflow, but it has none"
+            )
         if not accepts(literal, inputs[name].type):
             asked = describe(inputs[name].type)
-            return invalid(f"Expected fixed input '{name}' to be {asked}, but it is not")
+            return invalid(
+                f"Expected fixed input '{name}' to be {asked}, but it is not"
+            )
     for name in spec.default_inputs.parameters:
         if name not in inputs:
             return invalid(
@@ -178,7 +182,9 @@ def _check_schedule(spec: Any, expected: Any) -> Rejected | None:
     if kind == "cron_schedule":
         return _check_cron(schedule.cron_schedule.schedule)
     if kind == "cron_expression":
-        return invalid("Expected a cron_schedule, but got the deprecated cron_expression")
+        return invalid(
+            "Expected a cron_schedule, but got the deprecated cron_expression"
+        )
     return None
 
 

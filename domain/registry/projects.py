@@ -55,7 +55,9 @@ def _check(project: Any) -> Rejected | None:
     if not is_label(project.id):
         return invalid(f"Expected a project id as a DNS label, but got '{project.id}'")
     if len(project.name) > NAME_MAX:
-        return invalid(f"Expected a name of at most {NAME_MAX} characters, but it is longer")
+        return invalid(
+            f"Expected a name of at most {NAME_MAX} characters, but it is longer"
+        )
     if len(project.description) > DESCRIPTION_MAX:
         return invalid(
             f"Expected a description of at most {DESCRIPTION_MAX} characters, but it is longer"

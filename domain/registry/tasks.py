@@ -52,7 +52,9 @@ def register(
     if known:
         closure = task_pb2.TaskClosure.FromString(known[0].closure)
         before = closure.compiled_task.template
-        return existing(ref, same=known[0].digest == found, known=before, given=template)
+        return existing(
+            ref, same=known[0].digest == found, known=before, given=template
+        )
     closure = task_pb2.TaskClosure()
     closure.compiled_task.template.CopyFrom(template)
     closure.created_at.FromMicroseconds(now_us)
@@ -79,7 +81,9 @@ def _check(template: Any) -> Rejected | None:
     for side in (template.interface.inputs, template.interface.outputs):
         for name, variable in side.variables.items():
             if not name or variable.type.WhichOneof("type") is None:
-                return invalid(f"Expected variable '{name}' to have a type, but it has none")
+                return invalid(
+                    f"Expected variable '{name}' to have a type, but it has none"
+                )
     if template.WhichOneof("target") == "container":
         return _check_container(template.container)
     return None
@@ -88,7 +92,10 @@ def _check(template: Any) -> Rejected | None:
 def _check_container(container: Any) -> Rejected | None:
     if not container.image:
         return invalid("Expected a container with an image, but it has none")
-    sides = {"request": container.resources.requests, "limit": container.resources.limits}
+    sides = {
+        "request": container.resources.requests,
+        "limit": container.resources.limits,
+    }
     amounts: dict[tuple[str, int], Decimal] = {}
     for side, entries in sides.items():
         for entry in entries:
@@ -104,5 +111,7 @@ def _check_container(container: Any) -> Rejected | None:
         limit = amounts.get(("limit", number))
         if side == "request" and limit is not None and amount > limit:
             name = tasks_pb2.Resources.ResourceName.Name(number).lower()
-            return invalid(f"Expected the request of {name} within its limit, but it is above")
+            return invalid(
+                f"Expected the request of {name} within its limit, but it is above"
+            )
     return None

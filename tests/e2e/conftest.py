@@ -19,7 +19,9 @@ PROJECT, DOMAIN, VERSION = "flytesnacks", "development", "v1"
 FLOWS = Path(__file__).parent / "flows"
 
 
-def pyflyte(engine: Running, cwd: Path, *words: str) -> subprocess.CompletedProcess[str]:
+def pyflyte(
+    engine: Running, cwd: Path, *words: str
+) -> subprocess.CompletedProcess[str]:
     """Run the real pyflyte against an engine."""
     config = cwd / f"flyte-{engine.grpc_port}.yaml"
     config.write_text(f"admin:\n  endpoint: {engine.endpoint}\n  insecure: true\n")

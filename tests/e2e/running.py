@@ -39,5 +39,3 @@ def finish(remote: FlyteRemote, execution: Any, limit_s: float = 90) -> Any:
 def run(remote: FlyteRemote, name: str, **inputs: Any) -> Any:
     """Execute and finish."""
     return finish(remote, start(remote, name, **inputs))
-
-

@@ -77,7 +77,9 @@ def test_another_exit_code_is_the_users(remote: FlyteRemote) -> None:
 def test_terminate_reaches_the_process(remote: FlyteRemote, tmp_path: Path) -> None:
     """The task's process is gone soon after, and every node is ABORTED."""
     marker = tmp_path / "pid"
-    execution = start(remote, "failing_flow.wf_sleeps", seconds=60.0, marker=str(marker))
+    execution = start(
+        remote, "failing_flow.wf_sleeps", seconds=60.0, marker=str(marker)
+    )
     until = time.monotonic() + 30
     while not marker.exists() and time.monotonic() < until:
         time.sleep(0.05)

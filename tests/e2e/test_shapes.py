@@ -74,7 +74,9 @@ def test_listing_and_latest(remote: FlyteRemote) -> None:
 
     recent = remote.recent_executions(limit=5)
     assert done.id.name in [e.id.name for e in recent]
-    assert remote.fetch_workflow(name="shapes_flow.inner").id.name == "shapes_flow.inner"
+    assert (
+        remote.fetch_workflow(name="shapes_flow.inner").id.name == "shapes_flow.inner"
+    )
     assert remote.fetch_task(name="shapes_flow.add").id.version
 
 

@@ -122,9 +122,7 @@ def _resolutions(message: d.ResolveInputs) -> list[c.ExecutionCommand]:
     where = {"node_id": message.node_id, "attempt": 0}
     inline = values(x=7)
     return [
-        c.ReportInputsResolved(
-            **where, inputs=Values(inline=inline), operands=inline
-        ),
+        c.ReportInputsResolved(**where, inputs=Values(inline=inline), operands=inline),
         c.ReportResolutionFailed(**where, failure=Failure(code="X", message="y")),
     ]
 

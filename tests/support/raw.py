@@ -76,7 +76,9 @@ def register_layers(
     passing = not sleep_s
     stub.CreateTask(echo_task(task) if passing else sleep_task(task, sleep_s))
     stub.CreateWorkflow(layers_workflow(name, task, layers, width, passing=passing))
-    plan = launch_plan_pb2.LaunchPlanCreateRequest(id=_id(identifier_pb2.LAUNCH_PLAN, name))
+    plan = launch_plan_pb2.LaunchPlanCreateRequest(
+        id=_id(identifier_pb2.LAUNCH_PLAN, name)
+    )
     plan.spec.workflow_id.CopyFrom(_id(identifier_pb2.WORKFLOW, name))
     stub.CreateLaunchPlan(plan)
 
@@ -98,7 +100,9 @@ def wait(client: Any, name: str, limit_s: float) -> str:
     until = time.monotonic() + limit_s
     phase = _PHASE.UNDEFINED
     while time.monotonic() < until:
-        phase = client._stub.GetExecution(request, timeout=30, wait_for_ready=True).closure.phase
+        phase = client._stub.GetExecution(
+            request, timeout=30, wait_for_ready=True
+        ).closure.phase
         if phase in _DONE:
             break
         time.sleep(0.05)

@@ -87,7 +87,9 @@ class ProcessPlugin:
         except TemplateDied as died:
             return exited(137, str(died), logs)
         except (OSError, ValueError) as error:
-            return failed("BadTaskDefinition", f"Expected a command to run, but {error}")
+            return failed(
+                "BadTaskDefinition", f"Expected a command to run, but {error}"
+            )
         if code != 0:
             return exited(code, _tail(log_path), logs)
         return await read_result(
@@ -167,7 +169,9 @@ class ProcessPlugin:
         if bundle and not folder.exists():
             await asyncio.to_thread(_unpack, self.blobs.uri(bundle), folder)
         folder.mkdir(parents=True, exist_ok=True)
-        path = os.pathsep.join((*self.settings.path, self.base_env.get("PYTHONPATH", "")))
+        path = os.pathsep.join(
+            (*self.settings.path, self.base_env.get("PYTHONPATH", ""))
+        )
         env = {**self.base_env, "PYTHONPATH": path.strip(os.pathsep)}
         template = Template(folder, self.settings.python, env)
         await template.start(self.settings.template_start_s)

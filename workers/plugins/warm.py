@@ -57,9 +57,7 @@ class Template:
                 stderr=log,
                 start_new_session=True,
             )
-        reader, self._writer = await asyncio.open_connection(
-            sock=ours, limit=_LINE_MAX
-        )
+        reader, self._writer = await asyncio.open_connection(sock=ours, limit=_LINE_MAX)
         try:
             async with asyncio.timeout(timeout_s):
                 line = await reader.readline()

@@ -26,7 +26,9 @@ def outer(a: int) -> int:
     return add(a=inner(a=a), b=10)
 
 
-plan = LaunchPlan.get_or_create(workflow=inner, name="shapes_flow.plan", default_inputs={"a": 7})
+plan = LaunchPlan.get_or_create(
+    workflow=inner, name="shapes_flow.plan", default_inputs={"a": 7}
+)
 
 
 @workflow
@@ -37,14 +39,25 @@ def shapes(a: int = 1) -> typing.Tuple[int, int, int, int]:
     child = plan(a=x)
     chosen = (
         conditional("size")
-        .if_(fan > 100).then(add(a=fan, b=1000))
-        .elif_((fan > 10) & (fan < 50)).then(inner(a=fan))
-        .else_().fail("too small")
+        .if_(fan > 100)
+        .then(add(a=fan, b=1000))
+        .elif_((fan > 10) & (fan < 50))
+        .then(inner(a=fan))
+        .else_()
+        .fail("too small")
     )
     return fan, nested, child, chosen
 
 
 @workflow
 def two_level(a: int) -> int:
-    small = conditional("inner").if_(a > 0).then(add(a=a, b=1)).else_().then(add(a=a, b=-1))
-    return conditional("outer").if_(a == 5).then(add(a=small, b=100)).else_().then(add(a=small, b=0))
+    small = (
+        conditional("inner").if_(a > 0).then(add(a=a, b=1)).else_().then(add(a=a, b=-1))
+    )
+    return (
+        conditional("outer")
+        .if_(a == 5)
+        .then(add(a=small, b=100))
+        .else_()
+        .then(add(a=small, b=0))
+    )

@@ -1,6 +1,5 @@
 """Every type that flytekit can send, there and back."""
 
-
 import enum
 import typing
 from dataclasses import dataclass, field
@@ -97,7 +96,9 @@ def t_dict(v: typing.Dict[str, int]) -> typing.Dict[str, int]:
 
 
 @task
-def t_nested(v: typing.Dict[str, typing.List[typing.Dict[str, int]]]) -> typing.List[typing.List[int]]:
+def t_nested(
+    v: typing.Dict[str, typing.List[typing.Dict[str, int]]],
+) -> typing.List[typing.List[int]]:
     return [[n for d in ds for n in d.values()] for _, ds in sorted(v.items())]
 
 
@@ -164,7 +165,9 @@ def t_unpickle(v: Odd) -> int:
 
 
 @task
-def t_empty(xs: typing.List[int], d: typing.Dict[str, str]) -> typing.Tuple[typing.List[int], typing.Dict[str, str]]:
+def t_empty(
+    xs: typing.List[int], d: typing.Dict[str, str]
+) -> typing.Tuple[typing.List[int], typing.Dict[str, str]]:
     return xs, d
 
 
@@ -185,31 +188,54 @@ def t_nothing(v: int) -> None:
 
 @workflow
 def plain(
-    i: int = 1, f: float = 1.5, s: str = "hi", b: bool = True,
-    when: datetime = datetime(2026, 1, 1), span: timedelta = timedelta(hours=1),
+    i: int = 1,
+    f: float = 1.5,
+    s: str = "hi",
+    b: bool = True,
+    when: datetime = datetime(2026, 1, 1),
+    span: timedelta = timedelta(hours=1),
 ) -> typing.Tuple[int, float, str, bool, datetime, timedelta]:
     t_nothing(v=i)
-    return t_int(v=i), t_float(v=f), t_str(v=s), t_bool(v=b), t_datetime(v=when), t_timedelta(v=span)
+    return (
+        t_int(v=i),
+        t_float(v=f),
+        t_str(v=s),
+        t_bool(v=b),
+        t_datetime(v=when),
+        t_timedelta(v=span),
+    )
 
 
 @workflow
 def optionals(
-    o: typing.Optional[int] = None, u: typing.Union[int, str] = "abc",
+    o: typing.Optional[int] = None,
+    u: typing.Union[int, str] = "abc",
 ) -> typing.Tuple[typing.Optional[int], typing.Union[int, str]]:
     return t_optional(v=o), t_union(v=u)
 
 
 @workflow
 def collections(
-    xs: typing.List[int], d: typing.Dict[str, int], n: typing.Dict[str, typing.List[typing.Dict[str, int]]],
-    nothing: typing.List[int] = [], none: typing.Dict[str, str] = {},
-) -> typing.Tuple[typing.List[int], typing.Dict[str, int], typing.List[typing.List[int]], typing.List[int], typing.Dict[str, str]]:
+    xs: typing.List[int],
+    d: typing.Dict[str, int],
+    n: typing.Dict[str, typing.List[typing.Dict[str, int]]],
+    nothing: typing.List[int] = [],
+    none: typing.Dict[str, str] = {},
+) -> typing.Tuple[
+    typing.List[int],
+    typing.Dict[str, int],
+    typing.List[typing.List[int]],
+    typing.List[int],
+    typing.Dict[str, str],
+]:
     e, f = t_empty(xs=nothing, d=none)
     return t_list(v=xs), t_dict(v=d), t_nested(v=n), e, f
 
 
 @workflow
-def objects(o: Outer, m: Model, c: Color) -> typing.Tuple[Outer, Model, Color, int, str]:
+def objects(
+    o: Outer, m: Model, c: Color
+) -> typing.Tuple[Outer, Model, Color, int, str]:
     out = t_dataclass(v=o)
     pair = t_pair(v=out.inner.n)
     return out, t_model(v=m), t_enum(v=c), pair.left, pair.right

@@ -27,9 +27,7 @@ from tests.support.graphs import (
 
 def chain(length: int = 2) -> Engine:
     """Return an execution of n0 > n1 > …, begun."""
-    nodes = [
-        task_node(f"n{i}", f"n{i - 1}" if i else "") for i in range(length)
-    ]
+    nodes = [task_node(f"n{i}", f"n{i - 1}" if i else "") for i in range(length)]
     engine = Engine(definition(nodes, f"n{length - 1}"), created())
     engine.begin()
     return engine
