@@ -5,17 +5,30 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
-from eventsourcing.persistence import IntegrityError, StoredEvent
+from eventsourcing.persistence import (
+    IntegrityError,
+    InterfaceError,
+    OperationalError,
+    StoredEvent,
+)
 from psycopg import Cursor
+from psycopg.sql import SQL, Identifier
 
-from infra.errors import Conflict
+from infra.errors import Conflict, Transient
 from infra.recorder import Recorder, datastore
 from schemas import codec
 
 Also = Callable[[Cursor[Any]], None]
+
+_T = TypeVar("_T")
+_TABLE = "flightlog_registry"
+_THREADS = 2
+_BEFORE = SQL(
+    "SELECT 1 FROM {} WHERE originator_id = %s AND originator_version = %s"
+).format(Identifier(_TABLE))
 
 
 class Stored(msgspec.Struct, frozen=True, array_like=True):
@@ -29,27 +42,37 @@ class EventStore:
     """Facts of the registry; each append runs its read models' writer as well."""
 
     def __init__(self, url: str) -> None:
-        """Prepare; `open` creates the tables."""
-        self._datastore = datastore(url, connections=3)
-        self._recorder = Recorder(
-            self._datastore,
-            events_table_name="flightlog_registry",
-            tracking_table_name="flightlog_registry_positions",
-        )
-        self._threads = ThreadPoolExecutor(2, "event-store")
+        """Prepare; `open` connects."""
+        self._url = url
+        self._threads = ThreadPoolExecutor(_THREADS, "event-store")
+        self._recorder: Recorder | None = None
 
     async def open(self) -> None:
-        """Create the tables."""
-        await self._run(self._recorder.create_table)
+        """Connect, and create the tables."""
+        self._recorder = await self._run(self._create)
+
+    def _create(self) -> Recorder:
+        recorder = Recorder(
+            datastore(self._url, connections=_THREADS),
+            events_table_name=_TABLE,
+            tracking_table_name=f"{_TABLE}_positions",
+        )
+        recorder.create_table()
+        return recorder
 
     async def close(self) -> None:
         """Close the connections."""
+        await asyncio.to_thread(self._close)
+
+    def _close(self) -> None:
         self._threads.shutdown(wait=True)
-        self._datastore.close()
+        if self._recorder is not None:
+            self._recorder.datastore.close()
 
     async def load(self, stream: str) -> list[Any]:
         """Return the facts of a stream; its version is their number."""
-        rows = await self._run(lambda: self._recorder.select_events(stream))
+        recorder = self._opened()
+        rows = await self._run(lambda: recorder.select_events(stream))
         return [
             codec.decode(msgspec.msgpack.decode(row.state, type=Stored).body)
             for row in rows
@@ -77,12 +100,30 @@ class EventStore:
             )
             for number, event in enumerate(events, 1)
         ]
-        try:
-            await self._run(lambda: self._recorder.insert_events(rows, also=also))
-        except IntegrityError as error:
-            message = f"Expected {stream} at version {expected_version}, but it moved"
-            raise Conflict(message) from error
+        moved = f"Expected {stream} at version {expected_version}, but it isn't"
 
-    async def _run(self, function: Callable[[], Any]) -> Any:
+        def check_and_write(cursor: Cursor[Any]) -> None:
+            if expected_version > 0:
+                cursor.execute(_BEFORE, (stream, expected_version))
+                if cursor.fetchone() is None:
+                    raise Conflict(moved)
+            if also is not None:
+                also(cursor)
+
+        recorder = self._opened()
+        try:
+            await self._run(lambda: recorder.insert_events(rows, also=check_and_write))
+        except IntegrityError as error:
+            raise Conflict(moved) from error
+
+    def _opened(self) -> Recorder:
+        if self._recorder is None:
+            raise RuntimeError("Expected an open store, but it wasn't opened")
+        return self._recorder
+
+    async def _run(self, function: Callable[[], _T]) -> _T:
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, function)
+        try:
+            return await loop.run_in_executor(self._threads, function)
+        except (OperationalError, InterfaceError) as error:
+            raise Transient(str(error)) from error

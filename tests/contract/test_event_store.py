@@ -63,6 +63,13 @@ async def test_a_lost_race_is_a_conflict(store: Any) -> None:
     assert len(await store.load(STREAM)) == 2
 
 
+async def test_a_version_that_is_not_there_is_a_conflict(store: Any) -> None:
+    """Nothing can be appended after facts that don't exist."""
+    with pytest.raises(Conflict):
+        await store.append(STREAM, 3, [replaced(b"four")], actor="me")
+    assert await store.load(STREAM) == []
+
+
 async def test_what_fails_beside_undoes_the_append(store: Any) -> None:
     """Facts and read models are written together or not at all."""
 
