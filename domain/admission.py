@@ -74,7 +74,8 @@ def check_name(command: CreateExecution) -> Rejected | None:
             return invalid(f"Expected a launch plan with a {part}, but it is empty")
     if command.launch_plan.kind not in {"LAUNCH_PLAN", "TASK"}:
         return invalid(
-            f"Expected a LAUNCH_PLAN or TASK to launch, but got {command.launch_plan.kind}"
+            "Expected a LAUNCH_PLAN or TASK to launch, "
+            f"but got {command.launch_plan.kind}"
         )
     return None
 

@@ -76,7 +76,7 @@ def _simple(value: Any, asked: Any) -> Any:
 
 def _datetime(value: str, asked: Any) -> Any:
     try:
-        moment = datetime.fromisoformat(value.replace("Z", "+00:00"))
+        moment = datetime.fromisoformat(value)
     except ValueError as error:
         raise _unfit(value, asked) from error
     primitive = literals_pb2.Primitive()

@@ -150,7 +150,7 @@ async def list_projects(pool: Pool, page: Page) -> list[Any] | Rejected:
     return [project_pb2.Project.FromString(row["project"]) for row in found]
 
 
-async def get_attributes(  # noqa: PLR0913, PLR0917 - a key of five parts
+async def get_attributes(
     pool: Pool,
     resource: str,
     project: str,
@@ -164,7 +164,7 @@ async def get_attributes(  # noqa: PLR0913, PLR0917 - a key of five parts
     return bytes(row["attributes"]) if row else None
 
 
-async def matching_attributes(  # noqa: PLR0913, PLR0917 - a key of five parts
+async def matching_attributes(
     pool: Pool,
     resource: str,
     project: str,

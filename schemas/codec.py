@@ -19,7 +19,7 @@ MARKER = b"\xc3\x01"
 _HEADER = len(MARKER) + 8
 
 
-class UndecodableMessage(ValueError):
+class UndecodableMessage(ValueError):  # noqa: N818 - named for what happened
     """The bytes are no message that this version knows."""
 
 

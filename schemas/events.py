@@ -22,8 +22,8 @@ class ExecutionCreated(Event, frozen=True, kw_only=True):
     """An execution was admitted, with all its settings resolved; it is QUEUED.
 
     `spec` is the resolved flyteidl.admin.ExecutionSpec; `definition` the compiled
-    closure; `inputs` the merged inputs, `user_inputs` what the request gave. `created_by`
-    is the id of the command, `root` the stream of the outermost parent.
+    closure; `inputs` the merged inputs, `user_inputs` what the request gave.
+    `created_by` is the id of the command, `root` the stream of the outermost parent.
     """
 
     execution: ExecutionRef

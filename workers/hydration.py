@@ -149,7 +149,7 @@ class Hydrator:
         except (DecodeError, ValueError) as error:
             return invalid(f"Expected inputs that can be read, but: {error}")
 
-    async def _created(  # noqa: PLR0913
+    async def _created(
         self,
         command: CreateExecution,
         envelope: Envelope,

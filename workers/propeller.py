@@ -82,7 +82,7 @@ class Propeller:
     leases: Leases
     timers: Timers = field(default_factory=Timers)
     bounds: Bounds = Bounds()
-    limits: Limits = Limits()
+    limits: Limits = field(default_factory=Limits)
     handled: int = 0
     dropped: int = 0
     leases_due_us: int = 0
@@ -176,12 +176,12 @@ class Propeller:
             admission = await self.hydration.admit(command, envelope, now_us)
         try:
             self._decide(batch, envelope, command, live, admission, now_us)
-        except Exception as error:  # noqa: BLE001 - a defect parks one command
+        except Exception as error:
             log_.exception("decider_raised", command=envelope.id)
             self._dead_letter(batch, received, repr(error))
         self.handled += 1
 
-    def _decide(  # noqa: PLR0913
+    def _decide(
         self,
         batch: Batch,
         envelope: Envelope,

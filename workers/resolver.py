@@ -8,7 +8,7 @@ from typing import Any
 from flyteidl.core import literals_pb2
 
 from domain.binding import resolve
-from infra.blobs import Blobs, BlobNotFound
+from infra.blobs import BlobNotFound, Blobs
 from schemas.commands import ReportInputsResolved, ReportResolutionFailed
 from schemas.dispatches import ResolveInputs
 from schemas.values import Failure, Values

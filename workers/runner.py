@@ -142,7 +142,7 @@ class Runner:
         report: c.ReportInputsResolved | c.ReportResolutionFailed
         try:
             report = await resolve_inputs(dispatch, self.blobs, self.inline_limit)
-        except Exception as error:  # noqa: BLE001 - whatever fails is one node's
+        except Exception as error:
             log_.exception("resolution_failed", node=dispatch.node_id)
             report = c.ReportResolutionFailed(
                 node_id=dispatch.node_id,
@@ -209,7 +209,7 @@ class Runner:
     ) -> Result:
         try:
             return await plugin.run(dispatch, prefix, started)
-        except Exception as error:  # noqa: BLE001 - whatever fails is one attempt's
+        except Exception as error:
             log_.exception("plugin_failed", attempt=dispatch.generated_name)
             return _unexpected(error)
 

@@ -12,7 +12,7 @@ from domain.execution.timers import Timer, timer_of, timers_of
 
 @dataclass(slots=True)
 class Timers:
-    """Timers follow from state: a stale one is harmless, as deciding it yields nothing."""
+    """Timers follow from state: deciding a stale one yields nothing."""
 
     heap: list[tuple[int, str, Timer]] = field(default_factory=list)
     known: set[tuple[str, str]] = field(default_factory=set)

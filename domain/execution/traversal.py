@@ -45,7 +45,7 @@ def _has_slot(step: Step) -> bool:
 
 
 def _reach(step: Step, place: Place, graph_node: GraphNode) -> None:
-    scope, spec_node_id = place
+    scope, _ = place
     if scope and step.node(scope).phase is not NodePhase.RUNNING:
         return
     if _is_blocked(step, scope, graph_node):

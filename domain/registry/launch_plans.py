@@ -177,7 +177,8 @@ def _check_schedule(spec: Any, expected: Any) -> Rejected | None:
         asked = expected.parameters.get(kickoff)
         if asked is None or asked.var.type.simple != types_pb2.DATETIME:
             return invalid(
-                f"Expected kickoff input '{kickoff}' to be an unbound datetime, but it is not"
+                f"Expected kickoff input '{kickoff}' to be an unbound datetime, "
+                "but it is not"
             )
     if kind == "cron_schedule":
         return _check_cron(schedule.cron_schedule.schedule)

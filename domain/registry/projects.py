@@ -60,7 +60,8 @@ def _check(project: Any) -> Rejected | None:
         )
     if len(project.description) > DESCRIPTION_MAX:
         return invalid(
-            f"Expected a description of at most {DESCRIPTION_MAX} characters, but it is longer"
+            f"Expected a description of at most {DESCRIPTION_MAX} characters, "
+            "but it is longer"
         )
     if project.domains:
         return invalid("Expected no domains, but the server's own are the only ones")

@@ -102,8 +102,10 @@ def _check_container(container: Any) -> Rejected | None:
             name = tasks_pb2.Resources.ResourceName.Name(entry.name).lower()
             amount = quantity(entry.value)
             if amount is None:
-                detail = f"Expected the {side} of {name} to be a quantity, but it is '{entry.value}'"
-                return invalid(detail)
+                return invalid(
+                    f"Expected the {side} of {name} to be a quantity, "
+                    f"but it is '{entry.value}'"
+                )
             if (side, entry.name) in amounts:
                 return invalid(f"Expected one {side} of {name}, but there are several")
             amounts[(side, entry.name)] = amount

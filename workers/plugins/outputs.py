@@ -1,4 +1,4 @@
-"""The output protocol: what a task left under its prefix, and what it means (ref §6.5)."""
+"""The output protocol: what a task left under its prefix (ref §6.5)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Blobs(Protocol):
         ...
 
 
-async def read_result(  # noqa: PLR0913
+async def read_result(
     blobs: Blobs,
     prefix: str,
     *,

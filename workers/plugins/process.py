@@ -62,7 +62,8 @@ class ProcessPlugin:
         if template.WhichOneof("target") != "container":
             return failed(
                 "BadTaskDefinition",
-                f"Expected a container to run, but task type '{template.type}' has none",
+                "Expected a container to run, "
+                f"but task type '{template.type}' has none",
             )
         inputs, places = await self._prepare(dispatch, prefix)
         container = template.container
@@ -143,10 +144,9 @@ class ProcessPlugin:
     async def _template(self, bundle: str) -> Template:
         """Return the warm template of a code bundle; the least used ones go."""
         known = self._templates.get(bundle)
-        if known is not None and known.done():
-            if known.exception() is not None or not known.result().alive:
-                del self._templates[bundle]
-                known = None
+        if known is not None and known.done() and not _lives(known):
+            del self._templates[bundle]
+            known = None
         if known is None:
             known = asyncio.create_task(self._start(bundle))
             self._templates[bundle] = known
@@ -220,6 +220,12 @@ class ProcessPlugin:
                 task.result().kill()
             else:
                 task.cancel()
+
+
+def _lives(started: asyncio.Task[Template]) -> bool:
+    if started.cancelled() or started.exception() is not None:
+        return False
+    return started.result().alive
 
 
 def _unwrap(words: list[str]) -> tuple[str, list[str]]:
