@@ -1,0 +1,77 @@
+"""The user that Postgres runs as: ours, or another one where we are root."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import stat
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from infra.errors import Permanent
+
+NAME = "pgserver"
+_USERADD_S = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A user of this machine."""
+
+    uid: int
+    gid: int
+
+
+def server_account() -> Account | None:
+    """Return the user to run as; None for ourselves. Postgres refuses to be root."""
+    if os.geteuid() != 0:
+        return None
+    try:
+        found = pwd.getpwnam(NAME)
+    except KeyError:
+        _add_user()
+        found = pwd.getpwnam(NAME)
+    return Account(found.pw_uid, found.pw_gid)
+
+
+def _add_user() -> None:
+    program = shutil.which("useradd")
+    if program is None:
+        raise Permanent(
+            f"Expected a user '{NAME}' for Postgres, which can't run as root, but "
+            "there is none and no useradd; create it, or run as another user"
+        )
+    words = ("--system", "--no-create-home", "--shell", "/usr/sbin/nologin", NAME)
+    done = subprocess.run(  # noqa: S603 - fixed words
+        [program, *words],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=_USERADD_S,
+    )
+    if done.returncode != 0:
+        raise Permanent(f"Expected to create user '{NAME}', but: {done.stderr}")
+
+
+def open_way(folder: Path, account: Account | None) -> None:
+    """Let another user pass, but not list, the folders on the way to this one."""
+    if account is None:
+        return
+    for part in (folder, *folder.parents):
+        found = part.stat()
+        if found.st_uid != account.uid and not found.st_mode & stat.S_IXOTH:
+            part.chmod(stat.S_IMODE(found.st_mode) | stat.S_IXOTH)
+
+
+def open_tree(folder: Path, sample: Path, account: Account | None) -> None:
+    """Let another user read installed files, where a strict umask kept him out."""
+    needed = stat.S_IROTH | stat.S_IXOTH
+    if account is None or sample.stat().st_mode & needed == needed:
+        return
+    for part in (folder, *folder.rglob("*")):
+        if not part.is_symlink():
+            mode = part.stat().st_mode
+            runs = part.is_dir() or mode & stat.S_IXUSR
+            part.chmod(stat.S_IMODE(mode) | (needed if runs else stat.S_IROTH))
