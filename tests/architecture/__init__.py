@@ -1,0 +1,1 @@
+"""Tests that hold the house in shape: floors, tidiness, vocabulary."""

@@ -1,0 +1,1 @@
+"""Released bytes and streams: every later version must read them."""
