@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import importlib
 import sys
 from collections.abc import Callable
@@ -22,10 +23,14 @@ from infra.settings import Settings
 
 log_ = structlog.get_logger(__name__)
 
+GC_THRESHOLDS = (50_000, 50, 100)
+"""Live executions are many small objects without cycles: look at them rarely."""
+
 
 def up(settings: Settings) -> None:
     """Run the engine; raises CommandFailed for what ended it."""
     logs.set_up(settings.log_level, as_json=settings.log_json)
+    gc.set_threshold(*GC_THRESHOLDS)
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(run(settings, lambda address: _greet(settings, address)))
