@@ -30,7 +30,7 @@ UNIONS = {
     dispatches: dispatches.DispatchMessage,
     registry_events: registry_events.RegistryFact,
 }
-BASES = {"Event", "Command", "Dispatch"}
+BASES = {"Event", "Command", "Dispatch", "RegistryEvent"}
 PARTS = {"NodeSite", "SourceValues"}
 # Messages that belong to no execution's union, and travel on their own.
 ALONE = {"Heartbeat", "CommandRejected", "CommandHadNoEffect", "AbortTask"}

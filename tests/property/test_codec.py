@@ -1,0 +1,113 @@
+"""The codec: every message comes back whole, and nothing else comes through."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from schemas import codec, registry
+from schemas.codec import UndecodableMessage
+from tests.support.messages import bare, example, messages_of
+
+EACH = pytest.mark.parametrize("cls", registry.CLASSES, ids=lambda cls: cls.__name__)
+HEADER = 10
+
+
+@EACH
+@given(data=st.data())
+@settings(max_examples=15, deadline=None)
+def test_any_message_comes_back_whole(cls: type[Any], data: st.DataObject) -> None:
+    """What was encoded decodes to an equal message."""
+    message = data.draw(messages_of(cls))
+    assert message == codec.decode(codec.encode(message))
+
+
+@EACH
+def test_defaults_come_back_as_defaults(cls: type[Any]) -> None:
+    """A message with nothing but what it needs comes back equal."""
+    message = bare(cls)
+    assert message == codec.decode(codec.encode(message))
+
+
+@EACH
+def test_a_message_cut_anywhere_is_refused(cls: type[Any]) -> None:
+    """No part of a message passes for a whole one."""
+    whole = codec.encode(example(cls))
+    for length in range(len(whole)):
+        with pytest.raises(UndecodableMessage, match="Expected"):
+            codec.decode(whole[:length])
+
+
+@EACH
+def test_a_message_with_something_behind_it_is_refused(cls: type[Any]) -> None:
+    """Bytes behind a message are no part of it."""
+    with pytest.raises(UndecodableMessage, match="1 bytes follow"):
+        codec.decode(codec.encode(example(cls)) + b"\x00")
+
+
+@EACH
+@given(body=st.binary(max_size=200))
+@settings(max_examples=40, deadline=None)
+def test_a_damaged_body_is_refused_or_is_a_message(cls: type[Any], body: bytes) -> None:
+    """A body of any bytes is a message of its class or undecodable, never a crash."""
+    header = codec.encode(example(cls))[:HEADER]
+    try:
+        message = codec.decode(header + body)
+    except UndecodableMessage as refused:
+        assert registry.by_class()[cls].name in str(refused)
+    else:
+        assert isinstance(message, cls)
+
+
+@EACH
+@given(at=st.integers(0, 10_000), byte=st.integers(0, 255))
+@settings(max_examples=40, deadline=None)
+def test_a_message_with_one_other_byte_never_crashes(
+    cls: type[Any], at: int, byte: int
+) -> None:
+    """One damaged byte leaves a message or an undecodable one."""
+    data = bytearray(codec.encode(example(cls)))
+    data[at % len(data)] = byte
+    try:
+        codec.decode(bytes(data))
+    except UndecodableMessage as refused:
+        assert str(refused).startswith("Expected")
+
+
+@given(data=st.binary(max_size=64))
+@settings(deadline=None)
+def test_other_bytes_are_refused(data: bytes) -> None:
+    """Bytes of something else are told from messages."""
+    with pytest.raises(UndecodableMessage, match="single-object"):
+        codec.decode(b"{" + data)
+
+
+def test_a_schema_of_a_newer_version_is_named() -> None:
+    """An unknown fingerprint is shown, and what may have happened."""
+    with pytest.raises(UndecodableMessage, match="0102030405060708.*newer version"):
+        codec.decode(codec.MARKER + bytes(range(1, 9)) + b"body")
+
+
+def test_what_is_no_message_is_not_encoded() -> None:
+    """Only messages of the registry can be written."""
+    with pytest.raises(KeyError):
+        codec.encode("text")
+
+
+@EACH
+def test_a_message_can_be_shown_as_json(cls: type[Any]) -> None:
+    """People see any message as JSON, bytes as base64."""
+    shown = codec.to_json(example(cls))
+    assert shown == json.loads(json.dumps(shown))
+    assert set(shown) == set(cls.__struct_fields__)
+
+
+def test_a_type_name_is_that_of_the_message_and_of_its_class() -> None:
+    """The full name is the same for a message and for its class."""
+    cls = registry.CLASSES[0]
+    assert codec.type_name(cls) == codec.type_name(example(cls))
+    assert codec.type_name(cls) == "flightlog.v1.CreateExecution"
