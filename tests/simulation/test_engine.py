@@ -1,0 +1,279 @@
+"""Propeller and runner crash at any await; the log they leave is always whole."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from domain.execution.decide import execution as decider
+from domain.execution.state import Execution
+from domain.graph import Definition
+from infra.blobs import FileBlobs
+from infra.errors import Transient
+from infra.log import Record
+from infra.settings import RunnerSettings
+from schemas import codec, topics
+from schemas.commands import CreateExecution
+from schemas.envelope import Envelope
+from schemas.ids import EntityRef, ExecutionRef, execution_stream
+from schemas.phases import EXECUTION_MOVES, NODE_MOVES, NodePhase
+from tests.support.engine import created
+from tests.support.fakes import MemoryData, MemoryLog
+from tests.support.graphs import (
+    branch_node,
+    definition,
+    launch_plan_node,
+    task_node,
+    task_template,
+    workflow,
+    workflow_node,
+)
+from workers.hydration import Admission
+from workers.leases import Leases
+from workers.propeller import Bounds, Propeller
+from workers.runner import Runner
+from workers.streams import Streams
+
+EXECUTIONS, CRASHES, ROUNDS_MAX = 4, 12, 200
+SEEDS = range(12)
+
+
+class Clock:
+    """A clock that only moves when it is looked at."""
+
+    def __init__(self) -> None:
+        self.now = 1_700_000_000_000_000
+
+    def now_us(self) -> int:
+        """Return one microsecond more each time."""
+        self.now += 1
+        return self.now
+
+
+class World:
+    """What outlives a crash: the log's data, the blobs, the time."""
+
+    def __init__(self, seed: int, folder: Path) -> None:
+        self.draw = random.Random(seed)
+        self.data = MemoryData()
+        self.blobs = FileBlobs(folder)
+        self.clock = Clock()
+        self.parent, self.child = _parent(), _child()
+        self.incarnations = 0
+
+    def definition(self, name: str) -> Definition:
+        """Return the graph of an execution: children are those with long names."""
+        return self.child if "-n" in name else self.parent
+
+
+def _parent() -> Definition:
+    inner = workflow("sub", [task_node("n0"), task_node("n1", "n0")], "n1")
+    nodes = [
+        task_node("n0"),
+        workflow_node("n1", "n0"),
+        launch_plan_node("n2", "n0"),
+        branch_node("n3", "n1", task_node("n3-a", "n2"), task_node("n3-b", "n2")),
+        *[task_node(f"x{i}", "n3") for i in range(6)],
+        task_node("n4", *[f"x{i}" for i in range(6)]),
+    ]
+    return definition(nodes, "n4", subs=[inner], tasks=[task_template(retries=1)])
+
+
+def _child() -> Definition:
+    return definition([task_node("n0"), task_node("n1", "n0")], "n1")
+
+
+class Hydration:
+    """Admits everything."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+
+    async def admit(
+        self, command: CreateExecution, envelope: Envelope, now_us: int
+    ) -> Admission:
+        """Return the first fact of the execution that is asked for."""
+        await asyncio.sleep(0)
+        ref = ExecutionRef(
+            project=command.project, domain=command.domain, name=command.name
+        )
+        fields: dict[str, Any] = {
+            **{f: getattr(created(7), f) for f in created(7).__struct_fields__},
+            "occurred_at_us": now_us,
+            "execution": ref,
+            "parent": command.parent,
+            "created_by": envelope.id,
+            "max_parallelism": 3,
+            "definition": created(7).definition,
+        }
+        first = type(created(7))(**fields)
+        return Admission(first, self.world.definition(command.name))
+
+
+class Definitions:
+    """Finds a graph again by what the first fact says."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.name = ""
+
+    async def load(self, _blob: object) -> Definition:
+        """Return the graph of the stream that is being restored."""
+        return self.world.definition(self.name)
+
+
+class NamedStreams(Streams):
+    """Streams that tell their definitions which one is being restored."""
+
+    async def get(self, stream: str) -> Any:
+        """Return a stream's state."""
+        self._definitions.name = stream.rsplit("/", 1)[-1]
+        return await super().get(stream)
+
+
+class FlakyLog(MemoryLog):
+    """A log whose answers get lost now and then, after or before the deed."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world.data, poll_s=0.01)
+        self.draw = world.draw
+
+    async def append(self, records: Any) -> None:
+        """Append, sometimes twice."""
+        await super().append(records)
+        if self.draw.random() < 0.1:
+            await super().append(records)
+
+
+def propeller(world: World, log: MemoryLog) -> Propeller:
+    """Return a propeller with nothing in memory."""
+    return Propeller(
+        log=log,
+        streams=NamedStreams(log, Definitions(world), closed_max=100),
+        hydration=Hydration(world),
+        clock=world.clock,
+        leases=Leases(10**12),
+        bounds=Bounds(commands_max=world.draw.randint(1, 8), retry_s=0.001),
+    )
+
+
+def runner(world: World, log: MemoryLog) -> Runner:
+    """Return a new incarnation of the runner."""
+    world.incarnations += 1
+    return Runner(
+        log=log,
+        blobs=world.blobs,
+        clock=world.clock,
+        settings=RunnerSettings(name="r", heartbeat_s=0.02),
+        incarnation=f"i{world.incarnations}",
+        process=None,
+        inline_limit=16384,
+        report_delay_s=0.01,
+    )
+
+
+def open_streams(world: World) -> list[str]:
+    """Return streams that have facts; ended ones restore to a marker."""
+    found = {
+        r.envelope.stream
+        for r in world.data.records
+        if r.topic == topics.EVENTS and r.envelope.sequence
+    }
+    return sorted(found)
+
+
+async def live(world: World, steps: int) -> None:
+    """Run one incarnation of everything, and crash after some turns of the loop."""
+    log = FlakyLog(world)
+    await log.open()
+    engine, hands, stop = propeller(world, log), runner(world, log), asyncio.Event()
+    await engine.restore(open_streams(world))
+    tasks = [
+        asyncio.create_task(engine.run(stop)),
+        asyncio.create_task(hands.run(stop)),
+    ]
+    for _ in range(steps):
+        await asyncio.sleep(0)
+        if any(task.done() for task in tasks):
+            break
+    for task in tasks:
+        task.cancel()
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+    await log.close()
+    for result in results:
+        if isinstance(result, Exception) and not isinstance(result, Transient):
+            raise result
+
+
+async def create(world: World, name: str) -> None:
+    """Ask for an execution, as a door does."""
+    log = MemoryLog(world.data)
+    await log.open()
+    ref = ExecutionRef(project="p", domain="d", name=name)
+    stream = execution_stream(ref)
+    plan = EntityRef(
+        kind="LAUNCH_PLAN", project="p", domain="d", name="lp", version="v"
+    )
+    command = CreateExecution(project="p", domain="d", name=name, launch_plan=plan)
+    envelope = Envelope(
+        id=f"{stream}/create",
+        type=codec.type_name(command),
+        stream=stream,
+        reply=True,
+    )
+    record = Record(
+        topic=topics.COMMANDS, key=stream, envelope=envelope, body=codec.encode(command)
+    )
+    await log.append([record])
+    await log.close()
+
+
+def check(world: World) -> Counter[str]:
+    """Check the log from outside; return how the executions ended."""
+    ends: Counter[str] = Counter()
+    streams: dict[str, list[Any]] = {}
+    for record in world.data.records:
+        if record.topic == topics.EVENTS and record.envelope.sequence:
+            streams.setdefault(record.envelope.stream, []).append(record)
+    for records in streams.values():
+        sequences = [r.envelope.sequence for r in records]
+        assert sequences == list(range(1, len(records) + 1))
+        state = Execution()
+        for record in records:
+            before, state = state, decider.evolve(state, codec.decode(record.body))
+            _check_moves(before, state)
+        ends[state.phase.value] += 1
+        if state.is_terminal:
+            assert not state.active
+    return ends
+
+
+def _check_moves(before: Execution, after: Execution) -> None:
+    if before.phase is not after.phase:
+        assert after.phase in EXECUTION_MOVES[before.phase]
+    for node_id, node in after.nodes.items():
+        old = before.nodes.get(node_id)
+        phase = old.phase if old else NodePhase.NOT_YET_STARTED
+        assert node.phase is phase or node.phase in NODE_MOVES[phase]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+async def test_crashes_lose_and_double_nothing(seed: int, tmp_path: Path) -> None:
+    """Whatever moment the engine dies at, it goes on, and every execution ends once."""
+    world = World(seed, tmp_path)
+    for number in range(EXECUTIONS):
+        await create(world, f"e{number}")
+    for _ in range(CRASHES):
+        await live(world, world.draw.randint(1, 120))
+        check(world)
+    for _ in range(ROUNDS_MAX):
+        await live(world, 3000)
+        if check(world) == {"SUCCEEDED": 2 * EXECUTIONS}:
+            break
+
+    assert check(world) == {"SUCCEEDED": 2 * EXECUTIONS}, f"seed {seed}"
