@@ -1,4 +1,4 @@
-"""Structured logs: to standard error, as text or JSON lines."""
+"""Structured logs: to standard error, as text or JSON lines; libraries' as well."""
 
 from __future__ import annotations
 
@@ -6,31 +6,54 @@ import logging
 import sys
 
 import structlog
+from structlog.typing import Processor
+
+_SHARED: tuple[Processor, ...] = (
+    structlog.contextvars.merge_contextvars,
+    structlog.processors.add_log_level,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+)
 
 
 def set_up(level: str, *, as_json: bool) -> None:
-    """Configure structlog for this process."""
-    renderer = (
-        structlog.processors.JSONRenderer()
-        if as_json
-        else structlog.dev.ConsoleRenderer(
-            colors=sys.stderr.isatty(),
-            exception_formatter=structlog.dev.plain_traceback,
-        )
-    )
+    """Configure structlog, and the logging of libraries, for this process.
+
+    Fields bound by `structlog.contextvars` are on every line. Libraries are heard from
+    WARNING on: what they tell below that is about themselves.
+    """
+    chosen = logging.getLevelName(level.upper())
+    rendering = _rendering(as_json=as_json)
     structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info
-            if as_json
-            else structlog.processors.StackInfoRenderer(),
-            renderer,
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(
-            logging.getLevelName(level.upper())
-        ),
+        processors=[*_SHARED, *rendering],
+        wrapper_class=structlog.make_filtering_bound_logger(chosen),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*_SHARED, structlog.stdlib.add_logger_name],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                *rendering,
+            ],
+        )
+    )
+    logging.basicConfig(
+        handlers=[handler], level=max(chosen, logging.WARNING), force=True
+    )
+
+
+def _rendering(*, as_json: bool) -> tuple[Processor, ...]:
+    if as_json:
+        return (
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        )
+    return (
+        structlog.processors.StackInfoRenderer(),
+        structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(),
+            exception_formatter=structlog.dev.plain_traceback,
+        ),
     )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -16,6 +17,7 @@ from pydantic_settings import (
 )
 
 CONFIG_VARIABLE = "FLIGHTLOG_CONFIG"
+_SECRET = re.compile(r"(://[^:/@]*:|password=)[^@&\s]+(?=@|&|\s|$)")
 
 
 class _Part(BaseModel):
@@ -25,33 +27,53 @@ class _Part(BaseModel):
 class LogSettings(_Part):
     """Bounds of the log and of the loops that read it."""
 
-    batch_max: int = Field(200, description="Commands in one transaction at most.")
-    records_max: int = Field(4000, description="Records in one transaction at most.")
-    poll_s: float = Field(1.0, description="A wait for news looks again after this.")
-    recent_max: int = Field(10_000, description="Records of a topic kept in memory.")
+    batch_max: int = Field(
+        200, gt=0, description="Commands in one transaction at most."
+    )
+    records_max: int = Field(
+        4000, gt=0, description="Records in one transaction at most."
+    )
+    poll_s: float = Field(
+        1.0, gt=0, description="A wait for news looks again after this."
+    )
+    recent_max: int = Field(
+        10_000, gt=0, description="Records of a topic kept in memory."
+    )
     recent_bytes_max: int = Field(
-        16 * 2**20, description="Bytes of a topic's records kept in memory."
+        16 * 2**20, gt=0, description="Bytes of a topic's records kept in memory."
     )
     appends_max: int = Field(
-        1000, description="Callers that append at once; more wait their turn."
+        1000, gt=0, description="Callers that append at once; more wait their turn."
     )
     lock_s: float = Field(
-        5.0, description="A killed engine's session lets go of the log by then."
+        5.0, gt=0, description="A killed engine's session lets go of the log by then."
     )
     keep_commands: int = Field(
-        100_000, description="Handled messages kept to catch repeated ones."
+        100_000, ge=0, description="Handled messages kept to catch repeated ones."
     )
-    trim_s: float = Field(60.0, description="Handled messages are trimmed this often.")
+    trim_s: float = Field(
+        60.0, gt=0, description="Handled messages are trimmed this often."
+    )
 
 
 class PropellerSettings(_Part):
     """Budgets of executions."""
 
-    system_retries: int = Field(3, description="Attempts that the system may cost.")
-    redispatches: int = Field(20, description="Runners that one attempt may lose.")
-    silence_s: float = Field(30.0, description="A runner silent this long is lost.")
-    closed_max: int = Field(100_000, description="Ended streams remembered in memory.")
-    definitions_max: int = Field(64, description="Compiled workflows kept in memory.")
+    system_retries: int = Field(
+        3, ge=0, description="Attempts that the system may cost."
+    )
+    redispatches: int = Field(
+        20, ge=0, description="Runners that one attempt may lose."
+    )
+    silence_s: float = Field(
+        30.0, gt=0, description="A runner silent this long is lost."
+    )
+    closed_max: int = Field(
+        100_000, gt=0, description="Ended streams remembered in memory."
+    )
+    definitions_max: int = Field(
+        64, gt=0, description="Compiled workflows kept in memory."
+    )
 
 
 class ProcessSettings(_Part):
@@ -60,48 +82,60 @@ class ProcessSettings(_Part):
     python: str = Field(sys.executable, description="The Python that runs tasks.")
     path: tuple[str, ...] = Field((), description="Folders added to its import path.")
     concurrency: int = Field(
-        max(2, os.cpu_count() or 2), description="Tasks that run at once."
+        max(2, os.cpu_count() or 2), gt=0, description="Tasks that run at once."
     )
-    templates_max: int = Field(4, description="Warm templates kept, one a code bundle.")
+    templates_max: int = Field(
+        4, gt=0, description="Warm templates kept, one a code bundle."
+    )
     report_delay_ms: int = Field(
-        100, description="A task that ends sooner sends a single report."
+        100, ge=0, description="A task that ends sooner sends a single report."
     )
-    template_start_s: float = Field(60.0, description="A template is warm by then.")
-    kill_grace_s: float = Field(5.0, description="From SIGTERM to SIGKILL.")
+    template_start_s: float = Field(
+        60.0, gt=0, description="A template is warm by then."
+    )
+    kill_grace_s: float = Field(5.0, ge=0, description="From SIGTERM to SIGKILL.")
 
 
 class RunnerSettings(_Part):
     """The role that carries dispatches out."""
 
     name: str = Field("embedded", description="Its lasting name; leases bear it.")
-    heartbeat_s: float = Field(5.0, description="It tells that it lives this often.")
-    dispatches_max: int = Field(500, description="Dispatches read at once.")
+    heartbeat_s: float = Field(
+        5.0, gt=0, description="It tells that it lives this often."
+    )
+    dispatches_max: int = Field(500, gt=0, description="Dispatches read at once.")
     output_bytes_max: int = Field(
-        256 * 2**20, description="Outputs of a task larger than this are refused."
+        256 * 2**20, gt=0, description="Outputs of a task larger than this are refused."
     )
 
 
 class AdmissionSettings(_Part):
     """Defaults of executions where nobody says otherwise (ref §2.3)."""
 
-    max_parallelism: int = Field(25, description="Task nodes that run at once.")
+    max_parallelism: int = Field(25, ge=0, description="Task nodes that run at once.")
     workflow_nodes_max: int = Field(
-        60_000, description="Nodes that a workflow may have; 0 is no limit."
+        60_000, ge=0, description="Nodes that a workflow may have; 0 is no limit."
     )
 
 
 class GatewaySettings(_Part):
     """The door."""
 
-    outcome_s: float = Field(20.0, description="A command's outcome is awaited.")
-    message_bytes_max: int = Field(64 * 2**20, description="The largest gRPC message.")
-    rpcs_max: int = Field(2_000, description="gRPC calls served at once.")
-    data_bytes_max: int = Field(
-        16 * 2**20, description="Replies with more values give signed links."
+    outcome_s: float = Field(20.0, gt=0, description="A command's outcome is awaited.")
+    message_bytes_max: int = Field(
+        64 * 2**20, gt=0, description="The largest gRPC message."
     )
-    upload_bytes_max: int = Field(4 * 2**30, description="The largest upload.")
-    signed_url_s: int = Field(3600, description="Signed links are good for this long.")
-    drain_s: float = Field(3.0, description="Calls under way at a stop may take this.")
+    rpcs_max: int = Field(2_000, gt=0, description="gRPC calls served at once.")
+    data_bytes_max: int = Field(
+        16 * 2**20, gt=0, description="Replies with more values give signed links."
+    )
+    upload_bytes_max: int = Field(4 * 2**30, gt=0, description="The largest upload.")
+    signed_url_s: int = Field(
+        3600, gt=0, description="Signed links are good for this long."
+    )
+    drain_s: float = Field(
+        3.0, ge=0, description="Calls under way at a stop may take this."
+    )
 
 
 class Settings(BaseSettings):
@@ -111,18 +145,28 @@ class Settings(BaseSettings):
         env_prefix="FLIGHTLOG_",
         env_nested_delimiter="__",
         frozen=True,
-        extra="ignore",
+        extra="forbid",
     )
 
     data_dir: Path = Field(Path.home() / ".flightlog", description="Where data lies.")
     host: str = Field("127.0.0.1", description="The address to listen on.")
-    grpc_port: int = Field(30080, description="The port of the gRPC API.")
-    http_port: int = Field(30081, description="The port of REST and blobs.")
+    grpc_port: int = Field(
+        30080, ge=0, le=65535, description="The port of the gRPC API."
+    )
+    http_port: int = Field(
+        30081, ge=0, le=65535, description="The port of REST and blobs."
+    )
     plugin: Literal["process", "echo"] = Field("process", description="Runs tasks.")
-    postgres: str = Field("", description="A Postgres URL; empty: an embedded one.")
+    postgres: str = Field(
+        "", repr=False, description="A Postgres URL; empty: an embedded one."
+    )
     domains: tuple[str, ...] = ("development", "staging", "production")
-    inline_limit_bytes: int = Field(16384, description="Larger values are offloaded.")
-    log_level: str = Field("INFO", description="The lowest level that is logged.")
+    inline_limit_bytes: int = Field(
+        16384, ge=0, description="Larger values are offloaded."
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", description="The lowest level that is logged."
+    )
     log_json: bool = Field(default=False, description="Log JSON lines.")
     log: LogSettings = LogSettings()
     propeller: PropellerSettings = PropellerSettings()
@@ -145,8 +189,25 @@ class Settings(BaseSettings):
         sources = [init_settings, env_settings]
         file = os.environ.get(CONFIG_VARIABLE)
         if file:
-            sources.append(TomlConfigSettingsSource(settings_cls, Path(file)))
+            path = Path(file).expanduser()
+            if not path.is_file():
+                raise FileNotFoundError(
+                    f"Expected a TOML file at {path} ({CONFIG_VARIABLE}), "
+                    "but there is none"
+                )
+            sources.append(TomlConfigSettingsSource(settings_cls, path))
         return tuple(sources)
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _in_capitals(cls, value: object) -> object:
+        return value.upper() if isinstance(value, str) else value
+
+    def shown(self) -> dict[str, Any]:
+        """Return every setting for people, without the secrets in URLs."""
+        found = self.model_dump(mode="json")
+        found["postgres"] = _SECRET.sub(r"\1***", self.postgres)
+        return found
 
 
 # What numpy and pyarrow start on import would keep a warm template from forking, so

@@ -1,0 +1,75 @@
+"""Logs: lines that machines read, with what was bound, from libraries too."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+import structlog
+
+from infra import logs
+
+
+@pytest.fixture(autouse=True)
+def restored() -> Iterator[None]:
+    """Leave logging as it was found."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    structlog.reset_defaults()
+    structlog.contextvars.clear_contextvars()
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+def test_json_lines_carry_what_is_bound(capsys: pytest.CaptureFixture[str]) -> None:
+    """One object a line on stderr: event, level, time, bound fields."""
+    logs.set_up("info", as_json=True)
+    structlog.contextvars.bind_contextvars(execution="p/d/n")
+    log = structlog.get_logger("x").bind(node="n0")
+    log.debug("quiet")
+    log.info("ready", port=1)
+    out, err = capsys.readouterr()
+    assert not out
+    (line,) = map(json.loads, err.splitlines())
+    assert line.pop("timestamp").endswith("Z")
+    assert line == {
+        "event": "ready",
+        "level": "info",
+        "execution": "p/d/n",
+        "node": "n0",
+        "port": 1,
+    }
+
+
+def test_an_exception_is_one_json_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """A traceback doesn't break the line."""
+    logs.set_up("info", as_json=True)
+    try:
+        raise ValueError("no")
+    except ValueError:
+        structlog.get_logger().exception("failed")
+    (line,) = map(json.loads, capsys.readouterr().err.splitlines())
+    assert "ValueError: no" in line["exception"]
+
+
+def test_libraries_speak_the_same_way(capsys: pytest.CaptureFixture[str]) -> None:
+    """A library's warning is a line as ours; its chatter is not heard."""
+    logs.set_up("debug", as_json=True)
+    logging.getLogger("some.library").info("chatter")
+    logging.getLogger("some.library").warning("beware of %s", "x")
+    (line,) = map(json.loads, capsys.readouterr().err.splitlines())
+    assert (line["event"], line["level"]) == ("beware of x", "warning")
+    assert line["logger"] == "some.library"
+
+
+def test_text_for_people(capsys: pytest.CaptureFixture[str]) -> None:
+    """Without JSON a line reads as text, without colours off a terminal."""
+    logs.set_up("info", as_json=False)
+    structlog.get_logger().warning("slow", wait_s=3)
+    err = capsys.readouterr().err
+    assert "slow" in err
+    assert "wait_s=3" in err
+    assert "\x1b" not in err

@@ -1,0 +1,118 @@
+"""Settings: sources and their order, refusals, secrets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from infra.settings import Settings, task_environment
+
+
+def test_the_environment_reaches_every_level(monkeypatch: pytest.MonkeyPatch) -> None:
+    """FLIGHTLOG_* names a setting, with two underscores between levels."""
+    monkeypatch.setenv("FLIGHTLOG_HTTP_PORT", "1234")
+    monkeypatch.setenv("FLIGHTLOG_PROCESS__CONCURRENCY", "7")
+    monkeypatch.setenv("FLIGHTLOG_LOG_LEVEL", "debug")
+    found = Settings()
+    assert (found.http_port, found.process.concurrency) == (1234, 7)
+    assert found.log_level == "DEBUG"
+
+
+def test_options_win_over_the_environment_over_the_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The nearer to the user the stronger; parts of one level are merged."""
+    file = tmp_path / "flightlog.toml"
+    file.write_text("http_port = 1\ngrpc_port = 1\nhost = 'a'\n[log]\nbatch_max = 9\n")
+    monkeypatch.setenv("FLIGHTLOG_CONFIG", str(file))
+    monkeypatch.setenv("FLIGHTLOG_HTTP_PORT", "2")
+    monkeypatch.setenv("FLIGHTLOG_GRPC_PORT", "2")
+    monkeypatch.setenv("FLIGHTLOG_LOG__POLL_S", "0.5")
+    found = Settings(http_port=3)
+    assert (found.http_port, found.grpc_port, found.host) == (3, 2, "a")
+    assert (found.log.batch_max, found.log.poll_s) == (9, 0.5)
+
+
+def test_a_misspelt_setting_in_the_file_is_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The refusal names it, at any level."""
+    file = tmp_path / "flightlog.toml"
+    monkeypatch.setenv("FLIGHTLOG_CONFIG", str(file))
+    for text, name in (("htp_port = 1\n", "htp_port"), ("[log]\nbach = 1\n", "bach")):
+        file.write_text(text)
+        with pytest.raises(ValidationError, match=name):
+            Settings()
+
+
+def test_a_file_that_is_not_there_is_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A file that is named must exist."""
+    monkeypatch.setenv("FLIGHTLOG_CONFIG", str(tmp_path / "none.toml"))
+    with pytest.raises(FileNotFoundError, match=r"none\.toml"):
+        Settings()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("HTTP_PORT", "70000"),
+        ("LOG__POLL_S", "0"),
+        ("LOG_LEVEL", "loud"),
+        ("PLUGIN", "magic"),
+        ("LOG__BATCH_MAX", "many"),
+    ],
+)
+def test_a_bound_that_makes_no_sense_is_refused(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    """A setting outside its bounds ends the start, not the work."""
+    monkeypatch.setenv(f"FLIGHTLOG_{name}", value)
+    with pytest.raises(ValidationError):
+        Settings()
+
+
+def test_settings_are_frozen() -> None:
+    """Nobody changes them under way."""
+    with pytest.raises(ValidationError):
+        Settings().http_port = 1  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://me:hush@db:5432/flightlog?sslmode=require",
+        "postgresql://db/flightlog?user=me&password=hush&sslmode=require",
+        "host=db password=hush",
+    ],
+)
+def test_passwords_are_never_shown(url: str) -> None:
+    """Neither the settings' text nor what is shown to people has the password."""
+    found = Settings(postgres=url)
+    assert "hush" not in repr(found)
+    assert "hush" not in str(found)
+    shown = str(found.shown())
+    assert "hush" not in shown
+    assert "db" in shown
+
+
+def test_tasks_do_not_get_the_engines_settings(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What may hold a password stays with the engine."""
+    monkeypatch.setenv("FLIGHTLOG_POSTGRES", "postgresql://me:hush@db/x")
+    monkeypatch.setenv("MINE", "yes")
+    found = task_environment(Settings())
+    assert found["MINE"] == "yes"
+    assert not [name for name in found if name.startswith("FLIGHTLOG_")]
+
+
+def test_every_setting_says_what_it_is() -> None:
+    """Each number has a description."""
+    for name, part in Settings.model_fields.items():
+        fields = getattr(part.annotation, "model_fields", {})
+        for inner, field in fields.items():
+            assert field.description, f"{name}.{inner}"
