@@ -13,6 +13,7 @@ from schemas.values import Failure
 
 START = "start-node"
 _MSGPACK = "msgpack"
+_INT64 = 2**63
 
 
 class _UnresolvedError(Exception):
@@ -79,7 +80,7 @@ def _promised(promise: Any, sources: Mapping[str, Any]) -> Any:
     var, path = promise.var, list(promise.attr_path)
     if var.startswith("[") and "]." in var:
         index, var = var[1:].split("].", 1)
-        path.insert(0, types_pb2.PromiseAttribute(int_value=int(index)))
+        path.insert(0, _index(index))
     if var not in outputs:
         message = f"node '{node_id}' has no output '{var}'"
         raise _UnresolvedError(message)
@@ -93,6 +94,14 @@ def _promised(promise: Any, sources: Mapping[str, Any]) -> Any:
         else:
             return _inside(literal, path[number:])
     return literal
+
+
+def _index(text: str) -> Any:
+    try:
+        return types_pb2.PromiseAttribute(int_value=int(text))
+    except ValueError as error:
+        message = f"'{text}' is no index"
+        raise _UnresolvedError(message) from error
 
 
 def _within(literal: Any, path: Sequence[Any]) -> Any:
@@ -128,9 +137,7 @@ def _inside(literal: Any, path: Sequence[Any]) -> Any:
         if literal.scalar.binary.tag not in {"", _MSGPACK}:
             message = f"binary tag '{literal.scalar.binary.tag}' can't be walked into"
             raise _UnresolvedError(message)
-        return _from_msgpack(
-            _walk(msgspec.msgpack.decode(literal.scalar.binary.value), path)
-        )
+        return _from_msgpack(_walk(_unpacked(literal.scalar.binary.value), path))
     if kind == "generic":
         return _from_struct(
             _walk(json_format.MessageToDict(literal.scalar.generic), path)
@@ -139,9 +146,20 @@ def _inside(literal: Any, path: Sequence[Any]) -> Any:
     raise _UnresolvedError(message)
 
 
+def _unpacked(data: bytes) -> Any:
+    try:
+        return msgspec.msgpack.decode(data)
+    except msgspec.DecodeError as error:
+        message = f"its msgpack bytes can't be read: {error}"
+        raise _UnresolvedError(message) from error
+
+
 def _walk(value: Any, path: Sequence[Any]) -> Any:
     for attribute in path:
         key = _key(attribute)
+        if isinstance(value, str | bytes):
+            message = f"attribute {key!r} can't be taken of a text"
+            raise _UnresolvedError(message)
         try:
             value = value[key]
         except (KeyError, IndexError, TypeError) as error:
@@ -182,7 +200,7 @@ def _primitive(value: Any) -> Any | None:
         return literals_pb2.Literal(scalar=scalar)
     if isinstance(value, bool):
         primitive = literals_pb2.Primitive(boolean=value)
-    elif isinstance(value, int):
+    elif isinstance(value, int) and -_INT64 <= value < _INT64:
         primitive = literals_pb2.Primitive(integer=value)
     elif isinstance(value, float):
         primitive = literals_pb2.Primitive(float_value=value)

@@ -79,6 +79,9 @@ def _holds(expression: Any, literals: Any) -> bool:
             f"Expected operands of one type, but compared {left_kind} with {right_kind}"
         )
         raise _MalformedError(message)
+    if comparison.operator not in _COMPARE:
+        message = f"Expected a comparison, but got operator {comparison.operator}"
+        raise _MalformedError(message)
     if left_kind == "boolean" and comparison.operator not in _EQUALITY:
         message = "Expected booleans to be compared by == or !=, but got an ordering"
         raise _MalformedError(message)
@@ -101,8 +104,11 @@ def _operand(operand: Any, literals: Any) -> tuple[str, Any]:
 
 
 def _primitive(primitive: Any) -> tuple[str, Any]:
-    kind = primitive.WhichOneof("value") or "none"
-    value = getattr(primitive, kind, None)
-    if kind in {"datetime", "duration"} and value is not None:
+    kind = primitive.WhichOneof("value")
+    if kind is None:
+        message = "Expected an operand with a value, but one has none"
+        raise _MalformedError(message)
+    value = getattr(primitive, kind)
+    if kind in {"datetime", "duration"}:
         return kind, value.seconds
     return kind, value

@@ -18,6 +18,10 @@ _FIELDS: dict[int, tuple[str, type | tuple[type, ...]]] = {
 }
 
 
+_DURATION_MAX_S = 315_576_000_000
+"""Protobuf's longest duration: ten thousand years."""
+
+
 class Unfit(ValueError):  # noqa: N818 - a value that doesn't fit
     """A JSON value doesn't fit the type that is asked."""
 
@@ -59,7 +63,10 @@ def _simple(value: Any, asked: Any) -> Any:
         is_bool = isinstance(value, bool)
         if not isinstance(value, allowed) or is_bool != (field == "boolean"):
             raise _unfit(value, asked)
-        return _primitive(literals_pb2.Primitive(**{field: value}))
+        try:
+            return _primitive(literals_pb2.Primitive(**{field: value}))
+        except ValueError as error:  # an integer of more than 64 bits
+            raise _unfit(value, asked) from error
     if asked.simple == types_pb2.NONE and value is None:
         return none_literal()
     if asked.simple == types_pb2.STRUCT and isinstance(value, dict | list):
@@ -67,11 +74,16 @@ def _simple(value: Any, asked: Any) -> Any:
         return literals_pb2.Literal(scalar=literals_pb2.Scalar(binary=packed))
     if asked.simple == types_pb2.DATETIME and isinstance(value, str):
         return _datetime(value, asked)
-    if asked.simple == types_pb2.DURATION and isinstance(value, int | float):
+    if asked.simple == types_pb2.DURATION and _is_seconds(value):
         primitive = literals_pb2.Primitive()
         primitive.duration.FromMicroseconds(int(value * 1_000_000))
         return _primitive(primitive)
     raise _unfit(value, asked)
+
+
+def _is_seconds(value: Any) -> bool:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number and -_DURATION_MAX_S <= value <= _DURATION_MAX_S
 
 
 def _datetime(value: str, asked: Any) -> Any:

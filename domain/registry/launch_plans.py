@@ -190,7 +190,8 @@ def _check_schedule(spec: Any, expected: Any) -> Rejected | None:
 
 
 def _check_cron(text: str) -> Rejected | None:
-    body = text.split(" ", 1)[1] if text.startswith(("CRON_TZ=", "TZ=")) else text
+    zoned = text.startswith(("CRON_TZ=", "TZ="))
+    body = text.partition(" ")[2] if zoned else text
     if body in _ALIASES or body.startswith("@every "):
         return None
     try:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 from flyteidl.admin import task_pb2
 from flyteidl.core import tasks_pb2
 
+from domain.compiler.errors import CompileErrors
+from domain.compiler.tasks import compile_task
 from domain.registry.identity import checked_ref, digest, existing, invalid
 from schemas.registry_events import TaskRegistered
 from schemas.rejections import Rejected
@@ -22,17 +25,21 @@ _SUFFIXES = {
 }  # fmt: skip
 
 
+_QUANTITY = re.compile(
+    r"\+?(\d{1,30}\.?\d{0,30}|\.\d{1,30})([eE][+-]?\d{1,2}|[KMGTPE]i|[numkMGTPE])?",
+    re.ASCII,
+)
+
+
 def quantity(text: str) -> Decimal | None:
     """Return a Kubernetes quantity; None for a text that is none."""
-    body = text.rstrip("nuµmkMGTPEi")
-    suffix = text[len(body) :]
-    if suffix not in _SUFFIXES:
+    match = _QUANTITY.fullmatch(text)
+    if match is None:
         return None
-    try:
-        value = Decimal(body) * _SUFFIXES[suffix]
-    except InvalidOperation:
-        return None
-    return value if value >= 0 else None
+    number, suffix = match.group(1), match.group(2) or ""
+    if suffix in _SUFFIXES:
+        return Decimal(number) * _SUFFIXES[suffix]
+    return Decimal(number + suffix)
 
 
 def register(
@@ -85,7 +92,12 @@ def _check(template: Any) -> Rejected | None:
                     f"Expected variable '{name}' to have a type, but it has none"
                 )
     if template.WhichOneof("target") == "container":
-        return _check_container(template.container)
+        refused = _check_container(template.container)
+        if refused is not None:
+            return refused
+    compiled = compile_task(template)
+    if isinstance(compiled, CompileErrors):
+        return invalid(f"failed to compile task: {compiled.text()}")
     return None
 
 

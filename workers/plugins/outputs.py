@@ -115,13 +115,19 @@ def _failed(data: bytes, logs: tuple[TaskLog, ...]) -> Failed:
         failure=Failure(
             code=error.code,
             message=error.message,
-            kind=execution_pb2.ExecutionError.ErrorKind.Name(error.origin),
+            kind=_kind(error.origin),
             occurred_at_us=error.timestamp.ToMicroseconds(),
             worker=error.worker,
         ),
         recoverable=error.kind == _RECOVERABLE,
         logs=logs,
     )
+
+
+def _kind(origin: int) -> str:
+    """Return an ErrorKind's name; a newer writer may know more of them than we do."""
+    known = execution_pb2.ExecutionError.ErrorKind
+    return str(known.Name(origin)) if origin in known.values() else "UNKNOWN"
 
 
 def exited(code: int, tail: str, logs: tuple[TaskLog, ...]) -> Failed:

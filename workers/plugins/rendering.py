@@ -64,7 +64,7 @@ def _text(literal: Any) -> str:
         return "[" + ",".join(_text(i) for i in literal.collection.literals) + "]"
     scalar = literal.scalar
     kind = scalar.WhichOneof("value")
-    if kind == "primitive":
+    if kind == "primitive" and scalar.primitive.WhichOneof("value"):
         value = getattr(scalar.primitive, scalar.primitive.WhichOneof("value"))
         if isinstance(value, bool):
             return "true" if value else "false"
