@@ -211,6 +211,7 @@ def _propeller(services: Services) -> Propeller:
         limits=Limits(
             system_retries=settings.propeller.system_retries,
             redispatches=settings.propeller.redispatches,
+            inline_bytes=settings.inline_limit_bytes,
         ),
     )
 

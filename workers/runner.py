@@ -20,7 +20,7 @@ from schemas import commands as c
 from schemas import dispatches as d
 from schemas.envelope import Envelope
 from schemas.ids import attempt_id, report_id
-from schemas.values import Failure, TaskLog
+from schemas.values import Failure, TaskLog, Values
 from workers.plugins.echo import echo
 from workers.plugins.plugin import Failed, Plugin, Result, failed
 from workers.resolver import resolve_inputs
@@ -167,9 +167,18 @@ class Runner:
             incarnation=self.incarnation,
             started_at_us=now,
             ended_at_us=now,
-            outputs=echo(dispatch, inputs),
+            outputs=await self._within_limit(dispatch, echo(dispatch, inputs)),
         )
         return self._record(dispatch, report, "succeeded", dispatch.dispatch_no)
+
+    async def _within_limit(self, dispatch: d.RunTask, outputs: Values) -> Values:
+        """Return outputs by reference if they are too large to travel in events."""
+        data = outputs.inline
+        if data is None or len(data) <= self.inline_limit:
+            return outputs
+        folder = f"{dispatch.output_path}/{dispatch.dispatch_no}-{self.incarnation}"
+        blob = await self.blobs.put(self.blobs.uri(f"{folder}/outputs.pb"), data)
+        return Values(uri=blob.uri, digest=blob.digest, size=blob.size)
 
     async def _carry_out(
         self, dispatch: d.RunTask, plugin: Plugin, position: int

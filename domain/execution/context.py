@@ -16,6 +16,7 @@ class Limits:
 
     system_retries: int = 3
     redispatches: int = 20
+    inline_bytes: int = 16_384
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

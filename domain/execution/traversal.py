@@ -107,6 +107,7 @@ def _is_blocked(step: Step, scope: str, graph_node: GraphNode) -> bool:
 
 
 def _inputs(step: Step, scope: str, graph_node: GraphNode) -> Values | Failure | None:
+    """Return a node's inputs; None where a runner must resolve or offload them."""
     if graph_node.kind == "start":
         return _scope_inputs(step, scope)
     bindings = graph_node.spec.inputs
@@ -119,7 +120,10 @@ def _inputs(step: Step, scope: str, graph_node: GraphNode) -> Values | Failure |
     resolved = resolve(bindings, sources)
     if isinstance(resolved, Failure):
         return resolved
-    return Values(inline=resolved.SerializeToString(deterministic=True))
+    data = resolved.SerializeToString(deterministic=True)
+    if len(data) > step.context.limits.inline_bytes:
+        return None
+    return Values(inline=data)
 
 
 def _scope_inputs(step: Step, scope: str) -> Values:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from flyteidl.core import literals_pb2
 
 from domain.execution.react import Send
 from domain.execution.timers import timers_of
@@ -17,6 +18,7 @@ from tests.support.graphs import (
     branch_node,
     definition,
     launch_plan_node,
+    promise,
     task_node,
     task_template,
     values,
@@ -429,3 +431,21 @@ def test_a_stale_timer_yields_nothing() -> None:
 
     assert engine.do(c.TimeReached(timer_id=timer.id)) == []
     assert engine.do(c.TimeReached(timer_id="nonsense")) == []
+
+
+def test_inputs_too_large_for_an_event_are_offloaded_by_a_runner() -> None:
+    """Many small values make large inputs: those go by reference as well."""
+    wide = task_node("n1", after=("n0",))
+    del wide.inputs[:]
+    items = wide.inputs.add(var="x").binding.collection.bindings
+    for _ in range(40):
+        items.add().promise.CopyFrom(promise("x", "n0").binding.promise)
+    engine = Engine(definition([task_node("n0"), wide], "n1"), created())
+    engine.begin()
+    text = literals_pb2.LiteralMap()
+    text.literals["o0"].scalar.primitive.string_value = "y" * 1000
+    outputs = Values(inline=text.SerializeToString())
+    report = {**_fields(success(engine.run_of("n0"))), "outputs": outputs}
+    engine.do(c.ReportTaskSucceeded(**report))
+
+    assert isinstance(engine.sent[-1], d.ResolveInputs)
