@@ -1,0 +1,1 @@
+"""Parts with their real neighbours: Postgres, gRPC channels, flytekit's clients."""

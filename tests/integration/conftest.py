@@ -1,0 +1,118 @@
+"""Fixtures of the door's tests: one door a session, clients, commands that it sent."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+import pytest
+from flyteidl.service import admin_pb2_grpc, dataproxy_pb2_grpc
+from flytekit.clients.friendly import SynchronousFlyteClient
+from flytekit.configuration import PlatformConfig
+
+from infra.log import Received
+from schemas import codec, topics
+from tests.support.door import Door, open_door
+from tests.support.postgres import migrated_database
+
+Answer = Callable[[Received], tuple[str, str, str, str]]
+
+
+@dataclass
+class Calls:
+    """What the door's interceptor told of."""
+
+    seen: list[tuple[str, str, float]]
+
+    def codes(self, rpc: str) -> list[str]:
+        """Return the statuses of an RPC's calls."""
+        return [code for name, code, _ in self.seen if name == rpc]
+
+
+@pytest.fixture(scope="session")
+def calls() -> Calls:
+    """Return what is told of calls."""
+    return Calls([])
+
+
+@pytest.fixture(scope="session")
+def door(tmp_path_factory: pytest.TempPathFactory, calls: Calls) -> Iterator[Door]:
+    """Open a door whose commands nobody handles."""
+    folder = tmp_path_factory.mktemp("door")
+    with open_door(
+        migrated_database(),
+        folder,
+        observe=lambda *call: calls.seen.append(call),
+        outcome_s=1.5,
+        data_bytes_max=100_000,
+    ) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def channel(door: Door) -> Iterator[grpc.Channel]:
+    """Return a plain channel."""
+    with grpc.insecure_channel(door.endpoint) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def admin(channel: grpc.Channel) -> Any:
+    """Return a stub of AdminService."""
+    return admin_pb2_grpc.AdminServiceStub(channel)
+
+
+@pytest.fixture(scope="session")
+def proxy(channel: grpc.Channel) -> Any:
+    """Return a stub of DataProxyService."""
+    return dataproxy_pb2_grpc.DataProxyServiceStub(channel)
+
+
+@pytest.fixture(scope="session")
+def client(door: Door) -> SynchronousFlyteClient:
+    """Return flytekit's own client."""
+    config = PlatformConfig(endpoint=door.endpoint, insecure=True)
+    return SynchronousFlyteClient(config)
+
+
+@contextmanager
+def answering(door: Door, answer: Answer) -> Iterator[list[Any]]:
+    """Answer commands as a propeller and its projector would; collect them decoded."""
+    taken: list[Any] = []
+
+    async def serve(begun: Future[None]) -> None:
+        after = await door.services.log.end()
+        begun.set_result(None)
+        log = door.services.log
+        batches: AsyncIterator[Any] = log.tail((topics.COMMANDS,), after, 100)
+        async for batch in batches:
+            for received in batch:
+                taken.append(codec.decode(received.body))
+                door.services.submit.settle(received.envelope.id, answer(received))
+
+    begun: Future[None] = Future()
+    serving = asyncio.run_coroutine_threadsafe(serve(begun), door.loop)
+    begun.result(10)
+    try:
+        yield taken
+    finally:
+        serving.cancel()
+
+
+def accept(received: Received) -> tuple[str, str, str, str]:
+    """Answer that a command was done."""
+    return ("done", f"{received.envelope.stream}/1", "", "")
+
+
+@contextmanager
+def refused(code: grpc.StatusCode, words: str = "") -> Iterator[Any]:
+    """Expect a call to end with a status."""
+    with pytest.raises(grpc.RpcError) as failed:
+        yield failed
+    assert code is failed.value.code(), failed.value.details()
+    assert words in failed.value.details(), failed.value.details()

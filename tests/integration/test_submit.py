@@ -1,0 +1,203 @@
+"""Submitting: one outcome for each command, however the news of it arrives."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import grpc
+import pytest
+
+from gateway import submit as submitting
+from gateway.errors import Refused
+from gateway.submit import Submit
+from infra.database import Pool, open_pool
+from schemas import codec, topics
+from schemas.commands import TerminateExecution
+from tests.support.fakes import MemoryLog
+from tests.support.postgres import migrated_database
+
+pytestmark = pytest.mark.integration
+
+STREAM = "execution/p/d/run"
+COMMAND = TerminateExecution(cause="enough")
+
+
+@pytest.fixture
+def url() -> str:
+    """Return a database of this test's own."""
+    return migrated_database()
+
+
+@pytest.fixture
+async def pool(url: str) -> AsyncIterator[Pool]:
+    """Open a pool on it."""
+    opened = await open_pool(url, size=2)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def log() -> MemoryLog:
+    """Return a log of nothing."""
+    log = MemoryLog()
+    await log.open()
+    return log
+
+
+@asynccontextmanager
+async def submitted(submit: Submit) -> AsyncIterator[asyncio.Task[str]]:
+    """Submit a command, and leave it waiting."""
+    task = asyncio.create_task(submit(STREAM, COMMAND, actor="me", now_us=7))
+    try:
+        while not submit.waiting:
+            await asyncio.sleep(0)
+        await asyncio.sleep(0.01)
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+def command_id(log: MemoryLog) -> str:
+    """Return the id of the only command on the log."""
+    (record,) = log.data.records
+    return record.envelope.id
+
+
+async def write(pool: Pool, command: str, kind: str, *, notify: bool = False) -> None:
+    """Write an outcome as the projector of another process does."""
+    async with pool.connection() as conn, conn.transaction():
+        await conn.execute(
+            "INSERT INTO outcomes (command_id, kind, event_id, reason, detail)"
+            " VALUES (%s, %s, 'fact', 'NOT_FOUND', 'Expected x, but y')",
+            (command, kind),
+        )
+        if notify:
+            await conn.execute(
+                "SELECT pg_notify(%s, %s)", (submitting.CHANNEL, command)
+            )
+
+
+async def test_a_command_is_settled_in_this_process(log: MemoryLog, pool: Pool) -> None:
+    """The projector beside us tells at once; the envelope asks for an answer."""
+    submit = Submit(log, pool, limit_s=5)
+    async with submitted(submit) as task:
+        (record,) = log.data.records
+        submit.settle(record.envelope.id, ("done", "execution/p/d/run/1", "", ""))
+        assert "execution/p/d/run/1" == await task
+    assert topics.COMMANDS == record.topic
+    assert (STREAM, "me", 7, True) == (
+        record.envelope.stream, record.envelope.actor, record.envelope.recorded_at_us,
+        record.envelope.reply,
+    )  # fmt: skip
+    assert COMMAND == codec.decode(record.body)
+    assert 0 == submit.waiting
+
+
+async def test_a_rejection_is_raised(log: MemoryLog, pool: Pool) -> None:
+    """A rejected command ends with its reason's status and words."""
+    submit = Submit(log, pool, limit_s=5)
+    async with submitted(submit) as task:
+        outcome = ("rejected", "", "FAILED_PRECONDITION", "Expected x, but y")
+        submit.settle(command_id(log), outcome)
+        with pytest.raises(Refused, match="Expected x, but y") as refused:
+            await task
+    assert grpc.StatusCode.FAILED_PRECONDITION is refused.value.code
+
+
+async def test_the_table_is_read_now_and_then(
+    log: MemoryLog, pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lost news is found in the table, for all who wait."""
+    monkeypatch.setattr(submitting, "LOOK_AGAIN_S", 0.05)
+    submit = Submit(log, pool, limit_s=5)
+    async with submitted(submit) as task:
+        await write(pool, command_id(log), "done")
+        assert "fact" == await task
+
+
+async def test_news_of_another_process_is_heard(
+    log: MemoryLog, pool: Pool, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A door of its own listens: no poll is needed."""
+    monkeypatch.setattr(submitting, "LOOK_AGAIN_S", 30.0)
+    submit = Submit(log, pool, limit_s=5)
+    listening = asyncio.create_task(submit.listen(url))
+    await asyncio.sleep(0.2)
+    async with submitted(submit) as task:
+        await write(pool, command_id(log), "rejected", notify=True)
+        with pytest.raises(Refused) as refused:
+            await task
+    assert grpc.StatusCode.NOT_FOUND is refused.value.code
+    listening.cancel()
+    await asyncio.wait([listening])
+
+
+async def test_a_listener_survives_its_connection(
+    log: MemoryLog, pool: Pool, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A connection that is cut is opened again, and what was missed is read."""
+    monkeypatch.setattr(submitting, "LOOK_AGAIN_S", 30.0)
+    monkeypatch.setattr(submitting, "LISTEN_PAUSE_S", 0.05)
+    submit = Submit(log, pool, limit_s=5)
+    listening = asyncio.create_task(submit.listen(url))
+    await asyncio.sleep(0.2)
+    async with submitted(submit) as task:
+        await write(pool, command_id(log), "done")
+        async with pool.connection() as conn:
+            await conn.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE query LIKE 'LISTEN %' AND datname = current_database()"
+            )
+        assert "fact" == await task
+    listening.cancel()
+    await asyncio.wait([listening])
+
+
+async def test_at_the_limit_the_client_learns_that_the_command_stands(
+    log: MemoryLog, pool: Pool
+) -> None:
+    """DEADLINE_EXCEEDED, never UNAVAILABLE: clients would repeat what stands."""
+    submit = Submit(log, pool, limit_s=0.1)
+    with pytest.raises(Refused, match="stands and will be handled") as refused:
+        await submit(STREAM, COMMAND, actor="", now_us=0)
+    assert grpc.StatusCode.DEADLINE_EXCEEDED is refused.value.code
+    assert command_id(log) in refused.value.detail
+
+
+async def test_a_database_that_is_away_is_no_unavailable(
+    log: MemoryLog, pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once appended, trouble with the table must not invite a repetition."""
+    monkeypatch.setattr(submitting, "LOOK_AGAIN_S", 0.02)
+    await pool.close()
+    submit = Submit(log, pool, limit_s=0.1)
+    with pytest.raises(Refused) as refused:
+        await submit(STREAM, COMMAND, actor="", now_us=0)
+    assert grpc.StatusCode.DEADLINE_EXCEEDED is refused.value.code
+
+
+async def test_a_lost_answer_appends_once(log: MemoryLog, pool: Pool) -> None:
+    """An append whose answer was lost is repeated with the same id."""
+    log.lose_next_answer = True
+    submit = Submit(log, pool, limit_s=5)
+    async with submitted(submit) as task:
+        await asyncio.sleep(0.1)
+        submit.settle(command_id(log), ("no_effect", "", "", ""))
+        assert "" == await task
+    assert 1 == len(log.data.records)
+
+
+async def test_too_many_waiting_commands_are_turned_away(
+    log: MemoryLog, pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The door has a limit, and says that nothing was done."""
+    monkeypatch.setattr(submitting, "WAITING_MAX", 1)
+    submit = Submit(log, pool, limit_s=5)
+    async with submitted(submit):
+        with pytest.raises(Refused, match="nothing was done") as refused:
+            await submit(STREAM, COMMAND, actor="", now_us=0)
+    assert grpc.StatusCode.RESOURCE_EXHAUSTED is refused.value.code
+    assert 1 == len(log.data.records)

@@ -1,0 +1,194 @@
+"""Rows as clients see them: executions, nodes, attempts (ref §1.5)."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from flyteidl.admin import execution_pb2
+from flyteidl.core import execution_pb2 as core_execution_pb2
+
+from gateway import translate
+from gateway.translate_executions import (
+    blob_uri,
+    execution,
+    node_execution,
+    task_execution,
+)
+from projections.rows import ExecutionRow, NodeRow, Reason, TaskRow
+from schemas.ids import EntityRef
+from schemas.phases import SHOWN_NODE, ExecutionPhase, TaskPhase
+from schemas.values import Blob, Failure, TaskLog, Values
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+STREAM = "execution/p/d/run"
+FAILURE = Failure(code="E", message="ä" * 90, kind="USER", occurred_at_us=5)
+
+
+def ref(kind: str) -> EntityRef:
+    """Return a reference of this kind."""
+    return EntityRef(kind=kind, project="p", domain="d", name="n", version="v")
+
+
+def an_execution(**changes: Any) -> ExecutionRow:
+    """Return an execution that runs."""
+    fields: dict[str, Any] = {
+        "stream": STREAM, "execution_project": "p", "execution_domain": "d",
+        "execution_name": "run", "phase": "RUNNING", "launch_plan": ref("LAUNCH_PLAN"),
+        "workflow": ref("WORKFLOW"), "task": None, "mode": 0, "user": "",
+        "cluster": "flightlog", "state": 0, "spec": b"",
+        "definition": Blob(uri="/b", digest="", size=0), "inputs": Values(inline=b""),
+        "user_inputs": Values(inline=b""), "outputs": None, "error": None,
+        "abort_cause": None, "abort_principal": None, "parent_stream": None,
+        "parent_node_id": None, "parent_attempt": None, "launch_entity": "launch_plan",
+        "max_parallelism": 25, "duration": None, "created_at": NOON,
+        "updated_at": NOON, "started_at": NOON, "ended_at": None,
+    }  # fmt: skip
+    return ExecutionRow(**{**fields, **changes})
+
+
+def a_node(**changes: Any) -> NodeRow:
+    """Return a task node that is queued."""
+    fields: dict[str, Any] = {
+        "stream": STREAM, "node_id": "n0", "number": 1, "phase": "QUEUED",
+        "spec_node_id": "n0", "kind": "task", "node_name": "", "parent_id": "",
+        "retry_group": "0", "scope": "", "attempt": 0, "is_parent": False,
+        "is_dynamic": False, "is_array": False, "cache_status": None, "duration": None,
+        "target": None, "input_path": "", "inputs": None, "outputs": None,
+        "deck_uri": "", "error": None, "child": "", "chosen": "", "created_at": NOON,
+        "updated_at": NOON, "started_at": None, "ended_at": None,
+    }  # fmt: skip
+    return NodeRow(**{**fields, **changes})
+
+
+def an_attempt(**changes: Any) -> TaskRow:
+    """Return an attempt that runs."""
+    fields: dict[str, Any] = {
+        "stream": STREAM, "node_id": "n0", "retry_attempt": 1, "phase": "RUNNING",
+        "phase_version": 0, "task": ref("TASK"), "task_type": "python-task",
+        "generated_name": "run-n0-1", "interruptible": False, "runner": "r",
+        "incarnation": "i", "outputs": None, "deck_uri": "", "logs": (), "reasons": (),
+        "duration": None, "error": None, "created_at": NOON, "updated_at": NOON,
+        "started_at": NOON, "ended_at": None,
+    }  # fmt: skip
+    return TaskRow(**{**fields, **changes})
+
+
+def test_what_is_not_known_yet_is_absent() -> None:
+    """Times and results stay unset until there are any (ref §16.11)."""
+    running = execution(an_execution()).closure
+    assert running.HasField("started_at")
+    assert not running.HasField("duration")
+    assert running.WhichOneof("output_result") is None
+    queued = node_execution(a_node(), root="/blobs")
+    assert not queued.closure.HasField("started_at")
+    assert queued.closure.WhichOneof("output_result") is None
+    assert "" == queued.input_uri
+
+
+def test_an_execution_that_succeeded() -> None:
+    """Ids, system metadata, duration and the outputs' address."""
+    spec = execution_pb2.ExecutionSpec()
+    spec.inputs.literals["a"].scalar.primitive.integer = 1
+    found = execution(
+        an_execution(
+            phase="SUCCEEDED",
+            spec=spec.SerializeToString(),
+            ended_at=NOON + timedelta(seconds=2.5),
+            outputs=Values(uri="/blobs/outputs.pb", size=9),
+        ),
+        in_list=True,
+    )
+    assert ("p", "d", "run") == (found.id.project, found.id.domain, found.id.name)
+    assert "p-d" == found.spec.metadata.system_metadata.namespace
+    assert "/blobs/outputs.pb" == found.closure.outputs.uri
+    assert 2.5 == found.closure.duration.ToTimedelta().total_seconds()
+    assert not found.spec.inputs.literals
+    assert "n" == found.closure.workflow_id.name
+
+
+def test_a_clock_that_ran_back_gives_no_negative_duration() -> None:
+    """A duration is never below zero."""
+    found = execution(an_execution(ended_at=NOON - timedelta(seconds=1)))
+    assert 0 == found.closure.duration.ToTimedelta().total_seconds()
+
+
+@pytest.mark.parametrize(("in_list", "letters"), [(False, 90), (True, 50)])
+def test_lists_cut_errors(*, in_list: bool, letters: int) -> None:
+    """Lists show 100 bytes of an error and never half a letter."""
+    row = an_execution(phase="FAILED", error=FAILURE)
+    error = execution(row, in_list=in_list).closure.error
+    assert "ä" * letters == error.message
+    assert ("E", core_execution_pb2.ExecutionError.USER) == (error.code, error.kind)
+    assert 5 == error.timestamp.ToMicroseconds()
+
+
+def test_an_abort_wins_over_an_error() -> None:
+    """Who terminated a failing execution sees its cause."""
+    row = an_execution(
+        phase="ABORTED", error=FAILURE, abort_cause="enough", abort_principal="me"
+    )
+    closure = execution(row).closure
+    assert ("enough", "me") == (
+        closure.abort_metadata.cause, closure.abort_metadata.principal,
+    )  # fmt: skip
+
+
+def test_an_unheard_of_kind_of_error_is_unknown() -> None:
+    """What outsiders report can't make an execution unreadable."""
+    found = translate.error(Failure(code="E", message="m", kind="WEIRD"))
+    assert core_execution_pb2.ExecutionError.UNKNOWN == found.kind
+
+
+def test_every_phase_has_its_flyte_name() -> None:
+    """Each phase that a view may hold is one of flyteidl's."""
+    for phase in ExecutionPhase:
+        name = core_execution_pb2.WorkflowExecution.Phase.Name(
+            execution(an_execution(phase=phase.value)).closure.phase
+        )
+        assert phase.value == name
+    for shown in filter(None, SHOWN_NODE.values()):
+        node_execution(a_node(phase=shown), root="")
+    for task_phase in TaskPhase:
+        task_execution(an_attempt(phase=task_phase.value), input_uri="")
+
+
+def test_what_clients_build_on() -> None:
+    """Parents, arrays and children are told apart as flytekit needs (ref §1.5)."""
+    parent = node_execution(a_node(is_parent=True, kind="workflow"), root="")
+    assert parent.metadata.is_parent_node
+    array = node_execution(a_node(is_parent=True, is_array=True), root="")
+    assert array.metadata.is_array
+    assert not array.metadata.is_parent_node
+    child = node_execution(a_node(kind="launch_plan", child="p/d/child"), root="")
+    assert "child" == child.closure.workflow_node_metadata.executionId.name
+    assert not child.metadata.is_parent_node
+    arm = node_execution(a_node(node_id="b-0-b-x", spec_node_id="b-x"), root="")
+    assert ("b-0-b-x", "b-x") == (arm.id.node_id, arm.metadata.spec_node_id)
+
+
+def test_an_attempt_tells_its_history() -> None:
+    """Logs, reasons, names and the number of the attempt."""
+    row = an_attempt(
+        logs=(TaskLog(name="log", uri="http://x"),),
+        reasons=(
+            Reason(reason="handed out", occurred_at_us=1),
+            Reason(reason="started", occurred_at_us=2),
+        ),
+        interruptible=True,
+    )
+    found = task_execution(row, input_uri="/in")
+    assert ("/in", 1) == (found.input_uri, found.id.retry_attempt)
+    assert "run-n0-1" == found.closure.metadata.generated_name
+    assert ["handed out", "started"] == [r.message for r in found.closure.reasons]
+    assert "started" == found.closure.reason
+    assert "http://x" == found.closure.logs[0].uri
+    assert "python-task" == found.closure.task_type
+
+
+def test_addresses() -> None:
+    """Paths below the root become addresses; whole addresses pass."""
+    assert "/blobs/a/b" == blob_uri("/blobs", "a/b")
+    assert "/elsewhere/b" == blob_uri("/blobs", "/elsewhere/b")
+    assert "s3://bucket/b" == blob_uri("/blobs", "s3://bucket/b")
