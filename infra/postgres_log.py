@@ -50,7 +50,11 @@ class PostgresLog:
 
     async def open(self) -> None:
         """Create the tables and take the log; raises Fenced if an engine has it."""
-        self._recent = self._remember(await self._in_writer(self._open))
+        try:
+            self._recent = self._remember(await self._in_writer(self._open))
+        except BaseException:
+            await self.close()
+            raise
 
     def _open(self) -> int:
         self._writer = LogWriter(self._url, self._settings.lock_s)

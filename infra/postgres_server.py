@@ -97,6 +97,11 @@ class PostgresServer:
             )
         return url
 
+    def is_running(self) -> bool:
+        """Tell whether the server's process lives."""
+        found = self._postmaster()
+        return found is not None and _is_postgres(found.pid)
+
     def stop(self) -> None:
         """Stop the server; one that doesn't run is left alone."""
         if self._postmaster() is None:
