@@ -14,7 +14,7 @@ import msgspec
 
 _SECRET_BYTES = 32
 _PRIVATE = 0o600
-_LOCK_S = 0.5
+_LOCK_S = 2.0
 _LOCK_PAUSE_S = 0.02
 
 

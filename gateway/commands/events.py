@@ -11,7 +11,7 @@ import msgspec
 from rich.console import Console
 from rich.text import Text
 
-from gateway.commands.failing import CommandFailed
+from gateway.commands.failing import CommandFailed, ExitCode
 from gateway.commands.session import Session
 from infra.log import Received
 from projections import journal
@@ -123,6 +123,12 @@ async def tail(
     session: Session, text: str | None, *, json: bool, from_start: bool
 ) -> None:
     """Print facts as they happen: of one execution until it ends, or of all."""
+    if session.is_down:
+        raise CommandFailed(
+            "Expected an engine whose facts can be followed, but none runs; "
+            "'flightlog events show' prints what there is",
+            ExitCode.NO_ENGINE,
+        )
     if text is None:
         after = 0 if from_start else await session.log.end()
         printer = Printer(json=json, streams=True)

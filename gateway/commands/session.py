@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.commands.failing import CommandFailed, ExitCode
-from gateway.data_dir import DataDir, EngineAddress, EngineRuns
+from gateway.data_dir import DataDir, EngineRuns
 from infra.database import EmbeddedPostgres, Pool, open_pool
 from infra.log_reader import LogReader
 from infra.settings import Settings
@@ -21,10 +21,10 @@ _CONNECTIONS = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """An engine's data, open for reading; `engine` is None while it is down."""
+    """An engine's data, open for reading; `is_down` tells that nobody adds to it."""
 
     data: DataDir
-    engine: EngineAddress | None
+    is_down: bool
     pool: Pool
     log: LogReader
 
@@ -61,7 +61,7 @@ async def open_session(settings: Settings) -> AsyncIterator[Session]:
     engine = data.address()
     if engine is not None or settings.postgres:
         url = engine.postgres if engine is not None else settings.postgres
-        async with _connected(data, engine, url) as session:
+        async with _connected(data, url, is_down=False) as session:
             yield session
         return
     if not _initialised(data.postgres):
@@ -70,7 +70,10 @@ async def open_session(settings: Settings) -> AsyncIterator[Session]:
             "start one with 'flightlog up'",
             ExitCode.NO_ENGINE,
         )
-    async with _own_postgres(data) as url, _connected(data, None, url) as session:
+    async with (
+        _own_postgres(data) as url,
+        _connected(data, url, is_down=True) as session,
+    ):
         yield session
 
 
@@ -91,11 +94,11 @@ async def _own_postgres(data: DataDir) -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def _connected(
-    data: DataDir, engine: EngineAddress | None, url: str
+    data: DataDir, url: str, *, is_down: bool
 ) -> AsyncIterator[Session]:
     pool = await open_pool(url, size=_CONNECTIONS)
     try:
-        yield Session(data=data, engine=engine, pool=pool, log=LogReader(pool))
+        yield Session(data=data, is_down=is_down, pool=pool, log=LogReader(pool))
     finally:
         await pool.close()
 

@@ -57,6 +57,10 @@ def test_serves_until_it_is_told_to_stop(engine: Running) -> None:
     assert engine.process is not None
     assert engine.process.returncode == 0
     assert flightlog(engine, "status").returncode == 3
+    assert flightlog(engine, "events", "tail").returncode == 3
+    unknown = flightlog(engine, "events", "show", "nope")
+    assert unknown.returncode == 1
+    assert "Expected execution 'nope' to exist" in unknown.stderr
 
 
 def test_ends_on_ctrl_c(engine: Running) -> None:
