@@ -1,0 +1,266 @@
+"""Admission: which executions may start, and with what settings and inputs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from flyteidl.admin import (
+    execution_pb2,
+    launch_plan_pb2,
+    matchable_resource_pb2,
+    project_pb2,
+)
+from flyteidl.core import execution_pb2 as core_execution_pb2
+from flyteidl.core import identifier_pb2, interface_pb2
+from msgspec.structs import replace
+
+from domain.admission import (
+    Admitted,
+    Facts,
+    admit,
+    execution_config,
+    merge_inputs,
+    relaunched,
+)
+from schemas.commands import CreateExecution
+from schemas.ids import EntityRef
+from schemas.rejections import Reason, Rejected
+from tests.support.literals import INT, literals, number, text
+
+PLAN = EntityRef(kind="LAUNCH_PLAN", project="p", domain="d", name="lp", version="1")
+WANTED = CreateExecution(project="p", domain="d", name="run-1", launch_plan=PLAN)
+Spec = execution_pb2.ExecutionSpec
+PlanSpec = launch_plan_pb2.LaunchPlanSpec
+Config = matchable_resource_pb2.WorkflowExecutionConfig
+SUCCEEDED = core_execution_pb2.WorkflowExecution.SUCCEEDED
+RUNNING = core_execution_pb2.WorkflowExecution.RUNNING
+
+
+def _expected(*, required: tuple[str, ...] = (), **defaults: Any) -> Any:
+    expected = interface_pb2.ParameterMap()
+    for name in required:
+        expected.parameters[name].var.type.CopyFrom(INT)
+        expected.parameters[name].required = True
+    for name, literal in defaults.items():
+        expected.parameters[name].var.type.CopyFrom(INT)
+        expected.parameters[name].default.CopyFrom(literal)
+    return expected
+
+
+def _facts(plan: Any = None, expected: Any = None, **more: Any) -> Facts:
+    fields = {
+        "project": project_pb2.Project(id="p"),
+        "domains": ("d",),
+        "plan_spec": plan or PlanSpec(),
+        "expected_inputs": expected or _expected(),
+    }
+    return Facts(**{**fields, **more})
+
+
+def _admitted(spec: Any, facts: Facts, given: Any = None) -> Admitted:
+    found = admit(WANTED, spec, given or literals(), facts)
+    assert isinstance(found, Admitted), found
+    return found
+
+
+def _refused(
+    command: CreateExecution = WANTED,
+    spec: Any = None,
+    given: Any = None,
+    facts: Facts | None = None,
+) -> Rejected:
+    found = admit(command, spec or Spec(), given or literals(), facts or _facts())
+    assert isinstance(found, Rejected)
+    return found
+
+
+@pytest.mark.parametrize(
+    "name", ["", "1a", "a_b", "-a", "a" * 64, "a/b", "ä", "a\n", "a b"]
+)
+def test_a_bad_name_is_refused(name: str) -> None:
+    """A name is letters, digits and dashes, and not too long."""
+    refused = _refused(replace(WANTED, name=name))
+    assert refused.reason is Reason.INVALID_ARGUMENT
+    assert "Expected an execution name" in refused.detail
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"project": ""}, "project and a domain"),
+        ({"domain": ""}, "project and a domain"),
+        ({"launch_plan": replace(PLAN, version="")}, "with a version"),
+        ({"launch_plan": replace(PLAN, kind="WORKFLOW")}, "LAUNCH_PLAN or TASK"),
+        ({"domain": "elsewhere"}, "Expected a domain of d"),
+    ],
+)
+def test_a_bad_place_or_plan_is_refused(change: dict[str, Any], words: str) -> None:
+    """What is to run, and where, must be named whole."""
+    refused = _refused(replace(WANTED, **change))
+    assert refused.reason is Reason.INVALID_ARGUMENT
+    assert words in refused.detail
+
+
+def test_a_project_must_exist_and_be_active() -> None:
+    """Unknown and archived projects run nothing."""
+    assert "to exist" in _refused(facts=_facts(project=None)).detail
+    archived = project_pb2.Project(id="p", state=project_pb2.Project.ARCHIVED)
+    assert "to be active" in _refused(facts=_facts(project=archived)).detail
+
+
+def test_a_launch_plan_that_is_not_there_is_not_found() -> None:
+    """The refusal names it as Flyte does."""
+    facts = Facts(
+        project=project_pb2.Project(id="p"),
+        domains=("d",),
+        plan_spec=None,
+        expected_inputs=None,
+    )
+    refused = _refused(facts=facts)
+    assert refused.reason is Reason.NOT_FOUND
+    expected = "missing entity of type LAUNCH_PLAN with identifier p/d/lp/1"
+    assert expected in refused.detail
+
+
+def test_notifications_are_for_ends_and_for_somebody() -> None:
+    """Running is no end, and nobody is no recipient."""
+    spec = Spec()
+    notice = spec.notifications.notifications.add(phases=[RUNNING])
+    notice.email.recipients_email.append("a@example.org")
+    assert "terminal phases" in _refused(spec=spec).detail
+    notice.phases[:] = [SUCCEEDED]
+    _admitted(spec, _facts())
+    notice.email.ClearField("recipients_email")
+    assert "recipients" in _refused(spec=spec).detail
+
+
+@pytest.mark.parametrize(
+    ("labels", "good"),
+    [
+        ({"a": "b", "example.org/team": ""}, True),
+        ({"-a": "b"}, False),
+        ({"a": "b c"}, False),
+        ({"a": "b" * 64}, False),
+        ({"a" * 64: "b"}, False),
+        ({f"l{i}": "x" for i in range(17)}, False),
+    ],
+)
+def test_labels_are_kubernetes_labels(labels: dict[str, str], *, good: bool) -> None:
+    """Labels go to pods some day, so they must be fit for them."""
+    spec = Spec()
+    spec.labels.values.update(labels)
+    found = admit(WANTED, spec, literals(), _facts())
+    assert good == isinstance(found, Admitted)
+
+
+def test_inputs_are_given_defaulted_or_fixed() -> None:
+    """Given inputs win over defaults; fixed ones are added."""
+    plan = PlanSpec(fixed_inputs=literals(c=number(30)))
+    expected = _expected(required=("a",), b=number(2))
+    given = literals(a=number(1))
+    found = merge_inputs(given, expected, plan.fixed_inputs)
+    assert found == literals(a=number(1), b=number(2), c=number(30))
+    given = literals(a=number(1), b=number(9))
+    assert merge_inputs(given, expected, literals()).literals["b"] == number(9)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (literals(), "expected_inputs a missing"),
+        (literals(a=text("x")), "invalid a input wrong type"),
+        (literals(a=number(1), z=number(1)), "invalid input z"),
+        (literals(a=number(1), f=number(1)), "cannot be overridden"),
+    ],
+)
+def test_bad_inputs_are_refused(given: Any, words: str) -> None:
+    """Missing, mistyped, unknown and fixed inputs are told by name."""
+    plan = PlanSpec(fixed_inputs=literals(f=number(0)))
+    facts = _facts(plan, _expected(required=("a",)))
+    refused = _refused(given=given, facts=facts)
+    assert refused.reason is Reason.INVALID_ARGUMENT
+    assert words in refused.detail
+
+
+def test_an_input_without_a_value_is_refused() -> None:
+    """An empty literal is no value."""
+    empty = literals()
+    empty.literals["a"].SetInParent()
+    facts = _facts(expected=_expected(required=("a",)))
+    assert "to have a value" in _refused(given=empty, facts=facts).detail
+
+
+@pytest.mark.parametrize(
+    ("request_", "plan", "project", "expected"),
+    [(1, 2, 3, 1), (0, 2, 3, 2), (0, 0, 3, 3), (0, 0, 0, 25)],
+)
+def test_the_most_special_setting_wins(
+    request_: int, plan: int, project: int, expected: int
+) -> None:
+    """The request is asked first, then the plan, the attributes, the server."""
+    facts = _facts(
+        PlanSpec(max_parallelism=plan), levels=(Config(max_parallelism=project),)
+    )
+    found = _admitted(Spec(max_parallelism=request_), facts)
+    assert found.max_parallelism == expected
+    assert found.spec.max_parallelism == expected
+
+
+def test_settings_come_from_the_first_that_says_something() -> None:
+    """An empty setting says nothing; false for interruptible does."""
+    spec, plan, level = Spec(), PlanSpec(), Config()
+    spec.interruptible.value = False
+    plan.interruptible.value = True
+    spec.annotations.SetInParent()
+    plan.annotations.values["from"] = "plan"
+    level.raw_output_data_config.output_location_prefix = "s3://b"
+    level.security_context.run_as.k8s_service_account = "sa"
+    level.overwrite_cache = True
+    found = _admitted(spec, _facts(plan, levels=(level,))).spec
+    assert found.HasField("interruptible")
+    assert not found.interruptible.value
+    assert dict(found.annotations.values) == {"from": "plan"}
+    assert found.raw_output_data_config.output_location_prefix == "s3://b"
+    assert found.security_context.run_as.k8s_service_account == "sa"
+    assert found.overwrite_cache
+
+
+def test_the_plans_notifications_hold_unless_others_or_none_are_asked() -> None:
+    """A request may bring its own notifications, or turn all of them off."""
+    plan = PlanSpec()
+    plan.entity_metadata.notifications.add(phases=[SUCCEEDED])
+    found = _admitted(Spec(), _facts(plan)).spec
+    assert len(found.notifications.notifications) == 1
+    off = _admitted(Spec(disable_all=True), _facts(plan)).spec
+    assert not off.HasField("notifications")
+
+
+def test_the_request_is_left_as_it_was() -> None:
+    """Resolving makes a new spec, and leaves deprecated inputs out of it."""
+    spec = Spec(inputs=literals(a=number(1)))
+    before = spec.SerializeToString()
+    found = _admitted(spec, _facts(PlanSpec(max_parallelism=4)))
+    assert spec.SerializeToString() == before
+    assert not found.spec.HasField("inputs")
+
+
+def test_attributes_hold_a_configuration() -> None:
+    """A level is read off stored matching attributes."""
+    stored = matchable_resource_pb2.MatchingAttributes(
+        workflow_execution_config=Config(max_parallelism=7)
+    )
+    assert execution_config(stored.SerializeToString()).max_parallelism == 7
+
+
+def test_a_relaunch_keeps_the_settings_and_names_its_origin() -> None:
+    """A relaunch is its original, with a reference and without the parent node."""
+    original = Spec(max_parallelism=3)
+    original.metadata.parent_node_execution.node_id = "n0"
+    reference = identifier_pb2.WorkflowExecutionIdentifier(name="first")
+    mode = execution_pb2.ExecutionMetadata.RELAUNCH
+    found = relaunched(original, overwrite_cache=True, mode=mode, reference=reference)
+    assert (found.max_parallelism, found.overwrite_cache) == (3, True)
+    assert found.metadata.reference_execution.name == "first"
+    assert found.metadata.mode == mode
+    assert not found.metadata.HasField("parent_node_execution")
