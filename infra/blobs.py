@@ -7,8 +7,9 @@ import hashlib
 import os
 from collections.abc import AsyncIterable, AsyncIterator
 from pathlib import Path
+from stat import S_ISREG
 from tempfile import NamedTemporaryFile
-from typing import Protocol
+from typing import Any, Protocol
 
 from infra.errors import InfraError
 from schemas.values import Blob
@@ -59,6 +60,10 @@ class Blobs(Protocol):
         """Return a blob's size in bytes; None if there is none."""
         ...
 
+    async def delete(self, uri: str) -> None:
+        """Remove a blob; one that isn't there is fine."""
+        ...
+
 
 class FileBlobs:
     """Blobs as files below one folder.
@@ -82,7 +87,8 @@ class FileBlobs:
     def path(self, uri: str) -> Path:
         """Return the file of an address within the store; raises PathRefused."""
         path = Path(os.path.normpath(uri.removeprefix("file://")))
-        if not path.is_relative_to(self._root) or path == self._root:
+        inside = path.is_relative_to(self._root) and path != self._root
+        if not inside or "\0" in uri:
             message = f"Expected an address below {self.root}, but got {uri!r}"
             raise PathRefused(message)
         return path
@@ -114,21 +120,15 @@ class FileBlobs:
                     sha.update(chunk)
                     md5.update(chunk)
                     await asyncio.to_thread(part.write, chunk)
-                part.close()
-                Path(part.name).chmod(0o644)
-                Path(part.name).replace(path)
+                _finish(part, path)
             except BaseException:
-                Path(part.name).unlink(missing_ok=True)
+                _drop(part)
                 raise
         return Blob(uri=str(path), digest=sha.hexdigest(), size=size), md5.digest()
 
     async def get(self, uri: str, limit: int | None = None) -> bytes:
         """Return a blob's bytes; raises BlobNotFound, BlobTooLarge."""
-        path = Path(uri.removeprefix("file://"))
-        size = _size(path)
-        if size is None:
-            message = f"Expected a blob at {uri}, but there is none"
-            raise BlobNotFound(message)
+        path, size = _found(uri)
         if limit is not None and size > limit:
             message = f"Expected at most {limit} bytes at {uri}, but there are {size}"
             raise BlobTooLarge(message)
@@ -138,10 +138,7 @@ class FileBlobs:
 
     async def stream(self, uri: str) -> AsyncIterator[bytes]:
         """Return a blob's bytes in chunks; raises BlobNotFound."""
-        path = Path(uri.removeprefix("file://"))
-        if _size(path) is None:
-            message = f"Expected a blob at {uri}, but there is none"
-            raise BlobNotFound(message)
+        path, _ = _found(uri)
         with path.open("rb") as file:
             while chunk := await asyncio.to_thread(file.read, CHUNK_BYTES):
                 yield chunk
@@ -150,17 +147,46 @@ class FileBlobs:
         """Return a blob's size in bytes; None if there is none."""
         return _size(Path(uri.removeprefix("file://")))
 
+    async def delete(self, uri: str) -> None:
+        """Remove a blob; one that isn't there is fine."""
+        self.path(uri).unlink(missing_ok=True)
+
+
+def _found(uri: str) -> tuple[Path, int]:
+    """Return a blob's file and its size; raises BlobNotFound."""
+    path = Path(uri.removeprefix("file://"))
+    size = _size(path)
+    if size is None:
+        message = f"Expected a blob at {uri!r}, but there is none"
+        raise BlobNotFound(message)
+    return path, size
+
 
 def _size(path: Path) -> int | None:
     try:
-        return path.stat().st_size if path.is_file() else None
-    except OSError:
+        found = path.stat() if path.is_absolute() else None
+    except (OSError, ValueError):
         return None
+    return found.st_size if found is not None and S_ISREG(found.st_mode) else None
 
 
 def _write(path: Path, data: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with NamedTemporaryFile(dir=path.parent, prefix=".part-", delete=False) as part:
-        part.write(data)
+        try:
+            part.write(data)
+            _finish(part, path)
+        except BaseException:
+            _drop(part)
+            raise
+
+
+def _finish(part: Any, path: Path) -> None:
+    """Let a whole file appear under its name at once."""
+    part.close()
     Path(part.name).chmod(0o644)
     Path(part.name).replace(path)
+
+
+def _drop(part: Any) -> None:
+    Path(part.name).unlink(missing_ok=True)

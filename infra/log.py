@@ -93,6 +93,10 @@ class Log(Protocol):
         """Return the last fact of a stream."""
         ...
 
+    async def position(self, group: str) -> int:
+        """Return a group's kept position; 0 before the first."""
+        ...
+
     async def end(self) -> Mapping[int, int]:
         """Return the last position of each partition."""
         ...

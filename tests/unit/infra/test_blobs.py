@@ -1,0 +1,108 @@
+"""Blobs on plain files: whole or not at all, and only below their root."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from infra.blobs import CHUNK_BYTES, BlobNotFound, BlobTooLarge, FileBlobs, PathRefused
+
+
+@pytest.fixture
+def blobs(tmp_path: Path) -> FileBlobs:
+    """Return an empty store."""
+    return FileBlobs(tmp_path / "blobs")
+
+
+async def chunks(*parts: bytes) -> AsyncIterator[bytes]:
+    """Return parts as they come over the wire."""
+    for part in parts:
+        yield part
+
+
+def files(blobs: FileBlobs) -> list[str]:
+    """Return the names of all files in a store."""
+    return sorted(p.name for p in Path(blobs.root).rglob("*") if p.is_file())
+
+
+@pytest.mark.parametrize("size", [0, 5, CHUNK_BYTES + 1])
+async def test_what_was_put_is_got(blobs: FileBlobs, size: int) -> None:
+    """A blob comes back as it was, with its digest and size."""
+    data = b"x" * size
+    blob = await blobs.put(blobs.uri("a/b/c.pb"), data)
+    assert blob.uri == f"{blobs.root}/a/b/c.pb"
+    assert blob.digest == hashlib.sha256(data).hexdigest()
+    assert await blobs.get(blob.uri) == data
+    assert await blobs.size(blob.uri) == blob.size == size
+    assert b"".join([part async for part in blobs.stream(blob.uri)]) == data
+    assert files(blobs) == ["c.pb"]
+
+
+async def test_streams_are_stored_whole(blobs: FileBlobs) -> None:
+    """A stream is stored with its MD5; one that is cut leaves nothing."""
+    uri = blobs.uri("up/x")
+    blob, md5 = await blobs.put_stream(uri, chunks(b"ab", b"c"), 3)
+    assert md5 == hashlib.md5(b"abc").digest()
+    assert (blob.size, await blobs.get(uri)) == (3, b"abc")
+
+    async def broken() -> AsyncIterator[bytes]:
+        yield b"new"
+        raise ConnectionError
+
+    with pytest.raises(ConnectionError):
+        await blobs.put_stream(uri, broken(), 10)
+    with pytest.raises(BlobTooLarge):
+        await blobs.put_stream(uri, chunks(b"toolong"), 3)
+    assert await blobs.get(uri) == b"abc"
+    assert files(blobs) == ["x"]
+
+
+@pytest.mark.parametrize(
+    "uri",
+    ["/etc/passwd", "../up", "a/../../up", "", "a\0b", "s3://bucket/key", "relative/x"],
+)
+async def test_paths_out_of_the_store_are_refused(blobs: FileBlobs, uri: str) -> None:
+    """Nothing is written or deleted but below the root."""
+    target = uri if uri.startswith(("/", "s3:", "rel")) else f"{blobs.root}/{uri}"
+    with pytest.raises(PathRefused):
+        await blobs.put(target, b"")
+    with pytest.raises(PathRefused):
+        await blobs.put_stream(target, chunks(b""), 1)
+    with pytest.raises(PathRefused):
+        await blobs.delete(target)
+
+
+@pytest.mark.parametrize("uri", ["x", "s3://bucket/key", "/nowhere/x\0", "/etc"])
+async def test_what_is_no_blob_is_not_found(blobs: FileBlobs, uri: str) -> None:
+    """Folders, other stores and odd addresses hold no blobs."""
+    assert await blobs.size(uri) is None
+    with pytest.raises(BlobNotFound):
+        await blobs.get(uri)
+    with pytest.raises(BlobNotFound):
+        _ = [part async for part in blobs.stream(uri)]
+
+
+async def test_limits_hold(blobs: FileBlobs) -> None:
+    """A blob larger than what may be read is refused."""
+    blob = await blobs.put(blobs.uri("x"), b"abc")
+    assert await blobs.get(blob.uri, 3) == b"abc"
+    with pytest.raises(BlobTooLarge):
+        await blobs.get(blob.uri, 2)
+
+
+async def test_deleting_twice_is_fine(blobs: FileBlobs) -> None:
+    """A deleted blob is gone; deleting it again changes nothing."""
+    blob = await blobs.put(blobs.uri("x"), b"abc")
+    await blobs.delete(blob.uri)
+    await blobs.delete(blob.uri)
+    assert await blobs.size(blob.uri) is None
+
+
+def test_whole_addresses_pass(blobs: FileBlobs) -> None:
+    """Relative paths lie below the root; absolute and schemed ones are kept."""
+    assert blobs.uri("a/b") == f"{blobs.root}/a/b"
+    assert blobs.uri("/a") == "/a"
+    assert blobs.uri("s3://b/k") == "s3://b/k"
