@@ -104,6 +104,12 @@ class RunnerSettings(_Part):
         5.0, gt=0, description="It tells that it lives this often."
     )
     dispatches_max: int = Field(500, gt=0, description="Dispatches read at once.")
+    waiting_max: int = Field(
+        10_000, gt=0, description="Dispatches that wait or run; more stay on the log."
+    )
+    drain_s: float = Field(
+        1.0, ge=0, description="Tasks have this long to end at a stop."
+    )
     output_bytes_max: int = Field(
         256 * 2**20, gt=0, description="Outputs of a task larger than this are refused."
     )

@@ -6,6 +6,7 @@ import hashlib
 from typing import Any
 
 from flyteidl.core import literals_pb2
+from google.protobuf.message import DecodeError
 
 from domain.binding import resolve
 from infra.blobs import BlobNotFound, Blobs
@@ -22,21 +23,15 @@ async def resolve_inputs(
     """Return the report on a node's inputs; large ones are written as a blob."""
     try:
         sources = {s.node_id: await _load(s.values, blobs) for s in dispatch.sources}
-    except BlobNotFound as error:
-        return _failed(dispatch, Failure(
-            code="BindingResolutionFailure", message=str(error), kind="SYSTEM"
-        ))  # fmt: skip
-    bindings = [literals_pb2.Binding.FromString(b) for b in dispatch.bindings]
+        bindings = [literals_pb2.Binding.FromString(b) for b in dispatch.bindings]
+    except (BlobNotFound, DecodeError) as error:
+        message = f"Expected to read what the node takes its inputs from, but: {error}"
+        return _failed(dispatch, message)
     resolved = resolve(bindings, sources)
     if isinstance(resolved, Failure):
-        return _failed(dispatch, resolved)
-    data = resolved.SerializeToString(deterministic=True)
-    digest = hashlib.sha256(data).hexdigest()
-    if len(data) <= inline_limit:
-        inputs = Values(inline=data, digest=digest, size=len(data))
-    else:
-        blob = await blobs.put(blobs.uri(dispatch.input_path), data)
-        inputs = Values(uri=blob.uri, digest=digest, size=len(data))
+        return ReportResolutionFailed(
+            node_id=dispatch.node_id, attempt=dispatch.attempt, failure=resolved
+        )
     operands = literals_pb2.LiteralMap(
         literals={
             name: resolved.literals[name]
@@ -47,9 +42,20 @@ async def resolve_inputs(
     return ReportInputsResolved(
         node_id=dispatch.node_id,
         attempt=dispatch.attempt,
-        inputs=inputs,
+        inputs=await _keep(resolved, dispatch, blobs, inline_limit),
         operands=operands.SerializeToString(deterministic=True),
     )
+
+
+async def _keep(
+    resolved: Any, dispatch: ResolveInputs, blobs: Blobs, inline_limit: int
+) -> Values:
+    data = resolved.SerializeToString(deterministic=True)
+    if len(data) <= inline_limit:
+        digest = hashlib.sha256(data).hexdigest()
+        return Values(inline=data, digest=digest, size=len(data))
+    blob = await blobs.put(blobs.uri(dispatch.input_path), data)
+    return Values(uri=blob.uri, digest=blob.digest, size=blob.size)
 
 
 async def _load(values: Values, blobs: Blobs) -> Any:
@@ -59,7 +65,8 @@ async def _load(values: Values, blobs: Blobs) -> Any:
     return literals_pb2.LiteralMap.FromString(data)
 
 
-def _failed(dispatch: ResolveInputs, failure: Failure) -> ReportResolutionFailed:
+def _failed(dispatch: ResolveInputs, message: str) -> ReportResolutionFailed:
+    failure = Failure(code="BindingResolutionFailure", message=message, kind="SYSTEM")
     return ReportResolutionFailed(
         node_id=dispatch.node_id, attempt=dispatch.attempt, failure=failure
     )

@@ -4,44 +4,41 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import structlog
 from flyteidl.core import tasks_pb2
 
 from infra.blobs import Blobs
-from infra.errors import InfraError
+from infra.errors import Transient
 from infra.log import Consumer, Log, Received, Record
 from infra.settings import RunnerSettings
 from schemas import codec, topics
 from schemas import commands as c
 from schemas import dispatches as d
-from schemas.envelope import Envelope
-from schemas.ids import attempt_id, report_id
-from schemas.values import Failure, TaskLog, Values
-from workers.plugins.echo import echo
-from workers.plugins.plugin import Failed, Plugin, Result, failed
+from schemas.ids import attempt_id
+from workers.echoing import Echo
+from workers.plugins.plugin import Failed, Plugin, Result, Work, failed, interrupted
+from workers.positions import Positions
+from workers.reports import Clock, Reports, work_reported
 from workers.resolver import resolve_inputs
 
 log_ = structlog.get_logger(__name__)
 
 GROUP = "runner"
+ECHO_TYPE = "echo"
 CONTAINER_TYPES = frozenset({"container", "python-task", "raw-container"})
-_ABORTS_KEPT = 100_000
+_REMEMBERED_MAX = 100_000
+_LOOK_BACK_BATCH = 1000
 _COMMIT_S = 0.1
+_ROOM_S = 0.01
+_RETRY_S = 0.2
+_RETRY_S_MAX = 5.0
 
 
-class Clock(Protocol):
-    """The time of day."""
-
-    def now_us(self) -> int:
-        """Return microseconds since 1970, UTC."""
-        ...
-
-
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Running:
     """One dispatch under way."""
 
@@ -51,7 +48,10 @@ class _Running:
 
 @dataclass(slots=True, kw_only=True)
 class Runner:
-    """One incarnation of a named runner."""
+    """One incarnation of a named runner.
+
+    Without a process plugin every container task is echoed.
+    """
 
     log: Log
     blobs: Blobs
@@ -61,84 +61,172 @@ class Runner:
     process: Plugin | None
     inline_limit: int
     report_delay_s: float
+    _reports: Reports = field(init=False)
+    _echo: Echo = field(init=False)
     _running: dict[str, _Running] = field(default_factory=dict)
+    _newest: OrderedDict[str, int] = field(default_factory=OrderedDict)
     _aborted: OrderedDict[str, None] = field(default_factory=OrderedDict)
-    _open: dict[int, None] = field(default_factory=dict)
-    _read_to: int = 0
+    _reported: set[tuple[str, int]] = field(default_factory=set)
+    _positions: Positions = field(default_factory=lambda: Positions(0))
+    _is_stopping: bool = False
+
+    def __post_init__(self) -> None:
+        """Find the words and the simplest of the plugins."""
+        self._reports = Reports(
+            clock=self.clock, runner=self.settings.name, incarnation=self.incarnation
+        )
+        self._echo = Echo(self.blobs, self.inline_limit)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Carry dispatches out until `stop`; what still runs then is stopped."""
         async with self.log.consume(GROUP, topics.DISPATCHES) as consumer:
-            self._read_to = kept = await self._kept()
+            kept = await self.log.position(GROUP)
+            self._positions = Positions(kept)
+            known_to = await self._look_back(kept)
             async with asyncio.TaskGroup() as group:
                 loops = [
                     group.create_task(self._take_dispatches(consumer, group)),
-                    group.create_task(self._heed_aborts(kept)),
+                    group.create_task(self._heed_aborts(known_to)),
                     group.create_task(self._beat()),
-                    group.create_task(self._keep_position(consumer)),
+                    group.create_task(self._keep_position(consumer, kept)),
                 ]
                 await stop.wait()
-                for task in (*loops, *(r.task for r in self._running.values())):
-                    task.cancel()
+                self._is_stopping = True
+                for loop in loops:
+                    loop.cancel()
+                await self._drain()
+            await consumer.commit(self._positions.settled)
 
-    async def _kept(self) -> int:
-        position = getattr(self.log, "position", None)
-        return int(await position(GROUP)) if position else 0
+    async def _drain(self) -> None:
+        """Stop what runs: politely for a while, then leave it to the plugin's end."""
+        tasks = [running.task for running in self._running.values()]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=self.settings.drain_s)
+        for task in tasks:
+            task.cancel()
+
+    async def _look_back(self, after: int) -> int:
+        """Say that we live; learn what an earlier incarnation reported or was told.
+
+        Dispatches after the kept position come again. Those that were reported on
+        have ended, or will be dispatched anew, as their lease is the other's.
+        """
+        alive = self._reports.heartbeat()
+        await self._append([alive])
+        told = (topics.COMMANDS, topics.ABORTS)
+        async for batch in self.log.tail(told, {0: after}, _LOOK_BACK_BATCH):
+            for received in batch:
+                if received.envelope.id == alive.envelope.id:
+                    return received.position
+                if received.topic == topics.ABORTS:
+                    _remember(self._aborted, received.key, None)
+                elif reported := work_reported(received):
+                    self._reported.add(reported)
+        raise AssertionError("a tail never ends")
 
     async def _take_dispatches(
         self, consumer: Consumer, group: asyncio.TaskGroup
     ) -> None:
         while True:
-            if len(self._open) >= self.settings.dispatches_max:
-                await asyncio.sleep(_COMMIT_S / 10)
+            room = self.settings.waiting_max - len(self._positions)
+            if room <= 0:
+                await asyncio.sleep(_ROOM_S)
                 continue
-            batch = await consumer.read(self.settings.dispatches_max)
+            batch = await consumer.read(min(room, self.settings.dispatches_max))
+            settled: list[int] = []
             reports: list[Record] = []
             for received in batch:
-                self._open[received.position] = None
-                self._read_to = received.position
-                reports.extend(await self._take(received, group))
+                self._positions.take(received.position)
+                answer = self._take(received, group)
+                if answer is not None:
+                    settled.append(received.position)
+                    reports.extend(answer)
             if reports:
-                await self.log.append(reports)
-            for received in batch:
-                key = received.key
-                if key not in self._running:
-                    self._open.pop(received.position, None)
+                await self._append(reports)
+            self._positions.settle(settled)
 
-    async def _take(
+    def _take(
         self, received: Received, group: asyncio.TaskGroup
-    ) -> Sequence[Record]:
-        """Begin one dispatch; what can be done at once is returned as its report."""
-        dispatch = codec.decode(received.body)
-        key = attempt_id(dispatch.stream, dispatch.node_id, dispatch.attempt)
-        if key in self._aborted:
-            return ()
+    ) -> Sequence[Record] | None:
+        """Begin one dispatch; return all there is to report, or None if it goes on."""
+        try:
+            dispatch = codec.decode(received.body)
+        except codec.UndecodableMessage as error:
+            log_.error("dead_letter", position=received.position, error=str(error))  # noqa: TRY400
+            return (self._reports.dead_letter(received, str(error)),)
         if isinstance(dispatch, d.ResolveInputs):
-            return (await self._resolve(dispatch),)
+            self._spawn(group, received.position, self._resolve(dispatch))
+            return None
         if not isinstance(dispatch, d.RunTask):
-            log_.error("not_a_dispatch", type=type(dispatch).__name__)
+            found = f"Expected a dispatch, but it is {type(dispatch).__name__}"
+            return (self._reports.dead_letter(received, found),)
+        key = attempt_id(dispatch.stream, dispatch.node_id, dispatch.attempt)
+        if self._is_stale(key, dispatch.dispatch_no):
             return ()
-        template = tasks_pb2.TaskTemplate.FromString(dispatch.template)
-        if template.type == "echo" or (
-            self.process is None and template.type in CONTAINER_TYPES
-        ):
-            return (await self._echo(dispatch),)
-        if self.process is None or template.type not in CONTAINER_TYPES:
-            message = f"Expected a task type that runs here, but got '{template.type}'"
-            now = self.clock.now_us()
-            return (self._ended(dispatch, failed("UnsupportedTaskType", message), now),)
-        known = self._running.get(key)
-        if known is not None:
-            if known.dispatch_no >= dispatch.dispatch_no:
-                return ()
-            known.task.cancel()
-        task = group.create_task(
-            self._carry_out(dispatch, self.process, received.position)
-        )
-        self._running[key] = _Running(dispatch.dispatch_no, task)
-        return ()
+        _remember(self._newest, key, dispatch.dispatch_no)
+        return self._run_task(dispatch, key, received.position, group)
 
-    async def _resolve(self, dispatch: d.ResolveInputs) -> Record:
+    def _is_stale(self, key: str, dispatch_no: int) -> bool:
+        """Tell whether an attempt was aborted, done, or dispatched anew since."""
+        if key in self._aborted or self._newest.get(key, -1) >= dispatch_no:
+            return True
+        return (key, dispatch_no) in self._reported
+
+    def _run_task(
+        self, dispatch: d.RunTask, key: str, position: int, group: asyncio.TaskGroup
+    ) -> Sequence[Record] | None:
+        try:
+            template = tasks_pb2.TaskTemplate.FromString(dispatch.template)
+        except ValueError as error:
+            return self._refuse(dispatch, "BadTaskDefinition", str(error))
+        is_container = template.type in CONTAINER_TYPES
+        if template.type == ECHO_TYPE or (is_container and self.process is None):
+            if dispatch.inputs.inline is None:
+                self._spawn(group, position, self._echo_read(dispatch, template))
+                return None
+            echoed = self._echo.at_once(template, dispatch.inputs.inline)
+            if echoed is None:
+                self._spawn(group, position, self._echo_read(dispatch, template))
+                return None
+            return (self._reports.ended(dispatch, echoed, self.clock.now_us()),)
+        if not is_container or self.process is None:
+            found = f"Expected a task type that runs here, but got '{template.type}'"
+            return self._refuse(dispatch, "UnsupportedTaskType", found)
+        older = self._running.get(key)
+        if older is not None:
+            older.task.cancel()
+        carrying = self._carry_out(dispatch, self.process, position)
+        task = self._spawn(group, position, carrying)
+        running = self._running[key] = _Running(dispatch.dispatch_no, task)
+        task.add_done_callback(lambda _: self._forget(key, running))
+        return None
+
+    def _refuse(self, dispatch: d.RunTask, code: str, message: str) -> Sequence[Record]:
+        result = failed(code, message)
+        return (self._reports.ended(dispatch, result, self.clock.now_us()),)
+
+    def _spawn(
+        self,
+        group: asyncio.TaskGroup,
+        position: int,
+        work: Coroutine[Any, Any, None],
+    ) -> asyncio.Task[None]:
+        task = group.create_task(work)
+        # A task cancelled before its first step runs nothing of its own.
+        task.add_done_callback(lambda _: self._over(position))
+        return task
+
+    def _over(self, position: int) -> None:
+        if not self._is_stopping:
+            self._positions.settle((position,))
+
+    def _forget(self, key: str, running: _Running) -> None:
+        if self._running.get(key) is running:
+            del self._running[key]
+
+    async def _resolve(self, dispatch: d.ResolveInputs) -> None:
         report: c.ReportInputsResolved | c.ReportResolutionFailed
         try:
             report = await resolve_inputs(dispatch, self.blobs, self.inline_limit)
@@ -149,187 +237,111 @@ class Runner:
                 attempt=dispatch.attempt,
                 failure=_unexpected(error).failure,
             )
-        return self._record(dispatch, report, "resolved")
+        await self._append([self._reports.resolved(dispatch, report)])
 
-    async def _echo(self, dispatch: d.RunTask) -> Record:
-        now = self.clock.now_us()
-        inputs = dispatch.inputs.inline
-        if inputs is None:
-            try:
-                inputs = await self.blobs.get(dispatch.inputs.uri)
-            except (InfraError, OSError) as error:
-                return self._ended(dispatch, _unexpected(error), now)
-        report = c.ReportTaskSucceeded(
-            node_id=dispatch.node_id,
-            attempt=dispatch.attempt,
-            dispatch_no=dispatch.dispatch_no,
-            runner=self.settings.name,
-            incarnation=self.incarnation,
-            started_at_us=now,
-            ended_at_us=now,
-            outputs=await self._within_limit(dispatch, echo(dispatch, inputs)),
-        )
-        return self._record(dispatch, report, "succeeded", dispatch.dispatch_no)
-
-    async def _within_limit(self, dispatch: d.RunTask, outputs: Values) -> Values:
-        """Return outputs by reference if they are too large to travel in events."""
-        data = outputs.inline
-        if data is None or len(data) <= self.inline_limit:
-            return outputs
-        folder = f"{dispatch.output_path}/{dispatch.dispatch_no}-{self.incarnation}"
-        blob = await self.blobs.put(self.blobs.uri(f"{folder}/outputs.pb"), data)
-        return Values(uri=blob.uri, digest=blob.digest, size=blob.size)
+    async def _echo_read(self, dispatch: d.RunTask, template: Any) -> None:
+        began = self.clock.now_us()
+        try:
+            result: Result = await self._echo.run(self._work(dispatch), template)
+        except Exception as error:
+            log_.exception("echo_failed", attempt=dispatch.generated_name)
+            result = _unexpected(error)
+        await self._append([self._reports.ended(dispatch, result, began)])
 
     async def _carry_out(
         self, dispatch: d.RunTask, plugin: Plugin, position: int
     ) -> None:
-        """Run one attempt by its plugin, reporting its start if it takes long."""
-        key = attempt_id(dispatch.stream, dispatch.node_id, dispatch.attempt)
-        base = self.blobs.uri(dispatch.output_path)
-        prefix = f"{base}/{dispatch.dispatch_no}-{self.incarnation}"
-        began: list[int] = []
-        late: list[asyncio.Task[None]] = []
-
-        async def started(logs: tuple[TaskLog, ...]) -> None:
-            began.append(self.clock.now_us())
-            late.append(
-                asyncio.create_task(
-                    self._report_start(dispatch, began[0], logs, position)
-                )
-            )
-
+        """Run one attempt by its plugin; cancelling it aborts the attempt."""
+        work, began = self._work(dispatch), self.clock.now_us()
         try:
-            result = await self._result(dispatch, plugin, prefix, started)
-            for task in late:
-                task.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
-            start = began[0] if began else self.clock.now_us()
-            await self.log.append([self._ended(dispatch, result, start)])
-        finally:
-            for task in late:
-                task.cancel()
-            self._open.pop(position, None)
-            known = self._running.get(key)
-            if known is not None and known.dispatch_no == dispatch.dispatch_no:
-                del self._running[key]
-
-    async def _result(
-        self, dispatch: d.RunTask, plugin: Plugin, prefix: str, started: Any
-    ) -> Result:
-        try:
-            return await plugin.run(dispatch, prefix, started)
+            result, began = await self._run(work, plugin, position)
+        except asyncio.CancelledError:
+            await plugin.abort(work)
+            raise
         except Exception as error:
             log_.exception("plugin_failed", attempt=dispatch.generated_name)
-            return _unexpected(error)
+            await plugin.abort(work)
+            result = _unexpected(error)
+        finally:
+            await plugin.finalize(work)
+        await self._append([self._reports.ended(dispatch, result, began)])
 
-    async def _report_start(
-        self,
-        dispatch: d.RunTask,
-        started_at_us: int,
-        logs: tuple[TaskLog, ...],
-        position: int,
-    ) -> None:
-        await asyncio.sleep(self.report_delay_s)
-        report = c.ReportTaskStarted(
-            node_id=dispatch.node_id,
-            attempt=dispatch.attempt,
-            dispatch_no=dispatch.dispatch_no,
-            runner=self.settings.name,
-            incarnation=self.incarnation,
-            started_at_us=started_at_us,
-            logs=logs,
-        )
-        record = self._record(dispatch, report, "started", dispatch.dispatch_no)
-        await self.log.append([record])
-        self._open.pop(position, None)
+    async def _run(
+        self, work: Work, plugin: Plugin, position: int
+    ) -> tuple[Result, int]:
+        """Return the result and when it began; tell of the start if it takes long."""
+        begun = await plugin.start(work)
+        began = self.clock.now_us()
+        if isinstance(begun, Failed):
+            return begun, began
+        watching = asyncio.ensure_future(plugin.watch(work))
+        try:
+            ended, _ = await asyncio.wait({watching}, timeout=self.report_delay_s)
+            if not ended:
+                report = self._reports.started(work.dispatch, began, begun.logs)
+                await self._append([report])
+                self._over(position)
+            return await watching, began
+        finally:
+            watching.cancel()
 
-    def _ended(self, dispatch: d.RunTask, result: Result, started_at_us: int) -> Record:
-        where: dict[str, Any] = {
-            "node_id": dispatch.node_id,
-            "attempt": dispatch.attempt,
-            "dispatch_no": dispatch.dispatch_no,
-            "runner": self.settings.name,
-            "incarnation": self.incarnation,
-            "started_at_us": started_at_us,
-            "ended_at_us": self.clock.now_us(),
-            "logs": result.logs,
-        }
-        report: c.ReportTaskSucceeded | c.ReportTaskFailed
-        if isinstance(result, Failed):
-            report = c.ReportTaskFailed(
-                **where, failure=result.failure, recoverable=result.recoverable
-            )
-            return self._record(dispatch, report, "failed", dispatch.dispatch_no)
-        report = c.ReportTaskSucceeded(
-            **where, outputs=result.outputs, deck_uri=result.deck_uri
-        )
-        return self._record(dispatch, report, "succeeded", dispatch.dispatch_no)
-
-    def _record(
-        self, dispatch: d.Dispatch, report: c.Command, phase: str, dispatch_no: int = 0
-    ) -> Record:
-        key = attempt_id(dispatch.stream, dispatch.node_id, dispatch.attempt)
-        return Record(
-            topic=topics.COMMANDS,
-            key=dispatch.stream,
-            envelope=Envelope(
-                id=report_id(key, dispatch_no, f"{phase}-{self.incarnation}"),
-                type=codec.type_name(report),
-                stream=dispatch.stream,
-                actor=f"runner/{self.settings.name}",
-                recorded_at_us=self.clock.now_us(),
-            ),
-            body=codec.encode(report),
+    def _work(self, dispatch: d.RunTask) -> Work:
+        """Give each run prefixes of its own; two runs never write the same file."""
+        run = f"{dispatch.dispatch_no}-{self.incarnation}"
+        raw = self.blobs.uri(dispatch.raw_output_prefix)
+        previous = dispatch.previous_checkpoint
+        return Work(
+            dispatch=dispatch,
+            input_uri=self.blobs.uri(dispatch.input_path),
+            output_prefix=f"{self.blobs.uri(dispatch.output_path)}/{run}",
+            raw_output_prefix=f"{raw}/{run}",
+            checkpoint=f"{raw}/_flytecheckpoints",
+            previous_checkpoint=self.blobs.uri(previous) if previous else "",
         )
 
     async def _heed_aborts(self, after: int) -> None:
         """Stop attempts at once; remember aborts of what hasn't been read yet."""
         async for batch in self.log.tail((topics.ABORTS,), {0: after}, 1000):
             for received in batch:
-                self._aborted[received.key] = None
-                known = self._running.get(received.key)
-                if known is not None:
-                    known.task.cancel()
-            while len(self._aborted) > _ABORTS_KEPT:
-                self._aborted.popitem(last=False)
+                _remember(self._aborted, received.key, None)
+                running = self._running.get(received.key)
+                if running is not None:
+                    running.task.cancel()
 
     async def _beat(self) -> None:
-        """Tell that this incarnation lives."""
         while True:
-            now = self.clock.now_us()
-            heartbeat = c.Heartbeat(
-                runner=self.settings.name,
-                incarnation=self.incarnation,
-                occurred_at_us=now,
-            )
-            stream = f"runner/{self.settings.name}"
-            envelope = Envelope(
-                id=f"{stream}/{self.incarnation}/{now}",
-                type=codec.type_name(heartbeat),
-                stream=stream,
-            )
-            record = Record(
-                topic=topics.COMMANDS,
-                key=stream,
-                envelope=envelope,
-                body=codec.encode(heartbeat),
-            )
-            await self.log.append([record])
             await asyncio.sleep(self.settings.heartbeat_s)
+            await self._append([self._reports.heartbeat()])
 
-    async def _keep_position(self, consumer: Consumer) -> None:
+    async def _keep_position(self, consumer: Consumer, kept: int) -> None:
         """Keep the position up to which every dispatch has had its first report."""
-        kept = self._read_to
         while True:
             await asyncio.sleep(_COMMIT_S)
-            position = min(self._open) - 1 if self._open else self._read_to
-            if position > kept:
-                await consumer.commit(position)
-                kept = position
+            settled = self._positions.settled
+            if settled > kept:
+                await consumer.commit(settled)
+                kept = settled
+
+    async def _append(self, records: Sequence[Record]) -> None:
+        """Append; wait out what passes by itself."""
+        wait_s = _RETRY_S
+        while True:
+            try:
+                return await self.log.append(records)
+            except Transient as error:
+                log_.warning("report_delayed", error=str(error), wait_s=wait_s)
+                await asyncio.sleep(wait_s)
+                wait_s = min(wait_s * 2, _RETRY_S_MAX)
 
 
 def _unexpected(error: Exception) -> Failed:
-    """Return the failure of an attempt that the engine's own part failed in."""
+    """Return the failure of work that the engine's own part failed in."""
     message = f"Expected to carry the work out, but: {error!r}"
-    failure = Failure(code="PluginFailure", message=message, kind="SYSTEM")
-    return Failed(failure=failure, recoverable=True)
+    return interrupted("PluginFailure", message)
+
+
+def _remember(memory: OrderedDict[str, Any], key: str, value: Any) -> None:
+    memory[key] = value
+    memory.move_to_end(key)
+    while len(memory) > _REMEMBERED_MAX:
+        memory.popitem(last=False)

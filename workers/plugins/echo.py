@@ -6,9 +6,6 @@ from typing import Any
 
 from flyteidl.core import literals_pb2, tasks_pb2, types_pb2
 
-from schemas.dispatches import RunTask
-from schemas.values import Values
-
 _ZERO: dict[int, dict[str, Any]] = {
     types_pb2.INTEGER: {"integer": 0},
     types_pb2.FLOAT: {"float_value": 0.0},
@@ -17,25 +14,24 @@ _ZERO: dict[int, dict[str, Any]] = {
 }
 
 
-def echo(dispatch: RunTask, inputs: bytes | None) -> Values:
-    """Return the outputs of an echo task.
+def echo(template: tasks_pb2.TaskTemplate, inputs: bytes) -> bytes:
+    """Return the outputs of an echo task; both sides are serialized LiteralMaps.
 
-    One input and one output pass the value through, by reference if `inputs` is None;
-    otherwise every output is its type's zero.
+    One input and one output pass the value through, whatever their names; otherwise
+    every output is its type's zero.
     """
-    template = tasks_pb2.TaskTemplate.FromString(dispatch.template)
     asked = template.interface.inputs.variables
     offered = template.interface.outputs.variables
     outputs = literals_pb2.LiteralMap()
-    given = literals_pb2.LiteralMap.FromString(inputs or b"")
     if len(asked) == 1 and len(offered) == 1:
         (source,), (name,) = asked, offered
-        if source in given.literals:
-            outputs.literals[name].CopyFrom(given.literals[source])
+        given = literals_pb2.LiteralMap.FromString(inputs).literals
+        if source in given:
+            outputs.literals[name].CopyFrom(given[source])
     for name, variable in offered.items():
         if name not in outputs.literals:
             outputs.literals[name].CopyFrom(_zero(variable.type))
-    return Values(inline=outputs.SerializeToString(deterministic=True))
+    return bytes(outputs.SerializeToString(deterministic=True))
 
 
 def _zero(literal_type: Any) -> Any:
@@ -45,15 +41,23 @@ def _zero(literal_type: Any) -> Any:
         literal.collection.SetInParent()
     elif kind == "map_value_type":
         literal.map.SetInParent()
-    elif kind == "simple" and literal_type.simple in _ZERO:
-        primitive = literals_pb2.Primitive(**_ZERO[literal_type.simple])
-        literal.scalar.primitive.CopyFrom(primitive)
-    elif kind == "simple" and literal_type.simple == types_pb2.DATETIME:
-        literal.scalar.primitive.datetime.SetInParent()
-    elif kind == "simple" and literal_type.simple == types_pb2.DURATION:
-        literal.scalar.primitive.duration.SetInParent()
+    elif kind == "simple":
+        _set_simple(literal.scalar, literal_type.simple)
     elif kind == "enum_type" and literal_type.enum_type.values:
         literal.scalar.primitive.string_value = literal_type.enum_type.values[0]
     else:
         literal.scalar.none_type.SetInParent()
     return literal
+
+
+def _set_simple(scalar: Any, simple: int) -> None:
+    if simple in _ZERO:
+        scalar.primitive.CopyFrom(literals_pb2.Primitive(**_ZERO[simple]))
+    elif simple == types_pb2.DATETIME:
+        scalar.primitive.datetime.SetInParent()
+    elif simple == types_pb2.DURATION:
+        scalar.primitive.duration.SetInParent()
+    elif simple == types_pb2.STRUCT:
+        scalar.generic.SetInParent()
+    else:
+        scalar.none_type.SetInParent()

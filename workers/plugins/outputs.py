@@ -1,22 +1,25 @@
-"""The output protocol: what a task left under its prefix (ref §6.5)."""
+"""The output protocol: what a task left under its prefix, what it means (ref §6.5)."""
 
 from __future__ import annotations
 
 import hashlib
+import signal
+from collections.abc import Collection
 from typing import Protocol
 
 from flyteidl.core import errors_pb2, execution_pb2, literals_pb2
 from google.protobuf.message import DecodeError
 
 from infra.blobs import BlobNotFound, BlobTooLarge
-from schemas.values import NO_VALUES, Failure, TaskLog, Values
-from workers.plugins.plugin import Failed, Result, Succeeded
+from schemas.values import NO_VALUES, Failure, Values
+from workers.plugins.plugin import Failed, Result, Succeeded, failed, interrupted
 
 _RECOVERABLE = errors_pb2.ContainerError.RECOVERABLE
 _KILLED = frozenset({-9, 137, 247})
+"""SIGKILL: seen as a signal, by a shell's convention, and as Kubernetes tells it."""
 
 
-class Blobs(Protocol):
+class Readable(Protocol):
     """Where outputs are read."""
 
     async def get(self, uri: str, limit: int | None = None) -> bytes:
@@ -29,88 +32,79 @@ class Blobs(Protocol):
 
 
 async def read_result(
-    blobs: Blobs,
+    blobs: Readable,
     prefix: str,
+    declared: Collection[str],
     *,
-    has_outputs: bool,
     inline_limit: int,
     bytes_max: int,
-    logs: tuple[TaskLog, ...],
 ) -> Result:
-    """Return the result of an attempt whose process ended with 0."""
-    error = await _read(blobs, f"{prefix}/error.pb", bytes_max)
-    if error is not None:
-        return _failed(error, logs)
+    """Return the result of an attempt whose process ended with 0.
+
+    `declared` names the outputs that the task must have written.
+    """
+    found = await _read_error(blobs, f"{prefix}/error.pb", bytes_max)
+    if found is not None:
+        return found
+    if await blobs.size(f"{prefix}/futures.pb") is not None:
+        message = (
+            "Expected outputs, but the task is dynamic: it made a workflow, "
+            "and this engine doesn't run those yet"
+        )
+        return failed("Unimplemented", message)
     deck = f"{prefix}/deck.html"
     deck_uri = deck if await blobs.size(deck) is not None else ""
-    if await blobs.size(f"{prefix}/futures.pb") is not None:
-        return _refuse_dynamic(logs)
     uri = f"{prefix}/outputs.pb"
     try:
-        data = await _read(blobs, uri, bytes_max)
+        data = await blobs.get(uri, bytes_max)
     except BlobTooLarge as large:
-        return Failed(
-            failure=Failure(code="OutputSizeExceeded", message=str(large), kind="USER"),
-            recoverable=False,
-            logs=logs,
-        )
-    if data is None:
-        if not has_outputs:
-            return Succeeded(outputs=NO_VALUES, deck_uri=deck_uri, logs=logs)
+        return failed("OutputSizeExceeded", str(large))
+    except BlobNotFound:
+        if not declared:
+            return Succeeded(outputs=NO_VALUES, deck_uri=deck_uri)
         message = f"Expected outputs at {uri}, but the task wrote none"
-        return _system("OutputsNotFound", message, logs)
-    return _succeeded(data, uri, deck_uri, inline_limit, logs)
+        return interrupted("OutputsNotFound", message)
+    return _judge(data, uri, deck_uri, declared, inline_limit)
 
 
-def _succeeded(
-    data: bytes, uri: str, deck_uri: str, inline_limit: int, logs: tuple[TaskLog, ...]
+def _judge(
+    data: bytes, uri: str, deck_uri: str, declared: Collection[str], inline_limit: int
 ) -> Result:
     try:
-        literals_pb2.LiteralMap.FromString(data)
+        written = literals_pb2.LiteralMap.FromString(data).literals
     except DecodeError:
         message = f"Expected outputs at {uri} that can be read, but they are damaged"
-        return _system("OutputsNotFound", message, logs)
-    outputs = Values(
+        return interrupted("OutputsNotFound", message)
+    missing = sorted(name for name in declared if name not in written)
+    if missing:
+        message = f"Expected the outputs {missing} at {uri}, but they aren't there"
+        return interrupted("OutputsNotFound", message)
+    return Succeeded(outputs=written_values(data, uri, inline_limit), deck_uri=deck_uri)
+
+
+def written_values(data: bytes, uri: str, inline_limit: int) -> Values:
+    """Return values that lie in a blob, inline too if they are small."""
+    return Values(
         inline=data if len(data) <= inline_limit else None,
         uri=uri,
         digest=hashlib.sha256(data).hexdigest(),
         size=len(data),
     )
-    return Succeeded(outputs=outputs, deck_uri=deck_uri, logs=logs)
 
 
-async def _read(blobs: Blobs, uri: str, limit: int) -> bytes | None:
-    try:
-        return await blobs.get(uri, limit)
-    except BlobNotFound:
-        return None
-
-
-def _system(code: str, message: str, logs: tuple[TaskLog, ...]) -> Failed:
-    failure = Failure(code=code, message=message, kind="SYSTEM")
-    return Failed(failure=failure, recoverable=True, logs=logs)
-
-
-def _refuse_dynamic(logs: tuple[TaskLog, ...]) -> Failed:
-    failure = Failure(
-        code="Unimplemented",
-        message="Expected outputs, but the task made a dynamic workflow, "
-        "and this engine doesn't run those yet",
-        kind="USER",
-    )
-    return Failed(failure=failure, recoverable=False, logs=logs)
-
-
-def _failed(data: bytes, logs: tuple[TaskLog, ...]) -> Failed:
+async def _read_error(blobs: Readable, uri: str, limit: int) -> Failed | None:
     """Return the failure in an ErrorDocument: it decides kind and recovery."""
     try:
-        document = errors_pb2.ErrorDocument.FromString(data)
-    except DecodeError:
-        document = errors_pb2.ErrorDocument()
+        document = errors_pb2.ErrorDocument.FromString(await blobs.get(uri, limit))
+    except BlobNotFound:
+        return None
+    except (BlobTooLarge, DecodeError) as unread:
+        message = f"Expected an error document at {uri} that can be read, but: {unread}"
+        return interrupted("ErrorFileBadFormat", message)
     error = document.error
     if not error.code and not error.message and not error.kind:
-        message = "Expected an error document, but it can't be read"
-        return _system("ErrorFileBadFormat", message, logs)
+        message = f"Expected an error document at {uri}, but it is empty"
+        return interrupted("ErrorFileBadFormat", message)
     return Failed(
         failure=Failure(
             code=error.code,
@@ -120,21 +114,30 @@ def _failed(data: bytes, logs: tuple[TaskLog, ...]) -> Failed:
             worker=error.worker,
         ),
         recoverable=error.kind == _RECOVERABLE,
-        logs=logs,
     )
 
 
 def _kind(origin: int) -> str:
-    """Return an ErrorKind's name; a newer writer may know more of them than we do."""
-    known = execution_pb2.ExecutionError.ErrorKind
-    return str(known.Name(origin)) if origin in known.values() else "UNKNOWN"
+    kinds = execution_pb2.ExecutionError.ErrorKind
+    return str(kinds.Name(origin)) if origin in kinds.values() else "UNKNOWN"
 
 
-def exited(code: int, tail: str, logs: tuple[TaskLog, ...]) -> Failed:
-    """Return the failure of a process that ended otherwise than with 0 (ref §0b.15)."""
+def exited(code: int, tail: str) -> Failed:
+    """Return the failure of a process that ended otherwise than with 0 (ref §0b.15).
+
+    A negative code is the signal that ended it. `tail` is the end of its log.
+    """
     if code in _KILLED:
         message = f"Expected the process to end by itself, but it was killed ({code})"
-        return _system("Interrupted", message, logs)
-    message = f"Expected exit code 0, but the process ended with {code}"
-    failure = Failure(code="Error", message=f"{message}:\n{tail}", kind="USER")
-    return Failed(failure=failure, recoverable=True, logs=logs)
+        return interrupted("Interrupted", message)
+    how = f"ended with {code}" if code > 0 else f"was ended by {_signal_name(-code)}"
+    message = f"Expected exit code 0, but the process {how}"
+    failure = Failure(
+        code="Error", message=f"{message}:\n{tail}" if tail else message, kind="USER"
+    )
+    return Failed(failure=failure, recoverable=True)
+
+
+def _signal_name(number: int) -> str:
+    known = {found.value: found.name for found in signal.Signals}
+    return known.get(number, f"signal {number}")

@@ -2,13 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 import msgspec
 
 from schemas.dispatches import RunTask
+from schemas.ids import attempt_id
 from schemas.values import Failure, TaskLog, Values
+
+
+class Work(msgspec.Struct, frozen=True, kw_only=True):
+    """One dispatch to carry out, and the whole addresses that are its own.
+
+    The checkpoint's is shared by all runs of the attempt: it outlives a lost runner.
+    """
+
+    dispatch: RunTask
+    input_uri: str
+    output_prefix: str
+    raw_output_prefix: str
+    checkpoint: str
+    previous_checkpoint: str = ""
+
+    @property
+    def key(self) -> str:
+        """Return what the calls of a plugin are idempotent by."""
+        d = self.dispatch
+        return f"{attempt_id(d.stream, d.node_id, d.attempt)}/{d.dispatch_no}"
+
+
+class Begun(msgspec.Struct, frozen=True, kw_only=True):
+    """The work is under way; its logs can be read already."""
+
+    logs: tuple[TaskLog, ...] = ()
 
 
 class Succeeded(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,18 +54,25 @@ class Failed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Result = Succeeded | Failed
-Started = Callable[[tuple[TaskLog, ...]], Awaitable[None]]
 
 
 class Plugin(Protocol):
-    """Runs attempts. Each call is idempotent by the dispatch's attempt."""
+    """Runs attempts. Each call may be repeated: it is idempotent by the work's key."""
 
-    async def run(self, dispatch: RunTask, prefix: str, started: Started) -> Result:
-        """Run an attempt to its end, writing below `prefix`.
+    async def start(self, work: Work) -> Begun | Failed:
+        """Begin the work, or find that it has begun; may wait for a free slot."""
+        ...
 
-        `started` is awaited once the work has begun. Cancelling the call stops the
-        work: everything it started is gone when the cancellation comes out.
-        """
+    async def watch(self, work: Work) -> Result:
+        """Wait for the end of begun work. Cancelling leaves the work running."""
+        ...
+
+    async def abort(self, work: Work) -> None:
+        """Stop the work: nothing that it started is left on return."""
+        ...
+
+    async def finalize(self, work: Work) -> None:
+        """Release whatever the work held; called once it has ended, however."""
         ...
 
 
@@ -47,4 +80,11 @@ def failed(code: str, message: str, kind: str = "USER") -> Failed:
     """Return a permanent failure."""
     return Failed(
         failure=Failure(code=code, message=message, kind=kind), recoverable=False
+    )
+
+
+def interrupted(code: str, message: str) -> Failed:
+    """Return a failure of the system, for which the task isn't to blame."""
+    return Failed(
+        failure=Failure(code=code, message=message, kind="SYSTEM"), recoverable=True
     )

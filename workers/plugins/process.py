@@ -6,14 +6,11 @@ It isolates nothing: a task can do whatever the engine's user can.
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import os
-import tarfile
-from collections import OrderedDict
+import shutil
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import structlog
 from flyteidl.core import tasks_pb2
@@ -21,17 +18,44 @@ from flyteidl.core import tasks_pb2
 from infra.blobs import FileBlobs
 from infra.settings import ProcessSettings
 from schemas.dispatches import RunTask
+from schemas.rejections import Rejected
 from schemas.values import TaskLog
+from workers.plugins.bundles import NO_BUNDLE, BundleDamaged, flytekit_command
 from workers.plugins.outputs import exited, read_result
-from workers.plugins.plugin import Result, Started, failed
-from workers.plugins.rendering import Places, environment, render
-from workers.plugins.warm import Template, TemplateDied, stop_group
+from workers.plugins.plugin import (
+    Begun,
+    Failed,
+    Result,
+    Work,
+    failed,
+    interrupted,
+)
+from workers.plugins.rendering import (
+    Command,
+    asks_for_template,
+    render_command,
+    template_path,
+)
+from workers.plugins.templates import Templates
+from workers.plugins.warm import Job, PythonRefused, Template, TemplateDied
 
 log_ = structlog.get_logger(__name__)
 
-WARM = frozenset({"pyflyte-execute", "pyflyte-fast-execute", "pyflyte-map-execute"})
+LOG_FILE = "log.txt"
 _TAIL_BYTES = 4000
-NO_BUNDLE = ""
+
+
+@dataclass(slots=True, eq=False)
+class _Run:
+    """One attempt from its slot to its end."""
+
+    work: Work
+    declared: tuple[str, ...]
+    log_path: Path
+    scratch: Path
+    logs: tuple[TaskLog, ...]
+    template: Template | None = None
+    job: Job | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -45,223 +69,176 @@ class ProcessPlugin:
     log_url: Callable[[RunTask], str]
     inline_limit: int
     output_bytes_max: int
-    _templates: OrderedDict[str, asyncio.Task[Template]] = field(
-        default_factory=OrderedDict
-    )
-    _slots: asyncio.Semaphore | None = None
+    _runs: dict[str, _Run] = field(default_factory=dict)
+    _slots: asyncio.Semaphore = field(init=False)
+    _templates: Templates = field(init=False)
 
-    async def run(self, dispatch: RunTask, prefix: str, started: Started) -> Result:
-        """Run an attempt to its end; cancelling ends its whole process group."""
-        if self._slots is None:
-            self._slots = asyncio.Semaphore(self.settings.concurrency)
-        async with self._slots:
-            return await self._run(dispatch, prefix, started)
-
-    async def _run(self, dispatch: RunTask, prefix: str, started: Started) -> Result:
-        template = tasks_pb2.TaskTemplate.FromString(dispatch.template)
-        if template.WhichOneof("target") != "container":
-            return failed(
-                "BadTaskDefinition",
-                "Expected a container to run, "
-                f"but task type '{template.type}' has none",
-            )
-        inputs, places = await self._prepare(dispatch, prefix)
-        container = template.container
-        words = [
-            render(word, dispatch, places, inputs)
-            for word in (*container.command, *container.args)
-        ]
-        env = environment(
-            self.base_env, dispatch, {e.key: e.value for e in container.env}
+    def __post_init__(self) -> None:
+        """Begin with an empty folder: what an earlier engine left there is stale."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self._slots = asyncio.Semaphore(self.settings.concurrency)
+        self._templates = Templates(
+            settings=self.settings, folder=self.folder, base_env=dict(self.base_env)
         )
-        logs = (TaskLog(name="stdout and stderr", uri=self.log_url(dispatch)),)
-        log_path = Path(prefix) / "log.txt"
 
-        async def begun() -> None:
-            await started(logs)
-
+    async def start(self, work: Work) -> Begun | Failed:
+        """Begin an attempt once a slot is free; what can't be begun is refused."""
+        known = self._runs.get(work.key)
+        if known is not None:
+            return Begun(logs=known.logs)
+        template = tasks_pb2.TaskTemplate.FromString(work.dispatch.template)
+        if template.WhichOneof("target") != "container":
+            message = f"Expected a container, but task type '{template.type}' has none"
+            return failed("BadTaskDefinition", message)
+        await self._slots.acquire()
+        run = self._runs[work.key] = self._new_run(work, template)
         try:
-            if words and words[0] in WARM:
-                code = await self._warm(words, env, log_path, begun)
-            else:
-                code = await self._cold(words, env, log_path, begun)
+            return await self._begin(run, template)
+        except (BundleDamaged, PythonRefused) as error:
+            return failed("BadTaskDefinition", str(error), "SYSTEM")
         except TemplateDied as died:
-            return exited(137, str(died), logs)
-        except (OSError, ValueError) as error:
-            return failed(
-                "BadTaskDefinition", f"Expected a command to run, but {error}"
+            return interrupted("Interrupted", str(died))
+
+    def _new_run(self, work: Work, template: Any) -> _Run:
+        name = f"{work.dispatch.generated_name}-{work.dispatch.dispatch_no}"
+        return _Run(
+            work=work,
+            declared=tuple(template.interface.outputs.variables),
+            log_path=Path(work.output_prefix) / LOG_FILE,
+            scratch=self.folder / "scratch" / name,
+            logs=(TaskLog(name="stdout and stderr", uri=self.log_url(work.dispatch)),),
+        )
+
+    async def _begin(self, run: _Run, template: Any) -> Begun | Failed:
+        container = template.container
+        inputs = await self._prepare(run)
+        if asks_for_template((*container.command, *container.args)):
+            await self.blobs.put(template_path(run.work), run.work.dispatch.template)
+        command = render_command(run.work, container, inputs, self.base_env)
+        if isinstance(command, Rejected):
+            return failed("BadTaskDefinition", command.detail)
+        request = await self._request(run, command)
+        if isinstance(request, Failed):
+            return request
+        assert run.template is not None  # noqa: S101 - the request is for it
+        run.job = await run.template.begin(request)
+        return Begun(logs=run.logs)
+
+    async def _prepare(self, run: _Run) -> bytes:
+        """Put everything in place; return the inputs."""
+        work, given = run.work, run.work.dispatch.inputs
+        for folder in (run.scratch, run.log_path.parent):
+            folder.mkdir(parents=True, exist_ok=True)
+        inputs = given.inline
+        if inputs is None:
+            inputs = await self.blobs.get(given.uri)
+        if given.uri != work.input_uri:
+            await self.blobs.put(work.input_uri, inputs)
+        return inputs
+
+    async def _request(self, run: _Run, command: Command) -> dict[str, Any] | Failed:
+        """Return what to tell the template of the command's kind; takes it up."""
+        flytekit = flytekit_command(command.words)
+        env = {**command.env, "TMPDIR": str(run.scratch)}
+        request = {
+            "args": list(flytekit.words if flytekit else command.words),
+            "exec": flytekit is None,
+            "cwd": str(run.scratch),
+            "log": str(run.log_path),
+            "module": flytekit.module if flytekit else "",
+        }
+        if flytekit is None:
+            found = _unexecutable(command)
+            if found is not None:
+                return found
+            run.template = await self._templates.plain()
+        else:
+            bundle = flytekit.bundle and self.blobs.uri(flytekit.bundle)
+            run.template = template = await self._templates.warm(
+                bundle, command.own_env
             )
+            env["PYTHONPATH"] = self._templates.python_path(template, env)
+            if bundle:
+                request["cwd"] = str(template.folder)
+        return {**request, "env": env}
+
+    async def watch(self, work: Work) -> Result:
+        """Wait for the end of an attempt, and read what it left."""
+        run = self._runs.get(work.key)
+        if run is None or run.job is None:
+            message = f"Expected a process for {work.key}, but there is none"
+            return interrupted("Interrupted", message)
+        try:
+            code = await run.job.ended()
+        except TemplateDied as died:
+            return _with_logs(interrupted("Interrupted", str(died)), run)
+        self._templates.proven()
         if code != 0:
-            return exited(code, _tail(log_path), logs)
-        return await read_result(
+            return _with_logs(exited(code, _tail(run.log_path)), run)
+        result = await read_result(
             self.blobs,
-            prefix,
-            has_outputs=bool(template.interface.outputs.variables),
+            work.output_prefix,
+            run.declared,
             inline_limit=self.inline_limit,
             bytes_max=self.output_bytes_max,
-            logs=logs,
         )
+        return _with_logs(result, run)
 
-    async def _prepare(self, dispatch: RunTask, prefix: str) -> tuple[bytes, Places]:
-        Path(prefix).mkdir(parents=True, exist_ok=True)
-        uri = self.blobs.uri(dispatch.input_path)
-        if dispatch.inputs.inline is not None:
-            inputs = dispatch.inputs.inline
-            await self.blobs.put(uri, inputs)
-        else:
-            uri = dispatch.inputs.uri
-            inputs = await self.blobs.get(uri)
-        raw = self.blobs.uri(dispatch.raw_output_prefix)
-        places = Places(
-            inputs=uri,
-            output_prefix=prefix,
-            raw_output_prefix=raw,
-            previous_checkpoint=dispatch.previous_checkpoint,
-        )
-        return inputs, places
+    async def abort(self, work: Work) -> None:
+        """Stop an attempt's whole process group."""
+        run = self._runs.get(work.key)
+        if run is not None and run.job is not None:
+            await run.job.stop(self.settings.kill_grace_s)
 
-    async def _warm(
-        self,
-        words: list[str],
-        env: dict[str, str],
-        log_path: Path,
-        begun: Callable[[], object],
-    ) -> int:
-        bundle, words = _unwrap(words)
-        template = await self._template(bundle)
-        env["PYTHONPATH"] = os.pathsep.join(
-            p for p in (str(template.folder), env.get("PYTHONPATH", "")) if p
-        )
-        request = {
-            "args": words,
-            "env": env,
-            "cwd": str(template.folder),
-            "log": str(log_path),
-            "module": _module(words),
-        }
-        return await template.run(request, self.settings.kill_grace_s, begun)
-
-    async def _template(self, bundle: str) -> Template:
-        """Return the warm template of a code bundle; the least used ones go."""
-        known = self._templates.get(bundle)
-        if known is not None and known.done() and not _lives(known):
-            del self._templates[bundle]
-            known = None
-        if known is None:
-            known = asyncio.create_task(self._start(bundle))
-            self._templates[bundle] = known
-        self._templates.move_to_end(bundle)
-        template = await asyncio.shield(known)
-        self._evict()
-        return template
-
-    def _evict(self) -> None:
-        for bundle, task in list(self._templates.items()):
-            if len(self._templates) <= self.settings.templates_max:
-                return
-            if task.done() and not task.exception() and not task.result().busy:
-                task.result().kill()
-                del self._templates[bundle]
-
-    async def _start(self, bundle: str) -> Template:
-        key = hashlib.sha256(bundle.encode()).hexdigest()[:16] if bundle else "none"
-        folder = self.folder / key
-        if bundle and not folder.exists():
-            await asyncio.to_thread(_unpack, self.blobs.uri(bundle), folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        path = os.pathsep.join(
-            (*self.settings.path, self.base_env.get("PYTHONPATH", ""))
-        )
-        env = {**self.base_env, "PYTHONPATH": path.strip(os.pathsep)}
-        template = Template(folder, self.settings.python, env)
-        await template.start(self.settings.template_start_s)
-        return template
+    async def finalize(self, work: Work) -> None:
+        """Give the slot back, and forget the attempt's scratch folder."""
+        run = self._runs.pop(work.key, None)
+        if run is None:
+            return
+        self._slots.release()
+        if run.template is not None:
+            self._templates.release(run.template)
+        await asyncio.to_thread(shutil.rmtree, run.scratch, ignore_errors=True)
 
     async def warm_up(self) -> None:
-        """Start the template without a bundle, so that a first task needn't wait."""
-        with suppress(TemplateDied):
-            await self._template(NO_BUNDLE)
-
-    async def _cold(
-        self,
-        words: list[str],
-        env: dict[str, str],
-        log_path: Path,
-        begun: Callable[[], object],
-    ) -> int:
-        """Run a command that isn't flytekit's as a plain process of its own group."""
-        if not words:
-            message = "the container has neither command nor args"
-            raise ValueError(message)
-        scratch = log_path.parent / "work"
-        scratch.mkdir(exist_ok=True)
-        with log_path.open("ab") as log:
-            process = await asyncio.create_subprocess_exec(
-                *words,
-                env=env,
-                cwd=scratch,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        ended = asyncio.ensure_future(process.wait())
+        """Import flytekit, so that a first task needn't wait for it."""
         try:
-            await begun()  # type: ignore[misc]
-            return await asyncio.shield(ended)
-        except asyncio.CancelledError:
-            await stop_group(process.pid, ended, self.settings.kill_grace_s)
-            raise
+            self._templates.release(await self._templates.warm(NO_BUNDLE, {}))
+        except (PythonRefused, TemplateDied) as error:
+            log_.warning("no_warm_template", error=str(error))
 
     def close(self) -> None:
-        """End every template, and so every task."""
-        for task in self._templates.values():
-            if task.done() and not task.cancelled() and not task.exception():
-                task.result().kill()
-            else:
-                task.cancel()
+        """End every template, and so every task, at once."""
+        for run in self._runs.values():
+            if run.job is not None:
+                run.job.kill()
+        self._templates.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def _lives(started: asyncio.Task[Template]) -> bool:
-    if started.cancelled() or started.exception() is not None:
-        return False
-    return started.result().alive
+def _unexecutable(command: Command) -> Failed | None:
+    if not command.words:
+        message = "Expected a command, but the container has neither command nor args"
+        return failed("BadTaskDefinition", message)
+    program = command.words[0]
+    if shutil.which(program, path=command.env.get("PATH")) is None:
+        message = f"Expected to run '{program}', but there is no such program here"
+        return failed("BadTaskDefinition", message)
+    return None
 
 
-def _unwrap(words: list[str]) -> tuple[str, list[str]]:
-    """Split a fast-registered command into its code bundle and the inner command."""
-    if words[0] != "pyflyte-fast-execute" or "--" not in words:
-        return NO_BUNDLE, words
-    at = words.index("--")
-    options, inner = words[1:at], words[at + 1 :]
-    given = dict(zip(options[::2], options[1::2], strict=False))
-    bundle = given.get("--additional-distribution", "")
-    extra = ["--dynamic-addl-distro", bundle]
-    extra += ["--dynamic-dest-dir", given.get("--dest-dir", ".")]
-    if inner and inner[0] in WARM:
-        return bundle, [inner[0], *extra, *inner[1:]]
-    return bundle, inner
-
-
-def _module(words: list[str]) -> str:
-    """Return the module that flytekit's default resolver will import."""
-    if "task-module" in words:
-        at = words.index("task-module") + 1
-        return words[at] if at < len(words) else ""
-    return ""
-
-
-def _unpack(bundle: str, folder: Path) -> None:
-    part = folder.with_name(f"{folder.name}.part-{os.getpid()}")
-    part.mkdir(parents=True, exist_ok=True)
-    with tarfile.open(bundle) as archive:
-        archive.extractall(part, filter="data")
-    with suppress(OSError):
-        part.rename(folder)
+def _with_logs(result: Result, run: _Run) -> Result:
+    if isinstance(result, Failed):
+        return Failed(
+            failure=result.failure, recoverable=result.recoverable, logs=run.logs
+        )
+    return type(result)(outputs=result.outputs, deck_uri=result.deck_uri, logs=run.logs)
 
 
 def _tail(path: Path) -> str:
     try:
-        return path.read_text(errors="replace")[-_TAIL_BYTES:]
+        with path.open("rb") as log:
+            log.seek(max(0, path.stat().st_size - _TAIL_BYTES))
+            return log.read(_TAIL_BYTES).decode(errors="replace")
     except OSError:
         return ""

@@ -3,86 +3,125 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
 from flyteidl.core import literals_pb2
 
 from schemas.dispatches import RunTask
+from schemas.rejections import Reason, Rejected
+from workers.plugins.literal_text import literal_text
+from workers.plugins.plugin import Work
 
-_PLACEHOLDER = re.compile(r"\{\{\s*[.$]([a-zA-Z_][\w.\-]*)\s*\}\}")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Places:
-    """Where an attempt reads and writes: whole addresses."""
-
-    inputs: str
-    output_prefix: str
-    raw_output_prefix: str
-    previous_checkpoint: str = ""
-    template: str = ""
-
-
-def render(text: str, dispatch: RunTask, places: Places, inputs: bytes) -> str:
-    """Fill in a command's placeholders; unknown ones stay as they are."""
-    known = {
-        "input": places.inputs,
-        "inputprefix": places.inputs.rpartition("/")[0],
-        "outputprefix": places.output_prefix,
-        "rawoutputdataprefix": places.raw_output_prefix,
-        "checkpointoutputprefix": f"{places.raw_output_prefix}/_flytecheckpoints",
-        "prevcheckpointprefix": places.previous_checkpoint or '""',
-        "perretryuniquekey": _unique_key(dispatch.generated_name),
-        "tasktemplatepath": places.template,
-        "namespace": f"{dispatch.execution.project}-{dispatch.execution.domain}",
+_PLACEHOLDER = re.compile(r"\{\{\s*[.$]([a-zA-Z_][^}\s]*)\s*\}\}")
+_INPUTS = "inputs."
+_NO_CHECKPOINT = '""'
+_INDEX_VARIABLES = frozenset(
+    {
+        "BATCH_JOB_ARRAY_INDEX_VAR_NAME",
+        "BATCH_JOB_ARRAY_INDEX_OFFSET",
+        "FLYTE_K8S_ARRAY_INDEX",
     }
+)
+
+
+class Command(msgspec.Struct, frozen=True, kw_only=True):
+    """What to execute: words, the whole environment, and the task's own part of it.
+
+    `own_env` is what sets the task apart from others of its code bundle: what its
+    definition and its execution add, but for the place in a map.
+    """
+
+    words: tuple[str, ...]
+    env: dict[str, str]
+    own_env: dict[str, str]
+
+
+def render_command(
+    work: Work, container: Any, inputs: bytes, base: Mapping[str, str]
+) -> Command | Rejected:
+    """Return the command of a container, its placeholders filled in.
+
+    Refuses an input that isn't there or that has no text. Unknown placeholders stay.
+    """
+    known = _places(work)
+    literals = literals_pb2.LiteralMap.FromString(inputs).literals
+    texts = [*container.command, *container.args]
+    values = {pair.key: pair.value for pair in container.env}
+    rendered: list[str] = []
+    for text in (*texts, *values.values()):
+        filled = _fill(text, known, literals)
+        if isinstance(filled, Rejected):
+            return filled
+        rendered.append(filled)
+    own = dict(zip(values, rendered[len(texts) :], strict=True))
+    own.update({pair.key: pair.value for pair in work.dispatch.envs})
+    return Command(
+        words=tuple(rendered[: len(texts)]),
+        env={**base, **own, **_platform(work.dispatch)},
+        own_env={k: v for k, v in own.items() if k not in _INDEX_VARIABLES},
+    )
+
+
+def asks_for_template(texts: Sequence[str]) -> bool:
+    """Tell whether a command names the file with its task's template."""
+    return any(
+        found.lower() == "tasktemplatepath"
+        for text in texts
+        for found in _PLACEHOLDER.findall(text)
+    )
+
+
+def template_path(work: Work) -> str:
+    """Return where the task's template is written for a command that asks for it."""
+    return f"{work.output_prefix}/task.pb"
+
+
+def _places(work: Work) -> dict[str, str]:
+    d = work.dispatch
+    name = d.generated_name
+    return {
+        "input": work.input_uri,
+        "inputprefix": work.input_uri.rpartition("/")[0],
+        "outputprefix": work.output_prefix,
+        "rawoutputdataprefix": work.raw_output_prefix,
+        "checkpointoutputprefix": work.checkpoint,
+        "prevcheckpointprefix": work.previous_checkpoint or _NO_CHECKPOINT,
+        "perretryuniquekey": name if name[:1].isalpha() else f"a{name}",
+        "tasktemplatepath": template_path(work),
+        "namespace": f"{d.execution.project}-{d.execution.domain}",
+    }
+
+
+def _fill(text: str, known: Mapping[str, str], literals: Any) -> str | Rejected:
+    refusals: list[Rejected] = []
 
     def fill(match: re.Match[str]) -> str:
         name = match.group(1)
-        if name.lower().startswith("inputs."):
-            return _input_text(name[len("inputs.") :], inputs, match.group(0))
-        return known.get(name.lower(), match.group(0))
+        if not name.lower().startswith(_INPUTS):
+            return known.get(name.lower(), match.group(0))
+        found = _input(name[len(_INPUTS) :], literals)
+        if isinstance(found, Rejected):
+            refusals.append(found)
+            return ""
+        return found
 
-    return _PLACEHOLDER.sub(fill, text)
+    filled = _PLACEHOLDER.sub(fill, text)
+    return refusals[0] if refusals else filled
 
 
-def _unique_key(name: str) -> str:
-    return name if name[:1].isalpha() else f"a{name}"
-
-
-def _input_text(name: str, inputs: bytes, otherwise: str) -> str:
-    literals = literals_pb2.LiteralMap.FromString(inputs).literals
+def _input(name: str, literals: Any) -> str | Rejected:
     if name not in literals:
-        return otherwise
-    return _text(literals[name])
+        detail = f"Expected an input '{name}' for the command, but there is none"
+        return Rejected(Reason.INVALID_ARGUMENT, detail)
+    return literal_text(literals[name])
 
 
-def _text(literal: Any) -> str:
-    if literal.WhichOneof("value") == "collection":
-        return "[" + ",".join(_text(i) for i in literal.collection.literals) + "]"
-    scalar = literal.scalar
-    kind = scalar.WhichOneof("value")
-    if kind == "primitive" and scalar.primitive.WhichOneof("value"):
-        value = getattr(scalar.primitive, scalar.primitive.WhichOneof("value"))
-        if isinstance(value, bool):
-            return "true" if value else "false"
-        return value.ToJsonString() if hasattr(value, "ToJsonString") else str(value)
-    if kind == "union":
-        return _text(scalar.union.value)
-    return str(getattr(getattr(scalar, kind or "blob"), "uri", ""))
-
-
-def environment(
-    base: Mapping[str, str], dispatch: RunTask, container_env: Mapping[str, str]
-) -> dict[str, str]:
-    """Return a task's environment; what names the execution wins (ref §0b.5)."""
+def _platform(dispatch: RunTask) -> dict[str, str]:
+    """Return what names the execution: it wins over all else (ref §0b.5)."""
     w, x, t = dispatch.workflow, dispatch.execution, dispatch.task
     return {
-        **{k: v for k, v in base.items() if not k.startswith("FLIGHTLOG_")},
-        **container_env,
-        **{pair.key: pair.value for pair in dispatch.envs},
         "FLYTE_INTERNAL_EXECUTION_WORKFLOW": f"{w.project}:{w.domain}:{w.name}",
         "FLYTE_INTERNAL_EXECUTION_ID": x.name,
         "FLYTE_INTERNAL_EXECUTION_PROJECT": x.project,

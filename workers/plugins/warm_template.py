@@ -1,14 +1,24 @@
-"""A warm template: a Python that has imported flytekit and forks a child for each task.
+"""Warm templates: Pythons that have imported what tasks need, and fork them.
 
-Run by path under the Python of the tasks, so it uses the standard library and flytekit
-alone. It talks JSON lines over the socket whose descriptor is its first argument:
-  in   {"id", "args", "env", "cwd", "log", "module", "bundle"}
-  out  {"ready": pid} once, then for each task {"id", "pid"} and {"id", "code"}
+Run by path under the Python of the tasks, so it uses the standard library alone, and
+flytekit if asked to. Three generations of processes, each dying with the one before:
+
+  nursery    exec'd by the engine; imports flytekit once
+  template   forked from the nursery, one for each code bundle and environment
+  task       forked from a template, one for each attempt; leads its own group
+
+  argv: descriptor of a SEQPACKET socket, process id of the engine, flytekit|plain
+  nursery   out {"ready": pid} or {"failed": text};   in {"folder", "env", "path"}, with
+            the descriptor of a stream socket on which the new template then serves:
+  template  in  {"id", "args", "exec", "env", "cwd", "log", "module"}, JSON lines
+            out {"id", "pid"}, then {"id", "code"}
 """
 
 from __future__ import annotations
 
+import atexit
 import ctypes
+import gc
 import importlib
 import json
 import os
@@ -17,6 +27,8 @@ import select
 import signal
 import socket
 import sys
+import tempfile
+import threading
 import time
 import traceback
 
@@ -24,24 +36,217 @@ PR_SET_PDEATHSIG = 1
 LOOP_STOP_S = 0.5
 ENTRYPOINTS = {
     "pyflyte-execute": "execute_task_cmd",
-    "pyflyte-fast-execute": "fast_execute_task_cmd",
     "pyflyte-map-execute": "map_execute_task_cmd",
 }
+FORK_SAFE_THREADS = {"jemalloc_bg_thd"}  # pyarrow's allocator; it knows of forks
+NOT_EXECUTABLE = 126
+NOT_FOUND = 127
+UNTRIED, TRYING, HERE, IN_CHILDREN = "untried", "trying", "here", "in children"
+
+libc = ctypes.CDLL(None, use_errno=True)
 
 
-def die_with_parent(parent: int) -> None:
-    """Let the kernel kill this process when its parent ends."""
-    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+def die_with_parent(parent, how):
+    """Let the kernel send a signal to this process when its parent ends."""
+    libc.prctl(PR_SET_PDEATHSIG, int(how))
     if os.getppid() != parent:
         os._exit(0)
 
 
-def thread_count() -> int:
-    """Return how many threads this process has."""
-    return len(os.listdir("/proc/self/task"))
+def sweep(group):
+    """Kill whatever is left of a process group."""
+    try:
+        os.killpg(group, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        return
 
 
-def stop_loops() -> None:
+def is_safe_to_fork():
+    """Tell whether one thread is left; those that end before a fork don't count."""
+    child = os.fork()
+    if child == 0:
+        os._exit(0)
+    os.waitpid(child, 0)
+    until = time.monotonic() + LOOP_STOP_S
+    while len(strangers()) > 1 and time.monotonic() < until:
+        time.sleep(0.002)  # a joined thread leaves the kernel's list a little later
+    return len(strangers()) == 1
+
+
+def strangers():
+    """Return the threads that nothing is known of, this one among them."""
+    found = []
+    for thread in os.listdir("/proc/self/task"):
+        try:
+            with open(f"/proc/self/task/{thread}/comm") as name:
+                found.append(name.read().strip())
+        except OSError:
+            continue
+    return [name for name in found if name not in FORK_SAFE_THREADS]
+
+
+class Template:
+    """Serves one socket: forks tasks, tells of their ends."""
+
+    def __init__(self, peer):
+        self.peer = peer
+        self.me = os.getpid()
+        self.running = {}
+        self.modules = {}
+        self.scouts = {}
+        self.rest = b""
+        self.wake_r, self.wake_w = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.signal(signal.SIGTERM, lambda *_: self.end())
+        signal.set_wakeup_fd(self.wake_w, warn_on_full_buffer=False)
+
+    def say(self, message):
+        """Send one line to the engine."""
+        self.peer.sendall(json.dumps(message).encode() + b"\n")
+
+    def end(self):
+        """End with all tasks, and with whatever they started."""
+        for pid in self.running:
+            sweep(pid)
+        os._exit(0)
+
+    def serve(self):
+        """Fork and reap until the engine hangs up."""
+        while True:
+            ready, _, _ = select.select([self.peer, self.wake_r, *self.scouts], [], [])
+            if self.wake_r in ready:
+                os.read(self.wake_r, 4096)
+            self.reap()
+            for scout in [fd for fd in ready if fd in self.scouts]:
+                self.hear_scout(scout)
+            if self.peer in ready:
+                self.take()
+
+    def take(self):
+        """Read what the engine asks for."""
+        try:
+            data = self.peer.recv(1 << 20)
+        except ConnectionError:
+            data = b""
+        if not data:
+            self.end()
+        *lines, self.rest = (self.rest + data).split(b"\n")
+        for line in lines:
+            self.begin(json.loads(line))
+
+    def begin(self, request):
+        """Fork a task. The first of a module tries its import out for all others."""
+        module = request["module"]
+        told, tell = None, None
+        if module and self.modules.get(module, UNTRIED) == UNTRIED:
+            self.modules[module] = TRYING
+            told, tell = os.pipe2(os.O_CLOEXEC)
+        child = os.fork()
+        if child == 0:
+            self.peer.close()
+            run_task(request, self.me, tell)
+        self.running[child] = request["id"]
+        if told is not None:
+            os.close(tell)
+            self.scouts[told] = module
+        self.say({"id": request["id"], "pid": child})
+
+    def hear_scout(self, told):
+        """Import what a task has imported well; what spoils forking stays with them."""
+        module = self.scouts.pop(told)
+        answer = os.read(told, 1)
+        os.close(told)
+        if answer != b"1":
+            self.modules[module] = IN_CHILDREN if answer else UNTRIED
+            return
+        self.modules[module] = HERE
+        try:
+            import_as_task(module)
+        except BaseException:
+            traceback.print_exc()
+        gc.collect()
+        gc.freeze()
+
+    def reap(self):
+        """Collect tasks that have ended; what they left behind ends with them."""
+        while self.running:
+            ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            if ended is None:
+                return
+            sweep(ended.si_pid)  # before it is reaped: until then its id is its own
+            _, status = os.waitpid(ended.si_pid, 0)
+            number = self.running.pop(ended.si_pid, None)
+            if number is not None:
+                self.say({"id": number, "code": os.waitstatus_to_exitcode(status)})
+
+
+def run_task(request, parent, tell):
+    """Become the task: never returns."""
+    code = 1
+    try:
+        os.setsid()
+        die_with_parent(parent, signal.SIGKILL)
+        signal.set_wakeup_fd(-1)
+        for number in (signal.SIGCHLD, signal.SIGTERM):
+            signal.signal(number, signal.SIG_DFL)
+        log = os.open(request["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        os.dup2(log, 1)
+        os.dup2(log, 2)
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        os.chdir(request["cwd"])
+        if request["exec"]:
+            execute(request["args"], request["env"])
+        os.environ.clear()
+        os.environ.update(request["env"])
+        tempfile.tempdir = None
+        sys.stdout.reconfigure(line_buffering=True)
+        random.seed()
+        if "numpy" in sys.modules:
+            sys.modules["numpy"].random.seed()
+        if tell is not None:
+            scout(request["module"], tell)
+        code = call(request["args"])
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        leave(code)
+
+
+def execute(args, env):
+    """Become another program."""
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    try:
+        os.execvpe(args[0], args, env)
+    except OSError as error:
+        found = isinstance(error, FileNotFoundError)
+        print(f"Expected to run {args[0]}, but: {error}", file=sys.stderr, flush=True)
+        os._exit(NOT_FOUND if found else NOT_EXECUTABLE)
+
+
+def scout(module, tell):
+    """Import the task's module; tell the template whether it may do so too."""
+    try:
+        import_as_task(module)
+        safe = is_safe_to_fork()
+    except BaseException:  # flytekit imports it again, and reports
+        safe = False
+    os.write(tell, b"1" if safe else b"0")
+    os.close(tell)
+
+
+def import_as_task(module):
+    """Import under the context that a task's process would import it in."""
+    from flytekit.core.context_manager import ExecutionState, FlyteContextManager
+
+    context = FlyteContextManager.current_context()
+    state = context.execution_state or context.new_execution_state()
+    running = state.with_params(mode=ExecutionState.Mode.TASK_EXECUTION)
+    with FlyteContextManager.with_context(context.with_execution_state(running)):
+        importlib.import_module(module)
+    stop_loops()
+
+
+def stop_loops():
     """End the loop that flytekit runs in a thread once a workflow was declared.
 
     Only the thread keeps this process from forking; a task starts a loop of its own.
@@ -55,59 +260,9 @@ def stop_loops() -> None:
             loop.call_soon_threadsafe(loop.stop)
             thread.join(LOOP_STOP_S)
     runners.clear()
-    until = time.monotonic() + LOOP_STOP_S
-    while thread_count() > 1 and time.monotonic() < until:
-        time.sleep(0.002)  # a joined thread leaves the kernel's list a little later
 
 
-def import_is_safe(module: str) -> bool:
-    """Try an import in a child: does it work, and leave one thread behind?"""
-    child = os.fork()
-    if child == 0:
-        code = 1
-        try:
-            quiet = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(quiet, 1)
-            os.dup2(quiet, 2)
-            importlib.import_module(module)
-            stop_loops()
-            code = 0 if thread_count() == 1 else 2
-        except BaseException:  # noqa: BLE001 - any failure is the task's to report
-            code = 1
-        finally:
-            os._exit(code)
-    return os.waitpid(child, 0)[1] == 0
-
-
-def run_task(request: dict, parent: int) -> None:
-    """Become the task: never returns."""
-    code = 1
-    try:
-        os.setsid()
-        die_with_parent(parent)
-        signal.set_wakeup_fd(-1)
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        log = os.open(request["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-        os.dup2(log, 1)
-        os.dup2(log, 2)
-        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        os.environ.clear()
-        os.environ.update(request["env"])
-        os.chdir(request["cwd"])
-        random.seed()
-        if "numpy" in sys.modules:
-            sys.modules["numpy"].random.seed()
-        code = call(request["args"])
-    except BaseException:  # noqa: BLE001 - the log tells
-        traceback.print_exc()
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
-
-
-def call(args: list) -> int:
+def call(args):
     """Run flytekit's own command as its console script would; return its exit code."""
     from flytekit.bin import entrypoint
 
@@ -120,91 +275,85 @@ def call(args: list) -> int:
             return 0
         if isinstance(ended.code, int):
             return ended.code
-        print(ended.code, file=sys.stderr)  # noqa: T201
+        print(ended.code, file=sys.stderr)
         return 1
     return 0
 
 
-def main() -> None:
-    """Serve requests until the socket closes."""
-    parent = os.getppid()
-    die_with_parent(parent)
-    peer = socket.socket(fileno=int(sys.argv[1]))
-    peer.set_inheritable(False)
-    cwd = sys.argv[2]
-    os.chdir(cwd)
-    sys.path.insert(0, cwd)
-    import flytekit.bin.entrypoint
-    import flytekit.core.python_auto_container  # noqa: F401
-
-    for name in ("flytekit.types.structured", "flytekit.types.file"):
-        importlib.import_module(name)
-    wake_r, wake_w = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-    signal.set_wakeup_fd(wake_w, warn_on_full_buffer=False)
-    signal.signal(signal.SIGCHLD, lambda *_: None)
-    serve(peer, wake_r)
+def leave(code):
+    """End as Python does: wait for threads, run what was registered, flush."""
+    for step in (
+        threading._shutdown,
+        atexit._run_exitfuncs,
+        sys.stdout.flush,
+        sys.stderr.flush,
+    ):
+        try:
+            step()
+        except BaseException:
+            traceback.print_exc()
+    os._exit(code)
 
 
-def serve(peer: socket.socket, wake_r: int) -> None:
-    """Fork on requests, tell of exits."""
-    me, running, tried, rest = os.getpid(), {}, set(), b""
+def become_template(peer, request, parent):
+    """Be the template of a code bundle: never returns."""
+    die_with_parent(parent, signal.SIGTERM)
+    os.environ.update(request["env"])
+    os.chdir(request["folder"])
+    sys.path[:0] = request["path"]
+    importlib.invalidate_caches()
+    Template(peer).serve()
 
-    def say(message: dict) -> None:
-        peer.sendall(json.dumps(message).encode() + b"\n")
 
-    say({"ready": me, "threads": thread_count()})
+def nurse(control):
+    """Fork templates until the engine hangs up."""
+    me = os.getpid()
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     while True:
-        readable, _, _ = select.select([peer, wake_r], [], [])
-        if wake_r in readable:
-            os.read(wake_r, 4096)
-        reap(running, say)
-        if peer not in readable:
-            continue
-        data = peer.recv(1 << 20)
+        data, fds, _, _ = socket.recv_fds(control, 1 << 20, 1)
         if not data:
             os._exit(0)
-        *lines, rest = (rest + data).split(b"\n")
-        for line in lines:
-            request = json.loads(line)
-            warm_up(request, tried)
-            child = os.fork()
-            if child == 0:
-                run_task(request, me)
-            running[child] = request["id"]
-            say({"id": request["id"], "pid": child})
+        if os.fork() == 0:
+            control.close()
+            try:
+                become_template(socket.socket(fileno=fds[0]), json.loads(data), me)
+            except BaseException:
+                traceback.print_exc()
+            os._exit(1)
+        os.close(fds[0])
 
 
-def reap(running: dict, say) -> None:  # noqa: ANN001
-    """Collect children that have ended."""
-    while running:
-        try:
-            pid, status = os.waitpid(-1, os.WNOHANG)
-        except ChildProcessError:
-            return
-        if pid == 0:
-            return
-        task = running.pop(pid, None)
-        if task is not None:
-            say({"id": task, "code": os.waitstatus_to_exitcode(status)})
+def import_flytekit():
+    for name in (
+        "flytekit.bin.entrypoint",
+        "flytekit.core.python_auto_container",
+        "flytekit.types.structured",
+        "flytekit.types.file",
+    ):
+        importlib.import_module(name)
 
 
-def warm_up(request: dict, tried: set) -> None:
-    """Import a task's module here, once, if a fork stays safe after it."""
-    module = request["module"]
-    if not module or module in tried or module in sys.modules:
-        return
-    tried.add(module)
-    before = dict(os.environ)
-    os.environ.update(request["env"])
+def main():
+    fd, engine, kind = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+    die_with_parent(engine, signal.SIGTERM)
+    control = socket.socket(fileno=fd)
+    control.set_inheritable(False)
+    # What the engine's folder of scripts holds is no module of the tasks.
+    sys.path[:] = [
+        p for p in sys.path if p != os.path.dirname(os.path.abspath(__file__))
+    ]
     try:
-        if import_is_safe(module):
-            importlib.import_module(module)
-            stop_loops()
-    except BaseException:  # noqa: BLE001 - the child tries again, and tells
-        traceback.print_exc()
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
+        if kind == "flytekit":
+            import_flytekit()
+    except BaseException as error:
+        control.send(
+            json.dumps({"failed": f"{type(error).__name__}: {error}"}).encode()
+        )
+        raise
+    gc.collect()
+    gc.freeze()
+    control.send(json.dumps({"ready": os.getpid()}).encode())
+    nurse(control)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,321 @@
+"""The process plugin with real flytekit tasks, real forks, real signals."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.blobs import FileBlobs
+from infra.settings import ProcessSettings
+from tests.support import flytekit_tasks as t
+from workers.plugins.plugin import Begun, Failed, Result, Succeeded
+from workers.plugins.process import ProcessPlugin
+
+Run = Callable[..., Coroutine[Any, Any, Result]]
+
+
+@pytest.fixture
+def blobs(tmp_path: Path) -> FileBlobs:
+    """Return an empty store."""
+    return FileBlobs(tmp_path / "blobs")
+
+
+@pytest.fixture
+def bundle(blobs: FileBlobs) -> Path:
+    """Return the code of the tasks, uploaded."""
+    return t.make_bundle(Path(blobs.root))
+
+
+def new_plugin(tmp_path: Path, blobs: FileBlobs, **settings: Any) -> ProcessPlugin:
+    """Return a plugin with settings of its own."""
+    settings = {"concurrency": 4, "kill_grace_s": 1.0, **settings}
+    return ProcessPlugin(
+        settings=ProcessSettings(**settings),
+        blobs=blobs,
+        folder=tmp_path / "bundles",
+        base_env={k: v for k, v in os.environ.items() if k in ("PATH", "HOME")},
+        log_url=lambda d: f"http://logs/{d.node_id}",
+        inline_limit=16384,
+        output_bytes_max=1 << 20,
+    )
+
+
+@pytest.fixture
+async def plugin(tmp_path: Path, blobs: FileBlobs) -> AsyncIterator[ProcessPlugin]:
+    """Return a plugin; nothing of it is left after the test."""
+    plugin = new_plugin(tmp_path, blobs)
+    yield plugin
+    plugin.close()
+
+
+@pytest.fixture
+def run(plugin: ProcessPlugin, blobs: FileBlobs) -> Run:
+    """Return what carries a task out from start to end."""
+    return lambda template, node="n0", **more: carry_out(
+        plugin, blobs, template, node, **more
+    )
+
+
+async def carry_out(
+    plugin: ProcessPlugin, blobs: FileBlobs, template: Any, node: str, **more: Any
+) -> Result:
+    work = t.work_of(t.dispatch(template, node, **more), blobs)
+    begun = await plugin.start(work)
+    try:
+        return begun if isinstance(begun, Failed) else await plugin.watch(work)
+    finally:
+        await plugin.finalize(work)
+
+
+def log_of(blobs: FileBlobs, node: str = "n0") -> str:
+    """Return what an attempt wrote."""
+    root = Path(blobs.root) / f"metadata/propeller/p-development-x/{node}/data/0"
+    return (root / "0-test" / "log.txt").read_text()
+
+
+async def logged_pids(blobs: FileBlobs, node: str = "n0") -> list[int]:
+    """Wait until an attempt has told its processes."""
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                lines = log_of(blobs, node).splitlines()
+            except FileNotFoundError:
+                lines = []
+            for line in lines:
+                if line.startswith("pids"):
+                    return [int(pid) for pid in line.split()[1:]]
+            await asyncio.sleep(0.02)
+
+
+def is_alive(pid: int) -> bool:
+    """Tell whether a process still does anything."""
+    try:
+        return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+async def until_gone(pids: list[int], within_s: float = 5) -> None:
+    """Wait until processes have ended."""
+    async with asyncio.timeout(within_s):
+        while any(is_alive(pid) for pid in pids):
+            await asyncio.sleep(0.01)
+
+
+async def test_a_task_succeeds(run: Run, blobs: FileBlobs, bundle: Path) -> None:
+    """A flytekit task's outputs come inline and by reference, its log is kept."""
+    result = await run(t.python_task("double", bundle))
+    assert isinstance(result, Succeeded), result
+    assert t.number(result.outputs.inline) == 42
+    assert Path(result.outputs.uri).read_bytes() == result.outputs.inline
+    assert "doubling 21" in log_of(blobs)
+    assert "complaining" in log_of(blobs)
+    assert result.logs[0].uri == "http://logs/n0"
+
+
+async def test_a_user_error_is_told(run: Run, bundle: Path) -> None:
+    """An exception of the task's code is a permanent failure with its message."""
+    result = await run(t.python_task("fail", bundle))
+    assert isinstance(result, Failed)
+    assert not result.recoverable
+    assert result.failure.kind == "USER"
+    assert "no good: 21" in result.failure.message
+    assert "ValueError" in result.failure.code + result.failure.message
+
+
+async def test_a_recoverable_error_may_be_retried(run: Run, bundle: Path) -> None:
+    """FlyteRecoverableException is recoverable, and the user's."""
+    result = await run(t.python_task("stumble", bundle))
+    assert isinstance(result, Failed)
+    assert result.recoverable
+    assert result.failure.kind == "USER"
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "name"), [(137, "SYSTEM", "Interrupted"), (3, "USER", "Error")]
+)
+async def test_exit_codes_decide(
+    run: Run, bundle: Path, code: int, kind: str, name: str
+) -> None:
+    """A process that ends otherwise than by flytekit is judged by its exit code."""
+    template = t.python_task("vanish", bundle)
+    result = await run(template, inputs=t.Values(inline=t.integers(a=code)))
+    assert isinstance(result, Failed)
+    assert (result.failure.kind, result.failure.code) == (kind, name)
+    assert result.recoverable
+
+
+async def test_abort_ends_the_whole_group(
+    plugin: ProcessPlugin, blobs: FileBlobs, bundle: Path
+) -> None:
+    """Aborting a sleeping task ends it and what it started, at once."""
+    task = t.dispatch(
+        t.python_task("sleep", bundle), inputs=t.Values(inline=t.integers(a=600))
+    )
+    work = t.work_of(task, blobs)
+    assert isinstance(await plugin.start(work), Begun)
+    pids = await logged_pids(blobs)
+    began = time.monotonic()
+    await plugin.abort(work)
+    await until_gone(pids)
+    assert time.monotonic() - began < 3
+    await plugin.finalize(work)
+
+
+async def test_nothing_outlives_its_task(
+    run: Run, blobs: FileBlobs, bundle: Path
+) -> None:
+    """What a task leaves running ends with it, as in a container."""
+    assert isinstance(await run(t.python_task("leave_behind", bundle)), Succeeded)
+    await until_gone(await logged_pids(blobs))
+
+
+async def test_tasks_are_warm(run: Run, bundle: Path) -> None:
+    """After the first, tasks find their module imported; each draws by itself."""
+    assert t.number((await run(t.python_task("was_warm", bundle))).outputs.inline) == 0
+    async with asyncio.timeout(20):
+        while not t.number(
+            (await run(t.python_task("was_warm", bundle), "n1")).outputs.inline
+        ):
+            await asyncio.sleep(0.05)
+    draws = [await run(t.python_task("draw", bundle), f"d{i}") for i in range(4)]
+    assert len({t.number(d.outputs.inline) for d in draws}) == 4
+    times = []
+    for i in range(20):
+        began = time.perf_counter()
+        assert isinstance(
+            await run(t.python_task("double", bundle), f"t{i}"), Succeeded
+        )
+        times.append((time.perf_counter() - began) * 1000)
+    times.sort()
+    print(f"\nwarm tasks, ms: {times[0]:.1f} min, {times[10]:.1f} median")
+
+
+async def test_the_environment_is_the_tasks_own(run: Run, bundle: Path) -> None:
+    """Modules that read the environment at import see that of their own execution."""
+    template = t.python_task("setting", bundle)
+    for value in ("7", "8"):
+        for node in ("a", "b"):
+            result = await run(template, f"{node}{value}", env={"SETTING": value})
+            assert isinstance(result, Succeeded), result
+            assert t.number(result.outputs.inline) == int(value)
+
+
+async def test_plain_commands_run(run: Run, blobs: FileBlobs) -> None:
+    """A command that isn't flytekit's runs as it is, inputs filled in."""
+    script = 'echo "got $WORD and {{.inputs.a}}"; exit $CODE'
+    template = t.container_task(
+        ["sh", "-c", script], {"a": 1}, env={"WORD": "w{{ .Inputs.a }}", "CODE": "0"}
+    )
+    assert isinstance(await run(template), Succeeded)
+    assert "got w21 and 21" in log_of(blobs)
+    result = await run(template, "n1", env={"CODE": "5"})
+    assert isinstance(result, Failed)
+    assert "5" in result.failure.message
+    assert "got w21" in result.failure.message
+
+
+async def test_a_missing_program_is_refused(run: Run) -> None:
+    """A program that isn't there is a permanent failure that names it."""
+    result = await run(t.container_task(["no-such-program"]))
+    assert isinstance(result, Failed)
+    assert not result.recoverable
+    assert "no-such-program" in result.failure.message
+
+
+async def test_a_damaged_bundle_is_refused(run: Run, blobs: FileBlobs) -> None:
+    """A code bundle that can't be unpacked is told clearly."""
+    broken = Path(blobs.root) / "broken.tar.gz"
+    broken.write_bytes(b"nothing of the kind")
+    result = await run(t.python_task("double", broken))
+    assert isinstance(result, Failed)
+    assert "broken.tar.gz" in result.failure.message
+
+
+async def test_a_python_without_flytekit_is_told(
+    tmp_path: Path, blobs: FileBlobs, bundle: Path
+) -> None:
+    """If the tasks' Python can't import flytekit, the failure says so."""
+    empty = tmp_path / "python"
+    empty.write_text('#!/bin/sh\nexec /usr/bin/env python3 -I -S "$@"\n')
+    empty.chmod(0o755)
+    plugin = new_plugin(tmp_path, blobs, python=str(empty))
+    result = await carry_out(plugin, blobs, t.python_task("double", bundle), "n0")
+    plugin.close()
+    assert isinstance(result, Failed)
+    assert "flytekit" in result.failure.message
+    assert not result.recoverable
+
+
+async def test_a_dead_template_is_replaced(
+    plugin: ProcessPlugin, run: Run, blobs: FileBlobs, bundle: Path
+) -> None:
+    """Tasks of a killed template are Interrupted, orphans end; the next one runs."""
+    task = t.dispatch(
+        t.python_task("sleep", bundle), inputs=t.Values(inline=t.integers(a=600))
+    )
+    work = t.work_of(task, blobs)
+    await plugin.start(work)
+    pids = await logged_pids(blobs)
+    stat = Path(f"/proc/{pids[0]}/stat").read_text()
+    os.kill(int(stat.rpartition(")")[2].split()[1]), signal.SIGKILL)
+    result = await plugin.watch(work)
+    await plugin.finalize(work)
+    assert isinstance(result, Failed)
+    assert (result.failure.code, result.failure.kind) == ("Interrupted", "SYSTEM")
+    await until_gone(pids)
+    assert isinstance(await run(t.python_task("double", bundle), "n1"), Succeeded)
+
+
+async def test_templates_are_bounded(tmp_path: Path, blobs: FileBlobs) -> None:
+    """Bundles beyond the limit push the least used template out."""
+    plugin = new_plugin(tmp_path, blobs, templates_max=2)
+    for number in range(4):
+        bundle = t.make_bundle(Path(blobs.root), module=f"flows{number}")
+        template = t.python_task("double", bundle, f"flows{number}")
+        result = await carry_out(plugin, blobs, template, f"n{number}")
+        assert isinstance(result, Succeeded), result
+    folders = list((tmp_path / "bundles").glob("template-*"))
+    plugin.close()
+    assert len(folders) == 2
+
+
+async def test_an_abort_waits_for_no_slot(
+    tmp_path: Path, blobs: FileBlobs, bundle: Path
+) -> None:
+    """With every slot taken, what waits can be cancelled at once."""
+    plugin = new_plugin(tmp_path, blobs, concurrency=1)
+    inputs = t.Values(inline=t.integers(a=600))
+    sleeper = t.python_task("sleep", bundle)
+    first = t.work_of(t.dispatch(sleeper, "n0", inputs=inputs), blobs)
+    second = t.work_of(t.dispatch(sleeper, "n1", inputs=inputs), blobs)
+    await plugin.start(first)
+    waiting = asyncio.create_task(plugin.start(second))
+    await asyncio.sleep(0.05)
+    assert not waiting.done()
+    waiting.cancel()
+    await asyncio.wait([waiting], timeout=1)
+    assert waiting.cancelled()
+    await plugin.abort(second)
+    await plugin.finalize(second)
+    await plugin.abort(first)
+    await plugin.finalize(first)
+    plugin.close()
+
+
+async def test_inputs_and_checkpoints_lie_where_the_design_says(
+    run: Run, blobs: FileBlobs, bundle: Path
+) -> None:
+    """Inputs given by reference are copied to the node's own inputs.pb."""
+    given = await blobs.put(blobs.uri("elsewhere/in.pb"), t.integers(a=4))
+    result = await run(t.python_task("double", bundle), inputs=t.Values(uri=given.uri))
+    assert t.number(result.outputs.inline) == 8
+    path = blobs.uri("metadata/propeller/p-development-x/n0/data/inputs.pb")
+    assert await blobs.get(path) == t.integers(a=4)

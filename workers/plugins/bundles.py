@@ -1,0 +1,77 @@
+"""Code bundles of fast registration: told from commands, unpacked (ref §6.4)."""
+
+from __future__ import annotations
+
+import tarfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+FAST = "pyflyte-fast-execute"
+WARM = frozenset({"pyflyte-execute", "pyflyte-map-execute"})
+NO_BUNDLE = ""
+
+
+class BundleDamaged(Exception):  # noqa: N818 - named for what happened
+    """The code bundle can't be unpacked."""
+
+
+class FlytekitCommand(msgspec.Struct, frozen=True, kw_only=True):
+    """A command of flytekit's: run inside the process, its code bundle in place."""
+
+    bundle: str
+    words: tuple[str, ...]
+    module: str
+
+
+def flytekit_command(words: Sequence[str]) -> FlytekitCommand | None:
+    """Return what a command asks of flytekit; None if it is none of flytekit's."""
+    bundle = NO_BUNDLE
+    if words and words[0] == FAST and "--" in words:
+        bundle, words = _unwrap(words)
+    if not words or words[0] not in WARM:
+        return None
+    return FlytekitCommand(bundle=bundle, words=tuple(words), module=_module(words))
+
+
+def _unwrap(words: Sequence[str]) -> tuple[str, Sequence[str]]:
+    """Split off the bundle, telling the inner command of it as flytekit does."""
+    at = words.index("--")
+    given = dict(_options(words[1:at]))
+    bundle = given.get("--additional-distribution", NO_BUNDLE)
+    inner = list(words[at + 1 :])
+    if not bundle or "--resolver" not in inner:
+        return bundle, inner
+    at = inner.index("--resolver")
+    extra = ["--dynamic-addl-distro", bundle]
+    extra += ["--dynamic-dest-dir", given.get("--dest-dir", ".")]
+    return bundle, [*inner[:at], *extra, *inner[at:]]
+
+
+def _options(words: Sequence[str]) -> list[tuple[str, str]]:
+    found: list[tuple[str, str]] = []
+    rest = iter(words)
+    for word in rest:
+        name, equals, value = word.partition("=")
+        found.append((name, value if equals else next(rest, "")))
+    return found
+
+
+def _module(words: Sequence[str]) -> str:
+    """Return the module that flytekit's default resolver will import."""
+    if "task-module" not in words:
+        return ""
+    at = words.index("task-module") + 1
+    return words[at] if at < len(words) else ""
+
+
+def unpack(bundle: Path, folder: Path) -> None:
+    """Unpack a bundle into a folder that isn't there yet; raises BundleDamaged."""
+    folder.mkdir(parents=True)
+    try:
+        with tarfile.open(bundle) as archive:
+            archive.extractall(folder, filter="data")
+    except (tarfile.TarError, OSError, EOFError) as error:
+        message = f"Expected a code bundle at {bundle}, but: {error}"
+        raise BundleDamaged(message) from error

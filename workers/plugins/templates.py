@@ -1,0 +1,179 @@
+"""The warm templates of this machine: opened when needed, the least used let go."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import shutil
+import sys
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import structlog
+
+from infra.settings import ProcessSettings
+from workers.plugins.bundles import NO_BUNDLE, unpack
+from workers.plugins.warm import Nursery, Template
+
+log_ = structlog.get_logger(__name__)
+
+_BACK_OFF_S = 0.5
+_BACK_OFF_S_MAX = 30.0
+
+Key = tuple[str, frozenset[tuple[str, str]]]
+"""A code bundle, and the environment that the tasks' own part adds."""
+
+_PLAIN: Key = ("plain", frozenset())
+
+
+@dataclass(slots=True, eq=False)
+class _Slot:
+    """One template, perhaps still starting, and how many wait for it."""
+
+    starting: asyncio.Task[Template]
+    awaited: int = 0
+
+    @property
+    def has_failed(self) -> bool:
+        """Tell whether it never came, or is gone."""
+        task = self.starting
+        if not task.done():
+            return False
+        if task.cancelled() or task.exception() is not None:
+            return True
+        return not task.result().alive
+
+    @property
+    def is_idle(self) -> bool:
+        """Tell whether nobody would miss it."""
+        if self.awaited or not self.starting.done():
+            return False
+        return self.has_failed or not self.starting.result().busy
+
+
+@dataclass(slots=True, kw_only=True)
+class Templates:
+    """Templates by code bundle and environment, in two nurseries.
+
+    One has imported flytekit; the other, the engine's own Python and tiny, runs plain
+    commands. Whatever dies is started again, ever later until a task ends well.
+    """
+
+    settings: ProcessSettings
+    folder: Path
+    base_env: dict[str, str]
+    _open: OrderedDict[Key, _Slot] = field(default_factory=OrderedDict)
+    _nurseries: dict[str, Nursery] = field(default_factory=dict)
+    _starting: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _starts: dict[str, int] = field(default_factory=dict)
+    _numbers: itertools.count[int] = field(default_factory=itertools.count)
+
+    async def warm(self, bundle: str, own_env: Mapping[str, str]) -> Template:
+        """Return the template of a bundle, one task busier.
+
+        Raises BundleDamaged, PythonRefused, TemplateDied.
+        """
+        return await self._get((bundle, frozenset(own_env.items())))
+
+    async def plain(self) -> Template:
+        """Return the template of plain commands, one task busier."""
+        return await self._get(_PLAIN)
+
+    def python_path(self, template: Template, env: Mapping[str, str]) -> str:
+        """Return the import path of a task and of the Pythons that it starts."""
+        parts = (str(template.folder), *self.settings.path, env.get("PYTHONPATH", ""))
+        return os.pathsep.join(part for part in parts if part)
+
+    def proven(self) -> None:
+        """Note that a task ended by itself: what is here works."""
+        self._starts.clear()
+
+    async def _get(self, key: Key) -> Template:
+        slot = self._open.get(key)
+        if slot is None or slot.has_failed:
+            slot = self._open[key] = _Slot(asyncio.create_task(self._start(key)))
+        self._open.move_to_end(key)
+        slot.awaited += 1
+        try:
+            template = await asyncio.shield(slot.starting)
+        finally:
+            slot.awaited -= 1
+        template.busy += 1
+        return template
+
+    def release(self, template: Template) -> None:
+        """Note that a task is over; let the least used template go if it is idle."""
+        template.busy -= 1
+        for key, slot in list(self._open.items()):
+            if len(self._open) <= self.settings.templates_max:
+                return
+            if slot.is_idle:
+                del self._open[key]
+                _let_go(slot)
+
+    async def _start(self, key: Key) -> Template:
+        bundle, own = key
+        folder = self.folder / f"template-{next(self._numbers)}"
+        is_plain = key == _PLAIN
+        if bundle == NO_BUNDLE or is_plain:
+            folder.mkdir(parents=True)
+        else:
+            await asyncio.to_thread(unpack, Path(bundle), folder)
+        nursery = await self._nursery("plain" if is_plain else "flytekit")
+        path = [] if bundle == NO_BUNDLE or is_plain else [str(folder)]
+        return await nursery.open(folder, dict(own), path)
+
+    async def _nursery(self, kind: str) -> Nursery:
+        async with self._starting:
+            known = self._nurseries.get(kind)
+            if known is not None and known.alive:
+                return known
+            if known is not None:
+                known.kill()
+            await self._hold_back(kind)
+            nursery = self._new_nursery(kind)
+            await nursery.start(self.settings.template_start_s)
+            self._nurseries[kind] = nursery
+            return nursery
+
+    def _new_nursery(self, kind: str) -> Nursery:
+        if kind == "plain":
+            python: tuple[str, ...] = (sys.executable, "-I", "-S")
+            env = self.base_env
+        else:
+            python = (self.settings.python,)
+            parts = (*self.settings.path, self.base_env.get("PYTHONPATH", ""))
+            path = os.pathsep.join(part for part in parts if part)
+            temporary = self.folder / "tmp"
+            temporary.mkdir(parents=True, exist_ok=True)
+            env = {**self.base_env, "PYTHONPATH": path, "TMPDIR": str(temporary)}
+        return Nursery(python, kind, self.folder, env)
+
+    async def _hold_back(self, kind: str) -> None:
+        """Wait before starting again what has died without doing any good."""
+        starts = self._starts.get(kind, 0)
+        self._starts[kind] = starts + 1
+        if starts:
+            wait_s = min(_BACK_OFF_S * 2.0 ** min(starts, 10), _BACK_OFF_S_MAX)
+            log_.warning("template_restart_delayed", kind=kind, wait_s=wait_s)
+            await asyncio.sleep(wait_s)
+
+    def close(self) -> None:
+        """End every template and both nurseries."""
+        for slot in self._open.values():
+            slot.starting.cancel()
+            _let_go(slot)
+        self._open.clear()
+        for nursery in self._nurseries.values():
+            nursery.kill()
+
+
+def _let_go(slot: _Slot) -> None:
+    if not slot.starting.done() or slot.has_failed:
+        return
+    template = slot.starting.result()
+    template.hang_up()
+    shutil.rmtree(template.folder, ignore_errors=True)

@@ -1,0 +1,160 @@
+"""What a runner says: commands on what became of its dispatches, as records."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from infra.log import Received, Record
+from schemas import codec, topics
+from schemas import commands as c
+from schemas import dispatches as d
+from schemas.envelope import Envelope
+from schemas.ids import attempt_id, report_id
+from schemas.values import TaskLog
+from workers.plugins.plugin import Failed, Result
+
+
+class Clock(Protocol):
+    """The time of day."""
+
+    def now_us(self) -> int:
+        """Return microseconds since 1970, UTC."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reports:
+    """Words of one incarnation of a named runner."""
+
+    clock: Clock
+    runner: str
+    incarnation: str
+
+    def started(
+        self, dispatch: d.RunTask, started_at_us: int, logs: Sequence[TaskLog]
+    ) -> Record:
+        """Tell that an attempt runs here: this takes its lease."""
+        report = c.ReportTaskStarted(
+            **self._where(dispatch), started_at_us=started_at_us, logs=tuple(logs)
+        )
+        return self._record(dispatch, report, "started", dispatch.dispatch_no)
+
+    def ended(self, dispatch: d.RunTask, result: Result, started_at_us: int) -> Record:
+        """Tell how an attempt ended."""
+        now = self.clock.now_us()
+        when: dict[str, Any] = {
+            "started_at_us": min(started_at_us, now),
+            "ended_at_us": now,
+            "logs": result.logs,
+        }
+        report: c.ReportTaskSucceeded | c.ReportTaskFailed
+        if isinstance(result, Failed):
+            report, phase = (
+                c.ReportTaskFailed(
+                    **self._where(dispatch),
+                    **when,
+                    failure=result.failure,
+                    recoverable=result.recoverable,
+                ),
+                "failed",
+            )
+        else:
+            report, phase = (
+                c.ReportTaskSucceeded(
+                    **self._where(dispatch),
+                    **when,
+                    outputs=result.outputs,
+                    deck_uri=result.deck_uri,
+                ),
+                "succeeded",
+            )
+        return self._record(dispatch, report, phase, dispatch.dispatch_no)
+
+    def resolved(
+        self,
+        dispatch: d.ResolveInputs,
+        report: c.ReportInputsResolved | c.ReportResolutionFailed,
+    ) -> Record:
+        """Tell a node's inputs, or why it has none."""
+        return self._record(dispatch, report, "resolved", 0)
+
+    def heartbeat(self) -> Record:
+        """Tell that this incarnation lives."""
+        now = self.clock.now_us()
+        stream = f"runner/{self.runner}"
+        report = c.Heartbeat(
+            runner=self.runner, incarnation=self.incarnation, occurred_at_us=now
+        )
+        envelope = Envelope(
+            id=f"{stream}/{self.incarnation}/{now}",
+            type=codec.type_name(report),
+            stream=stream,
+            actor=stream,
+            recorded_at_us=now,
+        )
+        return Record(
+            topic=topics.COMMANDS,
+            key=stream,
+            envelope=envelope,
+            body=codec.encode(report),
+        )
+
+    def dead_letter(self, received: Received, error: str) -> Record:
+        """Put aside a dispatch that nobody can read."""
+        letter = received.envelope
+        return Record(
+            topic=topics.DEAD_LETTERS,
+            key=received.key,
+            envelope=Envelope(
+                id=f"{received.topic}/{received.partition}/{received.position}",
+                type=letter.type,
+                stream=letter.stream,
+                causation=letter.id,
+                actor=error,
+                recorded_at_us=self.clock.now_us(),
+            ),
+            body=received.body,
+        )
+
+    def _where(self, dispatch: d.RunTask) -> dict[str, Any]:
+        return {
+            "node_id": dispatch.node_id,
+            "attempt": dispatch.attempt,
+            "dispatch_no": dispatch.dispatch_no,
+            "runner": self.runner,
+            "incarnation": self.incarnation,
+        }
+
+    def _record(
+        self, dispatch: d.Dispatch, report: c.Command, phase: str, dispatch_no: int
+    ) -> Record:
+        key = attempt_id(dispatch.stream, dispatch.node_id, dispatch.attempt)
+        return Record(
+            topic=topics.COMMANDS,
+            key=dispatch.stream,
+            envelope=Envelope(
+                id=report_id(key, dispatch_no, f"{phase}-{self.incarnation}"),
+                type=codec.type_name(report),
+                stream=dispatch.stream,
+                actor=f"runner/{self.runner}",
+                recorded_at_us=self.clock.now_us(),
+            ),
+            body=codec.encode(report),
+        )
+
+
+def work_reported(received: Received) -> tuple[str, int] | None:
+    """Return the attempt and dispatch that a record on the log reports on, if any."""
+    if not received.envelope.type.startswith(_REPORT_PREFIX):
+        return None
+    report = codec.decode(received.body)
+    if not isinstance(report, _TASK_REPORTS):
+        return None
+    stream = received.envelope.stream
+    return attempt_id(stream, report.node_id, report.attempt), report.dispatch_no
+
+
+_TASK_REPORTS = (c.ReportTaskStarted, c.ReportTaskSucceeded, c.ReportTaskFailed)
+_REPORT_PREFIX = "flightlog.v1.ReportTask"
