@@ -1,0 +1,73 @@
+"""Projects: registered once, replaced at will."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from flyteidl.admin import project_pb2
+
+from domain.registry.projects import new_project, register, replace
+from schemas.registry_events import ProjectReplaced
+from schemas.rejections import Reason, Rejected
+
+
+def test_a_new_project_is_registered() -> None:
+    """The fact holds the project whole."""
+    project = new_project("p", "People's")
+    (fact,) = register((), project, now_us=5)
+    assert fact.project_id == "p"
+    assert project_pb2.Project.FromString(fact.project) == project
+
+
+def test_a_project_exists_once() -> None:
+    """An id that is taken is taken, whatever the name."""
+    known = register((), new_project("p", "one"), now_us=5)
+    assert not isinstance(known, Rejected)
+    refused = register(known, new_project("p", "two"), now_us=6)
+    assert isinstance(refused, Rejected)
+    assert refused.reason is Reason.ALREADY_EXISTS
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"id": ""},
+        {"id": "Upper"},
+        {"id": "a_b"},
+        {"id": "a" * 64},
+        {"id": "-a"},
+        {"name": "n" * 65},
+        {"description": "d" * 301},
+        {"domains": [project_pb2.Domain(id="d")]},
+        {"labels": {"values": {f"l{i}": "x" for i in range(17)}}},
+    ],
+)
+def test_a_bad_project_is_refused(fields: dict[str, Any]) -> None:
+    """Ids are DNS labels, texts and labels are bounded, domains are the server's."""
+    refused = register((), project_pb2.Project(**{"id": "p", **fields}), now_us=5)
+    assert isinstance(refused, Rejected)
+    assert refused.reason is Reason.INVALID_ARGUMENT
+    assert refused.detail.startswith("Expected ")
+
+
+def test_a_project_is_replaced_once() -> None:
+    """The same content again adds nothing, also after a change."""
+    known = register((), new_project("p", "one"), now_us=5)
+    assert not isinstance(known, Rejected)
+    assert replace(known, new_project("p", "one"), now_us=6) == ()
+    (fact,) = replace(known, new_project("p", "two"), now_us=6)
+    assert isinstance(fact, ProjectReplaced)
+    assert replace((*known, fact), new_project("p", "two"), now_us=7) == ()
+
+
+def test_only_a_known_project_is_replaced_and_by_a_good_one() -> None:
+    """Replacing creates nothing."""
+    refused = replace((), new_project("p", "one"), now_us=6)
+    assert isinstance(refused, Rejected)
+    assert refused.reason is Reason.NOT_FOUND
+    known = register((), new_project("p", "one"), now_us=5)
+    assert not isinstance(known, Rejected)
+    refused = replace(known, new_project("p", "n" * 65), now_us=6)
+    assert isinstance(refused, Rejected)
+    assert refused.reason is Reason.INVALID_ARGUMENT
