@@ -154,9 +154,14 @@ async def _register(
             f"Expected pyflyte to register within {REGISTER_S:g} s, but it didn't"
         ) from None
     if process.returncode:
-        raise CommandFailed(
-            f"Expected pyflyte to register, but:\n{output.decode(errors='replace')}"
-        )
+        text = output.decode(errors="replace")
+        raise CommandFailed(f"Expected pyflyte to register, but:\n{text}{_hint(text)}")
+
+
+def _hint(output: str) -> str:
+    if "No module named 'pandas'" in output:
+        return "The example needs pandas and pyarrow: pip install 'flightlog[examples]'"
+    return ""
 
 
 async def _execute(engine: EngineAddress, version: str) -> ExecutionRef:
