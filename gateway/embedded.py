@@ -120,7 +120,14 @@ async def _run(
 async def _start_postgres(data: DataDir, stack: AsyncExitStack) -> str:
     server = EmbeddedPostgres(data.postgres)
     url = await asyncio.to_thread(server.start)
-    stack.push_async_callback(asyncio.to_thread, server.stop)
+    guard = asyncio.create_task(server.keep_running(), name="postgres")
+
+    async def stop() -> None:
+        guard.cancel()
+        await asyncio.wait([guard])
+        await asyncio.to_thread(server.stop)
+
+    stack.push_async_callback(stop)
     return url
 
 

@@ -7,6 +7,7 @@ id for a running server.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import importlib.util
 import os
@@ -20,11 +21,16 @@ from pathlib import Path
 from urllib.parse import quote
 
 import psycopg
+import structlog
 
-from infra.errors import Permanent, Transient
+from infra.errors import InfraError, Permanent, Transient
 from infra.system_user import Account, open_tree, open_way, server_account
 
+log_ = structlog.get_logger(__name__)
+
 VERSION = "18"
+CHECK_S = 0.5
+"""A server that died is seen within this."""
 START_S = 60.0
 """A server that recovers from a crash is ready by then."""
 STOP_S = 5
@@ -96,6 +102,18 @@ class PostgresServer:
                 f"Expected Postgres to be ready, but it isn't: {self._said()}"
             )
         return url
+
+    async def keep_running(self, check_s: float = CHECK_S) -> None:
+        """Start the server anew whenever it has died, for ever."""
+        while True:
+            await asyncio.sleep(check_s)
+            if await asyncio.to_thread(self.is_running):
+                continue
+            log_.error("postgres_died", folder=str(self._folder))
+            try:
+                await asyncio.to_thread(self.start)
+            except InfraError as error:
+                log_.error("postgres_not_started", error=str(error))  # noqa: TRY400 - tried again
 
     def is_running(self) -> bool:
         """Tell whether the server's process lives."""

@@ -50,6 +50,10 @@ def _no_progress(_applied: int) -> None:
     """Tell nobody how far it is."""
 
 
+class _ViewsWentBack(Exception):  # noqa: N818 - named for what was found
+    """A crash of Postgres took the last commits, which don't wait for the disk."""
+
+
 @dataclass(slots=True)
 class Projector:
     """Follows `flightlog.events`; `settle` hears outcomes after their commit.
@@ -89,7 +93,16 @@ class Projector:
         await self._follow(end=await self.log.end())
 
     async def _follow(self, end: Mapping[int, int] | None) -> None:
-        await self._patiently(self._load)
+        while True:
+            await self._patiently(self._load)
+            try:
+                await self._follow_on(end)
+            except _ViewsWentBack as error:
+                log_.warning("views_went_back", error=str(error))
+            else:
+                return
+
+    async def _follow_on(self, end: Mapping[int, int] | None) -> None:
         if end is not None and self._reached(end):
             return
         after = dict(self.positions)
@@ -114,6 +127,8 @@ class Projector:
         try:
             changes = await self._fold(batch)
             await self._patiently(lambda: self._commit(batch, changes))
+        except _ViewsWentBack:
+            raise
         except Exception as error:
             self.stopped = str(error) or repr(error)
             first, last = batch[0].position, batch[-1].position
@@ -178,6 +193,8 @@ class Projector:
                 f"Expected to be the only projector and at {before}, "
                 f"but its position is {kept.get(partition)}"
             )
+            if kept.get(partition, 0) < before:
+                raise _ViewsWentBack(message)
             raise Conflict(message)
         return True
 

@@ -7,6 +7,7 @@ import signal
 import stat
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,6 +28,16 @@ from infra.postgres_server import PostgresServer
 print(PostgresServer(Path(sys.argv[1]), durable=False).start(), flush=True)
 time.sleep(60)
 """
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """A folder apart from pytest's: those are closed to all others by each session.
+
+    Where the tests run as root the server is another user.
+    """
+    with tempfile.TemporaryDirectory(prefix="flightlog-test-") as folder:
+        yield Path(folder)
 
 
 @pytest.fixture
