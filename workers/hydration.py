@@ -10,11 +10,15 @@ from typing import Any, Protocol
 from flyteidl.admin import execution_pb2, launch_plan_pb2
 from flyteidl.core import identifier_pb2, literals_pb2
 from google.protobuf.message import DecodeError
+from psycopg import OperationalError
+from psycopg_pool import PoolTimeout
 
 from domain import admission, plain
 from domain.graph import Definition
 from domain.registry.identity import invalid
+from infra.blobs import BlobNotFound
 from infra.database import Pool
+from infra.errors import Transient
 from projections import registry
 from schemas.commands import CreateExecution
 from schemas.envelope import Envelope
@@ -67,7 +71,19 @@ class Hydrator:
     async def admit(
         self, command: CreateExecution, envelope: Envelope, now_us: int
     ) -> Admission | Rejected:
-        """Return the fact that would begin the execution, or the refusal."""
+        """Return the fact that would begin the execution, or the refusal.
+
+        Raises Transient while the registry can't be reached: that refuses nothing.
+        """
+        try:
+            return await self._admit(command, envelope, now_us)
+        except (OperationalError, PoolTimeout) as error:
+            message = f"Expected the registry to answer, but: {error}"
+            raise Transient(message) from error
+
+    async def _admit(
+        self, command: CreateExecution, envelope: Envelope, now_us: int
+    ) -> Admission | Rejected:
         refused = admission.check_name(command)
         if refused is not None:
             return refused
@@ -146,7 +162,7 @@ class Hydrator:
             if command.inputs_json is not None:
                 return _from_json(command.inputs_json, facts.expected_inputs)
             return literals_pb2.LiteralMap.FromString(command.inputs or b"")
-        except (DecodeError, ValueError) as error:
+        except (DecodeError, ValueError, BlobNotFound) as error:
             return invalid(f"Expected inputs that can be read, but: {error}")
 
     async def _created(

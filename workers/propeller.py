@@ -9,19 +9,20 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import structlog
+from msgspec.structs import replace
 
 from domain.execution.context import Context, Limits
 from domain.execution.decide import execution
-from domain.execution.react import Outgoing, Send, react_to_refusal
-from infra.errors import Transient
+from domain.execution.react import react_to_refusal
+from infra.errors import Fenced, Transient
 from infra.log import Log, OwnedPartition, Received, Record
 from schemas import codec, topics
 from schemas import commands as c
-from schemas import dispatches as d
 from schemas import events as e
 from schemas.envelope import Envelope
-from schemas.ids import attempt_id, event_id
-from schemas.rejections import Reason, Rejected
+from schemas.ids import attempt_id
+from schemas.rejections import Rejected
+from workers import outbox
 from workers.hydration import Admission
 from workers.leases import Leases
 from workers.streams import Live, Streams
@@ -166,7 +167,31 @@ class Propeller:
         await self._handle(batch, received, command)
 
     async def _handle(self, batch: Batch, received: Received, command: Any) -> None:
-        envelope = received.envelope
+        """Hydrate and decide one command; whatever raises costs only that command.
+
+        What passes by itself is waited out: the partition pauses. A fact that a newer
+        version wrote must not be skipped: it ends the propeller.
+        """
+        wait_s = self.bounds.retry_s
+        while True:
+            try:
+                await self._hydrate_and_decide(batch, received.envelope, command)
+            except Transient as error:
+                log_.warning("hydration_delayed", error=str(error), wait_s=wait_s)
+                await asyncio.sleep(wait_s)
+                wait_s = min(wait_s * 2, self.bounds.retry_s_max)
+                continue
+            except (codec.UndecodableMessage, Fenced):
+                raise
+            except Exception as error:
+                log_.exception("decider_raised", command=received.envelope.id)
+                self._dead_letter(batch, received, repr(error))
+            self.handled += 1
+            return
+
+    async def _hydrate_and_decide(
+        self, batch: Batch, envelope: Envelope, command: Any
+    ) -> None:
         live = batch.states.get(envelope.stream)
         if live is None:
             live = await self.streams.get(envelope.stream)
@@ -174,12 +199,14 @@ class Propeller:
         admission: Admission | Rejected | None = None
         if isinstance(command, c.CreateExecution) and not live.sequence:
             admission = await self.hydration.admit(command, envelope, now_us)
-        try:
+        if isinstance(admission, Admission):
+            live = Live(
+                definition=admission.definition,
+                correlation=admission.created.root or envelope.stream,
+            )
+            self._decide(batch, envelope, command, live, admission.created, now_us)
+        else:
             self._decide(batch, envelope, command, live, admission, now_us)
-        except Exception as error:
-            log_.exception("decider_raised", command=envelope.id)
-            self._dead_letter(batch, received, repr(error))
-        self.handled += 1
 
     def _decide(
         self,
@@ -187,30 +214,28 @@ class Propeller:
         envelope: Envelope,
         command: Any,
         live: Live,
-        admission: Admission | Rejected | None,
+        admission: e.ExecutionCreated | Rejected | None,
         now_us: int,
     ) -> None:
-        if isinstance(admission, Admission):
-            live = Live(
-                definition=admission.definition,
-                correlation=admission.created.root or envelope.stream,
-            )
         context = Context(
             now_us=now_us,
             command_id=envelope.id,
             stream=envelope.stream,
             definition=live.definition,
             frontier=live.frontier,
-            admission=admission.created
-            if isinstance(admission, Admission)
-            else admission,
+            admission=admission,
             limits=self.limits,
         )
         outcome = execution.decide(command, live.state, context)
         if isinstance(outcome, Rejected):
-            self._refuse(batch, envelope, command, outcome, now_us)
+            for number, message in enumerate(react_to_refusal(command, outcome)):
+                batch.records.append(outbox.outgoing(message, envelope, number))
+            self._answer(batch, envelope, outbox.refusal(envelope, outcome), now_us)
         elif not outcome:
-            self._no_effect(batch, envelope, command, now_us)
+            nothing = e.CommandHadNoEffect(
+                command_id=envelope.id, command_type=envelope.type
+            )
+            self._answer(batch, envelope, nothing, now_us)
         else:
             self._append(batch, envelope, live, outcome, context)
 
@@ -222,124 +247,35 @@ class Propeller:
         events: Sequence[e.ExecutionEvent],
         context: Context,
     ) -> None:
+        """Put facts and what follows from them into the batch."""
         records: list[Record] = []
-        stream, first = cause.stream, True
+        cause = replace(cause, recorded_at_us=context.now_us)
         for event in events:
             live = live.after(event)
-            sequence = live.sequence
-            envelope = Envelope(
-                id=event_id(stream, sequence),
-                type=codec.type_name(event),
-                stream=stream,
-                sequence=sequence,
-                correlation=live.correlation,
-                causation=cause.id,
-                actor=cause.actor,
-                recorded_at_us=context.now_us,
-                reply=cause.reply and first,
-                traceparent=cause.traceparent,
-            )
-            first = False
-            records.append(
-                Record(
-                    topic=topics.EVENTS,
-                    key=stream,
-                    envelope=envelope,
-                    body=codec.encode(event),
-                )
-            )
+            record = outbox.fact(event, cause, live.sequence, live.correlation)
+            records.append(record)
             for number, message in enumerate(
                 execution.react(event, live.state, context)
             ):
-                records.append(_outgoing(message, envelope, number))
+                records.append(outbox.outgoing(message, record.envelope, number))
+            if cause.reply:
+                cause = replace(cause, reply=False)
         batch.records.extend(records)
-        batch.states[stream] = live
-        batch.facts.extend((stream, event) for event in events)
-
-    def _refuse(
-        self,
-        batch: Batch,
-        cause: Envelope,
-        command: Any,
-        rejected: Rejected,
-        now_us: int,
-    ) -> None:
-        for number, message in enumerate(react_to_refusal(command, rejected)):
-            batch.records.append(_outgoing(message, cause, number))
-        self._answer(
-            batch,
-            cause,
-            e.CommandRejected(
-                command_id=cause.id,
-                command_type=cause.type,
-                reason=rejected.reason.value,
-                detail=rejected.detail,
-            ),
-            now_us,
-        )
-
-    def _no_effect(
-        self, batch: Batch, cause: Envelope, command: Any, now_us: int
-    ) -> None:
-        del command
-        answer = e.CommandHadNoEffect(command_id=cause.id, command_type=cause.type)
-        self._answer(batch, cause, answer, now_us)
+        batch.states[cause.stream] = live
+        batch.facts.extend((cause.stream, event) for event in events)
 
     def _answer(
-        self,
-        batch: Batch,
-        cause: Envelope,
-        answer: e.CommandRejected | e.CommandHadNoEffect,
-        now_us: int,
+        self, batch: Batch, cause: Envelope, message: outbox.Answer, now_us: int
     ) -> None:
         """Record what became of a command without facts, if its sender waits."""
-        if not cause.reply:
+        if cause.reply:
+            batch.records.append(outbox.answer(cause, message, now_us))
+        else:
             self.dropped += 1
-            return
-        envelope = Envelope(
-            id=f"{cause.id}/outcome",
-            type=codec.type_name(answer),
-            stream=cause.stream,
-            correlation=cause.correlation,
-            causation=cause.id,
-            actor=cause.actor,
-            recorded_at_us=now_us,
-            reply=True,
-        )
-        batch.records.append(
-            Record(
-                topic=topics.EVENTS,
-                key=cause.stream,
-                envelope=envelope,
-                body=codec.encode(answer),
-            )
-        )
 
     def _dead_letter(self, batch: Batch, received: Received, error: str) -> None:
         log_.error("dead_letter", position=received.position, error=error)
-        letter = received.envelope
-        batch.records.append(
-            Record(
-                topic=topics.DEAD_LETTERS,
-                key=received.key,
-                envelope=Envelope(
-                    id=f"{received.topic}/{received.partition}/{received.position}",
-                    type=letter.type,
-                    stream=letter.stream,
-                    causation=letter.id,
-                    actor=error,
-                ),
-                body=received.body,
-            )
-        )
-        if letter.reply:
-            answer = e.CommandRejected(
-                command_id=letter.id,
-                command_type=letter.type,
-                reason=Reason.INTERNAL.value,
-                detail=f"Expected to handle the command, but: {error}",
-            )
-            self._answer(batch, letter, answer, self.clock.now_us())
+        batch.records.extend(outbox.dead_letter(received, error, self.clock.now_us()))
 
     async def _expire_leases(self, batch: Batch) -> None:
         """Give commands of our own to streams whose runners are gone."""
@@ -372,30 +308,3 @@ class Propeller:
             self._decide(
                 batch, envelope, command, live, None, max(now_us, live.last_us)
             )
-
-
-def _outgoing(message: Outgoing, cause: Envelope, number: int) -> Record:
-    """Address what follows from a fact; its id derives from the fact's."""
-    if isinstance(message, Send):
-        topic, stream, key = topics.COMMANDS, message.stream, message.stream
-        body: Any = message.command
-    else:
-        topic = topics.ABORTS if isinstance(message, d.AbortTask) else topics.DISPATCHES
-        stream = message.stream
-        key = attempt_id(message.stream, message.node_id, message.attempt)
-        body = message
-    return Record(
-        topic=topic,
-        key=key,
-        envelope=Envelope(
-            id=f"{cause.id}/{number}",
-            type=codec.type_name(body),
-            stream=stream,
-            correlation=cause.correlation or cause.stream,
-            causation=cause.id,
-            actor=cause.actor,
-            recorded_at_us=cause.recorded_at_us,
-            traceparent=cause.traceparent,
-        ),
-        body=codec.encode(body),
-    )
