@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
@@ -18,6 +19,7 @@ from tests.support import flytekit_tasks as t
 from workers.plugins.plugin import Begun, Failed, Result, Succeeded
 from workers.plugins.process import ProcessPlugin
 
+ROOT = Path(__file__).parents[2]
 Run = Callable[..., Coroutine[Any, Any, Result]]
 
 
@@ -272,6 +274,44 @@ async def test_a_dead_template_is_replaced(
     assert (result.failure.code, result.failure.kind) == ("Interrupted", "SYSTEM")
     await until_gone(pids)
     assert isinstance(await run(t.python_task("double", bundle), "n1"), Succeeded)
+
+
+ENGINE = """
+import asyncio, sys
+from pathlib import Path
+from infra.blobs import FileBlobs
+from tests.integration.test_process_plugin import new_plugin
+from tests.support import flytekit_tasks as t
+
+async def main(folder):
+    blobs = FileBlobs(folder / "blobs")
+    plugin = new_plugin(folder, blobs)
+    inputs = t.Values(inline=t.integers(a=600))
+    script = "sleep 600 & echo pids $$ $!; wait"
+    templates = (
+        t.python_task("sleep", t.make_bundle(folder)), t.container_task(["sh", "-c", script])
+    )
+    for node, template in enumerate(templates):
+        await plugin.start(t.work_of(t.dispatch(template, f"n{node}", inputs=inputs), blobs))
+    await asyncio.sleep(600)
+
+asyncio.run(main(Path(sys.argv[1])))
+"""
+
+
+async def test_nothing_outlives_a_killed_engine(
+    tmp_path: Path, blobs: FileBlobs
+) -> None:
+    """After kill -9 of the engine its tasks end, and all that they started."""
+    engine = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", ENGINE, str(tmp_path), cwd=ROOT
+    )
+    pids = [*await logged_pids(blobs, "n0"), *await logged_pids(blobs, "n1")]
+    assert len(pids) == 4
+    assert all(is_alive(pid) for pid in pids)
+    engine.kill()
+    await engine.wait()
+    await until_gone(pids)
 
 
 async def test_templates_are_bounded(tmp_path: Path, blobs: FileBlobs) -> None:
