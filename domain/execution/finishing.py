@@ -84,6 +84,13 @@ def end_scope_blocked(step: Step, scope: str) -> None:
     fail_scope(step, scope, step.state.failures[scope])
 
 
+def end_branch_blocked(step: Step, node_id: str) -> None:
+    """End a branch whose arm was skipped: with the last failure of its scope."""
+    branch = _branch_around(step, node_id)
+    if branch:
+        fail_node(step, branch, step.state.failures[step.node(branch).site.scope])
+
+
 def abort_all(step: Step, reason: str) -> None:
     """Stop everything that runs for the execution."""
     _abort_inside(step, "", reason)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from domain.binding import needed, resolve
-from domain.execution.finishing import end_scope_blocked, fail_node
+from domain.execution.finishing import end_branch_blocked, end_scope_blocked, fail_node
 from domain.execution.frontier import Place
 from domain.execution.step import Step, literal_map
 from domain.graph import START, GraphNode
@@ -49,9 +49,12 @@ def _reach(step: Step, place: Place, graph_node: GraphNode) -> None:
     if scope and step.node(scope).phase is not NodePhase.RUNNING:
         return
     if _is_blocked(step, scope, graph_node):
-        step.emit(NodeSkipped(occurred_at_us=step.now_us, site=_site(step, place)))
+        site = _site(step, place)
+        step.emit(NodeSkipped(occurred_at_us=step.now_us, site=site))
         if graph_node.kind == "end":
             end_scope_blocked(step, scope)
+        else:
+            end_branch_blocked(step, site.node_id)
         return
     inputs = _inputs(step, scope, graph_node)
     if inputs is None:

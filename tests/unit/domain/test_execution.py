@@ -237,6 +237,18 @@ def test_an_arm_waits_for_its_own_upstream() -> None:
     assert engine.run_of("b-0-b-big").inputs == Values(inline=values(x=4))
 
 
+def test_a_branch_fails_with_what_its_arm_waits_for() -> None:
+    """An arm that can't run any more ends its branch, so that nothing stays open."""
+    nodes = [task_node("n0"), branch_node("b", "", task_node("b-big", "n0"), None)]
+    engine = Engine(definition(nodes, "b", fail_late=True), created(9))
+    engine.begin()
+    engine.fail("n0")
+
+    assert engine.phase("b-0-b-big") == "SKIPPED"
+    assert engine.phase("b") == "FAILED"
+    assert engine.state.phase.value == "FAILED"
+
+
 def test_a_branch_without_a_fitting_arm_fails() -> None:
     """The author's own words are the error."""
     node = branch_node("b", "", task_node("b-big"), None)
