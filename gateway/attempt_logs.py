@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from schemas.ids import ExecutionRef
+
 FILE_NAME = "log.txt"
 _INPUTS = "/inputs.pb"
 
@@ -22,3 +24,8 @@ def attempt_log(root: Path, input_path: str, attempt: int) -> Path | None:
     found = [path for path in folder.glob(f"*/{FILE_NAME}") if path.is_file()]
     there = [(path.stat().st_mtime_ns, path) for path in found]
     return max(there)[1] if there else None
+
+
+def log_url(base_url: str, execution: ExecutionRef, node_id: str, attempt: int) -> str:
+    """Return the link to an attempt's log."""
+    return f"{base_url}/logs/{execution.text()}/{node_id}/{attempt}"

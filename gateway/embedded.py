@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import os
 import secrets
 import socket
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any
 
 import structlog
-from fastapi import FastAPI
-from prometheus_client import CollectorRegistry
 
 from domain.execution.context import Limits
-from gateway import grpc_server, projects
+from gateway import projects
+from gateway.attempt_logs import log_url
 from gateway.data_dir import DataDir, EngineAddress
 from gateway.health import Health
-from gateway.http import HttpParts, build_app
-from gateway.http_server import HttpServer, PortTaken, bind, port_taken
-from gateway.log_routes import log_url
-from gateway.metrics import EngineGauges, GrpcMetrics, new_registry
+from gateway.ports import bind
 from gateway.services import Services
 from gateway.submit import Submit
 from gateway.supervision import signals, watch
@@ -248,23 +246,21 @@ class _Service:
 
     async def run(self) -> None:
         """Run until `stopping`; the first part to die ends all."""
-        services, settings = self.engine.services, self.engine.services.settings
-        found = grpc_server.servicers(services)
-        registry = new_registry()
-        http = HttpServer(self._app(found, registry), settings.gateway.drain_s)
-        server = self._grpc(found, registry)
+        engine, drain_s = self.engine, self.engine.services.settings.gateway.drain_s
         async with asyncio.TaskGroup() as group:
-            http_task = self._start(group, "http", http.serve_on(self.http_socket))
             stops = await self._start_work(group)
-            await server.start()
-            self.engine.health.serves("grpc")
-            self.on_ready(server.port)
+            doors = await asyncio.to_thread(_import_doors)
+            http, grpc = doors.build(engine.services, engine.health, self._gauges)
+            http_task = self._start(group, "http", http.serve_on(self.http_socket))
+            await grpc.start()
+            engine.health.serves("grpc")
+            self.on_ready(grpc.port)
             try:
                 await self.stopping.wait()
-                self.engine.health.draining = True
+                engine.health.draining = True
                 http.stop()
             finally:
-                await server.stop(settings.gateway.drain_s)
+                await grpc.stop(drain_s)
             await stops()
             await _end(http_task)
 
@@ -301,36 +297,6 @@ class _Service:
 
         return stop
 
-    def _grpc(
-        self, servicers: Mapping[str, Any], registry: CollectorRegistry
-    ) -> grpc_server.GrpcServer:
-        services, settings = self.engine.services, self.engine.services.settings
-        host, port = settings.host, settings.grpc_port
-        where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        try:
-            observe = GrpcMetrics(registry).observe
-            return grpc_server.build_server(services, servicers, where, observe)
-        except RuntimeError as error:
-            raise PortTaken(port_taken(host, port)) from error
-
-    def _app(
-        self, servicers: Mapping[str, Any], registry: CollectorRegistry
-    ) -> FastAPI:
-        services = self.engine.services
-        registry.register(EngineGauges(self._gauges))
-        return build_app(
-            HttpParts(
-                servicers=servicers,
-                blobs=services.blobs,
-                signer=services.signer,
-                pool=services.pool,
-                clock=services.clock,
-                settings=services.settings,
-                health=self.engine.health,
-                registry=registry,
-            )
-        )
-
     def _gauges(self) -> Mapping[str, tuple[str, float]]:
         engine = self.engine
         return {
@@ -352,6 +318,11 @@ class _Service:
             ),
             "ready": ("1 once every part serves.", float(engine.health.ready)),
         }
+
+
+def _import_doors() -> ModuleType:
+    """Import what serves clients: work that was under way needn't wait for it."""
+    return importlib.import_module("gateway.doors")
 
 
 async def _warm_up(process: ProcessPlugin) -> None:

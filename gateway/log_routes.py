@@ -53,8 +53,3 @@ async def _chunks(path: Path) -> AsyncIterator[bytes]:
     with path.open("rb") as file:
         while chunk := await asyncio.to_thread(file.read, _CHUNK_BYTES):
             yield chunk
-
-
-def log_url(base_url: str, execution: ExecutionRef, node_id: str, attempt: int) -> str:
-    """Return the link to an attempt's log."""
-    return f"{base_url}/logs/{execution.text()}/{node_id}/{attempt}"

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import importlib
 import sys
-from collections.abc import Callable
 
 import structlog
 from psycopg import OperationalError
@@ -15,7 +13,7 @@ from rich.console import Console
 from gateway.commands.failing import CommandFailed
 from gateway.data_dir import EngineAddress, EngineRuns
 from gateway.embedded import run
-from gateway.http_server import PortTaken
+from gateway.ports import PortTaken
 from gateway.supervision import PartEnded
 from infra import logs
 from infra.errors import InfraError
@@ -32,7 +30,7 @@ def up(settings: Settings) -> None:
     logs.set_up(settings.log_level, as_json=settings.log_json)
     gc.set_threshold(*GC_THRESHOLDS)
     try:
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        with asyncio.Runner() as runner:
             runner.run(run(settings, lambda address: _greet(settings, address)))
     except (EngineRuns, PortTaken, InfraError) as error:
         raise CommandFailed(str(error)) from error
@@ -52,16 +50,6 @@ def _first(group: BaseException) -> BaseException:
     while isinstance(group, BaseExceptionGroup):
         group = group.exceptions[0]
     return group
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """Return uvloop's where it is installed: it is quicker, and all else is equal."""
-    try:
-        uvloop = importlib.import_module("uvloop")
-    except ImportError:
-        return None
-    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
-    return factory
 
 
 def _greet(settings: Settings, address: EngineAddress) -> None:

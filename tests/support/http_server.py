@@ -12,7 +12,8 @@ import httpx
 
 from gateway.health import Health
 from gateway.http import HttpParts, build_app
-from gateway.http_server import HttpServer, bind
+from gateway.http_server import HttpServer
+from gateway.ports import bind
 from infra.blobs import FileBlobs
 from infra.settings import Settings
 from infra.signing import Signer

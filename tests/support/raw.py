@@ -93,7 +93,7 @@ def create(client: Any, plan: str, name: str, a: int = 1) -> str:
     return str(client._stub.CreateExecution(request).id.name)
 
 
-def wait(client: Any, name: str, limit_s: float) -> str:
+def wait(client: Any, name: str, limit_s: float, poll_s: float = 0.05) -> str:
     """Wait for an execution's end; return its phase's name."""
     request = execution_pb2.WorkflowExecutionGetRequest()
     request.id.project, request.id.domain, request.id.name = PROJECT, DOMAIN, name
@@ -105,5 +105,5 @@ def wait(client: Any, name: str, limit_s: float) -> str:
         ).closure.phase
         if phase in _DONE:
             break
-        time.sleep(0.05)
+        time.sleep(poll_s)
     return str(_PHASE.Name(phase))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -43,6 +44,11 @@ class Running:
     def http(self) -> str:
         """Return the base of HTTP addresses."""
         return f"http://127.0.0.1:{self.http_port}"
+
+    def postgres(self) -> str:
+        """Return the URL of its Postgres."""
+        address = json.loads((self.data_dir / "engine.json").read_text())
+        return str(address["postgres"])
 
     def command(self, *words: str) -> list[str]:
         """Return a flightlog command of this Python."""

@@ -1,0 +1,48 @@
+"""The doors of one engine: gRPC and HTTP over the very same servicers."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry
+
+from gateway import grpc_server
+from gateway.health import Health
+from gateway.http import HttpParts, build_app
+from gateway.http_server import HttpServer
+from gateway.metrics import EngineGauges, Gauges, GrpcMetrics, new_registry
+from gateway.ports import PortTaken, port_taken
+from gateway.services import Services
+
+
+def build(
+    services: Services, health: Health, gauges: Gauges
+) -> tuple[HttpServer, grpc_server.GrpcServer]:
+    """Return the HTTP and the gRPC server; raises PortTaken."""
+    servicers = grpc_server.servicers(services)
+    registry = new_registry()
+    registry.register(EngineGauges(gauges))
+    app = build_app(
+        HttpParts(
+            servicers=servicers,
+            blobs=services.blobs,
+            signer=services.signer,
+            pool=services.pool,
+            clock=services.clock,
+            settings=services.settings,
+            health=health,
+            registry=registry,
+        )
+    )
+    http = HttpServer(app, services.settings.gateway.drain_s)
+    return http, _grpc(services, servicers, registry)
+
+
+def _grpc(
+    services: Services, servicers: dict[str, object], registry: CollectorRegistry
+) -> grpc_server.GrpcServer:
+    host, port = services.settings.host, services.settings.grpc_port
+    where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    observe = GrpcMetrics(registry).observe
+    try:
+        return grpc_server.build_server(services, servicers, where, observe)
+    except RuntimeError as error:
+        raise PortTaken(port_taken(host, port)) from error

@@ -1,0 +1,29 @@
+"""Ports of this machine: bound before anything slow begins."""
+
+from __future__ import annotations
+
+import socket
+
+
+class PortTaken(Exception):  # noqa: N818 - named for what was found
+    """Somebody else listens on the port."""
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Return a socket bound to the address; raises PortTaken. Port 0 takes any."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind((host, port))
+        bound.listen(1024)
+    except OSError as error:
+        bound.close()
+        raise PortTaken(port_taken(host, port)) from error
+    bound.setblocking(False)  # noqa: FBT003 - the library's own signature
+    return bound
+
+
+def port_taken(host: str, port: int) -> str:
+    """Return the words for a port that is taken."""
+    return f"Expected port {port} of {host} to be free, but somebody listens there"

@@ -1,0 +1,1 @@
+"""Numbers of this machine: `make bench`. Never run as tests."""
