@@ -166,7 +166,9 @@ class Settings(BaseSettings):
     postgres: str = Field(
         "", repr=False, description="A Postgres URL; empty: an embedded one."
     )
-    domains: tuple[str, ...] = ("development", "staging", "production")
+    domains: tuple[str, ...] = Field(
+        ("development", "staging", "production"), description="Of every project."
+    )
     inline_limit_bytes: int = Field(
         16384, ge=0, description="Larger values are offloaded."
     )
