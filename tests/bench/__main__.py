@@ -1,4 +1,4 @@
-"""Prints the engine's numbers, each beside what it must reach."""
+"""Prints the engine's figures, each beside what it must reach."""
 
 from __future__ import annotations
 
@@ -12,17 +12,23 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import cases
+from tests.bench.chains import echo_chains, python_chain
+from tests.bench.figure import Figure
+from tests.bench.load import throughput
 from tests.bench.machine import describe
+from tests.bench.recovery import idle_memory, kill_to_progress
+from tests.bench.size import cost_by_size
 
-CASES: dict[str, Callable[[Path, bool], list[cases.Figure]]] = {
-    "echo": cases.echo_chains,
-    "python": cases.python_chain,
-    "throughput": cases.throughput,
-    "kill": cases.kill_to_progress,
-    "size": cases.cost_by_size,
-    "memory": cases.idle_memory,
+CASES: dict[str, Callable[[Path, bool], list[Figure]]] = {
+    "echo": echo_chains,
+    "python": python_chain,
+    "throughput": throughput,
+    "kill": kill_to_progress,
+    "size": cost_by_size,
+    "memory": idle_memory,
 }
+_STYLES = {"MISSED": "red", "must": "yellow", "aim": "green"}
+_WIDTH = 130
 
 
 def main() -> None:
@@ -33,30 +39,35 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="one object a line")
     options = parser.parse_args()
     machine = describe()
-    console = Console(stderr=options.json)
+    width = None if sys.stdout.isatty() else _WIDTH
+    console = Console(stderr=options.json, width=width, highlight=False)
     console.print(" · ".join(f"{name} {value}" for name, value in machine.items()))
-    figures: list[cases.Figure] = []
+    figures: list[Figure] = []
     with tempfile.TemporaryDirectory(prefix="flightlog-bench-") as folder:
         for name in options.only or CASES:
             console.print(f"[dim]measuring {name} …[/]")
             for figure in CASES[name](Path(folder), options.quick):
                 figures.append(figure)
                 if options.json:
-                    line = {"case": name, **figure.__dict__, "machine": machine}
-                    sys.stdout.write(json.dumps(line) + "\n")
+                    sys.stdout.write(json.dumps(figure.line(name, machine)) + "\n")
                     sys.stdout.flush()
     if not options.json:
         console.print(_table(figures))
 
 
-def _table(figures: list[cases.Figure]) -> Table:
-    table = Table("what", "measured", "must", "aim", "for comparison")
+def _table(figures: list[Figure]) -> Table:
+    table = Table("what", "measured", "must", "aim", "keeps", "for comparison")
+    for column in table.columns[1:4]:
+        column.justify = "right"
     for figure in figures:
+        verdict = figure.verdict
+        style = _STYLES.get(verdict, "")
         table.add_row(
             figure.what,
-            f"{figure.value:.3g} {figure.unit}",
-            figure.must,
-            figure.aim,
+            figure.shown(),
+            "" if figure.must is None else f"{figure.must:,g}",
+            "" if figure.aim is None else f"{figure.aim:,g}",
+            f"[{style}]{verdict}[/]" if style else "",
             figure.comparison,
         )
     return table

@@ -1,0 +1,71 @@
+"""One execution of forty tasks: in a row and side by side, echoed and in Python."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.bench.engines import client_of, engine, median_of
+from tests.bench.figure import Figure
+from tests.support import raw
+
+CHAIN = 40
+_FLOW = f"""
+from flytekit import task, workflow
+
+@task
+def t(a: int) -> int:
+    return a + 1
+
+@workflow
+def chain(a: int) -> int:
+    x = a
+    for _ in range({CHAIN}):
+        x = t(a=x)
+    return x
+"""
+
+
+def echo_chains(folder: Path, quick: bool) -> list[Figure]:
+    """Measure echo tasks in a row, and side by side."""
+    tries = 1 if quick else 5
+    with engine(folder, "echo") as running:
+        client = client_of(running)
+        raw.register_layers(client, "row", layers=CHAIN, width=1)
+        raw.register_layers(client, "side", layers=1, width=CHAIN)
+        row, side = median_of(client, "row", tries), median_of(client, "side", tries)
+    flyte = "Flyte 2.3-2.8 s, Temporal 0.5-3.2 s"
+    return [
+        Figure(f"{CHAIN} sequential echo tasks", row, "s", 1.2, 0.3, comparison=flyte),
+        Figure(
+            f"{CHAIN} parallel echo tasks", side, "s", 0.6, 0.15,
+            comparison="Flyte 0.8-1.1 s",
+        ),
+    ]  # fmt: skip
+
+
+def python_chain(folder: Path, quick: bool) -> list[Figure]:
+    """Measure Python tasks in a row, in warm processes."""
+    project = folder / "project"
+    project.mkdir()
+    (project / "chain_flow.py").write_text(_FLOW)
+    with engine(folder, "python", "process") as running:
+        subprocess.run(
+            [
+                str(Path(sys.executable).parent / "pyflyte"), "register",
+                "-p", raw.PROJECT, "-d", raw.DOMAIN, "--version", raw.VERSION,
+                "chain_flow.py",
+            ],
+            cwd=project, check=True, capture_output=True,
+            env={
+                **os.environ,
+                "FLYTE_PLATFORM_URL": running.endpoint,
+                "FLYTE_PLATFORM_INSECURE": "true",
+            },
+        )  # fmt: skip
+        took = median_of(client_of(running), "chain_flow.chain", 1 if quick else 3)
+    flyte = "Flyte with pods 122-202 s"
+    what = f"{CHAIN} sequential Python tasks"
+    return [Figure(what, took, "s", 3, 1.5, comparison=flyte)]

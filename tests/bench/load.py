@@ -1,0 +1,120 @@
+"""Many executions at once: calls, executions, tasks, and how far the views lag."""
+
+from __future__ import annotations
+
+import concurrent.futures as cf
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from tests.bench.engines import client_of, engine, timed, wait_all
+from tests.bench.figure import Figure
+from tests.support import raw
+from tests.support.running import Running
+
+CLIENTS = 16
+EXECUTIONS = 500
+LOOK_S = 0.02
+
+
+def throughput(folder: Path, quick: bool) -> list[Figure]:
+    """Measure executions of one task, created by sixteen clients at once."""
+    count = 100 if quick else EXECUTIONS
+    with engine(folder, "many") as running:
+        client = client_of(running)
+        raw.register_layers(client, "one", layers=1, width=1)
+        timed(client, "one", "warm")
+        plain, done = _burst(client, "one", count)
+        with _watched(running) as lags:
+            _burst(client, "seen", count)
+        tasks = _sustained_tasks(client, 10 if quick else 40)
+    return [
+        Figure(
+            "CreateExecution calls", plain, "/s", 100, 400, more=True,
+            comparison="Flyte 24-41/s",
+        ),
+        Figure(
+            "executions of one task", done, "/s", 75, 230, more=True,
+            comparison="Flyte 10-16/s, DBOS 145-227/s",
+        ),
+        Figure(
+            "tasks, over many executions", tasks, "/s", 150, 350, more=True,
+            comparison="Temporal 44-138/s, DBOS 300-360/s",
+        ),
+        *_lag_figures(lags),
+    ]  # fmt: skip
+
+
+def _burst(client: Any, prefix: str, count: int) -> tuple[float, float]:
+    """Return calls a second, and executions created and finished a second."""
+    began = time.monotonic()
+    with cf.ThreadPoolExecutor(CLIENTS) as pool:
+        names = pool.map(
+            lambda i: raw.create(client, "one", f"{prefix}-{i}"), range(count)
+        )
+        created = set(names)
+    called = time.monotonic() - began
+    wait_all(client, created)
+    return count / called, count / (time.monotonic() - began)
+
+
+def _sustained_tasks(client: Any, count: int) -> float:
+    """Return tasks a second over executions of 5 chains of 5 echo tasks each."""
+    raw.register_layers(client, "grid", layers=5, width=5)
+    began = time.monotonic()
+    wait_all(client, {raw.create(client, "grid", f"grid-{i}") for i in range(count)})
+    return count * 25 / (time.monotonic() - began)
+
+
+@contextmanager
+def _watched(running: Running) -> Iterator[list[float]]:
+    """Note how old each fact is when another connection first sees its row."""
+    lags: list[float] = []
+    stop = threading.Event()
+    watcher = threading.Thread(target=_watch, args=(running, lags, stop))
+    watcher.start()
+    try:
+        yield lags
+        time.sleep(1)
+    finally:
+        stop.set()
+        watcher.join()
+
+
+def _watch(running: Running, lags: list[float], stop: threading.Event) -> None:
+    """Look for the newest facts, as a dashboard would.
+
+    A fact's `occurred_at` is its envelope's `recorded_at_us`: when it was decided,
+    before it was appended. So this is the whole way, and up to a look longer.
+    """
+    newest = time.time()
+    with psycopg.connect(running.postgres(), autocommit=True) as conn:
+        conn.execute("CREATE INDEX journal_at ON journal (occurred_at)")
+        while not stop.is_set():
+            rows = conn.execute(
+                "SELECT extract(epoch FROM occurred_at), count(*) FROM journal "
+                "WHERE occurred_at > to_timestamp(%s) GROUP BY 1",
+                (newest,),
+            ).fetchall()
+            now = time.time()
+            for at, facts in rows:
+                lags.extend([now - float(at)] * facts)
+                newest = max(newest, float(at))
+            time.sleep(LOOK_S)
+
+
+def _lag_figures(lags: list[float]) -> list[Figure]:
+    if not lags:
+        raise RuntimeError("no fact was seen")
+    lags.sort()
+    p50, p99 = lags[len(lags) // 2], lags[len(lags) * 99 // 100]
+    what = "fact decided to seen in Postgres under load"
+    return [
+        Figure(f"{what}, p50", p50, "s"),
+        Figure(f"{what}, p99", p99, "s", 2, 0.5),
+    ]

@@ -1,0 +1,68 @@
+"""What an engine costs while nothing happens, and after everything did."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from pathlib import Path
+
+import psycopg
+
+from tests.bench.engines import client_of, engine, timed
+from tests.bench.figure import Figure
+from tests.bench.machine import pss_mb
+from tests.support import raw
+from tests.support.running import Running
+
+IDLE_S = 60
+_LOAD_S = 1.0
+_PAUSE_S = 0.01
+_LOOKS = 3000
+
+
+def kill_to_progress(folder: Path, quick: bool) -> list[Figure]:
+    """Measure from kill -9 under load to the next fact, the start included."""
+    tries = 1 if quick else 5
+    gaps: list[float] = []
+    with engine(folder, "kill") as running:
+        client = client_of(running)
+        raw.register_layers(client, "long", layers=250, width=20)
+        for number in range(tries):
+            raw.create(client, "long", f"long-{number}")
+            raw.create(client, "long", f"longer-{number}")
+            time.sleep(_LOAD_S)
+            running.kill()
+            killed = time.time()
+            running.start()
+            gaps.append(_next_fact(running, killed) - killed)
+    took = statistics.median(gaps)
+    return [Figure("kill -9 to progress", took, "s", 3, 1, comparison="Flyte 1.5 s")]
+
+
+def _next_fact(running: Running, after: float) -> float:
+    with psycopg.connect(running.postgres(), autocommit=True) as conn:
+        for _ in range(_LOOKS):
+            row = conn.execute(
+                "SELECT extract(epoch FROM min(occurred_at)) FROM journal "
+                "WHERE occurred_at > to_timestamp(%s)",
+                (after,),
+            ).fetchone()
+            if row and row[0] is not None:
+                return float(row[0])
+            time.sleep(_PAUSE_S)
+    raise RuntimeError("there was no progress within 30 s")
+
+
+def idle_memory(folder: Path, quick: bool) -> list[Figure]:
+    """Measure the whole process tree a minute after a run, with one warm template."""
+    with engine(folder, "idle", "process") as running:
+        client = client_of(running)
+        raw.register_layers(client, "idle", layers=5, width=2)
+        timed(client, "idle", "idle-1")
+        time.sleep(2 if quick else IDLE_S)
+        assert running.process is not None
+        postmaster = next(running.data_dir.glob("**/postmaster.pid"))
+        pids = [running.process.pid, int(postmaster.read_text().split()[0])]
+        used = pss_mb(pids)
+    flyte = "Flyte 500-3,700 MB"
+    return [Figure("memory, idle", used, "MB", 400, 250, comparison=flyte)]
