@@ -40,12 +40,16 @@ def fail_node(step: Step, node_id: str, failure: Failure) -> None:
 
 
 def _after_bad_end(step: Step, node_id: str, failure: Failure) -> None:
+    """See what else a bad end ends: its branch, or its workflow.
+
+    Under the late policy nothing follows the end node that could end the workflow.
+    """
     branch = _branch_around(step, node_id)
-    scope = step.node(node_id).site.scope
+    site = step.node(node_id).site
     if branch:
         fail_node(step, branch, failure)
-    elif step.graph(scope).fails_immediately:
-        fail_scope(step, scope, failure)
+    elif site.kind == "end" or step.graph(site.scope).fails_immediately:
+        fail_scope(step, site.scope, failure)
 
 
 def time_out_node(step: Step, node_id: str, message: str) -> None:

@@ -6,7 +6,6 @@ import pytest
 from flyteidl.core import literals_pb2
 
 from domain.execution.react import Send
-from domain.execution.timers import timers_of
 from schemas import commands as c
 from schemas import dispatches as d
 from schemas import events as e
@@ -381,70 +380,6 @@ def test_inputs_that_cannot_be_resolved_fail_the_node() -> None:
     assert engine.state.failure == lost
 
 
-def timed(seconds: int, retries: int = 0) -> Engine:
-    """Return an execution of one task with a time limit, begun."""
-    template = task_template(retries=retries)
-    template.metadata.timeout.FromSeconds(seconds)
-    engine = Engine(definition([task_node("n0")], "n0", tasks=[template]), created())
-    engine.begin()
-    return engine
-
-
-def wake(engine: Engine) -> list[e.ExecutionEvent]:
-    """Let the next timer come due."""
-    (timer,) = timers_of(engine.state)
-    engine.clock_us = timer.due_us
-    return engine.do(c.TimeReached(timer_id=timer.id))
-
-
-def test_a_task_that_runs_too_long_is_stopped_and_counts_as_a_try() -> None:
-    """The attempt is aborted, the node fails in Flyte's words (ref §0b.13)."""
-    engine = timed(6)
-    engine.do(start(engine.run_of("n0")))
-
-    assert names(wake(engine))[:3] == ["TaskAborted", "NodeFailing", "NodeFailed"]
-    failure = engine.state.failure
-    assert failure is not None
-    assert failure.code == "RetriesExhausted|TimeoutExpired"
-    assert failure.message == (
-        "[1/1] currentAttempt done. Last Error: "
-        "USER::task execution timeout [6s] expired"
-    )
-    assert isinstance(engine.sent[-1], d.AbortTask)
-
-
-def test_a_retry_has_its_own_time() -> None:
-    """The second attempt's deadline is counted from its own start."""
-    engine = timed(6, retries=1)
-    engine.do(start(engine.run_of("n0")))
-    wake(engine)
-    engine.do(start(engine.run_of("n0")))
-
-    assert engine.run_of("n0").attempt == 1
-    assert engine.succeed("n0")
-
-
-def test_a_task_that_nobody_starts_times_out() -> None:
-    """Twice its limit after it was queued the node is TIMED_OUT, for good."""
-    engine = timed(6, retries=3)
-    wake(engine)
-
-    assert engine.phase("n0") == "TIMED_OUT"
-    assert engine.state.phase.value == "FAILED"
-    assert engine.state.failure is not None
-    assert engine.state.failure.code == "Timeout"
-
-
-def test_a_stale_timer_yields_nothing() -> None:
-    """A timer of an attempt that has ended, or that is no timer, changes nothing."""
-    engine = timed(6)
-    engine.do(start(engine.run_of("n0")))
-    (timer,) = timers_of(engine.state)
-
-    assert engine.do(c.TimeReached(timer_id=timer.id)) == []
-    assert engine.do(c.TimeReached(timer_id="nonsense")) == []
-
-
 def test_inputs_too_large_for_an_event_are_offloaded_by_a_runner() -> None:
     """Many small values make large inputs: those go by reference as well."""
     wide = task_node("n1", after=("n0",))
@@ -461,3 +396,17 @@ def test_inputs_too_large_for_an_event_are_offloaded_by_a_runner() -> None:
     engine.do(c.ReportTaskSucceeded(**report))
 
     assert isinstance(engine.sent[-1], d.ResolveInputs)
+
+
+def test_outputs_that_cannot_be_resolved_fail_late_executions_too() -> None:
+    """Nothing comes after the end node: its failure ends the workflow at once."""
+    engine = Engine(definition([task_node("n0")], "n0", fail_late=True), created())
+    engine.begin()
+    big = Values(uri="blob", digest="1", size=10**6)
+    report = {**_fields(success(engine.run_of("n0"))), "outputs": big}
+    engine.do(c.ReportTaskSucceeded(**report))
+    lost = Failure(code="BindingResolutionFailure", message="gone", kind="SYSTEM")
+    engine.do(c.ReportResolutionFailed(node_id="end-node", attempt=0, failure=lost))
+
+    assert engine.state.phase.value == "FAILED"
+    assert engine.state.failure == lost

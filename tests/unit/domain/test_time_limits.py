@@ -1,0 +1,79 @@
+"""Time limits of attempts and nodes, by timers (ref §4.6)."""
+
+from __future__ import annotations
+
+from domain.execution.timers import timers_of
+from schemas import commands as c
+from schemas import dispatches as d
+from schemas import events as e
+from tests.support.engine import Engine, created, start
+from tests.support.graphs import definition, task_node, task_template
+
+
+def names(events: list[e.ExecutionEvent]) -> list[str]:
+    """Return the facts' names."""
+    return [type(event).__name__ for event in events]
+
+
+def timed(seconds: int, retries: int = 0) -> Engine:
+    """Return an execution of one task with a time limit, begun."""
+    template = task_template(retries=retries)
+    template.metadata.timeout.FromSeconds(seconds)
+    engine = Engine(definition([task_node("n0")], "n0", tasks=[template]), created())
+    engine.begin()
+    return engine
+
+
+def wake(engine: Engine) -> list[e.ExecutionEvent]:
+    """Let the next timer come due."""
+    (timer,) = timers_of(engine.state)
+    engine.clock_us = timer.due_us
+    return engine.do(c.TimeReached(timer_id=timer.id))
+
+
+def test_a_task_that_runs_too_long_is_stopped_and_counts_as_a_try() -> None:
+    """The attempt is aborted, the node fails in Flyte's words (ref §0b.13)."""
+    engine = timed(6)
+    engine.do(start(engine.run_of("n0")))
+
+    assert names(wake(engine))[:3] == ["TaskAborted", "NodeFailing", "NodeFailed"]
+    failure = engine.state.failure
+    assert failure is not None
+    assert failure.code == "RetriesExhausted|TimeoutExpired"
+    assert failure.message == (
+        "[1/1] currentAttempt done. Last Error: "
+        "USER::task execution timeout [6s] expired"
+    )
+    assert isinstance(engine.sent[-1], d.AbortTask)
+
+
+def test_a_retry_has_its_own_time() -> None:
+    """The second attempt's deadline is counted from its own start."""
+    engine = timed(6, retries=1)
+    engine.do(start(engine.run_of("n0")))
+    wake(engine)
+    engine.do(start(engine.run_of("n0")))
+
+    assert engine.run_of("n0").attempt == 1
+    assert engine.succeed("n0")
+
+
+def test_a_task_that_nobody_starts_times_out() -> None:
+    """Twice its limit after it was queued the node is TIMED_OUT, for good."""
+    engine = timed(6, retries=3)
+    wake(engine)
+
+    assert engine.phase("n0") == "TIMED_OUT"
+    assert engine.state.phase.value == "FAILED"
+    assert engine.state.failure is not None
+    assert engine.state.failure.code == "Timeout"
+
+
+def test_a_stale_timer_yields_nothing() -> None:
+    """A timer of an attempt that has ended, or that is no timer, changes nothing."""
+    engine = timed(6)
+    engine.do(start(engine.run_of("n0")))
+    (timer,) = timers_of(engine.state)
+
+    assert engine.do(c.TimeReached(timer_id=timer.id)) == []
+    assert engine.do(c.TimeReached(timer_id="nonsense")) == []
