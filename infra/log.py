@@ -97,6 +97,6 @@ class Log(Protocol):
         """Return a group's kept position; 0 before the first."""
         ...
 
-    async def end(self) -> Mapping[int, int]:
-        """Return the last position of each partition."""
+    async def end(self, topics: Sequence[str] = ()) -> Mapping[int, int]:
+        """Return the last position of each partition: of these topics, if any."""
         ...

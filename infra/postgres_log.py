@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import structlog
 from eventsourcing.persistence import InterfaceError, OperationalError, Tracking
+from psycopg.sql import SQL, Identifier
 
 from infra.errors import Fenced, Permanent, Transient
 from infra.group_append import GroupAppend
@@ -27,6 +28,10 @@ from infra.settings import LogSettings
 log_ = structlog.get_logger(__name__)
 
 _READERS = 2
+_END_OF = SQL(
+    "SELECT notification_id FROM {} WHERE topic = ANY(%s) "
+    "ORDER BY notification_id DESC LIMIT 1"
+).format(Identifier(EVENTS_TABLE))
 _TRIM_POSITIONS = 20_000
 """Positions that one deletion looks at, so that appends needn't wait long."""
 _T = TypeVar("_T")
@@ -176,10 +181,17 @@ class PostgresLog:
 
         return await self._in_reader(select)
 
-    async def end(self) -> Mapping[int, int]:
-        """Return the last position."""
-        found = await self._in_reader(lambda: self._reader.max_notification_id() or 0)
-        return {PARTITION: found}
+    async def end(self, topics: Sequence[str] = ()) -> Mapping[int, int]:
+        """Return the last position: of these topics, if any are given."""
+
+        def select() -> int:
+            if not topics:
+                return self._reader.max_notification_id() or 0
+            with self._reader.datastore.get_connection() as conn:
+                row = conn.execute(_END_OF, (list(topics),)).fetchone()
+            return int(row["notification_id"]) if row else 0
+
+        return {PARTITION: await self._in_reader(select)}
 
     async def position(self, group: str) -> int:
         """Return a group's kept position."""

@@ -22,8 +22,17 @@ _PAUSE_S = 0.05
 
 @contextmanager
 def engine(folder: Path, name: str, plugin: str = "echo") -> Iterator[Running]:
-    """Run a fresh engine."""
-    running = Running(folder / name, plugin=plugin)
+    """Run a fresh engine.
+
+    Compiled modules are kept, as they are where pip installed them: an environment
+    that forbids it would add a second and more to each start.
+    """
+    running = Running(
+        folder / name,
+        plugin=plugin,
+        PYTHONDONTWRITEBYTECODE="",
+        PYTHONPYCACHEPREFIX=str(folder / "pycache"),
+    )
     running.start()
     try:
         yield running

@@ -145,9 +145,11 @@ class MemoryLog:
             r for r in self.data.records if _is_fact(r) and r.envelope.stream == stream
         ]
 
-    async def end(self) -> Mapping[int, int]:
-        """Return the last position."""
-        return {0: self.data.records[-1].position if self.data.records else 0}
+    async def end(self, topics: Sequence[str] = ()) -> Mapping[int, int]:
+        """Return the last position: of these topics, if any are given."""
+        records = self.data.records
+        found = [r.position for r in records if not topics or r.topic in topics]
+        return {0: found[-1] if found else 0}
 
     async def position(self, group: str) -> int:
         """Return a group's kept position."""

@@ -21,9 +21,12 @@ from projections.projector import Projector, rebuild
 from schemas import events as e
 from schemas.codec import UndecodableMessage
 from schemas.commands import ReportChild, TerminateExecution
+from schemas.envelope import Envelope
 from schemas.ids import ExecutionRef
 from schemas.values import Failure
+from tests.contract.records import dispatch
 from tests.support.engine import STREAM, Engine, created, start
+from tests.support.fakes import MemoryLog
 from tests.support.graphs import (
     branch_node,
     definition,
@@ -34,6 +37,7 @@ from tests.support.graphs import (
     workflow_node,
 )
 from tests.support.views import Views
+from workers.outbox import fact
 
 MAIN = ExecutionRef(project="p", domain="d", name="main-1")
 
@@ -297,6 +301,18 @@ async def test_settle_hears_outcomes(views: Views) -> None:
     await projector.catch_up()
 
     assert {"c5": ("no_effect", "", "", "")} == heard
+
+
+async def test_catching_up_waits_for_no_news(pool: Pool) -> None:
+    """The start of an engine isn't held up by what else lies behind the last fact."""
+    log = MemoryLog(poll_s=60)
+    records = [fact(created(), Envelope(id="c7", type="T", stream=STREAM), 1, STREAM)]
+    await log.append([*records, dispatch("d1")])
+    projector = Projector(log, pool)
+    async with asyncio.timeout(10):
+        await projector.catch_up()
+
+    assert projector.applied == 1
 
 
 async def test_old_outcomes_are_trimmed(views: Views) -> None:
