@@ -68,6 +68,7 @@ def _entry(cls: type[Any]) -> Entry:
     return Entry(
         name=f"{NAMESPACE}.{cls.__name__}",
         cls=cls,
-        schema=parse_schema(raw, _write_hint=False),
+        # With fastavro's hint in it: without, it is parsed anew for each message.
+        schema=parse_schema(raw),
         fingerprint=bytes.fromhex(digest),
     )
