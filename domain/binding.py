@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 from flyteidl.core import literals_pb2, types_pb2
-from google.protobuf import json_format, struct_pb2
+from google.protobuf import struct_pb2
 
 from schemas.values import Failure
 
@@ -131,7 +131,10 @@ def _item(literal: Any, attribute: Any) -> Any:
 
 
 def _inside(literal: Any, path: Sequence[Any]) -> Any:
-    """Walk into a dataclass-like value: msgpack bytes, or a protobuf Struct."""
+    """Walk into a dataclass-like value: msgpack bytes, or a protobuf Struct.
+
+    Numbers in a Struct are floats: it has no others.
+    """
     kind = literal.scalar.WhichOneof("value") if literal.HasField("scalar") else None
     if kind == "binary":
         if literal.scalar.binary.tag not in {"", _MSGPACK}:
@@ -139,9 +142,7 @@ def _inside(literal: Any, path: Sequence[Any]) -> Any:
             raise _UnresolvedError(message)
         return _from_msgpack(_walk(_unpacked(literal.scalar.binary.value), path))
     if kind == "generic":
-        return _from_struct(
-            _walk(json_format.MessageToDict(literal.scalar.generic), path)
-        )
+        return _from_struct(_walk(_opened(literal.scalar.generic), path))
     message = f"attribute {_key(path[0])!r} can't be taken of a {kind or 'literal'}"
     raise _UnresolvedError(message)
 
@@ -149,9 +150,23 @@ def _inside(literal: Any, path: Sequence[Any]) -> Any:
 def _unpacked(data: bytes) -> Any:
     try:
         return msgspec.msgpack.decode(data)
-    except msgspec.DecodeError as error:
+    except (ValueError, RecursionError) as error:  # damaged, no UTF-8, or too deep
         message = f"its msgpack bytes can't be read: {error}"
         raise _UnresolvedError(message) from error
+
+
+def _opened(struct: Any) -> dict[str, Any]:
+    return {name: _plain(value) for name, value in struct.fields.items()}
+
+
+def _plain(value: Any) -> Any:
+    """Return a protobuf Value as Python has it; also what JSON lacks: infinity."""
+    kind = value.WhichOneof("kind")
+    if kind == "struct_value":
+        return _opened(value.struct_value)
+    if kind == "list_value":
+        return [_plain(item) for item in value.list_value.values]
+    return None if kind in {None, "null_value"} else getattr(value, kind)
 
 
 def _walk(value: Any, path: Sequence[Any]) -> Any:
@@ -169,13 +184,20 @@ def _walk(value: Any, path: Sequence[Any]) -> Any:
 
 
 def _from_msgpack(value: Any) -> Any:
+    """Return what was found: a list's items stay packed, as in Flyte (ref §4.3).
+
+    What a text or a number in a list means (a moment, a duration) says its type only,
+    and flytekit reads that out of the packed item, not out of a primitive.
+    """
     if isinstance(value, list):
-        items = [_from_msgpack(item) for item in value]
+        items = [_packed(item) for item in value]
         collection = literals_pb2.LiteralCollection(literals=items)
         return literals_pb2.Literal(collection=collection)
     simple = _primitive(value)
-    if simple is not None:
-        return simple
+    return _packed(value) if simple is None else simple
+
+
+def _packed(value: Any) -> Any:
     packed = literals_pb2.Binary(value=msgspec.msgpack.encode(value), tag=_MSGPACK)
     return literals_pb2.Literal(scalar=literals_pb2.Scalar(binary=packed))
 
@@ -187,10 +209,10 @@ def _from_struct(value: Any) -> Any:
         return literals_pb2.Literal(collection=collection)
     if isinstance(value, dict):
         generic = struct_pb2.Struct()
-        json_format.ParseDict(value, generic)
+        generic.update(value)
         return literals_pb2.Literal(scalar=literals_pb2.Scalar(generic=generic))
     simple = _primitive(value)
-    assert simple is not None  # noqa: S101 - JSON has nothing else
+    assert simple is not None  # noqa: S101 - a Struct has nothing else
     return simple
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from datetime import datetime
 from typing import Any
 
@@ -37,20 +38,35 @@ def literal_of(value: Any, asked: Any) -> Any:
         return literals_pb2.Literal(collection=collection)
     if kind == "map_value_type" and isinstance(value, dict):
         named = {k: literal_of(v, asked.map_value_type) for k, v in value.items()}
-        return literals_pb2.Literal(map=literals_pb2.LiteralMap(literals=named))
+        return _map(named, value, asked)
     if kind == "enum_type" and value in asked.enum_type.values:
         return _primitive(literals_pb2.Primitive(string_value=value))
     if kind == "simple":
         return _simple(value, asked)
     if kind == "blob" and isinstance(value, str):
-        blob = literals_pb2.Blob(uri=value)
-        blob.metadata.type.CopyFrom(asked.blob)
-        return literals_pb2.Literal(scalar=literals_pb2.Scalar(blob=blob))
+        return _blob(value, asked)
     raise _unfit(value, asked)
 
 
 def _unfit(value: Any, asked: Any) -> Unfit:
-    return Unfit(f"Expected {describe(asked)}, but got {value!r}")
+    shown = reprlib.repr(value)  # short, whatever its size and depth
+    return Unfit(f"Expected {describe(asked)}, but got {shown}")
+
+
+def _map(named: dict[str, Any], value: Any, asked: Any) -> Any:
+    try:
+        return literals_pb2.Literal(map=literals_pb2.LiteralMap(literals=named))
+    except ValueError as error:  # a key that is no text: half a character
+        raise _unfit(value, asked) from error
+
+
+def _blob(uri: str, asked: Any) -> Any:
+    try:
+        blob = literals_pb2.Blob(uri=uri)
+    except ValueError as error:
+        raise _unfit(uri, asked) from error
+    blob.metadata.type.CopyFrom(asked.blob)
+    return literals_pb2.Literal(scalar=literals_pb2.Scalar(blob=blob))
 
 
 def _primitive(primitive: Any) -> Any:
@@ -65,13 +81,12 @@ def _simple(value: Any, asked: Any) -> Any:
             raise _unfit(value, asked)
         try:
             return _primitive(literals_pb2.Primitive(**{field: value}))
-        except ValueError as error:  # an integer of more than 64 bits
+        except (ValueError, OverflowError) as error:  # a number out of range
             raise _unfit(value, asked) from error
     if asked.simple == types_pb2.NONE and value is None:
         return none_literal()
     if asked.simple == types_pb2.STRUCT and isinstance(value, dict | list):
-        packed = literals_pb2.Binary(value=msgspec.msgpack.encode(value), tag="msgpack")
-        return literals_pb2.Literal(scalar=literals_pb2.Scalar(binary=packed))
+        return _struct(value, asked)
     if asked.simple == types_pb2.DATETIME and isinstance(value, str):
         return _datetime(value, asked)
     if asked.simple == types_pb2.DURATION and _is_seconds(value):
@@ -81,18 +96,26 @@ def _simple(value: Any, asked: Any) -> Any:
     raise _unfit(value, asked)
 
 
+def _struct(value: Any, asked: Any) -> Any:
+    try:
+        data = msgspec.msgpack.encode(value)
+    except (ValueError, OverflowError, RecursionError) as error:
+        raise _unfit(value, asked) from error
+    packed = literals_pb2.Binary(value=data, tag="msgpack")
+    return literals_pb2.Literal(scalar=literals_pb2.Scalar(binary=packed))
+
+
 def _is_seconds(value: Any) -> bool:
     number = isinstance(value, int | float) and not isinstance(value, bool)
     return number and -_DURATION_MAX_S <= value <= _DURATION_MAX_S
 
 
 def _datetime(value: str, asked: Any) -> Any:
-    try:
-        moment = datetime.fromisoformat(value)
-    except ValueError as error:
-        raise _unfit(value, asked) from error
     primitive = literals_pb2.Primitive()
-    primitive.datetime.FromDatetime(moment)
+    try:
+        primitive.datetime.FromDatetime(datetime.fromisoformat(value))
+    except (ValueError, OverflowError) as error:  # no moment, or none of years 1-9999
+        raise _unfit(value, asked) from error
     return _primitive(primitive)
 
 

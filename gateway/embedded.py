@@ -29,6 +29,7 @@ from infra.blobs import FileBlobs
 from infra.clock import SystemClock
 from infra.database import EmbeddedPostgres, open_pool
 from infra.event_store import EventStore
+from infra.patience import patiently
 from infra.postgres_log import PostgresLog
 from infra.settings import Settings, task_environment
 from infra.signing import Signer
@@ -335,19 +336,23 @@ async def _warm_up(process: ProcessPlugin) -> None:
 
 async def _trim(engine: Engine) -> None:
     """Delete handled messages now and then; events stay for ever."""
-    settings = engine.services.settings.log
     while True:
-        await asyncio.sleep(settings.trim_s)
-        handled = await engine.log.position(propellers.GROUP)
-        carried_out = await engine.log.position(runners.GROUP)
-        positions = {
-            topics.COMMANDS: handled,
-            topics.DISPATCHES: carried_out,
-            topics.ABORTS: carried_out,
-        }
-        count = await engine.log.trim(positions, settings.keep_commands)
-        if count:
-            log_.debug("trimmed", messages=count)
+        await asyncio.sleep(engine.services.settings.log.trim_s)
+        await patiently(lambda: _trim_once(engine), "trimming_delayed")
+
+
+async def _trim_once(engine: Engine) -> None:
+    settings = engine.services.settings.log
+    handled = await engine.log.position(propellers.GROUP)
+    carried_out = await engine.log.position(runners.GROUP)
+    positions = {
+        topics.COMMANDS: handled,
+        topics.DISPATCHES: carried_out,
+        topics.ABORTS: carried_out,
+    }
+    count = await engine.log.trim(positions, settings.keep_commands)
+    if count:
+        log_.debug("trimmed", messages=count)
 
 
 async def _end(task: asyncio.Task[None]) -> None:

@@ -21,6 +21,7 @@ from infra.group_append import GroupAppend
 from infra.log import Consumer, OwnedPartition, Received, Record
 from infra.log_rows import PARTITION, from_row
 from infra.log_writer import EVENTS_TABLE, POSITIONS_TABLE, LogWriter
+from infra.patience import patiently
 from infra.recent import Recent
 from infra.recorder import SoleRecorder, datastore
 from infra.settings import LogSettings
@@ -256,7 +257,10 @@ class _Cursor:
         if recent is not None:
             found = recent.read(self._topics, self._after, limit)
         if found is None:
-            found = await self._log._in_reader(lambda: self._select(limit))  # noqa: SLF001
+            found = await patiently(
+                lambda: self._log._in_reader(lambda: self._select(limit)),  # noqa: SLF001
+                "reading_delayed",
+            )
         if found:
             self._after = found[-1].position
         else:

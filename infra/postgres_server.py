@@ -277,10 +277,15 @@ def _is_alive(pid: int) -> bool:
 
 
 def _is_postgres(pid: int) -> bool:
+    """Tell whether a Postgres has this id; one that died and isn't reaped has not.
+
+    Where process 1 reaps late, what was killed keeps its id and name for seconds.
+    """
     if not _is_alive(pid):
         return False
-    name = Path(f"/proc/{pid}/comm")
     try:
-        return name.read_text().strip() == "postgres"
+        status = Path(f"/proc/{pid}/stat").read_text()
     except FileNotFoundError:
         return not Path("/proc/self").exists()  # elsewhere than on Linux: believe it
+    name, _, rest = status.partition("(")[2].rpartition(")")
+    return name == "postgres" and rest.split()[0] not in {"Z", "X"}

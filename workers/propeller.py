@@ -14,8 +14,9 @@ from msgspec.structs import replace
 from domain.execution.context import Context, Limits
 from domain.execution.decide import execution
 from domain.execution.react import react_to_refusal
-from infra.errors import Fenced, Transient
+from infra.errors import Fenced
 from infra.log import Log, OwnedPartition, Received, Record
+from infra.patience import RETRY_S, patiently
 from schemas import codec, topics
 from schemas import commands as c
 from schemas import events as e
@@ -58,8 +59,7 @@ class Bounds:
     commands_max: int = 200
     records_max: int = 4000
     lease_check_s: float = 1.0
-    retry_s: float = 0.2
-    retry_s_max: float = 5.0
+    retry_s: float = RETRY_S
 
 
 @dataclass(slots=True)
@@ -91,7 +91,7 @@ class Propeller:
     async def restore(self, streams: Sequence[str]) -> None:
         """Load live streams before the first command: their leases need watching."""
         for stream in streams:
-            live = await self.streams.get(stream)
+            live = await self._stream(stream)
             if not live.state.is_terminal:
                 self.leases.restore(stream, live.state)
                 self.timers.restore(stream, live.state)
@@ -133,15 +133,11 @@ class Propeller:
 
     async def _commit(self, partition: OwnedPartition, batch: Batch) -> None:
         """Append everything with the position; wait out what passes by itself."""
-        wait_s = self.bounds.retry_s
-        while True:
-            try:
-                await partition.commit(batch.records, batch.position)
-                break
-            except Transient as error:
-                log_.warning("commit_delayed", error=str(error), wait_s=wait_s)
-                await asyncio.sleep(wait_s)
-                wait_s = min(wait_s * 2, self.bounds.retry_s_max)
+        await patiently(
+            lambda: partition.commit(batch.records, batch.position),
+            "commit_delayed",
+            self.bounds.retry_s,
+        )
         for stream, live in batch.states.items():
             self.streams.put(stream, live)
         for stream, event in batch.facts:
@@ -172,22 +168,18 @@ class Propeller:
         What passes by itself is waited out: the partition pauses. A fact that a newer
         version wrote must not be skipped: it ends the propeller.
         """
-        wait_s = self.bounds.retry_s
-        while True:
-            try:
-                await self._hydrate_and_decide(batch, received.envelope, command)
-            except Transient as error:
-                log_.warning("hydration_delayed", error=str(error), wait_s=wait_s)
-                await asyncio.sleep(wait_s)
-                wait_s = min(wait_s * 2, self.bounds.retry_s_max)
-                continue
-            except (codec.UndecodableMessage, Fenced):
-                raise
-            except Exception as error:
-                log_.exception("decider_raised", command=received.envelope.id)
-                self._dead_letter(batch, received, repr(error))
-            self.handled += 1
-            return
+        try:
+            await patiently(
+                lambda: self._hydrate_and_decide(batch, received.envelope, command),
+                "hydration_delayed",
+                self.bounds.retry_s,
+            )
+        except (codec.UndecodableMessage, Fenced):
+            raise
+        except Exception as error:
+            log_.exception("decider_raised", command=received.envelope.id)
+            self._dead_letter(batch, received, repr(error))
+        self.handled += 1
 
     async def _hydrate_and_decide(
         self, batch: Batch, envelope: Envelope, command: Any
@@ -284,7 +276,7 @@ class Propeller:
             return
         self.leases_due_us = now_us + round(self.bounds.lease_check_s * 1_000_000)
         for stream, command in self.leases.expired(now_us):
-            live = batch.states.get(stream) or await self.streams.get(stream)
+            live = batch.states.get(stream) or await self._stream(stream)
             key = attempt_id(stream, command.node_id, command.attempt)
             envelope = Envelope(
                 id=f"{key}/{command.dispatch_no}/expired",
@@ -294,11 +286,16 @@ class Propeller:
             now = max(now_us, live.last_us)
             self._decide(batch, envelope, command, live, None, now)
 
+    async def _stream(self, stream: str) -> Live:
+        return await patiently(
+            lambda: self.streams.get(stream), "restore_delayed", self.bounds.retry_s
+        )
+
     async def _reach_times(self, batch: Batch) -> None:
         """Give a command of our own to each stream whose timer is due."""
         now_us = self.clock.now_us()
         for stream, timer in self.timers.due(now_us):
-            live = batch.states.get(stream) or await self.streams.get(stream)
+            live = batch.states.get(stream) or await self._stream(stream)
             command = c.TimeReached(timer_id=timer.id)
             envelope = Envelope(
                 id=f"{stream}/timer/{timer.id}",

@@ -12,8 +12,8 @@ import structlog
 from flyteidl.core import tasks_pb2
 
 from infra.blobs import Blobs
-from infra.errors import Transient
 from infra.log import Consumer, Log, Received, Record
+from infra.patience import patiently
 from infra.settings import RunnerSettings
 from schemas import codec, topics
 from schemas import commands as c
@@ -34,8 +34,6 @@ _REMEMBERED_MAX = 100_000
 _LOOK_BACK_BATCH = 1000
 _COMMIT_S = 0.1
 _ROOM_S = 0.01
-_RETRY_S = 0.2
-_RETRY_S_MAX = 5.0
 
 
 @dataclass(slots=True, eq=False)
@@ -80,7 +78,7 @@ class Runner:
     async def run(self, stop: asyncio.Event) -> None:
         """Carry dispatches out until `stop`; what still runs then is stopped."""
         async with self.log.consume(GROUP, topics.DISPATCHES) as consumer:
-            kept = await self.log.position(GROUP)
+            kept = await patiently(lambda: self.log.position(GROUP), "start_delayed")
             self._positions = Positions(kept)
             known_to = await self._look_back(kept)
             async with asyncio.TaskGroup() as group:
@@ -95,7 +93,7 @@ class Runner:
                 for loop in loops:
                     loop.cancel()
                 await self._drain()
-            await consumer.commit(self._positions.settled)
+            await _keep(consumer, self._positions.settled)
 
     async def _drain(self) -> None:
         """Stop what runs: politely for a while, then leave it to the plugin's end."""
@@ -319,19 +317,15 @@ class Runner:
             await asyncio.sleep(_COMMIT_S)
             settled = self._positions.settled
             if settled > kept:
-                await consumer.commit(settled)
+                await _keep(consumer, settled)
                 kept = settled
 
     async def _append(self, records: Sequence[Record]) -> None:
-        """Append; wait out what passes by itself."""
-        wait_s = _RETRY_S
-        while True:
-            try:
-                return await self.log.append(records)
-            except Transient as error:
-                log_.warning("report_delayed", error=str(error), wait_s=wait_s)
-                await asyncio.sleep(wait_s)
-                wait_s = min(wait_s * 2, _RETRY_S_MAX)
+        await patiently(lambda: self.log.append(records), "report_delayed")
+
+
+async def _keep(consumer: Consumer, position: int) -> None:
+    await patiently(lambda: consumer.commit(position), "position_delayed")
 
 
 def _unexpected(error: Exception) -> Failed:

@@ -93,7 +93,7 @@ def test_a_path_leads_into_maps_and_lists(path: Any, expected: Any) -> None:
     [
         (("a",), number(1)),
         (("b", 0), text("x")),
-        (("b",), listed(text("x"), text("y"))),
+        (("b",), listed(packed("x"), packed("y"))),
         (("c",), packed({"d": True})),
         (("c", "d"), primitive(boolean=True)),
         (("e",), primitive(float_value=0.5)),
