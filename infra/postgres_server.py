@@ -134,7 +134,7 @@ class PostgresServer:
             if found.is_ready and _answers(found.url):
                 return found.url
             if not _is_postgres(found.pid):
-                self._forget(found.pid)
+                self._forget(found)
                 return None
             if time.monotonic() > until:
                 raise Transient(
@@ -157,13 +157,17 @@ class PostgresServer:
             is_ready=whole and lines[7].strip() == "ready",
         )
 
-    def _forget(self, pid: int) -> None:
-        """Drop the note of a dead server if its process id is another's now.
+    def _forget(self, dead: _Postmaster) -> None:
+        """Drop the notes of a dead server whose process id is taken.
 
-        Postgres does so itself where nobody has the id.
+        It is another process's now, or the dead one's still, until it is reaped.
+        Postgres drops the notes itself where nobody has the id.
         """
-        if _is_alive(pid):
-            (self._folder / "postmaster.pid").unlink(missing_ok=True)
+        if not _is_alive(dead.pid):
+            return
+        (self._folder / "postmaster.pid").unlink(missing_ok=True)
+        if dead.socket_folder:
+            Path(dead.socket_folder, f"{_SOCKET}.lock").unlink(missing_ok=True)
 
     def _initialise(self) -> None:
         """Make the database files whole or not at all, however this ends."""
