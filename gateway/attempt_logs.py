@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
+from infra.blobs import Blobs, PathRefused
 from schemas.ids import ExecutionRef
 
 FILE_NAME = "log.txt"
 _INPUTS = "/inputs.pb"
 
 
-def attempt_log(root: Path, input_path: str, attempt: int) -> Path | None:
-    """Return the log of an attempt's last run; None while there is none.
+async def attempt_log(blobs: Blobs, input_path: str, attempt: int) -> str | None:
+    """Return the address of the log of an attempt's last run; None while there is none.
 
     `input_path` is the node's, relative to the store's root. Every run of an attempt
     writes below a prefix of its own (design: Dispatches).
     """
     if not input_path.endswith(_INPUTS):
         return None
-    folder = (root / input_path.removesuffix(_INPUTS) / str(attempt)).resolve()
-    if not folder.is_relative_to(root):
+    folder = blobs.uri(f"{input_path.removesuffix(_INPUTS)}/{attempt}")
+    try:
+        found = await blobs.list(folder)
+    except PathRefused:
         return None
-    found = [path for path in folder.glob(f"*/{FILE_NAME}") if path.is_file()]
-    there = [(path.stat().st_mtime_ns, path) for path in found]
-    return max(there)[1] if there else None
+    runs = [(log.modified_s, log.uri) for log in found if _is_log(log.uri, folder)]
+    return max(runs)[1] if runs else None
+
+
+def _is_log(uri: str, folder: str) -> bool:
+    run, slash, name = uri.removeprefix(f"{folder}/").partition("/")
+    return bool(run and slash) and name == FILE_NAME
 
 
 def log_url(base_url: str, execution: ExecutionRef, node_id: str, attempt: int) -> str:

@@ -43,7 +43,7 @@ class DataProxy(dataproxy_pb2_grpc.DataProxyServiceServicer):  # type: ignore[mi
         md5 = base64.b64encode(request.content_md5).decode()
         grant = Grant(method="PUT", uri=uri, expires_at_us=expires, md5=md5)
         reply = dataproxy_pb2.CreateUploadLocationResponse(
-            signed_url=self.services.signer.url(grant), native_url=uri
+            signed_url=self.services.links.url(grant), native_url=uri
         )
         reply.expires_at.FromMicroseconds(expires)
         return reply
@@ -71,7 +71,7 @@ class DataProxy(dataproxy_pb2_grpc.DataProxyServiceServicer):  # type: ignore[mi
         expires = self._expiry(request)
         grant = Grant(method="GET", uri=uri, expires_at_us=expires)
         reply = dataproxy_pb2.CreateDownloadLocationResponse(
-            signed_url=self.services.signer.url(grant)
+            signed_url=self.services.links.url(grant)
         )
         reply.expires_at.FromMicroseconds(expires)
         return reply
@@ -137,7 +137,7 @@ class DataProxy(dataproxy_pb2_grpc.DataProxyServiceServicer):  # type: ignore[mi
             detail = "Expected the node to have a deck, but there is none"
             raise Refused(grpc.StatusCode.NOT_FOUND, detail)
         grant = Grant(method="GET", uri=uri, expires_at_us=expires_at_us)
-        return self.services.signer.url(grant)
+        return self.services.links.url(grant)
 
     def _expiry(self, request: Any) -> int:
         """Return when the wanted link ends, in microseconds; raises Refused."""

@@ -25,12 +25,14 @@ from gateway.services import Services
 from gateway.submit import Submit
 from gateway.supervision import signals, watch
 from gateway.version import version
-from infra.blobs import FileBlobs
+from infra.blob_store import links, open_blobs
+from infra.blobs import Blobs
 from infra.clock import SystemClock
 from infra.database import EmbeddedPostgres, open_pool
 from infra.event_store import EventStore
 from infra.patience import patiently
 from infra.postgres_log import PostgresLog
+from infra.s3_blobs import SCHEME, task_variables
 from infra.settings import Settings, task_environment
 from infra.signing import Signer
 from projections import queries
@@ -146,14 +148,16 @@ async def _build(
         stack.push_async_callback(store.close)
         pool = await open_pool(url)
         stack.push_async_callback(pool.close)
-        blobs = FileBlobs(data.blobs)
+        blobs = await stack.enter_async_context(open_blobs(settings, data.blobs))
+        signer = Signer(data.secret(), base_url)
         submit = Submit(log, pool, settings.gateway.outcome_s)
         services = Services(
             settings=settings,
             clock=clock,
             pool=pool,
             blobs=blobs,
-            signer=Signer(data.secret(), base_url),
+            signer=signer,
+            links=links(settings, blobs, signer, clock.now_us),
             store=store,
             log=log,
             submit=submit,
@@ -175,7 +179,7 @@ async def _build(
 
 
 def _process(
-    settings: Settings, data: DataDir, blobs: FileBlobs, base_url: str
+    settings: Settings, data: DataDir, blobs: Blobs, base_url: str
 ) -> ProcessPlugin | None:
     if settings.plugin != "process":
         return None
@@ -187,7 +191,8 @@ def _process(
         settings=settings.process,
         blobs=blobs,
         folder=data.path / "bundles",
-        base_env=task_environment(settings),
+        base_env=task_environment(settings)
+        | (task_variables(settings.s3) if blobs.root.startswith(SCHEME) else {}),
         log_url=url,
         inline_limit=settings.inline_limit_bytes,
         output_bytes_max=settings.runner.output_bytes_max,

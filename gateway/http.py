@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -65,7 +64,7 @@ def build_app(parts: HttpParts) -> FastAPI:
         bytes_max=parts.settings.gateway.upload_bytes_max,
     )
     app.include_router(blob_routes.router())
-    app.include_router(LogRoutes(Path(parts.blobs.root), parts.pool).router())
+    app.include_router(LogRoutes(parts.blobs, parts.pool).router())
     rest = Rest(
         servicers=parts.servicers,
         settings=parts.settings.gateway,

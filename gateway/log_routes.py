@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from fastapi import APIRouter
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
 from gateway.attempt_logs import attempt_log
+from infra.blobs import Blobs
 from infra.database import Pool
 from projections import queries
 from schemas.ids import ExecutionRef
 
 PATH = "/logs/{project}/{domain}/{execution}/{node}/{attempt}"
-_CHUNK_BYTES = 1 << 18
 
 
 @dataclass(frozen=True, slots=True)
 class LogRoutes:
-    """Serves the log text of attempts that ran on this machine."""
+    """Serves the log text of attempts; one that runs has written no length yet."""
 
-    root: Path
+    blobs: Blobs
     pool: Pool
 
     def router(self) -> APIRouter:
@@ -38,18 +35,13 @@ class LogRoutes:
         """Send an attempt's log as it is now."""
         ref = ExecutionRef(project=project, domain=domain, name=execution)
         row = await queries.get_node(self.pool, ref, node)
-        path = attempt_log(self.root, row.input_path, attempt) if row else None
-        if path is None:
+        uri = await attempt_log(self.blobs, row.input_path, attempt) if row else None
+        if uri is None:
             words = f"Expected a log of {ref.text()} {node} attempt {attempt}, but none"
             return PlainTextResponse(f"{words} was written\n", status_code=404)
         headers = {"x-content-type-options": "nosniff", "cache-control": "no-store"}
         return StreamingResponse(
-            _chunks(path), media_type="text/plain; charset=utf-8", headers=headers
+            self.blobs.stream(uri),
+            media_type="text/plain; charset=utf-8",
+            headers=headers,
         )
-
-
-async def _chunks(path: Path) -> AsyncIterator[bytes]:
-    """Read to the end, without a length: a task may be writing meanwhile."""
-    with path.open("rb") as file:
-        while chunk := await asyncio.to_thread(file.read, _CHUNK_BYTES):
-            yield chunk

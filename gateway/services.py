@@ -12,7 +12,7 @@ from infra.database import Pool
 from infra.event_store import EventStore
 from infra.log import Log
 from infra.settings import Settings
-from infra.signing import Signer
+from infra.signing import Links, Signer
 
 
 class Clock(Protocol):
@@ -32,6 +32,7 @@ class Services:
     pool: Pool
     blobs: Blobs
     signer: Signer
+    links: Links
     store: EventStore
     log: Log
     submit: Submit

@@ -56,9 +56,7 @@ async def _size(services: Services, values: Values) -> int:
 def link(services: Services, uri: str, lifetime_s: int | None = None) -> str:
     """Return a link to get a blob; good for as long as settings say, or shorter."""
     expires_at_us = expiry(services, lifetime_s)
-    return services.signer.url(
-        Grant(method="GET", uri=uri, expires_at_us=expires_at_us)
-    )
+    return services.links.url(Grant(method="GET", uri=uri, expires_at_us=expires_at_us))
 
 
 def expiry(services: Services, lifetime_s: int | None = None) -> int:

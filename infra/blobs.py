@@ -11,10 +11,13 @@ from stat import S_ISREG
 from tempfile import NamedTemporaryFile
 from typing import Any, Protocol
 
+import msgspec
+
 from infra.errors import InfraError
 from schemas.values import Blob
 
 CHUNK_BYTES = 1 << 20
+_PART = ".part-"
 
 
 class BlobNotFound(InfraError):  # noqa: N818 - named for what happened
@@ -27,6 +30,14 @@ class BlobTooLarge(InfraError):  # noqa: N818
 
 class PathRefused(InfraError):  # noqa: N818
     """The address leads out of the store."""
+
+
+class Found(msgspec.Struct, frozen=True, kw_only=True):
+    """A blob as listed: its address, bytes, and when it was written (s since 1970)."""
+
+    uri: str
+    size: int
+    modified_s: float
 
 
 class Blobs(Protocol):
@@ -52,12 +63,20 @@ class Blobs(Protocol):
         """Return a blob's bytes; raises BlobNotFound, BlobTooLarge."""
         ...
 
-    def stream(self, uri: str) -> AsyncIterator[bytes]:
-        """Return a blob's bytes in chunks; raises BlobNotFound."""
+    def stream(self, uri: str, start: int = 0) -> AsyncIterator[bytes]:
+        """Return a blob's bytes from an offset, in chunks; raises BlobNotFound."""
         ...
 
     async def size(self, uri: str) -> int | None:
         """Return a blob's size in bytes; None if there is none."""
+        ...
+
+    async def list(self, prefix: str) -> list[Found]:
+        """Return the blobs below a folder of the store; raises PathRefused."""
+        ...
+
+    async def local(self, uri: str, folder: Path) -> Path:
+        """Return a file with the blob's bytes: its own, or a copy in a folder."""
         ...
 
     async def delete(self, uri: str) -> None:
@@ -110,7 +129,7 @@ class FileBlobs:
         path = self.path(uri)
         path.parent.mkdir(parents=True, exist_ok=True)
         sha, md5, size = hashlib.sha256(), hashlib.md5(usedforsecurity=False), 0
-        with NamedTemporaryFile(dir=path.parent, prefix=".part-", delete=False) as part:
+        with NamedTemporaryFile(dir=path.parent, prefix=_PART, delete=False) as part:
             try:
                 async for chunk in chunks:
                     size += len(chunk)
@@ -136,10 +155,11 @@ class FileBlobs:
             return await asyncio.to_thread(path.read_bytes)
         return path.read_bytes()
 
-    async def stream(self, uri: str) -> AsyncIterator[bytes]:
-        """Return a blob's bytes in chunks; raises BlobNotFound."""
+    async def stream(self, uri: str, start: int = 0) -> AsyncIterator[bytes]:
+        """Return a blob's bytes from an offset, in chunks; raises BlobNotFound."""
         path, _ = _found(uri)
         with path.open("rb") as file:
+            file.seek(start)
             while chunk := await asyncio.to_thread(file.read, CHUNK_BYTES):
                 yield chunk
 
@@ -147,9 +167,42 @@ class FileBlobs:
         """Return a blob's size in bytes; None if there is none."""
         return _size(Path(uri.removeprefix("file://")))
 
+    async def list(self, prefix: str) -> list[Found]:
+        """Return the blobs below a folder of the store; raises PathRefused."""
+        return await asyncio.to_thread(_listed, self.path(prefix))
+
+    async def local(self, uri: str, folder: Path) -> Path:
+        """Return the blob's own file; raises BlobNotFound."""
+        del folder
+        return _found(uri)[0]
+
     async def delete(self, uri: str) -> None:
         """Remove a blob; one that isn't there is fine."""
         self.path(uri).unlink(missing_ok=True)
+
+
+def plain_address(uri: str, root: str) -> bool:
+    """Tell whether an address lies below a root, and leads nowhere else."""
+    if not uri.startswith(f"{root}/") or "\0" in uri:
+        return False
+    parts = uri.removeprefix(f"{root}/").split("/")
+    return all(part not in {"", ".", ".."} for part in parts)
+
+
+def _listed(folder: Path) -> list[Found]:
+    found = []
+    for path in folder.rglob("*"):
+        if path.name.startswith(_PART):
+            continue
+        try:
+            status = path.stat()
+        except FileNotFoundError:
+            continue  # gone meanwhile
+        if S_ISREG(status.st_mode):
+            found.append(
+                Found(uri=str(path), size=status.st_size, modified_s=status.st_mtime)
+            )
+    return found
 
 
 def _found(uri: str) -> tuple[Path, int]:
@@ -172,7 +225,7 @@ def _size(path: Path) -> int | None:
 
 def _write(path: Path, data: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with NamedTemporaryFile(dir=path.parent, prefix=".part-", delete=False) as part:
+    with NamedTemporaryFile(dir=path.parent, prefix=_PART, delete=False) as part:
         try:
             part.write(data)
             _finish(part, path)

@@ -144,6 +144,22 @@ class GatewaySettings(_Part):
     )
 
 
+class S3Settings(_Part):
+    """An S3 (MinIO, AWS and others), where `blobs` is an address `s3://…`."""
+
+    endpoint: str = Field("https://s3.amazonaws.com", description="Its URL.")
+    public_endpoint: str = Field(
+        "", description="Its URL as clients reach it; empty: the same."
+    )
+    access_key: str = Field("", description="The key to sign with.")
+    secret_key: str = Field("", repr=False, description="The key's secret.")
+    region: str = Field("us-east-1", description="The bucket's region.")
+    ca_file: str = Field("", description="A file of certificates to trust.")
+    connections: int = Field(16, gt=0, description="Calls at once.")
+    timeout_s: float = Field(30.0, gt=0, description="A call may be silent this long.")
+    retries: int = Field(3, ge=0, description="A call is tried again this often.")
+
+
 class Settings(BaseSettings):
     """Everything that can be set: FLIGHTLOG_* with `__` between levels, or TOML."""
 
@@ -166,6 +182,10 @@ class Settings(BaseSettings):
     postgres: str = Field(
         "", repr=False, description="A Postgres URL; empty: an embedded one."
     )
+    blobs: str = Field(
+        "",
+        description="A folder, or `s3://bucket/prefix`; empty: below the data folder.",
+    )
     domains: tuple[str, ...] = Field(
         ("development", "staging", "production"), description="Of every project."
     )
@@ -182,6 +202,7 @@ class Settings(BaseSettings):
     process: ProcessSettings = ProcessSettings()
     admission: AdmissionSettings = AdmissionSettings()
     gateway: GatewaySettings = GatewaySettings()
+    s3: S3Settings = S3Settings()
 
     @classmethod
     def settings_customise_sources(
@@ -215,6 +236,7 @@ class Settings(BaseSettings):
         """Return every setting for people, without the secrets in URLs."""
         found = self.model_dump(mode="json")
         found["postgres"] = _SECRET.sub(r"\1***", self.postgres)
+        found["s3"]["secret_key"] = "***" if self.s3.secret_key else ""
         return found
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+from typing import Protocol
 
 import msgspec
 
@@ -23,6 +24,14 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True):
 
 class SignatureRefused(Exception):  # noqa: N818 - named for what happened
     """The link was altered, or its time is over."""
+
+
+class Links(Protocol):
+    """Who makes links: this server, or the store that holds the blobs."""
+
+    def url(self, grant: Grant) -> str:
+        """Return a link for a grant."""
+        ...
 
 
 class Signer:

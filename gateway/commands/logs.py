@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 from rich.console import Console
 
@@ -12,9 +11,8 @@ from gateway.commands.events import not_found
 from gateway.commands.failing import CommandFailed
 from gateway.commands.session import Session
 from gateway.commands.state import fold
+from infra.blobs import Blobs
 from schemas.ids import ExecutionRef
-
-_CHUNK_BYTES = 1 << 18
 
 
 async def show(
@@ -36,11 +34,11 @@ async def show(
     printed = 0
     for key in chosen:
         number = ran[key].attempt if attempt is None else attempt
-        path = attempt_log(session.data.blobs, ran[key].input_path, number)
-        if path is not None:
+        uri = await attempt_log(session.blobs, ran[key].input_path, number)
+        if uri is not None:
             if len(chosen) > 1:
                 console.print(f"[bold cyan]── {key}, attempt {number}[/]")
-            _copy(path)
+            await _copy(session.blobs, uri)
             printed += 1
     if not printed:
         raise CommandFailed(_nothing(ref, node_id))
@@ -51,9 +49,8 @@ def _nothing(ref: ExecutionRef, node_id: str | None) -> str:
     return f"Expected logs of {where}, but its tasks wrote none (yet)"
 
 
-def _copy(path: Path) -> None:
+async def _copy(blobs: Blobs, uri: str) -> None:
     sys.stdout.flush()
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK_BYTES):
-            sys.stdout.buffer.write(chunk)
+    async for chunk in blobs.stream(uri):
+        sys.stdout.buffer.write(chunk)
     sys.stdout.buffer.flush()

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from gateway.commands.failing import CommandFailed, ExitCode
 from gateway.data_dir import DataDir, EngineRuns
+from infra.blob_store import open_blobs
+from infra.blobs import Blobs
 from infra.database import EmbeddedPostgres, Pool, open_pool
 from infra.log_reader import LogReader
 from infra.settings import Settings
@@ -27,6 +29,7 @@ class Session:
     is_down: bool
     pool: Pool
     log: LogReader
+    blobs: Blobs
 
     async def execution(self, text: str) -> ExecutionRef:
         """Return the execution that somebody names; raises CommandFailed.
@@ -61,7 +64,7 @@ async def open_session(settings: Settings) -> AsyncIterator[Session]:
     engine = data.address()
     if engine is not None or settings.postgres:
         url = engine.postgres if engine is not None else settings.postgres
-        async with _connected(data, url, is_down=False) as session:
+        async with _connected(settings, data, url, is_down=False) as session:
             yield session
         return
     if not _initialised(data.postgres):
@@ -72,7 +75,7 @@ async def open_session(settings: Settings) -> AsyncIterator[Session]:
         )
     async with (
         _own_postgres(data) as url,
-        _connected(data, url, is_down=True) as session,
+        _connected(settings, data, url, is_down=True) as session,
     ):
         yield session
 
@@ -94,11 +97,14 @@ async def _own_postgres(data: DataDir) -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def _connected(
-    data: DataDir, url: str, *, is_down: bool
+    settings: Settings, data: DataDir, url: str, *, is_down: bool
 ) -> AsyncIterator[Session]:
     pool = await open_pool(url, size=_CONNECTIONS)
     try:
-        yield Session(data=data, is_down=is_down, pool=pool, log=LogReader(pool))
+        async with open_blobs(settings, data.blobs) as blobs:
+            yield Session(
+                data=data, is_down=is_down, pool=pool, log=LogReader(pool), blobs=blobs
+            )
     finally:
         await pool.close()
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,8 @@ from typing import Any
 import structlog
 from flyteidl.core import tasks_pb2
 
-from infra.blobs import FileBlobs
+from infra.blobs import CHUNK_BYTES, Blobs
+from infra.errors import InfraError
 from infra.settings import ProcessSettings
 from schemas.dispatches import RunTask
 from schemas.rejections import Rejected
@@ -63,7 +64,7 @@ class ProcessPlugin:
     """Runs a container's own command without the container."""
 
     settings: ProcessSettings
-    blobs: FileBlobs
+    blobs: Blobs
     folder: Path
     base_env: Mapping[str, str]
     log_url: Callable[[RunTask], str]
@@ -78,7 +79,10 @@ class ProcessPlugin:
         shutil.rmtree(self.folder, ignore_errors=True)
         self._slots = asyncio.Semaphore(self.settings.concurrency)
         self._templates = Templates(
-            settings=self.settings, folder=self.folder, base_env=dict(self.base_env)
+            settings=self.settings,
+            folder=self.folder,
+            fetch=self.blobs.local,
+            base_env=dict(self.base_env),
         )
 
     async def start(self, work: Work) -> Begun | Failed:
@@ -104,10 +108,16 @@ class ProcessPlugin:
         return _Run(
             work=work,
             declared=tuple(template.interface.outputs.variables),
-            log_path=Path(work.output_prefix) / LOG_FILE,
+            log_path=self._log_path(work, name),
             scratch=self.folder / "scratch" / name,
             logs=(TaskLog(name="stdout and stderr", uri=self.log_url(work.dispatch)),),
         )
+
+    def _log_path(self, work: Work, name: str) -> Path:
+        """Return the log's file: the blob itself where blobs are files."""
+        if work.output_prefix.startswith("/"):
+            return Path(work.output_prefix) / LOG_FILE
+        return self.folder / "logs" / name / LOG_FILE
 
     async def _begin(self, run: _Run, template: Any) -> Begun | Failed:
         container = template.container
@@ -196,9 +206,21 @@ class ProcessPlugin:
         if run is None:
             return
         self._slots.release()
+        await self._keep_log(run)
         if run.template is not None:
             self._templates.release(run.template)
         await asyncio.to_thread(shutil.rmtree, run.scratch, ignore_errors=True)
+
+    async def _keep_log(self, run: _Run) -> None:
+        """Store the log of an attempt that has ended, where blobs aren't files."""
+        if run.log_path.is_relative_to(self.folder) and run.log_path.exists():
+            uri = f"{run.work.output_prefix}/{LOG_FILE}"
+            chunks = _chunks(run.log_path)
+            try:
+                await self.blobs.put_stream(uri, chunks, self.output_bytes_max)
+            except InfraError as error:
+                log_.warning("log_not_kept", uri=uri, error=str(error))
+            await asyncio.to_thread(shutil.rmtree, run.log_path.parent)
 
     async def warm_up(self) -> None:
         """Import flytekit, so that a first task needn't wait for it."""
@@ -233,6 +255,12 @@ def _with_logs(result: Result, run: _Run) -> Result:
             failure=result.failure, recoverable=result.recoverable, logs=run.logs
         )
     return type(result)(outputs=result.outputs, deck_uri=result.deck_uri, logs=run.logs)
+
+
+async def _chunks(path: Path) -> AsyncIterator[bytes]:
+    with path.open("rb") as file:
+        while chunk := await asyncio.to_thread(file.read, CHUNK_BYTES):
+            yield chunk
 
 
 def _tail(path: Path) -> str:

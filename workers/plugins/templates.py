@@ -8,7 +8,7 @@ import os
 import shutil
 import sys
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -64,6 +64,7 @@ class Templates:
 
     settings: ProcessSettings
     folder: Path
+    fetch: Callable[[str, Path], Awaitable[Path]]
     base_env: dict[str, str]
     _open: OrderedDict[Key, _Slot] = field(default_factory=OrderedDict)
     _nurseries: dict[str, Nursery] = field(default_factory=dict)
@@ -121,7 +122,8 @@ class Templates:
         if bundle == NO_BUNDLE or is_plain:
             folder.mkdir(parents=True)
         else:
-            await asyncio.to_thread(unpack, Path(bundle), folder)
+            archive = await self.fetch(bundle, self.folder / "bundles")
+            await asyncio.to_thread(unpack, archive, folder)
         nursery = await self._nursery("plain" if is_plain else "flytekit")
         path = [] if bundle == NO_BUNDLE or is_plain else [str(folder)]
         return await nursery.open(folder, dict(own), path)

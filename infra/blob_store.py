@@ -1,0 +1,43 @@
+"""Which blob store the settings name, and who signs links to its blobs."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from infra.blobs import Blobs, FileBlobs
+from infra.patience import patiently
+from infra.s3_blobs import SCHEME, S3Blobs, S3Links
+from infra.settings import Settings
+from infra.signing import Links, Signer
+
+
+@asynccontextmanager
+async def open_blobs(settings: Settings, folder: Path) -> AsyncIterator[Blobs]:
+    """Open the blob store; `folder` is where blobs lie if the settings name no place.
+
+    An S3 that is away is waited for; raises Permanent if it refuses.
+    """
+    if not settings.blobs.startswith(SCHEME):
+        yield FileBlobs(_folder(settings.blobs, folder))
+        return
+    blobs = S3Blobs(settings.blobs, settings.s3)
+    try:
+        await patiently(blobs.open, "blobs_delayed")
+        yield blobs
+    finally:
+        await blobs.close()
+
+
+def _folder(named: str, otherwise: Path) -> Path:
+    return Path(named).expanduser() if named else otherwise
+
+
+def links(
+    settings: Settings, blobs: Blobs, signer: Signer, now_us: Callable[[], int]
+) -> Links:
+    """Return who makes links: S3 itself, or the gateway for plain files."""
+    if isinstance(blobs, S3Blobs):
+        return S3Links(settings.s3, now_us, blobs.root)
+    return signer
