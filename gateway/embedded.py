@@ -30,6 +30,7 @@ from infra.blobs import Blobs
 from infra.clock import SystemClock
 from infra.database import EmbeddedPostgres, open_pool
 from infra.event_store import EventStore
+from infra.log_rows import PARTITION
 from infra.patience import patiently
 from infra.postgres_log import PostgresLog
 from infra.s3_blobs import SCHEME, task_variables
@@ -348,12 +349,13 @@ async def _trim(engine: Engine) -> None:
 
 async def _trim_once(engine: Engine) -> None:
     settings = engine.services.settings.log
-    handled = await engine.log.position(propellers.GROUP)
-    carried_out = await engine.log.position(runners.GROUP)
+    log = engine.log
+    handled = await log.positions(propellers.GROUP, topics.COMMANDS)
+    carried_out = await log.positions(runners.GROUP, topics.DISPATCHES)
     positions = {
-        topics.COMMANDS: handled,
-        topics.DISPATCHES: carried_out,
-        topics.ABORTS: carried_out,
+        topics.COMMANDS: handled[PARTITION],
+        topics.DISPATCHES: carried_out[PARTITION],
+        topics.ABORTS: carried_out[PARTITION],
     }
     count = await engine.log.trim(positions, settings.keep_commands)
     if count:

@@ -1,8 +1,15 @@
-"""The contract of a log: ordered partitions, atomic append with position, fencing."""
+"""The contract of a log: ordered partitions, atomic append with position, fencing.
+
+A position is that of a message within its partition, from 1 on; 0 is before the first.
+On Kafka it is the offset after the message's own, so that a kept position is what a
+group commits. Whether topics share positions is the adapter's business: `before` leads
+from one topic to another.
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
@@ -12,12 +19,16 @@ from schemas.envelope import Envelope
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
-    """One message to append: its envelope, and its body's bytes."""
+    """One message to append: its envelope, and its body's bytes.
+
+    Its key says which partition it goes to, unless it is addressed to one.
+    """
 
     topic: str
     key: str
     envelope: Envelope
     body: bytes
+    partition: int | None = None
 
 
 class Received(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,20 +54,38 @@ class OwnedPartition(Protocol):
     async def commit(self, records: Sequence[Record], position: int | None) -> None:
         """Append everything and move the position, or nothing of it.
 
-        Raises Transient if it may be tried again, Fenced if it must not.
+        Raises Transient if it may be tried again, Permanent if a record can't be kept
+        whatever is done (nothing was appended), Fenced if this object must be dropped.
         """
         ...
 
 
+Serve = Callable[[OwnedPartition, asyncio.Event], Awaitable[None]]
+"""Serves an owned partition until the event: then it finishes its commit, and returns.
+Its state goes with it: the partition may be owned again later, and served anew."""
+
+
 class Consumer(Protocol):
-    """A reader whose position is kept under the name of its group."""
+    """A reader whose positions are kept under the name of its group.
+
+    `generation` grows whenever the group deals partitions anew: then messages may come
+    that another member of the group has read, or this one long ago.
+    """
+
+    @property
+    def generation(self) -> int:
+        """Return how often partitions were dealt to this reader."""
+        ...
 
     async def read(self, limit: int) -> Sequence[Received]:
         """Return the next messages; none if there is no news for a while."""
         ...
 
-    async def commit(self, position: int) -> None:
-        """Keep the position: messages up to it don't come again."""
+    async def commit(self, positions: Mapping[int, int]) -> None:
+        """Keep positions of partitions: messages up to them don't come again.
+
+        Those of partitions that are another's by now, and older ones, change nothing.
+        """
         ...
 
 
@@ -67,10 +96,14 @@ class Log(Protocol):
         """Append; durable on return. What is there already is dropped silently."""
         ...
 
-    def own(
-        self, group: str, topic: str
-    ) -> AbstractAsyncContextManager[OwnedPartition]:
-        """Own a partition of a topic, fencing whoever owned it."""
+    async def own(
+        self, group: str, topic: str, serve: Serve, stop: asyncio.Event
+    ) -> None:
+        """Serve each partition that falls to this process, until `stop`.
+
+        Whoever owned it before is fenced. The event given to `serve` is set when the
+        partition is taken away or at `stop`; who overstays is cancelled.
+        """
         ...
 
     def consume(self, group: str, topic: str) -> AbstractAsyncContextManager[Consumer]:
@@ -80,7 +113,25 @@ class Log(Protocol):
     def tail(
         self, topics: Sequence[str], after: Mapping[int, int], limit: int
     ) -> AsyncIterator[Sequence[Received]]:
-        """Follow topics from positions on, for ever; empty batches when idle."""
+        """Follow topics from positions on, for ever; empty batches when idle.
+
+        Positions belong to one topic: several are followed from their beginnings only,
+        unless the log has one order for all.
+        """
+        ...
+
+    def upto_now(
+        self, topic: str, after: Mapping[int, int], limit: int
+    ) -> AsyncIterator[Sequence[Received]]:
+        """Yield what is on a topic after positions and was there at the call."""
+        ...
+
+    async def before(self, received: Received, topic: str) -> Mapping[int, int]:
+        """Return positions on a topic: what is there up to them is older than this."""
+        ...
+
+    async def partitions(self, topic: str) -> int:
+        """Return how many partitions a topic has."""
         ...
 
     async def stream(
@@ -93,10 +144,24 @@ class Log(Protocol):
         """Return the last fact of a stream."""
         ...
 
-    async def position(self, group: str) -> int:
-        """Return a group's kept position; 0 before the first."""
+    async def positions(self, group: str, topic: str) -> Mapping[int, int]:
+        """Return a group's kept position on each partition; 0 before the first."""
         ...
 
     async def end(self, topics: Sequence[str] = ()) -> Mapping[int, int]:
         """Return the last position of each partition: of these topics, if any."""
+        ...
+
+
+class CompactedLog(Log, Protocol):
+    """A log that also keeps the newest record of each key of some topics."""
+
+    def compacted(
+        self, topic: str, partition: int
+    ) -> AsyncIterator[Sequence[Received]]:
+        """Yield what is on a compacted topic's partition at the call, then end.
+
+        The newest record of each key is among it; older ones may be, before it. A
+        record with an empty body is a tombstone: its key is gone.
+        """
         ...

@@ -18,7 +18,7 @@ from psycopg.sql import SQL, Identifier
 
 from infra.errors import Fenced, Permanent, Transient
 from infra.group_append import GroupAppend
-from infra.log import Consumer, OwnedPartition, Received, Record
+from infra.log import Consumer, Received, Record, Serve
 from infra.log_rows import PARTITION, from_row
 from infra.log_writer import EVENTS_TABLE, POSITIONS_TABLE, LogWriter
 from infra.patience import patiently
@@ -130,14 +130,10 @@ class PostgresLog:
         news, self._news = self._news, asyncio.Event()
         news.set()
 
-    def own(
-        self, group: str, topic: str
-    ) -> AbstractAsyncContextManager[OwnedPartition]:
-        """Own the one partition; who owned it in this process is fenced."""
-        return self._owned(group, topic)
-
-    @asynccontextmanager
-    async def _owned(self, group: str, topic: str) -> AsyncIterator[OwnedPartition]:
+    async def own(
+        self, group: str, topic: str, serve: Serve, stop: asyncio.Event
+    ) -> None:
+        """Serve the one partition; who owned it in this process is fenced."""
         key, token = (group, topic), object()
         self._owners[key] = token
 
@@ -146,7 +142,8 @@ class PostgresLog:
                 message = f"Expected to own {topic} for {group}, but somebody else does"
                 raise Fenced(message)
 
-        yield _Owned(self, group, topic, await self.position(group), check)
+        position = await self._position(group)
+        await serve(_Owned(self, group, topic, position, check), stop)
 
     def consume(self, group: str, topic: str) -> AbstractAsyncContextManager[Consumer]:
         """Read a topic from the group's kept position."""
@@ -154,7 +151,7 @@ class PostgresLog:
 
     @asynccontextmanager
     async def _consumed(self, group: str, topic: str) -> AsyncIterator[Consumer]:
-        yield _Consumer(self, group, topic, await self.position(group))
+        yield _Consumer(self, group, topic, await self._position(group))
 
     async def tail(
         self, topics: Sequence[str], after: Mapping[int, int], limit: int
@@ -163,6 +160,27 @@ class PostgresLog:
         cursor = _Cursor(self, topics, after.get(PARTITION, 0))
         while True:
             yield await cursor.read(limit)
+
+    async def upto_now(
+        self, topic: str, after: Mapping[int, int], limit: int
+    ) -> AsyncIterator[Sequence[Received]]:
+        """Yield what is on a topic after positions and was there at the call."""
+        end = (await self.end((topic,)))[PARTITION]
+        position = after.get(PARTITION, 0)
+        cursor = _Cursor(self, (topic,), position)
+        while position < end and (found := await cursor.read(limit)):
+            position = found[-1].position
+            yield found
+
+    async def before(self, received: Received, topic: str) -> Mapping[int, int]:
+        """Return the position before a message: topics share one order here."""
+        del topic
+        return {PARTITION: received.position - 1}
+
+    async def partitions(self, topic: str) -> int:
+        """Return 1."""
+        del topic
+        return 1
 
     async def stream(
         self, stream: str, after: int = 0, limit: int | None = None
@@ -194,8 +212,12 @@ class PostgresLog:
 
         return {PARTITION: await self._in_reader(select)}
 
-    async def position(self, group: str) -> int:
-        """Return a group's kept position."""
+    async def positions(self, group: str, topic: str) -> Mapping[int, int]:
+        """Return a group's kept position: it has one for all topics."""
+        del topic
+        return {PARTITION: await self._position(group)}
+
+    async def _position(self, group: str) -> int:
         return await self._in_reader(lambda: self._reader.max_tracking_id(group) or 0)
 
     async def keep_position(self, group: str, position: int) -> None:
@@ -207,7 +229,7 @@ class PostgresLog:
         count = 0
         for topic, position in positions.items():
             group = f"trim/{topic}"
-            after, end = await self.position(group), position - keep
+            after, end = await self._position(group), position - keep
             while after < end:
                 up_to = min(after + _TRIM_POSITIONS, end)
                 count += await self._in_writer(
@@ -280,13 +302,16 @@ class _Cursor:
 class _Consumer(_Cursor):
     """A reader with a kept position."""
 
+    generation = 1
+
     def __init__(self, log: PostgresLog, group: str, topic: str, position: int) -> None:
         super().__init__(log, (topic,), position)
         self._group = group
 
-    async def commit(self, position: int) -> None:
+    async def commit(self, positions: Mapping[int, int]) -> None:
         """Keep the position."""
-        await self._log.keep_position(self._group, position)
+        if PARTITION in positions:
+            await self._log.keep_position(self._group, positions[PARTITION])
 
 
 class _Owned(_Cursor):

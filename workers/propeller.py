@@ -98,12 +98,15 @@ class Propeller:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Handle commands until `stop`; ends by an error if the log is fenced."""
-        async with self.log.own(GROUP, topics.COMMANDS) as partition:
-            pending: deque[Received] = deque()
-            while not stop.is_set():
-                if not pending:
-                    pending.extend(await self._read(partition))
-                await self._turn(partition, pending)
+        await self.log.own(GROUP, topics.COMMANDS, self.serve, stop)
+
+    async def serve(self, partition: OwnedPartition, stop: asyncio.Event) -> None:
+        """Handle the commands of a partition until `stop`."""
+        pending: deque[Received] = deque()
+        while not stop.is_set():
+            if not pending:
+                pending.extend(await self._read(partition))
+            await self._turn(partition, pending)
 
     async def _read(self, partition: OwnedPartition) -> Sequence[Received]:
         """Return the next commands; none once a timer is due."""

@@ -80,15 +80,15 @@ class Reports:
         """Tell a node's inputs, or why it has none."""
         return self._record(dispatch, report, "resolved", 0)
 
-    def heartbeat(self) -> Record:
-        """Tell that this incarnation lives."""
+    def heartbeat(self, partition: int) -> Record:
+        """Tell the owner of a partition that this incarnation lives."""
         now = self.clock.now_us()
         stream = f"runner/{self.runner}"
         report = c.Heartbeat(
             runner=self.runner, incarnation=self.incarnation, occurred_at_us=now
         )
         envelope = Envelope(
-            id=f"{stream}/{self.incarnation}/{now}",
+            id=f"{stream}/{self.incarnation}/{now}/{partition}",
             type=codec.type_name(report),
             stream=stream,
             actor=stream,
@@ -99,6 +99,7 @@ class Reports:
             key=stream,
             envelope=envelope,
             body=codec.encode(report),
+            partition=partition,
         )
 
     def dead_letter(self, received: Received, error: str) -> Record:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,7 +21,7 @@ from schemas import dispatches as d
 from schemas.ids import attempt_id
 from workers.echoing import Echo
 from workers.plugins.plugin import Failed, Plugin, Result, Work, failed, interrupted
-from workers.positions import Positions
+from workers.positions import Place, Positions
 from workers.reports import Clock, Reports, work_reported
 from workers.resolver import resolve_inputs
 
@@ -65,7 +65,8 @@ class Runner:
     _newest: OrderedDict[str, int] = field(default_factory=OrderedDict)
     _aborted: OrderedDict[str, None] = field(default_factory=OrderedDict)
     _reported: set[tuple[str, int]] = field(default_factory=set)
-    _positions: Positions = field(default_factory=lambda: Positions(0))
+    _positions: Positions = field(default_factory=Positions)
+    _looked_back: set[int] = field(default_factory=set)
     _is_stopping: bool = False
 
     def __post_init__(self) -> None:
@@ -78,15 +79,16 @@ class Runner:
     async def run(self, stop: asyncio.Event) -> None:
         """Carry dispatches out until `stop`; what still runs then is stopped."""
         async with self.log.consume(GROUP, topics.DISPATCHES) as consumer:
-            kept = await patiently(lambda: self.log.position(GROUP), "start_delayed")
-            self._positions = Positions(kept)
-            known_to = await self._look_back(kept)
+            told = await patiently(
+                lambda: self.log.end((topics.ABORTS,)), "start_delayed"
+            )
+            await self._append(await self._beats())
             async with asyncio.TaskGroup() as group:
                 loops = [
                     group.create_task(self._take_dispatches(consumer, group)),
-                    group.create_task(self._heed_aborts(known_to)),
+                    group.create_task(self._heed_aborts(told)),
                     group.create_task(self._beat()),
-                    group.create_task(self._keep_position(consumer, kept)),
+                    group.create_task(self._keep_positions(consumer)),
                 ]
                 await stop.wait()
                 self._is_stopping = True
@@ -105,45 +107,65 @@ class Runner:
         for task in tasks:
             task.cancel()
 
-    async def _look_back(self, after: int) -> int:
-        """Say that we live; learn what an earlier incarnation reported or was told.
+    async def _look_back(self, batch: Sequence[Received]) -> None:
+        """Learn what was reported, and told, since the oldest of these dispatches.
 
-        Dispatches after the kept position come again. Those that were reported on
-        have ended, or will be dispatched anew, as their lease is the other's.
+        They may have been read before: by an incarnation before this one, or by
+        another member of the group. Those that were reported on have ended, or will be
+        dispatched anew, as their lease is the other's.
         """
-        alive = self._reports.heartbeat()
-        await self._append([alive])
-        told = (topics.COMMANDS, topics.ABORTS)
-        async for batch in self.log.tail(told, {0: after}, _LOOK_BACK_BATCH):
+        oldest = {received.partition: received for received in reversed(batch)}
+        for first in oldest.values():
+            if first.partition in self._looked_back:
+                continue
+            for topic in (topics.ABORTS, topics.COMMANDS):
+                await patiently(
+                    lambda: self._read_since(first, topic),  # noqa: B023 - awaited
+                    "start_delayed",
+                )
+            self._looked_back.add(first.partition)
+
+    async def _read_since(self, first: Received, topic: str) -> None:
+        after = await self.log.before(first, topic)
+        async for batch in self.log.upto_now(topic, after, _LOOK_BACK_BATCH):
             for received in batch:
-                if received.envelope.id == alive.envelope.id:
-                    return received.position
-                if received.topic == topics.ABORTS:
+                if topic == topics.ABORTS:
                     _remember(self._aborted, received.key, None)
                 elif reported := work_reported(received):
                     self._reported.add(reported)
-        raise AssertionError("a tail never ends")
 
     async def _take_dispatches(
         self, consumer: Consumer, group: asyncio.TaskGroup
     ) -> None:
+        generation = 0
         while True:
             room = self.settings.waiting_max - len(self._positions)
             if room <= 0:
                 await asyncio.sleep(_ROOM_S)
                 continue
-            batch = await consumer.read(min(room, self.settings.dispatches_max))
-            settled: list[int] = []
-            reports: list[Record] = []
-            for received in batch:
-                self._positions.take(received.position)
-                answer = self._take(received, group)
-                if answer is not None:
-                    settled.append(received.position)
-                    reports.extend(answer)
-            if reports:
-                await self._append(reports)
-            self._positions.settle(settled)
+            limit = min(room, self.settings.dispatches_max)
+            batch = await patiently(lambda: consumer.read(limit), "reading_delayed")  # noqa: B023 - awaited
+            if consumer.generation != generation:
+                generation = consumer.generation
+                self._looked_back.clear()
+            await self._look_back(batch)
+            await self._take_batch(batch, group)
+
+    async def _take_batch(
+        self, batch: Sequence[Received], group: asyncio.TaskGroup
+    ) -> None:
+        settled: list[Place] = []
+        reports: list[Record] = []
+        for received in batch:
+            if not self._positions.take(_place(received)):
+                continue
+            answer = self._take(received, group)
+            if answer is not None:
+                settled.append(_place(received))
+                reports.extend(answer)
+        if reports:
+            await self._append(reports)
+        self._positions.settle(settled)
 
     def _take(
         self, received: Received, group: asyncio.TaskGroup
@@ -155,7 +177,7 @@ class Runner:
             log_.error("dead_letter", position=received.position, error=str(error))  # noqa: TRY400
             return (self._reports.dead_letter(received, str(error)),)
         if isinstance(dispatch, d.ResolveInputs):
-            self._spawn(group, received.position, self._resolve(dispatch))
+            self._spawn(group, _place(received), self._resolve(dispatch))
             return None
         if not isinstance(dispatch, d.RunTask):
             found = f"Expected a dispatch, but it is {type(dispatch).__name__}"
@@ -164,7 +186,7 @@ class Runner:
         if self._is_stale(key, dispatch.dispatch_no):
             return ()
         _remember(self._newest, key, dispatch.dispatch_no)
-        return self._run_task(dispatch, key, received.position, group)
+        return self._run_task(dispatch, key, _place(received), group)
 
     def _is_stale(self, key: str, dispatch_no: int) -> bool:
         """Tell whether an attempt was aborted, done, or dispatched anew since."""
@@ -173,7 +195,7 @@ class Runner:
         return (key, dispatch_no) in self._reported
 
     def _run_task(
-        self, dispatch: d.RunTask, key: str, position: int, group: asyncio.TaskGroup
+        self, dispatch: d.RunTask, key: str, place: Place, group: asyncio.TaskGroup
     ) -> Sequence[Record] | None:
         try:
             template = tasks_pb2.TaskTemplate.FromString(dispatch.template)
@@ -182,11 +204,11 @@ class Runner:
         is_container = template.type in CONTAINER_TYPES
         if template.type == ECHO_TYPE or (is_container and self.process is None):
             if dispatch.inputs.inline is None:
-                self._spawn(group, position, self._echo_read(dispatch, template))
+                self._spawn(group, place, self._echo_read(dispatch, template))
                 return None
             echoed = self._echo.at_once(template, dispatch.inputs.inline)
             if echoed is None:
-                self._spawn(group, position, self._echo_read(dispatch, template))
+                self._spawn(group, place, self._echo_read(dispatch, template))
                 return None
             return (self._reports.ended(dispatch, echoed, self.clock.now_us()),)
         if not is_container or self.process is None:
@@ -195,8 +217,8 @@ class Runner:
         older = self._running.get(key)
         if older is not None:
             older.task.cancel()
-        carrying = self._carry_out(dispatch, self.process, position)
-        task = self._spawn(group, position, carrying)
+        carrying = self._carry_out(dispatch, self.process, place)
+        task = self._spawn(group, place, carrying)
         running = self._running[key] = _Running(dispatch.dispatch_no, task)
         task.add_done_callback(lambda _: self._forget(key, running))
         return None
@@ -208,17 +230,17 @@ class Runner:
     def _spawn(
         self,
         group: asyncio.TaskGroup,
-        position: int,
+        place: Place,
         work: Coroutine[Any, Any, None],
     ) -> asyncio.Task[None]:
         task = group.create_task(work)
         # A task cancelled before its first step runs nothing of its own.
-        task.add_done_callback(lambda _: self._over(position))
+        task.add_done_callback(lambda _: self._over(place))
         return task
 
-    def _over(self, position: int) -> None:
+    def _over(self, place: Place) -> None:
         if not self._is_stopping:
-            self._positions.settle((position,))
+            self._positions.settle((place,))
 
     def _forget(self, key: str, running: _Running) -> None:
         if self._running.get(key) is running:
@@ -247,12 +269,12 @@ class Runner:
         await self._append([self._reports.ended(dispatch, result, began)])
 
     async def _carry_out(
-        self, dispatch: d.RunTask, plugin: Plugin, position: int
+        self, dispatch: d.RunTask, plugin: Plugin, place: Place
     ) -> None:
         """Run one attempt by its plugin; cancelling it aborts the attempt."""
         work, began = self._work(dispatch), self.clock.now_us()
         try:
-            result, began = await self._run(work, plugin, position)
+            result, began = await self._run(work, plugin, place)
         except asyncio.CancelledError:
             await plugin.abort(work)
             raise
@@ -265,7 +287,7 @@ class Runner:
         await self._append([self._reports.ended(dispatch, result, began)])
 
     async def _run(
-        self, work: Work, plugin: Plugin, position: int
+        self, work: Work, plugin: Plugin, place: Place
     ) -> tuple[Result, int]:
         """Return the result and when it began; tell of the start if it takes long."""
         begun = await plugin.start(work)
@@ -278,7 +300,7 @@ class Runner:
             if not ended:
                 report = self._reports.started(work.dispatch, began, begun.logs)
                 await self._append([report])
-                self._over(position)
+                self._over(place)
             return await watching, began
         finally:
             watching.cancel()
@@ -297,9 +319,9 @@ class Runner:
             previous_checkpoint=self.blobs.uri(previous) if previous else "",
         )
 
-    async def _heed_aborts(self, after: int) -> None:
+    async def _heed_aborts(self, after: Mapping[int, int]) -> None:
         """Stop attempts at once; remember aborts of what hasn't been read yet."""
-        async for batch in self.log.tail((topics.ABORTS,), {0: after}, 1000):
+        async for batch in self.log.tail((topics.ABORTS,), after, 1000):
             for received in batch:
                 _remember(self._aborted, received.key, None)
                 running = self._running.get(received.key)
@@ -309,14 +331,22 @@ class Runner:
     async def _beat(self) -> None:
         while True:
             await asyncio.sleep(self.settings.heartbeat_s)
-            await self._append([self._reports.heartbeat()])
+            await self._append(await self._beats())
 
-    async def _keep_position(self, consumer: Consumer, kept: int) -> None:
-        """Keep the position up to which every dispatch has had its first report."""
+    async def _beats(self) -> Sequence[Record]:
+        """Return a heartbeat for each partition of commands: each keeps leases."""
+        count = await patiently(
+            lambda: self.log.partitions(topics.COMMANDS), "start_delayed"
+        )
+        return [self._reports.heartbeat(partition) for partition in range(count)]
+
+    async def _keep_positions(self, consumer: Consumer) -> None:
+        """Keep positions up to which every dispatch has had its first report."""
+        kept: Mapping[int, int] = {}
         while True:
             await asyncio.sleep(_COMMIT_S)
             settled = self._positions.settled
-            if settled > kept:
+            if settled != kept:
                 await _keep(consumer, settled)
                 kept = settled
 
@@ -324,8 +354,12 @@ class Runner:
         await patiently(lambda: self.log.append(records), "report_delayed")
 
 
-async def _keep(consumer: Consumer, position: int) -> None:
-    await patiently(lambda: consumer.commit(position), "position_delayed")
+async def _keep(consumer: Consumer, positions: Mapping[int, int]) -> None:
+    await patiently(lambda: consumer.commit(positions), "position_delayed")
+
+
+def _place(received: Received) -> Place:
+    return received.partition, received.position
 
 
 def _unexpected(error: Exception) -> Failed:

@@ -7,7 +7,7 @@ import sys
 
 from infra.postgres_log import PostgresLog
 from infra.settings import LogSettings
-from schemas import topics as t
+from tests.contract.owning import kept, owning
 from tests.contract.records import dispatch, fact
 
 FACTS = 6
@@ -17,8 +17,8 @@ async def main(url: str) -> None:
     """Commit for ever; print each position once it is kept."""
     log = PostgresLog(url, LogSettings())
     await log.open()
-    async with log.own("g", t.COMMANDS) as partition:
-        position = await log.position("g")
+    async with owning(log) as partition:
+        position = await kept(log)
         while True:
             first = FACTS * position + 1
             position += 1

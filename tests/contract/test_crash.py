@@ -12,6 +12,7 @@ import pytest
 
 from schemas import topics as t
 from tests.contract.conftest import PostgresKind
+from tests.contract.owning import kept
 from tests.contract.records import STREAM
 
 pytestmark = pytest.mark.integration
@@ -46,10 +47,10 @@ async def test_a_killed_writer_leaves_whole_commits(postgres: PostgresKind) -> N
         process.stdout.close()
         log = await postgres.open(lock_s=5)
         sequences = [r.envelope.sequence for r in await log.stream(STREAM)]
-        kept = await log.position("g")
+        moved = await kept(log)
         await log.close()
-        assert sequences == list(range(1, FACTS * kept + 1))
-        assert acked <= kept <= acked + 1
+        assert sequences == list(range(1, FACTS * moved + 1))
+        assert acked <= moved <= acked + 1
 
 
 async def test_the_log_is_had_at_once_after_a_kill(postgres: PostgresKind) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from infra.errors import Fenced, InfraError, Permanent, Transient
 from schemas import topics as t
+from tests.contract.owning import kept, owning
 from tests.contract.records import (
     STREAM,
     command,
@@ -111,7 +112,7 @@ async def test_one_callers_bad_record_is_its_own_trouble(log: Any) -> None:
 async def test_a_commit_is_whole(log: Any) -> None:
     """Facts, work, aborts, wishes and the position come together."""
     await log.append([command("c1")])
-    async with log.own("g", t.COMMANDS) as partition:
+    async with owning(log) as partition:
         (taken,) = await partition.read(10)
         records = [
             fact(1),
@@ -123,24 +124,24 @@ async def test_a_commit_is_whole(log: Any) -> None:
         await partition.commit(records, taken.position)
         assert ids(await partition.read(10)) == ["c2"]
     assert plain(await everything(log))[1:] == records
-    assert await log.position("g") == taken.position
+    assert await kept(log) == taken.position
 
 
 async def test_a_refused_commit_leaves_nothing(log: Any) -> None:
     """Where another wrote the fact, nothing is appended and the position stays."""
     await log.append([command("c1"), fact(1, body=b"theirs")])
-    async with log.own("g", t.COMMANDS) as partition:
+    async with owning(log) as partition:
         (taken,) = await partition.read(10)
         with pytest.raises(Fenced):
             await partition.commit([dispatch("d1"), fact(1), fact(2)], taken.position)
     assert ids(await everything(log)) == ["c1", f"{STREAM}/1"]
-    assert await log.position("g") == 0
+    assert await kept(log) == 0
 
 
 async def test_half_repeated_facts_are_refused(log: Any) -> None:
     """Facts come whole: some there and some not is another's writing."""
     await log.append([fact(1)])
-    async with log.own("g", t.COMMANDS) as partition:
+    async with owning(log) as partition:
         with pytest.raises(Fenced):
             await partition.commit([fact(1), fact(2)], None)
     assert len(await log.stream(STREAM)) == 1
@@ -149,17 +150,17 @@ async def test_half_repeated_facts_are_refused(log: Any) -> None:
 async def test_a_commit_may_move_the_position_only(log: Any) -> None:
     """A command without facts is handled all the same."""
     await log.append([command("c1")])
-    async with log.own("g", t.COMMANDS) as partition:
+    async with owning(log) as partition:
         (taken,) = await partition.read(10)
         await partition.commit([], taken.position)
         await partition.commit([], taken.position)
-    assert await log.position("g") == taken.position
+    assert await kept(log) == taken.position
 
 
 async def test_a_commit_behind_the_position_is_refused(log: Any) -> None:
     """New facts for commands that are handled already are another's business."""
     await log.append([command("c1"), command("c2")])
-    async with log.own("g", t.COMMANDS) as partition:
+    async with owning(log) as partition:
         first, second = await partition.read(10)
         await partition.commit([fact(1)], second.position)
         with pytest.raises(Fenced):
@@ -169,7 +170,7 @@ async def test_a_commit_behind_the_position_is_refused(log: Any) -> None:
 
 async def test_a_new_owner_fences_the_old(log: Any) -> None:
     """Who owned the partition before can commit no more."""
-    async with log.own("g", t.COMMANDS) as old, log.own("g", t.COMMANDS) as new:
+    async with owning(log) as old, owning(log) as new:
         with pytest.raises(Fenced):
             await old.commit([fact(1)], None)
         await new.commit([fact(1, body=b"new")], None)
@@ -196,7 +197,7 @@ async def test_an_engine_that_lost_its_log_is_fenced(kind: Any, log: Any) -> Non
     with pytest.raises((Fenced, Transient)):
         await log.append([command("c3")])
     await second.close()
-    async with log.own("g", t.COMMANDS) as partition:
+    async with owning(log) as partition:
         with pytest.raises((Fenced, Transient)):
             await partition.commit([fact(1)], None)
     third = await kind.open()
@@ -206,7 +207,7 @@ async def test_an_engine_that_lost_its_log_is_fenced(kind: Any, log: Any) -> Non
 async def test_a_lost_answer_to_a_commit(kind: Any, log: Any) -> None:
     """A commit whose answer was lost is done once, when tried again."""
     await log.append([command("c1")])
-    async with log.own("g", t.COMMANDS) as partition:
+    async with owning(log) as partition:
         (taken,) = await partition.read(10)
         records = [fact(1), dispatch("d1"), command("c2")]
         kind.lose_next_answer(log)
@@ -226,7 +227,7 @@ async def test_a_lost_answer_to_a_commit(kind: Any, log: Any) -> None:
 
 async def test_a_lost_answer_without_position(kind: Any, log: Any) -> None:
     """The same for a commit that moves no position."""
-    async with log.own("g", t.COMMANDS) as partition:
+    async with owning(log) as partition:
         kind.lose_next_answer(log)
         with pytest.raises(Transient):
             await partition.commit([fact(1)], None)
@@ -250,7 +251,7 @@ async def test_a_lost_answer_hides_nothing_from_readers(kind: Any, log: Any) -> 
 
 async def test_a_cancelled_commit_hides_nothing_from_readers(log: Any) -> None:
     """Who waits no longer for a commit doesn't keep its records from others."""
-    async with log.own("g", t.COMMANDS) as partition:
+    async with owning(log) as partition:
         task = asyncio.create_task(partition.commit([fact(1), command("c1")], None))
         await asyncio.sleep(0)
         task.cancel()
@@ -283,8 +284,8 @@ async def test_groups_keep_positions_of_their_own(log: Any) -> None:
     async with log.consume("r1", t.DISPATCHES) as consumer:
         found = await consumer.read(3)
         assert ids(found) == ["d0", "d1", "d2"]
-        await consumer.commit(found[1].position)
-        await consumer.commit(found[0].position)
+        await consumer.commit({0: found[1].position})
+        await consumer.commit({0: found[0].position})
         assert ids(await consumer.read(3)) == ["d3"]
     async with log.consume("r1", t.DISPATCHES) as consumer:
         assert ids(await consumer.read(9)) == ["d2", "d3"]
@@ -295,13 +296,13 @@ async def test_groups_keep_positions_of_their_own(log: Any) -> None:
 async def test_all_is_there_after_a_restart(kind: Any, log: Any) -> None:
     """Records, positions and streams outlive the log that wrote them."""
     await log.append([command("c1"), command("c2")])
-    async with log.own("g", t.COMMANDS) as partition:
+    async with owning(log) as partition:
         first, _ = await partition.read(10)
         await partition.commit([fact(1)], first.position)
     await log.close()
     again = await kind.open()
     assert ids(await everything(again)) == ["c1", "c2", f"{STREAM}/1"]
-    async with again.own("g", t.COMMANDS) as partition:
+    async with owning(again) as partition:
         (second,) = await partition.read(10)
         assert second.envelope.id == "c2"
         await partition.commit([fact(2)], second.position)
@@ -326,7 +327,7 @@ async def test_news_wakes_a_reader(kind: Any) -> None:
 
 async def test_a_reader_without_news_returns(log: Any) -> None:
     """A wait has a bound: then the batch is empty."""
-    async with log.own("g", t.COMMANDS) as partition:
+    async with owning(log) as partition:
         async with asyncio.timeout(SOON_S):
             assert not await partition.read(10)
 
@@ -359,7 +360,7 @@ async def test_handled_messages_are_trimmed(log: Any) -> None:
     assert len(await log.stream(STREAM)) == 1
     await log.append([command("c1")])
     async with log.consume("r", t.COMMANDS) as consumer:
-        await consumer.commit(handled)
+        await consumer.commit({0: handled})
     async with log.consume("r", t.COMMANDS) as consumer:
         assert ids(await consumer.read(9)) == ["c1"]
     async with log.consume("r2", t.DISPATCHES) as consumer:
@@ -369,7 +370,7 @@ async def test_handled_messages_are_trimmed(log: Any) -> None:
 async def test_a_large_commit(log: Any) -> None:
     """One commit may hold more than one statement takes."""
     records = [fact(n, body=b"x" * 100) for n in range(1, 5001)]
-    async with log.own("g", t.COMMANDS) as partition:
+    async with owning(log) as partition:
         await partition.commit(records, None)
     assert len(await log.stream(STREAM)) == 5000
     found = [r for b in [await everything(log, (t.EVENTS,))] for r in b]

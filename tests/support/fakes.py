@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from infra.errors import Conflict, Fenced, Permanent, Transient
-from infra.log import Received, Record
+from infra.log import Received, Record, Serve
 from schemas import topics as t
 
 _POLL_S = 1.0
@@ -103,9 +103,10 @@ class MemoryLog:
         news, self._news = self._news, asyncio.Event()
         news.set()
 
-    @asynccontextmanager
-    async def own(self, group: str, topic: str) -> AsyncIterator[MemoryPartition]:
-        """Own the one partition; who owned it is fenced."""
+    async def own(
+        self, group: str, topic: str, serve: Serve, stop: asyncio.Event
+    ) -> None:
+        """Serve the one partition; who owned it is fenced."""
         key, token = (group, topic), object()
         self._owners[key] = token
 
@@ -113,7 +114,7 @@ class MemoryLog:
             if self._owners.get(key) is not token:
                 raise Fenced(f"Expected to own {topic}, but somebody else does")
 
-        yield MemoryPartition(self, group, (topic,), check)
+        await serve(MemoryPartition(self, group, (topic,), check), stop)
 
     @asynccontextmanager
     async def consume(self, group: str, topic: str) -> AsyncIterator[MemoryConsumer]:
@@ -127,6 +128,27 @@ class MemoryLog:
         cursor = _Cursor(self, topics, after.get(0, 0))
         while True:
             yield await cursor.read(limit)
+
+    async def upto_now(
+        self, topic: str, after: Mapping[int, int], limit: int
+    ) -> AsyncIterator[Sequence[Received]]:
+        """Yield what is on a topic after positions and was there at the call."""
+        end = (await self.end((topic,)))[0]
+        position = after.get(0, 0)
+        cursor = _Cursor(self, (topic,), position)
+        while position < end and (found := await cursor.read(limit)):
+            position = found[-1].position
+            yield found
+
+    async def before(self, received: Received, topic: str) -> Mapping[int, int]:
+        """Return the position before a message: topics share one order here."""
+        del topic
+        return {0: received.position - 1}
+
+    async def partitions(self, topic: str) -> int:
+        """Return 1."""
+        del topic
+        return 1
 
     async def stream(
         self, stream: str, after: int = 0, limit: int | None = None
@@ -151,9 +173,10 @@ class MemoryLog:
         found = [r.position for r in records if not topics or r.topic in topics]
         return {0: found[-1] if found else 0}
 
-    async def position(self, group: str) -> int:
+    async def positions(self, group: str, topic: str) -> Mapping[int, int]:
         """Return a group's kept position."""
-        return self.data.positions.get(group, 0)
+        del topic
+        return {0: self.data.positions.get(group, 0)}
 
     async def trim(self, positions: Mapping[str, int], keep: int) -> int:
         """Delete handled messages of topics, but for the newest `keep` positions."""
@@ -201,15 +224,17 @@ class _Cursor:
 class MemoryConsumer(_Cursor):
     """A reader with a kept position."""
 
+    generation = 1
+
     def __init__(self, log: MemoryLog, group: str, topics: Sequence[str]) -> None:
         """Begin where the group is."""
         super().__init__(log, topics, log.data.positions.get(group, 0))
         self._group = group
 
-    async def commit(self, position: int) -> None:
+    async def commit(self, positions: Mapping[int, int]) -> None:
         """Keep the position; an older one changes nothing."""
         kept = self._log.data.positions.get(self._group, 0)
-        self._log.data.positions[self._group] = max(kept, position)
+        self._log.data.positions[self._group] = max(kept, positions.get(0, 0))
 
 
 class MemoryPartition(_Cursor):
