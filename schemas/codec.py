@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 from fastavro import schemaless_reader, schemaless_writer
 
-from schemas.registry import NAMESPACE, by_class, by_fingerprint
+from schemas.registry import by_class, by_fingerprint, namespace, newest
 
 MARKER = b"\xc3\x01"
 _HEADER = len(MARKER) + 8
@@ -24,9 +24,9 @@ class UndecodableMessage(ValueError):  # noqa: N818 - named for what happened
 
 
 def type_name(message: Any) -> str:
-    """Return the full name of a message or of its class."""
+    """Return the full name, with its newest version, of a message or of its class."""
     cls = message if isinstance(message, type) else type(message)
-    return f"{NAMESPACE}.{cls.__name__}"
+    return f"{namespace(newest(cls))}.{cls.__name__}"
 
 
 def encode(message: Any) -> bytes:

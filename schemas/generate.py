@@ -1,6 +1,6 @@
-"""Writes the Avro schema of a new message from its class; released ones never change.
+"""Writes the Avro schema of a new message or version; released ones never change.
 
-Run `python -m schemas.generate` after adding a message.
+Run `python -m schemas.generate` after adding a message, or a version of one.
 """
 
 from __future__ import annotations
@@ -12,33 +12,33 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 
-from schemas.registry import AVRO, CLASSES, NAMESPACE, schema_path
+from schemas.registry import AVRO, CLASSES, namespace, newest, schema_path
 
 _PLAIN = {str: "string", bytes: "bytes", int: "long", bool: "boolean", float: "double"}
 
 
 def schema_of(cls: type[Any]) -> dict[str, Any]:
     """Return the Avro record that a message class describes."""
-    return _record(cls, set())
+    return _record(cls, namespace(newest(cls)), set())
 
 
-def _record(cls: type[Any], seen: set[str]) -> dict[str, Any]:
+def _record(cls: type[Any], space: str, seen: set[str]) -> dict[str, Any]:
     seen.add(cls.__name__)
     hints = get_type_hints(cls)
     return {
         "type": "record",
         "name": cls.__name__,
-        "namespace": NAMESPACE,
+        "namespace": space,
         "doc": " ".join((cls.__doc__ or "").split()),
         "fields": [
-            _field(field, hints[field.name], seen)
+            _field(field, hints[field.name], space, seen)
             for field in msgspec.structs.fields(cls)
         ],
     }
 
 
-def _field(field: Any, hint: Any, seen: set[str]) -> dict[str, Any]:
-    described: dict[str, Any] = {"name": field.name, "type": _type(hint, seen)}
+def _field(field: Any, hint: Any, space: str, seen: set[str]) -> dict[str, Any]:
+    described: dict[str, Any] = {"name": field.name, "type": _type(hint, space, seen)}
     if field.default is not msgspec.NODEFAULT and _is_plain(field.default):
         default = field.default
         if isinstance(default, bytes):
@@ -51,19 +51,19 @@ def _is_plain(value: object) -> bool:
     return value is None or value == () or isinstance(value, str | int | bytes)
 
 
-def _type(hint: Any, seen: set[str]) -> Any:
+def _type(hint: Any, space: str, seen: set[str]) -> Any:
     if hint in _PLAIN:
         return _PLAIN[hint]
     origin = get_origin(hint)
     if origin in {Union, types.UnionType}:
         inner = [h for h in get_args(hint) if h is not type(None)]
-        return ["null", *(_type(h, seen) for h in inner)]
+        return ["null", *(_type(h, space, seen) for h in inner)]
     if origin is tuple:
-        return {"type": "array", "items": _type(get_args(hint)[0], seen)}
+        return {"type": "array", "items": _type(get_args(hint)[0], space, seen)}
     if issubclass(hint, msgspec.Struct):
         if hint.__name__ in seen:
-            return f"{NAMESPACE}.{hint.__name__}"
-        return _record(hint, seen)
+            return f"{space}.{hint.__name__}"
+        return _record(hint, space, seen)
     message = f"Expected a type with an Avro form, but {hint!r} has none"
     raise TypeError(message)
 
@@ -72,7 +72,7 @@ def main() -> None:
     """Write the schemas that are missing; all of them with --force."""
     AVRO.mkdir(exist_ok=True)
     for cls in CLASSES:
-        path = schema_path(cls)
+        path = schema_path(cls, newest(cls))
         if path.exists() and "--force" not in sys.argv:
             continue
         path.write_text(json.dumps(schema_of(cls), indent=2) + "\n")

@@ -1,4 +1,8 @@
-"""The one table of messages: name and version ↔ class ↔ parsed Avro schema."""
+"""The one table of messages: name and version ↔ class ↔ parsed Avro schema.
+
+A class has its newest version's fields. An older version lacks some of them, and is
+read with their defaults: whoever adds a field gives it one, and a new version here.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +18,6 @@ from fastavro.schema import fingerprint, to_parsing_canonical_form
 from schemas import commands, dispatches, events, registry_events
 
 AVRO = Path(__file__).parent / "avro"
-NAMESPACE = "flightlog.v1"
-VERSION = 1
 
 CLASSES: tuple[type[Any], ...] = (
     *get_args(commands.ExecutionCommand),
@@ -29,30 +31,47 @@ CLASSES: tuple[type[Any], ...] = (
 )
 
 
+VERSIONS: dict[type[Any], int] = {}
+"""The newest version of each message that has more than one."""
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One message at one version: its class, schema and eight-byte fingerprint."""
 
     name: str
+    version: int
     cls: type[Any]
     schema: Any
     fingerprint: bytes
 
 
-def schema_path(cls: type[Any]) -> Path:
+def newest(cls: type[Any]) -> int:
+    """Return the version in which a message is written today."""
+    return VERSIONS.get(cls, 1)
+
+
+def namespace(version: int) -> str:
+    """Return the namespace of the messages of a version."""
+    return f"flightlog.v{version}"
+
+
+def schema_path(cls: type[Any], version: int) -> Path:
     """Return where a message's released schema lies."""
-    return AVRO / f"{cls.__name__}.v{VERSION}.avsc"
+    return AVRO / f"{cls.__name__}.v{version}.avsc"
 
 
 @cache
 def entries() -> tuple[Entry, ...]:
     """Return every message; raises FileNotFoundError for one without a schema."""
-    return tuple(_entry(cls) for cls in CLASSES)
+    return tuple(
+        _entry(cls, version) for cls in CLASSES for version in range(1, newest(cls) + 1)
+    )
 
 
 @cache
 def by_class() -> dict[type[Any], Entry]:
-    """Return the table by class."""
+    """Return the newest versions by class."""
     return {entry.cls: entry for entry in entries()}
 
 
@@ -62,11 +81,12 @@ def by_fingerprint() -> dict[bytes, Entry]:
     return {entry.fingerprint: entry for entry in entries()}
 
 
-def _entry(cls: type[Any]) -> Entry:
-    raw = json.loads(schema_path(cls).read_text())
+def _entry(cls: type[Any], version: int) -> Entry:
+    raw = json.loads(schema_path(cls, version).read_text())
     digest = fingerprint(to_parsing_canonical_form(raw), "CRC-64-AVRO")
     return Entry(
-        name=f"{NAMESPACE}.{cls.__name__}",
+        name=f"{namespace(version)}.{cls.__name__}",
+        version=version,
         cls=cls,
         # With fastavro's hint in it: without, it is parsed anew for each message.
         schema=parse_schema(raw),
