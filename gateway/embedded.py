@@ -37,6 +37,7 @@ from infra.s3_blobs import SCHEME, task_variables
 from infra.settings import Settings, task_environment
 from infra.signing import Signer
 from projections import queries
+from projections.catalog import Catalog
 from projections.projector import Projector
 from projections.schema import migrate
 from schemas import topics
@@ -46,6 +47,7 @@ from workers import runner as runners
 from workers.definitions import DefinitionCache
 from workers.hydration import Hydrator
 from workers.leases import Leases
+from workers.looking_up import LookUps
 from workers.plugins.process import ProcessPlugin
 from workers.propeller import Propeller
 from workers.runner import Runner
@@ -239,6 +241,11 @@ def _runner(services: Services, process: ProcessPlugin | None) -> Runner:
         process=process,
         inline_limit=settings.inline_limit_bytes,
         report_delay_s=settings.process.report_delay_ms / 1000,
+        look_ups=LookUps(
+            catalog=Catalog(services.pool, services.log, settings.cache),
+            blobs=services.blobs,
+            poll_s=settings.cache.poll_s,
+        ),
     )
 
 

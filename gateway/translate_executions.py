@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from flyteidl.admin import execution_pb2, node_execution_pb2, task_execution_pb2
+from flyteidl.core import catalog_pb2
 from flyteidl.core import execution_pb2 as core_execution_pb2
 
 from gateway.translate import (
@@ -17,13 +18,14 @@ from gateway.translate import (
     stamp,
 )
 from projections.rows import ExecutionRow, NodeRow, TaskRow
-from schemas.ids import ExecutionRef, execution_of
+from schemas.ids import CatalogKey, EntityRef, ExecutionRef, execution_of
 from schemas.values import Failure, Values
 
 EVENT_VERSION = 1
 _WORKFLOW = core_execution_pb2.WorkflowExecution.Phase
 _NODE = core_execution_pb2.NodeExecution.Phase
 _TASK = core_execution_pb2.TaskExecution.Phase
+_CACHE = catalog_pb2.CatalogCacheStatus
 _ABORTS = frozenset({"ABORTING", "ABORTED"})
 
 
@@ -97,11 +99,38 @@ def node_execution(row: NodeRow, *, root: str, in_list: bool = False) -> Any:
     _times(closure, row)
     bytes_max = ERROR_IN_LIST_BYTES_MAX if in_list else None
     _result(closure, row.outputs, row.error, bytes_max)
+    if row.catalog_key is not None:
+        _cached(closure.task_node_metadata, row, row.catalog_key)
     if row.child:
         project, domain, name = row.child.split("/", 2)
         child = ExecutionRef(project=project, domain=domain, name=name)
         closure.workflow_node_metadata.executionId.CopyFrom(execution_id(child))
     return found
+
+
+def _cached(metadata: Any, row: NodeRow, key: CatalogKey) -> None:
+    metadata.cache_status = _CACHE.Value(f"CACHE_{row.cache_status}")
+    found = metadata.catalog_key
+    data_set = identifier(
+        EntityRef(
+            kind="DATASET",
+            project=key.project,
+            domain=key.domain,
+            name=key.name,
+            version=key.version,
+        )
+    )
+    found.dataset_id.CopyFrom(data_set)
+    found.artifact_tag.name = key.tag
+    source = row.catalog_source
+    if source is not None:
+        made_by = found.source_task_execution
+        made_by.task_id.CopyFrom(identifier(source.task))
+        made_by.node_execution_id.CopyFrom(node_id(source.execution, source.node_id))
+        made_by.retry_attempt = source.attempt
+        found.artifact_tag.artifact_id = (
+            f"{source.execution.text()}/{source.node_id}/{source.attempt}"
+        )
 
 
 def task_execution(row: TaskRow, *, input_uri: str) -> Any:

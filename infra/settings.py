@@ -115,6 +115,23 @@ class RunnerSettings(_Part):
     )
 
 
+class CacheSettings(_Part):
+    """Outputs of tasks kept for reuse."""
+
+    max_age_s: float = Field(
+        0.0, ge=0, description="Older outputs aren't reused; 0: however old."
+    )
+    reservation_s: float = Field(
+        30.0, gt=0, description="A serialized task whose runner is silent is let go."
+    )
+    poll_s: float = Field(
+        0.5, gt=0, description="A wait for another's outputs looks again after this."
+    )
+    behind_s: float = Field(
+        10.0, ge=0, description="A look-up waits this long for views that are behind."
+    )
+
+
 class AdmissionSettings(_Part):
     """Defaults of executions where nobody says otherwise (ref §2.3)."""
 
@@ -203,6 +220,7 @@ class Settings(BaseSettings):
     admission: AdmissionSettings = AdmissionSettings()
     gateway: GatewaySettings = GatewaySettings()
     s3: S3Settings = S3Settings()
+    cache: CacheSettings = CacheSettings()
 
     @classmethod
     def settings_customise_sources(

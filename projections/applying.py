@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from projections import executions, journal, nodes, tasks
+from projections import cached, executions, journal, nodes, tasks
 from projections.changes import Apply, Changes, time_of
 from schemas import events as e
 from schemas.envelope import Envelope
 
-APPLY: dict[type, Apply] = {**executions.APPLY, **nodes.APPLY, **tasks.APPLY}
+APPLY: dict[type, Apply] = {
+    **executions.APPLY,
+    **nodes.APPLY,
+    **tasks.APPLY,
+    **cached.APPLY,
+}
 
 
 def take(changes: Changes, envelope: Envelope, message: Any) -> None:

@@ -66,6 +66,8 @@ class Changes:
     tags: list[Key] = field(default_factory=list)
     journal: list[Key] = field(default_factory=list)
     outcomes: dict[str, Key] = field(default_factory=dict)
+    catalog: dict[Key, Key] = field(default_factory=dict)
+    released: list[Key] = field(default_factory=list)
 
 
 Apply = Callable[[Changes, Envelope, Any, datetime], None]

@@ -73,6 +73,14 @@ def _redispatched(event: e.TaskRedispatched) -> str:
     return f"attempt {event.attempt} handed out again: {_first(event.reason)}"
 
 
+def _looked_up(event: e.CacheLookedUp) -> str:
+    if event.source is not None:
+        made_by = f"{event.source.execution.text()}, node {event.source.node_id}"
+        return f"cache hit: made by {made_by}"
+    waits = ", another node makes them" if event.reservation == "EXISTS" else ""
+    return f"cache {event.status.lower()}{waits}"
+
+
 LINES: dict[type, Callable[[Any], str]] = {
     e.ExecutionCreated: _created,
     e.ExecutionStarted: _always("execution running"),
@@ -105,4 +113,8 @@ LINES: dict[type, Callable[[Any], str]] = {
     e.TaskSucceeded: _attempt("succeeded"),
     e.TaskFailed: _task_failed,
     e.TaskAborted: _failure("attempt stopped"),
+    e.CacheLookupRequested: _always("outputs being looked up"),
+    e.CacheLookedUp: _looked_up,
+    e.CachePopulated: _always("outputs kept for reuse"),
+    e.CachePutFailed: lambda event: f"outputs not kept: {_first(event.reason)}",
 }

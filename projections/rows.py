@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from schemas.ids import EntityRef
+from schemas.ids import AttemptRef, CatalogKey, EntityRef
 from schemas.values import Blob, Failure, TaskLog, Values
 
 
@@ -73,6 +73,9 @@ class NodeRow(msgspec.Struct, frozen=True, kw_only=True):
     is_dynamic: bool
     is_array: bool
     cache_status: str | None
+    catalog_key: CatalogKey | None
+    catalog_source: AttemptRef | None
+    reservation_status: str | None
     duration: float | None
     target: EntityRef | None
     input_path: str
@@ -147,6 +150,8 @@ _PACKED: dict[str, Any] = {
     "outputs": Values,
     "error": Failure,
     "logs": tuple[TaskLog, ...],
+    "catalog_key": CatalogKey,
+    "catalog_source": AttemptRef,
 }
 
 

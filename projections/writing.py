@@ -10,7 +10,9 @@ from typing import Any
 from psycopg import AsyncCursor
 from psycopg.sql import SQL, Composable, Composed, Identifier, Literal, Placeholder
 
+from infra.database import queries
 from projections.changes import APPENDED, ENDED, FIRST_WINS, Changes, Rows
+from projections.selecting import SQL_FILES
 
 _ENDED = SQL(", ").join(map(Literal, sorted(ENDED)))
 # A command's id from outside may be longer than a notification can be; whoever waits
@@ -33,6 +35,7 @@ class Table:
 EXECUTIONS = Table("executions", ("stream",))
 NODES = Table("node_executions", ("stream", "node_id"), steady=True)
 TASKS = Table("task_executions", ("stream", "node_id", "retry_attempt"))
+_CATALOG = queries(SQL_FILES / "catalog.sql")
 _TAG = ("stream", "key", "value")
 _LINE = ("stream", "sequence", "type", "occurred_at", "subject", "summary")
 _OUTCOME = ("command_id", "kind", "event_id", "reason", "detail")
@@ -45,10 +48,19 @@ async def write(cursor: AsyncCursor[Any], changes: Changes) -> None:
     await _write_rows(cursor, TASKS, changes.tasks)
     await _insert(cursor, "execution_tags", _TAG, changes.tags)
     await _insert(cursor, "journal", _LINE, changes.journal)
+    await _write_catalog(cursor, changes)
     outcomes = [(command, *rest) for command, rest in changes.outcomes.items()]
     await _insert(cursor, "outcomes", _OUTCOME, outcomes)
     if outcomes:
         await cursor.execute(_NOTIFY, ([_clean(o[0]) for o in outcomes],))
+
+
+async def _write_catalog(cursor: AsyncCursor[Any], changes: Changes) -> None:
+    """Keep outputs for reuse, and let go of the reservations of their makers."""
+    if changes.catalog:
+        await cursor.executemany(_CATALOG["put"], list(changes.catalog.values()))
+    if changes.released:
+        await cursor.executemany(_CATALOG["release"], changes.released)
 
 
 async def _write_rows(cursor: AsyncCursor[Any], table: Table, rows: Rows) -> None:

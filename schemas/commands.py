@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from schemas.ids import EntityRef, ParentNode
+from schemas.ids import AttemptRef, CatalogKey, EntityRef, ParentNode
 from schemas.values import Failure, TaskLog, Values
 
 
@@ -128,6 +128,24 @@ class TimeReached(Command, frozen=True, kw_only=True):
     timer_id: str
 
 
+class ReportCacheLookedUp(Command, frozen=True, kw_only=True):
+    """Tell what the catalog answered: HIT, MISS or SKIPPED.
+
+    A hit comes with the outputs and who made them.
+
+    A `reservation` that EXISTS tells that somebody else makes the outputs: there will
+    be another report.
+    """
+
+    node_id: str
+    attempt: int
+    status: str
+    key: CatalogKey
+    outputs: Values | None = None
+    source: AttemptRef | None = None
+    reservation: str = "DISABLED"
+
+
 ExecutionCommand = (
     CreateExecution
     | TerminateExecution
@@ -139,6 +157,7 @@ ExecutionCommand = (
     | ReportChild
     | ExpireLease
     | TimeReached
+    | ReportCacheLookedUp
 )
 
 

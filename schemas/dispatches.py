@@ -58,10 +58,26 @@ class ResolveInputs(Dispatch, frozen=True, kw_only=True):
     operands: tuple[str, ...] = ()
 
 
+class LookUpCache(Dispatch, frozen=True, kw_only=True):
+    """Look a node's outputs up in the catalog, and report on it.
+
+    `interface` is a serialized flyteidl.core.TypedInterface; `ignored` names inputs
+    that don't count. `overwrites` asks for the key only.
+    """
+
+    task: EntityRef
+    cache_version: str
+    interface: bytes
+    inputs: Values
+    ignored: tuple[str, ...] = ()
+    serializes: bool = False
+    overwrites: bool = False
+
+
 class AbortTask(Dispatch, frozen=True, kw_only=True):
     """Stop an attempt at once, wherever it runs. Travels on the aborts topic."""
 
     reason: str
 
 
-DispatchMessage = RunTask | ResolveInputs
+DispatchMessage = RunTask | ResolveInputs | LookUpCache

@@ -8,7 +8,13 @@ from __future__ import annotations
 
 import msgspec
 
-from schemas.ids import EntityRef, ExecutionRef, ParentNode
+from schemas.ids import (
+    AttemptRef,
+    CatalogKey,
+    EntityRef,
+    ExecutionRef,
+    ParentNode,
+)
 from schemas.values import Blob, Failure, TaskLog, Values
 
 
@@ -296,6 +302,46 @@ class TaskAborted(Event, frozen=True, kw_only=True):
     failure: Failure
 
 
+class CacheLookupRequested(Event, frozen=True, kw_only=True):
+    """A ready node's outputs are being looked up; the node isn't shown yet."""
+
+    site: NodeSite
+    inputs: Values
+    input_path: str
+
+
+class CacheLookedUp(Event, frozen=True, kw_only=True):
+    """The catalog answered: `status` is HIT, MISS or SKIPPED (ref §7).
+
+    `source` is who made the outputs of a hit. With `reservation` EXISTS somebody else
+    makes the same outputs, and the node waits for them.
+    """
+
+    node_id: str
+    status: str
+    key: CatalogKey
+    source: AttemptRef | None = None
+    reservation: str = "DISABLED"
+
+
+class CachePopulated(Event, frozen=True, kw_only=True):
+    """A node's outputs are kept in the catalog from now on."""
+
+    node_id: str
+    attempt: int
+    key: CatalogKey
+    task: EntityRef
+    outputs: Values
+
+
+class CachePutFailed(Event, frozen=True, kw_only=True):
+    """A node's outputs can't be kept in the catalog; the node doesn't mind."""
+
+    node_id: str
+    key: CatalogKey
+    reason: str
+
+
 ExecutionEvent = (
     ExecutionCreated
     | ExecutionStarted
@@ -328,6 +374,10 @@ ExecutionEvent = (
     | TaskSucceeded
     | TaskFailed
     | TaskAborted
+    | CacheLookupRequested
+    | CacheLookedUp
+    | CachePopulated
+    | CachePutFailed
 )
 
 

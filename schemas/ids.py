@@ -48,6 +48,28 @@ class ParentNode(msgspec.Struct, frozen=True, kw_only=True):
     attempt: int
 
 
+class CatalogKey(msgspec.Struct, frozen=True, kw_only=True):
+    """Where outputs are kept for reuse: a data set, and the tag of the inputs (ref §7).
+
+    `name` is the task's, `version` holds its cache version and interface.
+    """
+
+    project: str
+    domain: str
+    name: str
+    version: str
+    tag: str
+
+
+class AttemptRef(msgspec.Struct, frozen=True, kw_only=True):
+    """One attempt of a task, wherever it ran."""
+
+    execution: ExecutionRef
+    node_id: str
+    attempt: int
+    task: EntityRef
+
+
 def execution_stream(execution: ExecutionRef) -> StreamId:
     """Return the stream of an execution's facts."""
     return StreamId(f"execution/{execution.text()}")

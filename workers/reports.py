@@ -80,6 +80,15 @@ class Reports:
         """Tell a node's inputs, or why it has none."""
         return self._record(dispatch, report, "resolved", 0)
 
+    def looked_up(
+        self,
+        dispatch: d.LookUpCache,
+        report: c.ReportCacheLookedUp | c.ReportResolutionFailed,
+    ) -> Record:
+        """Tell what the catalog answered, or why it couldn't be asked."""
+        waits = getattr(report, "reservation", "") == "EXISTS"
+        return self._record(dispatch, report, "waits" if waits else "looked-up", 0)
+
     def heartbeat(self, partition: int) -> Record:
         """Tell the owner of a partition that this incarnation lives."""
         now = self.clock.now_us()

@@ -20,6 +20,7 @@ from schemas import commands as c
 from schemas import dispatches as d
 from schemas.ids import attempt_id
 from workers.echoing import Echo
+from workers.looking_up import LookUps
 from workers.plugins.plugin import Failed, Plugin, Result, Work, failed, interrupted
 from workers.positions import Place, Positions
 from workers.reports import Clock, Reports, work_reported
@@ -59,9 +60,11 @@ class Runner:
     process: Plugin | None
     inline_limit: int
     report_delay_s: float
+    look_ups: LookUps
     _reports: Reports = field(init=False)
     _echo: Echo = field(init=False)
     _running: dict[str, _Running] = field(default_factory=dict)
+    _look_ups: set[asyncio.Task[None]] = field(default_factory=set)
     _newest: OrderedDict[str, int] = field(default_factory=OrderedDict)
     _aborted: OrderedDict[str, None] = field(default_factory=OrderedDict)
     _reported: set[tuple[str, int]] = field(default_factory=set)
@@ -100,6 +103,7 @@ class Runner:
     async def _drain(self) -> None:
         """Stop what runs: politely for a while, then leave it to the plugin's end."""
         tasks = [running.task for running in self._running.values()]
+        tasks += self._look_ups
         for task in tasks:
             task.cancel()
         if tasks:
@@ -178,6 +182,11 @@ class Runner:
             return (self._reports.dead_letter(received, str(error)),)
         if isinstance(dispatch, d.ResolveInputs):
             self._spawn(group, _place(received), self._resolve(dispatch))
+            return None
+        if isinstance(dispatch, d.LookUpCache):
+            looking = self._spawn(group, _place(received), self._look_up(dispatch))
+            self._look_ups.add(looking)
+            looking.add_done_callback(self._look_ups.discard)
             return None
         if not isinstance(dispatch, d.RunTask):
             found = f"Expected a dispatch, but it is {type(dispatch).__name__}"
@@ -259,6 +268,12 @@ class Runner:
             )
         await self._append([self._reports.resolved(dispatch, report)])
 
+    async def _look_up(self, dispatch: d.LookUpCache) -> None:
+        key = attempt_id(dispatch.stream, dispatch.node_id, dispatch.attempt)
+        aborted = self._aborted
+        async for answer in self.look_ups.answers(dispatch, lambda: key in aborted):
+            await self._append([self._reports.looked_up(dispatch, answer)])
+
     async def _echo_read(self, dispatch: d.RunTask, template: Any) -> None:
         began = self.clock.now_us()
         try:
@@ -332,6 +347,7 @@ class Runner:
         while True:
             await asyncio.sleep(self.settings.heartbeat_s)
             await self._append(await self._beats())
+            await self.look_ups.keep_alive(self._running)
 
     async def _beats(self) -> Sequence[Record]:
         """Return a heartbeat for each partition of commands: each keeps leases."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from domain.decider import Decider
-from domain.execution import finishing
+from domain.execution import caching, finishing
 from domain.execution.context import Context
 from domain.execution.evolve import evolve
 from domain.execution.react import Outgoing, react
 from domain.execution.state import Execution
 from domain.execution.step import Step, outcome
 from domain.execution.timers import read_timer
-from domain.execution.traversal import enter, settle
+from domain.execution.traversal import begin, enter, settle
 from domain.graph import START
 from domain.nodes import branch, launch_plan, task
 from schemas import commands as c
@@ -56,6 +56,8 @@ def _route(step: Step, command: c.ExecutionCommand) -> None:
             _resolution_failed(step, command)
         case c.ReportChild():
             launch_plan.reported(step, command)
+        case c.ReportCacheLookedUp():
+            _cache_looked_up(step, command)
         case c.TimeReached():
             _time_reached(step, command)
         case c.CreateExecution():
@@ -112,11 +114,13 @@ def _inputs_resolved(step: Step, command: c.ReportInputsResolved) -> None:
     node = step.state.nodes.get(command.node_id)
     if node is None or node.phase is not NodePhase.NOT_YET_STARTED:
         return
+    if node.is_looked_up:
+        return
     if node.site.kind == "branch":
         enter(step, node.site, command.inputs, proceed=False)
         branch.enter_with(step, command.node_id, command.operands)
     else:
-        enter(step, node.site, command.inputs)
+        begin(step, node.site, command.inputs)
 
 
 def _time_reached(step: Step, command: c.TimeReached) -> None:
@@ -129,8 +133,24 @@ def _resolution_failed(step: Step, command: c.ReportResolutionFailed) -> None:
     node = step.state.nodes.get(command.node_id)
     if node is None or node.phase is not NodePhase.NOT_YET_STARTED:
         return
-    enter(step, node.site, NO_VALUES, proceed=False)
+    enter(step, node.site, node.inputs or NO_VALUES, proceed=False)
     finishing.fail_node(step, command.node_id, command.failure)
+
+
+def _cache_looked_up(step: Step, command: c.ReportCacheLookedUp) -> None:
+    node = step.state.nodes.get(command.node_id)
+    if node is None or not node.is_looked_up:
+        return
+    if node.awaits_outputs and command.reservation == "EXISTS":
+        return
+    if node.phase is NodePhase.NOT_YET_STARTED:
+        enter(step, node.site, node.inputs or NO_VALUES, proceed=False)
+    caching.answered(step, command)
+    if command.status == "HIT":
+        outputs = command.outputs or NO_VALUES
+        finishing.succeed_node(step, command.node_id, outputs)
+    elif command.reservation != "EXISTS":
+        task.enter(step, command.node_id, node.inputs or NO_VALUES)
 
 
 def _refuse(

@@ -204,6 +204,29 @@ def _task_redispatched(state: Execution, event: e.TaskRedispatched) -> Execution
     return _change(state, event.node_id, lease=Lease(dispatch_no=event.dispatch_no))
 
 
+def _lookup_requested(state: Execution, event: e.CacheLookupRequested) -> Execution:
+    node = Node(
+        site=event.site,
+        phase=NodePhase.NOT_YET_STARTED,
+        inputs=event.inputs,
+        input_path=event.input_path,
+    )
+    return _put(state, node)
+
+
+def _cache_looked_up(state: Execution, event: e.CacheLookedUp) -> Execution:
+    return _change(
+        state,
+        event.node_id,
+        catalog=None if event.status == "HIT" else event.key,
+        awaits_outputs=event.reservation == "EXISTS",
+    )
+
+
+def _cached(state: Execution, event: e.CachePopulated | e.CachePutFailed) -> Execution:
+    return _change(state, event.node_id, catalog=None)
+
+
 def _task(phase: TaskPhase) -> Callable[[Execution, Any], Execution]:
     def apply(state: Execution, event: Any) -> Execution:
         return _change(state, event.node_id, task=phase)
@@ -243,4 +266,8 @@ APPLY: dict[type, Callable[[Execution, Any], Execution]] = {
     e.TaskSucceeded: _task(TaskPhase.SUCCEEDED),
     e.TaskFailed: _task(TaskPhase.FAILED),
     e.TaskAborted: _task(TaskPhase.ABORTED),
+    e.CacheLookupRequested: _lookup_requested,
+    e.CacheLookedUp: _cache_looked_up,
+    e.CachePopulated: _cached,
+    e.CachePutFailed: _cached,
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from domain.execution.caching import keep_outputs
 from domain.execution.state import Node
 from domain.execution.step import Step
 from schemas import events as e
@@ -13,6 +14,7 @@ AUTO_ABORT = "Some node execution failed, auto-abort."
 
 def succeed_node(step: Step, node_id: str, outputs: Values, deck_uri: str = "") -> None:
     """End a node well; a branch ends with its arm."""
+    keep_outputs(step, node_id, outputs)
     step.emit(e.NodeSucceeding(occurred_at_us=step.now_us, node_id=node_id))
     step.emit(
         e.NodeSucceeded(

@@ -76,7 +76,11 @@ def advance(
     Ready places that take a slot join the queue. `state` is the state after the fact.
     """
     match event:
-        case e.NodeQueued(site=site) | e.NodeResolving(site=site):
+        case (
+            e.NodeQueued(site=site)
+            | e.NodeResolving(site=site)
+            | e.CacheLookupRequested(site=site)
+        ):
             return frontier.without((site.scope, site.spec_node_id)), []
         case e.NodeSkipped(site=site):
             frontier = frontier.without((site.scope, site.spec_node_id))

@@ -8,6 +8,7 @@ import msgspec
 
 from domain.binding import needed
 from domain.branch import operand_names
+from domain.execution.caching import look_up, stop_waiting
 from domain.execution.context import Context
 from domain.execution.state import Execution
 from domain.execution.step import Step, execution_spec
@@ -34,7 +35,7 @@ class Send(msgspec.Struct, frozen=True, kw_only=True):
     command: c.ExecutionCommand
 
 
-Outgoing = d.RunTask | d.ResolveInputs | d.AbortTask | Send
+Outgoing = d.RunTask | d.ResolveInputs | d.LookUpCache | d.AbortTask | Send
 
 
 def react(
@@ -46,6 +47,8 @@ def react(
             return (_run(event, state, context),)
         case e.NodeResolving():
             return (_resolve(event, state, context),)
+        case e.CacheLookupRequested():
+            return (look_up(event, state, context),)
         case e.ChildRequested():
             return (_create_child(event, context),)
         case e.TaskAborted():
@@ -57,6 +60,8 @@ def react(
                     reason=event.failure.message,
                 ),
             )
+        case e.NodeAborted() if state.nodes[event.node_id].awaits_outputs:
+            return (stop_waiting(event, context),)
         case e.NodeAborted():
             return _abort_child(event, state)
         case (

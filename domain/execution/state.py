@@ -6,6 +6,7 @@ import msgspec
 from immutables import Map
 
 from schemas.events import ExecutionCreated, NodeSite
+from schemas.ids import CatalogKey
 from schemas.phases import (
     TERMINAL_EXECUTION,
     TERMINAL_NODE,
@@ -25,7 +26,11 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Node(msgspec.Struct, frozen=True, kw_only=True):
-    """One node of the execution that was reached."""
+    """One node of the execution that was reached.
+
+    `catalog` is where its outputs will be kept; `awaits_outputs` tells that another
+    node, maybe of another execution, is making them.
+    """
 
     site: NodeSite
     phase: NodePhase
@@ -42,11 +47,19 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     child: str = ""
     child_exists: bool = False
     last_failure: Failure | None = None
+    catalog: CatalogKey | None = None
+    awaits_outputs: bool = False
 
     @property
     def is_terminal(self) -> bool:
         """Tell whether the node has ended."""
         return self.phase in TERMINAL_NODE
+
+    @property
+    def is_looked_up(self) -> bool:
+        """Tell whether its outputs are being looked up in the catalog."""
+        asked = self.phase is NodePhase.NOT_YET_STARTED and self.inputs is not None
+        return asked or (self.phase is NodePhase.QUEUED and self.awaits_outputs)
 
 
 class Execution(msgspec.Struct, frozen=True, kw_only=True):

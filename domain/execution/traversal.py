@@ -5,12 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from domain.binding import needed, resolve
+from domain.execution.caching import policy_at
 from domain.execution.finishing import end_branch_blocked, end_scope_blocked, fail_node
 from domain.execution.frontier import Place
 from domain.execution.step import Step, literal_map
 from domain.graph import START, GraphNode
 from domain.nodes import boundary, branch, launch_plan, subworkflow, task
-from schemas.events import NodeQueued, NodeResolving, NodeSite, NodeSkipped
+from schemas.events import (
+    CacheLookupRequested,
+    NodeQueued,
+    NodeResolving,
+    NodeSite,
+    NodeSkipped,
+)
 from schemas.phases import NodePhase
 from schemas.values import NO_VALUES, Failure, Values
 
@@ -65,7 +72,22 @@ def _reach(step: Step, place: Place, graph_node: GraphNode) -> None:
         enter(step, site, NO_VALUES, proceed=False)
         fail_node(step, site.node_id, inputs)
         return
-    enter(step, site, inputs)
+    begin(step, site, inputs)
+
+
+def begin(step: Step, site: NodeSite, inputs: Values) -> None:
+    """Enter a node whose inputs are known; one with a cache is looked up first."""
+    if policy_at(step, site) is None:
+        enter(step, site, inputs)
+        return
+    step.emit(
+        CacheLookupRequested(
+            occurred_at_us=step.now_us,
+            site=site,
+            inputs=inputs,
+            input_path=f"{data_path(step, site)}/inputs.pb",
+        )
+    )
 
 
 def enter(step: Step, site: NodeSite, inputs: Values, *, proceed: bool = True) -> None:

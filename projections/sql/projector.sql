@@ -12,7 +12,8 @@ WHERE p.position = %(from)s
 SET LOCAL synchronous_commit TO off
 
 -- empty --
-TRUNCATE executions, execution_tags, node_executions, task_executions, journal
+TRUNCATE executions, execution_tags, node_executions, task_executions, journal,
+    catalog
 
 -- forget --
 DELETE FROM projector_positions WHERE name = %s

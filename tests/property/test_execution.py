@@ -20,9 +20,11 @@ from schemas import events as e
 from schemas.phases import EXECUTION_MOVES, NODE_MOVES, NodePhase
 from schemas.rejections import Rejected
 from schemas.values import Failure, Values
+from tests.support.cached import cache_answers
 from tests.support.engine import CREATE, Engine, created, failure, start, success
 from tests.support.graphs import (
     branch_node,
+    cached_template,
     definition,
     launch_plan_node,
     task_node,
@@ -48,7 +50,8 @@ def graphs(draw: st.DrawFn) -> Definition:
     output = draw(st.sampled_from([node.id for node in nodes]))
     inner = workflow("sub", [task_node("n0"), task_node("n1", "n0")], "n1")
     late = draw(st.booleans())
-    tasks = [task_template(retries=draw(st.integers(0, 2)))]
+    template = draw(st.sampled_from([task_template, cached_template]))
+    tasks = [template(retries=draw(st.integers(0, 2)))]
     return definition(nodes, output, subs=[inner], tasks=tasks, fail_late=late)
 
 
@@ -87,6 +90,8 @@ def rightful(engine: Engine) -> list[c.ExecutionCommand]:
 
 
 def _answers(message: Any) -> list[c.ExecutionCommand]:
+    if isinstance(message, d.LookUpCache):
+        return cache_answers(message)
     if isinstance(message, d.ResolveInputs):
         return _resolutions(message)
     if isinstance(message, Send) and isinstance(message.command, c.CreateExecution):

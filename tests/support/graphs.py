@@ -67,6 +67,15 @@ def task_template(name: str = "t", retries: int = 0, kind: str = "echo") -> Any:
     return template
 
 
+def cached_template(name: str = "t", **metadata: Any) -> Any:
+    """Return a task from x to o0 whose outputs are kept for reuse."""
+    template = task_template(name, retries=metadata.pop("retries", 0))
+    template.metadata.discoverable = True
+    template.metadata.discovery_version = "1.0"
+    template.metadata.MergeFrom(tasks_pb2.TaskMetadata(**metadata))
+    return template
+
+
 def task_node(
     node_id: str, *sources: str, task: str = "t", after: Sequence[str] = ()
 ) -> Any:

@@ -21,7 +21,9 @@ from schemas import dispatches as d
 from schemas.envelope import Envelope
 from schemas.ids import attempt_id
 from tests.support import flytekit_tasks as t
+from tests.support.catalogs import MemoryCatalog
 from tests.support.fakes import MemoryData, MemoryLog
+from workers.looking_up import LookUps
 from workers.plugins.plugin import Begun, Result, Work
 from workers.runner import GROUP, Runner
 
@@ -76,6 +78,7 @@ class House:
         self.blobs = FileBlobs(folder)
         self.data = MemoryData()
         self.plugin = Scripted()
+        self.catalog = MemoryCatalog()
         self.clock = Ticking()
         self.log = MemoryLog(self.data, poll_s=0.05)
 
@@ -94,6 +97,7 @@ class House:
             process=None if echoes else self.plugin,
             inline_limit=100,
             report_delay_s=0.05,
+            look_ups=LookUps(catalog=self.catalog, blobs=self.blobs, poll_s=0.02),
         )
         stop = asyncio.Event()
         running = asyncio.create_task(runner.run(stop))

@@ -18,6 +18,7 @@ TABLES = (
     "node_executions",
     "task_executions",
     "journal",
+    "catalog",
 )
 
 

@@ -1,0 +1,102 @@
+"""Cached nodes: looked up before they are queued, kept when they succeed (ref §7)."""
+
+from __future__ import annotations
+
+from domain.caching import Policy, policy_of
+from domain.execution.context import Context
+from domain.execution.state import Execution
+from domain.execution.step import Step, execution_spec, literal_map
+from schemas import commands as c
+from schemas import dispatches as d
+from schemas import events as e
+from schemas.values import NO_VALUES, Values
+
+
+def policy_at(step: Step, site: e.NodeSite) -> Policy | None:
+    """Return how the node of a site is cached, None if it isn't."""
+    if site.kind != "task" or site.target is None:
+        return None
+    spec = step.graph(site.scope).nodes[site.spec_node_id].spec
+    return policy_of(step.definition.tasks[site.target], spec)
+
+
+def look_up(
+    event: e.CacheLookupRequested, state: Execution, context: Context
+) -> d.LookUpCache:
+    """Return the work of looking a node's outputs up."""
+    step, site = Step(state, context), event.site
+    policy, task = policy_at(step, site), site.target
+    assert policy is not None  # noqa: S101 - else it wouldn't have been asked for
+    assert task is not None  # noqa: S101
+    interface = step.definition.tasks[task].interface
+    return d.LookUpCache(
+        stream=context.stream,
+        node_id=site.node_id,
+        attempt=0,
+        task=task,
+        cache_version=policy.version,
+        interface=interface.SerializeToString(deterministic=True),
+        inputs=event.inputs or NO_VALUES,
+        ignored=policy.ignored,
+        serializes=policy.serializes,
+        overwrites=execution_spec(step.created.spec).overwrite_cache,
+    )
+
+
+def stop_waiting(event: e.NodeAborted, context: Context) -> d.AbortTask:
+    """Return the word to stop waiting for outputs that another node makes."""
+    return d.AbortTask(
+        stream=context.stream,
+        node_id=event.node_id,
+        attempt=0,
+        reason=event.failure.message,
+    )
+
+
+def answered(step: Step, report: c.ReportCacheLookedUp) -> None:
+    """Take the catalog's answer up."""
+    step.emit(
+        e.CacheLookedUp(
+            occurred_at_us=step.now_us,
+            node_id=report.node_id,
+            status=report.status,
+            key=report.key,
+            source=report.source,
+            reservation=report.reservation,
+        )
+    )
+
+
+def keep_outputs(step: Step, node_id: str, outputs: Values) -> None:
+    """Keep a node's outputs in the catalog, if it was looked up there in vain."""
+    node = step.node(node_id)
+    key, task = node.catalog, node.site.target
+    if key is None or task is None:
+        return
+    missing = _missing(step, node.site, outputs)
+    if missing:
+        reason = f"Expected all outputs of the task, but there is no '{missing[0]}'"
+        step.emit(
+            e.CachePutFailed(
+                occurred_at_us=step.now_us, node_id=node_id, key=key, reason=reason
+            )
+        )
+        return
+    step.emit(
+        e.CachePopulated(
+            occurred_at_us=step.now_us,
+            node_id=node_id,
+            attempt=node.attempt,
+            key=key,
+            task=task,
+            outputs=outputs,
+        )
+    )
+
+
+def _missing(step: Step, site: e.NodeSite, outputs: Values) -> list[str]:
+    """Return declared outputs that aren't there, as far as can be seen."""
+    if outputs.inline is None or site.target is None:
+        return []
+    declared = step.definition.tasks[site.target].interface.outputs.variables
+    return sorted(set(declared) - set(literal_map(outputs.inline).literals))

@@ -1,0 +1,107 @@
+"""The catalog: outputs kept for reuse, and who may make them alone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+import msgspec
+from psycopg import OperationalError
+from psycopg_pool import PoolTimeout
+
+from infra.database import Pool, queries
+from infra.errors import Transient
+from infra.settings import CacheSettings
+from projections import projector
+from projections.cached import columns_of
+from projections.rows import unpack
+from projections.selecting import SQL_FILES, fetch, fetch_one
+from schemas import topics
+from schemas.ids import AttemptRef, CatalogKey
+from schemas.values import Values
+
+_SQL = queries(SQL_FILES / "catalog.sql")
+_KEPT = queries(SQL_FILES / "projector.sql")["kept"]
+_LOOK_S = 0.005
+_LOOK_S_MAX = 0.2
+_T = TypeVar("_T")
+
+
+class EventLog(Protocol):
+    """What the catalog asks of the log."""
+
+    async def end(self, topics: Sequence[str] = ()) -> Mapping[int, int]:
+        """Return the last position of each partition: of these topics, if any."""
+        ...
+
+
+class Hit(msgspec.Struct, frozen=True, kw_only=True):
+    """Outputs that are kept, and the attempt that made them."""
+
+    outputs: Values
+    source: AttemptRef
+
+
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """Reads what the projector wrote; every method raises Transient while it's away."""
+
+    pool: Pool
+    log: EventLog
+    settings: CacheSettings
+
+    async def find(self, key: CatalogKey) -> Hit | None:
+        """Return the outputs of a key, if they are kept."""
+        age_s = self.settings.max_age_s
+        values = (*columns_of(key), age_s, age_s)
+        row = await _heard(fetch_one(self.pool, _SQL["find"], values))
+        if row is None:
+            return None
+        return Hit(
+            outputs=unpack(row["outputs"], Values),
+            source=unpack(row["source"], AttemptRef),
+        )
+
+    async def caught_up(self) -> bool:
+        """Wait until the views hold every fact of now; False if it takes too long."""
+        end = await self.log.end((topics.EVENTS,))
+        loop, pause_s = asyncio.get_running_loop(), _LOOK_S
+        until_s = loop.time() + self.settings.behind_s
+        while True:
+            rows: list[Any] = await _heard(fetch(self.pool, _KEPT, (projector.NAME,)))
+            kept = {row["log_partition"]: row["position"] for row in rows}
+            if all(kept.get(p, 0) >= position for p, position in end.items()):
+                return True
+            if loop.time() >= until_s:
+                return False
+            await asyncio.sleep(pause_s)
+            pause_s = min(pause_s * 2, _LOOK_S_MAX)
+
+    async def reserve(self, key: CatalogKey, owner: str) -> bool:
+        """Let an owner make outputs alone for a while; False if another does."""
+        values = (*columns_of(key), owner, self.settings.reservation_s)
+        return await _heard(fetch_one(self.pool, _SQL["reserve"], values)) is not None
+
+    async def extend(self, owners: Sequence[str]) -> None:
+        """Keep reservations from expiring, as their owners are at work."""
+        await _heard(
+            self._execute("extend", (self.settings.reservation_s, list(owners)))
+        )
+
+    async def release(self, key: CatalogKey, owner: str) -> None:
+        """Let others make the outputs; one that isn't the owner's stays."""
+        await _heard(self._execute("release", (*columns_of(key), owner)))
+
+    async def _execute(self, name: str, values: Sequence[Any]) -> None:
+        async with self.pool.connection() as conn:
+            await conn.execute(_SQL[name], values)
+
+
+async def _heard(answer: Awaitable[_T]) -> _T:
+    try:
+        return await answer
+    except (OperationalError, PoolTimeout) as error:
+        message = f"Expected the catalog to answer, but: {error}"
+        raise Transient(message) from error

@@ -1,0 +1,36 @@
+-- put --
+-- The newest wins, whatever the order in which partitions are read.
+INSERT INTO catalog AS c
+    (project, domain, name, version, tag, outputs, source, source_id, created_at)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
+ON CONFLICT (tag, version, name, domain, project) DO UPDATE
+SET outputs = EXCLUDED.outputs, source = EXCLUDED.source,
+    source_id = EXCLUDED.source_id, created_at = EXCLUDED.created_at
+WHERE (c.created_at, c.source_id) <= (EXCLUDED.created_at, EXCLUDED.source_id)
+
+-- find --
+SELECT outputs, source FROM catalog
+WHERE project = %s AND domain = %s AND name = %s AND version = %s AND tag = %s
+    AND (%s::double precision = 0
+        OR created_at > now() - make_interval(secs => %s::double precision))
+
+-- reserve --
+-- Taken where it is free, expired, or the owner's already; else there is no row.
+INSERT INTO catalog_reservations AS r
+    (project, domain, name, version, tag, owner, expires_at)
+VALUES (%s, %s, %s, %s, %s, %s,
+    now() + make_interval(secs => %s::double precision))
+ON CONFLICT (tag, version, name, domain, project) DO UPDATE
+SET owner = EXCLUDED.owner, expires_at = EXCLUDED.expires_at
+WHERE r.owner = EXCLUDED.owner OR r.expires_at <= now()
+RETURNING owner
+
+-- extend --
+UPDATE catalog_reservations
+SET expires_at = now() + make_interval(secs => %s::double precision)
+WHERE owner = ANY(%s)
+
+-- release --
+DELETE FROM catalog_reservations
+WHERE project = %s AND domain = %s AND name = %s AND version = %s AND tag = %s
+    AND owner = %s

@@ -1,0 +1,166 @@
+"""Cached tasks by the real flytekit: what is reused, and what is made anew."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flyteidl.admin import node_execution_pb2
+from flyteidl.core import catalog_pb2
+from flytekit.remote import FlyteRemote
+
+from tests.e2e.conftest import VERSION
+from tests.e2e.running import finish, run, start
+
+pytestmark = pytest.mark.e2e
+SUCCEEDED, ABORTED = 4, 7
+_STATUS = catalog_pb2.CatalogCacheStatus
+_QUEUED, _RUNNING = 1, 2
+
+
+def _runs(folder: Path) -> list[str]:
+    file = folder / "runs"
+    return file.read_text().splitlines() if file.exists() else []
+
+
+def _node(remote: FlyteRemote, done: Any, node_id: str = "n0") -> Any:
+    """Return a node execution as it is on the wire."""
+    request = node_execution_pb2.NodeExecutionGetRequest()
+    request.id.node_id = node_id
+    request.id.execution_id.CopyFrom(done.id.to_flyte_idl())
+    return remote.client._stub.GetNodeExecution(request)
+
+
+def _status(remote: FlyteRemote, done: Any, node_id: str = "n0") -> str:
+    metadata = _node(remote, done, node_id).closure.task_node_metadata
+    return str(_STATUS.Name(metadata.cache_status)).removeprefix("CACHE_")
+
+
+def test_another_executions_outputs_are_reused(
+    remote: FlyteRemote, tmp_path: Path
+) -> None:
+    """A second execution with the same inputs runs nothing; clients see where from."""
+    first = run(remote, "cache_flow.once", folder=str(tmp_path), a=4)
+    again = run(remote, "cache_flow.once", folder=str(tmp_path), a=4)
+    other = run(remote, "cache_flow.once", folder=str(tmp_path), a=5)
+
+    assert (first.outputs["o0"], again.outputs["o0"], other.outputs["o0"]) == (8, 8, 10)
+    assert len(_runs(tmp_path)) == 2
+    statuses = [_status(remote, done) for done in (first, again, other)]
+    assert statuses == ["POPULATED", "HIT", "POPULATED"]
+    assert not again.node_executions["n0"].task_executions
+    node = _node(remote, again)
+    key = node.closure.task_node_metadata.catalog_key
+    assert key.dataset_id.name == "flyte_task-cache_flow.double"
+    assert key.dataset_id.version.startswith("1.0-")
+    assert key.artifact_tag.name.startswith("flyte_cached-")
+    source = key.source_task_execution
+    assert source.node_execution_id.execution_id.name == first.id.name
+    assert source.task_id.version == VERSION
+    assert again.node_executions["n0"].outputs["o0"] == 8
+
+
+def test_a_later_node_reuses_an_earlier_ones_outputs(
+    remote: FlyteRemote, tmp_path: Path
+) -> None:
+    """Within one execution the catalog knows what happened a moment ago."""
+    done = run(remote, "cache_flow.twice", folder=str(tmp_path), a=1)
+
+    assert (done.outputs["o0"], done.outputs["o1"]) == (2, 2)
+    assert len(_runs(tmp_path)) == 1
+    assert [_status(remote, done, n) for n in ("n0", "n1")] == ["POPULATED", "HIT"]
+
+
+def test_ignored_inputs_do_not_count(remote: FlyteRemote, tmp_path: Path) -> None:
+    """Inputs that the author leaves out may differ."""
+    for note in ("one", "two"):
+        run(remote, "cache_flow.ignoring", folder=str(tmp_path), a=1, note=note)
+    run(remote, "cache_flow.ignoring", folder=str(tmp_path), a=2, note="two")
+
+    assert len(_runs(tmp_path)) == 2
+
+
+def test_a_frame_counts_by_its_hash(remote: FlyteRemote, tmp_path: Path) -> None:
+    """A frame with a hash of its own is the same wherever it is stored."""
+    first = run(remote, "cache_flow.hashed", folder=str(tmp_path), a=1)
+    again = run(remote, "cache_flow.hashed", folder=str(tmp_path), a=1)
+    other = run(remote, "cache_flow.hashed", folder=str(tmp_path), a=2)
+
+    assert [d.outputs["o0"] for d in (first, again, other)] == [1, 1, 2]
+    assert len(_runs(tmp_path)) == 2
+    assert _status(remote, again, "n1") == "HIT"
+
+
+def test_large_inputs_and_outputs(remote: FlyteRemote, tmp_path: Path) -> None:
+    """Values that lie in the blob store are found and given as all others."""
+    first = run(remote, "cache_flow.large", folder=str(tmp_path), length=20_000)
+    again = run(remote, "cache_flow.large", folder=str(tmp_path), length=20_000)
+
+    assert len(_runs(tmp_path)) == 1
+    assert _status(remote, again, "n1") == "HIT"
+    assert first.outputs["o0"] == again.outputs["o0"] == list(range(20_000))
+
+
+def test_a_task_without_outputs_runs_each_time(
+    remote: FlyteRemote, tmp_path: Path
+) -> None:
+    """There is nothing to keep, and nothing is said of a cache."""
+    for _ in range(2):
+        done = run(remote, "cache_flow.nothing", folder=str(tmp_path))
+
+    assert len(_runs(tmp_path)) == 2
+    assert _status(remote, done) == "DISABLED"
+
+
+def test_overwriting(remote: FlyteRemote, tmp_path: Path) -> None:
+    """An execution may run everything and keep what comes out of it."""
+    run(remote, "cache_flow.once", folder=str(tmp_path), a=1)
+    plan = remote.fetch_launch_plan(name="cache_flow.once", version=VERSION)
+    inputs = {"folder": str(tmp_path), "a": 1}
+    over = finish(remote, remote.execute(plan, inputs=inputs, overwrite_cache=True))
+    after = run(remote, "cache_flow.once", **inputs)
+
+    assert len(_runs(tmp_path)) == 2
+    assert _status(remote, over) == "POPULATED"
+    source = _node(remote, after).closure.task_node_metadata.catalog_key
+    name = source.source_task_execution.node_execution_id.execution_id.name
+    assert name == over.id.name
+
+
+def test_failures_are_not_kept(remote: FlyteRemote, tmp_path: Path) -> None:
+    """A task that failed is run again."""
+    for _ in range(2):
+        done = run(remote, "cache_flow.unkept", folder=str(tmp_path), a=1)
+
+    assert len(_runs(tmp_path)) == 2
+    assert _status(remote, done) == "MISS"
+
+
+def test_serialized_tasks_run_one_at_a_time(
+    remote: FlyteRemote, tmp_path: Path
+) -> None:
+    """Equal tasks started together run once, retries included; the others wait."""
+    inputs = {"folder": str(tmp_path), "a": 1, "fails": 1}
+    started = [start(remote, "cache_flow.serial", **inputs) for _ in range(3)]
+    time.sleep(1)
+    phases = [_node(remote, execution).closure.phase for execution in started]
+    done = [finish(remote, execution) for execution in started]
+
+    assert [d.outputs["o0"] for d in done] == [1, 1, 1]
+    assert len(_runs(tmp_path)) == 2
+    assert sorted(phases) == [_QUEUED, _QUEUED, _RUNNING]
+    statuses = sorted(_status(remote, d) for d in done)
+    assert statuses == ["HIT", "HIT", "POPULATED"]
+
+
+def test_whoever_waits_can_be_terminated(remote: FlyteRemote, tmp_path: Path) -> None:
+    """An execution that waits for another's outputs ends when it is told to."""
+    inputs = {"folder": str(tmp_path), "a": 2, "fails": 0}
+    maker, waiter = (start(remote, "cache_flow.serial", **inputs) for _ in range(2))
+    time.sleep(0.7)
+    remote.terminate(waiter, "enough")
+
+    assert finish(remote, waiter).closure.phase == ABORTED
+    assert finish(remote, maker).outputs["o0"] == 2

@@ -1,0 +1,52 @@
+"""A catalog in memory, whose look and absence the test decides."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from infra.errors import Transient
+from projections.catalog import Hit
+from schemas.ids import CatalogKey
+
+
+@dataclass
+class MemoryCatalog:
+    """Kept outputs; `late` ones are seen once it has caught up."""
+
+    kept: dict[CatalogKey, Hit] = field(default_factory=dict)
+    late: dict[CatalogKey, Hit] = field(default_factory=dict)
+    owners: dict[CatalogKey, str] = field(default_factory=dict)
+    extended: list[str] = field(default_factory=list)
+    away: int = 0
+
+    async def find(self, key: CatalogKey) -> Hit | None:
+        """Return what is kept."""
+        self._answer()
+        return self.kept.get(key)
+
+    async def caught_up(self) -> bool:
+        """See what was late."""
+        self._answer()
+        self.kept |= self.late
+        return True
+
+    async def reserve(self, key: CatalogKey, owner: str) -> bool:
+        """Give it to the first who asks."""
+        self._answer()
+        return self.owners.setdefault(key, owner) == owner
+
+    async def extend(self, owners: Sequence[str]) -> None:
+        """Note who is at work."""
+        self._answer()
+        self.extended.extend(owners)
+
+    async def release(self, key: CatalogKey, owner: str) -> None:
+        """Take it back."""
+        if self.owners.get(key) == owner:
+            del self.owners[key]
+
+    def _answer(self) -> None:
+        if self.away:
+            self.away -= 1
+            raise Transient("Expected the catalog to answer, but it is away")

@@ -1,0 +1,173 @@
+"""Looking outputs up: hits, misses, waits, and a catalog that is away."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from flyteidl.core import literals_pb2
+from msgspec.structs import replace
+
+from domain.caching import catalog_key
+from projections.catalog import Hit
+from schemas import commands as c
+from schemas import dispatches as d
+from schemas.ids import CatalogKey
+from schemas.values import Values
+from tests.support.cached import SOURCE
+from tests.support.graphs import cached_template, values
+from tests.support.hands import House
+
+INTERFACE = cached_template().interface
+LOOK_UP = d.LookUpCache(
+    stream="execution/p/d/e",
+    node_id="n0",
+    attempt=0,
+    task=SOURCE.task,
+    cache_version="1",
+    interface=INTERFACE.SerializeToString(),
+    inputs=Values(inline=values(x=1)),
+)
+HIT = Hit(outputs=Values(inline=values(o0=2)), source=SOURCE)
+
+
+def _key(data: bytes = values(x=1)) -> CatalogKey:
+    inputs = literals_pb2.LiteralMap.FromString(data)
+    key = catalog_key(SOURCE.task, "1", INTERFACE, inputs)
+    assert isinstance(key, CatalogKey)
+    return key
+
+
+async def _answers(house: House, look_up: d.LookUpCache, count: int = 1) -> list[Any]:
+    async with house.runner():
+        await house.send(look_up)
+        await house.until(lambda: len(house.reports()) >= count and house.keeps_all())
+    return house.reports()
+
+
+async def test_a_hit_is_told_with_its_source(tmp_path: Path) -> None:
+    """The report bears the outputs, the key and who made them."""
+    house = House(tmp_path)
+    house.catalog.kept[_key()] = HIT
+    (report,) = await _answers(house, LOOK_UP)
+
+    assert (report.status, report.key) == ("HIT", _key())
+    assert (report.outputs, report.source) == (HIT.outputs, SOURCE)
+
+
+async def test_a_miss_is_told_after_a_second_look(tmp_path: Path) -> None:
+    """What the views learn a moment later is found still."""
+    house = House(tmp_path)
+    assert (await _answers(house, LOOK_UP))[0].status == "MISS"
+    late = House(tmp_path)
+    late.catalog.late[_key()] = HIT
+    assert (await _answers(late, LOOK_UP))[0].status == "HIT"
+
+
+async def test_overwriting_asks_nothing(tmp_path: Path) -> None:
+    """The key is told, kept outputs are left alone."""
+    house = House(tmp_path)
+    house.catalog.kept[_key()] = HIT
+    (report,) = await _answers(house, replace(LOOK_UP, overwrites=True))
+
+    assert (report.status, report.outputs) == ("SKIPPED", None)
+
+
+async def test_a_catalog_that_is_away_is_waited_for(tmp_path: Path) -> None:
+    """Nothing fails and nothing is run meanwhile."""
+    house = House(tmp_path)
+    house.catalog.kept[_key()], house.catalog.away = HIT, 2
+    (report,) = await _answers(house, LOOK_UP)
+
+    assert report.status == "HIT"
+
+
+async def test_large_inputs_are_read(tmp_path: Path) -> None:
+    """Inputs that lie in the blob store give the same key as inline ones."""
+    house = House(tmp_path)
+    house.catalog.kept[_key()] = HIT
+    blob = await house.blobs.put(house.blobs.uri("in.pb"), values(x=1))
+    inputs = Values(uri=blob.uri, digest=blob.digest, size=blob.size)
+    (report,) = await _answers(house, replace(LOOK_UP, inputs=inputs))
+
+    assert report.status == "HIT"
+
+
+async def test_inputs_that_cannot_be_hashed_are_told(tmp_path: Path) -> None:
+    """A missing blob, bytes that are no literals, a literal without a value."""
+    empty = literals_pb2.LiteralMap(literals={"x": literals_pb2.Literal()})
+    gone = Values(uri=str(tmp_path / "gone.pb"), digest="0", size=1)
+    for inputs in (
+        gone,
+        Values(inline=b"\xff\xff"),
+        Values(inline=empty.SerializeToString()),
+    ):
+        (report,) = await _answers(House(tmp_path), replace(LOOK_UP, inputs=inputs))
+        assert isinstance(report, c.ReportResolutionFailed)
+        assert report.failure.code == "CacheKeyFailure"
+        assert report.failure.message.startswith("Expected ")
+
+
+async def test_outputs_whose_blob_is_gone_are_a_miss(tmp_path: Path) -> None:
+    """They are made anew instead of failing whoever reads them."""
+    house = House(tmp_path)
+    gone = Values(uri=str(tmp_path / "gone.pb"), digest="0", size=1)
+    house.catalog.kept[_key()] = Hit(outputs=gone, source=SOURCE)
+    (report,) = await _answers(house, LOOK_UP)
+
+    assert report.status == "MISS"
+
+
+async def test_a_serialized_node_reserves_its_outputs(tmp_path: Path) -> None:
+    """The first to ask may run."""
+    house = House(tmp_path)
+    (report,) = await _answers(house, replace(LOOK_UP, serializes=True))
+
+    assert report.reservation == "ACQUIRED"
+    assert house.catalog.owners == {_key(): "execution/p/d/e/n0"}
+
+
+async def test_it_waits_for_another_nodes_outputs(tmp_path: Path) -> None:
+    """It tells that it waits, then that the outputs are there."""
+    house = House(tmp_path)
+    house.catalog.owners[_key()] = "another"
+    async with house.runner():
+        await house.send(replace(LOOK_UP, serializes=True))
+        await house.until(house.reports)
+        house.catalog.kept[_key()] = HIT
+        await house.until(lambda: len(house.reports()) == 2)
+
+    waits, found = house.reports()
+    assert (waits.reservation, found.status) == ("EXISTS", "HIT")
+
+
+async def test_a_reservation_let_go_is_taken(tmp_path: Path) -> None:
+    """When its holder is gone the next one runs."""
+    house = House(tmp_path)
+    house.catalog.owners[_key()] = "another"
+    async with house.runner():
+        await house.send(replace(LOOK_UP, serializes=True))
+        await house.until(house.reports)
+        house.catalog.owners.clear()
+        await house.until(lambda: len(house.reports()) == 2)
+
+    assert house.reports()[1].reservation == "ACQUIRED"
+
+
+async def test_an_aborted_wait_ends(tmp_path: Path) -> None:
+    """Whoever was told to stop reserves nothing later, and holds no position back."""
+    house = House(tmp_path)
+    house.catalog.owners[_key()] = "another"
+    look_up = replace(LOOK_UP, serializes=True)
+    abort = d.AbortTask(
+        stream=look_up.stream, node_id=look_up.node_id, attempt=0, reason="enough"
+    )
+    async with house.runner():
+        await house.send(look_up)
+        await house.until(house.reports)
+        await house.send(abort)
+        await house.until(house.keeps_all)
+        house.catalog.owners.clear()
+
+    assert len(house.reports()) == 1
+    assert not house.catalog.owners
