@@ -48,6 +48,11 @@ def policy_of(template: Any, node: Any) -> Policy | None:
     )
 
 
+def data_set(task: str) -> str:
+    """Return the name under which outputs of a task are kept."""
+    return _DATA_SET + task
+
+
 def catalog_key(
     task: EntityRef,
     version: str,
@@ -71,7 +76,7 @@ def catalog_key(
     return CatalogKey(
         project=task.project,
         domain=task.domain,
-        name=_DATA_SET + task.name,
+        name=data_set(task.name),
         version="-".join((version, *sides)),
         tag=_TAG + _letters(_hash(b"inputs", *digests)),
     )

@@ -35,6 +35,10 @@ events_app = typer.Typer(
     no_args_is_help=True,
 )
 app.add_typer(events_app, name="events")
+cache_app = typer.Typer(
+    help="Outputs of cached tasks, kept for reuse.", epilog=_EXITS, no_args_is_help=True
+)
+app.add_typer(cache_app, name="cache")
 
 
 class PluginName(StrEnum):
@@ -205,6 +209,24 @@ def state(
     from gateway.commands import state as command  # noqa: PLC0415 - heavy
 
     _reading(data_dir, lambda session: command.show(session, execution, at, json=json))
+
+
+@cache_app.command("evict")
+def cache_evict(
+    task: Annotated[
+        str, typer.Argument(metavar="TASK", help="project/domain/name, no version.")
+    ],
+    *,
+    data_dir: DataDirOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Let a task run anew, whatever outputs of it are kept: in all its versions.
+
+    What it makes from now on is kept and reused again.
+    """
+    from gateway.commands import cache  # noqa: PLC0415 - heavy
+
+    _reading(data_dir, lambda session: cache.evict(session, task, json=json))
 
 
 @app.command()

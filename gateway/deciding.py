@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import grpc
 
 from gateway.errors import Refused, accepted, invalid
 from gateway.services import Services
 from infra.errors import Conflict
+from infra.event_store import EventStore
 from projections import registry
 from schemas.rejections import Rejected
 
@@ -21,7 +22,16 @@ _ESCAPES = str.maketrans({"/": "%2F", "%": "%25"})
 Decide = Callable[[Sequence[Any]], Sequence[Any] | Rejected]
 
 
-async def decide(services: Services, stream: str, decide_: Decide) -> None:
+class Registry(Protocol):
+    """Where the registry's facts lie."""
+
+    @property
+    def store(self) -> EventStore:
+        """Return the store of the registry's streams."""
+        ...
+
+
+async def decide(services: Registry, stream: str, decide_: Decide) -> None:
     """Load, decide, append; raises Refused, ABORTED if others always are first."""
     for _ in range(TRIES):
         known = await services.store.load(stream)

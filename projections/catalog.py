@@ -11,6 +11,7 @@ import msgspec
 from psycopg import OperationalError
 from psycopg_pool import PoolTimeout
 
+from domain.caching import data_set
 from infra.database import Pool, queries
 from infra.errors import Transient
 from infra.settings import CacheSettings
@@ -42,6 +43,12 @@ class Hit(msgspec.Struct, frozen=True, kw_only=True):
 
     outputs: Values
     source: AttemptRef
+
+
+async def count_kept(pool: Pool, project: str, domain: str, task: str) -> int:
+    """Return for how many inputs the outputs of a task are kept."""
+    row = await fetch_one(pool, _SQL["count"], (project, domain, data_set(task)))
+    return int(row["rows"]) if row else 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from typing import Any
 
 from flyteidl.admin import project_pb2
 
+from domain.caching import data_set
 from projections.changes import pack, time_of
 from schemas import registry_events as r
 from schemas.ids import EntityRef
@@ -111,6 +112,15 @@ def _attributes_deleted(event: r.AttributesDeleted) -> Sequence[Step]:
     return [("delete_attributes", _place(event))]
 
 
+def _evicted(event: r.CacheEvicted) -> Sequence[Step]:
+    values = {
+        "project": event.project,
+        "domain": event.domain,
+        "name": data_set(event.task),
+    }
+    return [("evict_outputs", values)]
+
+
 STEPS: dict[type, Callable[[Any], Sequence[Step]]] = {
     r.ProjectRegistered: _project,
     r.ProjectReplaced: _project,
@@ -122,6 +132,7 @@ STEPS: dict[type, Callable[[Any], Sequence[Step]]] = {
     r.NamedEntityDescribed: _described,
     r.AttributesSet: _attributes_set,
     r.AttributesDeleted: _attributes_deleted,
+    r.CacheEvicted: _evicted,
 }
 
 

@@ -113,6 +113,14 @@ class AttributesDeleted(RegistryEvent, frozen=True, kw_only=True):
     launch_plan: str
 
 
+class CacheEvicted(RegistryEvent, frozen=True, kw_only=True):
+    """Outputs of a task that were kept until now aren't reused any more."""
+
+    project: str
+    domain: str
+    task: str
+
+
 RegistryFact = (
     ProjectRegistered
     | ProjectReplaced
@@ -124,4 +132,5 @@ RegistryFact = (
     | NamedEntityDescribed
     | AttributesSet
     | AttributesDeleted
+    | CacheEvicted
 )

@@ -23,10 +23,14 @@ _CONNECTIONS = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """An engine's data, open for reading; `is_down` tells that nobody adds to it."""
+    """An engine's data, open for reading; `is_down` tells that nobody adds to it.
+
+    `url` is its Postgres'.
+    """
 
     data: DataDir
     is_down: bool
+    url: str
     pool: Pool
     log: LogReader
     blobs: Blobs
@@ -103,7 +107,12 @@ async def _connected(
     try:
         async with open_blobs(settings, data.blobs) as blobs:
             yield Session(
-                data=data, is_down=is_down, pool=pool, log=LogReader(pool), blobs=blobs
+                data=data,
+                is_down=is_down,
+                url=url,
+                pool=pool,
+                log=LogReader(pool),
+                blobs=blobs,
             )
     finally:
         await pool.close()

@@ -28,6 +28,14 @@ CREATE TABLE catalog_reservations (
 );
 CREATE INDEX catalog_reservations_owner ON catalog_reservations (owner);
 
+CREATE TABLE catalog_evictions (
+    project text NOT NULL,
+    domain text NOT NULL,
+    name text NOT NULL,
+    evicted_at timestamptz NOT NULL,
+    PRIMARY KEY (project, domain, name)
+);
+
 ALTER TABLE node_executions
     ADD COLUMN catalog_key bytea,
     ADD COLUMN catalog_source bytea,

@@ -9,10 +9,22 @@ SET outputs = EXCLUDED.outputs, source = EXCLUDED.source,
 WHERE (c.created_at, c.source_id) <= (EXCLUDED.created_at, EXCLUDED.source_id)
 
 -- find --
-SELECT outputs, source FROM catalog
+SELECT outputs, source FROM catalog AS c
 WHERE project = %s AND domain = %s AND name = %s AND version = %s AND tag = %s
     AND (%s::double precision = 0
         OR created_at > now() - make_interval(secs => %s::double precision))
+    AND NOT EXISTS (
+        SELECT FROM catalog_evictions AS e
+        WHERE (e.project, e.domain, e.name) = (c.project, c.domain, c.name)
+            AND e.evicted_at >= c.created_at)
+
+-- count --
+SELECT count(*) AS rows FROM catalog AS c
+WHERE project = %s AND domain = %s AND name = %s
+    AND NOT EXISTS (
+        SELECT FROM catalog_evictions AS e
+        WHERE (e.project, e.domain, e.name) = (c.project, c.domain, c.name)
+            AND e.evicted_at >= c.created_at)
 
 -- reserve --
 -- Taken where it is free, expired, or the owner's already; else there is no row.

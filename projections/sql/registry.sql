@@ -113,3 +113,9 @@ ORDER BY launch_plan <> '' DESC, workflow <> '' DESC, domain <> '' DESC
 -- list_attributes --
 SELECT * FROM attributes WHERE resource = %s
 ORDER BY project, domain, workflow, launch_plan
+
+-- evict_outputs --
+INSERT INTO catalog_evictions AS e (project, domain, name, evicted_at)
+VALUES (%(project)s, %(domain)s, %(name)s, %(at)s)
+ON CONFLICT (project, domain, name) DO UPDATE
+SET evicted_at = GREATEST(e.evicted_at, EXCLUDED.evicted_at)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -11,8 +13,9 @@ from flyteidl.admin import node_execution_pb2
 from flyteidl.core import catalog_pb2
 from flytekit.remote import FlyteRemote
 
-from tests.e2e.conftest import VERSION
+from tests.e2e.conftest import DOMAIN, PROJECT, VERSION
 from tests.e2e.running import finish, run, start
+from tests.support.running import Running
 
 pytestmark = pytest.mark.e2e
 SUCCEEDED, ABORTED = 4, 7
@@ -164,3 +167,35 @@ def test_whoever_waits_can_be_terminated(remote: FlyteRemote, tmp_path: Path) ->
 
     assert finish(remote, waiter).closure.phase == ABORTED
     assert finish(remote, maker).outputs["o0"] == 2
+
+
+def test_an_evicted_task_runs_anew(
+    remote: FlyteRemote, engine: Running, tmp_path: Path
+) -> None:
+    """`flightlog cache evict` lets go of what was kept; new outputs are kept again."""
+    inputs = {"folder": str(tmp_path), "a": 9}
+    run(remote, "cache_flow.once", **inputs)
+    task = f"{PROJECT}/{DOMAIN}/cache_flow.double"
+    told = subprocess.run(
+        engine.command(
+            "cache", "evict", task, "--data-dir", str(engine.data_dir), "--json"
+        ),
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert json.loads(told.stdout)["evicted"] >= 1
+    anew = run(remote, "cache_flow.once", **inputs)
+    again = run(remote, "cache_flow.once", **inputs)
+
+    assert [_status(remote, done) for done in (anew, again)] == ["POPULATED", "HIT"]
+    assert len(_runs(tmp_path)) == 2
+
+
+def test_evicting_needs_a_whole_name(engine: Running) -> None:
+    """A name without its project is wrong usage, and told so."""
+    told = subprocess.run(
+        engine.command("cache", "evict", "double", "--data-dir", str(engine.data_dir)),
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    assert told.returncode == 2
+    assert "Expected a task as project/domain/name" in told.stderr

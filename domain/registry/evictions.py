@@ -1,0 +1,26 @@
+"""The decider of evictions: outputs of a task that aren't reused any more."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from domain.registry.identity import invalid
+from schemas.registry_events import CacheEvicted
+from schemas.rejections import Rejected
+
+
+def evict(
+    known: Sequence[CacheEvicted], project: str, domain: str, task: str, *, now_us: int
+) -> Sequence[CacheEvicted] | Rejected:
+    """Evict what was kept until now; never with a time before an earlier one's."""
+    if not (project and domain and task):
+        return invalid("Expected a task as project/domain/name, but a part is empty")
+    last_us = known[-1].occurred_at_us if known else 0
+    return (
+        CacheEvicted(
+            occurred_at_us=max(now_us, last_us),
+            project=project,
+            domain=domain,
+            task=task,
+        ),
+    )

@@ -1,0 +1,171 @@
+"""The catalog: folded from facts, read by look-ups, evicted, reserved."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import psycopg
+import pytest
+from msgspec.structs import replace
+
+from infra.database import Pool
+from infra.errors import Transient
+from infra.settings import CacheSettings
+from projections import registry
+from projections.cached import owner_of
+from projections.catalog import Catalog, count_kept
+from projections.projector import rebuild
+from schemas import dispatches as d
+from schemas.registry_events import CacheEvicted
+from schemas.values import Values
+from tests.support.cached import KEY, hit, miss
+from tests.support.engine import NOON_US, STREAM, Engine, created
+from tests.support.graphs import cached_template, definition, task_node, values
+from tests.support.views import Views
+
+SHORT = CacheSettings(reservation_s=0.1, behind_s=0.1)
+
+
+def _engine() -> tuple[Engine, d.LookUpCache]:
+    engine = Engine(
+        definition([task_node("n0")], "n0", tasks=[cached_template()]), created()
+    )
+    engine.begin()
+    return engine, next(m for m in engine.sent if isinstance(m, d.LookUpCache))
+
+
+def _populated(o0: int = 5) -> Engine:
+    engine, look_up = _engine()
+    engine.do(miss(look_up, "ACQUIRED"))
+    engine.succeed("n0", o0)
+    return engine
+
+
+def _catalog(views: Views, **settings: Any) -> Catalog:
+    return Catalog(views.pool, views.log, CacheSettings(**settings))
+
+
+async def test_kept_outputs_are_found_with_their_source(views: Views) -> None:
+    """The node tells that it populated; a rebuild finds the same."""
+    await views.given(STREAM, *_populated().events)
+    found = await _catalog(views).find(KEY)
+
+    assert found is not None
+    assert found.outputs == Values(inline=values(o0=5))
+    assert found.source.execution.name == "main-1"
+    assert (found.source.node_id, found.source.attempt) == ("n0", 0)
+    (node,) = [r for r in await views.rows("node_executions") if r["node_id"] == "n0"]
+    assert node["cache_status"] == "POPULATED"
+    once = await views.dump()
+    await rebuild(views.log, views.pool)
+    assert once == await views.dump()
+    assert await count_kept(views.pool, "p", "d", "t") == 1
+
+
+async def test_a_hit_shows(views: Views) -> None:
+    """A node that was hit is SUCCEEDED, with its key, its source and no attempt."""
+    engine, look_up = _engine()
+    engine.do(hit(look_up))
+    await views.given(STREAM, *engine.events)
+
+    (node,) = [r for r in await views.rows("node_executions") if r["node_id"] == "n0"]
+    assert (node["phase"], node["cache_status"]) == ("SUCCEEDED", "HIT")
+    assert node["catalog_key"] is not None
+    assert node["catalog_source"] is not None
+    assert await views.rows("task_executions") == []
+
+
+async def test_the_newest_outputs_win_in_any_order(views: Views) -> None:
+    """Facts of several streams may be read in another order than they happened."""
+    older, newer = _populated(1), _populated(2)
+    newer.events[:] = [
+        replace(event, occurred_at_us=event.occurred_at_us + 1000)
+        for event in newer.events
+    ]
+    await views.given("execution/p/d/newer", *newer.events)
+    await views.given("execution/p/d/older", *older.events)
+
+    found = await _catalog(views).find(KEY)
+    assert found is not None
+    assert found.outputs == Values(inline=values(o0=2))
+
+
+async def test_old_outputs_do_not_count(views: Views) -> None:
+    """Where an age is set, what is older is a miss."""
+    await views.given(STREAM, *_populated().events)
+
+    assert await _catalog(views, max_age_s=1).find(KEY) is None
+    assert await _catalog(views, max_age_s=10**9).find(KEY) is not None
+
+
+async def test_evicted_outputs_do_not_count(views: Views, pool: Pool) -> None:
+    """An eviction holds for what was kept until then, and for a rebuild too."""
+    engine = _populated()
+    await views.given(STREAM, *engine.events)
+
+    def evict(at_us: int) -> None:
+        fact = CacheEvicted(occurred_at_us=at_us, project="p", domain="d", task="t")
+        with psycopg.connect(pool.conninfo) as conn:  # type: ignore[arg-type]
+            registry.apply_registry(conn.cursor(), fact)
+
+    evict(NOON_US - 1)
+    assert await _catalog(views).find(KEY) is not None
+    evict(engine.clock_us)
+    assert await _catalog(views).find(KEY) is None
+    assert await count_kept(pool, "p", "d", "t") == 0
+    await rebuild(views.log, views.pool)
+    assert await _catalog(views).find(KEY) is None
+
+
+async def test_reservations_expire(views: Views) -> None:
+    """One owner at a time; silence lets go, a word in time keeps."""
+    catalog = Catalog(views.pool, views.log, SHORT)
+    assert await catalog.reserve(KEY, "one")
+    assert await catalog.reserve(KEY, "one")
+    assert not await catalog.reserve(KEY, "two")
+    for _ in range(4):
+        await asyncio.sleep(0.05)
+        await catalog.extend(["one"])
+    assert not await catalog.reserve(KEY, "two")
+    await asyncio.sleep(0.15)
+    assert await catalog.reserve(KEY, "two")
+    await catalog.release(KEY, "one")
+    assert not await catalog.reserve(KEY, "one")
+    await catalog.release(KEY, "two")
+    assert await catalog.reserve(KEY, "one")
+
+
+async def test_keeping_outputs_ends_the_reservation(views: Views) -> None:
+    """Whoever waits finds the outputs in the moment in which it could reserve."""
+    catalog = _catalog(views)
+    assert await catalog.reserve(KEY, owner_of(STREAM, "n0"))
+    assert not await catalog.reserve(KEY, "another")
+    await views.given(STREAM, *_populated().events)
+
+    assert await catalog.reserve(KEY, "another")
+
+
+async def test_it_knows_whether_the_views_are_behind(views: Views) -> None:
+    """The wait for them is bounded."""
+    catalog = Catalog(views.pool, views.log, SHORT)
+    engine = _populated()
+    views.log.add(STREAM, *engine.events)
+    assert not await catalog.caught_up()
+    await views.follow()
+    assert await catalog.caught_up()
+
+
+async def test_a_catalog_that_is_away_is_transient() -> None:
+    """Nothing but Transient is raised while Postgres can't be reached."""
+    from psycopg_pool import AsyncConnectionPool
+
+    pool: Any = AsyncConnectionPool(
+        "postgresql://nobody@127.0.0.1:1/none", open=False, timeout=0.2, min_size=1
+    )
+    await pool.open(wait=False)
+    try:
+        with pytest.raises(Transient, match="Expected the catalog to answer"):
+            await Catalog(pool, Views(pool).log, SHORT).find(KEY)
+    finally:
+        await pool.close()
