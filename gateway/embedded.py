@@ -30,6 +30,7 @@ from infra.blobs import Blobs
 from infra.clock import SystemClock
 from infra.database import EmbeddedPostgres, open_pool
 from infra.event_store import EventStore
+from infra.log import OwnedPartition
 from infra.log_rows import PARTITION
 from infra.patience import patiently
 from infra.postgres_log import PostgresLog
@@ -48,6 +49,7 @@ from workers.definitions import DefinitionCache
 from workers.hydration import Hydrator
 from workers.leases import Leases
 from workers.looking_up import LookUps
+from workers.partitions import Partitions
 from workers.plugins.process import ProcessPlugin
 from workers.propeller import Propeller
 from workers.runner import Runner
@@ -71,7 +73,7 @@ class Engine:
     services: Services
     log: PostgresLog
     projector: Projector
-    propeller: Propeller
+    propeller: Partitions
     runner: Runner
     process: ProcessPlugin | None
     health: Health
@@ -172,7 +174,7 @@ async def _build(
             services=services,
             log=log,
             projector=Projector(log, pool, settle=submit.settle),
-            propeller=_propeller(services),
+            propeller=_partitions(services),
             runner=_runner(services, process),
             process=process,
             health=Health(PARTS),
@@ -202,11 +204,20 @@ def _process(
     )
 
 
-def _propeller(services: Services) -> Propeller:
+def _partitions(services: Services) -> Partitions:
+    blobs, kept = services.blobs, services.settings.propeller.definitions_max
+    definitions = DefinitionCache(blobs, kept)
+
+    async def restore(_: OwnedPartition, propeller: Propeller) -> None:
+        """Take up what lives by the views, which have caught up."""
+        await propeller.restore(await queries.open_streams(services.pool))
+
+    return Partitions(services.log, lambda: _propeller(services, definitions), restore)
+
+
+def _propeller(services: Services, definitions: DefinitionCache) -> Propeller:
     settings = services.settings
-    definitions = DefinitionCache(services.blobs, settings.propeller.definitions_max)
     return Propeller(
-        log=services.log,
         streams=Streams(services.log, definitions, settings.propeller.closed_max),
         hydration=Hydrator(
             pool=services.pool,
@@ -292,8 +303,6 @@ class _Service:
         engine = self.engine
         work, hands = asyncio.Event(), asyncio.Event()
         await engine.projector.catch_up()
-        open_streams = await queries.open_streams(engine.services.pool)
-        await engine.propeller.restore(open_streams)
         projector = self._start(group, "projector", engine.projector.run())
         propeller = self._start(group, "propeller", engine.propeller.run(work))
         runner = self._start(group, "runner", engine.runner.run(hands))
@@ -324,7 +333,7 @@ class _Service:
             ),
             "executions_live": (
                 "Executions that have not ended.",
-                len(engine.propeller.streams),
+                engine.propeller.live,
             ),
             "events_projected": (
                 "Events that the projector applied since its start.",

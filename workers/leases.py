@@ -49,14 +49,18 @@ class Leases:
             case _:
                 pass
 
-    def restore(self, stream: str, state: Execution) -> None:
-        """Take up the leases of a restored stream."""
+    def restore(self, stream: str, state: Execution, now_us: int) -> None:
+        """Take up the leases of a restored stream; their runners may be gone by now.
+
+        Which incarnation of a runner lives isn't known before it is heard.
+        """
         for node_id in state.active:
             node = state.nodes[node_id]
             if node.task is TaskPhase.RUNNING:
                 self.held[(stream, node_id, node.attempt)] = Held(
                     node.lease.runner, node.lease.incarnation, node.lease.dispatch_no
                 )
+                self.runners.setdefault(node.lease.runner, ("", now_us))
 
     def heard(self, heartbeat: Heartbeat, now_us: int) -> bool:
         """Note that a runner lives; tell whether it is a new incarnation."""
@@ -87,7 +91,7 @@ class Leases:
         if known is None:
             return ""
         incarnation, heard_us = known
-        if incarnation != held.incarnation:
+        if incarnation not in {"", held.incarnation}:
             return f"runner '{held.runner}' was started anew"
         if now_us - heard_us > self.silence_us:
             return f"runner '{held.runner}' fell silent"

@@ -15,9 +15,9 @@ from domain.execution.context import Context, Limits
 from domain.execution.decide import execution
 from domain.execution.react import react_to_refusal
 from infra.errors import Fenced
-from infra.log import Log, OwnedPartition, Received, Record
+from infra.log import OwnedPartition, Received, Record
 from infra.patience import RETRY_S, patiently
-from schemas import codec, topics
+from schemas import codec
 from schemas import commands as c
 from schemas import events as e
 from schemas.envelope import Envelope
@@ -76,7 +76,6 @@ class Batch:
 class Propeller:
     """The loop over one owned partition of the commands topic."""
 
-    log: Log
     streams: Streams
     hydration: Hydration
     clock: Clock
@@ -93,12 +92,8 @@ class Propeller:
         for stream in streams:
             live = await self._stream(stream)
             if not live.state.is_terminal:
-                self.leases.restore(stream, live.state)
+                self.leases.restore(stream, live.state, self.clock.now_us())
                 self.timers.restore(stream, live.state)
-
-    async def run(self, stop: asyncio.Event) -> None:
-        """Handle commands until `stop`; ends by an error if the log is fenced."""
-        await self.log.own(GROUP, topics.COMMANDS, self.serve, stop)
 
     async def serve(self, partition: OwnedPartition, stop: asyncio.Event) -> None:
         """Handle the commands of a partition until `stop`."""

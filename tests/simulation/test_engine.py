@@ -15,7 +15,7 @@ from domain.execution.state import Execution
 from domain.graph import Definition
 from infra.blobs import FileBlobs
 from infra.errors import Transient
-from infra.log import Record
+from infra.log import OwnedPartition, Record
 from infra.settings import RunnerSettings
 from schemas import codec, topics
 from schemas.commands import CreateExecution
@@ -35,6 +35,7 @@ from tests.support.graphs import (
 )
 from workers.hydration import Admission
 from workers.leases import Leases
+from workers.partitions import Partitions
 from workers.propeller import Bounds, Propeller
 from workers.runner import Runner
 from workers.streams import Streams
@@ -153,7 +154,6 @@ class FlakyLog(MemoryLog):
 def propeller(world: World, log: MemoryLog) -> Propeller:
     """Return a propeller with nothing in memory."""
     return Propeller(
-        log=log,
         streams=NamedStreams(log, Definitions(world), closed_max=100),
         hydration=Hydration(world),
         clock=world.clock,
@@ -191,8 +191,12 @@ async def live(world: World, steps: int) -> None:
     """Run one incarnation of everything, and crash after some turns of the loop."""
     log = FlakyLog(world)
     await log.open()
-    engine, hands, stop = propeller(world, log), runner(world, log), asyncio.Event()
-    await engine.restore(open_streams(world))
+    hands, stop = runner(world, log), asyncio.Event()
+
+    async def restore(_: OwnedPartition, engine: Propeller) -> None:
+        await engine.restore(open_streams(world))
+
+    engine = Partitions(log, lambda: propeller(world, log), restore)
     tasks = [
         asyncio.create_task(engine.run(stop)),
         asyncio.create_task(hands.run(stop)),

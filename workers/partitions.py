@@ -1,0 +1,68 @@
+"""Partitions that fall to a propeller process: a propeller for each, while owned."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+import structlog
+
+from infra.log import Log, OwnedPartition
+from schemas import topics
+from workers.propeller import GROUP, Propeller
+
+log_ = structlog.get_logger(__name__)
+
+Make = Callable[[], Propeller]
+Restore = Callable[[OwnedPartition, Propeller], Awaitable[None]]
+
+
+@dataclass(slots=True)
+class Partitions:
+    """Serves owned partitions, each with streams, leases and timers of its own.
+
+    They are made when a partition is given, restored before its first command, and
+    gone when it is taken away: whoever owns it next reads them from the log.
+    """
+
+    log: Log
+    make: Make
+    restore: Restore
+    served: dict[int, Propeller] = field(default_factory=dict)
+    _handled: int = 0
+    _dropped: int = 0
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Handle commands until `stop`; ends by an error if the log is fenced."""
+        await self.log.own(GROUP, topics.COMMANDS, self.serve, stop)
+
+    async def serve(self, partition: OwnedPartition, stop: asyncio.Event) -> None:
+        """Restore a partition and handle its commands until `stop`."""
+        propeller = self.make()
+        await self.restore(partition, propeller)
+        live = len(propeller.streams)
+        log_.info("partition_restored", partition=partition.number, live=live)
+        self.served[partition.number] = propeller
+        try:
+            await propeller.serve(partition, stop)
+        finally:
+            if self.served.get(partition.number) is propeller:
+                del self.served[partition.number]
+            self._handled += propeller.handled
+            self._dropped += propeller.dropped
+
+    @property
+    def handled(self) -> int:
+        """Return how many commands were handled since the start."""
+        return self._handled + sum(p.handled for p in self.served.values())
+
+    @property
+    def dropped(self) -> int:
+        """Return how many commands of the engine yielded no facts."""
+        return self._dropped + sum(p.dropped for p in self.served.values())
+
+    @property
+    def live(self) -> int:
+        """Return how many executions live on the partitions owned now."""
+        return sum(len(p.streams) for p in self.served.values())
