@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 from flyteidl.core import compiler_pb2, identifier_pb2, workflow_pb2
+from immutables import Map
 
 from schemas.ids import EntityRef
 
@@ -60,11 +61,19 @@ class Graph:
 
 @dataclass(frozen=True)
 class Definition:
-    """Everything a compiled closure says, indexed for the decider."""
+    """Everything a compiled closure says, indexed for the decider.
+
+    `within` holds what dynamic nodes of the execution made, by the nodes' unique ids.
+    """
 
     primary: Graph
     sub_workflows: Mapping[EntityRef, Graph]
     tasks: Mapping[EntityRef, Any]
+    within: Map[str, Definition] = field(default_factory=Map)
+
+    def with_inside(self, node_id: str, inside: Definition) -> Definition:
+        """Return this definition with what a dynamic node made."""
+        return replace(self, within=self.within.set(node_id, inside))
 
     @property
     def node_count(self) -> int:

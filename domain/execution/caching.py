@@ -17,7 +17,7 @@ def policy_at(step: Step, site: e.NodeSite) -> Policy | None:
     if site.kind != "task" or site.target is None:
         return None
     spec = step.graph(site.scope).nodes[site.spec_node_id].spec
-    return policy_of(step.definition.tasks[site.target], spec)
+    return policy_of(step.task_template(site), spec)
 
 
 def look_up(
@@ -28,7 +28,7 @@ def look_up(
     policy, task = policy_at(step, site), site.target
     assert policy is not None  # noqa: S101 - else it wouldn't have been asked for
     assert task is not None  # noqa: S101
-    interface = step.definition.tasks[task].interface
+    interface = step.task_template(site).interface
     return d.LookUpCache(
         stream=context.stream,
         node_id=site.node_id,
@@ -98,5 +98,5 @@ def _missing(step: Step, site: e.NodeSite, outputs: Values) -> list[str]:
     """Return declared outputs that aren't there, as far as can be seen."""
     if outputs.inline is None or site.target is None:
         return []
-    declared = step.definition.tasks[site.target].interface.outputs.variables
+    declared = step.task_template(site).interface.outputs.variables
     return sorted(set(declared) - set(literal_map(outputs.inline).literals))

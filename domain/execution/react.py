@@ -117,7 +117,7 @@ def _run(
         execution=created.execution,
         task=graph_node.target,
         workflow=created.workflow,
-        template=template_bytes(step.definition, graph_node),
+        template=template_bytes(step.owner(node.site.scope), graph_node),
         inputs=node.inputs or Values(inline=b""),
         generated_name=name,
         input_path=node.input_path,

@@ -15,10 +15,10 @@ from flyteidl.core import literals_pb2
 
 from domain.execution.context import Context
 from domain.execution.evolve import evolve
-from domain.execution.frontier import Frontier, Place, advance, graph_of
+from domain.execution.frontier import Frontier, Place, advance, graph_of, owner_of
 from domain.execution.state import Execution, Node
 from domain.graph import Definition, Graph, GraphNode
-from schemas.events import ExecutionCreated, ExecutionEvent
+from schemas.events import ExecutionCreated, ExecutionEvent, NodeSite
 from schemas.ids import node_unique_id
 
 
@@ -67,6 +67,15 @@ class Step:
     def graph(self, scope: str) -> Graph:
         """Return the graph of a scope."""
         return graph_of(self.definition, self.state, scope)
+
+    def owner(self, scope: str) -> Definition:
+        """Return the closure whose workflow runs in a scope."""
+        return owner_of(self.definition, self.state, scope)
+
+    def task_template(self, site: NodeSite) -> Any:
+        """Return the core.TaskTemplate that the node at a site runs."""
+        assert site.target is not None  # noqa: S101 - the compiler refuses others
+        return self.owner(site.scope).tasks[site.target]
 
     def graph_node(self, node: Node) -> GraphNode:
         """Return what the compiled workflow says of a node."""

@@ -26,7 +26,7 @@ def enter(step: Step, node_id: str, _inputs: Values) -> None:
             node_id=node_id,
             attempt=node.attempt,
             task=target,
-            task_type=step.definition.tasks[target].type,
+            task_type=step.task_template(node.site).type,
             generated_name=generated_name(
                 step.created.execution.name, node_id, node.attempt
             ),
@@ -144,8 +144,7 @@ def time_reached(step: Step, node_id: str, attempt: int) -> None:
 def _timeout_us(step: Step, node: Node) -> int:
     """Return how long an attempt may run: the node's word, else the task's; 0: ever."""
     on_node = step.graph_node(node).spec.metadata.timeout.ToMicroseconds()
-    assert node.site.target is not None  # noqa: S101
-    on_task = step.definition.tasks[node.site.target].metadata.timeout
+    on_task = step.task_template(node.site).metadata.timeout
     return int(on_node or on_task.ToMicroseconds())
 
 
@@ -224,8 +223,7 @@ def _retry_or_fail(
 def _attempts_max(step: Step, node: Node) -> int:
     """Return the user's budget of attempts: the node's, else the task's, else one."""
     on_node = step.graph_node(node).spec.metadata.retries.retries
-    assert node.site.target is not None  # noqa: S101
-    on_task = step.definition.tasks[node.site.target].metadata.retries.retries
+    on_task = step.task_template(node.site).metadata.retries.retries
     return int(on_node or on_task) + 1
 
 
@@ -238,5 +236,4 @@ def _is_interruptible(step: Step, node: Node) -> bool:
     spec = execution_spec(step.created.spec)
     if spec.HasField("interruptible"):
         return bool(spec.interruptible.value)
-    assert node.site.target is not None  # noqa: S101
-    return bool(step.definition.tasks[node.site.target].metadata.interruptible)
+    return bool(step.task_template(node.site).metadata.interruptible)
