@@ -68,6 +68,7 @@ class Changes:
     outcomes: dict[str, Key] = field(default_factory=dict)
     catalog: dict[Key, Key] = field(default_factory=dict)
     released: list[Key] = field(default_factory=list)
+    owners_gone: list[str] = field(default_factory=list)
 
 
 Apply = Callable[[Changes, Envelope, Any, datetime], None]

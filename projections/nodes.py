@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from projections.cached import owner_of
 from projections.changes import Apply, Changes, error_columns, pack
 from schemas import events as e
 from schemas.envelope import Envelope
@@ -83,6 +84,7 @@ def _node_ended(phase: str) -> Apply:
             ended_at=at,
             **error_columns(m.failure),
         )
+        c.owners_gone.append(owner_of(v.stream, m.node_id))
 
     return apply
 

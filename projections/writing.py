@@ -61,6 +61,8 @@ async def _write_catalog(cursor: AsyncCursor[Any], changes: Changes) -> None:
         await cursor.executemany(_CATALOG["put"], list(changes.catalog.values()))
     if changes.released:
         await cursor.executemany(_CATALOG["release"], changes.released)
+    if changes.owners_gone:
+        await cursor.execute(_CATALOG["let_go"], (changes.owners_gone,))
 
 
 async def _write_rows(cursor: AsyncCursor[Any], table: Table, rows: Rows) -> None:

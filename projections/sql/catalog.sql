@@ -46,3 +46,6 @@ WHERE owner = ANY(%s)
 DELETE FROM catalog_reservations
 WHERE project = %s AND domain = %s AND name = %s AND version = %s AND tag = %s
     AND owner = %s
+
+-- let_go --
+DELETE FROM catalog_reservations WHERE owner = ANY(%s)

@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench.chains import echo_chains, python_chain
+from tests.bench.chains import cache_hits, echo_chains, python_chain
 from tests.bench.figure import Figure
 from tests.bench.load import throughput
 from tests.bench.machine import describe
@@ -22,6 +22,7 @@ from tests.bench.size import cost_by_size
 CASES: dict[str, Callable[[Path, bool], list[Figure]]] = {
     "echo": echo_chains,
     "python": python_chain,
+    "cache": cache_hits,
     "throughput": throughput,
     "kill": kill_to_progress,
     "size": cost_by_size,

@@ -12,6 +12,7 @@ from tests.bench.figure import Figure
 from tests.support import raw
 
 CHAIN = 40
+HITS = 1_000
 _FLOW = f"""
 from flytekit import task, workflow
 
@@ -44,6 +45,16 @@ def echo_chains(folder: Path, quick: bool) -> list[Figure]:
             comparison="Flyte 0.8-1.1 s",
         ),
     ]  # fmt: skip
+
+
+def cache_hits(folder: Path, quick: bool) -> list[Figure]:
+    """Measure a chain of cached tasks whose outputs are all kept already."""
+    hits = HITS // 10 if quick else HITS
+    with engine(folder, "cache") as running:
+        client = client_of(running)
+        raw.register_layers(client, "kept", layers=hits, width=1, cached=True)
+        took = median_of(client, "kept", 1 if quick else 3)
+    return [Figure(f"{hits:,} cache hits in a chain", took, "s")]
 
 
 def python_chain(folder: Path, quick: bool) -> list[Figure]:

@@ -20,12 +20,15 @@ from infra.settings import RunnerSettings
 from schemas import codec, topics
 from schemas.commands import CreateExecution
 from schemas.envelope import Envelope
+from schemas.events import CachePopulated
 from schemas.ids import EntityRef, ExecutionRef, execution_stream
 from schemas.phases import EXECUTION_MOVES, NODE_MOVES, NodePhase
+from tests.support.catalogs import FactCatalog
 from tests.support.engine import created
 from tests.support.fakes import MemoryData, MemoryLog
 from tests.support.graphs import (
     branch_node,
+    cached_template,
     definition,
     launch_plan_node,
     task_node,
@@ -35,6 +38,7 @@ from tests.support.graphs import (
 )
 from workers.hydration import Admission
 from workers.leases import Leases
+from workers.looking_up import LookUps
 from workers.partitions import Partitions
 from workers.propeller import Bounds, Propeller
 from workers.runner import Runner
@@ -62,6 +66,7 @@ class World:
     def __init__(self, seed: int, folder: Path) -> None:
         self.draw = random.Random(seed)
         self.data = MemoryData()
+        self.catalog = FactCatalog(self.data)
         self.blobs = FileBlobs(folder)
         self.clock = Clock()
         self.parent, self.child = _parent(), _child()
@@ -86,7 +91,8 @@ def _parent() -> Definition:
 
 
 def _child() -> Definition:
-    return definition([task_node("n0"), task_node("n1", "n0")], "n1")
+    tasks = [cached_template(cache_serializable=True, retries=1)]
+    return definition([task_node("n0"), task_node("n1", "n0")], "n1", tasks=tasks)
 
 
 class Hydration:
@@ -174,6 +180,7 @@ def runner(world: World, log: MemoryLog) -> Runner:
         process=None,
         inline_limit=16384,
         report_delay_s=0.01,
+        look_ups=LookUps(catalog=world.catalog, blobs=world.blobs, poll_s=0.001),
     )
 
 
@@ -257,6 +264,16 @@ def check(world: World) -> Counter[str]:
     return ends
 
 
+def _kept(world: World) -> int:
+    """Return how often the outputs of equal nodes were made, at most."""
+    facts = [
+        codec.decode(r.body)
+        for r in world.data.records
+        if r.topic == topics.EVENTS and r.envelope.sequence
+    ]
+    return max(Counter(f.key for f in facts if isinstance(f, CachePopulated)).values())
+
+
 def _check_moves(before: Execution, after: Execution) -> None:
     if before.phase is not after.phase:
         assert after.phase in EXECUTION_MOVES[before.phase]
@@ -281,3 +298,4 @@ async def test_crashes_lose_and_double_nothing(seed: int, tmp_path: Path) -> Non
             break
 
     assert check(world) == {"SUCCEEDED": 2 * EXECUTIONS}, f"seed {seed}"
+    assert _kept(world) == 1, "equal tasks that run one at a time run once"

@@ -7,7 +7,10 @@ from dataclasses import dataclass, field
 
 from infra.errors import Transient
 from projections.catalog import Hit
-from schemas.ids import CatalogKey
+from schemas import codec, topics
+from schemas.events import CachePopulated
+from schemas.ids import AttemptRef, CatalogKey, execution_of
+from tests.support.fakes import MemoryData
 
 
 @dataclass
@@ -50,3 +53,32 @@ class MemoryCatalog:
         if self.away:
             self.away -= 1
             raise Transient("Expected the catalog to answer, but it is away")
+
+
+class FactCatalog(MemoryCatalog):
+    """A catalog that knows at once what the facts of a log tell."""
+
+    def __init__(self, data: MemoryData) -> None:
+        """Stand on a log's data."""
+        super().__init__()
+        self.data, self.seen = data, 0
+
+    def _answer(self) -> None:
+        super()._answer()
+        fresh, self.seen = self.data.records[self.seen :], len(self.data.records)
+        for record in fresh:
+            if record.topic != topics.EVENTS or not record.envelope.sequence:
+                continue
+            fact = codec.decode(record.body)
+            if isinstance(fact, CachePopulated):
+                self._keep(record.envelope.stream, fact)
+
+    def _keep(self, stream: str, fact: CachePopulated) -> None:
+        source = AttemptRef(
+            execution=execution_of(stream),
+            node_id=fact.node_id,
+            attempt=fact.attempt,
+            task=fact.task,
+        )
+        self.kept[fact.key] = Hit(outputs=fact.outputs, source=source)
+        self.owners.pop(fact.key, None)

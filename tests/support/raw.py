@@ -69,12 +69,21 @@ def layers_workflow(
 
 
 def register_layers(
-    client: Any, name: str, *, layers: int, width: int, sleep_s: float = 0.0
+    client: Any,
+    name: str,
+    *,
+    layers: int,
+    width: int,
+    sleep_s: float = 0.0,
+    cached: bool = False,
 ) -> None:
     """Register the task (echo, or one that sleeps), the workflow and its plan."""
     stub, task = client._stub, f"{name}.t"
     passing = not sleep_s
-    stub.CreateTask(echo_task(task) if passing else sleep_task(task, sleep_s))
+    request = echo_task(task) if passing else sleep_task(task, sleep_s)
+    request.spec.template.metadata.discoverable = cached
+    request.spec.template.metadata.discovery_version = "1" if cached else ""
+    stub.CreateTask(request)
     stub.CreateWorkflow(layers_workflow(name, task, layers, width, passing=passing))
     plan = launch_plan_pb2.LaunchPlanCreateRequest(
         id=_id(identifier_pb2.LAUNCH_PLAN, name)

@@ -146,6 +146,18 @@ async def test_keeping_outputs_ends_the_reservation(views: Views) -> None:
     assert await catalog.reserve(KEY, "another")
 
 
+async def test_a_failed_owner_lets_go(views: Views) -> None:
+    """Whoever waits needn't wait for the reservation to expire."""
+    catalog = _catalog(views)
+    assert await catalog.reserve(KEY, owner_of(STREAM, "n0"))
+    engine, look_up = _engine()
+    engine.do(miss(look_up, "ACQUIRED"))
+    engine.fail("n0")
+    await views.given(STREAM, *engine.events)
+
+    assert await catalog.reserve(KEY, "another")
+
+
 async def test_it_knows_whether_the_views_are_behind(views: Views) -> None:
     """The wait for them is bounded."""
     catalog = Catalog(views.pool, views.log, SHORT)
