@@ -56,6 +56,47 @@ class LogSettings(_Part):
     )
 
 
+class KafkaSettings(_Part):
+    """The broker, for roles that are processes of their own."""
+
+    servers: str = Field(
+        "", description="host:port of brokers, by commas; empty: the log is Postgres."
+    )
+    instance: str = Field(
+        "",
+        description="Name of this process, the same after a restart: a quick one "
+        "keeps its partitions. No two at once may share it.",
+    )
+    prefix: str = Field(
+        "",
+        pattern=r"^[A-Za-z0-9._-]*$",
+        description="Put before the names of topics and groups: several Flightlogs "
+        "can share a broker.",
+    )
+    partitions: int = Field(
+        4, gt=0, description="Partitions of topics; fixed once they are made."
+    )
+    replication: int = Field(1, gt=0, description="Copies of each partition.")
+    message_bytes_max: int = Field(
+        8 * 2**20, gt=0, description="Bytes of one message at most."
+    )
+    session_s: float = Field(
+        6.0, gt=0, description="A process silent this long loses its partitions."
+    )
+    heartbeat_s: float = Field(
+        1.0, gt=0, description="How often a process tells the broker that it lives."
+    )
+    transaction_s: float = Field(
+        6.0, gt=0, description="A transaction open this long is aborted."
+    )
+    request_s: float = Field(
+        10.0, gt=0, description="The broker must have answered by then."
+    )
+    hand_over_s: float = Field(
+        5.0, gt=0, description="A partition taken away must be let go of by then."
+    )
+
+
 class PropellerSettings(_Part):
     """Budgets of executions."""
 
@@ -214,6 +255,7 @@ class Settings(BaseSettings):
     )
     log_json: bool = Field(default=False, description="Log JSON lines.")
     log: LogSettings = LogSettings()
+    kafka: KafkaSettings = KafkaSettings()
     propeller: PropellerSettings = PropellerSettings()
     runner: RunnerSettings = RunnerSettings()
     process: ProcessSettings = ProcessSettings()

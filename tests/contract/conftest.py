@@ -1,7 +1,11 @@
-"""The logs under contract: in memory, and on a real Postgres."""
+"""The logs under contract: in memory, on a real Postgres, on a real Kafka.
+
+Tests marked `sole` hold what only a log with one writer and one order promises.
+"""
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -9,10 +13,13 @@ import psycopg
 import pytest
 from eventsourcing.persistence import OperationalError
 
+from infra import kafka_topics
+from infra.kafka_log import KafkaLog
 from infra.log import Log
 from infra.postgres_log import PostgresLog
-from infra.settings import LogSettings
+from infra.settings import KafkaSettings, LogSettings
 from tests.support.fakes import MemoryData, MemoryLog
+from tests.support.kafka import broker
 from tests.support.postgres import empty_database
 
 POLL_S = 0.2
@@ -74,12 +81,55 @@ class PostgresKind:
             )
 
 
-@pytest.fixture(
-    params=["memory", pytest.param("postgres", marks=pytest.mark.integration)]
-)
+class KafkaKind:
+    """Logs on fresh topics of one partition of a real Kafka."""
+
+    def __init__(self, servers: str) -> None:
+        self.settings = KafkaSettings(
+            servers=servers,
+            prefix=f"{secrets.token_hex(4)}.",
+            partitions=1,
+            session_s=2,
+            heartbeat_s=0.3,
+            transaction_s=2,
+        )
+        self.logs: list[Any] = []
+
+    async def open(self, **settings: Any) -> Any:
+        if not self.logs:
+            await kafka_topics.create(self.settings)
+        poll_s = settings.get("poll_s", 0.5)
+        log = KafkaLog(self.settings, LogSettings(poll_s=poll_s))
+        self.logs.append(log)
+        await log.open()
+        return log
+
+
+@pytest.fixture(scope="session")
+def kafka_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The servers of a Kafka that lives as long as the tests."""
+    with broker(tmp_path_factory.mktemp("kafka")) as servers:
+        yield servers
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test on each kind of log; on Kafka too, unless it is marked `sole`."""
+    if "kind" not in metafunc.fixturenames:
+        return
+    kinds: list[Any] = ["memory"]
+    kinds.append(pytest.param("postgres", marks=pytest.mark.integration))
+    if metafunc.definition.get_closest_marker("sole") is None:
+        kinds.append(pytest.param("kafka", marks=pytest.mark.integration))
+    metafunc.parametrize("kind", kinds, indirect=True)
+
+
+@pytest.fixture
 async def kind(request: pytest.FixtureRequest) -> AsyncIterator[Any]:
     """One kind of log; everything that was opened is closed."""
-    found = MemoryKind() if request.param == "memory" else PostgresKind()
+    if request.param == "kafka":
+        found: Any = KafkaKind(request.getfixturevalue("kafka_servers"))
+    else:
+        found = MemoryKind() if request.param == "memory" else PostgresKind()
     yield found
     for log in found.logs:
         await log.close()

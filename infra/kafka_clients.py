@@ -1,0 +1,71 @@
+"""Clients of a broker with our settings, and which partition a record goes to."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.partitioner import murmur2
+
+from infra.errors import Permanent
+from infra.log import Record
+from infra.settings import KafkaSettings
+
+_RETRY_MS = 10
+"""After a commit the broker may ask for patience once: aiokafka waits this long."""
+_POSITIVE = 0x7FFFFFFF
+
+
+def producer_of(settings: KafkaSettings, **more: Any) -> AIOKafkaProducer:
+    """Return a producer that waits for every copy, and never lingers."""
+    return AIOKafkaProducer(
+        bootstrap_servers=settings.servers,
+        acks="all",
+        enable_idempotence=True,
+        request_timeout_ms=round(settings.request_s * 1000),
+        max_request_size=settings.message_bytes_max,
+        retry_backoff_ms=_RETRY_MS,
+        **more,
+    )
+
+
+def consumer_of(
+    settings: KafkaSettings, *topics: str, group_id: str | None = None, **more: Any
+) -> AIOKafkaConsumer:
+    """Return a consumer of committed records, which commits nothing by itself."""
+    return AIOKafkaConsumer(
+        *topics,
+        bootstrap_servers=settings.servers,
+        group_id=group_id and settings.prefix + group_id,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        isolation_level="read_committed",
+        request_timeout_ms=round((settings.request_s + settings.session_s) * 1000),
+        session_timeout_ms=round(settings.session_s * 1000),
+        heartbeat_interval_ms=round(settings.heartbeat_s * 1000),
+        max_partition_fetch_bytes=settings.message_bytes_max,
+        **more,
+    )
+
+
+async def partition_of(
+    producer: AIOKafkaProducer, record: Record, prefix: str = ""
+) -> int:
+    """Return where a record goes: to the partition it names, or that of its key.
+
+    The same key is in the same partition of every topic that has as many.
+    """
+    if record.partition is not None:
+        return record.partition
+    count = len(await producer.partitions_for(prefix + record.topic))
+    if not count:
+        message = f"Expected topic {record.topic}, but it has no partitions"
+        raise Permanent(message)
+    return _hash(record.key) % count
+
+
+@lru_cache(maxsize=10_000)
+def _hash(key: str) -> int:
+    """Return what every Kafka client makes of a key: murmur2, costly in Python."""
+    return int(murmur2(key.encode()) & _POSITIVE)

@@ -1,0 +1,269 @@
+"""The log on Kafka: partitions that many processes share, each served by one owner."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError
+
+from infra import kafka_topics
+from infra.errors import Permanent, Transient
+from infra.kafka_clients import consumer_of, partition_of, producer_of
+from infra.kafka_consumer import KafkaConsumer
+from infra.kafka_owners import KafkaOwners
+from infra.kafka_records import received, sendable
+from infra.log import Consumer, Received, Record, Serve
+from infra.settings import KafkaSettings, LogSettings
+from schemas import topics as t
+from schemas.envelope import Envelope
+
+_SKEW_MS = 5_000
+"""A record's time is the broker's; records of other brokers may be this much off."""
+_SCAN_MAX = 1000
+
+
+class KafkaLog:
+    """The log of many processes; `open` connects, and checks the topics."""
+
+    def __init__(self, settings: KafkaSettings, log: LogSettings) -> None:
+        """Prepare; `open` connects."""
+        self._settings = settings
+        self._prefix = settings.prefix
+        self._poll_s = log.poll_s
+        self._producer: AIOKafkaProducer | None = None
+
+    async def open(self) -> None:
+        """Connect; raises Permanent if a topic is missing or has other partitions."""
+        await kafka_topics.check(self._settings)
+        producer = producer_of(self._settings)
+        await _asking(producer.start())
+        self._producer = producer
+
+    async def close(self) -> None:
+        """Send what was begun, and disconnect."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            await producer.stop()
+
+    @property
+    def _sender(self) -> AIOKafkaProducer:
+        if self._producer is None:
+            message = "Expected an open log, but it is closed"
+            raise Permanent(message)
+        return self._producer
+
+    async def append(self, records: Sequence[Record]) -> None:
+        """Append; durable on return. An id that is there already comes twice.
+
+        Whoever reads catches repeats: a decider, or a view's key.
+        """
+        try:
+            sent = []
+            for record in records:
+                at = await partition_of(self._sender, record, self._prefix)
+                arguments = sendable(record, self._prefix)
+                sent.append(await self._sender.send(**arguments, partition=at))
+            await asyncio.gather(*sent)
+        except MessageSizeTooLargeError as error:
+            message = f"Expected a record that the log can keep, but: {error}"
+            raise Permanent(message) from error
+        except (KafkaError, OSError) as error:
+            message = f"Expected the broker to take records, but: {error!r}"
+            raise Transient(message) from error
+
+    async def own(
+        self, group: str, topic: str, serve: Serve, stop: asyncio.Event
+    ) -> None:
+        """Serve each partition that falls to this process, until `stop`."""
+        owners = KafkaOwners(self._settings, group, topic, self._poll_s)
+        await owners.run(serve, stop)
+
+    def consume(self, group: str, topic: str) -> AbstractAsyncContextManager[Consumer]:
+        """Read a topic's partitions that fall to this process, as one of a group."""
+        return self._consumed(group, topic)
+
+    @asynccontextmanager
+    async def _consumed(self, group: str, topic: str) -> AsyncIterator[Consumer]:
+        consumer = KafkaConsumer(self._settings, group, topic, self._poll_s)
+        await consumer.open()
+        try:
+            yield consumer
+        finally:
+            await consumer.close()
+
+    async def tail(
+        self, topics: Sequence[str], after: Mapping[int, int], limit: int
+    ) -> AsyncIterator[Sequence[Received]]:
+        """Follow all partitions of topics from positions on, for ever."""
+        async with self._reading(topics, after) as (reader, _):
+            while True:
+                yield await self._read(reader, limit)
+
+    async def upto_now(
+        self, topic: str, after: Mapping[int, int], limit: int
+    ) -> AsyncIterator[Sequence[Received]]:
+        """Yield what is on a topic after positions and was there at the call."""
+        async for batch in self._upto_now(topic, after, limit, None):
+            yield batch
+
+    async def compacted(
+        self, topic: str, partition: int
+    ) -> AsyncIterator[Sequence[Received]]:
+        """Yield what is on a compacted topic's partition at the call, then end."""
+        async for batch in self._upto_now(topic, {}, _SCAN_MAX, partition):
+            yield batch
+
+    async def _upto_now(
+        self,
+        topic: str,
+        after: Mapping[int, int],
+        limit: int,
+        partition: int | None,
+    ) -> AsyncIterator[Sequence[Received]]:
+        async with self._reading((topic,), after, partition) as (reader, parts):
+            ends = await _asking(reader.end_offsets(parts))
+            left = set(parts)
+            while True:
+                left = {at for at in left if await reader.position(at) < ends[at]}
+                if not left:
+                    return
+                found = await self._read(reader, limit)
+                inside = [r for r in found if r.position <= ends[self._at(r)]]
+                if inside:
+                    yield inside
+
+    @asynccontextmanager
+    async def _reading(
+        self,
+        topics: Sequence[str],
+        after: Mapping[int, int],
+        partition: int | None = None,
+    ) -> AsyncIterator[tuple[AIOKafkaConsumer, list[TopicPartition]]]:
+        parts = [
+            TopicPartition(self._prefix + topic, number)
+            for topic in topics
+            for number in range(await self.partitions(topic))
+            if partition in {None, number}
+        ]
+        reader = consumer_of(self._settings)
+        try:
+            await _asking(reader.start())
+            reader.assign(parts)
+            for at in parts:
+                if after.get(at.partition):
+                    reader.seek(at, after[at.partition])
+                else:
+                    await _asking(reader.seek_to_beginning(at))
+            yield reader, parts
+        finally:
+            await reader.stop()
+
+    def _at(self, found: Received) -> TopicPartition:
+        return TopicPartition(self._prefix + found.topic, found.partition)
+
+    async def _read(self, reader: AIOKafkaConsumer, limit: int) -> Sequence[Received]:
+        wait_ms = round(self._poll_s * 1000)
+        found: Any = await _asking(
+            reader.getmany(timeout_ms=wait_ms, max_records=limit)
+        )
+        return [
+            received(message, self._prefix)
+            for batch in found.values()
+            for message in batch
+        ]
+
+    async def before(self, received: Received, topic: str) -> Mapping[int, int]:
+        """Return positions on a topic: what is there up to them is older than this.
+
+        By the broker's own times: clocks of processes don't matter.
+        """
+        async with self._reading((topic,), {}) as (reader, parts):
+            told = await self._told_at_ms(received)
+            if told is None:
+                return {}
+            asked = dict.fromkeys(parts, told - _SKEW_MS)
+            found = await _asking(reader.offsets_for_times(asked))
+            ends = await _asking(reader.end_offsets(parts))
+        return {
+            at.partition: found[at].offset if found[at] else ends[at] for at in parts
+        }
+
+    async def _told_at_ms(self, received: Received) -> int | None:
+        """Return the broker's time of a record; None if it is gone."""
+        at = TopicPartition(self._prefix + received.topic, received.partition)
+        async with self._reading(
+            (received.topic,), {received.partition: received.position - 1}, at.partition
+        ) as (reader, _):
+            found: Any = await _asking(reader.getmany(at, timeout_ms=1000))
+        messages = found.get(at, ())
+        return messages[0].timestamp if messages else None
+
+    async def partitions(self, topic: str) -> int:
+        """Return how many partitions a topic has."""
+        return len(await _asking(self._sender.partitions_for(self._prefix + topic)))
+
+    async def stream(
+        self, stream: str, after: int = 0, limit: int | None = None
+    ) -> Sequence[Received]:
+        """Return the facts of a stream, by sequence: reads its whole partition."""
+        found: list[Received] = []
+        partition = await self.partition_of(stream)
+        async for batch in self._upto_now(t.EVENTS, {}, _SCAN_MAX, partition):
+            found += [
+                r
+                for r in batch
+                if r.envelope.stream == stream and r.envelope.sequence > after
+            ]
+            if limit is not None and len(found) >= limit:
+                return found[:limit]
+        return found
+
+    async def last(self, stream: str) -> Received | None:
+        """Return the last fact of a stream: reads its whole partition."""
+        found = await self.stream(stream)
+        return found[-1] if found else None
+
+    async def partition_of(self, stream: str) -> int:
+        """Return the partition that holds a stream."""
+        envelope = Envelope(id="", type="", stream=stream)
+        record = Record(topic=t.EVENTS, key=stream, envelope=envelope, body=b"")
+        return await partition_of(self._sender, record, self._prefix)
+
+    async def positions(self, group: str, topic: str) -> Mapping[int, int]:
+        """Return a group's kept position on each partition; 0 before the first."""
+        asking = consumer_of(self._settings, group_id=group)
+        try:
+            await _asking(asking.start())
+            found = {}
+            for number in range(await self.partitions(topic)):
+                at = TopicPartition(self._prefix + topic, number)
+                asking.assign([at])
+                found[number] = await _asking(asking.committed(at)) or 0
+            return found
+        finally:
+            await asking.stop()
+
+    async def end(self, topics: Sequence[str] = ()) -> Mapping[int, int]:
+        """Return the last position of each partition of a topic.
+
+        On Kafka positions belong to one topic: of several, the highest is told.
+        """
+        asked = topics or (t.EVENTS,)
+        async with self._reading(asked, {}) as (reader, parts):
+            ends = await _asking(reader.end_offsets(parts))
+        found: dict[int, int] = {}
+        for at, end in ends.items():
+            found[at.partition] = max(found.get(at.partition, 0), end)
+        return found
+
+
+async def _asking(answer: Any) -> Any:
+    try:
+        return await answer
+    except (KafkaError, OSError) as error:
+        message = f"Expected the broker to answer, but: {error!r}"
+        raise Transient(message) from error

@@ -1,0 +1,152 @@
+"""An owned partition on Kafka: a fenced producer and a reader, thrown away together.
+
+The order in `open` is what makes it exact (aiokafka lacks KIP-447). Starting the
+producer fences the owner before and ends its open transaction; only then is the
+committed offset the true one, and reading begins there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import structlog
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.errors import (
+    IllegalOperation,
+    InvalidProducerEpoch,
+    KafkaError,
+    MessageSizeTooLargeError,
+    ProducerFenced,
+)
+
+from infra.errors import Fenced, Permanent, Transient
+from infra.kafka_clients import consumer_of, partition_of, producer_of
+from infra.kafka_records import received, sendable
+from infra.log import Received, Record
+from infra.settings import KafkaSettings
+
+log_ = structlog.get_logger(__name__)
+
+_GONE = (ProducerFenced, InvalidProducerEpoch, IllegalOperation, AssertionError)
+"""How aiokafka tells that a newer owner took over, or that a producer is dead."""
+
+
+class KafkaPartition:
+    """One partition of commands that falls to this process, from fencing to loss."""
+
+    def __init__(
+        self, settings: KafkaSettings, group: str, at: TopicPartition, poll_s: float
+    ) -> None:
+        """Prepare; `open` fences whoever owned it before."""
+        self.number: int = at.partition
+        self._settings = settings
+        self._group = group
+        self._at = at
+        self._poll_ms = round(poll_s * 1000)
+        self._producer: AIOKafkaProducer = producer_of(
+            settings,
+            transactional_id=f"{settings.prefix}{group}/{at.topic}/{at.partition}",
+            transaction_timeout_ms=round(settings.transaction_s * 1000),
+        )
+        self._reader: AIOKafkaConsumer = consumer_of(settings)
+        self._is_dead = False
+
+    async def open(self) -> None:
+        """Fence, then find the position, then read from there; raises Transient."""
+        try:
+            await self._producer.start()
+            position = await self._committed()
+            await self._reader.start()
+            self._reader.assign([self._at])
+            self._reader.seek(self._at, position)
+        except (KafkaError, OSError) as error:
+            message = f"Expected to own {self._at}, but: {error!r}"
+            raise Transient(message) from error
+
+    async def _committed(self) -> int:
+        asking: AIOKafkaConsumer = consumer_of(self._settings, group_id=self._group)
+        try:
+            await asking.start()
+            asking.assign([self._at])
+            return await asking.committed(self._at) or 0
+        finally:
+            await asking.stop()
+
+    async def close(self) -> None:
+        """Let go of it; what can't be said to the broker in time isn't said."""
+        for part in (self._producer, self._reader):
+            try:
+                async with asyncio.timeout(self._settings.request_s):
+                    await part.stop()
+            except (*_GONE, KafkaError, OSError, TimeoutError) as error:
+                log_.debug("partition_closed_badly", at=str(self._at), error=str(error))
+
+    async def read(self, limit: int) -> Sequence[Received]:
+        """Return the next commands; none if there is no news for a while."""
+        try:
+            found: Any = await self._reader.getmany(
+                timeout_ms=self._poll_ms, max_records=limit
+            )
+        except KafkaError as error:
+            message = f"Expected to read {self._at}, but: {error!r}"
+            raise Transient(message) from error
+        prefix = self._settings.prefix
+        return [received(message, prefix) for message in found.get(self._at, ())]
+
+    async def commit(self, records: Sequence[Record], position: int | None) -> None:
+        """Append everything and move the position in one transaction.
+
+        Every send is awaited: a commit doesn't tell of a failed one. An outcome that
+        isn't known is Fenced: whoever owns the partition next reads how it ended.
+        """
+        if self._is_dead:
+            message = f"Expected to own {self._at}, but it was lost"
+            raise Fenced(message)
+        if not records and position is None:
+            return
+        try:
+            await self._transact(records, position)
+        except (Transient, Permanent):
+            raise
+        except BaseException as error:
+            self._is_dead = True
+            if isinstance(error, (*_GONE, KafkaError)):
+                message = f"Expected to commit to {self._at}, but: {error!r}"
+                raise Fenced(message) from error
+            raise
+
+    async def _transact(self, records: Sequence[Record], position: int | None) -> None:
+        await self._producer.begin_transaction()
+        try:
+            await self._send(records)
+            if position is not None:
+                await self._producer.send_offsets_to_transaction(
+                    {self._at: position}, self._settings.prefix + self._group
+                )
+        except MessageSizeTooLargeError as error:
+            await self._producer.abort_transaction()
+            message = f"Expected a record that the log can keep, but: {error}"
+            raise Permanent(message) from error
+        except _GONE:
+            raise
+        except KafkaError as error:
+            await self._producer.abort_transaction()
+            message = f"Expected to append to the log, but: {error!r}"
+            raise Transient(message) from error
+        await self._producer.commit_transaction()
+
+    async def _send(self, records: Sequence[Record]) -> None:
+        sent, prefix = [], self._settings.prefix
+        for record in records:
+            at = await partition_of(self._producer, record, prefix)
+            arguments = sendable(record, prefix)
+            sent.append(await self._producer.send(**arguments, partition=at))
+        failures = [
+            error
+            for error in await asyncio.gather(*sent, return_exceptions=True)
+            if isinstance(error, BaseException)
+        ]
+        if failures:
+            raise failures[0]

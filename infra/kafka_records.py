@@ -1,0 +1,101 @@
+"""Messages ↔ Kafka records: the envelope as CloudEvents headers, the body as it is.
+
+The headers are those of the CloudEvents 1.0 Kafka binding; what CloudEvents has no
+name for are extensions of ours, `ce_flightlog…`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from infra.log import Received, Record
+from schemas.envelope import Envelope
+
+SOURCE = "/flightlog"
+Headers = list[tuple[str, bytes]]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EXTENSION = "ce_flightlog"
+
+
+def headers_of(envelope: Envelope) -> Headers:
+    """Return the headers of a record; what an envelope leaves empty is left out."""
+    e = envelope
+    found = {
+        "ce_specversion": "1.0",
+        "ce_id": e.id,
+        "ce_type": e.type,
+        "ce_source": SOURCE,
+        "ce_subject": e.stream,
+        "ce_time": _text_of(e.recorded_at_us),
+        f"{_EXTENSION}sequence": str(e.sequence) if e.sequence else "",
+        f"{_EXTENSION}correlation": e.correlation,
+        f"{_EXTENSION}causation": e.causation,
+        f"{_EXTENSION}actor": e.actor,
+        f"{_EXTENSION}reply": "true" if e.reply else "",
+        "traceparent": e.traceparent,
+        "content-type": "application/avro",
+    }
+    return [(name, value.encode()) for name, value in found.items() if value]
+
+
+def received(message: Any, prefix: str = "") -> Received:
+    """Return a consumer's record as a message; foreign headers make an empty envelope.
+
+    A record that Flightlog didn't write is no reason to stop: its body decides.
+    """
+    key = (message.key or b"").decode(errors="replace")
+    return Received(
+        topic=message.topic.removeprefix(prefix),
+        key=key,
+        envelope=_envelope(_texts(message.headers), key),
+        body=message.value or b"",
+        partition=message.partition,
+        position=message.offset + 1,
+    )
+
+
+def sendable(record: Record, prefix: str = "") -> dict[str, Any]:
+    """Return the arguments that a producer's `send` takes; the partition is apart."""
+    return {
+        "topic": prefix + record.topic,
+        "key": record.key.encode(),
+        "value": record.body or None,
+        "headers": headers_of(record.envelope),
+    }
+
+
+def _texts(headers: Sequence[tuple[str, bytes]]) -> Mapping[str, str]:
+    return {n: (v or b"").decode(errors="replace") for n, v in headers}
+
+
+def _envelope(found: Mapping[str, str], key: str) -> Envelope:
+    sequence = found.get(f"{_EXTENSION}sequence", "")
+    return Envelope(
+        id=found.get("ce_id", ""),
+        type=found.get("ce_type", ""),
+        stream=found.get("ce_subject", key),
+        sequence=int(sequence) if sequence.isdecimal() else 0,
+        correlation=found.get(f"{_EXTENSION}correlation", ""),
+        causation=found.get(f"{_EXTENSION}causation", ""),
+        actor=found.get(f"{_EXTENSION}actor", ""),
+        recorded_at_us=_us_of(found.get("ce_time", "")),
+        reply=found.get(f"{_EXTENSION}reply") == "true",
+        traceparent=found.get("traceparent", ""),
+    )
+
+
+def _text_of(us: int) -> str:
+    return (_EPOCH + timedelta(microseconds=us)).isoformat() if us else ""
+
+
+def _us_of(text: str) -> int:
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        return 0
+    if at.tzinfo is None:
+        at = at.replace(tzinfo=UTC)
+    return (at - _EPOCH) // timedelta(microseconds=1)

@@ -1,0 +1,281 @@
+"""What only a log that many processes share must promise, on a real broker."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiokafka import AIOKafkaProducer, TopicPartition
+from msgspec.structs import replace
+
+from infra import kafka_topics
+from infra.errors import Fenced, InfraError, Permanent, Transient
+from infra.kafka_log import KafkaLog
+from infra.kafka_owned import KafkaPartition
+from infra.log import OwnedPartition
+from infra.settings import KafkaSettings, LogSettings
+from schemas import topics as t
+from tests.contract.conftest import KafkaKind
+from tests.contract.owning import GROUP, kept, owning
+from tests.contract.records import STREAM, command, dispatch, fact, ids
+from tests.support.kafka import Kafka
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+
+PARTITIONS = 4
+STREAMS = [f"execution/p/d/s{n}" for n in range(12)]
+SOON_S = 40
+
+
+@pytest.fixture
+async def kafka(kafka_servers: str) -> AsyncIterator[KafkaKind]:
+    """Fresh topics of four partitions."""
+    found = KafkaKind(kafka_servers)
+    found.settings = found.settings.model_copy(update={"partitions": PARTITIONS})
+    yield found
+    for log in found.logs:
+        await log.close()
+
+
+def partition_at(kafka: KafkaKind, number: int = 0) -> KafkaPartition:
+    """A partition of commands, owned without a group."""
+    at = TopicPartition(kafka.settings.prefix + t.COMMANDS, number)
+    return KafkaPartition(kafka.settings, GROUP, at, 0.3)
+
+
+class Copier:
+    """Answers each command with one fact, as many owners at once as there are logs."""
+
+    def __init__(self) -> None:
+        self.owned: dict[str, set[int]] = defaultdict(set)
+        self.handled = 0
+
+    async def run(self, log: KafkaLog, name: str, stop: asyncio.Event) -> None:
+        """Serve what falls to this member until `stop`."""
+
+        async def serve(partition: OwnedPartition, taken: asyncio.Event) -> None:
+            self.owned[name].add(partition.number)
+            try:
+                while not taken.is_set():
+                    await self._copy(partition)
+            finally:
+                self.owned[name].discard(partition.number)
+
+        await log.own(GROUP, t.COMMANDS, serve, stop)
+
+    async def _copy(self, partition: OwnedPartition) -> None:
+        found = await partition.read(20)
+        facts = [
+            replace(
+                fact(1, r.envelope.stream),
+                envelope=replace(fact(1).envelope, id=f"of/{r.envelope.id}"),
+            )
+            for r in found
+        ]
+        if found:
+            await partition.commit(facts, found[-1].position)
+            self.handled += len(found)
+
+
+async def copied(log: KafkaLog) -> list[str]:
+    """Return the ids of all facts that are on the log."""
+    return [
+        r.envelope.id async for batch in log.upto_now(t.EVENTS, {}, 500) for r in batch
+    ]
+
+
+async def until(condition: Any) -> None:
+    """Wait until something holds, within a bound."""
+    async with asyncio.timeout(SOON_S):
+        while not condition():
+            await asyncio.sleep(0.05)
+
+
+async def test_partitions_are_shared_and_handed_over(kafka: KafkaKind) -> None:
+    """Members come and go; each command is answered once, whoever owned it."""
+    one, two = await kafka.open(), await kafka.open()
+    copier, sent = Copier(), []
+    stops = [asyncio.Event(), asyncio.Event()]
+    async with asyncio.TaskGroup() as group:
+
+        async def send(count: int) -> None:
+            records = [
+                command(f"c{len(sent) + n}", STREAMS[n % len(STREAMS)])
+                for n in range(count)
+            ]
+            sent.extend(r.envelope.id for r in records)
+            await one.append(records)
+
+        group.create_task(copier.run(one, "one", stops[0]))
+        await until(lambda: len(copier.owned["one"]) == PARTITIONS)
+        await send(100)
+        group.create_task(copier.run(two, "two", stops[1]))
+        await send(100)
+        await until(lambda: len(copier.owned["two"]) == PARTITIONS // 2)
+        await send(100)
+        stops[0].set()
+        await until(lambda: len(copier.owned["two"]) == PARTITIONS)
+        await send(100)
+        await until(lambda: copier.handled >= len(sent))
+        stops[1].set()
+    assert sorted(await copied(one)) == sorted(f"of/{name}" for name in sent)
+
+
+async def test_a_stream_keeps_its_partition_on_every_topic(kafka: KafkaKind) -> None:
+    """Facts lie where the commands of their stream do."""
+    log = await kafka.open()
+    await log.append([r for s in STREAMS for r in (command(s, s), fact(1, s))])
+    places: dict[str, set[int]] = {s: set() for s in STREAMS}
+    for topic in (t.COMMANDS, t.EVENTS):
+        async for batch in log.upto_now(topic, {}, 100):
+            for r in batch:
+                places[r.key].add(r.partition)
+    assert all(len(found) == 1 for found in places.values())
+    assert len(set.union(*places.values())) > 1
+
+
+async def test_a_newer_owner_fences_the_older(kafka: KafkaKind) -> None:
+    """What the older one had open is gone, and it can commit no more."""
+    log = await kafka.open()
+    await log.append([replace(command("c1"), partition=0)])
+    old, new = partition_at(kafka), partition_at(kafka)
+    await old.open()
+    (taken,) = await old.read(9)
+    await old._producer.begin_transaction()
+    await old._send([fact(1, body=b"old")])
+    await new.open()
+    with pytest.raises(Fenced):
+        await old.commit([], taken.position)
+    assert ids(await new.read(9)) == ["c1"]
+    await new.commit([fact(1, body=b"new")], taken.position)
+    assert [r.body for r in await log.stream(STREAM)] == [b"new"]
+    assert await kept(log) == taken.position
+    await old.close()
+    await new.close()
+
+
+async def test_an_oversized_record_costs_nothing_else(kafka: KafkaKind) -> None:
+    """It is refused whole, the position stays, and the partition goes on."""
+    small = kafka.settings.model_copy(update={"message_bytes_max": 50_000})
+    kafka.settings = small
+    log = await kafka.open()
+    await log.append([replace(command("c1"), partition=0)])
+    partition = partition_at(kafka)
+    await partition.open()
+    (taken,) = await partition.read(9)
+    with pytest.raises(Permanent):
+        await partition.commit(
+            [fact(1), dispatch("d1"), fact(2, body=b"x" * 60_000)], taken.position
+        )
+    with pytest.raises(Permanent):
+        await log.append([fact(3, body=b"x" * 60_000)])
+    assert await kept(log) == 0
+    await partition.commit([fact(1)], taken.position)
+    assert ids(await log.stream(STREAM)) == [f"{STREAM}/1"]
+    assert not [r async for b in log.upto_now(t.DISPATCHES, {}, 9) for r in b]
+    await partition.close()
+
+
+async def test_foreign_records_are_read_too(kafka: KafkaKind) -> None:
+    """Garbage without key or headers is a message: who handles it can set it aside."""
+    log = await kafka.open()
+    topic = kafka.settings.prefix + t.COMMANDS
+    async with AIOKafkaProducer(bootstrap_servers=kafka.settings.servers) as producer:
+        await producer.send_and_wait(topic, b"garbage", partition=0)
+        headers = [
+            ("ce_id", b"\xff"),
+            ("ce_time", b"yesterday"),
+            ("ce_flightlogsequence", b"x"),
+        ]
+        await producer.send_and_wait(topic, b"", b"key", 0, headers=headers)
+    found = [r async for batch in log.upto_now(t.COMMANDS, {}, 9) for r in batch]
+    assert [(r.key, r.body) for r in found] == [("", b"garbage"), ("key", b"")]
+    assert [r.envelope.sequence for r in found] == [0, 0]
+
+
+async def test_what_was_there_before_is_found_by_the_brokers_time(
+    kafka: KafkaKind,
+) -> None:
+    """No message older than another is looked for after its `before`."""
+    log = await kafka.open()
+    await log.append([command(f"c{n}", STREAMS[n % 12]) for n in range(30)])
+    await log.append([dispatch("d1")])
+    (seen,) = [r async for b in log.upto_now(t.DISPATCHES, {}, 9) for r in b]
+    after = await log.before(seen, t.COMMANDS)
+    assert set(after) == set(range(PARTITIONS))
+    found = [r async for b in log.upto_now(t.COMMANDS, after, 99) for r in b]
+    assert len(found) == 30  # all of them are younger than the clocks may differ
+
+
+async def test_topics_are_checked(kafka: KafkaKind) -> None:
+    """Missing topics and a wrong number of partitions are told in words."""
+    log = KafkaLog(kafka.settings, LogSettings())
+    with pytest.raises(Permanent, match="flightlog topics create"):
+        await log.open()
+    made = await kafka_topics.create(kafka.settings)
+    assert set(made) == set(kafka_topics.ALL)
+    assert await kafka_topics.create(kafka.settings) == []
+    other = kafka.settings.model_copy(update={"partitions": 2})
+    with pytest.raises(Permanent, match="with 2 partitions, but it has 4"):
+        await KafkaLog(other, LogSettings()).open()
+
+
+async def test_a_broker_that_dies_loses_nothing(tmp_path: Path) -> None:
+    """Commits and appends go on after a kill -9 of the broker; no fact comes twice."""
+    server = Kafka(tmp_path / "kafka")
+    server.start()
+    settings = KafkaSettings(
+        servers=server.servers, partitions=1, session_s=3, heartbeat_s=0.5, request_s=5
+    )
+    await kafka_topics.create(settings)
+    log = KafkaLog(settings, LogSettings(poll_s=0.3))
+    await log.open()
+    copier, stop = Copier(), asyncio.Event()
+    names = [f"c{n}" for n in range(40)]
+    try:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(copier.run(log, "one", stop))
+            for number, name in enumerate(names):
+                if number == 20:
+                    await until(lambda: copier.handled > 10)
+                    server.kill()
+                    await asyncio.sleep(0.5)
+                    await asyncio.to_thread(server.start)
+                await _append(log, name)
+            await until(lambda: copier.handled >= len(names))
+            stop.set()
+        facts = await copied(log)
+        assert len(facts) == len(set(facts)) == len(names)
+    finally:
+        await log.close()
+        server.kill()
+
+
+async def _append(log: KafkaLog, name: str) -> None:
+    async with asyncio.timeout(SOON_S):
+        while True:
+            try:
+                await log.append([command(name)])
+            except InfraError as error:
+                assert isinstance(error, Transient)
+                await asyncio.sleep(0.2)
+            else:
+                return
+
+
+async def test_nothing_is_lost_while_an_owner_waits(kafka: KafkaKind) -> None:
+    """A read that is given up, as for a timer, loses no command."""
+    log = await kafka.open()
+    async with owning(log) as partition:
+        reading = asyncio.create_task(partition.read(9))
+        await asyncio.sleep(0.01)
+        reading.cancel()
+        await log.append([replace(command("c1"), partition=partition.number)])
+        async with asyncio.timeout(SOON_S):
+            while not (found := await partition.read(9)):
+                pass
+    assert ids(found) == ["c1"]
