@@ -13,7 +13,7 @@ from flyteidl.admin import node_execution_pb2
 from flyteidl.core import catalog_pb2
 from flytekit.remote import FlyteRemote
 
-from tests.e2e.conftest import DOMAIN, PROJECT, VERSION
+from tests.e2e.conftest import DOMAIN, PROJECT, VERSION, pyflyte
 from tests.e2e.running import finish, run, start
 from tests.support.running import Running
 
@@ -199,3 +199,39 @@ def test_evicting_needs_a_whole_name(engine: Running) -> None:
 
     assert told.returncode == 2
     assert "Expected a task as project/domain/name" in told.stderr
+
+
+_FLOW = """
+from pathlib import Path
+from flytekit import task, workflow
+
+@task(cache=True, cache_version="1.0")
+def made(folder: str) -> {kind}:
+    with (Path(folder) / "runs").open("a") as file:
+        file.write("made\\n")
+    return {kind}(1)
+
+@workflow
+def changing(folder: str) -> {kind}:
+    return made(folder=folder)
+"""
+
+
+def test_another_interface_is_another_cache(
+    remote: FlyteRemote, engine: Running, tmp_path: Path
+) -> None:
+    """A new version reuses outputs while its interface is the same, and else not."""
+    statuses = []
+    for version, kind in (("w1", "int"), ("w2", "int"), ("w3", "float")):
+        (tmp_path / "changing_flow.py").write_text(_FLOW.format(kind=kind))
+        done = pyflyte(
+            engine, tmp_path, "register", "-p", PROJECT, "-d", DOMAIN,
+            "--version", version, "changing_flow.py",
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+        plan = remote.fetch_launch_plan(name="changing_flow.changing", version=version)
+        found = finish(remote, remote.execute(plan, inputs={"folder": str(tmp_path)}))
+        statuses.append(_status(remote, found))
+
+    assert statuses == ["POPULATED", "HIT", "POPULATED"]
+    assert _runs(tmp_path) == ["made", "made"]
