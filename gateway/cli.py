@@ -211,6 +211,39 @@ def state(
     _reading(data_dir, lambda session: command.show(session, execution, at, json=json))
 
 
+@app.command()
+def replay(
+    *,
+    swap: Annotated[
+        bool, typer.Option("--swap", help="Put the rebuilt rows in place.")
+    ] = False,
+    data_dir: DataDirOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Fold the views anew from the log, beside the live ones, and compare them.
+
+    Ends with 1 where they differ. With --swap the rebuilt rows take the place of the
+    live ones, in one transaction. An engine may run meanwhile: its views stand still
+    while they are compared.
+    """
+    from gateway.commands import replay as command  # noqa: PLC0415 - heavy
+
+    _reading(data_dir, lambda session: command.run(session, swap=swap, json=json))
+
+
+@app.command()
+def verify(*, data_dir: DataDirOption = None, json: JsonOption = False) -> None:
+    """Check the log itself, and the executions in the views against it.
+
+    Sequences without gap or repeat, legal moves of phases, one ending with nothing
+    after it, every node ended by then, parents and children that agree. Ends with 1
+    where something is wrong.
+    """
+    from gateway.commands import verify as command  # noqa: PLC0415 - heavy
+
+    _reading(data_dir, lambda session: command.run(session, json=json))
+
+
 @cache_app.command("evict")
 def cache_evict(
     task: Annotated[

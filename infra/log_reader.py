@@ -27,6 +27,7 @@ _TAIL = SQL(
     "SELECT topic, originator_version, state, notification_id FROM flightlog_log "
     "WHERE topic = %s AND notification_id > %s ORDER BY notification_id LIMIT %s"
 )
+_COUNT = SQL("SELECT count(*) FROM flightlog_log WHERE topic = %s")
 _END = SQL("SELECT coalesce(max(notification_id), 0) AS last FROM flightlog_log")
 
 
@@ -63,6 +64,21 @@ class LogReader:
                 yield page
             else:
                 await asyncio.sleep(self.poll_s)
+
+    async def upto(self, end: int) -> AsyncIterator[Sequence[Received]]:
+        """Return the facts up to a position, page by page."""
+        after = 0
+        while page := await self._rows(_TAIL, (topics.EVENTS, after, PAGE_ROWS)):
+            yield [received for received in page if received.position <= end]
+            after = page[-1].position
+            if after >= end:
+                return
+
+    async def count_events(self) -> int:
+        """Return how many messages there are on the events topic."""
+        async with self.pool.connection() as conn:
+            row = await (await conn.execute(_COUNT, (topics.EVENTS,))).fetchone()
+        return int(str(row["count"])) if row else 0
 
     async def end(self) -> int:
         """Return the last position."""

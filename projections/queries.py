@@ -63,6 +63,12 @@ async def execution_counts(pool: Pool) -> dict[str, int]:
     return {row["phase"]: row["rows"] for row in rows}
 
 
+async def phases(pool: Pool) -> dict[str, str]:
+    """Return the phase of every execution, by its stream."""
+    rows = await fetch(pool, _SQL["phases"])
+    return {str(row["stream"]): str(row["phase"]) for row in rows}
+
+
 async def open_streams(pool: Pool) -> list[str]:
     """Return the streams of executions that have not ended."""
     return [str(row["stream"]) for row in await fetch(pool, _SQL["open_streams"])]

@@ -13,6 +13,9 @@ ORDER BY stream
 -- execution_counts --
 SELECT phase, count(*) AS rows FROM executions GROUP BY phase
 
+-- phases --
+SELECT stream, phase FROM executions
+
 -- get_node --
 SELECT * FROM node_executions WHERE stream = %s AND node_id = %s
 

@@ -1,0 +1,18 @@
+-- drop --
+DROP SCHEMA IF EXISTS flightlog_shadow CASCADE
+
+-- create --
+CREATE SCHEMA flightlog_shadow
+
+-- hold --
+-- The projector moves its position in each transaction: it waits for ours.
+LOCK TABLE public.projector_positions IN EXCLUSIVE MODE
+
+-- kept --
+SELECT log_partition, position FROM public.projector_positions WHERE name = %s
+
+-- columns --
+SELECT column_name FROM information_schema.columns
+WHERE table_schema = 'public' AND table_name = %s AND is_generated = 'NEVER'
+ORDER BY ordinal_position
+

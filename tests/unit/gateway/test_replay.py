@@ -1,0 +1,93 @@
+"""`flightlog replay` and `verify` on real logs and views: found, and mended."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import psycopg
+import pytest
+from typer.testing import CliRunner
+
+from gateway.cli import app
+from gateway.data_dir import DataDir, EngineAddress
+from tests.support.postgres import migrated_database
+from tests.unit.gateway.test_cli import REF, _fill
+
+RUNNER = CliRunner()
+
+
+@pytest.fixture
+def engine(tmp_path: Path):
+    """Return the options of a data folder with one execution, and its Postgres."""
+    url = migrated_database()
+    asyncio.run(_fill(url, [REF]))
+    data = DataDir(tmp_path)
+    with data.hold():
+        data.announce(
+            EngineAddress(
+                pid=1, host="127.0.0.1", grpc_port=1, http_port=1, postgres=url,
+                version="0", started_at_us=1,
+            )
+        )  # fmt: skip
+        yield ["--data-dir", str(tmp_path)], url
+
+
+def told(*words: str) -> tuple[int, dict]:
+    """Run a command with --json; return its exit code and what it says."""
+    result = RUNNER.invoke(app, [*words, "--json"])
+    assert result.stdout, result.output
+    return result.exit_code, json.loads(result.stdout)
+
+
+def test_views_that_are_right_are_told_so(engine: tuple[list[str], str]) -> None:
+    """A rebuild of views that nobody touched is the same, row by row."""
+    options, _ = engine
+    code, found = told("replay", *options)
+    assert (code, found["same"], found["events"]) == (0, True, 6)
+
+
+def test_damage_is_found_and_mended(engine: tuple[list[str], str]) -> None:
+    """Changed, lost and invented rows are found; a swap puts the log's truth back."""
+    options, url = engine
+    with psycopg.connect(url, autocommit=True) as conn:
+        conn.execute("UPDATE executions SET phase = 'FAILED'")
+        conn.execute("DELETE FROM journal WHERE sequence = 2")
+        conn.execute("INSERT INTO execution_tags VALUES ('x', 'y', 'z')")
+    code, found = told("replay", *options)
+    assert (code, found["same"], found["swapped"]) == (1, False, False)
+    views = {view["table"]: view for view in found["views"]}
+    counts = {t: (v["only_live"], v["only_rebuilt"]) for t, v in views.items()}
+    assert counts["executions"] == (1, 1)
+    assert counts["journal"] == (0, 1)
+    assert counts["execution_tags"] == (1, 0)
+    assert counts["node_executions"] == (0, 0)
+    assert "FAILED" in views["executions"]["samples"][0]
+    code, found = told("replay", "--swap", *options)
+    assert (code, found["swapped"]) == (0, True)
+    code, found = told("replay", *options)
+    assert (code, found["same"]) == (0, True)
+    with psycopg.connect(url) as conn:
+        schemas = "SELECT count(*) FROM pg_namespace WHERE nspname = 'flightlog_shadow'"
+        assert conn.execute(schemas).fetchone() == (0,)
+
+
+def test_an_illegal_log_and_a_false_view_are_told(
+    engine: tuple[list[str], str],
+) -> None:
+    """The command's own exit code tells, and each finding says where."""
+    options, url = engine
+    with psycopg.connect(url, autocommit=True) as conn:
+        conn.execute("UPDATE executions SET phase = 'ABORTED'")
+    code, found = told("verify", *options)
+    said = [finding["what"] for finding in found["findings"]]
+    assert (code, found["facts"], found["executions"]) == (1, 6, 1)
+    assert (
+        "Expected no move of the execution RUNNING → SUCCEEDED, but there is one"
+        in said
+    )
+    assert "Expected the view to say SUCCEEDED, but it says ABORTED" in said
+    result = RUNNER.invoke(app, ["verify", *options])
+    assert result.exit_code == 1
+    assert "the log is not as it must be" in result.stdout
