@@ -22,6 +22,7 @@ from rich.progress import (
 from gateway.commands.failing import ExitCode
 from gateway.commands.session import Session
 from infra.log import Received
+from projections.schema import migrate
 from projections.shadow import Difference, Shadow, shadowed
 
 
@@ -34,6 +35,8 @@ async def run(session: Session, *, swap: bool, json: bool) -> None:
     def follow(after: int) -> AsyncIterator[Sequence[Received]]:
         return session.log.follow(after)
 
+    if session.is_down:  # nobody else brings an older engine's tables up to date
+        await asyncio.to_thread(migrate, session.url)
     began = time.monotonic()
     async with shadowed(session.url, session.pool, follow) as shadow:
         total = await session.log.count_events()
