@@ -23,6 +23,8 @@ log_ = structlog.get_logger(__name__)
 
 NAME = "views"
 _SQL = queries(Path(__file__).parent / "sql" / "projector.sql")
+_PROVEN_S = 2.0
+"""What was committed this long ago is on the disk: a crash of Postgres keeps it."""
 # Decoding is work for the processor: others get their turn after so many messages.
 _TURN = 200
 Settle = Callable[[str, tuple[Any, ...]], None]
@@ -78,6 +80,7 @@ class Projector:
     recorded_at_us: int = 0
     stopped: str = ""
     _trimmed_at_s: float = 0.0
+    _unproven_s: float | None = None
 
     @property
     def position(self) -> int:
@@ -111,7 +114,24 @@ class Projector:
                 await self._take(batch)
             if end is not None and (not batch or self._reached(end)):
                 return
+            if not batch:
+                await self._prove()
             await self._trim()
+
+    async def _prove(self) -> None:
+        """Look, once there is no news, whether the last commits outlived a crash.
+
+        Without news nothing else would show that the views went back.
+        """
+        if self._unproven_s is None:
+            return
+        applied = dict(self.positions)
+        await self._patiently(self._load)
+        if self.positions != applied:
+            message = f"Expected to be at {applied}, but views are at {self.positions}"
+            raise _ViewsWentBack(message)
+        if asyncio.get_running_loop().time() >= self._unproven_s + _PROVEN_S:
+            self._unproven_s = None
 
     def _reached(self, end: Mapping[int, int]) -> bool:
         return all(self.positions.get(p, 0) >= position for p, position in end.items())
@@ -136,6 +156,7 @@ class Projector:
             log_.error("projector_stopped", first=first, last=last, error=why)  # noqa: TRY400 - raised on, with its trace
             raise
         self.positions |= _ends(batch)
+        self._unproven_s = asyncio.get_running_loop().time()
         self.applied += len(batch)
         self.recorded_at_us = batch[-1].envelope.recorded_at_us
         for command_id, outcome in changes.outcomes.items():

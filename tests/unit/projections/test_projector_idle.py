@@ -1,0 +1,45 @@
+"""The projector without news: it notices that a crash took its last commits."""
+
+from __future__ import annotations
+
+import asyncio
+
+from infra.database import Pool
+from projections.projector import Projector
+from tests.support.engine import STREAM, Engine, created
+from tests.support.graphs import definition, task_node
+from tests.support.views import Views
+
+SOON_S = 10
+
+
+async def went_back(pool: Pool) -> None:
+    """Let the views be as before their last commit, as after a crash of Postgres."""
+    async with pool.connection() as conn, conn.transaction():
+        await conn.execute("DELETE FROM journal WHERE sequence > 3")
+        await conn.execute("UPDATE executions SET phase = 'RUNNING'")
+        await conn.execute("UPDATE projector_positions SET position = 3")
+
+
+async def test_lost_commits_are_noticed_without_news(views: Views) -> None:
+    """When the last facts of all are lost, no later fact has to show it."""
+    engine = Engine(definition([task_node("a")], "a"), created())
+    engine.begin()
+    engine.succeed("a")
+    views.log.add(STREAM, *engine.events)
+    projector = Projector(views.log, views.pool)
+    running = asyncio.create_task(projector.run())
+
+    async def whole() -> bool:
+        rows = await views.rows("executions")
+        return bool(rows) and rows[0]["phase"] == "SUCCEEDED"
+
+    async with asyncio.timeout(SOON_S):
+        while not await whole():
+            await asyncio.sleep(0.01)
+        await went_back(views.pool)
+        while not await whole():
+            await asyncio.sleep(0.01)
+    running.cancel()
+
+    assert len(await views.rows("journal")) == len(engine.events)
