@@ -24,7 +24,8 @@ class GraphNode:
     `kind` is start, end, task, workflow, launch_plan, branch, gate or array. `branch`
     is the id of the branch node that holds this one as an arm, '' otherwise.
     `waits_for` counts what must end before it is ready: its upstream nodes, and the
-    decision of its branch if it is an arm.
+    decision of its branch if it is an arm. `element` is what an array runs for each
+    index; its target is the array's too.
     """
 
     id: str
@@ -34,6 +35,7 @@ class GraphNode:
     branch: str
     waits_for: int
     target: EntityRef | None
+    element: GraphNode | None = None
 
     @property
     def takes_slot(self) -> bool:
@@ -124,6 +126,7 @@ def _graph(workflow: Any) -> Graph:
             branch=branch,
             waits_for=len(before) + bool(branch),
             target=target,
+            element=_element(spec) if kind == "array" else None,
         )
     downstream: dict[str, list[str]] = {}
     for node in nodes.values():
@@ -134,6 +137,20 @@ def _graph(workflow: Any) -> Graph:
         template=workflow.template,
         nodes=nodes,
         downstream={k: tuple(v) for k, v in downstream.items()},
+    )
+
+
+def _element(spec: Any) -> GraphNode:
+    inner = spec.array_node.node
+    kind, target = _kind(inner)
+    return GraphNode(
+        id=inner.id,
+        kind=kind,
+        spec=inner,
+        upstream=(),
+        branch="",
+        waits_for=0,
+        target=target,
     )
 
 
@@ -164,4 +181,6 @@ def _kind(spec: Any) -> tuple[str, EntityRef | None]:
         if spec.workflow_node.WhichOneof("reference") == "launchplan_ref":
             return "launch_plan", entity_ref(spec.workflow_node.launchplan_ref)
         return "workflow", entity_ref(spec.workflow_node.sub_workflow_ref)
+    if target == "array_node":
+        return "array", _kind(spec.array_node.node)[1]
     return target.removesuffix("_node"), None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from flyteidl.admin import execution_pb2, node_execution_pb2, task_execution_pb2
@@ -17,7 +18,8 @@ from gateway.translate import (
     span,
     stamp,
 )
-from projections.rows import ExecutionRow, NodeRow, TaskRow
+from gateway.translate_arrays import add_elements
+from projections.rows import ElementRow, ExecutionRow, NodeRow, TaskRow
 from schemas.ids import CatalogKey, EntityRef, ExecutionRef, execution_of
 from schemas.values import Failure, Values
 
@@ -133,8 +135,13 @@ def _cached(metadata: Any, row: NodeRow, key: CatalogKey) -> None:
         )
 
 
-def task_execution(row: TaskRow, *, input_uri: str) -> Any:
-    """Return an admin.TaskExecution: one attempt, with its history line by line."""
+def task_execution(
+    row: TaskRow, *, input_uri: str, elements: Sequence[ElementRow] = ()
+) -> Any:
+    """Return an admin.TaskExecution: one attempt, with its history line by line.
+
+    An array's attempt also tells of each of its `elements`.
+    """
     found = task_execution_pb2.TaskExecution(input_uri=input_uri)
     found.id.task_id.CopyFrom(identifier(row.task))
     at = node_id(execution_of(row.stream), row.node_id)
@@ -146,6 +153,8 @@ def task_execution(row: TaskRow, *, input_uri: str) -> Any:
     closure.event_version = EVENT_VERSION
     closure.metadata.generated_name = row.generated_name
     closure.metadata.instance_class = int(row.interruptible)
+    if row.array_size >= 0:
+        add_elements(closure.metadata, row, elements)
     _times(closure, row)
     _result(closure, row.outputs, row.error, None)
     for log in row.logs:

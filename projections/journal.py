@@ -61,7 +61,8 @@ def _task_queued(event: e.TaskQueued) -> str:
 
 
 def _task_started(event: e.TaskStarted) -> str:
-    return f"attempt {event.attempt} started by runner {event.runner}"
+    by = f" by runner {event.runner}" if event.runner else ""
+    return f"attempt {event.attempt} started{by}"
 
 
 def _task_failed(event: e.TaskFailed) -> str:
@@ -117,4 +118,6 @@ LINES: dict[type, Callable[[Any], str]] = {
     e.CacheLookedUp: _looked_up,
     e.CachePopulated: _always("outputs kept for reuse"),
     e.CachePutFailed: lambda event: f"outputs not kept: {_first(event.reason)}",
+    e.ArrayStarted: lambda event: f"array of {event.size} elements begins",
+    e.ArrayGathering: _always("outputs of the elements being gathered"),
 }

@@ -29,6 +29,7 @@ def _node_row(
         "scope": site.scope,
         "is_parent": site.kind in PARENT_KINDS,
         "is_array": site.kind == "array",
+        "element": site.element,
         "target": pack(site.target) if site.target else None,
         "input_path": "",
         "inputs": None,
@@ -110,4 +111,5 @@ APPLY: dict[type, Apply] = {
     e.NodeRequeued: _node_requeued,
     e.NodeSkipped: _node_skipped,
     e.NodeAborted: _node_ended("ABORTED"),
+    e.ArrayGathering: _not_shown,
 }

@@ -10,7 +10,14 @@ from psycopg.sql import SQL
 from infra.database import Pool, queries
 from projections import entities, selecting
 from projections.filters import parse_filters
-from projections.rows import ExecutionRow, JournalRow, NodeRow, TaskRow, row_of
+from projections.rows import (
+    ElementRow,
+    ExecutionRow,
+    JournalRow,
+    NodeRow,
+    TaskRow,
+    row_of,
+)
 from projections.selecting import SQL_FILES, fetch, fetch_one, select
 from schemas.ids import ExecutionRef, execution_of, execution_stream
 from schemas.rejections import Rejected
@@ -84,8 +91,15 @@ async def get_node(pool: Pool, execution: ExecutionRef, node_id: str) -> NodeRow
 async def list_nodes(
     pool: Pool, execution: ExecutionRef, parent_id: str, page: Page
 ) -> list[NodeRow] | Rejected:
-    """Return the node executions that lie in a parent ('' for the top)."""
-    where = {"stream": execution_stream(execution), "parent_id": parent_id}
+    """Return the node executions that lie in a parent ('' for the top).
+
+    Elements of arrays aren't among them.
+    """
+    where: dict[str, Any] = {
+        "stream": execution_stream(execution),
+        "parent_id": parent_id,
+        "element": -1,
+    }
     order = SQL("node_executions.number")
     rows: list[NodeRow] | Rejected = _rows(
         NodeRow, await select(pool, entities.NODES, where, page, order)
@@ -126,6 +140,14 @@ async def list_task_executions(
         TaskRow, await select(pool, entities.TASK_EXECUTIONS, where, page, order)
     )
     return rows
+
+
+async def list_elements(
+    pool: Pool, execution: ExecutionRef, node_id: str
+) -> list[ElementRow]:
+    """Return the elements of an array that have begun, in their order."""
+    key = (execution_stream(execution), node_id)
+    return [row_of(ElementRow, row) for row in await fetch(pool, _SQL["elements"], key)]
 
 
 async def read_journal(

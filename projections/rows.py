@@ -72,6 +72,7 @@ class NodeRow(msgspec.Struct, frozen=True, kw_only=True):
     is_parent: bool
     is_dynamic: bool
     is_array: bool
+    element: int = -1
     cache_status: str | None
     catalog_key: CatalogKey | None
     catalog_source: AttemptRef | None
@@ -102,7 +103,8 @@ class TaskRow(msgspec.Struct, frozen=True, kw_only=True):
     """One task execution: one attempt of a node's task.
 
     `phase_version` counts the dispatches of the attempt beyond the first: each has
-    logs of its own. `reasons` tells its history, line by line.
+    logs of its own. `reasons` tells its history, line by line. The only attempt of an
+    array has an `array_size`.
     """
 
     stream: str
@@ -113,6 +115,7 @@ class TaskRow(msgspec.Struct, frozen=True, kw_only=True):
     task: EntityRef
     task_type: str
     generated_name: str
+    array_size: int = -1
     interruptible: bool
     runner: str
     incarnation: str
@@ -126,6 +129,22 @@ class TaskRow(msgspec.Struct, frozen=True, kw_only=True):
     updated_at: datetime
     started_at: datetime | None
     ended_at: datetime | None
+
+
+class ElementRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One element of an array: its node, and its latest attempt if it runs a task.
+
+    Phases are those of a node and of an attempt. `child` is a launch plan's execution.
+    """
+
+    node_id: str
+    element: int
+    phase: str
+    child: str
+    task_phase: str | None
+    retry_attempt: int | None
+    generated_name: str | None
+    logs: tuple[TaskLog, ...]
 
 
 class JournalRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -165,8 +184,9 @@ def row_of(kind: type[Any], row: Mapping[str, Any]) -> Any:
         elif isinstance(value, memoryview):
             value = bytes(value)
         fields[name] = value
-    if kind is TaskRow:
+    if "logs" in fields:
         fields["logs"] = fields["logs"] or ()
+    if kind is TaskRow:
         lines = fields["reasons"].split("\n")[:-1]
         fields["reasons"] = tuple(msgspec.json.decode(n, type=Reason) for n in lines)
     return kind(**fields)

@@ -46,6 +46,10 @@ def _task_queued(c: Changes, v: Envelope, m: e.TaskQueued, at: datetime) -> None
     )
 
 
+def _started_by(runner: str) -> str:
+    return f"task started by runner {runner}" if runner else "first element started"
+
+
 def _task_started(c: Changes, v: Envelope, m: e.TaskStarted, at: datetime) -> None:
     c.tasks.set(
         (v.stream, m.node_id, m.attempt),
@@ -56,7 +60,7 @@ def _task_started(c: Changes, v: Envelope, m: e.TaskStarted, at: datetime) -> No
         **_logs(m.logs),
         runner=m.runner,
         incarnation=m.incarnation,
-        reasons=_reason(f"task started by runner {m.runner}", m.occurred_at_us),
+        reasons=_reason(_started_by(m.runner), m.occurred_at_us),
     )
 
 
@@ -101,6 +105,34 @@ def _task_aborted(c: Changes, v: Envelope, m: e.TaskAborted, at: datetime) -> No
     )
 
 
+ARRAY_TYPE = "container_array"
+"""The task type of an array's only attempt (ref §5.7)."""
+
+
+def _array_started(c: Changes, v: Envelope, m: e.ArrayStarted, at: datetime) -> None:
+    c.tasks.put(
+        (v.stream, m.node_id, m.attempt),
+        {
+            "stream": v.stream,
+            "node_id": m.node_id,
+            "retry_attempt": m.attempt,
+            "phase": "QUEUED",
+            "task": pack(m.target),
+            "project": m.target.project,
+            "domain": m.target.domain,
+            "name": m.target.name,
+            "version": m.target.version,
+            "task_type": ARRAY_TYPE,
+            "generated_name": m.generated_name,
+            "interruptible": False,
+            "array_size": m.size,
+            "reasons": _reason(f"array of {m.size} elements", m.occurred_at_us),
+            "created_at": at,
+            "updated_at": at,
+        },
+    )
+
+
 APPLY: dict[type, Apply] = {
     e.TaskQueued: _task_queued,
     e.TaskStarted: _task_started,
@@ -108,4 +140,5 @@ APPLY: dict[type, Apply] = {
     e.TaskSucceeded: _task_succeeded,
     e.TaskFailed: _task_failed,
     e.TaskAborted: _task_aborted,
+    e.ArrayStarted: _array_started,
 }

@@ -81,12 +81,16 @@ class ReportTaskFailed(Command, frozen=True, kw_only=True):
 
 
 class ReportInputsResolved(Command, frozen=True, kw_only=True):
-    """Tell a node's inputs, resolved outside; `operands` holds a branch's, inline."""
+    """Tell a node's inputs, resolved outside; `operands` holds a branch's, inline.
+
+    `size` is how many elements an array has, -1 for other nodes.
+    """
 
     node_id: str
     attempt: int
     inputs: Values
     operands: bytes = b""
+    size: int = -1
 
 
 class ReportResolutionFailed(Command, frozen=True, kw_only=True):
@@ -146,6 +150,15 @@ class ReportCacheLookedUp(Command, frozen=True, kw_only=True):
     reservation: str = "DISABLED"
 
 
+class ReportOutputsGathered(Command, frozen=True, kw_only=True):
+    """Tell an array's outputs, gathered outside, or why they can't be."""
+
+    node_id: str
+    attempt: int
+    outputs: Values | None = None
+    failure: Failure | None = None
+
+
 ExecutionCommand = (
     CreateExecution
     | TerminateExecution
@@ -158,6 +171,7 @@ ExecutionCommand = (
     | ExpireLease
     | TimeReached
     | ReportCacheLookedUp
+    | ReportOutputsGathered
 )
 
 

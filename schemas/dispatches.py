@@ -21,6 +21,7 @@ class RunTask(Dispatch, frozen=True, kw_only=True):
 
     `template` is a serialized flyteidl.core.TaskTemplate, overrides applied. Paths are
     relative to the blob store's root unless they are absolute or have a scheme.
+    `array_index` is the place of an element that is given the whole lists, else -1.
     """
 
     dispatch_no: int
@@ -36,6 +37,7 @@ class RunTask(Dispatch, frozen=True, kw_only=True):
     interruptible: bool = False
     envs: tuple[KeyValue, ...] = ()
     previous_checkpoint: str = ""
+    array_index: int = -1
 
 
 class SourceValues(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,17 +47,41 @@ class SourceValues(msgspec.Struct, frozen=True, kw_only=True):
     values: Values
 
 
+class ArrayShape(msgspec.Struct, frozen=True, kw_only=True):
+    """How an array uses its inputs: those `bound` are the same for all elements.
+
+    Inputs of more than `inline_max` bytes go by reference.
+    """
+
+    bound: tuple[str, ...]
+    inline_max: int
+
+
 class ResolveInputs(Dispatch, frozen=True, kw_only=True):
     """Resolve a node's inputs whose sources aren't all inline; report them.
 
     `bindings` are serialized flyteidl.core.Binding; `operands` names the variables
-    whose literals a branch needs inline.
+    whose literals a branch needs inline. With `array` its size is reported too.
     """
 
     bindings: tuple[bytes, ...]
     sources: tuple[SourceValues, ...]
     input_path: str
     operands: tuple[str, ...] = ()
+    array: ArrayShape | None = None
+
+
+class GatherOutputs(Dispatch, frozen=True, kw_only=True):
+    """Gather the outputs of an array's elements into lists; report them.
+
+    `sources` are the outputs of the elements at `indexes`; others yielded none.
+    """
+
+    size: int
+    names: tuple[str, ...]
+    indexes: tuple[int, ...]
+    sources: tuple[Values, ...]
+    output_path: str
 
 
 class LookUpCache(Dispatch, frozen=True, kw_only=True):
@@ -80,4 +106,4 @@ class AbortTask(Dispatch, frozen=True, kw_only=True):
     reason: str
 
 
-DispatchMessage = RunTask | ResolveInputs | LookUpCache
+DispatchMessage = RunTask | ResolveInputs | LookUpCache | GatherOutputs

@@ -99,7 +99,8 @@ class NodeSite(msgspec.Struct, frozen=True, kw_only=True):
     `node_id` is unique in the execution, `spec_node_id` the compiled workflow's.
     `parent_id` is the unique id of the node it lies in ('' at the top). `scope` is the
     unique id of the sub-workflow node whose graph it belongs to ('' for the primary).
-    `kind` is start, end, task, workflow, launch_plan, branch.
+    `kind` is start, end, task, workflow, launch_plan, branch, array. `element` is the
+    index of an element of an array, whose node is then the parent; -1 for all others.
     """
 
     node_id: str
@@ -110,6 +111,7 @@ class NodeSite(msgspec.Struct, frozen=True, kw_only=True):
     parent_attempt: int = 0
     scope: str = ""
     target: EntityRef | None = None
+    element: int = -1
 
 
 class NodeResolving(Event, frozen=True, kw_only=True):
@@ -342,6 +344,26 @@ class CachePutFailed(Event, frozen=True, kw_only=True):
     reason: str
 
 
+class ArrayStarted(Event, frozen=True, kw_only=True):
+    """An array has so many elements; its only attempt is QUEUED.
+
+    `target` is what each element runs.
+    """
+
+    node_id: str
+    attempt: int
+    size: int
+    target: EntityRef
+    generated_name: str
+
+
+class ArrayGathering(Event, frozen=True, kw_only=True):
+    """An array's elements have ended; their outputs are being gathered outside."""
+
+    node_id: str
+    attempt: int
+
+
 ExecutionEvent = (
     ExecutionCreated
     | ExecutionStarted
@@ -378,6 +400,8 @@ ExecutionEvent = (
     | CacheLookedUp
     | CachePopulated
     | CachePutFailed
+    | ArrayStarted
+    | ArrayGathering
 )
 
 

@@ -108,6 +108,16 @@ def node_unique_id(parent_id: str, parent_attempt: int, node_id: str) -> NodeId:
     return NodeId("f" + _base32(fnv32a(text.encode()).to_bytes(4, "big")))
 
 
+def element_id(array_id: str, attempt: int, index: int) -> NodeId:
+    """Return the id of an array's element: never hashed as a whole, so no two meet."""
+    last = f"n{index}"
+    plain = f"{array_id}-{attempt}-{last}"
+    if len(plain) <= NODE_ID_LENGTH_MAX:
+        return NodeId(plain)
+    hashed = _base32(fnv32a(f"{array_id}-{attempt}".encode()).to_bytes(4, "big"))
+    return NodeId(f"f{hashed}-{last}")
+
+
 def child_execution_name(execution_name: str, node_id: str, attempt: int) -> str:
     """Return the name of the execution that a launch plan node starts (ref §5.4)."""
     text = f"{execution_name}-{node_id}-{attempt}"

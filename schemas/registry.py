@@ -31,7 +31,15 @@ CLASSES: tuple[type[Any], ...] = (
 )
 
 
-VERSIONS: dict[type[Any], int] = {}
+VERSIONS: dict[type[Any], int] = {
+    commands.ReportInputsResolved: 2,
+    dispatches.ResolveInputs: 2,
+    dispatches.RunTask: 2,
+    events.CacheLookupRequested: 2,
+    events.NodeQueued: 2,
+    events.NodeResolving: 2,
+    events.NodeSkipped: 2,
+}
 """The newest version of each message that has more than one."""
 
 

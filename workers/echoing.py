@@ -3,30 +3,47 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections import OrderedDict
+from dataclasses import dataclass, field
 from typing import Any
 
+from flyteidl.core import literals_pb2
 from google.protobuf.message import DecodeError
 
 from infra.blobs import Blobs
+from schemas.dispatches import RunTask
 from schemas.values import Values
 from workers.plugins.echo import echo
 from workers.plugins.outputs import written_values
 from workers.plugins.plugin import Result, Succeeded, Work, failed
 
+_LISTS_MAX = 8
+
 
 @dataclass(frozen=True, slots=True)
 class Echo:
-    """Echoes tasks; small values never touch the blob store."""
+    """Echoes tasks; small values never touch the blob store.
+
+    The lists of the latest arrays are kept, as each of their elements asks for them.
+    """
 
     blobs: Blobs
     inline_limit: int
+    lists: OrderedDict[str, Any] = field(default_factory=OrderedDict)
 
-    def at_once(self, template: Any, inputs: bytes) -> Result | None:
+    def at_once(self, template: Any, dispatch: RunTask) -> Result | None:
         """Return the result if it can be had without I/O."""
-        data = _echo(template, inputs)
+        given: Any = dispatch.inputs.inline
+        if given is None:
+            given = self.lists.get(dispatch.inputs.uri)
+        if given is None:
+            return None
+        data = _echo(template, given, dispatch.array_index)
         if not isinstance(data, bytes):
             return data
+        return self._inline(data)
+
+    def _inline(self, data: bytes) -> Result | None:
         if len(data) > self.inline_limit:
             return None
         digest = hashlib.sha256(data).hexdigest()
@@ -34,20 +51,40 @@ class Echo:
 
     async def run(self, work: Work, template: Any) -> Result:
         """Return the result; large outputs are written where a process would."""
-        inputs = work.dispatch.inputs.inline
+        dispatch = work.dispatch
+        inputs: Any = dispatch.inputs.inline
         if inputs is None:
-            inputs = await self.blobs.get(work.dispatch.inputs.uri)
-        data = _echo(template, inputs)
+            inputs = await self._read(dispatch)
+        data = _echo(template, inputs, dispatch.array_index)
         if not isinstance(data, bytes):
             return data
+        if dispatch.array_index >= 0 and (small := self._inline(data)):
+            return small
         blob = await self.blobs.put(f"{work.output_prefix}/outputs.pb", data)
         outputs = written_values(data, blob.uri, self.inline_limit)
         return Succeeded(outputs=outputs)
 
+    async def _read(self, dispatch: RunTask) -> Any:
+        uri = dispatch.inputs.uri
+        known = self.lists.get(uri)
+        if known is not None:
+            return known
+        data = await self.blobs.get(uri)
+        if dispatch.array_index < 0:
+            return data
+        try:
+            lists = literals_pb2.LiteralMap.FromString(data)
+        except DecodeError:
+            return data  # echoing says it
+        self.lists[uri] = lists
+        while len(self.lists) > _LISTS_MAX:
+            self.lists.popitem(last=False)
+        return lists
 
-def _echo(template: Any, inputs: bytes) -> bytes | Result:
+
+def _echo(template: Any, inputs: Any, index: int) -> bytes | Result:
     try:
-        return echo(template, inputs)
+        return echo(template, inputs, index)
     except DecodeError as error:
         message = f"Expected inputs that can be read, but they are damaged: {error}"
         return failed("BadTaskInputs", message, "SYSTEM")

@@ -34,7 +34,7 @@ class Leases:
     def fold(self, stream: str, event: object) -> None:
         """Follow one fact of a stream."""
         match event:
-            case e.TaskStarted():
+            case e.TaskStarted() if event.runner:
                 key = (stream, event.node_id, event.attempt)
                 self.held[key] = Held(
                     event.runner, event.incarnation, event.dispatch_no

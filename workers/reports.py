@@ -89,6 +89,12 @@ class Reports:
         waits = getattr(report, "reservation", "") == "EXISTS"
         return self._record(dispatch, report, "waits" if waits else "looked-up", 0)
 
+    def gathered(
+        self, dispatch: d.GatherOutputs, report: c.ReportOutputsGathered
+    ) -> Record:
+        """Tell an array's outputs, or why it has none."""
+        return self._record(dispatch, report, "gathered", 0)
+
     def heartbeat(self, partition: int) -> Record:
         """Tell the owner of a partition that this incarnation lives."""
         now = self.clock.now_us()

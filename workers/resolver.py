@@ -8,6 +8,7 @@ from typing import Any
 from flyteidl.core import literals_pb2
 from google.protobuf.message import DecodeError
 
+from domain.arrays import size_of
 from domain.binding import resolve
 from infra.blobs import BlobNotFound, Blobs
 from schemas.commands import ReportInputsResolved, ReportResolutionFailed
@@ -32,6 +33,14 @@ async def resolve_inputs(
         return ReportResolutionFailed(
             node_id=dispatch.node_id, attempt=dispatch.attempt, failure=resolved
         )
+    size: int | Failure = -1
+    if dispatch.array is not None:
+        size = size_of(resolved, dispatch.array.bound)
+        inline_limit = min(inline_limit, dispatch.array.inline_max)
+    if isinstance(size, Failure):
+        return ReportResolutionFailed(
+            node_id=dispatch.node_id, attempt=dispatch.attempt, failure=size
+        )
     operands = literals_pb2.LiteralMap(
         literals={
             name: resolved.literals[name]
@@ -44,6 +53,7 @@ async def resolve_inputs(
         attempt=dispatch.attempt,
         inputs=await _keep(resolved, dispatch, blobs, inline_limit),
         operands=operands.SerializeToString(deterministic=True),
+        size=size,
     )
 
 

@@ -20,6 +20,7 @@ from schemas import commands as c
 from schemas import dispatches as d
 from schemas.ids import attempt_id
 from workers.echoing import Echo
+from workers.gatherer import gather_outputs, not_gathered
 from workers.looking_up import LookUps
 from workers.plugins.plugin import Failed, Plugin, Result, Work, failed, interrupted
 from workers.positions import Place, Positions
@@ -188,6 +189,9 @@ class Runner:
             self._look_ups.add(looking)
             looking.add_done_callback(self._look_ups.discard)
             return None
+        if isinstance(dispatch, d.GatherOutputs):
+            self._spawn(group, _place(received), self._gather(dispatch))
+            return None
         if not isinstance(dispatch, d.RunTask):
             found = f"Expected a dispatch, but it is {type(dispatch).__name__}"
             return (self._reports.dead_letter(received, found),)
@@ -212,10 +216,7 @@ class Runner:
             return self._refuse(dispatch, "BadTaskDefinition", str(error))
         is_container = template.type in CONTAINER_TYPES
         if template.type == ECHO_TYPE or (is_container and self.process is None):
-            if dispatch.inputs.inline is None:
-                self._spawn(group, place, self._echo_read(dispatch, template))
-                return None
-            echoed = self._echo.at_once(template, dispatch.inputs.inline)
+            echoed = self._echo.at_once(template, dispatch)
             if echoed is None:
                 self._spawn(group, place, self._echo_read(dispatch, template))
                 return None
@@ -273,6 +274,14 @@ class Runner:
         aborted = self._aborted
         async for answer in self.look_ups.answers(dispatch, lambda: key in aborted):
             await self._append([self._reports.looked_up(dispatch, answer)])
+
+    async def _gather(self, dispatch: d.GatherOutputs) -> None:
+        try:
+            report = await gather_outputs(dispatch, self.blobs, self.inline_limit)
+        except Exception as error:
+            log_.exception("gathering_failed", node=dispatch.node_id)
+            report = not_gathered(dispatch, str(error))
+        await self._append([self._reports.gathered(dispatch, report)])
 
     async def _echo_read(self, dispatch: d.RunTask, template: Any) -> None:
         began = self.clock.now_us()

@@ -14,7 +14,7 @@ from schemas.values import NO_VALUES, Values
 
 def policy_at(step: Step, site: e.NodeSite) -> Policy | None:
     """Return how the node of a site is cached, None if it isn't."""
-    if site.kind != "task" or site.target is None:
+    if site.kind != "task" or site.target is None or site.element >= 0:
         return None
     spec = step.graph(site.scope).nodes[site.spec_node_id].spec
     return policy_of(step.task_template(site), spec)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from domain.decider import Decider
 from domain.execution import caching, finishing
@@ -14,7 +15,7 @@ from domain.execution.step import Step, outcome
 from domain.execution.timers import read_timer
 from domain.execution.traversal import begin, enter, settle
 from domain.graph import START
-from domain.nodes import branch, launch_plan, task
+from domain.nodes import array, branch, launch_plan, task
 from schemas import commands as c
 from schemas import events as e
 from schemas.phases import NodePhase
@@ -33,35 +34,9 @@ def decide(command: c.ExecutionCommand, state: Execution, context: Context) -> O
     if state.is_terminal:
         return _late(command, state, context)
     step = Step(state, context)
-    _route(step, command)
+    ROUTES[type(command)](step, command)
     settle(step)
     return outcome(step)
-
-
-def _route(step: Step, command: c.ExecutionCommand) -> None:
-    match command:
-        case c.TerminateExecution():
-            _terminate(step, command)
-        case c.ReportTaskStarted():
-            task.started(step, command)
-        case c.ReportTaskSucceeded():
-            task.succeeded(step, command)
-        case c.ReportTaskFailed():
-            task.failed(step, command)
-        case c.ExpireLease():
-            task.lease_expired(step, command)
-        case c.ReportInputsResolved():
-            _inputs_resolved(step, command)
-        case c.ReportResolutionFailed():
-            _resolution_failed(step, command)
-        case c.ReportChild():
-            launch_plan.reported(step, command)
-        case c.ReportCacheLookedUp():
-            _cache_looked_up(step, command)
-        case c.TimeReached():
-            _time_reached(step, command)
-        case c.CreateExecution():
-            pass
 
 
 def _create(command: c.CreateExecution, state: Execution, context: Context) -> Outcome:
@@ -119,6 +94,9 @@ def _inputs_resolved(step: Step, command: c.ReportInputsResolved) -> None:
     if node.site.kind == "branch":
         enter(step, node.site, command.inputs, proceed=False)
         branch.enter_with(step, command.node_id, command.operands)
+    elif node.site.kind == "array":
+        enter(step, node.site, command.inputs, proceed=False)
+        array.enter_sized(step, command.node_id, command.size)
     else:
         begin(step, node.site, command.inputs)
 
@@ -160,6 +138,21 @@ def _refuse(
     verb = "terminate" if isinstance(command, c.TerminateExecution) else "report to"
     return Rejected(reason, f"Expected to {verb} execution '{name}', but {found}")
 
+
+ROUTES: dict[type, Callable[[Step, Any], None]] = {
+    c.TerminateExecution: _terminate,
+    c.ReportTaskStarted: task.started,
+    c.ReportTaskSucceeded: task.succeeded,
+    c.ReportTaskFailed: task.failed,
+    c.ExpireLease: task.lease_expired,
+    c.ReportInputsResolved: _inputs_resolved,
+    c.ReportResolutionFailed: _resolution_failed,
+    c.ReportChild: launch_plan.reported,
+    c.ReportCacheLookedUp: _cache_looked_up,
+    c.ReportOutputsGathered: array.gathered,
+    c.TimeReached: _time_reached,
+}
+"""Who decides on each wish, once the execution exists."""
 
 execution: Decider[
     c.ExecutionCommand, e.ExecutionEvent, Execution, Outgoing, Context

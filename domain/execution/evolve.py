@@ -7,9 +7,11 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from domain.execution.state import Execution, Lease, Node
+from domain.execution.arrays import counted
+from domain.execution.state import Array, Execution, Lease, Node
 from schemas import events as e
 from schemas.phases import ExecutionPhase, NodePhase, TaskPhase
+from schemas.values import Failure
 
 _SLOT_KINDS = frozenset({"task", "launch_plan", "array"})
 
@@ -47,10 +49,12 @@ def _timed_out(state: Execution, event: e.ExecutionTimedOut) -> Execution:
 
 
 def _put(state: Execution, node: Node) -> Execution:
+    if node.site.element >= 0:
+        state = counted(state, node)
     node_id = node.site.node_id
     known = state.nodes.get(node_id)
     nodes = state.nodes.set(node_id, node)
-    slot = node.site.kind in _SLOT_KINDS
+    slot = node.site.kind in _SLOT_KINDS and node.site.element < 0
     was_active = known is not None and not known.is_terminal
     if node.is_terminal:
         if not was_active:
@@ -127,8 +131,15 @@ def _node_failing(state: Execution, event: e.NodeFailing) -> Execution:
 
 def _node_failed(state: Execution, event: e.NodeFailed) -> Execution:
     after = _change(state, event.node_id, phase=NodePhase.FAILED, inputs=None)
-    scope = after.nodes[event.node_id].site.scope
-    return replace(after, failures=after.failures.set(scope, event.failure))
+    return _with_failure(after, event.node_id, event.failure)
+
+
+def _with_failure(state: Execution, node_id: str, failure: Failure) -> Execution:
+    """Note the last failure of a scope; an element's is its array's matter."""
+    site = state.nodes[node_id].site
+    if site.element >= 0:
+        return state
+    return replace(state, failures=state.failures.set(site.scope, failure))
 
 
 def _node_timing_out(state: Execution, event: e.NodeTimingOut) -> Execution:
@@ -139,8 +150,7 @@ def _node_timing_out(state: Execution, event: e.NodeTimingOut) -> Execution:
 
 def _node_timed_out(state: Execution, event: e.NodeTimedOut) -> Execution:
     after = _change(state, event.node_id, phase=NodePhase.TIMED_OUT, inputs=None)
-    scope = after.nodes[event.node_id].site.scope
-    return replace(after, failures=after.failures.set(scope, event.failure))
+    return _with_failure(after, event.node_id, event.failure)
 
 
 def _node_retry_scheduled(state: Execution, event: e.NodeRetryScheduled) -> Execution:
@@ -234,6 +244,18 @@ def _task(phase: TaskPhase) -> Callable[[Execution, Any], Execution]:
     return apply
 
 
+def _array_started(state: Execution, event: e.ArrayStarted) -> Execution:
+    array = Array(size=event.size)
+    return _change(state, event.node_id, task=TaskPhase.QUEUED, array=array)
+
+
+def _array_gathering(state: Execution, event: e.ArrayGathering) -> Execution:
+    array = state.nodes[event.node_id].array
+    assert array is not None  # noqa: S101 - it was started
+    gathering = replace(array, is_gathering=True)
+    return _change(state, event.node_id, array=gathering)
+
+
 APPLY: dict[type, Callable[[Execution, Any], Execution]] = {
     e.ExecutionCreated: _created,
     e.ExecutionStarted: _phase(ExecutionPhase.RUNNING),
@@ -270,4 +292,6 @@ APPLY: dict[type, Callable[[Execution, Any], Execution]] = {
     e.CacheLookedUp: _cache_looked_up,
     e.CachePopulated: _cached,
     e.CachePutFailed: _cached,
+    e.ArrayStarted: _array_started,
+    e.ArrayGathering: _array_gathering,
 }

@@ -34,7 +34,8 @@ def fail_node(step: Step, node_id: str, failure: Failure) -> None:
     step.emit(
         e.NodeFailing(occurred_at_us=step.now_us, node_id=node_id, failure=failure)
     )
-    _abort_inside(step, node_id, AUTO_ABORT)
+    if step.node(node_id).site.element < 0:
+        _abort_inside(step, node_id, AUTO_ABORT)
     step.emit(
         e.NodeFailed(occurred_at_us=step.now_us, node_id=node_id, failure=failure)
     )
@@ -45,9 +46,12 @@ def _after_bad_end(step: Step, node_id: str, failure: Failure) -> None:
     """See what else a bad end ends: its branch, or its workflow.
 
     Under the late policy nothing follows the end node that could end the workflow.
+    What the end of an element ends is its array's to say.
     """
-    branch = _branch_around(step, node_id)
     site = step.node(node_id).site
+    if site.element >= 0:
+        return
+    branch = _branch_around(step, node_id)
     if branch:
         fail_node(step, branch, failure)
     elif site.kind == "end" or step.graph(site.scope).fails_immediately:
@@ -61,7 +65,8 @@ def time_out_node(step: Step, node_id: str, message: str) -> None:
         e.NodeTimingOut(occurred_at_us=step.now_us, node_id=node_id, failure=late)
     )
     _abort_task(step, step.node(node_id), message)
-    _abort_inside(step, node_id, message)
+    if step.node(node_id).site.element < 0:
+        _abort_inside(step, node_id, message)
     step.emit(e.NodeTimedOut(occurred_at_us=step.now_us, node_id=node_id, failure=late))
     _after_bad_end(step, node_id, late)
 

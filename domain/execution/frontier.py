@@ -91,6 +91,13 @@ def advance(
             e.NodeQueued(site=site)
             | e.NodeResolving(site=site)
             | e.CacheLookupRequested(site=site)
+            | e.NodeSkipped(site=site)
+        ) if site.element >= 0:
+            return frontier, []
+        case (
+            e.NodeQueued(site=site)
+            | e.NodeResolving(site=site)
+            | e.CacheLookupRequested(site=site)
         ):
             return frontier.without((site.scope, site.spec_node_id)), []
         case e.NodeSkipped(site=site):
@@ -99,6 +106,12 @@ def advance(
         case e.BranchDecided(node_id=node_id, chosen=chosen):
             scope = state.nodes[node_id].site.scope
             return _arrive(frontier, definition, state, scope, (chosen,))
+        case (
+            e.NodeSucceeded(node_id=node_id)
+            | e.NodeFailed(node_id=node_id)
+            | e.NodeTimedOut(node_id=node_id)
+        ) if state.nodes[node_id].site.element >= 0:
+            return frontier, []
         case e.NodeSucceeded(node_id=node_id):
             return _passed(frontier, definition, state, state.nodes[node_id].site)
         case e.NodeFailed(node_id=node_id) | e.NodeTimedOut(node_id=node_id):
@@ -135,7 +148,11 @@ def rebuild(definition: Definition, state: Execution) -> Frontier:
     queued = set(frontier.numbers)
     for place in queued:
         frontier = frontier.without(place)
-    reached = {(n.site.scope, n.site.spec_node_id) for n in state.nodes.values()}
+    reached = {
+        (n.site.scope, n.site.spec_node_id)
+        for n in state.nodes.values()
+        if n.site.element < 0
+    }
     order = {
         (scope, node_id): number
         for scope in {scope for scope, _ in queued}
@@ -153,6 +170,8 @@ def _is_over(state: Execution, scope: str) -> bool:
 
 def _history(node: Node) -> Iterator[object]:
     """Return facts that let arrive what the node's own facts let arrive."""
+    if node.site.element >= 0:
+        return
     if node.chosen:
         yield e.BranchDecided(
             occurred_at_us=0, node_id=node.site.node_id, chosen=node.chosen

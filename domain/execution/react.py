@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import msgspec
+from msgspec.structs import replace
 
-from domain.binding import needed
+from domain import arrays
+from domain.binding import START, needed
 from domain.branch import operand_names
 from domain.execution.caching import look_up, stop_waiting
 from domain.execution.context import Context
-from domain.execution.state import Execution
+from domain.execution.state import Execution, Node
 from domain.execution.step import Step, execution_spec
-from domain.execution.traversal import data_path, source
+from domain.execution.traversal import data_path, inline_max, source
+from domain.nodes import array
 from domain.overrides import template_bytes
 from schemas import commands as c
 from schemas import dispatches as d
@@ -25,7 +28,9 @@ from schemas.ids import (
 )
 from schemas.phases import ExecutionPhase
 from schemas.rejections import Rejected
-from schemas.values import Failure, KeyValue, Values
+from schemas.values import NO_VALUES, Failure, KeyValue, Values
+
+_LIGHT_BYTES = 512
 
 
 class Send(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,7 +40,9 @@ class Send(msgspec.Struct, frozen=True, kw_only=True):
     command: c.ExecutionCommand
 
 
-Outgoing = d.RunTask | d.ResolveInputs | d.LookUpCache | d.AbortTask | Send
+Outgoing = (
+    d.RunTask | d.ResolveInputs | d.LookUpCache | d.GatherOutputs | d.AbortTask | Send
+)
 
 
 def react(
@@ -51,7 +58,11 @@ def react(
             return (look_up(event, state, context),)
         case e.ChildRequested():
             return (_create_child(event, context),)
+        case e.ArrayGathering():
+            return (_gather(event, state, context),)
         case e.TaskAborted():
+            if state.nodes[event.node_id].array is not None:
+                return ()
             return (
                 d.AbortTask(
                     stream=context.stream,
@@ -109,6 +120,7 @@ def _run(
     )
     prefix = spec.raw_output_data_config.output_location_prefix or "raw"
     assert graph_node.target is not None  # noqa: S101
+    given, index = _given(step, node)
     return d.RunTask(
         stream=context.stream,
         node_id=event.node_id,
@@ -118,14 +130,25 @@ def _run(
         task=graph_node.target,
         workflow=created.workflow,
         template=template_bytes(step.owner(node.site.scope), graph_node),
-        inputs=node.inputs or Values(inline=b""),
+        inputs=given.inputs or Values(inline=b""),
         generated_name=name,
-        input_path=node.input_path,
+        input_path=given.input_path,
         output_path=f"{data_path(step, node.site)}/{event.attempt}",
         raw_output_prefix=f"{prefix.rstrip('/')}/{raw_output_shard(name)}/{name}",
         interruptible=isinstance(event, e.TaskQueued) and event.interruptible,
         envs=tuple(KeyValue(key=v.key, value=v.value) for v in spec.envs.values),
+        array_index=index,
     )
+
+
+def _given(step: Step, node: Node) -> tuple[Node, int]:
+    """Return the node whose inputs a task is given, and its index there if any."""
+    if node.site.element < 0:
+        return node, -1
+    owner = step.node(node.site.parent_id)
+    if arrays.is_sliced(step.graph_node(owner)):
+        return node, -1
+    return owner, node.site.element
 
 
 def _generated_name(step: Step, node_id: str, attempt: int) -> str:
@@ -137,6 +160,15 @@ def _resolve(
 ) -> d.ResolveInputs:
     step = Step(state, context)
     site = event.site
+    if site.element >= 0:
+        return _resolve_element(step, site, context)
+    graph_node = step.graph(site.scope).nodes[site.spec_node_id]
+    shape = None
+    if site.kind == "array":
+        shape = d.ArrayShape(
+            bound=tuple(graph_node.spec.array_node.bound_inputs),
+            inline_max=inline_max(graph_node, context.limits.inline_bytes),
+        )
     spec = step.graph(site.scope).nodes[site.spec_node_id].spec
     operands = operand_names(spec.branch_node.if_else) if site.kind == "branch" else ()
     return d.ResolveInputs(
@@ -150,7 +182,52 @@ def _resolve(
         ),
         input_path=f"{data_path(step, site)}/inputs.pb",
         operands=tuple(operands),
+        array=shape,
     )
+
+
+def _resolve_element(step: Step, site: e.NodeSite, context: Context) -> d.ResolveInputs:
+    owner = step.node(site.parent_id)
+    spec = step.graph_node(owner).spec
+    names = [binding.var for binding in spec.inputs]
+    bindings = arrays.element_bindings(
+        names, spec.array_node.bound_inputs, site.element
+    )
+    whole = d.SourceValues(node_id=START, values=owner.inputs or NO_VALUES)
+    return d.ResolveInputs(
+        stream=context.stream,
+        node_id=site.node_id,
+        attempt=0,
+        bindings=tuple(b.SerializeToString() for b in bindings),
+        sources=(whole,),
+        input_path=f"{data_path(step, site)}/inputs.pb",
+    )
+
+
+def _gather(
+    event: e.ArrayGathering, state: Execution, context: Context
+) -> d.GatherOutputs:
+    step = Step(state, context)
+    node = step.node(event.node_id)
+    assert node.array is not None  # noqa: S101 - it was started
+    outputs = array.element_outputs(step, node)
+    return d.GatherOutputs(
+        stream=context.stream,
+        node_id=event.node_id,
+        attempt=event.attempt,
+        size=node.array.size,
+        names=array.names_of(step, node),
+        indexes=tuple(outputs),
+        sources=tuple(_light(values) for values in outputs.values()),
+        output_path=f"{data_path(step, node.site)}/{node.attempt}/outputs.pb",
+    )
+
+
+def _light(values: Values) -> Values:
+    """Return values by reference where they lie in a blob and aren't small."""
+    if values.uri and len(values.inline or b"") > _LIGHT_BYTES:
+        return replace(values, inline=None)
+    return values
 
 
 def _create_child(event: e.ChildRequested, context: Context) -> Send:

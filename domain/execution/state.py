@@ -25,6 +25,28 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
     incarnation: str = ""
 
 
+class Array(msgspec.Struct, frozen=True, kw_only=True):
+    """How far an array node's elements have come; brought forward by each one's facts.
+
+    `failed` counts all that ended otherwise than well, `failures` holds the first few.
+    `inline_bytes` sums outputs that are inline, `by_reference` tells that some aren't.
+    """
+
+    size: int
+    started: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    inline_bytes: int = 0
+    by_reference: bool = False
+    is_gathering: bool = False
+    failures: tuple[tuple[int, Failure], ...] = ()
+
+    @property
+    def open(self) -> int:
+        """Return how many elements are under way."""
+        return self.started - self.succeeded - self.failed
+
+
 class Node(msgspec.Struct, frozen=True, kw_only=True):
     """One node of the execution that was reached.
 
@@ -49,6 +71,7 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     last_failure: Failure | None = None
     catalog: CatalogKey | None = None
     awaits_outputs: bool = False
+    array: Array | None = None
 
     @property
     def is_terminal(self) -> bool:

@@ -18,8 +18,11 @@ from domain.execution.evolve import evolve
 from domain.execution.frontier import Frontier, Place, advance, graph_of, owner_of
 from domain.execution.state import Execution, Node
 from domain.graph import Definition, Graph, GraphNode
+from schemas import events as e
 from schemas.events import ExecutionCreated, ExecutionEvent, NodeSite
 from schemas.ids import node_unique_id
+
+_MOVES = (e.NodeStarted, e.NodeSucceeded, e.NodeFailed, e.NodeTimedOut)
 
 
 class Step:
@@ -32,6 +35,7 @@ class Step:
         self.frontier = context.frontier or Frontier()
         self.events: list[ExecutionEvent] = []
         self.ready: deque[Place] = deque()
+        self.arrays: dict[str, None] = {}
 
     @property
     def now_us(self) -> int:
@@ -54,11 +58,19 @@ class Step:
         """Take one more fact up, and note what it makes ready."""
         self.events.append(event)
         self.state = evolve(self.state, event)
+        if isinstance(event, _MOVES):
+            self._note_element(event)
         if self.state.created is not None:
             self.frontier, ready = advance(
                 self.frontier, self.definition, self.state, event
             )
             self.ready.extend(ready)
+
+    def _note_element(self, event: Any) -> None:
+        """Note the array whose element has begun or ended: it may go on."""
+        site = self.state.nodes[event.node_id].site
+        if site.element >= 0:
+            self.arrays[site.parent_id] = None
 
     def node(self, node_id: str) -> Node:
         """Return a node that was reached."""
@@ -79,7 +91,12 @@ class Step:
 
     def graph_node(self, node: Node) -> GraphNode:
         """Return what the compiled workflow says of a node."""
-        return self.graph(node.site.scope).nodes[node.site.spec_node_id]
+        site = node.site
+        if site.element >= 0:
+            element = self.graph_node(self.node(site.parent_id)).element
+            assert element is not None  # noqa: S101 - arrays have one
+            return element
+        return self.graph(site.scope).nodes[site.spec_node_id]
 
     def unique_id(self, scope: str, spec_node_id: str) -> str:
         """Return the id, unique in the execution, of a place (ref §4.7)."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from domain.arrays import INLINE_BYTES_MAX, is_sliced
 from domain.binding import needed, resolve
 from domain.execution.caching import policy_at
 from domain.execution.finishing import end_branch_blocked, end_scope_blocked, fail_node
 from domain.execution.frontier import Place
 from domain.execution.step import Step, literal_map
 from domain.graph import START, GraphNode
-from domain.nodes import boundary, branch, launch_plan, subworkflow, task
+from domain.nodes import array, boundary, branch, launch_plan, subworkflow, task
 from schemas.events import (
     CacheLookupRequested,
     NodeQueued,
@@ -28,6 +29,7 @@ ENTER: dict[str, Callable[[Step, str, Values], None]] = {
     "workflow": subworkflow.enter,
     "launch_plan": launch_plan.enter,
     "branch": branch.enter,
+    "array": array.enter,
 }
 
 _BLOCKING = frozenset({NodePhase.SKIPPED, NodePhase.FAILED, NodePhase.TIMED_OUT})
@@ -38,6 +40,9 @@ def settle(step: Step) -> None:
     while not step.state.is_terminal:
         if step.ready:
             place = step.ready.popleft()
+        elif step.arrays:
+            array.proceed(step, step.arrays.popitem()[0])
+            continue
         elif (waiting := step.frontier.longest_waiting()) and _has_slot(step):
             place = waiting
             step.frontier = step.frontier.without(place)
@@ -112,7 +117,8 @@ def data_path(step: Step, site: NodeSite) -> str:
         return f"metadata/propeller/{name}/{site.spec_node_id}/data"
     parent = step.node(site.parent_id)
     above = parent.input_path.removesuffix("/inputs.pb")
-    return f"{above}/{parent.attempt}/{site.spec_node_id}"
+    own = site.spec_node_id if site.element < 0 else str(site.element)
+    return f"{above}/{parent.attempt}/{own}"
 
 
 def source(step: Step, scope: str, spec_node_id: str) -> Values:
@@ -146,9 +152,16 @@ def _inputs(step: Step, scope: str, graph_node: GraphNode) -> Values | Failure |
     if isinstance(resolved, Failure):
         return resolved
     data = resolved.SerializeToString(deterministic=True)
-    if len(data) > step.context.limits.inline_bytes:
+    if len(data) > inline_max(graph_node, step.context.limits.inline_bytes):
         return None
     return Values(inline=data)
+
+
+def inline_max(graph_node: GraphNode, limit: int) -> int:
+    """Return how many bytes of a node's inputs may be inline."""
+    if graph_node.kind == "array" and not is_sliced(graph_node):
+        return min(limit, INLINE_BYTES_MAX)
+    return limit
 
 
 def _scope_inputs(step: Step, scope: str) -> Values:

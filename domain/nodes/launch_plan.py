@@ -6,6 +6,7 @@ from flyteidl.admin import execution_pb2
 from flyteidl.core import identifier_pb2
 
 from domain.execution.finishing import fail_node, succeed_node
+from domain.execution.state import Node
 from domain.execution.step import Step, execution_spec
 from schemas import commands as c
 from schemas import events as e
@@ -35,7 +36,7 @@ def enter(step: Step, node_id: str, inputs: Values) -> None:
             attempt=node.attempt,
             child=child,
             launch_plan=target,
-            spec=_child_spec(step, node_id, target),
+            spec=_child_spec(step, _shown_id(node), target),
             inputs=inputs,
         )
     )
@@ -83,6 +84,11 @@ def _failure(report: c.ReportChild) -> Failure:
         f"but it ended {report.phase}",
         kind="USER",
     )
+
+
+def _shown_id(node: Node) -> str:
+    """Return the id of the node that clients see: an element's is its array's."""
+    return node.site.parent_id if node.site.element >= 0 else node.site.node_id
 
 
 def _child_spec(step: Step, node_id: str, target: EntityRef) -> bytes:

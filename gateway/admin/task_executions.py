@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from flyteidl.admin import task_execution_pb2
@@ -13,7 +14,8 @@ from gateway.executions import find_attempt, node_ref
 from gateway.paging import next_token, page_of
 from gateway.services import Services
 from projections import queries
-from projections.rows import NodeRow
+from projections.rows import ElementRow, NodeRow, TaskRow
+from schemas.ids import execution_of
 
 
 class TaskExecutionRpcs:
@@ -26,7 +28,7 @@ class TaskExecutionRpcs:
         ref, node = node_ref(request.id.node_execution_id)
         attempt = request.id.retry_attempt
         row, of = await find_attempt(self.services, ref, node, attempt)
-        return to_flyte.task_execution(row, input_uri=self._input_uri(of))
+        return await self._shown(row, self._input_uri(of))
 
     async def ListTaskExecutions(self, request: Any, _context: Any) -> Any:  # noqa: N802
         """Return the attempts of a node's task; a node that isn't there has none."""
@@ -38,9 +40,7 @@ class TaskExecutionRpcs:
         of = await queries.get_node(self.services.pool, ref, node)
         uri = self._input_uri(of) if of is not None else ""
         return task_execution_pb2.TaskExecutionList(
-            task_executions=[
-                to_flyte.task_execution(row, input_uri=uri) for row in rows
-            ],
+            task_executions=[await self._shown(row, uri) for row in rows],
             token=next_token(page, rows),
         )
 
@@ -53,6 +53,13 @@ class TaskExecutionRpcs:
         await values.fill(self.services, reply, of.inputs, row.outputs)
         reply.flyte_urls.CopyFrom(flyte_urls.of_attempt(ref, node, attempt))
         return reply
+
+    async def _shown(self, row: TaskRow, uri: str) -> Any:
+        elements: Sequence[ElementRow] = ()
+        if row.array_size > 0:
+            ref = execution_of(row.stream)
+            elements = await queries.list_elements(self.services.pool, ref, row.node_id)
+        return to_flyte.task_execution(row, input_uri=uri, elements=elements)
 
     def _input_uri(self, node: NodeRow) -> str:
         return to_flyte.blob_uri(self.services.blobs.root, node.input_path)

@@ -20,10 +20,11 @@ SELECT stream, phase FROM executions
 SELECT * FROM node_executions WHERE stream = %s AND node_id = %s
 
 -- all_nodes --
-SELECT * FROM node_executions WHERE stream = %s ORDER BY number LIMIT %s
+SELECT * FROM node_executions WHERE stream = %s AND element < 0 ORDER BY number LIMIT %s
 
 -- phase_counts --
-SELECT phase, count(*) AS rows FROM node_executions WHERE stream = %s GROUP BY phase
+SELECT phase, count(*) AS rows FROM node_executions WHERE stream = %s AND element < 0
+GROUP BY phase
 
 -- get_task_execution --
 SELECT * FROM task_executions
@@ -41,3 +42,15 @@ WHERE command_id = ANY(%s)
 
 -- page --
 SELECT {table}.* FROM {table} WHERE {where} ORDER BY {order} LIMIT %s OFFSET %s
+
+-- elements --
+SELECT n.node_id, n.element, n.phase, n.child, t.phase AS task_phase, t.retry_attempt,
+    t.generated_name, t.logs
+FROM node_executions n
+LEFT JOIN LATERAL (
+    SELECT * FROM task_executions
+    WHERE stream = n.stream AND node_id = n.node_id
+    ORDER BY retry_attempt DESC LIMIT 1
+) t ON TRUE
+WHERE n.stream = %s AND n.parent_id = %s AND n.element >= 0
+ORDER BY n.element

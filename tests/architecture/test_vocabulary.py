@@ -31,7 +31,7 @@ UNIONS = {
     registry_events: registry_events.RegistryFact,
 }
 BASES = {"Event", "Command", "Dispatch", "RegistryEvent"}
-PARTS = {"NodeSite", "SourceValues"}
+PARTS = {"NodeSite", "SourceValues", "ArrayShape"}
 # Messages that belong to no execution's union, and travel on their own.
 ALONE = {"Heartbeat", "CommandRejected", "CommandHadNoEffect", "AbortTask"}
 FACTS = set(get_args(events.ExecutionEvent))

@@ -23,10 +23,12 @@ from schemas.values import Failure, Values
 from tests.support.cached import cache_answers
 from tests.support.engine import CREATE, Engine, created, failure, start, success
 from tests.support.graphs import (
+    array_of,
     branch_node,
     cached_template,
     definition,
     launch_plan_node,
+    lists,
     task_node,
     task_template,
     values,
@@ -56,7 +58,9 @@ def graphs(draw: st.DrawFn) -> Definition:
 
 
 def _node(draw: st.DrawFn, node_id: str, sources: list[str]) -> Any:
-    kind = draw(st.sampled_from(["task", "task", "sub", "plan", "branch"]))
+    kind = draw(st.sampled_from(["task", "task", "sub", "plan", "branch", "array"]))
+    if kind == "array":
+        return _array(draw, node_id, sources)
     if kind == "sub":
         return workflow_node(node_id, *sources)
     if kind == "plan":
@@ -66,6 +70,16 @@ def _node(draw: st.DrawFn, node_id: str, sources: list[str]) -> Any:
         other = task_node(f"{node_id}-b") if draw(st.booleans()) else None
         return branch_node(node_id, sources[0] if sources else "", then, other)
     return task_node(node_id, *sources)
+
+
+def _array(draw: st.DrawFn, node_id: str, sources: list[str]) -> Any:
+    items = draw(st.lists(st.sampled_from(sources or [""]), max_size=4))
+    plan = draw(st.sampled_from(["", "lp"]))
+    settings_: dict[str, Any] = {"parallelism": draw(st.integers(0, 2))}
+    if draw(st.booleans()):
+        settings_["min_success_ratio"] = draw(st.sampled_from([0.5, 1.0]))
+    settings_["run_all_sub_nodes"] = draw(st.booleans())
+    return array_of(node_id, items, task="t", launch_plan=plan, **settings_)
 
 
 def commands(engine: Engine) -> list[c.ExecutionCommand]:
@@ -94,6 +108,8 @@ def _answers(message: Any) -> list[c.ExecutionCommand]:
         return cache_answers(message)
     if isinstance(message, d.ResolveInputs):
         return _resolutions(message)
+    if isinstance(message, d.GatherOutputs):
+        return _gatherings(message)
     if isinstance(message, Send) and isinstance(message.command, c.CreateExecution):
         return _children(message.command)
     return []
@@ -126,9 +142,26 @@ def _reports(run: d.RunTask) -> list[c.ExecutionCommand]:
 def _resolutions(message: d.ResolveInputs) -> list[c.ExecutionCommand]:
     where = {"node_id": message.node_id, "attempt": 0}
     inline = values(x=7)
+    if message.array is not None:
+        whole = Values(uri="lists", digest="1", size=10**6)
+        return [
+            c.ReportInputsResolved(**where, inputs=whole, size=3),
+            c.ReportInputsResolved(
+                **where, inputs=Values(inline=lists(x=[1, 2])), size=2
+            ),
+            c.ReportResolutionFailed(**where, failure=Failure(code="X", message="y")),
+        ]
     return [
         c.ReportInputsResolved(**where, inputs=Values(inline=inline), operands=inline),
         c.ReportResolutionFailed(**where, failure=Failure(code="X", message="y")),
+    ]
+
+
+def _gatherings(message: d.GatherOutputs) -> list[c.ExecutionCommand]:
+    where = {"node_id": message.node_id, "attempt": message.attempt}
+    return [
+        c.ReportOutputsGathered(**where, outputs=Values(uri="all", size=10**6)),
+        c.ReportOutputsGathered(**where, failure=Failure(code="X", message="y")),
     ]
 
 

@@ -15,6 +15,7 @@ from flyteidl.core import (
     workflow_pb2,
 )
 
+from domain.binding import needed
 from domain.graph import END, START, Definition, arms_of, definition_of
 
 INT = types_pb2.LiteralType(simple=types_pb2.INTEGER)
@@ -89,6 +90,46 @@ def task_node(
     return node
 
 
+def array_node(
+    node_id: str,
+    *sources: str,
+    task: str = "m",
+    launch_plan: str = "",
+    source: str = "o0",
+    **settings: Any,
+) -> Any:
+    """Return an array over a task or launch plan; x is bound to the first source."""
+    node = task_node(node_id, *sources)
+    if sources and sources[0]:
+        node.inputs[0].binding.promise.var = source
+    inner = (
+        launch_plan_node(node_id, *sources, launch_plan=launch_plan)
+        if launch_plan
+        else task_node(node_id, *sources, task=task)
+    )
+    array = workflow_pb2.ArrayNode(node=inner, **settings)
+    node.array_node.CopyFrom(array)
+    return node
+
+
+def array_of(node_id: str, items: Sequence[str], **settings: Any) -> Any:
+    """Return an array whose list x has the output of a node for each item."""
+    node = array_node(node_id, *dict.fromkeys(items), **settings)
+    collection = node.inputs[0].binding.collection
+    collection.SetInParent()
+    collection.bindings.extend(promise("x", item).binding for item in items)
+    return node
+
+
+def lists(**items: Sequence[int]) -> bytes:
+    """Return a serialized literal map of lists of integers."""
+    found = literals_pb2.LiteralMap()
+    for name, numbers in items.items():
+        found.literals[name].collection.SetInParent()
+        found.literals[name].collection.literals.extend(map(integer, numbers))
+    return found.SerializeToString(deterministic=True)
+
+
 def workflow_node(node_id: str, *sources: str, workflow: str = "sub") -> Any:
     """Return a sub-workflow node."""
     node = task_node(node_id, *sources)
@@ -141,7 +182,7 @@ def workflow(
 
 
 def _connect(compiled: Any, node: Any) -> set[str]:
-    before = {b.binding.promise.node_id for b in node.inputs}
+    before = set(needed(node.inputs))
     before |= set(node.upstream_node_ids)
     before.discard("")
     compiled.connections.upstream[node.id].ids.extend(sorted(before))

@@ -14,24 +14,37 @@ _ZERO: dict[int, dict[str, Any]] = {
 }
 
 
-def echo(template: tasks_pb2.TaskTemplate, inputs: bytes) -> bytes:
-    """Return the outputs of an echo task; both sides are serialized LiteralMaps.
+def echo(template: tasks_pb2.TaskTemplate, inputs: Any, index: int = -1) -> bytes:
+    """Return the outputs of an echo task, a serialized LiteralMap as its inputs.
 
-    One input and one output pass the value through, whatever their names; otherwise
-    every output is its type's zero.
+    Inputs may also be a LiteralMap. One input and one output pass the value through,
+    whatever their names; otherwise every output is its type's zero. An element of an
+    array has an `index`: of a list it passes that item on.
     """
     asked = template.interface.inputs.variables
     offered = template.interface.outputs.variables
     outputs = literals_pb2.LiteralMap()
     if len(asked) == 1 and len(offered) == 1:
         (source,), (name,) = asked, offered
-        given = literals_pb2.LiteralMap.FromString(inputs).literals
+        if isinstance(inputs, bytes):
+            inputs = literals_pb2.LiteralMap.FromString(inputs)
+        given = inputs.literals
         if source in given:
-            outputs.literals[name].CopyFrom(given[source])
+            outputs.literals[name].CopyFrom(_item(given[source], index))
     for name, variable in offered.items():
         if name not in outputs.literals:
-            outputs.literals[name].CopyFrom(_zero(variable.type))
+            outputs.literals[name].CopyFrom(_zero(_item_type(variable.type, index)))
     return bytes(outputs.SerializeToString(deterministic=True))
+
+
+def _item(literal: Any, index: int) -> Any:
+    items = literal.collection.literals
+    return items[index] if 0 <= index < len(items) else literal
+
+
+def _item_type(literal_type: Any, index: int) -> Any:
+    is_list = literal_type.WhichOneof("type") == "collection_type"
+    return literal_type.collection_type if index >= 0 and is_list else literal_type
 
 
 def _zero(literal_type: Any) -> Any:

@@ -118,10 +118,21 @@ def _input(name: str, literals: Any) -> str | Rejected:
     return literal_text(literals[name])
 
 
+def _place_in_array(index: int) -> dict[str, str]:
+    """Return what tells an element of an array its place (ref §5.7)."""
+    if index < 0:
+        return {}
+    return {
+        "BATCH_JOB_ARRAY_INDEX_VAR_NAME": "FLYTE_K8S_ARRAY_INDEX",
+        "FLYTE_K8S_ARRAY_INDEX": str(index),
+    }
+
+
 def _platform(dispatch: RunTask) -> dict[str, str]:
     """Return what names the execution: it wins over all else (ref §0b.5)."""
     w, x, t = dispatch.workflow, dispatch.execution, dispatch.task
     return {
+        **_place_in_array(dispatch.array_index),
         "FLYTE_INTERNAL_EXECUTION_WORKFLOW": f"{w.project}:{w.domain}:{w.name}",
         "FLYTE_INTERNAL_EXECUTION_ID": x.name,
         "FLYTE_INTERNAL_EXECUTION_PROJECT": x.project,
