@@ -11,6 +11,8 @@ from flyteidl.service import (
     admin_pb2_grpc,
     dataproxy_pb2,
     dataproxy_pb2_grpc,
+    signal_pb2,
+    signal_pb2_grpc,
 )
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health_aio
@@ -20,10 +22,12 @@ from gateway.admin.service import Admin
 from gateway.dataproxy import DataProxy
 from gateway.interceptor import Around, Observe, nobody
 from gateway.services import Services
+from gateway.signals import Signals
 from infra.settings import GatewaySettings
 
 ADMIN = admin_pb2.DESCRIPTOR.services_by_name["AdminService"].full_name
 DATA_PROXY = dataproxy_pb2.DESCRIPTOR.services_by_name["DataProxyService"].full_name
+SIGNALS = signal_pb2.DESCRIPTOR.services_by_name["SignalService"].full_name
 HEALTH_NAMES = ("", "flyteadmin")
 # Idle flytekit channels ping each 30 s; a server with defaults answers with GOAWAY.
 _PING_MS_MIN = 5_000
@@ -33,7 +37,11 @@ _METADATA_BYTES_MAX = 32 * 2**10
 
 def servicers(services: Services) -> dict[str, Any]:
     """Return the servicers by full service name."""
-    return {ADMIN: Admin(services), DATA_PROXY: DataProxy(services)}
+    return {
+        ADMIN: Admin(services),
+        DATA_PROXY: DataProxy(services),
+        SIGNALS: Signals(services),
+    }
 
 
 class GrpcServer:
@@ -64,6 +72,7 @@ class GrpcServer:
         dataproxy_pb2_grpc.add_DataProxyServiceServicer_to_server(
             found[DATA_PROXY], server
         )
+        signal_pb2_grpc.add_SignalServiceServicer_to_server(found[SIGNALS], server)
         self._health = health_aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         names = (*found, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name)

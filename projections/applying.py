@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from projections import cached, executions, journal, nodes, tasks
+from projections import cached, executions, journal, nodes, signals, tasks
 from projections.changes import Apply, Changes, time_of
+from schemas import answers
 from schemas import events as e
 from schemas.envelope import Envelope
 
@@ -14,6 +15,7 @@ APPLY: dict[type, Apply] = {
     **nodes.APPLY,
     **tasks.APPLY,
     **cached.APPLY,
+    **signals.APPLY,
 }
 
 
@@ -24,7 +26,7 @@ def take(changes: Changes, envelope: Envelope, message: Any) -> None:
             rejected = ("rejected", "", message.reason, message.detail)
             changes.outcomes[message.command_id] = rejected
             return
-        case e.CommandHadNoEffect():
+        case answers.CommandHadNoEffect():
             changes.outcomes[message.command_id] = ("no_effect", "", "", "")
             return
     if envelope.reply:

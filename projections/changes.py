@@ -63,6 +63,7 @@ class Changes:
     executions: Rows = field(default_factory=Rows)
     nodes: Rows = field(default_factory=lambda: Rows(steady=True))
     tasks: Rows = field(default_factory=Rows)
+    signals: Rows = field(default_factory=Rows)
     tags: list[Key] = field(default_factory=list)
     journal: list[Key] = field(default_factory=list)
     outcomes: dict[str, Key] = field(default_factory=dict)

@@ -160,6 +160,14 @@ TASK_EXECUTIONS = Entity(
     short="te",
     tie=("retry_attempt",),
 )
+SIGNALS = Entity(
+    "signals",
+    {**_EXECUTION, **_STAMPS, "signal_id": "text", "node_id": "text"},
+    prefixes=("signal",),
+    expressions=_of_stream("signals"),
+    short="s",
+    tie=("signal_id",),
+)
 PROJECTS = Entity(
     "projects",
     {

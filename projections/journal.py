@@ -82,6 +82,11 @@ def _looked_up(event: e.CacheLookedUp) -> str:
     return f"cache {event.status.lower()}{waits}"
 
 
+def _signal_set(event: e.SignalSet) -> str:
+    by = f" by {event.principal}" if event.principal else ""
+    return f"signal {_first(event.signal_id)} set{by}"
+
+
 LINES: dict[type, Callable[[Any], str]] = {
     e.ExecutionCreated: _created,
     e.ExecutionStarted: _always("execution running"),
@@ -120,4 +125,8 @@ LINES: dict[type, Callable[[Any], str]] = {
     e.CachePutFailed: lambda event: f"outputs not kept: {_first(event.reason)}",
     e.ArrayStarted: lambda event: f"array of {event.size} elements begins",
     e.ArrayGathering: _always("outputs of the elements being gathered"),
+    e.SignalRequested: lambda event: f"signal {_first(event.signal_id)} waited for",
+    e.SignalSet: _signal_set,
+    e.GateSleeping: _always("gate sleeping"),
+    e.NodeTimeLimited: _always("node has a time limit"),
 }

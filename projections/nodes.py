@@ -112,4 +112,6 @@ APPLY: dict[type, Apply] = {
     e.NodeSkipped: _node_skipped,
     e.NodeAborted: _node_ended("ABORTED"),
     e.ArrayGathering: _not_shown,
+    e.GateSleeping: _not_shown,
+    e.NodeTimeLimited: _not_shown,
 }

@@ -15,6 +15,7 @@ from projections.rows import (
     ExecutionRow,
     JournalRow,
     NodeRow,
+    SignalRow,
     TaskRow,
     row_of,
 )
@@ -148,6 +149,27 @@ async def list_elements(
     """Return the elements of an array that have begun, in their order."""
     key = (execution_stream(execution), node_id)
     return [row_of(ElementRow, row) for row in await fetch(pool, _SQL["elements"], key)]
+
+
+async def get_signal(
+    pool: Pool, execution: ExecutionRef, signal_id: str
+) -> SignalRow | None:
+    """Return a signal of an execution."""
+    key = (execution_stream(execution), signal_id)
+    row = await fetch_one(pool, _SQL["get_signal"], key)
+    return row_of(SignalRow, row) if row else None
+
+
+async def list_signals(
+    pool: Pool, execution: ExecutionRef, page: Page
+) -> list[SignalRow] | Rejected:
+    """Return the signals of an execution, as they were asked for."""
+    where = {"stream": execution_stream(execution)}
+    order = SQL("signals.created_at, signals.signal_id")
+    rows: list[SignalRow] | Rejected = _rows(
+        SignalRow, await select(pool, entities.SIGNALS, where, page, order)
+    )
+    return rows
 
 
 async def read_journal(

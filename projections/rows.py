@@ -52,6 +52,19 @@ class ExecutionRow(msgspec.Struct, frozen=True, kw_only=True):
     ended_at: datetime | None
 
 
+class SignalRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One signal; type and value are a serialized LiteralType and Literal."""
+
+    stream: str
+    signal_id: str
+    node_id: str
+    type: bytes
+    value: bytes | None
+    principal: str
+    created_at: datetime
+    updated_at: datetime
+
+
 class NodeRow(msgspec.Struct, frozen=True, kw_only=True):
     """One node execution; `attempt` is the current one, `number` orders them.
 

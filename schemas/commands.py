@@ -159,6 +159,24 @@ class ReportOutputsGathered(Command, frozen=True, kw_only=True):
     failure: Failure | None = None
 
 
+class RequestSignal(Command, frozen=True, kw_only=True):
+    """Let a signal be known before a gate waits for it.
+
+    `type` is a serialized flyteidl.core.LiteralType.
+    """
+
+    signal_id: str
+    type: bytes
+
+
+class SetSignal(Command, frozen=True, kw_only=True):
+    """Give a signal its value, a serialized flyteidl.core.Literal."""
+
+    signal_id: str
+    value: bytes
+    principal: str = ""
+
+
 ExecutionCommand = (
     CreateExecution
     | TerminateExecution
@@ -172,6 +190,8 @@ ExecutionCommand = (
     | TimeReached
     | ReportCacheLookedUp
     | ReportOutputsGathered
+    | RequestSignal
+    | SetSignal
 )
 
 

@@ -1,13 +1,14 @@
 """Facts: what has happened to an execution. Past tense, and never taken back.
 
-These are the stored shapes. A change of fields is a new version with its own schema
-file; a new meaning is a new event. Times are microseconds since 1970, UTC.
+Stored shapes: other fields are a new version, a new meaning is a new event. Times are
+microseconds since 1970, UTC.
 """
 
 from __future__ import annotations
 
 import msgspec
 
+from schemas import answers, sites
 from schemas.ids import (
     AttemptRef,
     CatalogKey,
@@ -16,6 +17,9 @@ from schemas.ids import (
     ParentNode,
 )
 from schemas.values import Blob, Failure, TaskLog, Values
+
+NodeSite = sites.NodeSite
+CommandRejected = answers.CommandRejected
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,27 +95,6 @@ class ExecutionTimedOut(Event, frozen=True, kw_only=True):
     """The execution passed its time limit."""
 
     failure: Failure
-
-
-class NodeSite(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a node stands: its ids, its kind and what it lies in.
-
-    `node_id` is unique in the execution, `spec_node_id` the compiled workflow's.
-    `parent_id` is the unique id of the node it lies in ('' at the top). `scope` is the
-    unique id of the sub-workflow node whose graph it belongs to ('' for the primary).
-    `kind` is start, end, task, workflow, launch_plan, branch, array. `element` is the
-    index of an element of an array, whose node is then the parent; -1 for all others.
-    """
-
-    node_id: str
-    spec_node_id: str
-    kind: str
-    name: str = ""
-    parent_id: str = ""
-    parent_attempt: int = 0
-    scope: str = ""
-    target: EntityRef | None = None
-    element: int = -1
 
 
 class NodeResolving(Event, frozen=True, kw_only=True):
@@ -364,6 +347,36 @@ class ArrayGathering(Event, frozen=True, kw_only=True):
     attempt: int
 
 
+class SignalRequested(Event, frozen=True, kw_only=True):
+    """A gate ('': a client) waits for a signal of this serialized core.LiteralType."""
+
+    node_id: str
+    signal_id: str
+    type: bytes
+
+
+class SignalSet(Event, frozen=True, kw_only=True):
+    """A signal has a value, a serialized flyteidl.core.Literal; the last one counts."""
+
+    signal_id: str
+    value: bytes
+    principal: str
+
+
+class GateSleeping(Event, frozen=True, kw_only=True):
+    """A sleep gate is over at this time."""
+
+    node_id: str
+    wakes_at_us: int
+
+
+class NodeTimeLimited(Event, frozen=True, kw_only=True):
+    """A node that is no task fails if it hasn't ended by this time."""
+
+    node_id: str
+    deadline_us: int
+
+
 ExecutionEvent = (
     ExecutionCreated
     | ExecutionStarted
@@ -402,20 +415,8 @@ ExecutionEvent = (
     | CachePutFailed
     | ArrayStarted
     | ArrayGathering
+    | SignalRequested
+    | SignalSet
+    | GateSleeping
+    | NodeTimeLimited
 )
-
-
-class CommandRejected(msgspec.Struct, frozen=True, kw_only=True):
-    """A command was refused. A record on the events topic, no fact of a stream."""
-
-    command_id: str
-    command_type: str
-    reason: str
-    detail: str
-
-
-class CommandHadNoEffect(msgspec.Struct, frozen=True, kw_only=True):
-    """A command found its wish fulfilled already. A record, no fact of a stream."""
-
-    command_id: str
-    command_type: str

@@ -15,7 +15,7 @@ from typing import Any, get_args
 from fastavro import parse_schema
 from fastavro.schema import fingerprint, to_parsing_canonical_form
 
-from schemas import commands, dispatches, events, registry_events
+from schemas import answers, commands, dispatches, events, registry_events
 
 AVRO = Path(__file__).parent / "avro"
 
@@ -24,7 +24,7 @@ CLASSES: tuple[type[Any], ...] = (
     commands.Heartbeat,
     *get_args(events.ExecutionEvent),
     events.CommandRejected,
-    events.CommandHadNoEffect,
+    answers.CommandHadNoEffect,
     *get_args(dispatches.DispatchMessage),
     dispatches.AbortTask,
     *get_args(registry_events.RegistryFact),

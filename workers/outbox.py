@@ -7,14 +7,14 @@ from typing import Any
 
 from domain.execution.react import Outgoing, Send
 from infra.log import Received, Record
-from schemas import codec, topics
+from schemas import answers, codec, topics
 from schemas import dispatches as d
 from schemas import events as e
 from schemas.envelope import Envelope
 from schemas.ids import attempt_id, event_id
 from schemas.rejections import Reason, Rejected
 
-Answer = e.CommandRejected | e.CommandHadNoEffect
+Answer = e.CommandRejected | answers.CommandHadNoEffect
 
 
 def fact(

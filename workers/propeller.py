@@ -17,7 +17,7 @@ from domain.execution.react import react_to_refusal
 from infra.errors import Fenced
 from infra.log import OwnedPartition, Received, Record
 from infra.patience import RETRY_S, patiently
-from schemas import codec
+from schemas import answers, codec
 from schemas import commands as c
 from schemas import events as e
 from schemas.envelope import Envelope
@@ -222,7 +222,7 @@ class Propeller:
                 batch.records.append(outbox.outgoing(message, envelope, number))
             self._answer(batch, envelope, outbox.refusal(envelope, outcome), now_us)
         elif not outcome:
-            nothing = e.CommandHadNoEffect(
+            nothing = answers.CommandHadNoEffect(
                 command_id=envelope.id, command_type=envelope.type
             )
             self._answer(batch, envelope, nothing, now_us)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from domain.decider import Decider
-from domain.execution import caching, finishing
+from domain.execution import caching, finishing, signals
 from domain.execution.context import Context
 from domain.execution.evolve import evolve
 from domain.execution.react import Outgoing, react
@@ -15,7 +15,7 @@ from domain.execution.step import Step, outcome
 from domain.execution.timers import read_timer
 from domain.execution.traversal import begin, enter, settle
 from domain.graph import START
-from domain.nodes import array, branch, launch_plan, task
+from domain.nodes import array, branch, gate, launch_plan, task, time_limits
 from schemas import commands as c
 from schemas import events as e
 from schemas.phases import NodePhase
@@ -23,6 +23,11 @@ from schemas.rejections import Reason, Rejected
 from schemas.values import NO_VALUES
 
 Outcome = Sequence[e.ExecutionEvent] | Rejected
+_VERBS: dict[type, str] = {
+    c.TerminateExecution: "terminate",
+    c.RequestSignal: "ask for a signal of",
+    c.SetSignal: "set a signal of",
+}
 
 
 def decide(command: c.ExecutionCommand, state: Execution, context: Context) -> Outcome:
@@ -33,6 +38,9 @@ def decide(command: c.ExecutionCommand, state: Execution, context: Context) -> O
         return _refuse(Reason.NOT_FOUND, context, command, "it does not exist")
     if state.is_terminal:
         return _late(command, state, context)
+    refused = signals.refusal(command, state, context)
+    if refused is not None:
+        return refused
     step = Step(state, context)
     ROUTES[type(command)](step, command)
     settle(step)
@@ -61,7 +69,7 @@ def _create(command: c.CreateExecution, state: Execution, context: Context) -> O
 
 
 def _late(command: c.ExecutionCommand, state: Execution, context: Context) -> Outcome:
-    if isinstance(command, c.TerminateExecution):
+    if isinstance(command, c.TerminateExecution | c.RequestSignal):
         found = f"it is already {state.phase.value}"
         return _refuse(Reason.FAILED_PRECONDITION, context, command, found)
     return ()
@@ -103,8 +111,13 @@ def _inputs_resolved(step: Step, command: c.ReportInputsResolved) -> None:
 
 def _time_reached(step: Step, command: c.TimeReached) -> None:
     timer = read_timer(command.timer_id)
-    if timer is not None:
+    node = step.state.nodes.get(timer.node_id) if timer else None
+    if timer is None or node is None:
+        return
+    if node.site.kind == "task":
         task.time_reached(step, timer.node_id, timer.attempt)
+    elif not gate.woken(step, node):
+        time_limits.reached(step, node)
 
 
 def _resolution_failed(step: Step, command: c.ReportResolutionFailed) -> None:
@@ -135,7 +148,7 @@ def _refuse(
     reason: Reason, context: Context, command: c.ExecutionCommand, found: str
 ) -> Rejected:
     name = context.stream.removeprefix("execution/")
-    verb = "terminate" if isinstance(command, c.TerminateExecution) else "report to"
+    verb = _VERBS.get(type(command), "report to")
     return Rejected(reason, f"Expected to {verb} execution '{name}', but {found}")
 
 
@@ -150,6 +163,8 @@ ROUTES: dict[type, Callable[[Step, Any], None]] = {
     c.ReportChild: launch_plan.reported,
     c.ReportCacheLookedUp: _cache_looked_up,
     c.ReportOutputsGathered: array.gathered,
+    c.RequestSignal: gate.signal_requested,
+    c.SetSignal: gate.signal_set,
     c.TimeReached: _time_reached,
 }
 """Who decides on each wish, once the execution exists."""

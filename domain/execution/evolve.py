@@ -8,7 +8,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from domain.execution.arrays import counted
-from domain.execution.state import Array, Execution, Lease, Node
+from domain.execution.state import Array, Execution, Lease, Node, Signal
 from schemas import events as e
 from schemas.phases import ExecutionPhase, NodePhase, TaskPhase
 from schemas.values import Failure
@@ -256,6 +256,24 @@ def _array_gathering(state: Execution, event: e.ArrayGathering) -> Execution:
     return _change(state, event.node_id, array=gathering)
 
 
+def _signal_requested(state: Execution, event: e.SignalRequested) -> Execution:
+    signal = Signal(type=event.type)
+    return replace(state, signals=state.signals.set(event.signal_id, signal))
+
+
+def _signal_set(state: Execution, event: e.SignalSet) -> Execution:
+    signal = replace(state.signals[event.signal_id], value=event.value)
+    return replace(state, signals=state.signals.set(event.signal_id, signal))
+
+
+def _gate_sleeping(state: Execution, event: e.GateSleeping) -> Execution:
+    return _change(state, event.node_id, wakes_at_us=event.wakes_at_us)
+
+
+def _node_time_limited(state: Execution, event: e.NodeTimeLimited) -> Execution:
+    return _change(state, event.node_id, deadline_us=event.deadline_us)
+
+
 APPLY: dict[type, Callable[[Execution, Any], Execution]] = {
     e.ExecutionCreated: _created,
     e.ExecutionStarted: _phase(ExecutionPhase.RUNNING),
@@ -294,4 +312,8 @@ APPLY: dict[type, Callable[[Execution, Any], Execution]] = {
     e.CachePutFailed: _cached,
     e.ArrayStarted: _array_started,
     e.ArrayGathering: _array_gathering,
+    e.SignalRequested: _signal_requested,
+    e.SignalSet: _signal_set,
+    e.GateSleeping: _gate_sleeping,
+    e.NodeTimeLimited: _node_time_limited,
 }

@@ -15,7 +15,7 @@ from domain.execution.context import Context
 from domain.execution.state import Execution, Node
 from domain.execution.step import Step, execution_spec
 from domain.execution.traversal import data_path, inline_max, source
-from domain.nodes import array
+from domain.nodes import array, time_limits
 from domain.overrides import template_bytes
 from schemas import commands as c
 from schemas import dispatches as d
@@ -74,6 +74,8 @@ def react(
         case e.NodeAborted() if state.nodes[event.node_id].awaits_outputs:
             return (stop_waiting(event, context),)
         case e.NodeAborted():
+            return _abort_child(event, state)
+        case e.NodeFailed() if event.failure.code == time_limits.EXPIRED:
             return _abort_child(event, state)
         case (
             e.ExecutionCreated()
@@ -246,7 +248,9 @@ def _create_child(event: e.ChildRequested, context: Context) -> Send:
     return Send(stream=execution_stream(event.child), command=command)
 
 
-def _abort_child(event: e.NodeAborted, state: Execution) -> Sequence[Outgoing]:
+def _abort_child(
+    event: e.NodeAborted | e.NodeFailed, state: Execution
+) -> Sequence[Outgoing]:
     node = state.nodes[event.node_id]
     if not node.child or state.created is None:
         return ()

@@ -47,6 +47,13 @@ class Array(msgspec.Struct, frozen=True, kw_only=True):
         return self.started - self.succeeded - self.failed
 
 
+class Signal(msgspec.Struct, frozen=True, kw_only=True):
+    """A signal that is known: its LiteralType and, once set, its Literal, as bytes."""
+
+    type: bytes
+    value: bytes | None = None
+
+
 class Node(msgspec.Struct, frozen=True, kw_only=True):
     """One node of the execution that was reached.
 
@@ -65,6 +72,7 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     lease: Lease = Lease()
     deadline_us: int = 0
     expires_at_us: int = 0
+    wakes_at_us: int = 0
     chosen: str = ""
     child: str = ""
     child_exists: bool = False
@@ -98,6 +106,7 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
     active: Map[str, None] = Map()
     slots: int = 0
     failures: Map[str, Failure] = Map()
+    signals: Map[str, Signal] = Map()
     outputs: Values | None = None
     failure: Failure | None = None
 

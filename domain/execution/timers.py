@@ -10,7 +10,7 @@ from domain.execution.state import Execution, Node
 from schemas.phases import TERMINAL_TASK
 
 
-class Timer(msgspec.Struct, frozen=True, kw_only=True):
+class Timer(msgspec.Struct, frozen=True, kw_only=True, order=True):
     """A wake-up for one attempt of a node."""
 
     node_id: str
@@ -35,9 +35,10 @@ def read_timer(timer_id: str) -> Timer | None:
 
 def timer_of(node: Node) -> Timer | None:
     """Return a node's next timer; None if it has none."""
-    if node.is_terminal or node.task is None or node.task in TERMINAL_TASK:
+    if node.is_terminal or node.task in TERMINAL_TASK:
         return None
-    due = [at for at in (node.deadline_us, node.expires_at_us) if at]
+    times = (node.deadline_us, node.expires_at_us, node.wakes_at_us)
+    due = [at for at in times if at]
     if not due:
         return None
     return Timer(node_id=node.site.node_id, attempt=node.attempt, due_us=min(due))

@@ -11,7 +11,7 @@ from domain.execution.finishing import end_branch_blocked, end_scope_blocked, fa
 from domain.execution.frontier import Place
 from domain.execution.step import Step, literal_map
 from domain.graph import START, GraphNode
-from domain.nodes import array, boundary, branch, launch_plan, subworkflow, task
+from domain.nodes import array, boundary, branch, gate, launch_plan, subworkflow, task
 from schemas.events import (
     CacheLookupRequested,
     NodeQueued,
@@ -30,6 +30,7 @@ ENTER: dict[str, Callable[[Step, str, Values], None]] = {
     "launch_plan": launch_plan.enter,
     "branch": branch.enter,
     "array": array.enter,
+    "gate": gate.enter,
 }
 
 _BLOCKING = frozenset({NodePhase.SKIPPED, NodePhase.FAILED, NodePhase.TIMED_OUT})

@@ -8,6 +8,7 @@ from flyteidl.core import identifier_pb2
 from domain.execution.finishing import fail_node, succeed_node
 from domain.execution.state import Node
 from domain.execution.step import Step, execution_spec
+from domain.nodes import time_limits
 from schemas import commands as c
 from schemas import events as e
 from schemas.ids import EntityRef, ExecutionRef, child_execution_name
@@ -29,6 +30,7 @@ def enter(step: Step, node_id: str, inputs: Values) -> None:
         name=child_execution_name(parent.name, node_id, node.attempt),
     )
     step.emit(e.NodeStarted(occurred_at_us=step.now_us, node_id=node_id))
+    time_limits.begin(step, node_id)
     step.emit(
         e.ChildRequested(
             occurred_at_us=step.now_us,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from domain.execution.step import Step
 from domain.graph import START
+from domain.nodes import time_limits
 from schemas.events import NodeStarted
 from schemas.values import Values
 
@@ -11,4 +12,5 @@ from schemas.values import Values
 def enter(step: Step, node_id: str, _inputs: Values) -> None:
     """Begin the inner workflow; its start node takes the node's inputs."""
     step.emit(NodeStarted(occurred_at_us=step.now_us, node_id=node_id))
+    time_limits.begin(step, node_id)
     step.ready.append((node_id, START))

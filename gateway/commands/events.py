@@ -16,8 +16,8 @@ from gateway.commands.session import Session
 from infra.log import Received
 from projections import journal
 from schemas import codec
+from schemas.answers import CommandHadNoEffect
 from schemas.events import (
-    CommandHadNoEffect,
     CommandRejected,
     ExecutionAborted,
     ExecutionFailed,

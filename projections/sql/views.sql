@@ -30,6 +30,9 @@ GROUP BY phase
 SELECT * FROM task_executions
 WHERE stream = %s AND node_id = %s AND retry_attempt = %s
 
+-- get_signal --
+SELECT * FROM signals WHERE stream = %s AND signal_id = %s
+
 -- journal --
 SELECT * FROM journal WHERE stream = %s AND sequence > %s ORDER BY sequence LIMIT %s
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from flyteidl.core import literals_pb2
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,6 +14,7 @@ from domain.execution.evolve import evolve
 from domain.execution.frontier import Frontier, rebuild
 from domain.execution.react import Send
 from domain.execution.state import Execution
+from domain.execution.timers import timers_of
 from domain.graph import Definition
 from schemas import commands as c
 from schemas import dispatches as d
@@ -23,10 +25,13 @@ from schemas.values import Failure, Values
 from tests.support.cached import cache_answers
 from tests.support.engine import CREATE, Engine, created, failure, start, success
 from tests.support.graphs import (
+    approve_node,
     array_of,
     branch_node,
     cached_template,
     definition,
+    gate_node,
+    integer,
     launch_plan_node,
     lists,
     task_node,
@@ -46,10 +51,12 @@ def graphs(draw: st.DrawFn) -> Definition:
     nodes: list[Any] = []
     for number in range(draw(st.integers(1, 7))):
         earlier = [node.id for node in nodes]
+        offers = [n.id for n in nodes if not n.gate_node.HasField("sleep")]
         sources = draw(st.lists(st.sampled_from(["", *earlier]), max_size=3))
-        sources = [s for i, s in enumerate(sources) if not i or s]
+        sources = [draw(st.sampled_from(["", *offers])), *filter(None, sources)]
         nodes.append(_node(draw, f"n{number}", sources))
-    output = draw(st.sampled_from([node.id for node in nodes]))
+    offers = [node.id for node in nodes if not node.gate_node.HasField("sleep")]
+    output = draw(st.sampled_from(offers or [""]))
     inner = workflow("sub", [task_node("n0"), task_node("n1", "n0")], "n1")
     late = draw(st.booleans())
     template = draw(st.sampled_from([task_template, cached_template]))
@@ -58,13 +65,17 @@ def graphs(draw: st.DrawFn) -> Definition:
 
 
 def _node(draw: st.DrawFn, node_id: str, sources: list[str]) -> Any:
-    kind = draw(st.sampled_from(["task", "task", "sub", "plan", "branch", "array"]))
+    kind = draw(
+        st.sampled_from(["task", "task", "sub", "plan", "branch", "array", "gate"])
+    )
     if kind == "array":
         return _array(draw, node_id, sources)
     if kind == "sub":
         return workflow_node(node_id, *sources)
     if kind == "plan":
         return launch_plan_node(node_id, *sources)
+    if kind == "gate":
+        return _gate(draw, node_id, sources)
     if kind == "branch":
         then = task_node(f"{node_id}-a", *sources[-1:])
         other = task_node(f"{node_id}-b") if draw(st.booleans()) else None
@@ -82,6 +93,19 @@ def _array(draw: st.DrawFn, node_id: str, sources: list[str]) -> Any:
     return array_of(node_id, items, task="t", launch_plan=plan, **settings_)
 
 
+def _gate(draw: st.DrawFn, node_id: str, sources: list[str]) -> Any:
+    kind = draw(st.sampled_from(["sleep", "signal", "approve"]))
+    if kind == "sleep":
+        return gate_node(node_id, *filter(None, sources))
+    signal = draw(st.sampled_from(["s", "t"])) + kind
+    if kind == "approve":
+        node = approve_node(node_id, sources[0], signal=signal)
+    else:
+        node = gate_node(node_id, *filter(None, sources), signal=signal)
+    node.metadata.timeout.FromSeconds(draw(st.integers(0, 9)))
+    return node
+
+
 def commands(engine: Engine) -> list[c.ExecutionCommand]:
     """Return wishes that may come now: rightful, stale and repeated ones."""
     latest = {m.node_id: m for m in engine.runs()}
@@ -89,7 +113,7 @@ def commands(engine: Engine) -> list[c.ExecutionCommand]:
     found = [report for run in runs for report in _reports(run)]
     for message in engine.sent:
         found += _answers(message)
-    return found
+    return [*found, *_signals(engine, 1), *_signals(engine, 0)]
 
 
 def rightful(engine: Engine) -> list[c.ExecutionCommand]:
@@ -100,6 +124,21 @@ def rightful(engine: Engine) -> list[c.ExecutionCommand]:
     ]
     for message in engine.sent:
         found += _answers(message)[:2]
+    return [*found, *_signals(engine, 1)]
+
+
+def _signals(engine: Engine, number: int) -> list[c.ExecutionCommand]:
+    """Return an answer for each signal that is known, and the times that can come."""
+    found: list[c.ExecutionCommand] = []
+    for name in engine.state.signals:
+        yes = literals_pb2.Literal()
+        yes.scalar.primitive.boolean = bool(number)
+        literal = yes if name.endswith("approve") else integer(number)
+        value = literal.SerializeToString(deterministic=True)
+        found.append(c.SetSignal(signal_id=name, value=value))
+    for timer in timers_of(engine.state):
+        engine.clock_us = max(engine.clock_us, timer.due_us)
+        found.append(c.TimeReached(timer_id=timer.id))
     return found
 
 

@@ -162,6 +162,27 @@ def branch_node(node_id: str, source: str, then: Any, otherwise: Any | None) -> 
     return node
 
 
+def gate_node(node_id: str, *sources: str, signal: str = "") -> Any:
+    """Return a gate: it waits for an integer o0; without a signal it sleeps 5 s."""
+    node = task_node(node_id, *sources)
+    del node.inputs[:]
+    node.upstream_node_ids[:] = sources
+    if signal:
+        node.gate_node.signal.signal_id = signal
+        node.gate_node.signal.type.CopyFrom(INT)
+        node.gate_node.signal.output_variable_name = "o0"
+    else:
+        node.gate_node.sleep.duration.FromSeconds(5)
+    return node
+
+
+def approve_node(node_id: str, source: str, *, signal: str) -> Any:
+    """Return a gate that hands x on once somebody approves."""
+    node = workflow_pb2.Node(id=node_id, inputs=[promise("o0", source)])
+    node.gate_node.approve.signal_id = signal
+    return node
+
+
 def workflow(
     name: str, nodes: Sequence[Any], output: str, *, fail_late: bool = False
 ) -> Any:

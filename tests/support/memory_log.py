@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 
 from infra.log import Received
-from schemas import codec, topics
+from schemas import answers, codec, topics
 from schemas import events as e
 from schemas.envelope import Envelope
 from schemas.ids import event_id
@@ -45,7 +45,7 @@ class MemoryLog:
             )
 
     def answer(
-        self, stream: str, answer: e.CommandRejected | e.CommandHadNoEffect
+        self, stream: str, answer: e.CommandRejected | answers.CommandHadNoEffect
     ) -> None:
         """Append what became of a command without facts."""
         envelope = Envelope(

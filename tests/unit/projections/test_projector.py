@@ -18,6 +18,7 @@ from projections.applying import APPLY
 from projections.changes import Changes
 from projections.journal import LINES
 from projections.projector import Projector, rebuild
+from schemas import answers
 from schemas import events as e
 from schemas.codec import UndecodableMessage
 from schemas.commands import ReportChild, TerminateExecution
@@ -269,7 +270,9 @@ async def test_refusals_are_outcomes(views: Views) -> None:
         command_id="c2", command_type="T", reason="NOT_FOUND", detail="Expected\0, but"
     )
     views.log.answer(STREAM, rejected)
-    views.log.answer(STREAM, e.CommandHadNoEffect(command_id="c3", command_type="T"))
+    views.log.answer(
+        STREAM, answers.CommandHadNoEffect(command_id="c3", command_type="T")
+    )
     await views.follow()
 
     assert {
@@ -285,7 +288,7 @@ async def test_outcomes_are_notified(views: Views, pool: Pool) -> None:
     ) as listener:
         await listener.execute("LISTEN flightlog_outcomes")
         views.log.answer(
-            STREAM, e.CommandHadNoEffect(command_id="c4", command_type="T")
+            STREAM, answers.CommandHadNoEffect(command_id="c4", command_type="T")
         )
         await views.follow()
         heard = [n async for n in listener.notifies(timeout=5, stop_after=1)]
@@ -296,7 +299,9 @@ async def test_outcomes_are_notified(views: Views, pool: Pool) -> None:
 async def test_settle_hears_outcomes(views: Views) -> None:
     """Within the process, outcomes are told after the commit, without a detour."""
     heard: dict[str, object] = {}
-    views.log.answer(STREAM, e.CommandHadNoEffect(command_id="c5", command_type="T"))
+    views.log.answer(
+        STREAM, answers.CommandHadNoEffect(command_id="c5", command_type="T")
+    )
     projector = Projector(views.log, views.pool, settle=heard.__setitem__)
     await projector.catch_up()
 
@@ -317,7 +322,9 @@ async def test_catching_up_waits_for_no_news(pool: Pool) -> None:
 
 async def test_old_outcomes_are_trimmed(views: Views) -> None:
     """Outcomes are forgotten after a while."""
-    views.log.answer(STREAM, e.CommandHadNoEffect(command_id="c6", command_type="T"))
+    views.log.answer(
+        STREAM, answers.CommandHadNoEffect(command_id="c6", command_type="T")
+    )
     await views.follow()
     projector = Projector(views.log, views.pool, outcomes_kept_s=0, trim_s=0)
     task = asyncio.create_task(projector.run())

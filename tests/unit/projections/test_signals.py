@@ -1,0 +1,32 @@
+"""The view of signals."""
+
+from __future__ import annotations
+
+from projections import queries
+from schemas.commands import SetSignal
+from schemas.ids import ExecutionRef
+from tests.support.engine import STREAM, Engine, created
+from tests.support.graphs import definition, gate_node, integer
+from tests.support.views import Views
+
+MAIN = ExecutionRef(project="p", domain="d", name="main-1")
+
+
+async def test_a_signal_shows_with_its_last_value(views: Views) -> None:
+    """It is there once it is asked for, and bears who set it; a rebuild agrees."""
+    gate = gate_node("a", signal="s")
+    engine = Engine(definition([gate], "a"), created())
+    engine.begin()
+    await views.given(STREAM, *engine.events)
+    asked = await queries.get_signal(views.pool, MAIN, "s")
+    value = integer(7).SerializeToString()
+    ended = engine.do(SetSignal(signal_id="s", value=value, principal="ann"))
+    await views.given(STREAM, *ended)
+    told = await queries.get_signal(views.pool, MAIN, "s")
+
+    assert asked is not None
+    assert (asked.node_id, asked.value) == ("a", None)
+    assert told is not None
+    assert (told.value, told.principal) == (value, "ann")
+    page = queries.Page(limit=5, filters="eq(signal_id,s)")
+    assert await queries.list_signals(views.pool, MAIN, page) == [told]
