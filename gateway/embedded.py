@@ -331,6 +331,14 @@ class _Service:
                 "Commands of the engine that yielded no facts.",
                 engine.propeller.dropped,
             ),
+            "dead_letters": (
+                "Commands and dispatches put aside since the start.",
+                engine.propeller.dead_letters + engine.runner.dead_letters,
+            ),
+            "executions_parked": (
+                "Executions that take no commands until they are resumed.",
+                engine.propeller.parked,
+            ),
             "executions_live": (
                 "Executions that have not ended.",
                 engine.propeller.live,

@@ -58,11 +58,16 @@ async def partition_of(
     """
     if record.partition is not None:
         return record.partition
-    count = len(await producer.partitions_for(prefix + record.topic))
+    return await home_of(producer, prefix + record.topic, record.key)
+
+
+async def home_of(producer: AIOKafkaProducer, topic: str, key: str) -> int:
+    """Return the partition of a topic that a key belongs to."""
+    count = len(await producer.partitions_for(topic))
     if not count:
-        message = f"Expected topic {record.topic}, but it has no partitions"
+        message = f"Expected topic {topic}, but it has no partitions"
         raise Permanent(message)
-    return _hash(record.key) % count
+    return _hash(key) % count
 
 
 @lru_cache(maxsize=10_000)

@@ -22,7 +22,7 @@ from aiokafka.errors import (
 )
 
 from infra.errors import Fenced, Permanent, Transient
-from infra.kafka_clients import consumer_of, partition_of, producer_of
+from infra.kafka_clients import consumer_of, home_of, partition_of, producer_of
 from infra.kafka_records import received, sendable
 from infra.log import Received, Record
 from infra.settings import KafkaSettings
@@ -94,6 +94,11 @@ class KafkaPartition:
             raise Transient(message) from error
         prefix = self._settings.prefix
         return [received(message, prefix) for message in found.get(self._at, ())]
+
+    async def holds(self, key: str) -> bool:
+        """Tell whether this is where every client's own partitioner puts a key."""
+        at: int = self._at.partition
+        return at == await home_of(self._producer, self._at.topic, key)
 
     async def commit(self, records: Sequence[Record], position: int | None) -> None:
         """Append everything and move the position in one transaction.

@@ -51,6 +51,10 @@ class OwnedPartition(Protocol):
         """Return the next messages; none if there is no news for a while."""
         ...
 
+    async def holds(self, key: str) -> bool:
+        """Tell whether messages of this key belong to this partition."""
+        ...
+
     async def commit(self, records: Sequence[Record], position: int | None) -> None:
         """Append everything and move the position, or nothing of it.
 

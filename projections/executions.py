@@ -64,6 +64,10 @@ def _execution(phase: str) -> Apply:
     return apply
 
 
+def _touched(c: Changes, v: Envelope, _m: Any, at: datetime) -> None:
+    c.executions.set((v.stream,), updated_at=at)
+
+
 def _started(c: Changes, v: Envelope, _m: e.ExecutionStarted, at: datetime) -> None:
     c.executions.set((v.stream,), phase="RUNNING", updated_at=at, started_at=at)
 
@@ -122,4 +126,6 @@ APPLY: dict[type, Apply] = {
     e.ExecutionAborting: _aborting("ABORTING"),
     e.ExecutionAborted: _aborting("ABORTED"),
     e.ExecutionTimedOut: _failed("TIMED_OUT"),
+    e.StreamParked: _touched,
+    e.StreamResumed: _touched,
 }

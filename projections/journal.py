@@ -87,6 +87,14 @@ def _signal_set(event: e.SignalSet) -> str:
     return f"signal {_first(event.signal_id)} set{by}"
 
 
+def _parked(event: e.StreamParked) -> str:
+    return f"parked: {event.command_type} not handled: {_first(event.error)}"
+
+
+def _resumed(event: e.StreamResumed) -> str:
+    return f"resumed by {event.principal}" if event.principal else "resumed"
+
+
 LINES: dict[type, Callable[[Any], str]] = {
     e.ExecutionCreated: _created,
     e.ExecutionStarted: _always("execution running"),
@@ -129,4 +137,6 @@ LINES: dict[type, Callable[[Any], str]] = {
     e.SignalSet: _signal_set,
     e.GateSleeping: _always("gate sleeping"),
     e.NodeTimeLimited: _always("node has a time limit"),
+    e.StreamParked: _parked,
+    e.StreamResumed: _resumed,
 }

@@ -177,6 +177,12 @@ class SetSignal(Command, frozen=True, kw_only=True):
     principal: str = ""
 
 
+class ResumeStream(Command, frozen=True, kw_only=True):
+    """Let a parked execution take commands again."""
+
+    principal: str = ""
+
+
 ExecutionCommand = (
     CreateExecution
     | TerminateExecution
@@ -192,6 +198,7 @@ ExecutionCommand = (
     | ReportOutputsGathered
     | RequestSignal
     | SetSignal
+    | ResumeStream
 )
 
 

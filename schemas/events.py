@@ -377,6 +377,23 @@ class NodeTimeLimited(Event, frozen=True, kw_only=True):
     deadline_us: int
 
 
+class StreamParked(Event, frozen=True, kw_only=True):
+    """A command of the execution can't be handled: it takes no more until it resumes.
+
+    That command and all later ones are dead letters.
+    """
+
+    command_id: str
+    command_type: str
+    error: str
+
+
+class StreamResumed(Event, frozen=True, kw_only=True):
+    """A parked execution takes commands again."""
+
+    principal: str
+
+
 ExecutionEvent = (
     ExecutionCreated
     | ExecutionStarted
@@ -419,4 +436,6 @@ ExecutionEvent = (
     | SignalSet
     | GateSleeping
     | NodeTimeLimited
+    | StreamParked
+    | StreamResumed
 )

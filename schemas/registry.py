@@ -15,7 +15,7 @@ from typing import Any, get_args
 from fastavro import parse_schema
 from fastavro.schema import fingerprint, to_parsing_canonical_form
 
-from schemas import answers, commands, dispatches, events, registry_events
+from schemas import answers, commands, dispatches, events, letters, registry_events
 
 AVRO = Path(__file__).parent / "avro"
 
@@ -28,6 +28,7 @@ CLASSES: tuple[type[Any], ...] = (
     *get_args(dispatches.DispatchMessage),
     dispatches.AbortTask,
     *get_args(registry_events.RegistryFact),
+    *get_args(letters.Letter),
 )
 
 

@@ -12,7 +12,8 @@ from schemas import dispatches as d
 from schemas import events as e
 from schemas.envelope import Envelope
 from schemas.ids import attempt_id, event_id
-from schemas.rejections import Reason, Rejected
+from schemas.rejections import Rejected
+from workers.letters import letter
 
 Answer = e.CommandRejected | answers.CommandHadNoEffect
 
@@ -97,23 +98,11 @@ def answer(cause: Envelope, message: Answer, now_us: int) -> Record:
     )
 
 
-def dead_letter(received: Received, error: str, now_us: int) -> Iterator[Record]:
+def dead_letter(
+    received: Received, error: str, now_us: int, refused: Rejected, *, whole: bool
+) -> Iterator[Record]:
     """Yield the record that keeps a bad command, and the answer to its sender."""
-    letter = received.envelope
-    yield Record(
-        topic=topics.DEAD_LETTERS,
-        key=received.key,
-        envelope=Envelope(
-            id=f"{received.topic}/{received.partition}/{received.position}",
-            type=letter.type,
-            stream=letter.stream,
-            causation=letter.id,
-            actor=error,
-            recorded_at_us=now_us,
-        ),
-        body=received.body,
-    )
-    if letter.reply:
-        detail = f"Expected to handle the command, but: {error}"
-        rejected = Rejected(Reason.INTERNAL, detail)
-        yield answer(letter, refusal(letter, rejected), now_us)
+    yield letter(received, error, now_us, whole=whole)
+    cause = received.envelope
+    if cause.reply:
+        yield answer(cause, refusal(cause, refused), now_us)

@@ -32,6 +32,7 @@ class Partitions:
     served: dict[int, Propeller] = field(default_factory=dict)
     _handled: int = 0
     _dropped: int = 0
+    _dead_letters: int = 0
 
     async def run(self, stop: asyncio.Event) -> None:
         """Handle commands until `stop`; ends by an error if the log is fenced."""
@@ -51,6 +52,7 @@ class Partitions:
                 del self.served[partition.number]
             self._handled += propeller.handled
             self._dropped += propeller.dropped
+            self._dead_letters += propeller.dead_letters
 
     @property
     def handled(self) -> int:
@@ -61,6 +63,16 @@ class Partitions:
     def dropped(self) -> int:
         """Return how many commands of the engine yielded no facts."""
         return self._dropped + sum(p.dropped for p in self.served.values())
+
+    @property
+    def dead_letters(self) -> int:
+        """Return how many commands were put aside since the start."""
+        return self._dead_letters + sum(p.dead_letters for p in self.served.values())
+
+    @property
+    def parked(self) -> int:
+        """Return how many live executions are parked on the partitions owned now."""
+        return sum(p.streams.parked for p in self.served.values())
 
     @property
     def live(self) -> int:

@@ -5,8 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from infra.log import Received
+
 Place = tuple[int, int]
 """A partition, and a position on it."""
+
+
+def place_of(received: Received) -> Place:
+    """Return where a message lies on its topic."""
+    return received.partition, received.position
 
 
 @dataclass(slots=True)

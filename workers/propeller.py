@@ -11,10 +11,11 @@ from typing import Any, Protocol
 import structlog
 from msgspec.structs import replace
 
+from domain.execution import parking
 from domain.execution.context import Context, Limits
 from domain.execution.decide import execution
 from domain.execution.react import react_to_refusal
-from infra.errors import Fenced
+from infra.errors import Fenced, Permanent
 from infra.log import OwnedPartition, Received, Record
 from infra.patience import RETRY_S, patiently
 from schemas import answers, codec
@@ -22,10 +23,12 @@ from schemas import commands as c
 from schemas import events as e
 from schemas.envelope import Envelope
 from schemas.ids import attempt_id
-from schemas.rejections import Rejected
-from workers import outbox
+from schemas.rejections import Reason, Rejected
+from workers import fitting, outbox
+from workers.batch import Batch, Own, own
 from workers.hydration import Admission
 from workers.leases import Leases
+from workers.letters import place
 from workers.streams import Live, Streams
 from workers.timers import Timers
 
@@ -63,16 +66,6 @@ class Bounds:
 
 
 @dataclass(slots=True)
-class Batch:
-    """One transaction in the making: what it appends, and the states it leads to."""
-
-    records: list[Record] = field(default_factory=list)
-    states: dict[str, Live] = field(default_factory=dict)
-    facts: list[tuple[str, e.ExecutionEvent]] = field(default_factory=list)
-    position: int | None = None
-
-
-@dataclass(slots=True)
 class Propeller:
     """The loop over one owned partition of the commands topic."""
 
@@ -85,12 +78,22 @@ class Propeller:
     limits: Limits = field(default_factory=Limits)
     handled: int = 0
     dropped: int = 0
+    dead_letters: int = 0
     leases_due_us: int = 0
 
     async def restore(self, streams: Sequence[str]) -> None:
-        """Load live streams before the first command: their leases need watching."""
+        """Load live streams before the first command: their leases need watching.
+
+        One that can't be restored costs only itself: its commands are dead letters.
+        """
         for stream in streams:
-            live = await self._stream(stream)
+            try:
+                live = await self._stream(stream)
+            except (codec.UndecodableMessage, Fenced):
+                raise
+            except Exception:
+                log_.exception("stream_not_restored", stream=stream)
+                continue
             if not live.state.is_terminal:
                 self.leases.restore(stream, live.state, self.clock.now_us())
                 self.timers.restore(stream, live.state)
@@ -116,18 +119,58 @@ class Propeller:
             return ()
 
     async def _turn(self, partition: OwnedPartition, pending: deque[Received]) -> None:
-        batch, taken = Batch(), 0
+        batch, taken = Batch(), list[Received]()
         for received in pending:
-            await self._take(batch, received)
-            taken += 1
+            await self._take(partition, batch, received)
+            taken.append(received)
             if len(batch.records) >= self.bounds.records_max:
                 break
-        await self._expire_leases(batch)
-        await self._reach_times(batch)
+        wishes = [*self._lost_leases(), *self._due_timers()]
+        for wish in wishes:
+            await self._do_own(batch, wish)
         if taken or batch.records:
-            await self._commit(partition, batch)
-        for _ in range(taken):
+            try:
+                await self._commit(partition, batch)
+            except Permanent as error:
+                log_.warning("batch_refused", error=str(error), commands=len(taken))
+                await self._one_by_one(partition, taken, wishes)
+        for _ in taken:
             pending.popleft()
+
+    async def _one_by_one(
+        self,
+        partition: OwnedPartition,
+        taken: Sequence[Received],
+        wishes: Sequence[Own],
+    ) -> None:
+        """Find what the log can't keep: whatever led to it costs its stream only."""
+        items: list[Received | Own] = [*taken, *wishes]
+        for item in items:
+            batch = Batch()
+            if isinstance(item, Own):
+                await self._do_own(batch, item)
+            else:
+                await self._take(partition, batch, item)
+            try:
+                await self._commit(partition, batch)
+            except Permanent as error:
+                await self._commit_aside(partition, item, error)
+
+    async def _commit_aside(
+        self, partition: OwnedPartition, item: Received | Own, error: Exception
+    ) -> None:
+        for whole in (True, False):
+            batch = Batch()
+            self._set_aside(batch, item, error, whole=whole)
+            if isinstance(item, Received):
+                batch.position = item.position
+            try:
+                await self._commit(partition, batch)
+            except Permanent:
+                if not whole:
+                    raise
+            else:
+                return
 
     async def _commit(self, partition: OwnedPartition, batch: Batch) -> None:
         """Append everything with the position; wait out what passes by itself."""
@@ -136,39 +179,54 @@ class Propeller:
             "commit_delayed",
             self.bounds.retry_s,
         )
+        self.dead_letters += batch.dead_letters
         for stream, live in batch.states.items():
             self.streams.put(stream, live)
         for stream, event in batch.facts:
             self.leases.fold(stream, event)
             live = batch.states[stream]
-            if not live.state.is_terminal:
-                self.timers.fold(stream, event, live.state)
+            if live.state.is_terminal:
+                continue
+            self.timers.fold(stream, event, live.state)
+            if isinstance(event, e.StreamResumed):
+                self.timers.restore(stream, live.state)
 
-    async def _take(self, batch: Batch, received: Received) -> None:
+    async def _take(
+        self, partition: OwnedPartition, batch: Batch, received: Received
+    ) -> None:
         batch.position = received.position
         try:
             command = codec.decode(received.body)
         except codec.UndecodableMessage as error:
-            self._dead_letter(batch, received, str(error))
+            self._refuse_letter(batch, received, str(error))
             return
         if isinstance(command, c.Heartbeat):
             if self.leases.heard(command, self.clock.now_us()):
                 self.leases_due_us = 0
             return
-        if not isinstance(command, c.Command):
-            self._dead_letter(batch, received, "Expected a command, but it is none")
+        found = fitting.misfit(command, received.key, received.envelope.stream)
+        if not found and not await partition.holds(received.key):
+            found = (
+                f"Expected key '{received.key}' in the partition that every client's "
+                f"own partitioner gives it, but it is in {partition.number}"
+            )
+        if found:
+            self._refuse_letter(batch, received, found)
             return
+        if not received.envelope.id:  # an outsider needn't draw one
+            envelope = replace(received.envelope, id=place(received))
+            received = replace(received, envelope=envelope)
         await self._handle(batch, received, command)
 
     async def _handle(self, batch: Batch, received: Received, command: Any) -> None:
-        """Hydrate and decide one command; whatever raises costs only that command.
+        """Hydrate and decide one command; whatever raises costs only its stream.
 
         What passes by itself is waited out: the partition pauses. A fact that a newer
         version wrote must not be skipped: it ends the propeller.
         """
         try:
             await patiently(
-                lambda: self._hydrate_and_decide(batch, received.envelope, command),
+                lambda: self._hydrate_and_decide(batch, received, command),
                 "hydration_delayed",
                 self.bounds.retry_s,
             )
@@ -176,16 +234,22 @@ class Propeller:
             raise
         except Exception as error:
             log_.exception("decider_raised", command=received.envelope.id)
-            self._dead_letter(batch, received, repr(error))
+            self._set_aside(batch, received, error)
         self.handled += 1
 
     async def _hydrate_and_decide(
-        self, batch: Batch, envelope: Envelope, command: Any
+        self, batch: Batch, received: Received, command: Any
     ) -> None:
+        envelope = received.envelope
         live = batch.states.get(envelope.stream)
         if live is None:
             live = await self.streams.get(envelope.stream)
         now_us = max(self.clock.now_us(), live.last_us)
+        if live.state.parked is not None and not isinstance(command, c.ResumeStream):
+            context = Context(now_us=now_us, stream=envelope.stream)
+            refused = parking.refusal(live.state.parked, context)
+            batch.put_aside(received, refused.detail, refused, now_us)
+            return
         admission: Admission | Rejected | None = None
         if isinstance(command, c.CreateExecution) and not live.sequence:
             admission = await self.hydration.admit(command, envelope, now_us)
@@ -263,43 +327,60 @@ class Propeller:
         else:
             self.dropped += 1
 
-    def _dead_letter(self, batch: Batch, received: Received, error: str) -> None:
-        log_.error("dead_letter", position=received.position, error=error)
-        batch.records.extend(outbox.dead_letter(received, error, self.clock.now_us()))
+    def _set_aside(
+        self,
+        batch: Batch,
+        item: Received | Own,
+        error: Exception,
+        *,
+        whole: bool = True,
+    ) -> None:
+        stream = item.envelope.stream
+        live = batch.states.get(stream) or self.streams.known(stream)
+        batch.fail(item, live, error, self.clock.now_us(), whole=whole)
 
-    async def _expire_leases(self, batch: Batch) -> None:
-        """Give commands of our own to streams whose runners are gone."""
+    def _refuse_letter(self, batch: Batch, received: Received, error: str) -> None:
+        """Put aside what is no command for this partition."""
+        refused = Rejected(Reason.INVALID_ARGUMENT, error)
+        batch.put_aside(received, error, refused, self.clock.now_us())
+
+    def _lost_leases(self) -> Sequence[Own]:
+        """Return wishes for streams whose runners are gone."""
         now_us = self.clock.now_us()
         if now_us < self.leases_due_us:
-            return
+            return ()
         self.leases_due_us = now_us + round(self.bounds.lease_check_s * 1_000_000)
-        for stream, command in self.leases.expired(now_us):
-            live = batch.states.get(stream) or await self._stream(stream)
-            key = attempt_id(stream, command.node_id, command.attempt)
-            envelope = Envelope(
-                id=f"{key}/{command.dispatch_no}/expired",
-                type=codec.type_name(command),
-                stream=stream,
+        return [
+            own(
+                stream,
+                command,
+                f"{attempt_id(stream, command.node_id, command.attempt)}"
+                f"/{command.dispatch_no}/expired",
             )
-            now = max(now_us, live.last_us)
-            self._decide(batch, envelope, command, live, None, now)
+            for stream, command in self.leases.expired(now_us)
+        ]
+
+    def _due_timers(self) -> Sequence[Own]:
+        """Return a wish for each stream whose timer is due."""
+        return [
+            own(stream, c.TimeReached(timer_id=timer.id), f"{stream}/timer/{timer.id}")
+            for stream, timer in self.timers.due(self.clock.now_us())
+        ]
+
+    async def _do_own(self, batch: Batch, wish: Own) -> None:
+        """Decide a wish of our own; a parked stream takes it up when it resumes."""
+        stream = wish.envelope.stream
+        live = batch.states.get(stream) or await self._stream(stream)
+        if live.state.parked is not None:
+            return
+        now_us = max(self.clock.now_us(), live.last_us)
+        try:
+            self._decide(batch, wish.envelope, wish.command, live, None, now_us)
+        except Exception as error:
+            log_.exception("decider_raised", command=wish.envelope.id)
+            self._set_aside(batch, wish, error)
 
     async def _stream(self, stream: str) -> Live:
         return await patiently(
             lambda: self.streams.get(stream), "restore_delayed", self.bounds.retry_s
         )
-
-    async def _reach_times(self, batch: Batch) -> None:
-        """Give a command of our own to each stream whose timer is due."""
-        now_us = self.clock.now_us()
-        for stream, timer in self.timers.due(now_us):
-            live = batch.states.get(stream) or await self._stream(stream)
-            command = c.TimeReached(timer_id=timer.id)
-            envelope = Envelope(
-                id=f"{stream}/timer/{timer.id}",
-                type=codec.type_name(command),
-                stream=stream,
-            )
-            self._decide(
-                batch, envelope, command, live, None, max(now_us, live.last_us)
-            )

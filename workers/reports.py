@@ -13,6 +13,7 @@ from schemas import dispatches as d
 from schemas.envelope import Envelope
 from schemas.ids import attempt_id, report_id
 from schemas.values import TaskLog
+from workers.letters import letter
 from workers.plugins.plugin import Failed, Result
 
 
@@ -24,13 +25,14 @@ class Clock(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Reports:
     """Words of one incarnation of a named runner."""
 
     clock: Clock
     runner: str
     incarnation: str
+    dead_letters: int = 0
 
     def started(
         self, dispatch: d.RunTask, started_at_us: int, logs: Sequence[TaskLog]
@@ -117,22 +119,10 @@ class Reports:
             partition=partition,
         )
 
-    def dead_letter(self, received: Received, error: str) -> Record:
+    def dead_letter(self, received: Received, error: str) -> Sequence[Record]:
         """Put aside a dispatch that nobody can read."""
-        letter = received.envelope
-        return Record(
-            topic=topics.DEAD_LETTERS,
-            key=received.key,
-            envelope=Envelope(
-                id=f"{received.topic}/{received.partition}/{received.position}",
-                type=letter.type,
-                stream=letter.stream,
-                causation=letter.id,
-                actor=error,
-                recorded_at_us=self.clock.now_us(),
-            ),
-            body=received.body,
-        )
+        self.dead_letters += 1
+        return (letter(received, error, self.clock.now_us()),)
 
     def _where(self, dispatch: d.RunTask) -> dict[str, Any]:
         return {

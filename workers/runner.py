@@ -23,7 +23,7 @@ from workers.echoing import Echo
 from workers.gatherer import gather_outputs, not_gathered
 from workers.looking_up import LookUps
 from workers.plugins.plugin import Failed, Plugin, Result, Work, failed, interrupted
-from workers.positions import Place, Positions
+from workers.positions import Place, Positions, place_of
 from workers.reports import Clock, Reports, work_reported
 from workers.resolver import resolve_inputs
 
@@ -79,6 +79,11 @@ class Runner:
             clock=self.clock, runner=self.settings.name, incarnation=self.incarnation
         )
         self._echo = Echo(self.blobs, self.inline_limit)
+
+    @property
+    def dead_letters(self) -> int:
+        """Return how many dispatches were put aside since the start."""
+        return self._reports.dead_letters
 
     async def run(self, stop: asyncio.Event) -> None:
         """Carry dispatches out until `stop`; what still runs then is stopped."""
@@ -162,11 +167,11 @@ class Runner:
         settled: list[Place] = []
         reports: list[Record] = []
         for received in batch:
-            if not self._positions.take(_place(received)):
+            if not self._positions.take(place_of(received)):
                 continue
             answer = self._take(received, group)
             if answer is not None:
-                settled.append(_place(received))
+                settled.append(place_of(received))
                 reports.extend(answer)
         if reports:
             await self._append(reports)
@@ -179,27 +184,26 @@ class Runner:
         try:
             dispatch = codec.decode(received.body)
         except codec.UndecodableMessage as error:
-            log_.error("dead_letter", position=received.position, error=str(error))  # noqa: TRY400
-            return (self._reports.dead_letter(received, str(error)),)
+            return self._reports.dead_letter(received, str(error))
         if isinstance(dispatch, d.ResolveInputs):
-            self._spawn(group, _place(received), self._resolve(dispatch))
+            self._spawn(group, place_of(received), self._resolve(dispatch))
             return None
         if isinstance(dispatch, d.LookUpCache):
-            looking = self._spawn(group, _place(received), self._look_up(dispatch))
+            looking = self._spawn(group, place_of(received), self._look_up(dispatch))
             self._look_ups.add(looking)
             looking.add_done_callback(self._look_ups.discard)
             return None
         if isinstance(dispatch, d.GatherOutputs):
-            self._spawn(group, _place(received), self._gather(dispatch))
+            self._spawn(group, place_of(received), self._gather(dispatch))
             return None
         if not isinstance(dispatch, d.RunTask):
             found = f"Expected a dispatch, but it is {type(dispatch).__name__}"
-            return (self._reports.dead_letter(received, found),)
+            return self._reports.dead_letter(received, found)
         key = attempt_id(dispatch.stream, dispatch.node_id, dispatch.attempt)
         if self._is_stale(key, dispatch.dispatch_no):
             return ()
         _remember(self._newest, key, dispatch.dispatch_no)
-        return self._run_task(dispatch, key, _place(received), group)
+        return self._run_task(dispatch, key, place_of(received), group)
 
     def _is_stale(self, key: str, dispatch_no: int) -> bool:
         """Tell whether an attempt was aborted, done, or dispatched anew since."""
@@ -381,10 +385,6 @@ class Runner:
 
 async def _keep(consumer: Consumer, positions: Mapping[int, int]) -> None:
     await patiently(lambda: consumer.commit(positions), "position_delayed")
-
-
-def _place(received: Received) -> Place:
-    return received.partition, received.position
 
 
 def _unexpected(error: Exception) -> Failed:

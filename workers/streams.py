@@ -98,6 +98,15 @@ class Streams:
             self.put(stream, live)
         return live
 
+    def known(self, stream: str) -> Live | None:
+        """Return a live stream's state if it is in memory."""
+        return self._live.get(stream)
+
+    @property
+    def parked(self) -> int:
+        """Return how many live streams are parked."""
+        return sum(live.state.parked is not None for live in self._live.values())
+
     def put(self, stream: str, live: Live) -> None:
         """Keep a stream's state; of an ended one only the marker."""
         if not live.state.is_terminal:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from domain.decider import Decider
-from domain.execution import caching, finishing, signals
+from domain.execution import caching, finishing, parking, signals
 from domain.execution.context import Context
 from domain.execution.evolve import evolve
 from domain.execution.react import Outgoing, react
@@ -27,6 +27,7 @@ _VERBS: dict[type, str] = {
     c.TerminateExecution: "terminate",
     c.RequestSignal: "ask for a signal of",
     c.SetSignal: "set a signal of",
+    c.ResumeStream: "resume",
 }
 
 
@@ -38,6 +39,10 @@ def decide(command: c.ExecutionCommand, state: Execution, context: Context) -> O
         return _refuse(Reason.NOT_FOUND, context, command, "it does not exist")
     if state.is_terminal:
         return _late(command, state, context)
+    if isinstance(command, c.ResumeStream):
+        return parking.resume(command, state, context)
+    if state.parked is not None:
+        return parking.refusal(state.parked, context)
     refused = signals.refusal(command, state, context)
     if refused is not None:
         return refused
@@ -69,7 +74,7 @@ def _create(command: c.CreateExecution, state: Execution, context: Context) -> O
 
 
 def _late(command: c.ExecutionCommand, state: Execution, context: Context) -> Outcome:
-    if isinstance(command, c.TerminateExecution | c.RequestSignal):
+    if isinstance(command, c.TerminateExecution | c.RequestSignal | c.ResumeStream):
         found = f"it is already {state.phase.value}"
         return _refuse(Reason.FAILED_PRECONDITION, context, command, found)
     return ()

@@ -274,6 +274,14 @@ def _node_time_limited(state: Execution, event: e.NodeTimeLimited) -> Execution:
     return _change(state, event.node_id, deadline_us=event.deadline_us)
 
 
+def _parked(state: Execution, event: e.StreamParked) -> Execution:
+    return replace(state, parked=event)
+
+
+def _resumed(state: Execution, _event: e.StreamResumed) -> Execution:
+    return replace(state, parked=None)
+
+
 APPLY: dict[type, Callable[[Execution, Any], Execution]] = {
     e.ExecutionCreated: _created,
     e.ExecutionStarted: _phase(ExecutionPhase.RUNNING),
@@ -316,4 +324,6 @@ APPLY: dict[type, Callable[[Execution, Any], Execution]] = {
     e.SignalSet: _signal_set,
     e.GateSleeping: _gate_sleeping,
     e.NodeTimeLimited: _node_time_limited,
+    e.StreamParked: _parked,
+    e.StreamResumed: _resumed,
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 from immutables import Map
 
-from schemas.events import ExecutionCreated, NodeSite
+from schemas.events import ExecutionCreated, NodeSite, StreamParked
 from schemas.ids import CatalogKey
 from schemas.phases import (
     TERMINAL_EXECUTION,
@@ -98,6 +98,7 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
 
     `active` holds the ids of nodes that have not ended, `slots` counts those of them
     that max_parallelism counts. `failures` holds the last failure of each scope.
+    `parked` says why it takes no commands.
     """
 
     created: ExecutionCreated | None = None
@@ -109,6 +110,7 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
     signals: Map[str, Signal] = Map()
     outputs: Values | None = None
     failure: Failure | None = None
+    parked: StreamParked | None = None
 
     @property
     def is_terminal(self) -> bool:

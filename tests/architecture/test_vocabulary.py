@@ -12,7 +12,15 @@ from flyteidl.core import execution_pb2
 
 from domain.execution import evolve
 from projections import applying
-from schemas import commands, dispatches, events, generate, registry, registry_events
+from schemas import (
+    commands,
+    dispatches,
+    events,
+    generate,
+    letters,
+    registry,
+    registry_events,
+)
 from schemas.phases import (
     EXECUTION_MOVES,
     NODE_MOVES,
@@ -29,6 +37,7 @@ UNIONS = {
     events: events.ExecutionEvent,
     dispatches: dispatches.DispatchMessage,
     registry_events: registry_events.RegistryFact,
+    letters: letters.Letter,
 }
 BASES = {"Event", "Command", "Dispatch", "RegistryEvent"}
 PARTS = {"NodeSite", "SourceValues", "ArrayShape"}

@@ -1,0 +1,40 @@
+"""Dead letters: messages that nobody could read or handle, and what became of them."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
+    """A command or dispatch that could not be read or handled, kept as it came.
+
+    `topic`, `partition` and `position` are its place on the log, `error` is why it
+    lies here, `body` its original bytes; the rest is its key and envelope.
+    """
+
+    topic: str
+    partition: int
+    position: int
+    key: str
+    error: str
+    id: str
+    type: str
+    stream: str
+    correlation: str
+    causation: str
+    actor: str
+    sent_at_us: int
+    traceparent: str
+    occurred_at_us: int
+    body: bytes
+
+
+class DeadLetterRedriven(msgspec.Struct, frozen=True, kw_only=True):
+    """A dead letter was put back on the topic that it came from."""
+
+    letter: str
+    principal: str
+    occurred_at_us: int
+
+
+Letter = DeadLetter | DeadLetterRedriven

@@ -1,0 +1,190 @@
+"""A propeller on a log of any kind: commands go in, facts and dead letters come out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from msgspec.structs import replace
+
+from domain.graph import Definition
+from infra.log import Log, OwnedPartition, Received, Record
+from schemas import codec, topics
+from schemas import commands as c
+from schemas import dispatches as d
+from schemas.envelope import Envelope
+from schemas.ids import ExecutionRef, execution_stream
+from schemas.letters import DeadLetter
+from tests.support.engine import CREATE, created
+from tests.support.graphs import definition, task_node, task_template
+from workers.hydration import Admission
+from workers.leases import Leases
+from workers.partitions import Partitions
+from workers.propeller import Bounds, Propeller
+from workers.streams import Streams
+
+NOON_US = 1_700_000_000_000_000
+SOON_S = 30
+
+
+def chain() -> Definition:
+    """Return a workflow of two tasks, one after the other."""
+    nodes = [task_node("n0"), task_node("n1", "n0")]
+    return definition(nodes, "n1", tasks=[task_template()])
+
+
+def stream_of(name: str) -> str:
+    """Return the stream of an execution in p/d."""
+    return execution_stream(ExecutionRef(project="p", domain="d", name=name))
+
+
+@dataclass(slots=True)
+class Clock:
+    """A clock that moves on with each look, and can be set."""
+
+    now: int = NOON_US
+
+    def now_us(self) -> int:
+        """Return one microsecond more each time."""
+        self.now += 1
+        return self.now
+
+
+@dataclass(slots=True)
+class House:
+    """What a propeller needs, on a log; whatever is created is the same chain."""
+
+    log: Log
+    clock: Clock = field(default_factory=Clock)
+    partitions: Partitions | None = None
+    running: asyncio.Task[None] | None = None
+    numbers: int = 0
+
+    async def admit(
+        self, command: c.CreateExecution, envelope: Envelope, now_us: int
+    ) -> Admission:
+        """Admit everything, but for what is called 'boom'."""
+        if command.name == "boom":
+            raise RuntimeError("the hydration broke")
+        first = replace(
+            created(7),
+            occurred_at_us=now_us,
+            execution=ExecutionRef(project="p", domain="d", name=command.name),
+            created_by=envelope.id,
+        )
+        return Admission(first, chain())
+
+    async def load(self, _blob: object) -> Definition:
+        """Return the graph of every execution."""
+        return chain()
+
+    def _make(self) -> Propeller:
+        return Propeller(
+            streams=Streams(self.log, self, closed_max=100),
+            hydration=self,
+            clock=self.clock,
+            leases=Leases(10**15),
+            bounds=Bounds(retry_s=0.01),
+        )
+
+    @asynccontextmanager
+    async def propeller(self) -> AsyncIterator[Partitions]:
+        """Run propellers with nothing in memory, meanwhile."""
+
+        async def restore(_: OwnedPartition, propeller: Propeller) -> None:
+            streams = {r.envelope.stream for r in await self.read(topics.EVENTS)}
+            await propeller.restore(sorted(streams))
+
+        stop = asyncio.Event()
+        self.partitions = Partitions(self.log, self._make, restore)
+        self.running = asyncio.create_task(self.partitions.run(stop))
+        try:
+            yield self.partitions
+        finally:
+            stop.set()
+            await self.running
+
+    async def send(self, stream: str, command: Any, **more: Any) -> str:
+        """Append a command; `body`, `key` and fields of the envelope may be others."""
+        self.numbers += 1
+        envelope = {
+            "id": f"{stream}/c{self.numbers}",
+            "type": codec.type_name(command),
+            "stream": stream,
+            "reply": True,
+        } | {k: v for k, v in more.items() if k in Envelope.__struct_fields__}
+        record = Record(
+            topic=topics.COMMANDS,
+            key=more.get("key", stream),
+            envelope=Envelope(**envelope),
+            body=more.get("body") or codec.encode(command),
+            partition=0,
+        )
+        await self.log.append([record])
+        return str(envelope["id"])
+
+    async def create(self, name: str, **more: Any) -> str:
+        """Ask for an execution; return its stream."""
+        stream = stream_of(name)
+        await self.send(stream, replace(CREATE, name=name), **more)
+        return stream
+
+    async def read(self, topic: str) -> list[Received]:
+        """Return what is on a topic now."""
+        return [r async for b in self.log.upto_now(topic, {}, 100) for r in b]
+
+    async def facts(self, stream: str) -> list[Any]:
+        """Return the facts of a stream."""
+        return [codec.decode(r.body) for r in await self.log.stream(stream)]
+
+    async def answers(self) -> dict[str, Any]:
+        """Return what became of commands without facts, by their ids."""
+        found = [r for r in await self.read(topics.EVENTS) if not r.envelope.sequence]
+        return {r.envelope.causation: codec.decode(r.body) for r in found}
+
+    async def letters(self) -> list[DeadLetter]:
+        """Return the dead letters."""
+        found = [codec.decode(r.body) for r in await self.read(topics.DEAD_LETTERS)]
+        return [letter for letter in found if isinstance(letter, DeadLetter)]
+
+    async def run_of(self, stream: str, node_id: str) -> d.RunTask:
+        """Return a node's dispatch, once it is there."""
+        found: list[d.RunTask] = []
+
+        async def dispatched() -> bool:
+            for received in await self.read(topics.DISPATCHES):
+                task = codec.decode(received.body)
+                if (task.stream, task.node_id) == (stream, node_id):
+                    found.append(task)
+            return bool(found)
+
+        await self.until(dispatched)
+        return found[-1]
+
+    async def until(self, holds: Callable[[], Awaitable[object]]) -> None:
+        """Wait until something is so; ends by the propeller's error if that ends."""
+        async with asyncio.timeout(SOON_S):
+            while not await holds():
+                if self.running is not None and self.running.done():
+                    await self.running
+                await asyncio.sleep(0.02)
+
+    async def until_facts(self, stream: str, kind: type) -> None:
+        """Wait until a stream has a fact of a kind."""
+
+        async def there() -> bool:
+            return any(isinstance(f, kind) for f in await self.facts(stream))
+
+        await self.until(there)
+
+    async def until_letters(self, count: int) -> list[DeadLetter]:
+        """Wait until there are so many dead letters, and return them."""
+
+        async def there() -> bool:
+            return len(await self.letters()) >= count
+
+        await self.until(there)
+        return await self.letters()

@@ -1,0 +1,135 @@
+"""The propeller: what can't be kept or raises costs its stream, not its partition."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from domain.execution import decide
+from infra.errors import Permanent
+from infra.log import OwnedPartition, Record, Serve
+from schemas import commands as c
+from schemas import events as e
+from schemas import topics
+from tests.support.fakes import MemoryLog
+from tests.support.propelling import House, stream_of
+
+KEPT_MAX = 4_000
+STOP = c.TerminateExecution(cause="enough")
+
+
+class SmallLog(MemoryLog):
+    """A log that keeps small records only, and one partition of several."""
+
+    def __init__(self, *, homeless: str = "", topic: str = "") -> None:
+        super().__init__(poll_s=0.02)
+        self.homeless, self.topic = homeless, topic
+
+    async def own(
+        self, group: str, topic: str, serve: Serve, stop: asyncio.Event
+    ) -> None:
+        """Serve the one partition, which refuses what is too large for it."""
+
+        async def small(partition: OwnedPartition, until: asyncio.Event) -> None:
+            await serve(_Small(partition, self), until)
+
+        await super().own(group, topic, small, stop)
+
+
+class _Small:
+    """A partition that refuses large records, and doesn't hold each key."""
+
+    number = 0
+
+    def __init__(self, partition: OwnedPartition, log: SmallLog) -> None:
+        self.read = partition.read
+        self._commit, self._log = partition.commit, log
+
+    async def holds(self, key: str) -> bool:
+        """Tell whether a key belongs here."""
+        return key != self._log.homeless
+
+    async def commit(self, records: Sequence[Record], position: int | None) -> None:
+        """Append all, or refuse all."""
+        if any(self._is_too_large(record) for record in records):
+            raise Permanent("Expected a record that the log can keep, but it is large")
+        await self._commit(records, position)
+
+    def _is_too_large(self, record: Record) -> bool:
+        here = self._log.topic in {"", record.topic}
+        return here and len(record.body) > KEPT_MAX
+
+
+async def test_a_record_that_is_too_large_parks_its_stream_only() -> None:
+    """The other commands of its batch are handled, and it lies with dead letters."""
+    house = House(SmallLog(topic=topics.EVENTS))
+    one, two = await house.create("one"), await house.create("two")
+    large = c.TerminateExecution(cause="x" * KEPT_MAX)
+    await house.send(one, large)
+    await house.send(two, STOP)
+    async with house.propeller():
+        await house.until_facts(two, e.ExecutionAborted)
+        (dead,) = await house.until_letters(1)
+    assert isinstance((await house.facts(one))[-1], e.StreamParked)
+    assert dead.body
+    assert "it is large" in dead.error
+
+
+async def test_what_cannot_be_kept_twice_stays_where_it_is() -> None:
+    """Of a command that fills a record alone the letter tells its place and size."""
+    log = SmallLog()
+    house = House(log)
+    one = await house.create("one")
+    await house.send(one, c.TerminateExecution(cause="x" * KEPT_MAX * 2))
+    async with house.propeller():
+        (dead,) = await house.until_letters(1)
+    assert dead.body == b""
+    assert "bytes stay there" in dead.error
+    assert (dead.topic, dead.position) == (topics.COMMANDS, 2)
+
+
+async def test_a_key_in_a_foreign_partition_is_put_aside() -> None:
+    """Another partitioner's choice would give one stream two owners."""
+    house = House(SmallLog(homeless=stream_of("one")))
+    async with house.propeller():
+        await house.create("one")
+        (dead,) = await house.until_letters(1)
+    assert "own partitioner" in dead.error
+    assert not await house.facts(stream_of("one"))
+
+
+async def test_a_timer_that_raises_parks_its_stream(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A wish of the loop's own leaves no letter; the loop goes on."""
+
+    def broken(_step: Any, _command: Any) -> None:
+        raise ZeroDivisionError("the decider broke")
+
+    monkeypatch.setitem(decide.ROUTES, c.ExpireLease, broken)
+    house = House(SmallLog())
+    async with house.propeller() as partitions:
+        stream = await house.create("one")
+        run = await house.run_of(stream, "n0")
+        await house.send(
+            stream,
+            c.ReportTaskStarted(
+                node_id="n0",
+                attempt=0,
+                dispatch_no=run.dispatch_no,
+                runner="r",
+                incarnation="i1",
+                started_at_us=1,
+            ),
+        )
+        await house.until_facts(stream, e.TaskStarted)
+        beat = c.Heartbeat(runner="r", incarnation="i2", occurred_at_us=1)
+        await house.send("runner/r", beat)
+        await house.until_facts(stream, e.StreamParked)
+        other = await house.create("two")
+        await house.until_facts(other, e.ExecutionStarted)
+        assert partitions.parked == 1
+    assert not await house.letters()

@@ -1,0 +1,93 @@
+"""A batch: one transaction in the making, and what is put aside in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from msgspec.structs import replace
+
+from infra.log import Received, Record
+from schemas import codec
+from schemas import commands as c
+from schemas import events as e
+from schemas.envelope import Envelope
+from schemas.rejections import Reason, Rejected
+from workers import outbox
+from workers.streams import Live
+
+_ERROR_MAX = 2000
+
+
+@dataclass(slots=True)
+class Batch:
+    """What one transaction appends, and the states it leads to."""
+
+    records: list[Record] = field(default_factory=list)
+    states: dict[str, Live] = field(default_factory=dict)
+    facts: list[tuple[str, e.ExecutionEvent]] = field(default_factory=list)
+    position: int | None = None
+    dead_letters: int = 0
+
+    def put_aside(
+        self,
+        received: Received,
+        error: str,
+        refused: Rejected,
+        now_us: int,
+        *,
+        whole: bool = True,
+    ) -> None:
+        """Keep a command with the dead letters, and tell its sender."""
+        self.dead_letters += 1
+        self.records.extend(
+            outbox.dead_letter(received, error, now_us, refused, whole=whole)
+        )
+
+    def fail(
+        self,
+        item: Received | Own,
+        live: Live | None,
+        error: Exception,
+        now_us: int,
+        *,
+        whole: bool = True,
+    ) -> None:
+        """Park the stream of what can't be handled, and keep the message.
+
+        A stream without facts, or one that has ended, has nothing to park.
+        """
+        if live is not None and live.sequence and not live.state.is_terminal:
+            self._park(item.envelope, live, error, max(now_us, live.last_us))
+        if isinstance(item, Received):
+            detail = f"Expected to handle the command, but: {error!r}"
+            refused = Rejected(Reason.INTERNAL, detail)
+            self.put_aside(item, repr(error), refused, now_us, whole=whole)
+
+    def _park(
+        self, envelope: Envelope, live: Live, error: Exception, now_us: int
+    ) -> None:
+        parked = e.StreamParked(
+            occurred_at_us=now_us,
+            command_id=envelope.id,
+            command_type=envelope.type,
+            error=repr(error)[:_ERROR_MAX],
+        )
+        live = live.after(parked)
+        cause = replace(envelope, recorded_at_us=now_us, reply=False)
+        self.records.append(outbox.fact(parked, cause, live.sequence, live.correlation))
+        self.states[envelope.stream] = live
+        self.facts.append((envelope.stream, parked))
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """A wish that the loop gives to a stream by itself."""
+
+    command: c.ExpireLease | c.TimeReached
+    envelope: Envelope
+
+
+def own(stream: str, command: c.ExpireLease | c.TimeReached, key: str) -> Own:
+    """Return a wish of the loop's own; its id is the key."""
+    envelope = Envelope(id=key, type=codec.type_name(command), stream=stream)
+    return Own(command, envelope)

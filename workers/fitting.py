@@ -1,0 +1,33 @@
+"""Which commands may come by the log, and where each belongs; pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from schemas import commands as c
+from schemas.ids import ExecutionRef, execution_stream
+
+_OWN = (c.TimeReached, c.ExpireLease)
+_STREAM = "execution/"
+
+
+def misfit(command: Any, key: str, stream: str) -> str:
+    """Return why a command may not come this way; '' if it may."""
+    if not isinstance(command, c.Command):
+        return f"Expected a command, but {type(command).__name__} is none"
+    if isinstance(command, _OWN):
+        name = type(command).__name__
+        return f"Expected a command that may be sent, but {name} is the engine's own"
+    if not key:
+        return "Expected the command's stream as its key, but it has no key"
+    if stream != key:
+        return f"Expected the key '{key}' to be the stream, but that is '{stream}'"
+    if isinstance(command, c.CreateExecution):
+        ref = ExecutionRef(
+            project=command.project, domain=command.domain, name=command.name
+        )
+        if stream != execution_stream(ref):
+            return f"Expected the key {execution_stream(ref)}, but it is '{key}'"
+    elif not stream.startswith(_STREAM):
+        return f"Expected a stream of an execution, but it is '{stream}'"
+    return ""
