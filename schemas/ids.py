@@ -141,6 +141,16 @@ def raw_output_shard(name: str) -> str:
     return letters[high] + letters[low]
 
 
+def raw_output_prefix(base: str, name: str) -> str:
+    """Return where an attempt of a generated name puts raw outputs (ref §4.7)."""
+    return f"{base.rstrip('/')}/{raw_output_shard(name)}/{name}"
+
+
+def checkpoint_path(raw_output: str) -> str:
+    """Return where an attempt keeps what it had done, by its raw output's prefix."""
+    return f"{raw_output}/_flytecheckpoints"
+
+
 def fnv32a(data: bytes) -> int:
     """Return the 32-bit FNV-1a hash."""
     return _fnv1a(data, 0x811C9DC5, 0x01000193, 0xFFFFFFFF)

@@ -18,7 +18,7 @@ from infra.settings import RunnerSettings
 from schemas import codec, topics
 from schemas import commands as c
 from schemas import dispatches as d
-from schemas.ids import attempt_id
+from schemas.ids import attempt_id, checkpoint_path
 from workers.echoing import Echo
 from workers.gatherer import gather_outputs, not_gathered
 from workers.looking_up import LookUps
@@ -343,7 +343,7 @@ class Runner:
             input_uri=self.blobs.uri(dispatch.input_path),
             output_prefix=f"{self.blobs.uri(dispatch.output_path)}/{run}",
             raw_output_prefix=f"{raw}/{run}",
-            checkpoint=f"{raw}/_flytecheckpoints",
+            checkpoint=checkpoint_path(raw),
             previous_checkpoint=self.blobs.uri(previous) if previous else "",
         )
 

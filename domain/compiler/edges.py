@@ -62,6 +62,8 @@ def edges_of(
             edges.connect(START, node.id)
         if node.id not in edges.downstream:
             edges.connect(node.id, END)
+    if not nodes:
+        edges.connect(START, END)
     return edges
 
 

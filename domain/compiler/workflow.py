@@ -39,8 +39,8 @@ def compile_one(template: Any, library: Library, found: Findings) -> Any:
     completed = _completed(template, compiled.template)
     end, *nodes = completed.nodes[1:]
     failure = completed.failure_node if completed.HasField("failure_node") else None
-    if not nodes:
-        text = "Expected a workflow with nodes, but it has none"
+    if not nodes and not completed.outputs:
+        text = "Expected a workflow with nodes or outputs, but it has none"
         found.add(Code.NO_NODES_FOUND, completed.id.name, text)
     _check_ids(nodes if failure is None else [*nodes, failure], found)
     _check_variables(completed.interface, found)

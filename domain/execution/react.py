@@ -22,9 +22,10 @@ from schemas import dispatches as d
 from schemas import events as e
 from schemas.ids import (
     ParentNode,
+    checkpoint_path,
     execution_stream,
     generated_name,
-    raw_output_shard,
+    raw_output_prefix,
 )
 from schemas.phases import ExecutionPhase
 from schemas.rejections import Rejected
@@ -136,11 +137,20 @@ def _run(
         generated_name=name,
         input_path=given.input_path,
         output_path=f"{data_path(step, node.site)}/{event.attempt}",
-        raw_output_prefix=f"{prefix.rstrip('/')}/{raw_output_shard(name)}/{name}",
+        raw_output_prefix=raw_output_prefix(prefix, name),
         interruptible=isinstance(event, e.TaskQueued) and event.interruptible,
         envs=tuple(KeyValue(key=v.key, value=v.value) for v in spec.envs.values),
+        previous_checkpoint=_previous_checkpoint(step, node, prefix),
         array_index=index,
     )
+
+
+def _previous_checkpoint(step: Step, node: Node, prefix: str) -> str:
+    """Return where the attempt before this one kept what it had done; '' if first."""
+    if not node.attempt:
+        return ""
+    name = _generated_name(step, node.site.node_id, node.attempt - 1)
+    return checkpoint_path(raw_output_prefix(prefix, name))
 
 
 def _given(step: Step, node: Node) -> tuple[Node, int]:

@@ -22,6 +22,7 @@ from schemas.dispatches import RunTask
 from schemas.rejections import Rejected
 from schemas.values import TaskLog
 from workers.plugins.bundles import NO_BUNDLE, BundleDamaged, flytekit_command
+from workers.plugins.checkpoints import resuming
 from workers.plugins.outputs import exited, read_result
 from workers.plugins.plugin import (
     Begun,
@@ -124,7 +125,8 @@ class ProcessPlugin:
         inputs = await self._prepare(run)
         if asks_for_template((*container.command, *container.args)):
             await self.blobs.put(template_path(run.work), run.work.dispatch.template)
-        command = render_command(run.work, container, inputs, self.base_env)
+        work = await resuming(run.work, self.blobs)
+        command = render_command(work, container, inputs, self.base_env)
         if isinstance(command, Rejected):
             return failed("BadTaskDefinition", command.detail)
         request = await self._request(run, command)

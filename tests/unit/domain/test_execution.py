@@ -410,3 +410,15 @@ def test_outputs_that_cannot_be_resolved_fail_late_executions_too() -> None:
 
     assert engine.state.phase.value == "FAILED"
     assert engine.state.failure == lost
+
+
+def test_an_attempt_knows_where_the_one_before_kept_its_progress() -> None:
+    """The first attempt has no checkpoint to read; the second has the first one's."""
+    engine = chain()
+    first = engine.run_of("n0")
+    engine.fail("n0", kind="SYSTEM", recoverable=True)
+    second = engine.run_of("n0")
+
+    assert first.previous_checkpoint == ""
+    assert second.attempt == 1
+    assert second.previous_checkpoint == f"{first.raw_output_prefix}/_flytecheckpoints"

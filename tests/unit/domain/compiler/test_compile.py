@@ -71,6 +71,15 @@ def test_joins_what_has_no_input_to_the_start() -> None:
     assert list(primary.connections.upstream["a"].ids) == [START]
 
 
+def test_a_workflow_may_give_what_it_is_given() -> None:
+    """Without nodes the end follows the start."""
+    closure = compiled(template())
+
+    connections = closure.primary.connections
+    assert _edges(connections.upstream) == {END: [START]}
+    assert _edges(connections.downstream) == {START: [END]}
+
+
 def test_rewrites_the_empty_node_id() -> None:
     """A promise of the workflow's input names the start node afterwards."""
     node = task_node("a")

@@ -239,7 +239,6 @@ BROKEN: dict[str, tuple[Code, str, list[Any]]] = {
     "a name that is none": (
         Code.SYNTAX_ERROR, "a", [MAKES, _bound("t", promise=_promise("[x]o0"))],
     ),
-    "no nodes": (Code.NO_NODES_FOUND, "main", []),
     "a value that the enum lacks": (
         Code.ILLEGAL_ENUM_VALUE, "a", [_bound("enum", scalar=_text("blue"))],
     ),
@@ -278,6 +277,15 @@ def test_refuses(broken: str) -> None:
 
     assert [(error.code, error.node_id) for error in errors] == [(code, node_id)]
     assert "Expected" in errors[0].description
+
+
+def test_refuses_a_workflow_that_is_empty() -> None:
+    """Without nodes it must at least give something."""
+    workflow = template()
+    workflow.ClearField("outputs")
+    workflow.interface.ClearField("outputs")
+
+    assert _errors(workflow).codes == (Code.NO_NODES_FOUND,)
 
 
 def test_refuses_a_workflow_output_of_another_type() -> None:

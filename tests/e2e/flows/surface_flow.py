@@ -1,0 +1,37 @@
+"""What flytekit offers beyond graphs and types, as an author writes it."""
+
+import typing
+
+from flytekit import current_context, task, workflow
+from flytekit.exceptions.user import FlyteRecoverableException
+
+
+@task
+def inc(a: int) -> int:
+    return a + 1
+
+
+@workflow
+def given_back(a: int) -> int:
+    return a
+
+
+@workflow
+def passing(a: int = 4, s: str = "näme") -> typing.Tuple[int, str, int]:
+    return a, s, inc(a=given_back(a=a))
+
+
+@task(retries=3)
+def climbs(n: int) -> int:
+    checkpoint = current_context().checkpoint
+    before = checkpoint.read()
+    begin = int(before) if before else 0
+    checkpoint.write(str(begin + 1).encode())
+    if begin + 1 < n:
+        raise FlyteRecoverableException("higher")
+    return begin + 1
+
+
+@workflow
+def checkpoints(n: int = 2) -> int:
+    return climbs(n=n)

@@ -1,0 +1,28 @@
+"""What flytekit offers beyond graphs and types, as flytekit's local run has it."""
+
+from __future__ import annotations
+
+import pytest
+from flytekit.remote import FlyteRemote
+
+from tests.e2e.running import finish, start
+
+pytestmark = pytest.mark.e2e
+SUCCEEDED = 4
+
+
+def outputs(remote: FlyteRemote, name: str, **inputs: object) -> list[object]:
+    """Execute a workflow of surface_flow and return its outputs in order."""
+    done = finish(remote, start(remote, f"surface_flow.{name}", **inputs))
+    assert done.closure.phase == SUCCEEDED, done.closure.error
+    return [done.outputs[key] for key in sorted(done.outputs.literals)]
+
+
+def test_workflows_give_inputs_back(remote: FlyteRemote) -> None:
+    """Without nodes, at the top and inside."""
+    assert outputs(remote, "passing") == [4, "näme", 5]
+
+
+def test_attempts_go_on_from_checkpoints(remote: FlyteRemote) -> None:
+    """Each attempt reads what the one before it kept."""
+    assert outputs(remote, "checkpoints") == [2]
