@@ -88,7 +88,8 @@ class LookUpCache(Dispatch, frozen=True, kw_only=True):
     """Look a node's outputs up in the catalog, and report on it.
 
     `interface` is a serialized flyteidl.core.TypedInterface; `ignored` names inputs
-    that don't count. `overwrites` asks for the key only.
+    that don't count. `overwrites` asks for the key only. `bindings` (core.Binding), if
+    any, take what counts out of `inputs`: an element's own part of its array's lists.
     """
 
     task: EntityRef
@@ -98,6 +99,7 @@ class LookUpCache(Dispatch, frozen=True, kw_only=True):
     ignored: tuple[str, ...] = ()
     serializes: bool = False
     overwrites: bool = False
+    bindings: tuple[bytes, ...] = ()
 
 
 class AbortTask(Dispatch, frozen=True, kw_only=True):

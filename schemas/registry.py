@@ -34,6 +34,7 @@ CLASSES: tuple[type[Any], ...] = (
 
 VERSIONS: dict[type[Any], int] = {
     commands.ReportInputsResolved: 2,
+    dispatches.LookUpCache: 2,
     dispatches.ResolveInputs: 2,
     dispatches.RunTask: 2,
     events.CacheLookupRequested: 2,

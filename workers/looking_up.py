@@ -11,6 +11,7 @@ import structlog
 from flyteidl.core import interface_pb2, literals_pb2
 from google.protobuf.message import DecodeError
 
+from domain.binding import START, resolve
 from domain.caching import catalog_key
 from infra.blobs import BlobNotFound, Blobs
 from infra.errors import Transient
@@ -142,6 +143,12 @@ async def _key(dispatch: LookUpCache, blobs: Blobs) -> CatalogKey | Failure:
             uri = dispatch.inputs.uri
             data = await _patiently(lambda: blobs.get(uri))
         inputs = literals_pb2.LiteralMap.FromString(data)
+        if dispatch.bindings:
+            bindings = [literals_pb2.Binding.FromString(b) for b in dispatch.bindings]
+            found = resolve(bindings, {START: inputs})
+            if isinstance(found, Failure):
+                return found
+            inputs = found
         interface = interface_pb2.TypedInterface.FromString(dispatch.interface)
     except (BlobNotFound, DecodeError) as error:
         message = f"Expected to read the inputs that are the cache's key, but: {error}"

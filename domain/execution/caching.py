@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from domain.caching import Policy, policy_of
 from domain.execution.context import Context
-from domain.execution.state import Execution
+from domain.execution.state import Execution, Node
 from domain.execution.step import Step, execution_spec, literal_map
 from schemas import commands as c
 from schemas import dispatches as d
@@ -50,6 +50,18 @@ def stop_waiting(event: e.NodeAborted, context: Context) -> d.AbortTask:
         node_id=event.node_id,
         attempt=0,
         reason=event.failure.message,
+    )
+
+
+def queue(step: Step, node: Node) -> None:
+    """Queue a node as it was when it was looked up."""
+    step.emit(
+        e.NodeQueued(
+            occurred_at_us=step.now_us,
+            site=node.site,
+            inputs=node.inputs or NO_VALUES,
+            input_path=node.input_path,
+        )
     )
 
 

@@ -140,7 +140,7 @@ def _cache_looked_up(step: Step, command: c.ReportCacheLookedUp) -> None:
     if node.awaits_outputs and command.reservation == "EXISTS":
         return
     if node.phase is NodePhase.NOT_YET_STARTED:
-        enter(step, node.site, node.inputs or NO_VALUES, proceed=False)
+        caching.queue(step, node)
     caching.answered(step, command)
     if command.status == "HIT":
         outputs = command.outputs or NO_VALUES

@@ -15,7 +15,7 @@ from schemas import dispatches as d
 from schemas.ids import CatalogKey
 from schemas.values import Values
 from tests.support.cached import SOURCE
-from tests.support.graphs import cached_template, values
+from tests.support.graphs import cached_template, integer, promise, values
 from tests.support.hands import House
 
 INTERFACE = cached_template().interface
@@ -89,6 +89,24 @@ async def test_large_inputs_are_read(tmp_path: Path) -> None:
     blob = await house.blobs.put(house.blobs.uri("in.pb"), values(x=1))
     inputs = Values(uri=blob.uri, digest=blob.digest, size=blob.size)
     (report,) = await _answers(house, replace(LOOK_UP, inputs=inputs))
+
+    assert report.status == "HIT"
+
+
+async def test_an_elements_part_of_lists_is_the_key(tmp_path: Path) -> None:
+    """What bindings take out of the inputs gives the key of those values alone."""
+    whole = literals_pb2.LiteralMap()
+    whole.literals["x"].collection.literals.extend([integer(5), integer(1)])
+    binding = promise("x", "start-node", "x")
+    binding.binding.promise.attr_path.add(int_value=1)
+    house = House(tmp_path)
+    house.catalog.kept[_key()] = HIT
+    look_up = replace(
+        LOOK_UP,
+        inputs=Values(inline=whole.SerializeToString()),
+        bindings=(binding.SerializeToString(),),
+    )
+    (report,) = await _answers(house, look_up)
 
     assert report.status == "HIT"
 
