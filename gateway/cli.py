@@ -3,42 +3,41 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
 from enum import StrEnum
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
-from gateway.commands.failing import CommandFailed, ExitCode
-from gateway.version import version
-
-if TYPE_CHECKING:
-    from gateway.commands.session import Session
-    from infra.settings import Settings
-
-_EXITS = (
-    "Exit codes: 0 done; 1 failed, or what was asked for doesn't exist; "
-    "2 wrong usage; 3 no engine, or no data of one."
+from gateway import cli_dead_letters
+from gateway.options import (
+    EXITS,
+    DataDirOption,
+    ExecutionArgument,
+    JsonOption,
 )
+from gateway.options import guarded as _guarded
+from gateway.options import reading as _reading
+from gateway.options import settings_of as _settings
+from gateway.version import version
 
 app = typer.Typer(
     help="Flightlog runs Flyte workflows and keeps their flight log.",
-    epilog=_EXITS,
+    epilog=EXITS,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 events_app = typer.Typer(
     help="Facts of executions: what happened, in order, each with its cause.",
-    epilog=_EXITS,
+    epilog=EXITS,
     no_args_is_help=True,
 )
 app.add_typer(events_app, name="events")
 cache_app = typer.Typer(
-    help="Outputs of cached tasks, kept for reuse.", epilog=_EXITS, no_args_is_help=True
+    help="Outputs of cached tasks, kept for reuse.", epilog=EXITS, no_args_is_help=True
 )
 app.add_typer(cache_app, name="cache")
+app.add_typer(cli_dead_letters.app, name="dead-letters")
 
 
 class PluginName(StrEnum):
@@ -46,23 +45,6 @@ class PluginName(StrEnum):
 
     PROCESS = "process"
     ECHO = "echo"
-
-
-DataDirOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--data-dir",
-        help="Where the engine keeps its data; ~/.flightlog by default.",
-        file_okay=False,
-    ),
-]
-ExecutionArgument = Annotated[
-    str,
-    typer.Argument(
-        metavar="EXECUTION", help="project/domain/name, or the name where unique."
-    ),
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def main() -> None:
@@ -278,48 +260,6 @@ def logs(
     from gateway.commands import logs as command  # noqa: PLC0415 - heavy
 
     _reading(data_dir, lambda session: command.show(session, execution, node, attempt))
-
-
-def _settings(**given: Any) -> Settings:
-    """Return the settings; options win over the environment, and that over the file."""
-    from pydantic import ValidationError  # noqa: PLC0415 - heavy
-
-    from infra.settings import Settings  # noqa: PLC0415 - heavy
-
-    try:
-        return Settings(**{k: v for k, v in given.items() if v is not None})
-    except (ValidationError, OSError, ValueError) as error:
-        typer.echo(f"Expected settings that make sense, but: {error}", err=True)
-        raise typer.Exit(ExitCode.USAGE) from error
-
-
-def _reading(
-    data_dir: Path | None, work: Callable[[Session], Coroutine[Any, Any, None]]
-) -> None:
-    """Run a command on the data of an engine."""
-    from gateway.commands.session import open_session  # noqa: PLC0415 - heavy
-
-    async def read() -> None:
-        async with open_session(_settings(data_dir=data_dir)) as session:
-            await work(session)
-
-    _guarded(lambda: asyncio.run(read()))
-
-
-def _guarded(work: Callable[[], None]) -> None:
-    """Turn what can go wrong into a line and an exit code."""
-    from infra.errors import InfraError  # noqa: PLC0415 - heavy
-
-    try:
-        work()
-    except (CommandFailed, InfraError) as error:
-        typer.echo(str(error), err=True)
-        code = error.code if isinstance(error, CommandFailed) else ExitCode.FAILED
-        raise typer.Exit(code) from error
-    except KeyboardInterrupt as error:
-        raise typer.Exit(130) from error
-    except BrokenPipeError as error:
-        raise typer.Exit(ExitCode.OK) from error
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ def build(
             clock=services.clock,
             settings=services.settings,
             health=health,
+            redrive=services.redrive,
             registry=registry,
         )
     )

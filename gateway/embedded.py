@@ -18,6 +18,7 @@ import structlog
 from domain.execution.context import Limits
 from gateway import projects
 from gateway.attempt_logs import log_url
+from gateway.commands.putting_back import redriving
 from gateway.data_dir import DataDir, EngineAddress
 from gateway.health import Health
 from gateway.ports import bind
@@ -166,6 +167,7 @@ async def _build(
             store=store,
             log=log,
             submit=submit,
+            redrive=redriving(log, clock),
         )
         process = _process(settings, data, blobs, base_url)
         if process is not None:

@@ -20,6 +20,7 @@ from gateway.health import Health
 from gateway.log_routes import LogRoutes
 from gateway.metrics import RestMetrics, new_registry
 from gateway.origins import LOOPBACK_ORIGIN, LocalOnly, is_loopback
+from gateway.redrive_routes import Redrive, RedriveRoutes
 from gateway.rest import Rest
 from gateway.transcoding import routes
 from gateway.uploads import BlobRoutes
@@ -47,6 +48,7 @@ class HttpParts:
     clock: Any
     settings: Settings
     health: Health
+    redrive: Redrive
     registry: CollectorRegistry = field(default_factory=new_registry)
 
 
@@ -65,6 +67,7 @@ def build_app(parts: HttpParts) -> FastAPI:
     )
     app.include_router(blob_routes.router())
     app.include_router(LogRoutes(parts.blobs, parts.pool).router())
+    app.include_router(RedriveRoutes(parts.redrive).router())
     rest = Rest(
         servicers=parts.servicers,
         settings=parts.settings.gateway,

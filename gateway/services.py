@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from gateway.compiling import Compiling
+from gateway.redrive_routes import Redrive
 from gateway.submit import Submit
 from infra.blobs import Blobs
 from infra.database import Pool
@@ -36,4 +37,5 @@ class Services:
     store: EventStore
     log: Log
     submit: Submit
+    redrive: Redrive
     compiling: Compiling = field(default_factory=Compiling)

@@ -29,6 +29,14 @@ _TAIL = SQL(
 )
 _COUNT = SQL("SELECT count(*) FROM flightlog_log WHERE topic = %s")
 _END = SQL("SELECT coalesce(max(notification_id), 0) AS last FROM flightlog_log")
+_END_OF = SQL(
+    "SELECT coalesce(max(notification_id), 0) AS last FROM flightlog_log "
+    "WHERE topic = ANY(%s)"
+)
+_POSITION = SQL(
+    "SELECT coalesce(max(notification_id), 0) AS last FROM flightlog_positions "
+    "WHERE application_name = %s"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +73,15 @@ class LogReader:
             else:
                 await asyncio.sleep(self.poll_s)
 
-    async def upto(self, end: int) -> AsyncIterator[Sequence[Received]]:
-        """Return the facts up to a position, page by page."""
-        after = 0
-        while page := await self._rows(_TAIL, (topics.EVENTS, after, PAGE_ROWS)):
+    async def upto(
+        self,
+        end: int,
+        topic: str = topics.EVENTS,
+        after: int = 0,
+        limit: int = PAGE_ROWS,
+    ) -> AsyncIterator[Sequence[Received]]:
+        """Return what is on a topic up to a position, page by page."""
+        while page := await self._rows(_TAIL, (topic, after, limit)):
             yield [received for received in page if received.position <= end]
             after = page[-1].position
             if after >= end:
@@ -80,10 +93,19 @@ class LogReader:
             row = await (await conn.execute(_COUNT, (topics.EVENTS,))).fetchone()
         return int(str(row["count"])) if row else 0
 
-    async def end(self) -> int:
-        """Return the last position."""
+    async def end(self, topics: Sequence[str] = ()) -> int:
+        """Return the last position: of these topics, if any are given."""
+        if topics:
+            return await self._number(_END_OF, (list(topics),))
+        return await self._number(_END, ())
+
+    async def position(self, group: str) -> int:
+        """Return a group's kept position; 0 before the first."""
+        return await self._number(_POSITION, (group,))
+
+    async def _number(self, query: SQL, values: tuple[Any, ...]) -> int:
         async with self.pool.connection() as conn:
-            row = await (await conn.execute(_END)).fetchone()
+            row = await (await conn.execute(query, values)).fetchone()
         return int(str(row["last"])) if row else 0
 
     async def _rows(self, query: SQL, values: tuple[Any, ...]) -> list[Received]:

@@ -28,6 +28,7 @@ class Session:
     `url` is its Postgres'.
     """
 
+    settings: Settings
     data: DataDir
     is_down: bool
     url: str
@@ -107,6 +108,7 @@ async def _connected(
     try:
         async with open_blobs(settings, data.blobs) as blobs:
             yield Session(
+                settings=settings,
                 data=data,
                 is_down=is_down,
                 url=url,

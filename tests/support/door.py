@@ -21,6 +21,7 @@ from infra.event_store import EventStore
 from infra.postgres_log import PostgresLog
 from infra.settings import GatewaySettings, LogSettings, Settings
 from infra.signing import Signer
+from tests.support.http_server import nothing_redriven
 
 READY_S = 30.0
 
@@ -107,6 +108,7 @@ async def _serve(
             store=store,
             log=log,
             submit=Submit(log, pool, settings.gateway.outcome_s),
+            redrive=nothing_redriven,
         )
         await projects.seed(services, "flytesnacks")
         found = grpc_server.servicers(services)

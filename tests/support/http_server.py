@@ -33,6 +33,11 @@ class FixedClock:
         return self.at_us
 
 
+async def nothing_redriven(_asked: object) -> Mapping[str, Any]:
+    """Put nothing back."""
+    return {"redriven": [], "left": [], "parked_again": []}
+
+
 def parts_of(
     folder: Path, servicers: Mapping[str, Any] | None = None, **changes: Any
 ) -> HttpParts:
@@ -45,6 +50,7 @@ def parts_of(
         clock=changes.get("clock", FixedClock()),
         settings=changes.get("settings", Settings(data_dir=folder)),
         health=changes.get("health", Health()),
+        redrive=changes.get("redrive", nothing_redriven),
     )
 
 

@@ -230,7 +230,8 @@ def test_helps() -> None:
     """Every command explains itself, and the version is told."""
     assert RUNNER.invoke(app, ["--version"]).stdout.startswith("flightlog ")
     for words in ([], ["up"], ["demo"], ["status"], ["events", "show"],
-                  ["events", "tail"], ["state"], ["logs"]):  # fmt: skip
+                  ["events", "tail"], ["state"], ["logs"], ["dead-letters", "list"],
+                  ["dead-letters", "show"], ["dead-letters", "redrive"]):  # fmt: skip
         result = RUNNER.invoke(app, [*words, "--help"])
         assert result.exit_code == 0
         assert "Usage" in result.stdout

@@ -11,6 +11,7 @@ from flyteidl.admin import execution_pb2, version_pb2
 
 from gateway.grpc_server import ADMIN
 from gateway.health import Health
+from gateway.redrive_routes import PATH, Asked
 from infra.settings import GatewaySettings, Settings
 from tests.support.http_server import parts_of, serving
 
@@ -181,3 +182,20 @@ async def test_listens_to_pages_of_this_machine_only(
         reply = await client.post("/api/v1/executions", content=b"{}", headers=headers)
     assert reply.status_code == status
     assert len(admin.seen) == (status == 200)
+
+
+async def test_dead_letters_are_put_back_for_commands(tmp_path: Path) -> None:
+    """What was asked reaches the engine; what is no such request is refused."""
+    heard: list[Asked] = []
+
+    async def redrive(asked: Asked) -> dict[str, object]:
+        heard.append(asked)
+        return {"redriven": ["a"], "left": [], "parked_again": []}
+
+    async with serving(parts_of(tmp_path, redrive=redrive)) as client:
+        done = await client.post(PATH, json={"streams": ["s"], "principal": "me"})
+        refused = await client.post(PATH, content=b"{")
+    assert done.json()["redriven"] == ["a"]
+    assert heard == [Asked(streams=["s"], principal="me")]
+    assert refused.status_code == 400
+    assert "Expected streams and letters as JSON" in refused.json()["message"]

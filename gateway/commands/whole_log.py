@@ -1,0 +1,72 @@
+"""All topics of an engine's log, for commands: read, and appended to."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from gateway.commands.session import Session
+from infra.kafka_log import KafkaLog
+from infra.log import Received, Record
+from infra.log_rows import PARTITION
+from infra.postgres_log import PostgresLog
+from workers.redriving import Letters
+
+
+@dataclass(slots=True)
+class EmbeddedLog:
+    """The log of an embedded engine: while that runs, nobody else may append."""
+
+    session: Session
+    _owned: PostgresLog | None = field(default=None)
+
+    async def append(self, records: Sequence[Record]) -> None:
+        """Append; raises Fenced while an engine runs."""
+        if self._owned is None:
+            log = PostgresLog(self.session.url, self.session.settings.log)
+            await log.open()
+            self._owned = log
+        await self._owned.append(records)
+
+    async def close(self) -> None:
+        """Let go of the log."""
+        if self._owned is not None:
+            await self._owned.close()
+
+    async def upto_now(
+        self, topic: str, after: Mapping[int, int], limit: int
+    ) -> AsyncIterator[Sequence[Received]]:
+        """Yield what is on a topic now."""
+        end = await self.session.log.end()
+        pages = self.session.log.upto(end, topic, after.get(PARTITION, 0), limit)
+        async for page in pages:
+            yield page
+
+    async def positions(self, group: str, topic: str) -> Mapping[int, int]:
+        """Return a group's kept position."""
+        del topic
+        return {PARTITION: await self.session.log.position(group)}
+
+    async def end(self, topics: Sequence[str] = ()) -> Mapping[int, int]:
+        """Return the last position of topics."""
+        return {PARTITION: await self.session.log.end(topics)}
+
+
+@asynccontextmanager
+async def open_log(session: Session) -> AsyncIterator[Letters]:
+    """Open the log that a session's engine works on."""
+    settings = session.settings
+    if settings.kafka.servers:
+        log = KafkaLog(settings.kafka, settings.log)
+        await log.open()
+        try:
+            yield log
+        finally:
+            await log.close()
+        return
+    embedded = EmbeddedLog(session)
+    try:
+        yield embedded
+    finally:
+        await embedded.close()

@@ -1,0 +1,79 @@
+"""What commands share: options, settings from them, and how they run and fail."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gateway.commands.failing import CommandFailed, ExitCode
+
+if TYPE_CHECKING:
+    from gateway.commands.session import Session
+    from infra.settings import Settings
+
+EXITS = (
+    "Exit codes: 0 done; 1 failed, or what was asked for doesn't exist; "
+    "2 wrong usage; 3 no engine, or no data of one."
+)
+
+DataDirOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--data-dir",
+        help="Where the engine keeps its data; ~/.flightlog by default.",
+        file_okay=False,
+    ),
+]
+ExecutionArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="EXECUTION", help="project/domain/name, or the name where unique."
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def settings_of(**given: Any) -> Settings:
+    """Return the settings; options win over the environment, and that over the file."""
+    from pydantic import ValidationError  # noqa: PLC0415 - heavy
+
+    from infra.settings import Settings  # noqa: PLC0415 - heavy
+
+    try:
+        return Settings(**{k: v for k, v in given.items() if v is not None})
+    except (ValidationError, OSError, ValueError) as error:
+        typer.echo(f"Expected settings that make sense, but: {error}", err=True)
+        raise typer.Exit(ExitCode.USAGE) from error
+
+
+def reading(
+    data_dir: Path | None, work: Callable[[Session], Coroutine[Any, Any, None]]
+) -> None:
+    """Run a command on the data of an engine."""
+    from gateway.commands.session import open_session  # noqa: PLC0415 - heavy
+
+    async def read() -> None:
+        async with open_session(settings_of(data_dir=data_dir)) as session:
+            await work(session)
+
+    guarded(lambda: asyncio.run(read()))
+
+
+def guarded(work: Callable[[], None]) -> None:
+    """Turn what can go wrong into a line and an exit code."""
+    from infra.errors import InfraError  # noqa: PLC0415 - heavy
+
+    try:
+        work()
+    except (CommandFailed, InfraError) as error:
+        typer.echo(str(error), err=True)
+        code = error.code if isinstance(error, CommandFailed) else ExitCode.FAILED
+        raise typer.Exit(code) from error
+    except KeyboardInterrupt as error:
+        raise typer.Exit(130) from error
+    except BrokenPipeError as error:
+        raise typer.Exit(ExitCode.OK) from error
