@@ -24,9 +24,10 @@ lock: ## Pin the dependencies anew
 	$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate \
 	  --extra dev --extra examples --python-version 3.11 pyproject.toml build-requirements.in -o requirements.lock
 
-components: ## Build what tests need beside Python, once, into the cache: Kafka, MinIO (7 minutes)
+components: ## Build what tests need beside Python, once: Kafka, MinIO (7 minutes), images where Docker is
 	infra/deploy/components/kafka.sh
 	infra/deploy/components/minio.sh
+	infra/deploy/components/docker.sh
 
 demo: install ## Start an engine, register and run the example, print its outputs
 	$(BIN)/flightlog demo

@@ -1,4 +1,4 @@
-"""A real Kafka for tests: one given by the environment, or a broker started here."""
+"""A real Kafka for tests: given by the environment, in a container, or started here."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from tests.support import containers
 from tests.support.components import cached
 from tests.support.running import free_port
 
@@ -91,10 +92,10 @@ class Kafka:
 
 @contextmanager
 def broker(folder: Path) -> Iterator[str]:
-    """Give the servers of a Kafka: FLIGHTLOG_TEST_KAFKA's, or one of ours."""
+    """Give the servers of a Kafka: FLIGHTLOG_TEST_KAFKA's, a container's, or one of ours."""
     given = os.environ.get("FLIGHTLOG_TEST_KAFKA")
-    if given:
-        yield given
+    if given or containers.available():
+        yield given or containers.kafka_servers()
         return
     server = Kafka(folder)
     server.start()

@@ -1,4 +1,4 @@
-"""A real S3 for tests: one given by the environment, or MinIO started here."""
+"""A real S3 for tests: given by the environment, in a container, or started here."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from infra.settings import S3Settings
+from tests.support import containers
 from tests.support.components import cached
 from tests.support.running import free_port
 
@@ -73,10 +74,13 @@ class Minio:
 
 @contextmanager
 def s3(folder: Path) -> Iterator[S3Settings]:
-    """Give an S3: that of FLIGHTLOG_TEST_S3 (http://key:secret@host:port), or one of ours."""
+    """Give an S3: FLIGHTLOG_TEST_S3's (http://key:secret@host:port), a container's, or ours."""
     given = os.environ.get("FLIGHTLOG_TEST_S3")
     if given:
         yield given_settings(given)
+        return
+    if containers.available():
+        yield containers.s3_settings()
         return
     server = Minio(folder)
     server.start()

@@ -1,9 +1,14 @@
-"""A real Postgres for tests: one server a run, a fresh database for each test."""
+"""A real Postgres for tests: one server a run, a fresh database for each test.
+
+One that FLIGHTLOG_TEST_POSTGRES gives (the URL of its database `postgres`), one in a
+container, or the embedded one.
+"""
 
 from __future__ import annotations
 
 import atexit
 import itertools
+import os
 import shutil
 import tempfile
 from functools import cache
@@ -14,6 +19,7 @@ from psycopg.sql import SQL, Identifier
 
 from infra.database import EmbeddedPostgres
 from projections.schema import migrate
+from tests.support import containers
 
 _NUMBERS = itertools.count(1)
 _TEMPLATE = "views_template"
@@ -21,7 +27,12 @@ _TEMPLATE = "views_template"
 
 @cache
 def server_url() -> str:
-    """Start the server, once; it is stopped and removed when the run ends."""
+    """Find or start the server, once; what was started is removed when the run ends."""
+    given = os.environ.get("FLIGHTLOG_TEST_POSTGRES")
+    if given:
+        return given if "?" in given else f"{given}?"
+    if containers.available():
+        return containers.postgres_url()
     folder = Path(tempfile.mkdtemp(prefix="flightlog-test-"))
     folder.chmod(0o755)
     server = EmbeddedPostgres(folder / "pg")

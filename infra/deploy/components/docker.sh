@@ -1,0 +1,115 @@
+#!/usr/bin/env bash
+# Lets tests run on containers: a Docker engine, and images of Postgres, Kafka and MinIO.
+#
+# An engine that answers is taken as it is. Where none does, FLIGHTLOG_INSTALL_DOCKER=1
+# lets root on Debian install and start Debian's; `docker.sh stop` ends that one. Images
+# are pulled; where no image registry can be reached, stand-ins are built under a prefix
+# of their own, from Debian's packages and the components that were built before. Where
+# nothing of this can be had, tests run on processes started here, and this script says so.
+set -euo pipefail
+HERE="$(cd "$(dirname "$0")" && pwd)"
+CACHE="${FLIGHTLOG_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/flightlog}"
+RUN="${FLIGHTLOG_DOCKER_RUN:-/run/flightlog-docker}"
+PREFIX=standin/
+SUITE=bookworm
+KAFKA="apache/kafka:$(sed -n 's/^VERSION=//p' "$HERE/kafka.sh")"
+IMAGES=(postgres:15-bookworm "$KAFKA" minio/minio:latest python:3.11-slim)
+
+without() {
+  echo "docker: $1; tests run on processes started here instead"
+  exit 0
+}
+answers() { timeout 10 docker version --format '{{.Server.Version}}' >/dev/null 2>&1; }
+have() { docker image inspect "$1" >/dev/null 2>&1; }
+
+start_engine() {
+  [ -n "${FLIGHTLOG_INSTALL_DOCKER:-}" ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null ||
+    without "no Docker engine answers"
+  mkdir -p "$RUN"
+  if ! command -v dockerd >/dev/null || ! command -v debootstrap >/dev/null; then
+    echo "docker: installing Debian's engine, once: about 20 seconds"
+    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+      docker.io containerd runc iptables debootstrap ca-certificates; } >"$RUN/apt.log" 2>&1 ||
+      without "Debian's Docker can't be installed ($RUN/apt.log)"
+  fi
+  # A pid file left by an engine that was killed makes the next one refuse to start.
+  if [ -f /var/run/docker.pid ] && ! kill -0 "$(cat /var/run/docker.pid)" 2>/dev/null; then
+    rm -f /var/run/docker.pid
+  fi
+  setsid nohup dockerd </dev/null >"$RUN/dockerd.log" 2>&1 &
+  echo $! >"$RUN/dockerd.pid"
+  for _ in $(seq 120); do
+    answers && return
+    kill -0 "$(cat "$RUN/dockerd.pid")" 2>/dev/null || without "the Docker engine ended ($RUN/dockerd.log)"
+    sleep 0.25
+  done
+  without "the Docker engine isn't ready after 30 s ($RUN/dockerd.log)"
+}
+
+all_there() {
+  for image in "${IMAGES[@]}"; do have "$1$image" || return 1; done
+}
+
+pull_all() {
+  for image in "${IMAGES[@]}"; do
+    have "$image" || timeout 300 docker pull -q "$image" >/dev/null 2>&1 || return 1
+  done
+}
+
+# What `debian:bookworm-slim` is: Debian's smallest system, without papers.
+build_base() {
+  local root mirror
+  mirror="$(cat /etc/apt/sources.list /etc/apt/sources.list.d/*.sources /etc/apt/sources.list.d/*.list 2>/dev/null |
+    grep -v '^#' | grep -oE 'https?://[^ ]+/debian/?( |$)' | grep -v snapshot | head -1 | tr -d ' ' || true)"
+  [ -n "$mirror" ] || without "no Debian mirror is named in apt's sources"
+  root="$(mktemp -d)"
+  debootstrap --variant=minbase --include=ca-certificates "$SUITE" "$root" "$mirror" >"$CACHE/debootstrap.log" 2>&1 ||
+    without "Debian's base can't be made ($CACHE/debootstrap.log)"
+  rm -rf "$root"/var/cache/apt/archives/*.deb "$root"/var/lib/apt/lists/* "$root"/usr/share/{doc,man,locale,info}/*
+  mkdir -p "$root"/usr/share/man/man1 "$root"/usr/share/man/man7
+  printf 'deb %s %s main\ndeb %s %s-updates main\n' "$mirror" "$SUITE" "$mirror" "$SUITE" >"$root/etc/apt/sources.list"
+  printf '#!/bin/sh\nexit 101\n' >"$root/usr/sbin/policy-rc.d"
+  chmod +x "$root/usr/sbin/policy-rc.d"
+  printf 'APT::Install-Recommends "false";\nDPkg::Post-Invoke { "rm -f /var/cache/apt/archives/*.deb || true"; };\n' \
+    >"$root/etc/apt/apt.conf.d/99image"
+  # Certificates that this machine trusts (behind a proxy), harmless elsewhere.
+  if compgen -G '/usr/local/share/ca-certificates/*.crt' >/dev/null; then
+    cp /usr/local/share/ca-certificates/*.crt "$root/usr/local/share/ca-certificates/"
+    chroot "$root" update-ca-certificates >/dev/null 2>&1
+  fi
+  tar -C "$root" --one-file-system -c . | docker import \
+    -c 'ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' -c 'CMD ["bash"]' - "$1" >/dev/null
+  rm -rf "$root"
+}
+
+# build IMAGE FOLDER [FILE...]: the folder's Dockerfile, with more files beside it.
+build() {
+  local image="$PREFIX$1" folder="$2" context
+  have "$image" && return
+  shift 2
+  context="$(mktemp -d)"
+  cp -r "$HERE/docker/$folder/." "$@" "$context"
+  echo "docker: building $image"
+  docker build -q --build-arg "BASE=${PREFIX}debian:$SUITE-slim" -t "$image" "$context" >"$CACHE/docker-build.log" 2>&1 ||
+    { rm -rf "$context"; tail -20 "$CACHE/docker-build.log"; without "the image $image can't be built"; }
+  rm -rf "$context"
+}
+
+build_standins() {
+  echo "docker: no image registry can be reached; building stand-ins, once: about 4 minutes"
+  mkdir -p "$CACHE"
+  have "${PREFIX}debian:$SUITE-slim" || build_base "${PREFIX}debian:$SUITE-slim"
+  build python:3.11-slim python
+  build postgres:15-bookworm postgres
+  build "$KAFKA" kafka "$CACHE/kafka-${KAFKA##*:}/lib"
+  build minio/minio:latest minio "$(ls -dt "$CACHE"/minio-*/minio | head -1)"
+}
+
+if [ "${1:-}" = stop ]; then
+  [ ! -f "$RUN/dockerd.pid" ] || kill "$(cat "$RUN/dockerd.pid")"
+  rm -f "$RUN/dockerd.pid"
+  exit 0
+fi
+answers || start_engine
+all_there "" || all_there "$PREFIX" || pull_all || build_standins
+echo "docker: the engine answers, images are there"
