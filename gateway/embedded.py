@@ -21,7 +21,7 @@ from gateway.attempt_logs import log_url
 from gateway.commands.putting_back import redriving
 from gateway.data_dir import DataDir, EngineAddress
 from gateway.health import Health
-from gateway.ports import bind
+from gateway.ports import bind, free_port
 from gateway.services import Services
 from gateway.submit import Submit
 from gateway.supervision import signals, watch
@@ -87,6 +87,9 @@ async def run(settings: Settings, on_ready: OnReady = lambda _: None) -> None:
     """
     data = DataDir(settings.data_dir)
     stopping = asyncio.Event()
+    if not settings.grpc_port:  # Tasks are told of it before anybody listens.
+        found = {"grpc_port": free_port(settings.host)}
+        settings = settings.model_copy(update=found)
     with (
         data.hold(),
         signals(stopping),

@@ -24,6 +24,14 @@ def bind(host: str, port: int) -> socket.socket:
     return bound
 
 
+def free_port(host: str) -> int:
+    """Return the number of a port that is free now."""
+    bound = bind(host, 0)
+    with bound:
+        number: int = bound.getsockname()[1]
+    return number
+
+
 def port_taken(host: str, port: int) -> str:
     """Return the words for a port that is taken."""
     return f"Expected port {port} of {host} to be free, but somebody listens there"

@@ -304,6 +304,7 @@ class Settings(BaseSettings):
 # that each task imported them anew (1 s). Tasks run side by side anyway; whoever wants
 # more threads sets these variables for the engine.
 _FORK_SUPPORT = "GRPC_ENABLE_FORK_SUPPORT"
+_LOOPBACKS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - names, not bound to
 _ONE_THREAD = {
     "OPENBLAS_NUM_THREADS": "1",
     "JE_ARROW_MALLOC_CONF": "background_thread:false",
@@ -323,7 +324,8 @@ def task_environment(settings: Settings) -> dict[str, str]:
     """Return the environment that tasks of this machine start from.
 
     It is the engine's own without its settings (a Postgres URL may hold a password),
-    with the scripts of the tasks' Python first on the path.
+    with the scripts of the tasks' Python first on the path. It names the engine, so
+    that tasks can call back (eager workflows do).
     """
     kept = dict(_ONE_THREAD) | {
         name: value
@@ -332,4 +334,8 @@ def task_environment(settings: Settings) -> dict[str, str]:
     }
     scripts = str(Path(settings.process.python).parent)
     kept["PATH"] = os.pathsep.join(p for p in (scripts, kept.get("PATH", "")) if p)
+    host = _LOOPBACKS.get(settings.host, settings.host)
+    host = f"[{host}]" if ":" in host else host
+    kept["FLYTE_PLATFORM_URL"] = f"{host}:{settings.grpc_port}"
+    kept["FLYTE_PLATFORM_INSECURE"] = "true"
     return kept

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from flytekit.remote import FlyteRemote
 
+from tests.e2e.conftest import VERSION
 from tests.e2e.running import finish, start
 
 pytestmark = pytest.mark.e2e
@@ -26,3 +27,15 @@ def test_workflows_give_inputs_back(remote: FlyteRemote) -> None:
 def test_attempts_go_on_from_checkpoints(remote: FlyteRemote) -> None:
     """Each attempt reads what the one before it kept."""
     assert outputs(remote, "checkpoints") == [2]
+
+
+def test_eager_tasks_call_back(remote: FlyteRemote) -> None:
+    """What they await are executions of their own, labelled with the eager one."""
+    task = remote.fetch_task(name="surface_flow.impatient", version=VERSION)
+    done = finish(remote, remote.execute(task, inputs={"a": 3}))
+
+    assert done.closure.phase == SUCCEEDED, done.closure.error
+    assert done.outputs["o0"] == 14
+    recent = remote.recent_executions(limit=20)
+    labels = [e.spec.labels.values.get("eager-exec") for e in recent]
+    assert labels.count(done.id.name) == 2

@@ -111,6 +111,27 @@ async def until_gone(pids: list[int], within_s: float = 5) -> None:
             await asyncio.sleep(0.01)
 
 
+async def test_eager_tasks_take_no_slot(
+    tmp_path: Path, blobs: FileBlobs, bundle: Path
+) -> None:
+    """They wait for tasks that need one: with a slot each they would wait for ever."""
+    plugin = new_plugin(tmp_path, blobs, concurrency=1)
+    eager = t.python_task("sleep", bundle)
+    eager.metadata.is_eager = True
+    waits = t.work_of(t.dispatch(eager), blobs)
+    try:
+        await plugin.start(waits)
+        async with asyncio.timeout(20):
+            other = await carry_out(
+                plugin, blobs, t.python_task("double", bundle), "n1"
+            )
+        assert isinstance(other, Succeeded)
+        await plugin.abort(waits)
+    finally:
+        await plugin.finalize(waits)
+        plugin.close()
+
+
 async def test_a_task_succeeds(run: Run, blobs: FileBlobs, bundle: Path) -> None:
     """A flytekit task's outputs come inline and by reference, its log is kept."""
     result = await run(t.python_task("double", bundle))

@@ -49,13 +49,17 @@ _TAIL_BYTES = 4000
 
 @dataclass(slots=True, eq=False)
 class _Run:
-    """One attempt from its slot to its end."""
+    """One attempt from its slot to its end.
+
+    Eager tasks take no slot: they wait for tasks that need one.
+    """
 
     work: Work
     declared: tuple[str, ...]
     log_path: Path
     scratch: Path
     logs: tuple[TaskLog, ...]
+    takes_slot: bool
     template: Template | None = None
     job: Job | None = None
 
@@ -95,8 +99,10 @@ class ProcessPlugin:
         if template.WhichOneof("target") != "container":
             message = f"Expected a container, but task type '{template.type}' has none"
             return failed("BadTaskDefinition", message)
-        await self._slots.acquire()
-        run = self._runs[work.key] = self._new_run(work, template)
+        run = self._new_run(work, template)
+        if run.takes_slot:
+            await self._slots.acquire()
+        self._runs[work.key] = run
         try:
             return await self._begin(run, template)
         except (BundleDamaged, PythonRefused) as error:
@@ -112,6 +118,7 @@ class ProcessPlugin:
             log_path=self._log_path(work, name),
             scratch=self.folder / "scratch" / name,
             logs=(TaskLog(name="stdout and stderr", uri=self.log_url(work.dispatch)),),
+            takes_slot=not template.metadata.is_eager,
         )
 
     def _log_path(self, work: Work, name: str) -> Path:
@@ -207,7 +214,8 @@ class ProcessPlugin:
         run = self._runs.pop(work.key, None)
         if run is None:
             return
-        self._slots.release()
+        if run.takes_slot:
+            self._slots.release()
         await self._keep_log(run)
         if run.template is not None:
             self._templates.release(run.template)

@@ -1,8 +1,9 @@
 """What flytekit offers beyond graphs and types, as an author writes it."""
 
+import asyncio
 import typing
 
-from flytekit import current_context, task, workflow
+from flytekit import current_context, eager, task, workflow
 from flytekit.exceptions.user import FlyteRecoverableException
 
 
@@ -35,3 +36,13 @@ def climbs(n: int) -> int:
 @workflow
 def checkpoints(n: int = 2) -> int:
     return climbs(n=n)
+
+
+@task
+async def double(a: int) -> int:
+    return a * 2
+
+
+@eager
+async def impatient(a: int) -> int:
+    return sum(await asyncio.gather(double(a=a), double(a=a + 1)))

@@ -110,6 +110,17 @@ def test_tasks_do_not_get_the_engines_settings(
     assert not [name for name in found if name.startswith("FLIGHTLOG_")]
 
 
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [("127.0.0.1", "127.0.0.1:4"), ("0.0.0.0", "127.0.0.1:4"), ("::", "[::1]:4")],
+)
+def test_tasks_are_told_where_the_engine_is(host: str, url: str) -> None:
+    """They call back there, whatever addresses the engine listens on."""
+    found = task_environment(Settings(host=host, grpc_port=4))
+    assert found["FLYTE_PLATFORM_URL"] == url
+    assert found["FLYTE_PLATFORM_INSECURE"] == "true"
+
+
 def test_every_setting_says_what_it_is() -> None:
     """Each number has a description."""
     for name, part in Settings.model_fields.items():
