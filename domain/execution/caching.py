@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from domain import arrays
 from domain.caching import Policy, policy_of
 from domain.execution.context import Context
 from domain.execution.state import Execution, Node
@@ -14,8 +15,12 @@ from schemas.values import NO_VALUES, Values
 
 def policy_at(step: Step, site: e.NodeSite) -> Policy | None:
     """Return how the node of a site is cached, None if it isn't."""
-    if site.kind != "task" or site.target is None or site.element >= 0:
+    if site.kind != "task" or site.target is None:
         return None
+    if site.element >= 0:
+        element = step.graph_node(step.node(site.parent_id)).element
+        assert element is not None  # noqa: S101 - arrays have one
+        return policy_of(step.task_template(site), element.spec)
     spec = step.graph(site.scope).nodes[site.spec_node_id].spec
     return policy_of(step.task_template(site), spec)
 
@@ -29,6 +34,7 @@ def look_up(
     assert policy is not None  # noqa: S101 - else it wouldn't have been asked for
     assert task is not None  # noqa: S101
     interface = step.task_template(site).interface
+    inputs, bindings = _what_counts(step, event)
     return d.LookUpCache(
         stream=context.stream,
         node_id=site.node_id,
@@ -36,11 +42,33 @@ def look_up(
         task=task,
         cache_version=policy.version,
         interface=interface.SerializeToString(deterministic=True),
-        inputs=event.inputs or NO_VALUES,
+        inputs=inputs,
+        bindings=bindings,
         ignored=policy.ignored,
         serializes=policy.serializes,
         overwrites=execution_spec(step.created.spec).overwrite_cache,
     )
+
+
+def _what_counts(
+    step: Step, event: e.CacheLookupRequested
+) -> tuple[Values, tuple[bytes, ...]]:
+    """Return the inputs that are the key, and bindings if it is in a part of them.
+
+    An element that is given the whole lists counts by its own items.
+    """
+    site = event.site
+    if site.element < 0:
+        return event.inputs, ()
+    owner = step.node(site.parent_id)
+    graph_node = step.graph_node(owner)
+    if arrays.is_sliced(graph_node):
+        return event.inputs, ()
+    names = [binding.var for binding in graph_node.spec.inputs]
+    bound = graph_node.spec.array_node.bound_inputs
+    bindings = arrays.element_bindings(names, bound, site.element)
+    whole = owner.inputs or NO_VALUES
+    return whole, tuple(b.SerializeToString() for b in bindings)
 
 
 def stop_waiting(event: e.NodeAborted, context: Context) -> d.AbortTask:

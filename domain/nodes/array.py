@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from domain import arrays
 from domain.binding import resolve
+from domain.execution.caching import policy_at
 from domain.execution.finishing import fail_node, succeed_node
 from domain.execution.state import Array, Node
 from domain.execution.step import Step, literal_map
@@ -133,6 +134,13 @@ def _begin(step: Step, node: Node, index: int) -> None:
         above = node.input_path.removesuffix("/inputs.pb")
         path = f"{above}/{node.attempt}/{index}/inputs.pb"
     given = NO_VALUES if isinstance(inputs, Failure) else inputs
+    if given is inputs and policy_at(step, site) is not None:
+        step.emit(
+            e.CacheLookupRequested(
+                occurred_at_us=step.now_us, site=site, inputs=given, input_path=path
+            )
+        )
+        return
     step.emit(
         e.NodeQueued(
             occurred_at_us=step.now_us, site=site, inputs=given, input_path=path

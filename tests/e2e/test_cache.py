@@ -235,3 +235,13 @@ def test_another_interface_is_another_cache(
 
     assert statuses == ["POPULATED", "HIT", "POPULATED"]
     assert _runs(tmp_path) == ["made", "made"]
+
+
+def test_each_element_of_an_array_is_kept(remote: FlyteRemote, tmp_path: Path) -> None:
+    """A longer map runs only the items that weren't there before."""
+    first = run(remote, "cache_flow.mapped", folder=str(tmp_path), xs=[1, 2, 3])
+    again = run(remote, "cache_flow.mapped", folder=str(tmp_path), xs=[3, 4, 1, 2])
+
+    assert list(first.outputs["o0"]) == [2, 4, 6]
+    assert list(again.outputs["o0"]) == [6, 8, 2, 4]
+    assert len(_runs(tmp_path)) == 4

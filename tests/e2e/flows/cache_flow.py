@@ -1,12 +1,13 @@
 """Cached tasks: each run leaves a line in a file, so that runs can be counted."""
 
+import functools
 import os
 import time
 import typing
 from pathlib import Path
 
 import pandas as pd
-from flytekit import HashMethod, task, workflow
+from flytekit import HashMethod, map_task, task, workflow
 from flytekit.exceptions.user import FlyteRecoverableException
 from typing_extensions import Annotated
 
@@ -118,3 +119,8 @@ def failing(folder: str, a: int) -> int:
 @workflow
 def unkept(folder: str, a: int) -> int:
     return failing(folder=folder, a=a)
+
+
+@workflow
+def mapped(folder: str, xs: typing.List[int]) -> typing.List[int]:
+    return map_task(functools.partial(double, folder=folder))(a=xs)

@@ -16,9 +16,11 @@ from schemas.values import Failure, Values
 from tests.support.cached import KEY, SOURCE, hit, miss
 from tests.support.engine import Engine, created, success
 from tests.support.graphs import (
+    array_node,
     cached_template,
     definition,
     integer,
+    lists,
     task_node,
     task_template,
     values,
@@ -245,3 +247,44 @@ def test_an_execution_may_overwrite() -> None:
     engine.do(miss(look_up, status="SKIPPED"))
 
     assert "CachePopulated" in _names(engine.succeed("n0"))
+
+
+def _array(items: list[int]) -> Engine:
+    graph = definition(
+        [array_node("n0", "")], "n0", tasks=[cached_template("m", retries=1)]
+    )
+    first = replace(created(), inputs=Values(inline=lists(x=items)))
+    engine = Engine(graph, first)
+    engine.begin()
+    return engine
+
+
+def test_elements_are_looked_up_by_their_own_items() -> None:
+    """Each element's key is its item, and the array ends with hits and runs mixed."""
+    engine = _array([5, 6])
+    look_ups = _look_ups(engine)
+    indexes = [
+        literals_pb2.Binding.FromString(look_up.bindings[0])
+        .binding.promise.attr_path[0]
+        .int_value
+        for look_up in look_ups
+    ]
+    assert indexes == [0, 1]
+    assert all(look_up.inputs.inline == lists(x=[5, 6]) for look_up in look_ups)
+    engine.do(hit(look_ups[0], 50))
+    engine.do(miss(look_ups[1]))
+    (run,) = engine.runs()
+    facts = engine.do(success(run, 60))
+
+    assert "CachePopulated" in _names(facts)
+    assert engine.phase("n0") == "SUCCEEDED"
+
+
+def test_an_array_of_hits_runs_nothing() -> None:
+    """Its one task execution succeeds without any element having run."""
+    engine = _array([5, 6])
+    for look_up in _look_ups(engine):
+        engine.do(hit(look_up))
+
+    assert engine.phase("n0") == "SUCCEEDED"
+    assert not engine.runs()
