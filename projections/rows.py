@@ -154,6 +154,7 @@ class ElementRow(msgspec.Struct, frozen=True, kw_only=True):
     element: int
     phase: str
     child: str
+    cache_status: str | None
     task_phase: str | None
     retry_attempt: int | None
     generated_name: str | None

@@ -47,8 +47,8 @@ WHERE command_id = ANY(%s)
 SELECT {table}.* FROM {table} WHERE {where} ORDER BY {order} LIMIT %s OFFSET %s
 
 -- elements --
-SELECT n.node_id, n.element, n.phase, n.child, t.phase AS task_phase, t.retry_attempt,
-    t.generated_name, t.logs
+SELECT n.node_id, n.element, n.phase, n.child, n.cache_status, t.phase AS task_phase,
+    t.retry_attempt, t.generated_name, t.logs
 FROM node_executions n
 LEFT JOIN LATERAL (
     SELECT * FROM task_executions

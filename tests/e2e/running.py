@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from flyteidl.admin import task_execution_pb2
 from flytekit.models.core.execution import WorkflowExecutionPhase
 from flytekit.remote import FlyteRemote
 
@@ -39,3 +40,21 @@ def finish(remote: FlyteRemote, execution: Any, limit_s: float = 90) -> Any:
 def run(remote: FlyteRemote, name: str, **inputs: Any) -> Any:
     """Execute and finish."""
     return finish(remote, start(remote, name, **inputs))
+
+
+def array_of(execution: Any) -> Any:
+    """Return the execution's first array node."""
+    nodes = execution.node_executions.values()
+    return next(node for node in nodes if node.metadata.is_array)
+
+
+def resources_of(remote: FlyteRemote, node: Any) -> list[Any]:
+    """Return what clients are told of an array's elements, beyond flytekit's models."""
+    assert len(node.task_executions) == 1
+    request = task_execution_pb2.TaskExecutionGetRequest(
+        id=node.task_executions[0].id.to_flyte_idl()
+    )
+    attempt = remote.client._stub.GetTaskExecution(request)
+    assert attempt.closure.task_type == "container_array"
+    assert attempt.closure.metadata.plugin_identifier == "k8s-array"
+    return list(attempt.closure.metadata.external_resources)

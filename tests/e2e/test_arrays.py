@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from flyteidl.admin import task_execution_pb2
 from flytekit.remote import FlyteRemote
 
-from tests.e2e.running import finish, start
+from tests.e2e.running import array_of, finish, resources_of, start
 
 pytestmark = pytest.mark.e2e
 SUCCEEDED, FAILED, ABORTED = 4, 6, 7
@@ -21,24 +20,6 @@ TASK_SUCCEEDED, TASK_FAILED = 3, 5
 def execute(remote: FlyteRemote, name: str, **inputs: Any) -> Any:
     """Execute one of the flows and sync all of it."""
     return finish(remote, start(remote, f"arrays_flow.{name}", **inputs))
-
-
-def array_of(execution: Any) -> Any:
-    """Return the execution's first array node."""
-    nodes = execution.node_executions.values()
-    return next(node for node in nodes if node.metadata.is_array)
-
-
-def resources_of(remote: FlyteRemote, node: Any) -> list[Any]:
-    """Return what clients are told of an array's elements, beyond flytekit's models."""
-    assert len(node.task_executions) == 1
-    request = task_execution_pb2.TaskExecutionGetRequest(
-        id=node.task_executions[0].id.to_flyte_idl()
-    )
-    attempt = remote.client._stub.GetTaskExecution(request)
-    assert attempt.closure.task_type == "container_array"
-    assert attempt.closure.metadata.plugin_identifier == "k8s-array"
-    return list(attempt.closure.metadata.external_resources)
 
 
 @pytest.mark.parametrize(

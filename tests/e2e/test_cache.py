@@ -14,7 +14,7 @@ from flyteidl.core import catalog_pb2
 from flytekit.remote import FlyteRemote
 
 from tests.e2e.conftest import DOMAIN, PROJECT, VERSION, pyflyte
-from tests.e2e.running import finish, run, start
+from tests.e2e.running import array_of, finish, resources_of, run, start
 from tests.support.running import Running
 
 pytestmark = pytest.mark.e2e
@@ -244,4 +244,10 @@ def test_each_element_of_an_array_is_kept(remote: FlyteRemote, tmp_path: Path) -
 
     assert list(first.outputs["o0"]) == [2, 4, 6]
     assert list(again.outputs["o0"]) == [6, 8, 2, 4]
+    told = [resources_of(remote, array_of(ended)) for ended in (first, again)]
+    assert [[_STATUS.Name(r.cache_status) for r in array] for array in told] == [
+        ["CACHE_POPULATED"] * 3,
+        ["CACHE_HIT", "CACHE_POPULATED", "CACHE_HIT", "CACHE_HIT"],
+    ]
+    assert [r.phase for r in told[1]] == [3] * 4
     assert len(_runs(tmp_path)) == 4

@@ -1,0 +1,74 @@
+"""The view of an array's elements."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from domain.graph import Definition
+from projections import queries
+from schemas import dispatches as d
+from schemas.ids import ExecutionRef
+from schemas.values import Values
+from tests.support.cached import hit, miss
+from tests.support.engine import STREAM, Engine, created, failure, success
+from tests.support.graphs import array_node, cached_template, definition, lists
+from tests.support.views import Views
+
+MAIN = ExecutionRef(project="p", domain="d", name="main-1")
+
+
+def begun(graph: Definition, items: list[int]) -> Engine:
+    """Return an execution whose array has these items."""
+    engine = Engine(graph, replace(created(), inputs=Values(inline=lists(x=items))))
+    engine.begin()
+    return engine
+
+
+def looked_up(engine: Engine) -> list[d.LookUpCache]:
+    """Return every question to the catalog."""
+    return [m for m in engine.sent if isinstance(m, d.LookUpCache)]
+
+
+async def test_each_element_has_a_row_in_its_order(views: Views) -> None:
+    """Phases, attempts and what the catalog said are each element's own."""
+    graph = definition(
+        [array_node("a", "", parallelism=3)],
+        "a",
+        tasks=[cached_template("m", retries=1)],
+    )
+    engine = begun(graph, [5, 6, 7, 8])
+    look_ups = looked_up(engine)
+    engine.do(hit(look_ups[0]))
+    engine.do(miss(look_ups[1]))
+    engine.do(miss(look_ups[2]))
+    first, second = engine.runs()
+    engine.do(failure(first, recoverable=True))
+    engine.do(success(second))
+    await views.given(STREAM, *engine.events)
+    found = await queries.list_elements(views.pool, MAIN, "a")
+
+    assert [
+        (e.element, e.phase, e.cache_status, e.task_phase, e.retry_attempt)
+        for e in found
+    ] == [
+        (0, "SUCCEEDED", "HIT", None, None),
+        (1, "RUNNING", "MISS", "QUEUED", 1),
+        (2, "SUCCEEDED", "POPULATED", "SUCCEEDED", 0),
+    ]
+
+
+async def test_elements_are_not_among_the_nodes(views: Views) -> None:
+    """Lists of nodes and of children show the array alone."""
+    graph = definition([array_node("a", "")], "a", tasks=[cached_template("m")])
+    engine = begun(graph, [5, 6])
+    for look_up in looked_up(engine):
+        engine.do(hit(look_up))
+    await views.given(STREAM, *engine.events)
+    page = queries.Page(limit=9)
+    all_nodes = await queries.list_nodes(views.pool, MAIN, "", page)
+    children = await queries.list_nodes(views.pool, MAIN, "a", page)
+
+    assert isinstance(all_nodes, list)
+    assert "a" in {node.node_id for node in all_nodes}
+    assert not {node.node_id for node in all_nodes} & {"a-0-n0", "a-0-n1"}
+    assert children == []
