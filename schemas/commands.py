@@ -208,3 +208,13 @@ class Heartbeat(Command, frozen=True, kw_only=True):
     runner: str
     incarnation: str
     occurred_at_us: int
+
+
+PUBLIC: tuple[type[Command], ...] = (
+    CreateExecution,
+    TerminateExecution,
+    RequestSignal,
+    SetSignal,
+    ResumeStream,
+)
+"""What anybody may publish; each has a page in docs/commands."""

@@ -16,7 +16,7 @@ from psycopg_pool import PoolTimeout
 from domain import admission, plain
 from domain.graph import Definition
 from domain.registry.identity import invalid
-from infra.blobs import BlobNotFound
+from infra.blobs import BlobNotFound, PathRefused
 from infra.database import Pool
 from infra.errors import Transient
 from projections import registry
@@ -155,6 +155,12 @@ class Hydrator:
         self, command: CreateExecution, facts: admission.Facts
     ) -> Any | Rejected:
         """Return the inputs that came with the command, in whichever of its forms."""
+        forms = (command.inputs, command.inputs_json, command.inputs_uri)
+        if sum(form is not None for form in forms) > 1:
+            return invalid(
+                "Expected inputs in one form, but several of inputs, inputs_json and "
+                "inputs_uri are set"
+            )
         try:
             if command.inputs_uri is not None:
                 data = await self.blobs.get(command.inputs_uri)
@@ -162,7 +168,7 @@ class Hydrator:
             if command.inputs_json is not None:
                 return _from_json(command.inputs_json, facts.expected_inputs)
             return literals_pb2.LiteralMap.FromString(command.inputs or b"")
-        except (DecodeError, ValueError, BlobNotFound) as error:
+        except (DecodeError, ValueError, BlobNotFound, PathRefused) as error:
             return invalid(f"Expected inputs that can be read, but: {error}")
 
     async def _created(

@@ -213,10 +213,7 @@ class Propeller:
         if found:
             self._refuse_letter(batch, received, found)
             return
-        if not received.envelope.id:  # an outsider needn't draw one
-            envelope = replace(received.envelope, id=place(received))
-            received = replace(received, envelope=envelope)
-        await self._handle(batch, received, command)
+        await self._handle(batch, _addressed(received, command), command)
 
     async def _handle(self, batch: Batch, received: Received, command: Any) -> None:
         """Hydrate and decide one command; whatever raises costs only its stream.
@@ -384,3 +381,16 @@ class Propeller:
         return await patiently(
             lambda: self.streams.get(stream), "restore_delayed", self.bounds.retry_s
         )
+
+
+def _addressed(received: Received, command: c.Command) -> Received:
+    """Return a command with what an outsider's envelope may leave out."""
+    envelope = received.envelope
+    if envelope.id and envelope.type:
+        return received
+    envelope = replace(
+        envelope,
+        id=envelope.id or place(received),
+        type=envelope.type or codec.type_name(command),
+    )
+    return replace(received, envelope=envelope)

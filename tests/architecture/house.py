@@ -8,7 +8,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 FLOORS = ("schemas", "domain", "infra", "projections", "workers", "gateway")
-_GENERATED = frozenset({".git", ".venv", "__pycache__", "build", "dist"})
+_GENERATED = frozenset(
+    {".git", ".venv", "__pycache__", "build", "dist", "node_modules"}
+)
 
 
 @cache

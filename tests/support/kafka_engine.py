@@ -1,0 +1,99 @@
+"""An engine on Kafka in this process: propellers, an echoing runner, no doors."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+from infra import kafka_topics
+from infra.blobs import FileBlobs
+from infra.clock import SystemClock
+from infra.database import Pool, open_pool
+from infra.kafka_log import KafkaLog
+from infra.log import OwnedPartition
+from infra.settings import KafkaSettings, LogSettings, RunnerSettings, Settings
+from projections.catalog import Catalog
+from schemas import topics
+from workers.definitions import DefinitionCache
+from workers.hydration import Hydrator
+from workers.leases import Leases
+from workers.looking_up import LookUps
+from workers.partitions import Partitions
+from workers.propeller import Propeller
+from workers.runner import Runner
+from workers.streams import Streams
+
+
+@asynccontextmanager
+async def engine_on(
+    kafka: KafkaSettings, postgres: str, folder: Path
+) -> AsyncIterator[Partitions]:
+    """Handle commands of a broker, meanwhile; the registry is a Postgres'."""
+    settings, clock, stop = Settings(data_dir=folder), SystemClock(), asyncio.Event()
+    await kafka_topics.create(kafka)
+    async with AsyncExitStack() as stack:
+        log = KafkaLog(kafka, LogSettings(poll_s=0.2))
+        await log.open()
+        stack.push_async_callback(log.close)
+        pool = await open_pool(postgres)
+        stack.push_async_callback(pool.close)
+        blobs = FileBlobs(folder / "blobs")
+
+        async def restore(partition: OwnedPartition, made: Propeller) -> None:
+            streams = {
+                received.envelope.stream
+                async for batch in log.upto_now(topics.EVENTS, {}, 1000)
+                for received in batch
+                if received.partition == partition.number
+            }
+            await made.restore(sorted(streams))
+
+        runner = Runner(
+            log=log,
+            blobs=blobs,
+            clock=clock,
+            settings=RunnerSettings(name="r"),
+            incarnation="i1",
+            process=None,
+            inline_limit=settings.inline_limit_bytes,
+            report_delay_s=0.0,
+            look_ups=LookUps(
+                catalog=Catalog(pool, log, settings.cache), blobs=blobs, poll_s=1
+            ),
+        )
+        partitions = Partitions(
+            log, lambda: _propeller(settings, log, pool, blobs), restore
+        )
+        tasks = [
+            asyncio.create_task(partitions.run(stop)),
+            asyncio.create_task(runner.run(stop)),
+        ]
+        try:
+            async with asyncio.timeout(60):
+                while len(partitions.served) < kafka.partitions:
+                    await asyncio.sleep(0.05)
+            yield partitions
+        finally:
+            stop.set()
+            await asyncio.gather(*tasks)
+
+
+def _propeller(
+    settings: Settings, log: KafkaLog, pool: Pool, blobs: FileBlobs
+) -> Propeller:
+    definitions = DefinitionCache(blobs, 100)
+    return Propeller(
+        streams=Streams(log, definitions, closed_max=100),
+        hydration=Hydrator(
+            pool=pool,
+            blobs=blobs,
+            definitions=definitions,
+            domains=settings.domains,
+            max_parallelism=25,
+            inline_limit_bytes=settings.inline_limit_bytes,
+        ),
+        clock=SystemClock(),
+        leases=Leases(60_000_000),
+    )
