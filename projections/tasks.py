@@ -62,6 +62,8 @@ def _task_started(c: Changes, v: Envelope, m: e.TaskStarted, at: datetime) -> No
         incarnation=m.incarnation,
         reasons=_reason(_started_by(m.runner), m.occurred_at_us),
     )
+    if m.deck_uri:
+        c.nodes.set((v.stream, m.node_id), deck_uri=m.deck_uri)
 
 
 def _task_redispatched(

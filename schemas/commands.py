@@ -39,7 +39,10 @@ class TerminateExecution(Command, frozen=True, kw_only=True):
 
 
 class ReportTaskStarted(Command, frozen=True, kw_only=True):
-    """Tell that a runner took an attempt up: the first report takes the lease."""
+    """Tell that a runner took an attempt up: the first report takes the lease.
+
+    `deck_uri` is where its deck will be, if it makes one.
+    """
 
     node_id: str
     attempt: int
@@ -48,6 +51,7 @@ class ReportTaskStarted(Command, frozen=True, kw_only=True):
     incarnation: str
     started_at_us: int
     logs: tuple[TaskLog, ...] = ()
+    deck_uri: str = ""
 
 
 class ReportTaskSucceeded(Command, frozen=True, kw_only=True):
@@ -78,6 +82,7 @@ class ReportTaskFailed(Command, frozen=True, kw_only=True):
     failure: Failure
     recoverable: bool
     logs: tuple[TaskLog, ...] = ()
+    deck_uri: str = ""
 
 
 class ReportInputsResolved(Command, frozen=True, kw_only=True):

@@ -235,7 +235,8 @@ class TaskQueued(Event, frozen=True, kw_only=True):
 class TaskStarted(Event, frozen=True, kw_only=True):
     """A runner took the attempt up and holds its lease: RUNNING.
 
-    `deadline_us` is when the attempt has run for too long, 0 for never.
+    `deadline_us` is when the attempt has run for too long, 0 for never. `deck_uri` is
+    where its deck will be, if it makes one.
     """
 
     node_id: str
@@ -246,6 +247,7 @@ class TaskStarted(Event, frozen=True, kw_only=True):
     started_at_us: int
     logs: tuple[TaskLog, ...] = ()
     deadline_us: int = 0
+    deck_uri: str = ""
 
 
 class TaskRedispatched(Event, frozen=True, kw_only=True):

@@ -34,6 +34,8 @@ CLASSES: tuple[type[Any], ...] = (
 
 VERSIONS: dict[type[Any], int] = {
     commands.ReportInputsResolved: 2,
+    commands.ReportTaskFailed: 2,
+    commands.ReportTaskStarted: 2,
     dispatches.LookUpCache: 2,
     dispatches.ResolveInputs: 2,
     dispatches.RunTask: 2,
@@ -41,6 +43,7 @@ VERSIONS: dict[type[Any], int] = {
     events.NodeQueued: 2,
     events.NodeResolving: 2,
     events.NodeSkipped: 2,
+    events.TaskStarted: 2,
 }
 """The newest version of each message that has more than one."""
 

@@ -12,9 +12,8 @@ from schemas import commands as c
 from schemas import dispatches as d
 from schemas.envelope import Envelope
 from schemas.ids import attempt_id, report_id
-from schemas.values import TaskLog
 from workers.letters import letter
-from workers.plugins.plugin import Failed, Result
+from workers.plugins.plugin import Begun, Failed, Result
 
 
 class Clock(Protocol):
@@ -34,12 +33,13 @@ class Reports:
     incarnation: str
     dead_letters: int = 0
 
-    def started(
-        self, dispatch: d.RunTask, started_at_us: int, logs: Sequence[TaskLog]
-    ) -> Record:
+    def started(self, dispatch: d.RunTask, started_at_us: int, begun: Begun) -> Record:
         """Tell that an attempt runs here: this takes its lease."""
         report = c.ReportTaskStarted(
-            **self._where(dispatch), started_at_us=started_at_us, logs=tuple(logs)
+            **self._where(dispatch),
+            started_at_us=started_at_us,
+            logs=begun.logs,
+            deck_uri=begun.deck_uri,
         )
         return self._record(dispatch, report, "started", dispatch.dispatch_no)
 
@@ -59,6 +59,7 @@ class Reports:
                     **when,
                     failure=result.failure,
                     recoverable=result.recoverable,
+                    deck_uri=result.deck_uri,
                 ),
                 "failed",
             )
@@ -153,7 +154,8 @@ class Reports:
 
 def work_reported(received: Received) -> tuple[str, int] | None:
     """Return the attempt and dispatch that a record on the log reports on, if any."""
-    if not received.envelope.type.startswith(_REPORT_PREFIX):
+    name = received.envelope.type.rpartition(".")[2]
+    if not name.startswith(_REPORT_PREFIX):
         return None
     report = codec.decode(received.body)
     if not isinstance(report, _TASK_REPORTS):
@@ -163,4 +165,4 @@ def work_reported(received: Received) -> tuple[str, int] | None:
 
 
 _TASK_REPORTS = (c.ReportTaskStarted, c.ReportTaskSucceeded, c.ReportTaskFailed)
-_REPORT_PREFIX = "flightlog.v1.ReportTask"
+_REPORT_PREFIX = "ReportTask"

@@ -326,7 +326,7 @@ class Runner:
         try:
             ended, _ = await asyncio.wait({watching}, timeout=self.report_delay_s)
             if not ended:
-                report = self._reports.started(work.dispatch, began, begun.logs)
+                report = self._reports.started(work.dispatch, began, begun)
                 await self._append([report])
                 self._over(place)
             return await watching, began
@@ -336,7 +336,7 @@ class Runner:
     def _work(self, dispatch: d.RunTask) -> Work:
         """Give each run prefixes of its own; two runs never write the same file."""
         run = f"{dispatch.dispatch_no}-{self.incarnation}"
-        raw = self.blobs.uri(dispatch.raw_output_prefix)
+        raw = self.blobs.uri(dispatch.raw_output_prefix.removeprefix("file://"))
         previous = dispatch.previous_checkpoint
         return Work(
             dispatch=dispatch,

@@ -186,6 +186,7 @@ def _start(step: Step, node: Node, report: _Report) -> None:
             started_at_us=report.started_at_us,
             logs=report.logs,
             deadline_us=_deadline_us(step, node),
+            deck_uri=report.deck_uri,
         )
     )
     if node.phase is NodePhase.QUEUED:

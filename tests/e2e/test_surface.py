@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import urllib.request
+
 import pytest
 from flytekit.remote import FlyteRemote
 
@@ -9,7 +11,7 @@ from tests.e2e.conftest import VERSION
 from tests.e2e.running import finish, start
 
 pytestmark = pytest.mark.e2e
-SUCCEEDED = 4
+SUCCEEDED, FAILED = 4, 6
 
 
 def outputs(remote: FlyteRemote, name: str, **inputs: object) -> list[object]:
@@ -39,3 +41,16 @@ def test_eager_tasks_call_back(remote: FlyteRemote) -> None:
     recent = remote.recent_executions(limit=20)
     labels = [e.spec.labels.values.get("eager-exec") for e in recent]
     assert labels.count(done.id.name) == 2
+
+
+def test_a_failed_tasks_deck_can_be_read(remote: FlyteRemote) -> None:
+    """It is found by the node, and by a link."""
+    done = finish(remote, start(remote, "surface_flow.decks"))
+
+    assert done.closure.phase == FAILED
+    assert done.node_executions["n0"].closure.deck_uri.endswith("/deck.html")
+    links = remote.client.get_download_artifact_signed_url(
+        "n0", done.id.project, done.id.domain, done.id.name
+    )
+    with urllib.request.urlopen(links.signed_url[0]) as reply:
+        assert "<p>hellö</p>" in reply.read().decode()

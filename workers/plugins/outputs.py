@@ -52,8 +52,8 @@ async def read_result(
             "and this engine doesn't run those yet"
         )
         return failed("Unimplemented", message)
-    deck = f"{prefix}/deck.html"
-    deck_uri = deck if await blobs.size(deck) is not None else ""
+    deck = deck_uri(prefix)
+    deck = deck if await blobs.size(deck) is not None else ""
     uri = f"{prefix}/outputs.pb"
     try:
         data = await blobs.get(uri, bytes_max)
@@ -61,14 +61,19 @@ async def read_result(
         return failed("OutputSizeExceeded", str(large))
     except BlobNotFound:
         if not declared:
-            return Succeeded(outputs=NO_VALUES, deck_uri=deck_uri)
+            return Succeeded(outputs=NO_VALUES, deck_uri=deck)
         message = f"Expected outputs at {uri}, but the task wrote none"
         return interrupted("OutputsNotFound", message)
-    return _judge(data, uri, deck_uri, declared, inline_limit)
+    return _judge(data, uri, deck, declared, inline_limit)
+
+
+def deck_uri(prefix: str) -> str:
+    """Return where an attempt puts its deck, if it makes one."""
+    return f"{prefix}/deck.html"
 
 
 def _judge(
-    data: bytes, uri: str, deck_uri: str, declared: Collection[str], inline_limit: int
+    data: bytes, uri: str, deck: str, declared: Collection[str], inline_limit: int
 ) -> Result:
     try:
         written = literals_pb2.LiteralMap.FromString(data).literals
@@ -79,7 +84,7 @@ def _judge(
     if missing:
         message = f"Expected the outputs {missing} at {uri}, but they aren't there"
         return interrupted("OutputsNotFound", message)
-    return Succeeded(outputs=written_values(data, uri, inline_limit), deck_uri=deck_uri)
+    return Succeeded(outputs=written_values(data, uri, inline_limit), deck_uri=deck)
 
 
 def written_values(data: bytes, uri: str, inline_limit: int) -> Values:

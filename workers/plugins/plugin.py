@@ -32,9 +32,10 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Begun(msgspec.Struct, frozen=True, kw_only=True):
-    """The work is under way; its logs can be read already."""
+    """The work is under way; its logs can be read, and its deck once it is there."""
 
     logs: tuple[TaskLog, ...] = ()
+    deck_uri: str = ""
 
 
 class Succeeded(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,6 +52,7 @@ class Failed(msgspec.Struct, frozen=True, kw_only=True):
     failure: Failure
     recoverable: bool
     logs: tuple[TaskLog, ...] = ()
+    deck_uri: str = ""
 
 
 Result = Succeeded | Failed

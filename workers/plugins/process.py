@@ -14,6 +14,7 @@ from typing import Any
 
 import structlog
 from flyteidl.core import tasks_pb2
+from msgspec.structs import replace
 
 from infra.blobs import CHUNK_BYTES, Blobs
 from infra.errors import InfraError
@@ -23,7 +24,7 @@ from schemas.rejections import Rejected
 from schemas.values import TaskLog
 from workers.plugins.bundles import NO_BUNDLE, BundleDamaged, flytekit_command
 from workers.plugins.checkpoints import resuming
-from workers.plugins.outputs import exited, read_result
+from workers.plugins.outputs import deck_uri, exited, read_result
 from workers.plugins.plugin import (
     Begun,
     Failed,
@@ -44,6 +45,7 @@ from workers.plugins.warm import Job, PythonRefused, Template, TemplateDied
 log_ = structlog.get_logger(__name__)
 
 LOG_FILE = "log.txt"
+_LOG = "stdout and stderr"
 _TAIL_BYTES = 4000
 
 
@@ -58,7 +60,7 @@ class _Run:
     declared: tuple[str, ...]
     log_path: Path
     scratch: Path
-    logs: tuple[TaskLog, ...]
+    begun: Begun
     takes_slot: bool
     template: Template | None = None
     job: Job | None = None
@@ -94,7 +96,7 @@ class ProcessPlugin:
         """Begin an attempt once a slot is free; what can't be begun is refused."""
         known = self._runs.get(work.key)
         if known is not None:
-            return Begun(logs=known.logs)
+            return known.begun
         template = tasks_pb2.TaskTemplate.FromString(work.dispatch.template)
         if template.WhichOneof("target") != "container":
             message = f"Expected a container, but task type '{template.type}' has none"
@@ -117,7 +119,12 @@ class ProcessPlugin:
             declared=tuple(template.interface.outputs.variables),
             log_path=self._log_path(work, name),
             scratch=self.folder / "scratch" / name,
-            logs=(TaskLog(name="stdout and stderr", uri=self.log_url(work.dispatch)),),
+            begun=Begun(
+                logs=(TaskLog(name=_LOG, uri=self.log_url(work.dispatch)),),
+                deck_uri=deck_uri(work.output_prefix)
+                if template.metadata.generates_deck.value
+                else "",
+            ),
             takes_slot=not template.metadata.is_eager,
         )
 
@@ -141,7 +148,7 @@ class ProcessPlugin:
             return request
         assert run.template is not None  # noqa: S101 - the request is for it
         run.job = await run.template.begin(request)
-        return Begun(logs=run.logs)
+        return run.begun
 
     async def _prepare(self, run: _Run) -> bytes:
         """Put everything in place; return the inputs."""
@@ -260,11 +267,10 @@ def _unexecutable(command: Command) -> Failed | None:
 
 
 def _with_logs(result: Result, run: _Run) -> Result:
-    if isinstance(result, Failed):
-        return Failed(
-            failure=result.failure, recoverable=result.recoverable, logs=run.logs
-        )
-    return type(result)(outputs=result.outputs, deck_uri=result.deck_uri, logs=run.logs)
+    found = replace(result, logs=run.begun.logs)
+    if isinstance(found, Failed):
+        return replace(found, deck_uri=run.begun.deck_uri)
+    return found
 
 
 async def _chunks(path: Path) -> AsyncIterator[bytes]:

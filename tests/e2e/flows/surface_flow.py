@@ -3,7 +3,7 @@
 import asyncio
 import typing
 
-from flytekit import current_context, eager, task, workflow
+from flytekit import Deck, current_context, eager, task, workflow
 from flytekit.exceptions.user import FlyteRecoverableException
 
 
@@ -46,3 +46,16 @@ async def double(a: int) -> int:
 @eager
 async def impatient(a: int) -> int:
     return sum(await asyncio.gather(double(a=a), double(a=a + 1)))
+
+
+@task(enable_deck=True)
+def shows_then_fails(a: int) -> int:
+    Deck("mine", "<p>hellö</p>")
+    if a:
+        raise ValueError("after the deck")
+    return a
+
+
+@workflow
+def decks(a: int = 1) -> int:
+    return shows_then_fails(a=a)

@@ -1,0 +1,41 @@
+"""Decks: where they are is known while their task runs, and when it failed."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from projections import queries
+from schemas.ids import ExecutionRef
+from tests.support.engine import STREAM, Engine, created, failure, start
+from tests.support.graphs import definition, task_node
+from tests.support.views import Views
+
+MAIN = ExecutionRef(project="p", domain="d", name="main-1")
+
+
+def _begun() -> Engine:
+    engine = Engine(definition([task_node("a")], "a"), created())
+    engine.begin()
+    return engine
+
+
+async def test_a_running_task_shows_its_deck(views: Views) -> None:
+    """The first report says where it will be."""
+    engine = _begun()
+    engine.do(replace(start(engine.run_of("a")), deck_uri="/b/deck.html"))
+    await views.given(STREAM, *engine.events)
+
+    node = await queries.get_node(views.pool, MAIN, "a")
+    assert node is not None
+    assert (node.phase, node.deck_uri) == ("RUNNING", "/b/deck.html")
+
+
+async def test_a_task_that_failed_at_once_shows_its_deck(views: Views) -> None:
+    """Its only report tells of the failure and of the deck."""
+    engine = _begun()
+    engine.do(replace(failure(engine.run_of("a")), deck_uri="/b/deck.html"))
+    await views.given(STREAM, *engine.events)
+
+    node = await queries.get_node(views.pool, MAIN, "a")
+    assert node is not None
+    assert (node.phase, node.deck_uri) == ("FAILED", "/b/deck.html")
