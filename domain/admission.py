@@ -16,6 +16,7 @@ from flyteidl.core import literals_pb2
 
 from domain.registry.identity import invalid
 from domain.types import accepts, describe, literal_type
+from domain.well_formed import misfit
 from schemas.commands import CreateExecution
 from schemas.rejections import Reason, Rejected
 
@@ -122,6 +123,9 @@ def _check_place(command: CreateExecution, facts: Facts) -> Rejected | None:
 
 
 def _check_spec(spec: Any) -> Rejected | None:
+    wrong = misfit(spec, "spec")
+    if wrong:
+        return invalid(wrong)
     for notification in spec.notifications.notifications:
         if any(phase not in _TERMINAL for phase in notification.phases):
             return invalid("Expected notifications of terminal phases, but got another")

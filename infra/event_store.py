@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import msgspec
 from eventsourcing.persistence import (
+    DataError,
     IntegrityError,
     InterfaceError,
     OperationalError,
@@ -127,3 +128,6 @@ class EventStore:
             return await loop.run_in_executor(self._threads, function)
         except (OperationalError, InterfaceError) as error:
             raise Transient(str(error)) from error
+        except DataError as error:
+            # The driver's own words tell which value can't be stored.
+            raise (error.__cause__ or error) from None

@@ -26,6 +26,7 @@ from domain.compiler.interfaces import (
 )
 from domain.compiler.ordering import order_of
 from domain.graph import END, START
+from domain.well_formed import misfit
 
 Outputs = dict[str, Mapping[str, Any] | None]
 
@@ -118,6 +119,7 @@ def _check_node(
     node: Any, known: Outputs, library: Library, found: Findings
 ) -> Mapping[str, Any] | None:
     """Check a node and its arms; return its output types, None if they aren't known."""
+    _check_times(node, found)
     interface: Interface | None
     if node.WhichOneof("target") == "branch_node":
         interface = _branch_interface(node, known, library, found)
@@ -130,6 +132,14 @@ def _check_node(
     if interface is None:
         return None
     return with_aliases(node, interface, found).outputs
+
+
+def _check_times(node: Any, found: Findings) -> None:
+    sleep = node.gate_node.sleep
+    for part, name in ((node.metadata, "metadata"), (sleep, "sleep")):
+        wrong = misfit(part, name)
+        if wrong:
+            found.add(Code.INVALID_VALUE, node.id, wrong)
 
 
 def _branch_interface(

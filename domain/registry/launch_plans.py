@@ -13,6 +13,7 @@ from flyteidl.core import interface_pb2, types_pb2
 from domain.graph import entity_ref
 from domain.registry.identity import checked_ref, digest, existing, invalid
 from domain.types import accepts, describe
+from domain.well_formed import misfit
 from schemas.ids import EntityRef
 from schemas.registry_events import (
     LaunchPlanActivated,
@@ -35,6 +36,9 @@ def register(
     ref = checked_ref(request.id, "LAUNCH_PLAN")
     if isinstance(ref, Rejected):
         return ref
+    wrong = misfit(request.spec, "spec")
+    if wrong:
+        return invalid(wrong)
     expected = expected_inputs(request.spec, interface)
     if isinstance(expected, Rejected):
         return expected

@@ -13,6 +13,7 @@ from flyteidl.core import tasks_pb2
 from domain.compiler.errors import CompileErrors
 from domain.compiler.tasks import compile_task
 from domain.registry.identity import checked_ref, digest, existing, invalid
+from domain.well_formed import misfit
 from schemas.registry_events import TaskRegistered
 from schemas.rejections import Rejected
 
@@ -52,7 +53,8 @@ def register(
     template = tasks_pb2.TaskTemplate()
     template.CopyFrom(request.spec.template)
     template.id.CopyFrom(request.id)
-    refused = _check(template)
+    wrong = misfit(template, "template")
+    refused = invalid(wrong) if wrong else _check(template)
     if refused is not None:
         return refused
     found = digest(template)
