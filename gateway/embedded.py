@@ -242,6 +242,7 @@ def _propeller(services: Services, definitions: DefinitionCache) -> Propeller:
             system_retries=settings.propeller.system_retries,
             redispatches=settings.propeller.redispatches,
             inline_bytes=settings.inline_limit_bytes,
+            array_elements=settings.propeller.array_elements,
         ),
     )
 

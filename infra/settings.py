@@ -106,6 +106,9 @@ class PropellerSettings(_Part):
     redispatches: int = Field(
         20, ge=0, description="Runners that one attempt may lose."
     )
+    array_elements: int = Field(
+        1_000, gt=0, description="Elements of one array that are under way at most."
+    )
     silence_s: float = Field(
         30.0, gt=0, description="A runner silent this long is lost."
     )

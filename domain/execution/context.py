@@ -17,6 +17,7 @@ class Limits:
     system_retries: int = 3
     redispatches: int = 20
     inline_bytes: int = 16_384
+    array_elements: int = 1_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

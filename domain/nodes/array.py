@@ -16,8 +16,6 @@ from schemas.ids import element_id, generated_name
 from schemas.phases import NodePhase, TaskPhase
 from schemas.values import NO_VALUES, Failure, Values
 
-OPEN_MAX = 1_000
-"""How many elements are under way at most where the array names no limit."""
 _ENTER = {"task": task.enter, "launch_plan": launch_plan.enter}
 
 
@@ -71,7 +69,8 @@ def proceed(step: Step, node_id: str) -> None:
     if is_lost and (is_over or not spec.run_all_sub_nodes):
         _fail(step, node, array, wanted)
     elif not is_over:
-        _begin_elements(step, node, spec.parallelism or OPEN_MAX)
+        limit = step.context.limits.array_elements
+        _begin_elements(step, node, min(spec.parallelism or limit, limit))
     elif not array.is_gathering:
         _gather(step, node, array)
 

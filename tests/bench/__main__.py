@@ -16,6 +16,7 @@ from tests.bench.chains import cache_hits, echo_chains, python_chain
 from tests.bench.figure import Figure
 from tests.bench.load import throughput
 from tests.bench.machine import describe
+from tests.bench.maps import children, maps
 from tests.bench.recovery import idle_memory, kill_to_progress
 from tests.bench.size import cost_by_size
 
@@ -23,6 +24,8 @@ CASES: dict[str, Callable[[Path, bool], list[Figure]]] = {
     "echo": echo_chains,
     "python": python_chain,
     "cache": cache_hits,
+    "maps": maps,
+    "children": children,
     "throughput": throughput,
     "kill": kill_to_progress,
     "size": cost_by_size,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -47,10 +47,16 @@ def client_of(running: Running) -> Any:
     )
 
 
-def timed(client: Any, plan: str, name: str, limit_s: float = 600) -> float:
+def timed(
+    client: Any,
+    plan: str,
+    name: str,
+    limit_s: float = 600,
+    a: int | Sequence[int] = 1,
+) -> float:
     """Return the seconds from the create call to the end seen by polling."""
     began = time.monotonic()
-    raw.create(client, plan, name)
+    raw.create(client, plan, name, a)
     phase = raw.wait(client, name, limit_s, poll_s=0.01)
     if phase != "SUCCEEDED":
         raise RuntimeError(f"{name} ended {phase}")

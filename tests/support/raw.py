@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from flyteidl.admin import execution_pb2, launch_plan_pb2, task_pb2, workflow_pb2
@@ -10,6 +11,8 @@ from flyteidl.core import execution_pb2 as core_execution_pb2
 from flyteidl.core import identifier_pb2, types_pb2
 
 PROJECT, DOMAIN, VERSION = "flytesnacks", "development", "v1"
+INT = types_pb2.LiteralType(simple=types_pb2.INTEGER)
+LIST = types_pb2.LiteralType(collection_type=INT)
 _PHASE = core_execution_pb2.WorkflowExecution.Phase
 _DONE = {_PHASE.SUCCEEDED, _PHASE.FAILED, _PHASE.ABORTED, _PHASE.TIMED_OUT}
 
@@ -76,29 +79,100 @@ def register_layers(
     width: int,
     sleep_s: float = 0.0,
     cached: bool = False,
+    returns: bool = False,
 ) -> None:
-    """Register the task (echo, or one that sleeps), the workflow and its plan."""
+    """Register the task (echo, or one that sleeps), the workflow and its plan.
+
+    `returns`: the workflow yields what the last task yields.
+    """
     stub, task = client._stub, f"{name}.t"
     passing = not sleep_s
     request = echo_task(task) if passing else sleep_task(task, sleep_s)
     request.spec.template.metadata.discoverable = cached
     request.spec.template.metadata.discovery_version = "1" if cached else ""
     stub.CreateTask(request)
-    stub.CreateWorkflow(layers_workflow(name, task, layers, width, passing=passing))
+    workflow = layers_workflow(name, task, layers, width, passing=passing)
+    if returns:
+        template = workflow.spec.template
+        template.interface.outputs.variables["o0"].type.CopyFrom(INT)
+        output = template.outputs.add(var="o0").binding.promise
+        output.node_id, output.var = f"n{layers - 1}x0", "o0"
+    stub.CreateWorkflow(workflow)
+    _register_plan(client, name)
+
+
+def map_workflow(
+    name: str, task: str = "", plan: str = "", concurrency: int = 0
+) -> Any:
+    """Return the request for a workflow that maps a task, or a plan, over its list a.
+
+    As flytekit does it: an array's interface is that of lists.
+    """
+    request = workflow_pb2.WorkflowCreateRequest(id=_id(identifier_pb2.WORKFLOW, name))
+    template = request.spec.template
+    template.interface.inputs.variables["a"].type.CopyFrom(LIST)
+    template.interface.outputs.variables["o0"].type.CopyFrom(LIST)
+    node = template.nodes.add(id="n0")
+    inner = node.array_node.node
+    if plan:
+        reference = _id(identifier_pb2.LAUNCH_PLAN, plan)
+        inner.workflow_node.launchplan_ref.CopyFrom(reference)
+        node.array_node.is_original_sub_node_interface = True
+        node.array_node.data_mode = workflow_pb2.ArrayNode.INDIVIDUAL_INPUT_FILES
+    else:
+        inner.task_node.reference_id.CopyFrom(_id(identifier_pb2.TASK, task))
+    node.array_node.parallelism = concurrency
+    for bound in (node, inner):
+        binding = bound.inputs.add(var="a").binding.promise
+        binding.node_id, binding.var = "", "a"
+    output = template.outputs.add(var="o0").binding.promise
+    output.node_id, output.var = "n0", "o0"
+    return request
+
+
+def register_map(
+    client: Any,
+    name: str,
+    *,
+    plan: str = "",
+    cached: bool = False,
+    concurrency: int = 0,
+) -> None:
+    """Register a workflow that maps an echo task, or a plan, over its list a."""
+    stub, task = client._stub, f"{name}.t"
+    if not plan:
+        request = echo_task(task)
+        interface = request.spec.template.interface
+        interface.inputs.variables["a"].type.CopyFrom(LIST)
+        interface.outputs.variables["o0"].type.CopyFrom(LIST)
+        request.spec.template.metadata.discoverable = cached
+        request.spec.template.metadata.discovery_version = "1" if cached else ""
+        stub.CreateTask(request)
+    stub.CreateWorkflow(map_workflow(name, task, plan, concurrency))
+    _register_plan(client, name)
+
+
+def _register_plan(client: Any, name: str) -> None:
     plan = launch_plan_pb2.LaunchPlanCreateRequest(
         id=_id(identifier_pb2.LAUNCH_PLAN, name)
     )
     plan.spec.workflow_id.CopyFrom(_id(identifier_pb2.WORKFLOW, name))
-    stub.CreateLaunchPlan(plan)
+    client._stub.CreateLaunchPlan(plan)
 
 
-def create(client: Any, plan: str, name: str, a: int = 1) -> str:
+def create(client: Any, plan: str, name: str, a: int | Sequence[int] = 1) -> str:
     """Create an execution; return its name."""
     request = execution_pb2.ExecutionCreateRequest(
         project=PROJECT, domain=DOMAIN, name=name
     )
     request.spec.launch_plan.CopyFrom(_id(identifier_pb2.LAUNCH_PLAN, plan))
-    request.inputs.literals["a"].scalar.primitive.integer = a
+    given = request.inputs.literals["a"]
+    if isinstance(a, int):
+        given.scalar.primitive.integer = a
+    else:
+        given.collection.SetInParent()
+        for item in a:
+            given.collection.literals.add().scalar.primitive.integer = item
     return str(client._stub.CreateExecution(request).id.name)
 
 
