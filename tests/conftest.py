@@ -1,8 +1,26 @@
-"""What every run of the tests tells at its beginning."""
+"""Where a run of the tests keeps its folders, and what it tells at its beginning."""
 
 from __future__ import annotations
 
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+
 from tests.support import containers
+
+_HERE = hashlib.sha256(str(Path(__file__).parent).encode()).hexdigest()[:8]
+
+
+def pytest_configure() -> None:
+    """Give each clone a root of its own for the folders of its tests.
+
+    pytest shuts the root to others whenever a run begins: engines of another clone's
+    run, whose Postgres is a user of its own, would lose their data under their feet.
+    """
+    root = Path(tempfile.gettempdir()) / f"flightlog-tests-{_HERE}"
+    root.mkdir(exist_ok=True)
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(root))
 
 
 def pytest_report_header() -> str:
