@@ -81,6 +81,25 @@ def check_name(command: CreateExecution) -> Rejected | None:
     return None
 
 
+def check_original(
+    command: CreateExecution, *, exists: bool, has_ended: bool
+) -> Rejected | None:
+    """Check the execution that a creation recovers.
+
+    A parent's wish is always granted: it takes over what its lost child has left.
+    """
+    if command.recovers is None or command.parent is not None:
+        return None
+    text = command.recovers.text()
+    if not exists:
+        detail = f"Expected execution {text} to exist, but it doesn't"
+        return Rejected(Reason.NOT_FOUND, detail)
+    if not has_ended:
+        detail = f"Expected execution {text} to have ended, but it hasn't"
+        return Rejected(Reason.FAILED_PRECONDITION, detail)
+    return None
+
+
 def admit(
     command: CreateExecution, spec: Any, given: Any, facts: Facts
 ) -> Admitted | Rejected:

@@ -22,12 +22,19 @@ _DRAWN_LENGTH = 19
 
 
 async def create(
-    services: Services, wanted: ExecutionRef, spec: Any, inputs: bytes, *, actor: str
+    services: Services,
+    wanted: ExecutionRef,
+    spec: Any,
+    inputs: bytes,
+    *,
+    actor: str,
+    recovers: ExecutionRef | None = None,
 ) -> ExecutionRef:
     """Create an execution of an admin.ExecutionSpec; return its id.
 
-    A name is drawn where none is given. `inputs` is a serialized LiteralMap. The
-    propeller admits; here is refused what needs no look at anything (ref §2.2).
+    A name is drawn where none is given. `inputs` is a serialized LiteralMap. What
+    succeeded in the execution that it `recovers` isn't run again. The propeller
+    admits; here is refused what needs no look at anything (ref §2.2).
     """
     for part in (wanted.project, wanted.domain):
         if not is_label(part):
@@ -40,6 +47,7 @@ async def create(
         launch_plan=_target(spec),
         spec=_kept(spec, actor),
         requested_at_us=services.clock.now_us(),
+        recovers=recovers,
     )
     refused = admission.check_name(command)
     if refused is not None:

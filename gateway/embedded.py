@@ -225,6 +225,7 @@ def _propeller(services: Services, definitions: DefinitionCache) -> Propeller:
     return Propeller(
         streams=Streams(services.log, definitions, settings.propeller.closed_max),
         hydration=Hydrator(
+            log=services.log,
             pool=services.pool,
             blobs=services.blobs,
             definitions=definitions,

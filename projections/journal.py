@@ -53,7 +53,8 @@ def _created(event: e.ExecutionCreated) -> str:
     what = event.task or event.launch_plan
     by = f" by {event.principal}" if event.principal else ""
     parent = f" for node {event.parent.node_id}" if event.parent else ""
-    return f"execution of {what.text()} created{by}{parent}"
+    lost = f" to recover {event.recovers.text()}" if event.recovers else ""
+    return f"execution of {what.text()} created{by}{parent}{lost}"
 
 
 def _task_queued(event: e.TaskQueued) -> str:
@@ -85,6 +86,11 @@ def _looked_up(event: e.CacheLookedUp) -> str:
 def _signal_set(event: e.SignalSet) -> str:
     by = f" by {event.principal}" if event.principal else ""
     return f"signal {_first(event.signal_id)} set{by}"
+
+
+def _recovered(event: e.NodeRecovered) -> str:
+    child = f" with child execution {event.child.text()}" if event.child else ""
+    return f"{event.site.kind} node recovered{child}"
 
 
 def _parked(event: e.StreamParked) -> str:
@@ -120,6 +126,7 @@ LINES: dict[type, Callable[[Any], str]] = {
     e.NodeRetryScheduled: _failure("node will be tried again"),
     e.NodeRequeued: lambda event: f"node queued again, attempt {event.attempt}",
     e.NodeSkipped: lambda event: f"{event.site.kind} node skipped",
+    e.NodeRecovered: _recovered,
     e.NodeAborted: _failure("node aborted"),
     e.TaskQueued: _task_queued,
     e.TaskStarted: _task_started,

@@ -49,6 +49,19 @@ def _node_skipped(c: Changes, v: Envelope, m: e.NodeSkipped, at: datetime) -> No
     c.nodes.put((v.stream, m.site.node_id), row | {"ended_at": at})
 
 
+def _node_recovered(c: Changes, v: Envelope, m: e.NodeRecovered, at: datetime) -> None:
+    row = _node_row(v, m.site, "RECOVERED", at)
+    row["inputs"], row["input_path"] = pack(m.inputs), m.input_path
+    row["outputs"], row["deck_uri"] = pack(m.outputs), m.deck_uri
+    row["ended_at"] = at
+    if m.child is not None:
+        row["child"] = m.child.text()
+    if m.catalog is not None:
+        row["cache_status"], row["catalog_key"] = m.cache_status, pack(m.catalog)
+        row["catalog_source"] = pack(m.source) if m.source else None
+    c.nodes.put((v.stream, m.site.node_id), row)
+
+
 def _node_started(c: Changes, v: Envelope, m: e.NodeStarted, at: datetime) -> None:
     c.nodes.set((v.stream, m.node_id), phase="RUNNING", updated_at=at, started_at=at)
 
@@ -110,6 +123,7 @@ APPLY: dict[type, Apply] = {
     e.NodeRetryScheduled: _not_shown,
     e.NodeRequeued: _node_requeued,
     e.NodeSkipped: _node_skipped,
+    e.NodeRecovered: _node_recovered,
     e.NodeAborted: _node_ended("ABORTED"),
     e.ArrayGathering: _not_shown,
     e.GateSleeping: _not_shown,

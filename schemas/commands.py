@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from schemas.ids import AttemptRef, CatalogKey, EntityRef, ParentNode
+from schemas.ids import AttemptRef, CatalogKey, EntityRef, ExecutionRef, ParentNode
 from schemas.values import Failure, TaskLog, Values
 
 
@@ -17,6 +17,7 @@ class CreateExecution(Command, frozen=True, kw_only=True):
 
     `spec` is a serialized flyteidl.admin.ExecutionSpec with all further settings.
     Inputs come as one of: LiteralMap bytes, JSON text, or the URI of a LiteralMap.
+    With `recovers`, nodes that succeeded in that execution aren't run again.
     """
 
     project: str
@@ -29,6 +30,7 @@ class CreateExecution(Command, frozen=True, kw_only=True):
     inputs_uri: str | None = None
     parent: ParentNode | None = None
     requested_at_us: int = 0
+    recovers: ExecutionRef | None = None
 
 
 class TerminateExecution(Command, frozen=True, kw_only=True):

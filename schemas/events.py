@@ -34,6 +34,7 @@ class ExecutionCreated(Event, frozen=True, kw_only=True):
     `spec` is the resolved flyteidl.admin.ExecutionSpec; `definition` the compiled
     closure; `inputs` the merged inputs, `user_inputs` what the request gave.
     `created_by` is the id of the command, `root` the stream of the outermost parent.
+    `recovers` is the execution whose nodes that succeeded aren't run again.
     """
 
     execution: ExecutionRef
@@ -49,6 +50,7 @@ class ExecutionCreated(Event, frozen=True, kw_only=True):
     parent: ParentNode | None = None
     root: str = ""
     created_by: str = ""
+    recovers: ExecutionRef | None = None
 
 
 class ExecutionStarted(Event, frozen=True, kw_only=True):
@@ -128,7 +130,8 @@ class BranchDecided(Event, frozen=True, kw_only=True):
 class ChildRequested(Event, frozen=True, kw_only=True):
     """A launch plan node asked for its child execution.
 
-    `spec` is the child's serialized flyteidl.admin.ExecutionSpec.
+    `spec` is the child's serialized flyteidl.admin.ExecutionSpec, `recovers` a failed
+    child whose work it takes over.
     """
 
     node_id: str
@@ -137,6 +140,7 @@ class ChildRequested(Event, frozen=True, kw_only=True):
     launch_plan: EntityRef
     spec: bytes
     inputs: Values
+    recovers: ExecutionRef | None = None
 
 
 class ChildCreated(Event, frozen=True, kw_only=True):
@@ -396,6 +400,24 @@ class StreamResumed(Event, frozen=True, kw_only=True):
     principal: str
 
 
+class NodeRecovered(Event, frozen=True, kw_only=True):
+    """A node succeeded in the execution that this one recovers: RECOVERED, not run.
+
+    What the original knew of the node is repeated here: `child` its child execution,
+    `cache_status` with `catalog` and `source` what the catalog had said of it.
+    """
+
+    site: NodeSite
+    inputs: Values
+    input_path: str
+    outputs: Values
+    deck_uri: str = ""
+    child: ExecutionRef | None = None
+    cache_status: str = ""
+    catalog: CatalogKey | None = None
+    source: AttemptRef | None = None
+
+
 ExecutionEvent = (
     ExecutionCreated
     | ExecutionStarted
@@ -440,4 +462,5 @@ ExecutionEvent = (
     | NodeTimeLimited
     | StreamParked
     | StreamResumed
+    | NodeRecovered
 )

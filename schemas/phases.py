@@ -70,6 +70,7 @@ TERMINAL_NODE = frozenset(
         NodePhase.ABORTED,
     }
 )
+SUCCESSES = frozenset({NodePhase.SUCCEEDED, NodePhase.RECOVERED})
 TERMINAL_TASK = frozenset({TaskPhase.SUCCEEDED, TaskPhase.FAILED, TaskPhase.ABORTED})
 
 EXECUTION_MOVES: dict[ExecutionPhase, frozenset[ExecutionPhase]] = {

@@ -33,6 +33,7 @@ CLASSES: tuple[type[Any], ...] = (
 
 
 VERSIONS: dict[type[Any], int] = {
+    commands.CreateExecution: 2,
     commands.ReportInputsResolved: 2,
     commands.ReportTaskFailed: 2,
     commands.ReportTaskStarted: 2,
@@ -40,6 +41,8 @@ VERSIONS: dict[type[Any], int] = {
     dispatches.ResolveInputs: 2,
     dispatches.RunTask: 2,
     events.CacheLookupRequested: 2,
+    events.ChildRequested: 2,
+    events.ExecutionCreated: 2,
     events.NodeQueued: 2,
     events.NodeResolving: 2,
     events.NodeSkipped: 2,

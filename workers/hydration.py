@@ -14,11 +14,13 @@ from psycopg import OperationalError
 from psycopg_pool import PoolTimeout
 
 from domain import admission, plain
+from domain.execution.recovery import NOTHING_SAVED, Recovery
 from domain.graph import Definition
 from domain.registry.identity import invalid
 from infra.blobs import BlobNotFound, PathRefused
 from infra.database import Pool
 from infra.errors import Transient
+from infra.log import Log
 from projections import registry
 from schemas.commands import CreateExecution
 from schemas.envelope import Envelope
@@ -27,6 +29,7 @@ from schemas.ids import EntityRef, ExecutionRef
 from schemas.rejections import Rejected
 from schemas.values import Blob, Values
 from workers.definitions import DefinitionCache
+from workers.recalling import recall
 
 KNOWN_MAX = 1000
 _CONFIG = "WORKFLOW_EXECUTION_CONFIG"
@@ -34,10 +37,11 @@ _CONFIG = "WORKFLOW_EXECUTION_CONFIG"
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """The fact that would begin an execution, and its compiled workflow."""
+    """The fact that would begin an execution, and what deciding on it needs."""
 
     created: ExecutionCreated
     definition: Definition
+    recovery: Recovery = NOTHING_SAVED
 
 
 class Blobs(Protocol):
@@ -58,8 +62,9 @@ class Blobs(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hydrator:
-    """Reads the registry and the blob store for creations."""
+    """Reads the registry, the blob store and the log for creations."""
 
+    log: Log
     pool: Pool
     blobs: Blobs
     definitions: DefinitionCache
@@ -87,6 +92,15 @@ class Hydrator:
         refused = admission.check_name(command)
         if refused is not None:
             return refused
+        recovery = NOTHING_SAVED
+        if command.recovers is not None:
+            original = await recall(self.log, command.recovers)
+            refused = admission.check_original(
+                command, exists=original.exists, has_ended=original.has_ended
+            )
+            if refused is not None:
+                return refused
+            recovery = original.recovery
         try:
             spec = execution_pb2.ExecutionSpec.FromString(command.spec)
         except DecodeError as error:
@@ -111,7 +125,8 @@ class Hydrator:
         created = await self._created(
             command, envelope, admitted, given, workflow, closure, now_us
         )
-        return Admission(created, await self.definitions.load(closure))
+        definition = await self.definitions.load(closure)
+        return Admission(created, definition, recovery)
 
     async def _entity(self, ref: EntityRef) -> dict[str, Any] | None:
         """Return a registry row; versions never change, so a known one is kept."""
@@ -203,6 +218,7 @@ class Hydrator:
             parent=command.parent,
             root=envelope.correlation or envelope.stream,
             created_by=envelope.id,
+            recovers=command.recovers,
         )
 
     async def _values(self, path: str, literals: Any) -> Values:

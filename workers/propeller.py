@@ -254,6 +254,7 @@ class Propeller:
             live = Live(
                 definition=admission.definition,
                 correlation=admission.created.root or envelope.stream,
+                recovery=admission.recovery,
             )
             self._decide(batch, envelope, command, live, admission.created, now_us)
         else:
@@ -275,6 +276,7 @@ class Propeller:
             definition=live.definition,
             frontier=live.frontier,
             admission=admission,
+            recovery=live.recovery,
             limits=self.limits,
         )
         outcome = execution.decide(command, live.state, context)

@@ -10,6 +10,7 @@ from msgspec import structs
 
 from domain.execution.evolve import evolve
 from domain.execution.frontier import Frontier, advance, rebuild
+from domain.execution.recovery import NOTHING_SAVED, Recovery
 from domain.execution.state import Execution
 from domain.graph import Definition
 from infra.log import Log
@@ -17,13 +18,7 @@ from schemas import codec
 from schemas import events as e
 from schemas.phases import ExecutionPhase
 from schemas.values import NO_VALUES, Blob
-
-_ENDINGS: dict[type, ExecutionPhase] = {
-    e.ExecutionSucceeded: ExecutionPhase.SUCCEEDED,
-    e.ExecutionFailed: ExecutionPhase.FAILED,
-    e.ExecutionAborted: ExecutionPhase.ABORTED,
-    e.ExecutionTimedOut: ExecutionPhase.TIMED_OUT,
-}
+from workers.recalling import ENDINGS, recall
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +34,7 @@ class Live:
     sequence: int = 0
     correlation: str = ""
     last_us: int = 0
+    recovery: Recovery = NOTHING_SAVED
 
     def after(self, event: e.ExecutionEvent) -> Live:
         """Return the stream with one more fact."""
@@ -62,7 +58,13 @@ class Live:
                 created, spec=b"", inputs=NO_VALUES, user_inputs=NO_VALUES
             )
         state = Execution(created=created, phase=self.state.phase)
-        return replace(self, state=state, frontier=Frontier(), definition=None)
+        return replace(
+            self,
+            state=state,
+            frontier=Frontier(),
+            definition=None,
+            recovery=NOTHING_SAVED,
+        )
 
 
 class Definitions(Protocol):
@@ -121,7 +123,7 @@ class Streams:
         last = await self._log.last(stream)
         if last is None:
             return Live()
-        ending = _ENDINGS.get(type(codec.decode(last.body)))
+        ending = ENDINGS.get(type(codec.decode(last.body)))
         if ending is not None:
             return await self._restore_closed(stream, last.envelope.sequence, ending)
         state, last_us, correlation = Execution(), 0, ""
@@ -134,6 +136,9 @@ class Streams:
             sequence = received.envelope.sequence
         assert state.created is not None  # noqa: S101 - the first fact of every stream
         definition = await self._definitions.load(state.created.definition)
+        recovery = NOTHING_SAVED
+        if state.created.recovers is not None:
+            recovery = (await recall(self._log, state.created.recovers)).recovery
         return Live(
             state=state,
             frontier=rebuild(definition, state),
@@ -141,6 +146,7 @@ class Streams:
             sequence=sequence,
             correlation=correlation,
             last_us=last_us,
+            recovery=recovery,
         )
 
     async def _restore_closed(

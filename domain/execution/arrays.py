@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from domain.execution.state import Array, Execution, Node
-from schemas.phases import NodePhase
+from schemas.phases import SUCCESSES
 
 FAILURES_MAX = 10
 
@@ -28,7 +28,7 @@ def counted(state: Execution, element: Node) -> Execution:
 
 
 def _ended(array: Array, element: Node) -> Array:
-    if element.phase is NodePhase.SUCCEEDED:
+    if element.phase in SUCCESSES:
         outputs = element.outputs
         inline = outputs.inline if outputs is not None else b""
         return replace(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from domain.execution.frontier import Frontier
+from domain.execution.recovery import NOTHING_SAVED, Recovery
 from domain.graph import Definition
 from schemas.events import ExecutionCreated
 from schemas.rejections import Rejected
@@ -25,7 +26,8 @@ class Context:
     """Everything a decision may use beyond command and state.
 
     `admission` is what hydration made of a CreateExecution: the fact that would begin
-    the execution, or the refusal.
+    the execution, or the refusal. `recovery` is what the execution that it recovers
+    has left.
     """
 
     now_us: int
@@ -34,4 +36,5 @@ class Context:
     definition: Definition | None = None
     frontier: Frontier | None = None
     admission: ExecutionCreated | Rejected | None = None
+    recovery: Recovery = NOTHING_SAVED
     limits: Limits = Limits()

@@ -182,6 +182,17 @@ def _node_skipped(state: Execution, event: e.NodeSkipped) -> Execution:
     return _put(state, Node(site=event.site, phase=NodePhase.SKIPPED))
 
 
+def _node_recovered(state: Execution, event: e.NodeRecovered) -> Execution:
+    node = Node(
+        site=event.site,
+        phase=NodePhase.RECOVERED,
+        outputs=event.outputs,
+        input_path=event.input_path,
+        child=event.child.text() if event.child else "",
+    )
+    return _put(state, node)
+
+
 def _node_aborted(state: Execution, event: e.NodeAborted) -> Execution:
     return _change(state, event.node_id, phase=NodePhase.ABORTED, inputs=None)
 
@@ -326,4 +337,5 @@ APPLY: dict[type, Callable[[Execution, Any], Execution]] = {
     e.NodeTimeLimited: _node_time_limited,
     e.StreamParked: _parked,
     e.StreamResumed: _resumed,
+    e.NodeRecovered: _node_recovered,
 }

@@ -24,6 +24,11 @@ def succeed_node(step: Step, node_id: str, outputs: Values, deck_uri: str = "") 
             deck_uri=deck_uri,
         )
     )
+    succeed_branch_around(step, node_id, outputs)
+
+
+def succeed_branch_around(step: Step, node_id: str, outputs: Values) -> None:
+    """End the branch whose arm ended well."""
     branch = _branch_around(step, node_id)
     if branch:
         succeed_node(step, branch, outputs)

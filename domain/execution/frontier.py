@@ -92,6 +92,7 @@ def advance(
             | e.NodeResolving(site=site)
             | e.CacheLookupRequested(site=site)
             | e.NodeSkipped(site=site)
+            | e.NodeRecovered(site=site)
         ) if site.element >= 0:
             return frontier, []
         case (
@@ -100,7 +101,7 @@ def advance(
             | e.CacheLookupRequested(site=site)
         ):
             return frontier.without((site.scope, site.spec_node_id)), []
-        case e.NodeSkipped(site=site):
+        case e.NodeSkipped(site=site) | e.NodeRecovered(site=site):
             frontier = frontier.without((site.scope, site.spec_node_id))
             return _passed(frontier, definition, state, site)
         case e.BranchDecided(node_id=node_id, chosen=chosen):

@@ -254,6 +254,7 @@ def _create_child(event: e.ChildRequested, context: Context) -> Send:
         parent=ParentNode(
             stream=context.stream, node_id=event.node_id, attempt=event.attempt
         ),
+        recovers=event.recovers,
     )
     return Send(stream=execution_stream(event.child), command=command)
 

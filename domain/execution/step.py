@@ -59,16 +59,17 @@ class Step:
         self.events.append(event)
         self.state = evolve(self.state, event)
         if isinstance(event, _MOVES):
-            self._note_element(event)
+            self._note_element(self.state.nodes[event.node_id].site)
+        elif isinstance(event, e.NodeRecovered):
+            self._note_element(event.site)
         if self.state.created is not None:
             self.frontier, ready = advance(
                 self.frontier, self.definition, self.state, event
             )
             self.ready.extend(ready)
 
-    def _note_element(self, event: Any) -> None:
+    def _note_element(self, site: NodeSite) -> None:
         """Note the array whose element has begun or ended: it may go on."""
-        site = self.state.nodes[event.node_id].site
         if site.element >= 0:
             self.arrays[site.parent_id] = None
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from domain.arrays import INLINE_BYTES_MAX, is_sliced
 from domain.binding import needed, resolve
+from domain.execution import recovering
 from domain.execution.caching import policy_at
 from domain.execution.finishing import end_branch_blocked, end_scope_blocked, fail_node
 from domain.execution.frontier import Place
@@ -69,11 +70,13 @@ def _reach(step: Step, place: Place, graph_node: GraphNode) -> None:
         else:
             end_branch_blocked(step, site.node_id)
         return
+    site = _site(step, place)
+    if recovering.recover(step, site):
+        return
     inputs = _inputs(step, scope, graph_node)
     if inputs is None:
-        step.emit(NodeResolving(occurred_at_us=step.now_us, site=_site(step, place)))
+        step.emit(NodeResolving(occurred_at_us=step.now_us, site=site))
         return
-    site = _site(step, place)
     if isinstance(inputs, Failure):
         enter(step, site, NO_VALUES, proceed=False)
         fail_node(step, site.node_id, inputs)

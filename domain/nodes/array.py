@@ -6,6 +6,7 @@ from domain import arrays
 from domain.binding import resolve
 from domain.execution.caching import policy_at
 from domain.execution.finishing import fail_node, succeed_node
+from domain.execution.recovering import recover
 from domain.execution.state import Array, Node
 from domain.execution.step import Step, literal_map
 from domain.graph import START
@@ -13,7 +14,7 @@ from domain.nodes import launch_plan, task
 from schemas import commands as c
 from schemas import events as e
 from schemas.ids import element_id, generated_name
-from schemas.phases import NodePhase, TaskPhase
+from schemas.phases import SUCCESSES, NodePhase, TaskPhase
 from schemas.values import NO_VALUES, Failure, Values
 
 _ENTER = {"task": task.enter, "launch_plan": launch_plan.enter}
@@ -116,6 +117,8 @@ def _begin(step: Step, node: Node, index: int) -> None:
         target=element.target,
         element=index,
     )
+    if recover(step, site):
+        return
     inputs: Values | Failure = NO_VALUES
     path = ""
     if arrays.is_sliced(owner):
@@ -158,7 +161,7 @@ def element_outputs(step: Step, node: Node) -> dict[int, Values]:
     found: dict[int, Values] = {}
     for index in range(node.array.size):
         element = nodes[element_id(node.site.node_id, node.attempt, index)]
-        if element.phase is NodePhase.SUCCEEDED:
+        if element.phase in SUCCESSES:
             found[index] = element.outputs or NO_VALUES
     return found
 

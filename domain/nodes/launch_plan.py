@@ -6,6 +6,7 @@ from flyteidl.admin import execution_pb2
 from flyteidl.core import identifier_pb2
 
 from domain.execution.finishing import fail_node, succeed_node
+from domain.execution.recovering import lost_child
 from domain.execution.state import Node
 from domain.execution.step import Step, execution_spec
 from domain.nodes import time_limits
@@ -40,6 +41,7 @@ def enter(step: Step, node_id: str, inputs: Values) -> None:
             launch_plan=target,
             spec=_child_spec(step, _shown_id(node), target),
             inputs=inputs,
+            recovers=lost_child(step, node_id),
         )
     )
 

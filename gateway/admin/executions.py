@@ -17,10 +17,12 @@ from gateway.executions import execution_ref, find_execution
 from gateway.paging import next_token, page_of
 from gateway.services import Services
 from projections import queries
+from projections.rows import ExecutionRow
 from schemas.commands import TerminateExecution
 from schemas.ids import ExecutionRef, execution_stream
 
 _RELAUNCH = execution_pb2.ExecutionMetadata.RELAUNCH
+_RECOVERED = execution_pb2.ExecutionMetadata.RECOVERED
 
 
 class ExecutionRpcs:
@@ -44,30 +46,56 @@ class ExecutionRpcs:
 
     async def RelaunchExecution(self, request: Any, context: Any) -> Any:  # noqa: N802
         """Create an execution with another one's settings and inputs (ref §9)."""
-        original = execution_ref(request.id)
-        row = await find_execution(self.services, original)
+        row = await find_execution(self.services, execution_ref(request.id))
         spec = admission.relaunched(
             execution_pb2.ExecutionSpec.FromString(row.spec),
             overwrite_cache=request.overwrite_cache,
             mode=_RELAUNCH,
             reference=request.id,
         )
-        inputs = await values.load(self.services, row.user_inputs)
-        wanted = ExecutionRef(
-            project=original.project, domain=original.domain, name=request.name
-        )
-        ref = await create(self.services, wanted, spec, inputs, actor=actor(context))
-        return execution_pb2.ExecutionCreateResponse(id=translate.execution_id(ref))
+        return await self._again(row, request, spec, context)
 
-    async def RecoverExecution(self, request: Any, _context: Any) -> Any:  # noqa: N802
-        """Refuse: nothing is taken over from another execution yet."""
-        ref = execution_ref(request.id)
-        await find_execution(self.services, ref)
-        raise Refused(
-            grpc.StatusCode.UNIMPLEMENTED,
-            f"Expected to recover {ref.text()}, but this server can't take over what "
-            "succeeded in it yet; relaunch runs all of it again",
+    async def RecoverExecution(self, request: Any, context: Any) -> Any:  # noqa: N802
+        """Create an execution that runs only what hasn't succeeded yet (ref §9)."""
+        original = execution_ref(request.id)
+        row = await find_execution(self.services, original)
+        known = execution_pb2.ExecutionSpec.FromString(row.spec)
+        spec = admission.relaunched(
+            known,
+            overwrite_cache=known.overwrite_cache,
+            mode=_RECOVERED,
+            reference=request.id,
         )
+        if request.metadata.HasField("parent_node_execution"):
+            spec.metadata.parent_node_execution.CopyFrom(
+                request.metadata.parent_node_execution
+            )
+        return await self._again(row, request, spec, context, recovers=original)
+
+    async def _again(
+        self,
+        row: ExecutionRow,
+        request: Any,
+        spec: Any,
+        context: Any,
+        *,
+        recovers: ExecutionRef | None = None,
+    ) -> Any:
+        """Create an execution from the row of another one."""
+        wanted = ExecutionRef(
+            project=row.execution_project,
+            domain=row.execution_domain,
+            name=request.name,
+        )
+        ref = await create(
+            self.services,
+            wanted,
+            spec,
+            await values.load(self.services, row.user_inputs),
+            actor=actor(context),
+            recovers=recovers,
+        )
+        return execution_pb2.ExecutionCreateResponse(id=translate.execution_id(ref))
 
     async def TerminateExecution(self, request: Any, context: Any) -> Any:  # noqa: N802
         """Abort an execution and everything that runs for it."""

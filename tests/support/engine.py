@@ -8,6 +8,7 @@ from domain.execution.context import Context
 from domain.execution.decide import execution
 from domain.execution.frontier import Frontier, advance
 from domain.execution.react import Outgoing
+from domain.execution.recovery import NOTHING_SAVED, Recovery, saved
 from domain.execution.state import Execution
 from domain.graph import Definition
 from schemas import commands as c
@@ -64,6 +65,7 @@ class Engine:
         self.frontier = Frontier()
         self.events: list[e.ExecutionEvent] = []
         self.sent: list[Outgoing] = []
+        self.recovery: Recovery = NOTHING_SAVED
         self.clock_us = NOON_US
 
     def begin(self) -> list[e.ExecutionEvent]:
@@ -102,7 +104,15 @@ class Engine:
             definition=self.definition,
             frontier=self.frontier,
             admission=self.first,
+            recovery=self.recovery,
         )
+
+    def recovered(self) -> Engine:
+        """Return another execution that has begun and recovers this one."""
+        again = Engine(self.definition, self.first)
+        again.recovery = saved(self.events, self.recovery)
+        again.begin()
+        return again
 
     def runs(self) -> list[d.RunTask]:
         """Return the tasks handed out so far."""

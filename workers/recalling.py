@@ -1,0 +1,54 @@
+"""Recalling: what an execution that is recovered has left on the log."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from domain.execution.recovery import NOTHING_SAVED, Recovery, saved
+from infra.log import Log
+from schemas import codec
+from schemas import events as e
+from schemas.ids import ExecutionRef, execution_stream
+from schemas.phases import ExecutionPhase
+
+CHAIN_MAX = 20
+"""Over how many recoveries of recoveries what was saved is carried."""
+ENDINGS: dict[type, ExecutionPhase] = {
+    e.ExecutionSucceeded: ExecutionPhase.SUCCEEDED,
+    e.ExecutionFailed: ExecutionPhase.FAILED,
+    e.ExecutionAborted: ExecutionPhase.ABORTED,
+    e.ExecutionTimedOut: ExecutionPhase.TIMED_OUT,
+}
+"""The facts that end a stream."""
+
+
+@dataclass(frozen=True, slots=True)
+class Original:
+    """An execution to be recovered: what it left, and whether it is there and over."""
+
+    recovery: Recovery
+    exists: bool
+    has_ended: bool
+
+
+async def recall(log: Log, ref: ExecutionRef) -> Original:
+    """Read what an execution left, with what it had itself been given to recover."""
+    chain: list[list[e.ExecutionEvent]] = []
+    at: ExecutionRef | None = ref
+    while at is not None and len(chain) < CHAIN_MAX:
+        facts = [
+            codec.decode(received.body)
+            for received in await log.stream(execution_stream(at))
+        ]
+        chain.append(facts)
+        first = facts[0] if facts else None
+        at = first.recovers if isinstance(first, e.ExecutionCreated) else None
+    recovery = NOTHING_SAVED
+    for facts in reversed(chain):
+        recovery = saved(facts, recovery)
+    newest = chain[0]
+    return Original(
+        recovery=recovery,
+        exists=bool(newest),
+        has_ended=bool(newest) and type(newest[-1]) in ENDINGS,
+    )
