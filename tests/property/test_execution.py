@@ -46,15 +46,18 @@ ENDING_STEPS_MAX = 60
 
 
 @st.composite
-def graphs(draw: st.DrawFn) -> Definition:
-    """Draw a workflow of a few nodes of all kinds, each after some earlier ones."""
+def graphs(draw: st.DrawFn, *, partly: bool = True) -> Definition:
+    """Draw a workflow of a few nodes of all kinds, each after some earlier ones.
+
+    `partly` also draws arrays that succeed though an element doesn't.
+    """
     nodes: list[Any] = []
     for number in range(draw(st.integers(1, 7))):
         earlier = [node.id for node in nodes]
         offers = [n.id for n in nodes if not n.gate_node.HasField("sleep")]
         sources = draw(st.lists(st.sampled_from(["", *earlier]), max_size=3))
         sources = [draw(st.sampled_from(["", *offers])), *filter(None, sources)]
-        nodes.append(_node(draw, f"n{number}", sources))
+        nodes.append(_node(draw, f"n{number}", sources, partly=partly))
     offers = [node.id for node in nodes if not node.gate_node.HasField("sleep")]
     output = draw(st.sampled_from(offers or [""]))
     inner = workflow("sub", [task_node("n0"), task_node("n1", "n0")], "n1")
@@ -64,12 +67,12 @@ def graphs(draw: st.DrawFn) -> Definition:
     return definition(nodes, output, subs=[inner], tasks=tasks, fail_late=late)
 
 
-def _node(draw: st.DrawFn, node_id: str, sources: list[str]) -> Any:
+def _node(draw: st.DrawFn, node_id: str, sources: list[str], *, partly: bool) -> Any:
     kind = draw(
         st.sampled_from(["task", "task", "sub", "plan", "branch", "array", "gate"])
     )
     if kind == "array":
-        return _array(draw, node_id, sources)
+        return _array(draw, node_id, sources, partly=partly)
     if kind == "sub":
         return workflow_node(node_id, *sources)
     if kind == "plan":
@@ -83,11 +86,11 @@ def _node(draw: st.DrawFn, node_id: str, sources: list[str]) -> Any:
     return task_node(node_id, *sources)
 
 
-def _array(draw: st.DrawFn, node_id: str, sources: list[str]) -> Any:
+def _array(draw: st.DrawFn, node_id: str, sources: list[str], *, partly: bool) -> Any:
     items = draw(st.lists(st.sampled_from(sources or [""]), max_size=4))
     plan = draw(st.sampled_from(["", "lp"]))
     settings_: dict[str, Any] = {"parallelism": draw(st.integers(0, 2))}
-    if draw(st.booleans()):
+    if partly and draw(st.booleans()):
         settings_["min_success_ratio"] = draw(st.sampled_from([0.5, 1.0]))
     settings_["run_all_sub_nodes"] = draw(st.booleans())
     return array_of(node_id, items, task="t", launch_plan=plan, **settings_)
