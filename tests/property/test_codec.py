@@ -110,4 +110,4 @@ def test_a_type_name_is_that_of_the_message_and_of_its_class() -> None:
     """The full name is the same for a message and for its class."""
     cls = registry.CLASSES[0]
     assert codec.type_name(cls) == codec.type_name(example(cls))
-    assert codec.type_name(cls) == "flightlog.v1.CreateExecution"
+    assert codec.type_name(cls) == "flightlog.v2.CreateExecution"

@@ -128,7 +128,7 @@ def test_shows_facts_as_json_lines(engine: list[str], name: str) -> None:
     del first["data"]
     assert first == {
         "id": f"{stream}/1",
-        "type": "flightlog.v1.ExecutionCreated",
+        "type": "flightlog.v2.ExecutionCreated",
         "stream": stream,
         "sequence": 1,
         "time": "2023-11-14T22:13:20.000001Z",
