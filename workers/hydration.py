@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from flyteidl.admin import execution_pb2, launch_plan_pb2
 from flyteidl.core import identifier_pb2, literals_pb2
 from google.protobuf.message import DecodeError
+from msgspec.structs import replace
 from psycopg import OperationalError
 from psycopg_pool import PoolTimeout
 
@@ -29,7 +30,7 @@ from schemas.ids import EntityRef, ExecutionRef
 from schemas.rejections import Rejected
 from schemas.values import Blob, Values
 from workers.definitions import DefinitionCache
-from workers.recalling import recall
+from workers.recalling import Original, recall
 
 KNOWN_MAX = 1000
 _CONFIG = "WORKFLOW_EXECUTION_CONFIG"
@@ -92,15 +93,9 @@ class Hydrator:
         refused = admission.check_name(command)
         if refused is not None:
             return refused
-        recovery = NOTHING_SAVED
-        if command.recovers is not None:
-            original = await recall(self.log, command.recovers)
-            refused = admission.check_original(
-                command, exists=original.exists, has_ended=original.has_ended
-            )
-            if refused is not None:
-                return refused
-            recovery = original.recovery
+        original = await self._original(command)
+        if isinstance(original, Rejected):
+            return original
         try:
             spec = execution_pb2.ExecutionSpec.FromString(command.spec)
         except DecodeError as error:
@@ -126,7 +121,27 @@ class Hydrator:
             command, envelope, admitted, given, workflow, closure, now_us
         )
         definition = await self.definitions.load(closure)
-        return Admission(created, definition, recovery)
+        if original is None or original.is_of(created):
+            left = original.recovery if original else NOTHING_SAVED
+            return Admission(created, definition, left)
+        if command.parent is None:
+            return invalid(
+                "Expected to recover an execution of the same launch plan with the "
+                f"same inputs, but {original.ref.text()} is another"
+            )
+        return Admission(replace(created, recovers=None), definition)
+
+    async def _original(self, command: CreateExecution) -> Original | Rejected | None:
+        """Return the execution that a creation recovers, or why it can't."""
+        if command.recovers is None:
+            return None
+        original = await recall(self.log, command.recovers)
+        refused = admission.check_original(
+            command,
+            exists=original.created is not None,
+            has_ended=original.has_ended,
+        )
+        return refused or original
 
     async def _entity(self, ref: EntityRef) -> dict[str, Any] | None:
         """Return a registry row; versions never change, so a known one is kept."""

@@ -24,11 +24,23 @@ ENDINGS: dict[type, ExecutionPhase] = {
 
 @dataclass(frozen=True, slots=True)
 class Original:
-    """An execution to be recovered: what it left, and whether it is there and over."""
+    """An execution to be recovered: how it began, what it left, and whether it ended.
 
+    `created` is None if there is no such execution.
+    """
+
+    ref: ExecutionRef
+    created: e.ExecutionCreated | None
     recovery: Recovery
-    exists: bool
     has_ended: bool
+
+    def is_of(self, other: e.ExecutionCreated) -> bool:
+        """Tell whether it was of the same work: only then its values are any good."""
+        return self.created is not None and _work(self.created) == _work(other)
+
+
+def _work(created: e.ExecutionCreated) -> tuple[object, ...]:
+    return created.launch_plan, created.workflow, created.inputs.digest
 
 
 async def recall(log: Log, ref: ExecutionRef) -> Original:
@@ -47,8 +59,10 @@ async def recall(log: Log, ref: ExecutionRef) -> Original:
     for facts in reversed(chain):
         recovery = saved(facts, recovery)
     newest = chain[0]
+    created = newest[0] if newest else None
     return Original(
+        ref=ref,
+        created=created if isinstance(created, e.ExecutionCreated) else None,
         recovery=recovery,
-        exists=bool(newest),
         has_ended=bool(newest) and type(newest[-1]) in ENDINGS,
     )
