@@ -32,8 +32,6 @@ from infra.clock import SystemClock
 from infra.database import EmbeddedPostgres, open_pool
 from infra.event_store import EventStore
 from infra.log import OwnedPartition
-from infra.log_rows import PARTITION
-from infra.patience import patiently
 from infra.postgres_log import PostgresLog
 from infra.s3_blobs import SCHEME, task_variables
 from infra.settings import Settings, task_environment
@@ -42,10 +40,8 @@ from projections import queries
 from projections.catalog import Catalog
 from projections.projector import Projector
 from projections.schema import migrate
-from schemas import topics
 from schemas.dispatches import RunTask
 from workers import propeller as propellers
-from workers import runner as runners
 from workers.definitions import DefinitionCache
 from workers.hydration import Hydrator
 from workers.leases import Leases
@@ -55,6 +51,7 @@ from workers.plugins.process import ProcessPlugin
 from workers.propeller import Propeller
 from workers.runner import Runner
 from workers.streams import Streams
+from workers.trimming import trim
 
 log_ = structlog.get_logger(__name__)
 
@@ -313,7 +310,13 @@ class _Service:
         projector = self._start(group, "projector", engine.projector.run())
         propeller = self._start(group, "propeller", engine.propeller.run(work))
         runner = self._start(group, "runner", engine.runner.run(hands))
-        extra = [self._start(group, "trimmer", _trim(engine))]
+        extra = [
+            self._start(
+                group,
+                "trimmer",
+                trim(engine.log, engine.services.settings.log),
+            )
+        ]
         if engine.process is not None:
             extra.append(group.create_task(_warm_up(engine.process)))
 
@@ -369,28 +372,6 @@ async def _warm_up(process: ProcessPlugin) -> None:
         await process.warm_up()
     except OSError as error:
         log_.warning("no_warm_template", error=str(error))
-
-
-async def _trim(engine: Engine) -> None:
-    """Delete handled messages now and then; events stay for ever."""
-    while True:
-        await asyncio.sleep(engine.services.settings.log.trim_s)
-        await patiently(lambda: _trim_once(engine), "trimming_delayed")
-
-
-async def _trim_once(engine: Engine) -> None:
-    settings = engine.services.settings.log
-    log = engine.log
-    handled = await log.positions(propellers.GROUP, topics.COMMANDS)
-    carried_out = await log.positions(runners.GROUP, topics.DISPATCHES)
-    positions = {
-        topics.COMMANDS: handled[PARTITION],
-        topics.DISPATCHES: carried_out[PARTITION],
-        topics.ABORTS: carried_out[PARTITION],
-    }
-    count = await engine.log.trim(positions, settings.keep_commands)
-    if count:
-        log_.debug("trimmed", messages=count)
 
 
 async def _end(task: asyncio.Task[None]) -> None:

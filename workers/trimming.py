@@ -1,0 +1,37 @@
+"""Trimming: handled messages of the log on Postgres go, now and then."""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+
+from infra.log_rows import PARTITION
+from infra.patience import patiently
+from infra.postgres_log import PostgresLog
+from infra.settings import LogSettings
+from schemas import topics
+from workers import propeller as propellers
+from workers import runner as runners
+
+log_ = structlog.get_logger(__name__)
+
+
+async def trim(log: PostgresLog, settings: LogSettings) -> None:
+    """Delete handled messages now and then; events stay for ever."""
+    while True:
+        await asyncio.sleep(settings.trim_s)
+        await patiently(lambda: _trim_once(log, settings), "trimming_delayed")
+
+
+async def _trim_once(log: PostgresLog, settings: LogSettings) -> None:
+    handled = await log.positions(propellers.GROUP, topics.COMMANDS)
+    carried_out = await log.positions(runners.GROUP, topics.DISPATCHES)
+    positions = {
+        topics.COMMANDS: handled[PARTITION],
+        topics.DISPATCHES: carried_out[PARTITION],
+        topics.ABORTS: carried_out[PARTITION],
+    }
+    count = await log.trim(positions, settings.keep_commands)
+    if count:
+        log_.debug("trimmed", messages=count)
