@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from gateway import cli_dead_letters
+from gateway import cli_dead_letters, cli_log
 from gateway.options import (
     EXITS,
     DataDirOption,
@@ -38,6 +38,7 @@ cache_app = typer.Typer(
 )
 app.add_typer(cache_app, name="cache")
 app.add_typer(cli_dead_letters.app, name="dead-letters")
+app.add_typer(cli_log.app, name="log")
 
 
 class PluginName(StrEnum):

@@ -51,13 +51,17 @@ def settings_of(**given: Any) -> Settings:
 
 
 def reading(
-    data_dir: Path | None, work: Callable[[Session], Coroutine[Any, Any, None]]
+    data_dir: Path | None,
+    work: Callable[[Session], Coroutine[Any, Any, None]],
+    *,
+    create: bool = False,
 ) -> None:
-    """Run a command on the data of an engine."""
+    """Run a command on the data of an engine; `create` makes those of a new one."""
     from gateway.commands.session import open_session  # noqa: PLC0415 - heavy
 
     async def read() -> None:
-        async with open_session(settings_of(data_dir=data_dir)) as session:
+        settings = settings_of(data_dir=data_dir)
+        async with open_session(settings, create=create) as session:
             await work(session)
 
     guarded(lambda: asyncio.run(read()))

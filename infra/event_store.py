@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import msgspec
@@ -12,15 +13,19 @@ from eventsourcing.persistence import (
     DataError,
     IntegrityError,
     InterfaceError,
+    Notification,
     OperationalError,
     StoredEvent,
+    Tracking,
 )
 from psycopg import Cursor
 from psycopg.sql import SQL, Identifier
 
 from infra.errors import Conflict, Transient
+from infra.log import Record
 from infra.recorder import Recorder, datastore
-from schemas import codec
+from schemas import codec, topics
+from schemas.envelope import Envelope
 
 Also = Callable[[Cursor[Any]], None]
 
@@ -30,6 +35,14 @@ _THREADS = 2
 _BEFORE = SQL(
     "SELECT 1 FROM {} WHERE originator_id = %s AND originator_version = %s"
 ).format(Identifier(_TABLE))
+
+
+_REACHED = SQL(
+    "INSERT INTO {} (application_name, notification_id) "
+    "SELECT %s, max(notification_id) FROM {} "
+    "ON CONFLICT (application_name) "
+    "DO UPDATE SET notification_id = EXCLUDED.notification_id"
+).format(Identifier(f"{_TABLE}_positions"), Identifier(_TABLE))
 
 
 class Stored(msgspec.Struct, frozen=True, array_like=True):
@@ -117,6 +130,57 @@ class EventStore:
         except IntegrityError as error:
             raise Conflict(moved) from error
 
+    async def facts(self, after: int, limit: int) -> Sequence[tuple[int, Record]]:
+        """Return facts of all streams after a position, in the order of their writing.
+
+        Each with its position, as a record of the registry's topic.
+        """
+        recorder = self._opened()
+        rows = await self._run(
+            lambda: recorder.select_notifications(
+                after, limit, inclusive_of_start=False
+            )
+        )
+        return [(row.id, _record(row)) for row in rows]
+
+    async def restore(
+        self,
+        records: Sequence[Record],
+        *,
+        also: Also | None = None,
+        reached: str = "",
+    ) -> None:
+        """Append facts as they were once written, each after the one before it.
+
+        Raises Conflict if any of them is there. `reached` names who has seen them:
+        its position moves to the end, in the same transaction.
+        """
+        rows = [_row(record) for record in records]
+        recorder = self._opened()
+
+        def write(cursor: Cursor[Any]) -> None:
+            if reached:
+                cursor.execute(_REACHED, (reached,))
+            if also is not None:
+                also(cursor)
+
+        try:
+            await self._run(lambda: recorder.insert_events(rows, also=write))
+        except IntegrityError as error:
+            message = "Expected none of these facts in the registry, but some are"
+            raise Conflict(message) from error
+
+    async def position(self, name: str) -> int:
+        """Return the position that somebody has reached; 0 before the first fact."""
+        recorder = self._opened()
+        return await self._run(lambda: recorder.max_tracking_id(name) or 0)
+
+    async def keep(self, name: str, position: int) -> None:
+        """Keep the position that somebody has reached; an older one changes nothing."""
+        recorder = self._opened()
+        with suppress(IntegrityError):
+            await self._run(lambda: recorder.insert_tracking(Tracking(name, position)))
+
     def _opened(self) -> Recorder:
         if self._recorder is None:
             raise RuntimeError("Expected an open store, but it wasn't opened")
@@ -131,3 +195,32 @@ class EventStore:
         except DataError as error:
             # The driver's own words tell which value can't be stored.
             raise (error.__cause__ or error) from None
+
+
+def _record(row: Notification) -> Record:
+    stored = msgspec.msgpack.decode(row.state, type=Stored)
+    stream = str(row.originator_id)
+    fact = codec.decode(stored.body)
+    return Record(
+        topic=topics.REGISTRY,
+        key=stream,
+        envelope=Envelope(
+            id=f"{stream}/{row.originator_version}",
+            type=row.topic,
+            stream=stream,
+            sequence=row.originator_version,
+            actor=stored.actor,
+            recorded_at_us=fact.occurred_at_us,
+        ),
+        body=stored.body,
+    )
+
+
+def _row(record: Record) -> StoredEvent:
+    envelope = record.envelope
+    return StoredEvent(
+        originator_id=envelope.stream,
+        originator_version=envelope.sequence,
+        topic=envelope.type,
+        state=msgspec.msgpack.encode(Stored(envelope.actor, record.body)),
+    )

@@ -104,8 +104,12 @@ class LogReader:
         return await self._number(_POSITION, (group,))
 
     async def _number(self, query: SQL, values: tuple[Any, ...]) -> int:
-        async with self.pool.connection() as conn:
-            row = await (await conn.execute(query, values)).fetchone()
+        try:
+            async with self.pool.connection() as conn:
+                row = await (await conn.execute(query, values)).fetchone()
+        except errors.UndefinedTable as error:
+            message = "Expected a log in this database, but there is none"
+            raise Permanent(message) from error
         return int(str(row["last"])) if row else 0
 
     async def _rows(self, query: SQL, values: tuple[Any, ...]) -> list[Received]:

@@ -63,8 +63,13 @@ class Session:
 
 
 @asynccontextmanager
-async def open_session(settings: Settings) -> AsyncIterator[Session]:
-    """Open an engine's data; while it is down its Postgres is started for us."""
+async def open_session(
+    settings: Settings, *, create: bool = False
+) -> AsyncIterator[Session]:
+    """Open an engine's data; while it is down its Postgres is started for us.
+
+    Where there is none yet it is made, if `create` says so.
+    """
     data = DataDir(settings.data_dir)
     engine = data.address()
     if engine is not None or settings.postgres:
@@ -72,7 +77,7 @@ async def open_session(settings: Settings) -> AsyncIterator[Session]:
         async with _connected(settings, data, url, is_down=False) as session:
             yield session
         return
-    if not _initialised(data.postgres):
+    if not create and not _initialised(data.postgres):
         raise CommandFailed(
             f"Expected the data of an engine in {data.path}, but none ever ran there; "
             "start one with 'flightlog up'",

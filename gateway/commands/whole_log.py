@@ -23,11 +23,15 @@ class EmbeddedLog:
 
     async def append(self, records: Sequence[Record]) -> None:
         """Append; raises Fenced while an engine runs."""
+        await (await self.own()).append(records)
+
+    async def own(self) -> PostgresLog:
+        """Take the log, and make its tables where there are none."""
         if self._owned is None:
             log = PostgresLog(self.session.url, self.session.settings.log)
             await log.open()
             self._owned = log
-        await self._owned.append(records)
+        return self._owned
 
     async def close(self) -> None:
         """Let go of the log."""
@@ -54,8 +58,11 @@ class EmbeddedLog:
 
 
 @asynccontextmanager
-async def open_log(session: Session) -> AsyncIterator[Letters]:
-    """Open the log that a session's engine works on."""
+async def open_log(session: Session, *, owned: bool = False) -> AsyncIterator[Letters]:
+    """Open the log that a session's engine works on.
+
+    One that is `owned` is there afterwards, and no engine may start on it meanwhile.
+    """
     settings = session.settings
     if settings.kafka.servers:
         log = KafkaLog(settings.kafka, settings.log)
@@ -67,6 +74,8 @@ async def open_log(session: Session) -> AsyncIterator[Letters]:
         return
     embedded = EmbeddedLog(session)
     try:
+        if owned:
+            await embedded.own()
         yield embedded
     finally:
         await embedded.close()

@@ -231,7 +231,8 @@ def test_helps() -> None:
     assert RUNNER.invoke(app, ["--version"]).stdout.startswith("flightlog ")
     for words in ([], ["up"], ["demo"], ["status"], ["events", "show"],
                   ["events", "tail"], ["state"], ["logs"], ["dead-letters", "list"],
-                  ["dead-letters", "show"], ["dead-letters", "redrive"]):  # fmt: skip
+                  ["dead-letters", "show"], ["dead-letters", "redrive"],
+                  ["log", "export"], ["log", "import"]):  # fmt: skip
         result = RUNNER.invoke(app, [*words, "--help"])
         assert result.exit_code == 0
         assert "Usage" in result.stdout

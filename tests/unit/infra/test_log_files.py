@@ -1,0 +1,93 @@
+"""Exports of a log: whole, or refused with a word."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import fastavro
+import pytest
+from msgspec.structs import replace
+
+from infra import log_files
+from infra.errors import Permanent
+from infra.log import Record
+from tests.contract.records import command, fact
+
+
+def written(path: Path, count: int = 2500) -> list[Record]:
+    """Write an export; return what is in it."""
+    records = [replace(command("c1"), key=""), *(fact(n + 1) for n in range(count))]
+    with log_files.writing(path, {"flightlog.version": "9"}) as file:
+        file.write(records)
+    return records
+
+
+def read(path: Path) -> list[Record]:
+    """Read a whole export."""
+    return [record for page, _ in log_files.reading(path, 1000) for record in page]
+
+
+def test_an_export_comes_back_whole(tmp_path: Path) -> None:
+    """Every field of every record is there again, in order."""
+    path = tmp_path / "log.avro"
+    records = written(path)
+    assert read(path) == records
+    assert [len(page) for page, _ in log_files.reading(path, 1000)] == [1000, 1000, 501]
+    assert log_files.about(path)["flightlog.version"] == "9"
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_any_avro_tool_reads_it(tmp_path: Path) -> None:
+    """The file says by itself what it holds."""
+    path = tmp_path / "log.avro"
+    written(path, 1)
+    with path.open("rb") as source:
+        rows = list(fastavro.reader(source))
+    assert [row["id"] for row in rows] == ["c1", "execution/p/d/one/1"]
+
+
+@pytest.mark.parametrize("keep", [0, 3, 200, 0.5, 0.999])
+def test_a_part_of_an_export_is_refused(tmp_path: Path, keep: float) -> None:
+    """Wherever it was cut, nothing of it passes for the whole."""
+    path = tmp_path / "log.avro"
+    written(path)
+    data = path.read_bytes()
+    path.write_bytes(data[: int(keep * len(data)) if keep < 1 else int(keep)])
+    with pytest.raises(Permanent, match=r"Expected log.avro to be"):
+        read(path)
+
+
+def test_a_damaged_export_is_refused(tmp_path: Path) -> None:
+    """Changed bytes are found."""
+    path = tmp_path / "log.avro"
+    written(path)
+    data = bytearray(path.read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 40] = bytes(40)
+    path.write_bytes(data)
+    with pytest.raises(Permanent, match="whole export"):
+        read(path)
+
+
+def test_other_containers_are_refused(tmp_path: Path) -> None:
+    """An Avro file of something else is no export."""
+    path = tmp_path / "log.avro"
+    schema = {"type": "record", "name": "X", "fields": []}
+    with path.open("wb") as out:
+        fastavro.writer(out, fastavro.parse_schema(schema), [{}])
+    with pytest.raises(Permanent, match="an export of format 1, but it is none"):
+        read(path)
+
+
+def test_an_export_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    """The file appears once it is whole."""
+    path = tmp_path / "log.avro"
+
+    def broken() -> None:
+        with log_files.writing(path, {}) as file:
+            file.write([fact(1)])
+            raise RuntimeError("the disk is full")
+
+    with pytest.raises(RuntimeError):
+        broken()
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,123 @@
+"""A backup of a log: its facts, and what is still to be done; taken, and put back."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from typing import Protocol
+
+from infra.errors import Permanent
+from infra.event_store import EventStore
+from infra.log import Received, Record
+from projections import registry
+from schemas import codec, topics
+from schemas.commands import Heartbeat
+from workers import propeller, runner
+
+PAGE = 1000
+REGISTRY_PAGE = 200
+_RESTORED = (topics.EVENTS, topics.COMMANDS, topics.DISPATCHES, topics.DEAD_LETTERS)
+_HEARTBEAT = codec.type_name(Heartbeat)
+
+
+class Source(Protocol):
+    """A log as far as a backup reads it."""
+
+    def upto_now(
+        self, topic: str, after: Mapping[int, int], limit: int
+    ) -> AsyncIterator[Sequence[Received]]:
+        """Yield what is on a topic now, after positions."""
+        ...
+
+    async def positions(self, group: str, topic: str) -> Mapping[int, int]:
+        """Return a group's kept positions."""
+        ...
+
+
+class Target(Protocol):
+    """A log as far as a backup is put back on it."""
+
+    async def append(self, records: Sequence[Record]) -> None:
+        """Append records."""
+        ...
+
+    async def end(self, topics: Sequence[str] = ()) -> Mapping[int, int]:
+        """Return the last positions."""
+        ...
+
+
+async def taken(log: Source, store: EventStore) -> AsyncIterator[Sequence[Record]]:
+    """Yield everything that another cluster needs to go on, page by page.
+
+    All facts, the registry's too; commands and dispatches that aren't handled; dead
+    letters. The kept positions are read first: what was handled up to them is in the
+    facts, and what was handled since comes again and has no effect.
+    """
+    handled = await log.positions(propeller.GROUP, topics.COMMANDS)
+    carried_out = await log.positions(runner.GROUP, topics.DISPATCHES)
+    after: dict[str, Mapping[int, int]] = {
+        topics.EVENTS: {},
+        topics.COMMANDS: handled,
+        topics.DISPATCHES: carried_out,
+        topics.DEAD_LETTERS: {},
+    }
+    for topic in _RESTORED:
+        async for page in log.upto_now(topic, after[topic], PAGE):
+            yield [_record(r) for r in page if r.envelope.type != _HEARTBEAT]
+    async for records in registry_of(store):
+        yield records
+
+
+async def registry_of(
+    store: EventStore, after: int = 0
+) -> AsyncIterator[Sequence[Record]]:
+    """Yield the registry's facts, in the order in which they were written."""
+    while page := await store.facts(after, REGISTRY_PAGE):
+        yield [record for _, record in page]
+        after = page[-1][0]
+
+
+async def put_back(
+    pages: Iterable[tuple[Sequence[Record], int]],
+    log: Target,
+    store: EventStore,
+    progress: Callable[[int], None],
+) -> int:
+    """Append a backup to an empty log; return how many records there were.
+
+    Raises Permanent if the log, or the registry, holds anything already.
+    """
+    for topic in _RESTORED:
+        if any((await log.end((topic,))).values()):
+            message = f"Expected an empty log, but {topic} has records"
+            raise Permanent(message)
+    if await store.facts(0, 1):
+        message = "Expected an empty registry, but it has facts"
+        raise Permanent(message)
+    count = 0
+    for records, read in pages:
+        known = [r for r in records if r.topic != topics.REGISTRY]
+        facts = [r for r in records if r.topic == topics.REGISTRY]
+        if known:
+            await log.append(known)
+        if facts:
+            await restore_registry(store, facts)
+        count += len(records)
+        progress(read)
+    return count
+
+
+async def restore_registry(
+    store: EventStore, records: Sequence[Record], reached: str = ""
+) -> None:
+    """Append facts of the registry, and write its read models."""
+    events = [codec.decode(record.body) for record in records]
+    await store.restore(records, also=registry.writer(events), reached=reached)
+
+
+def _record(received: Received) -> Record:
+    return Record(
+        topic=received.topic,
+        key=received.key,
+        envelope=received.envelope,
+        body=received.body,
+    )
