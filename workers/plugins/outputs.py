@@ -62,8 +62,7 @@ async def read_result(
     except BlobNotFound:
         if not declared:
             return Succeeded(outputs=NO_VALUES, deck_uri=deck)
-        message = f"Expected outputs at {uri}, but the task wrote none"
-        return interrupted("OutputsNotFound", message)
+        return _not_found(f"Expected outputs at {uri}, but the task wrote none")
     return _judge(data, uri, deck, declared, inline_limit)
 
 
@@ -82,9 +81,19 @@ def _judge(
         return interrupted("OutputsNotFound", message)
     missing = sorted(name for name in declared if name not in written)
     if missing:
-        message = f"Expected the outputs {missing} at {uri}, but they aren't there"
-        return interrupted("OutputsNotFound", message)
+        return _not_found(
+            f"Expected the outputs {missing} at {uri}, but they aren't there"
+        )
     return Succeeded(outputs=written_values(data, uri, inline_limit), deck_uri=deck)
+
+
+def _not_found(message: str) -> Failed:
+    """Return the failure of a task that didn't write what it declares.
+
+    Whose fault that is isn't known, so only the user's retries are spent on it.
+    """
+    failure = Failure(code="OutputsNotFound", message=message, kind="UNKNOWN")
+    return Failed(failure=failure, recoverable=True)
 
 
 def written_values(data: bytes, uri: str, inline_limit: int) -> Values:
