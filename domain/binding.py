@@ -77,10 +77,10 @@ def _literal(data: Any, sources: Mapping[str, Any]) -> Any:
 def _promised(promise: Any, sources: Mapping[str, Any]) -> Any:
     node_id = promise.node_id or START
     outputs = sources[node_id].literals if node_id in sources else {}
-    var, path = promise.var, list(promise.attr_path)
-    if var.startswith("[") and "]." in var:
-        index, var = var[1:].split("].", 1)
-        path.insert(0, _index(index))
+    try:
+        var, path = steps_of(promise)
+    except ValueError as error:
+        raise _UnresolvedError(str(error)) from error
     if var not in outputs:
         message = f"node '{node_id}' has no output '{var}'"
         raise _UnresolvedError(message)
@@ -96,12 +96,18 @@ def _promised(promise: Any, sources: Mapping[str, Any]) -> Any:
     return literal
 
 
-def _index(text: str) -> Any:
-    try:
-        return types_pb2.PromiseAttribute(int_value=int(text))
-    except ValueError as error:
-        message = f"'{text}' is no index"
-        raise _UnresolvedError(message) from error
+def steps_of(promise: Any) -> tuple[str, list[Any]]:
+    """Return an output's name, and the way into it; raises ValueError."""
+    var, path = promise.var, list(promise.attr_path)
+    if var.startswith("[") and "]." in var:
+        text, var = var[1:].split("].", 1)
+        try:
+            index = int(text)
+        except ValueError as error:
+            message = f"'{text}' is no index"
+            raise ValueError(message) from error
+        path.insert(0, types_pb2.PromiseAttribute(int_value=index))
+    return var, path
 
 
 def _within(literal: Any, path: Sequence[Any]) -> Any:
@@ -110,14 +116,15 @@ def _within(literal: Any, path: Sequence[Any]) -> Any:
     return _promised(promise, {"n": outputs})
 
 
-def _key(attribute: Any) -> str | int:
+def attribute_key(attribute: Any) -> str | int:
+    """Return one step into a value: a key, or an index."""
     if attribute.WhichOneof("value") == "int_value":
         return int(attribute.int_value)
     return str(attribute.string_value)
 
 
 def _item(literal: Any, attribute: Any) -> Any:
-    key = _key(attribute)
+    key = attribute_key(attribute)
     if literal.WhichOneof("value") == "map":
         if key not in literal.map.literals:
             message = f"key {key!r} is not in the map"
@@ -143,7 +150,9 @@ def _inside(literal: Any, path: Sequence[Any]) -> Any:
         return _from_msgpack(_walk(_unpacked(literal.scalar.binary.value), path))
     if kind == "generic":
         return _from_struct(_walk(_opened(literal.scalar.generic), path))
-    message = f"attribute {_key(path[0])!r} can't be taken of a {kind or 'literal'}"
+    message = (
+        f"attribute {attribute_key(path[0])!r} can't be taken of a {kind or 'literal'}"
+    )
     raise _UnresolvedError(message)
 
 
@@ -171,7 +180,7 @@ def _plain(value: Any) -> Any:
 
 def _walk(value: Any, path: Sequence[Any]) -> Any:
     for attribute in path:
-        key = _key(attribute)
+        key = attribute_key(attribute)
         if isinstance(value, str | bytes):
             message = f"attribute {key!r} can't be taken of a text"
             raise _UnresolvedError(message)

@@ -13,6 +13,7 @@ from domain.execution.frontier import Place
 from domain.execution.step import Step, literal_map
 from domain.graph import START, GraphNode
 from domain.nodes import array, boundary, branch, gate, launch_plan, subworkflow, task
+from domain.offloading import in_the_way, names_read_whole, read_whole
 from schemas.events import (
     CacheLookupRequested,
     NodeQueued,
@@ -152,9 +153,13 @@ def _inputs(step: Step, scope: str, graph_node: GraphNode) -> Values | Failure |
         if values.inline is None:
             return None
         sources[upstream] = literal_map(values.inline)
+    if in_the_way(bindings, sources):
+        return None
     resolved = resolve(bindings, sources)
     if isinstance(resolved, Failure):
         return resolved
+    if read_whole(resolved, names_read_whole(graph_node)):
+        return None
     data = resolved.SerializeToString(deterministic=True)
     if len(data) > inline_max(graph_node, step.context.limits.inline_bytes):
         return None

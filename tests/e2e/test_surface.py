@@ -54,3 +54,18 @@ def test_a_failed_tasks_deck_can_be_read(remote: FlyteRemote) -> None:
     )
     with urllib.request.urlopen(links.signed_url[0]) as reply:
         assert "<p>hellö</p>" in reply.read().decode()
+
+
+def test_outputs_may_be_put_aside(remote: FlyteRemote) -> None:
+    """Each in a blob of its own: fields, lists and conditions still find them."""
+    plan = remote.fetch_launch_plan(name="surface_flow.offloads", version=VERSION)
+    asked = remote.execute(plan, inputs={}, envs={"_F_L_MIN_SIZE_MB": "0"})
+    done = finish(remote, asked)
+
+    assert done.closure.phase == SUCCEEDED, done.closure.error
+    found = [done.outputs.get(f"o{i}", as_type=int) for i in (0, 1, 3)]
+    assert found == [4, 3, 2]
+    assert done.outputs.get("o2", as_type=list[int]) == [1, 2, 3]
+    aside = remote.client.get_node_execution_data(done.node_executions["n0"].id)
+    literal = aside.full_outputs.literals["o0"].to_flyte_idl()
+    assert literal.offloaded_metadata.uri.endswith("o0_offloaded_metadata.pb")

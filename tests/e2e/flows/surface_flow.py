@@ -2,8 +2,17 @@
 
 import asyncio
 import typing
+from dataclasses import dataclass
 
-from flytekit import Deck, current_context, eager, task, workflow
+from flytekit import (
+    Deck,
+    conditional,
+    current_context,
+    eager,
+    map_task,
+    task,
+    workflow,
+)
 from flytekit.exceptions.user import FlyteRecoverableException
 
 
@@ -59,3 +68,36 @@ def shows_then_fails(a: int) -> int:
 @workflow
 def decks(a: int = 1) -> int:
     return shows_then_fails(a=a)
+
+
+@dataclass
+class Cargo:
+    weight: int
+    parts: typing.List[int]
+
+
+@task
+def load(n: int) -> Cargo:
+    return Cargo(n, list(range(n)))
+
+
+@task
+def parts(n: int) -> typing.List[int]:
+    return list(range(n))
+
+
+@workflow
+def offloads(n: int = 3) -> typing.Tuple[int, int, typing.List[int], int]:
+    cargo = load(n=n)
+    listed = parts(n=n)
+    chosen = inc(a=n)
+    return (
+        inc(a=cargo.weight),
+        inc(a=cargo.parts[2]),
+        map_task(inc)(a=listed),
+        conditional("heavy")
+        .if_(chosen > 3)
+        .then(inc(a=listed[1]))
+        .else_()
+        .then(inc(a=n)),
+    )

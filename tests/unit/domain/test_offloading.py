@@ -1,0 +1,73 @@
+"""Literals put aside: found where a binding must look into them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from flyteidl.core import literals_pb2, types_pb2
+
+from domain.binding import START
+from domain.offloading import in_the_way, is_offloaded, read_whole
+from tests.support.graphs import integer
+
+
+def _aside(uri: str = "/b/x") -> Any:
+    metadata = literals_pb2.LiteralOffloadedMetadata(uri=uri)
+    return literals_pb2.Literal(offloaded_metadata=metadata)
+
+
+def _binding(var: str, *path: str | int) -> Any:
+    promise = types_pb2.OutputReference(node_id=START, var=var)
+    for step in path:
+        if isinstance(step, int):
+            promise.attr_path.add(int_value=step)
+        else:
+            promise.attr_path.add(string_value=step)
+    data = literals_pb2.BindingData(promise=promise)
+    return literals_pb2.Binding(var="x", binding=data)
+
+
+def _sources(**literals: Any) -> dict[str, Any]:
+    return {START: literals_pb2.LiteralMap(literals=literals)}
+
+
+def test_what_is_handed_on_stays_aside() -> None:
+    """A whole value needs no reading, nor does one that isn't walked into."""
+    sources = _sources(a=_aside(), b=integer(1))
+
+    assert not in_the_way([_binding("a"), _binding("b")], sources)
+
+
+@pytest.mark.parametrize(
+    "binding",
+    [_binding("a", "field", 0), _binding("[2].a"), _binding("m", "k", "field")],
+)
+def test_what_is_walked_into_must_be_read(binding: Any) -> None:
+    """By a field, by an index, and inside of what is there; filled in place."""
+    inside = literals_pb2.Literal(map=literals_pb2.LiteralMap(literals={"k": _aside()}))
+    sources = _sources(a=_aside(), m=inside)
+    found = in_the_way([binding], sources)
+
+    assert [is_offloaded(literal) for literal in found] == [True]
+    found[0].CopyFrom(integer(3))
+    assert not in_the_way([binding], sources)
+
+
+@pytest.mark.parametrize(
+    "binding", [_binding("[x].a"), _binding("z", 1), _binding("c", 7), _binding("b", 1)]
+)
+def test_what_is_not_there_is_told_by_resolving(binding: Any) -> None:
+    """Bad indexes, missing outputs and items, and plain values are no trouble here."""
+    items = literals_pb2.LiteralCollection(literals=[integer(1)])
+    listed = literals_pb2.Literal(collection=items)
+
+    assert not in_the_way([binding], _sources(b=integer(1), c=listed))
+
+
+def test_the_engine_reads_what_it_looks_into() -> None:
+    """Only inputs of the given names, and only those put aside."""
+    inputs = literals_pb2.LiteralMap(literals={"a": _aside(), "b": integer(1)})
+
+    assert read_whole(inputs, ("a", "b", "c")) == [_aside()]
+    assert not read_whole(inputs, ("b",))
