@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from enum import StrEnum
 from typing import Annotated
 
 import typer
 
-from gateway import cli_dead_letters, cli_log
+from gateway import cli_dead_letters, cli_log, cli_start
 from gateway.options import (
     EXITS,
     DataDirOption,
     ExecutionArgument,
     JsonOption,
+    PluginName,
 )
 from gateway.options import guarded as _guarded
 from gateway.options import reading as _reading
@@ -39,13 +39,7 @@ cache_app = typer.Typer(
 app.add_typer(cache_app, name="cache")
 app.add_typer(cli_dead_letters.app, name="dead-letters")
 app.add_typer(cli_log.app, name="log")
-
-
-class PluginName(StrEnum):
-    """What carries tasks out."""
-
-    PROCESS = "process"
-    ECHO = "echo"
+app.add_typer(cli_start.app, name="start")
 
 
 def main() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import importlib
 import os
-import secrets
 import socket
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -15,9 +14,7 @@ from typing import Any
 
 import structlog
 
-from domain.execution.context import Limits
-from gateway import projects
-from gateway.attempt_logs import log_url
+from gateway import building, gauges, projects
 from gateway.commands.putting_back import redriving
 from gateway.data_dir import DataDir, EngineAddress
 from gateway.health import Health
@@ -27,37 +24,25 @@ from gateway.submit import Submit
 from gateway.supervision import signals, watch
 from gateway.version import version
 from infra.blob_store import links, open_blobs
-from infra.blobs import Blobs
 from infra.clock import SystemClock
 from infra.database import EmbeddedPostgres, open_pool
 from infra.event_store import EventStore
 from infra.log import OwnedPartition
 from infra.postgres_log import PostgresLog
-from infra.s3_blobs import SCHEME, task_variables
-from infra.settings import Settings, task_environment
+from infra.settings import Settings
 from infra.signing import Signer
 from projections import queries
-from projections.catalog import Catalog
 from projections.projector import Projector
 from projections.schema import migrate
-from schemas.dispatches import RunTask
-from workers import propeller as propellers
-from workers.definitions import DefinitionCache
-from workers.hydration import Hydrator
-from workers.leases import Leases
-from workers.looking_up import LookUps
-from workers.partitions import Partitions
+from workers.partitions import Partitions, Restore
 from workers.plugins.process import ProcessPlugin
 from workers.propeller import Propeller
 from workers.runner import Runner
-from workers.streams import Streams
 from workers.trimming import trim
 
 log_ = structlog.get_logger(__name__)
 
-FIRST_PROJECT = "flytesnacks"
 PARTS = ("projector", "propeller", "runner", "grpc", "http")
-_SECOND_US = 1_000_000
 _STEP_S = 2.0
 """Each step of an orderly stop may take this long."""
 
@@ -169,99 +154,30 @@ async def _build(
             submit=submit,
             redrive=redriving(log, clock),
         )
-        process = _process(settings, data, blobs, base_url)
+        process = building.process_plugin(
+            settings, data.path / "bundles", blobs, base_url
+        )
         if process is not None:
             stack.callback(process.close)
         engine = Engine(
             services=services,
             log=log,
             projector=Projector(log, pool, settle=submit.settle),
-            propeller=_partitions(services),
-            runner=_runner(services, process),
+            propeller=building.partitions(services, _restore(services)),
+            runner=building.runner(services, process, settings.runner.name),
             process=process,
             health=Health(PARTS),
         )
-        await projects.seed(services, FIRST_PROJECT)
+        await projects.seed(services, projects.FIRST)
         yield engine
 
 
-def _process(
-    settings: Settings, data: DataDir, blobs: Blobs, base_url: str
-) -> ProcessPlugin | None:
-    if settings.plugin != "process":
-        return None
-
-    def url(dispatch: RunTask) -> str:
-        return log_url(base_url, dispatch.execution, dispatch.node_id, dispatch.attempt)
-
-    return ProcessPlugin(
-        settings=settings.process,
-        blobs=blobs,
-        folder=data.path / "bundles",
-        base_env=task_environment(settings)
-        | (task_variables(settings.s3) if blobs.root.startswith(SCHEME) else {}),
-        log_url=url,
-        inline_limit=settings.inline_limit_bytes,
-        output_bytes_max=settings.runner.output_bytes_max,
-    )
-
-
-def _partitions(services: Services) -> Partitions:
-    blobs, kept = services.blobs, services.settings.propeller.definitions_max
-    definitions = DefinitionCache(blobs, kept)
-
+def _restore(services: Services) -> Restore:
     async def restore(_: OwnedPartition, propeller: Propeller) -> None:
         """Take up what lives by the views, which have caught up."""
         await propeller.restore(await queries.open_streams(services.pool))
 
-    return Partitions(services.log, lambda: _propeller(services, definitions), restore)
-
-
-def _propeller(services: Services, definitions: DefinitionCache) -> Propeller:
-    settings = services.settings
-    return Propeller(
-        streams=Streams(services.log, definitions, settings.propeller.closed_max),
-        hydration=Hydrator(
-            log=services.log,
-            pool=services.pool,
-            blobs=services.blobs,
-            definitions=definitions,
-            domains=settings.domains,
-            max_parallelism=settings.admission.max_parallelism,
-            inline_limit_bytes=settings.inline_limit_bytes,
-        ),
-        clock=services.clock,
-        leases=Leases(round(settings.propeller.silence_s * _SECOND_US)),
-        bounds=propellers.Bounds(
-            commands_max=settings.log.batch_max,
-            records_max=settings.log.records_max,
-        ),
-        limits=Limits(
-            system_retries=settings.propeller.system_retries,
-            redispatches=settings.propeller.redispatches,
-            inline_bytes=settings.inline_limit_bytes,
-            array_elements=settings.propeller.array_elements,
-        ),
-    )
-
-
-def _runner(services: Services, process: ProcessPlugin | None) -> Runner:
-    settings = services.settings
-    return Runner(
-        log=services.log,
-        blobs=services.blobs,
-        clock=services.clock,
-        settings=settings.runner,
-        incarnation=secrets.token_hex(4),
-        process=process,
-        inline_limit=settings.inline_limit_bytes,
-        report_delay_s=settings.process.report_delay_ms / 1000,
-        look_ups=LookUps(
-            catalog=Catalog(services.pool, services.log, settings.cache),
-            blobs=services.blobs,
-            poll_s=settings.cache.poll_s,
-        ),
-    )
+    return restore
 
 
 @dataclass(slots=True)
@@ -318,7 +234,7 @@ class _Service:
             )
         ]
         if engine.process is not None:
-            extra.append(group.create_task(_warm_up(engine.process)))
+            extra.append(group.create_task(building.warm_up(engine.process)))
 
         async def stop() -> None:
             hands.set()
@@ -332,31 +248,12 @@ class _Service:
 
     def _gauges(self) -> Mapping[str, tuple[str, float]]:
         engine = self.engine
+        letters = engine.propeller.dead_letters + engine.runner.dead_letters
+        words, _ = gauges.of_runner(engine.runner)["dead_letters"]
         return {
-            "commands_handled": (
-                "Commands that the propeller handled since its start.",
-                engine.propeller.handled,
-            ),
-            "commands_without_effect": (
-                "Commands of the engine that yielded no facts.",
-                engine.propeller.dropped,
-            ),
-            "dead_letters": (
-                "Commands and dispatches put aside since the start.",
-                engine.propeller.dead_letters + engine.runner.dead_letters,
-            ),
-            "executions_parked": (
-                "Executions that take no commands until they are resumed.",
-                engine.propeller.parked,
-            ),
-            "executions_live": (
-                "Executions that have not ended.",
-                engine.propeller.live,
-            ),
-            "events_projected": (
-                "Events that the projector applied since its start.",
-                engine.projector.applied,
-            ),
+            **gauges.of_propeller(engine.propeller),
+            **gauges.of_projector(engine.projector),
+            "dead_letters": (words, letters),
             "ready": ("1 once every part serves.", float(engine.health.ready)),
         }
 
@@ -364,14 +261,6 @@ class _Service:
 def _import_doors() -> ModuleType:
     """Import what serves clients: work that was under way needn't wait for it."""
     return importlib.import_module("gateway.doors")
-
-
-async def _warm_up(process: ProcessPlugin) -> None:
-    """Start a first template ahead of time; tasks tell the same trouble, with logs."""
-    try:
-        await process.warm_up()
-    except OSError as error:
-        log_.warning("no_warm_template", error=str(error))
 
 
 async def _end(task: asyncio.Task[None]) -> None:

@@ -10,11 +10,11 @@ from typing import Any
 import grpc
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from gateway import openapi
+from gateway import health_routes, openapi
 from gateway.calls import error_body
 from gateway.health import Health
 from gateway.log_routes import LogRoutes
@@ -58,7 +58,8 @@ def build_app(parts: HttpParts) -> FastAPI:
         title="Flightlog", version=version(), docs_url=None, redoc_url=None,
         openapi_url=None,
     )  # fmt: skip
-    _add_health(app, parts)
+    app.include_router(health_routes.router(parts.health, parts.registry))
+    _add_own(app)
     blob_routes = BlobRoutes(
         blobs=parts.blobs,
         signer=parts.signer,
@@ -94,24 +95,11 @@ async def _failed(_request: Request, _error: Exception) -> Response:
     return Response(body, status_code=status, media_type="application/json")
 
 
-def _add_health(app: FastAPI, parts: HttpParts) -> None:
-    health = parts.health
-
-    @app.get("/healthz")
-    async def healthz() -> Response:
-        """Answer 200 once every part serves."""
-        body = {"ready": health.ready, "waiting_for": health.missing}
-        return JSONResponse(body, status_code=200 if health.ready else 503)
-
+def _add_own(app: FastAPI) -> None:
     @app.get("/healthcheck")
     async def healthcheck() -> Response:
         """Answer 200 with nothing while this process lives, as Flyte does."""
         return Response()
-
-    @app.get("/metrics")
-    async def metrics() -> Response:
-        """Tell Prometheus."""
-        return Response(generate_latest(parts.registry), media_type=CONTENT_TYPE_LATEST)
 
     @app.get("/openapi.json")
     @app.get("/api/v1/openapi")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,6 +20,14 @@ EXITS = (
     "Exit codes: 0 done; 1 failed, or what was asked for doesn't exist; "
     "2 wrong usage; 3 no engine, or no data of one."
 )
+
+
+class PluginName(StrEnum):
+    """What carries tasks out."""
+
+    PROCESS = "process"
+    ECHO = "echo"
+
 
 DataDirOption = Annotated[
     Path | None,

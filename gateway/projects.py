@@ -9,6 +9,9 @@ from gateway.deciding import decide, stream_of
 from gateway.services import Services
 from projections import registry
 
+FIRST = "flytesnacks"
+"""The project that is there from the start."""
+
 
 async def create_project(services: Services, project: Any) -> None:
     """Register an admin.Project."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from functools import cache
 from pathlib import Path
 from typing import LiteralString, cast
@@ -17,6 +19,7 @@ Pool = AsyncConnectionPool[AsyncConnection[dict[str, object]]]
 
 _MARK = re.compile(r"^-- ([a-z_0-9]+) --$", re.MULTILINE)
 CONNECT_S = 10.0
+_TABLES_LOCK = 0x666C_7461_626C
 
 
 class EmbeddedPostgres(PostgresServer):
@@ -35,6 +38,18 @@ async def open_pool(url: str, size: int = 8) -> Pool:
     )
     await pool.open(wait=True, timeout=CONNECT_S)
     return pool
+
+
+@asynccontextmanager
+async def alone(url: str) -> AsyncIterator[None]:
+    """Make tables meanwhile, as the only one on this database who does.
+
+    Whoever is killed lets go of it.
+    """
+    conn = await AsyncConnection.connect(url, autocommit=True)
+    async with conn:
+        await conn.execute("SELECT pg_advisory_lock(%s)", (_TABLES_LOCK,))
+        yield
 
 
 @cache

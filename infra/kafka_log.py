@@ -16,7 +16,8 @@ from infra.kafka_clients import consumer_of, partition_of, producer_of
 from infra.kafka_consumer import KafkaConsumer
 from infra.kafka_owners import KafkaOwners
 from infra.kafka_records import received, sendable
-from infra.log import Consumer, Received, Record, Serve
+from infra.kafka_share import KafkaShare
+from infra.log import Consumer, Received, Record, Serve, Share
 from infra.settings import KafkaSettings, LogSettings
 from schemas import topics as t
 from schemas.envelope import Envelope
@@ -95,6 +96,10 @@ class KafkaLog:
         finally:
             await consumer.close()
 
+    def share(self, group: str, topic: str) -> AbstractAsyncContextManager[Share]:
+        """Read what falls to this process, as one of a group."""
+        return KafkaShare(self._settings, group, topic, self._poll_s).joined()
+
     async def tail(
         self, topics: Sequence[str], after: Mapping[int, int], limit: int
     ) -> AsyncIterator[Sequence[Received]]:
@@ -104,10 +109,14 @@ class KafkaLog:
                 yield await self._read(reader, limit)
 
     async def upto_now(
-        self, topic: str, after: Mapping[int, int], limit: int
+        self,
+        topic: str,
+        after: Mapping[int, int],
+        limit: int,
+        partition: int | None = None,
     ) -> AsyncIterator[Sequence[Received]]:
         """Yield what is on a topic after positions and was there at the call."""
-        async for batch in self._upto_now(topic, after, limit, None):
+        async for batch in self._upto_now(topic, after, limit, partition):
             yield batch
 
     async def compacted(

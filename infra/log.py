@@ -93,6 +93,30 @@ class Consumer(Protocol):
         ...
 
 
+class Share(Protocol):
+    """Partitions of a topic that fall to this process; it keeps positions elsewhere."""
+
+    async def ours(self) -> frozenset[int]:
+        """Return the partitions that are ours by now; waits for the first deal."""
+        ...
+
+    def is_dealt_anew(self) -> bool:
+        """Tell whether other partitions are ours than those that are read."""
+        ...
+
+    async def begin(self, positions: Mapping[int, int]) -> None:
+        """Read these partitions, and none else, from these positions on."""
+        ...
+
+    async def read(self, limit: int) -> Sequence[Received]:
+        """Return the next messages; none if there is no news for a while."""
+        ...
+
+    async def reached(self) -> Mapping[int, int]:
+        """Return how far was read, on each partition that is read."""
+        ...
+
+
 class Log(Protocol):
     """The source of truth."""
 
@@ -125,9 +149,16 @@ class Log(Protocol):
         ...
 
     def upto_now(
-        self, topic: str, after: Mapping[int, int], limit: int
+        self,
+        topic: str,
+        after: Mapping[int, int],
+        limit: int,
+        partition: int | None = None,
     ) -> AsyncIterator[Sequence[Received]]:
-        """Yield what is on a topic after positions and was there at the call."""
+        """Yield what is on a topic after positions and was there at the call.
+
+        Of all its partitions, or of one.
+        """
         ...
 
     async def before(self, received: Received, topic: str) -> Mapping[int, int]:
@@ -154,6 +185,14 @@ class Log(Protocol):
 
     async def end(self, topics: Sequence[str] = ()) -> Mapping[int, int]:
         """Return the last position of each partition: of these topics, if any."""
+        ...
+
+
+class SharedLog(Log, Protocol):
+    """A log whose topics many processes read together, each a share."""
+
+    def share(self, group: str, topic: str) -> AbstractAsyncContextManager[Share]:
+        """Read what falls to this process, as one of a group."""
         ...
 
 

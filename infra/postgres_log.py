@@ -162,9 +162,14 @@ class PostgresLog:
             yield await cursor.read(limit)
 
     async def upto_now(
-        self, topic: str, after: Mapping[int, int], limit: int
+        self,
+        topic: str,
+        after: Mapping[int, int],
+        limit: int,
+        partition: int | None = None,
     ) -> AsyncIterator[Sequence[Received]]:
         """Yield what is on a topic after positions and was there at the call."""
+        del partition  # there is one
         end = (await self.end((topic,)))[PARTITION]
         position = after.get(PARTITION, 0)
         cursor = _Cursor(self, (topic,), position)

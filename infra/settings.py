@@ -188,6 +188,15 @@ class AdmissionSettings(_Part):
 class GatewaySettings(_Part):
     """The door."""
 
+    url: str = Field(
+        "",
+        description="The HTTP door as clients reach it, for links; empty: host and "
+        "port.",
+    )
+    endpoint: str = Field(
+        "",
+        description="host:port of gRPC as tasks reach it; empty: host and port.",
+    )
     outcome_s: float = Field(20.0, gt=0, description="A command's outcome is awaited.")
     message_bytes_max: int = Field(
         64 * 2**20, gt=0, description="The largest gRPC message."
@@ -339,6 +348,7 @@ def task_environment(settings: Settings) -> dict[str, str]:
     kept["PATH"] = os.pathsep.join(p for p in (scripts, kept.get("PATH", "")) if p)
     host = _LOOPBACKS.get(settings.host, settings.host)
     host = f"[{host}]" if ":" in host else host
-    kept["FLYTE_PLATFORM_URL"] = f"{host}:{settings.grpc_port}"
+    own = f"{host}:{settings.grpc_port}"
+    kept["FLYTE_PLATFORM_URL"] = settings.gateway.endpoint or own
     kept["FLYTE_PLATFORM_INSECURE"] = "true"
     return kept

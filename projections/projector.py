@@ -52,7 +52,7 @@ def _no_progress(_applied: int) -> None:
     """Tell nobody how far it is."""
 
 
-class _ViewsWentBack(Exception):  # noqa: N818 - named for what was found
+class ViewsWentBack(Exception):  # noqa: N818 - named for what was found
     """A crash of Postgres took the last commits, which don't wait for the disk."""
 
 
@@ -75,6 +75,7 @@ class Projector:
     settle: Settle = _nobody
     progress: Callable[[int], None] = _no_progress
     outcomes: bool = True
+    only: frozenset[int] | None = None
     applied: int = 0
     positions: dict[int, int] = field(default_factory=dict)
     recorded_at_us: int = 0
@@ -97,10 +98,10 @@ class Projector:
 
     async def _follow(self, end: Mapping[int, int] | None) -> None:
         while True:
-            await self._patiently(self._load)
+            await self.load()
             try:
                 await self._follow_on(end)
-            except _ViewsWentBack as error:
+            except ViewsWentBack as error:
                 log_.warning("views_went_back", error=str(error))
             else:
                 return
@@ -111,14 +112,14 @@ class Projector:
         after = dict(self.positions)
         async for batch in self.log.tail((topics.EVENTS,), after, self.batch_max):
             if batch:
-                await self._take(batch)
+                await self.take(batch)
             if end is not None and (not batch or self._reached(end)):
                 return
             if not batch:
-                await self._prove()
-            await self._trim()
+                await self.prove()
+            await self.trim()
 
-    async def _prove(self) -> None:
+    async def prove(self) -> None:
         """Look, once there is no news, whether the last commits outlived a crash.
 
         Without news nothing else would show that the views went back.
@@ -126,28 +127,42 @@ class Projector:
         if self._unproven_s is None:
             return
         applied = dict(self.positions)
-        await self._patiently(self._load)
+        await self.load()
         if self.positions != applied:
             message = f"Expected to be at {applied}, but views are at {self.positions}"
-            raise _ViewsWentBack(message)
+            raise ViewsWentBack(message)
         if asyncio.get_running_loop().time() >= self._unproven_s + _PROVEN_S:
             self._unproven_s = None
 
     def _reached(self, end: Mapping[int, int]) -> bool:
         return all(self.positions.get(p, 0) >= position for p, position in end.items())
 
+    async def load(self) -> None:
+        """Find the positions that the views have reached."""
+        await self._patiently(self._load)
+
     async def _load(self) -> None:
         async with self.pool.connection() as conn:
             cursor = await conn.execute(_SQL["kept"], (NAME,))
             rows: list[Any] = await cursor.fetchall()
-        self.positions = {row["log_partition"]: row["position"] for row in rows}
+        self.positions = {
+            row["log_partition"]: row["position"]
+            for row in rows
+            if self.only is None or row["log_partition"] in self.only
+        }
 
-    async def _take(self, batch: Sequence[Received]) -> None:
-        """Apply a batch; an event that can't be applied stops the projector."""
+    async def take(
+        self, batch: Sequence[Received], ends: Mapping[int, int] | None = None
+    ) -> None:
+        """Apply a batch; an event that can't be applied stops the projector.
+
+        `ends` tells how far the log was read, if that is further than its last events.
+        """
+        to = _ends(batch) if ends is None else ends
         try:
             changes = await self._fold(batch)
-            await self._patiently(lambda: self._commit(batch, changes))
-        except _ViewsWentBack:
+            await self._patiently(lambda: self._commit(to, changes))
+        except (ViewsWentBack, Conflict):
             raise
         except Exception as error:
             self.stopped = str(error) or repr(error)
@@ -155,7 +170,7 @@ class Projector:
             why = self.stopped
             log_.error("projector_stopped", first=first, last=last, error=why)  # noqa: TRY400 - raised on, with its trace
             raise
-        self.positions |= _ends(batch)
+        self.positions |= to
         self._unproven_s = asyncio.get_running_loop().time()
         self.applied += len(batch)
         self.recorded_at_us = batch[-1].envelope.recorded_at_us
@@ -191,9 +206,16 @@ class Projector:
             else:
                 return
 
-    async def _commit(self, batch: Sequence[Received], changes: Changes) -> None:
+    async def pass_by(self, ends: Mapping[int, int]) -> None:
+        """Move on past what is no event."""
+        moved = {p: to for p, to in ends.items() if to > self.positions.get(p, 0)}
+        if moved:
+            await self._patiently(lambda: self._commit(moved, Changes()))
+            self.positions |= moved
+
+    async def _commit(self, ends: Mapping[int, int], changes: Changes) -> None:
         async with self.pool.connection() as conn, conn.transaction():
-            if await self._move(conn, _ends(batch)):
+            if await self._move(conn, ends):
                 async with conn.pipeline():
                     await conn.execute(_SQL["hurry"])
                     await write(conn.cursor(), changes)
@@ -215,11 +237,11 @@ class Projector:
                 f"but its position is {kept.get(partition)}"
             )
             if kept.get(partition, 0) < before:
-                raise _ViewsWentBack(message)
+                raise ViewsWentBack(message)
             raise Conflict(message)
         return True
 
-    async def _trim(self) -> None:
+    async def trim(self) -> None:
         """Forget old outcomes, now and then."""
         now_s = asyncio.get_running_loop().time()
         if now_s < self._trimmed_at_s + self.trim_s:

@@ -45,6 +45,16 @@ class Admission:
     recovery: Recovery = NOTHING_SAVED
 
 
+class Hydration(Protocol):
+    """What brings in from outside what a creation needs."""
+
+    async def admit(
+        self, command: CreateExecution, envelope: Envelope, now_us: int
+    ) -> Admission | Rejected:
+        """Return the fact that would begin the execution, or the refusal."""
+        ...
+
+
 class Blobs(Protocol):
     """Where values are offloaded."""
 

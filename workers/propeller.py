@@ -26,7 +26,7 @@ from schemas.ids import attempt_id
 from schemas.rejections import Reason, Rejected
 from workers import fitting, outbox
 from workers.batch import Batch, Own, own
-from workers.hydration import Admission
+from workers.hydration import Admission, Hydration
 from workers.leases import Leases
 from workers.letters import place
 from workers.streams import Live, Streams
@@ -42,16 +42,6 @@ class Clock(Protocol):
 
     def now_us(self) -> int:
         """Return microseconds since 1970, UTC."""
-        ...
-
-
-class Hydration(Protocol):
-    """What brings in from outside what a creation needs."""
-
-    async def admit(
-        self, command: c.CreateExecution, envelope: Envelope, now_us: int
-    ) -> Admission | Rejected:
-        """Return the fact that would begin the execution, or the refusal."""
         ...
 
 
@@ -94,9 +84,14 @@ class Propeller:
             except Exception:
                 log_.exception("stream_not_restored", stream=stream)
                 continue
-            if not live.state.is_terminal:
-                self.leases.restore(stream, live.state, self.clock.now_us())
-                self.timers.restore(stream, live.state)
+            self.take_up(stream, live)
+
+    def take_up(self, stream: str, live: Live) -> None:
+        """Keep a restored stream; if it lives, its leases and timers are watched."""
+        self.streams.put(stream, live)
+        if not live.state.is_terminal:
+            self.leases.restore(stream, live.state, self.clock.now_us())
+            self.timers.restore(stream, live.state)
 
     async def serve(self, partition: OwnedPartition, stop: asyncio.Event) -> None:
         """Handle the commands of a partition until `stop`."""

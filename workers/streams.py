@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -13,7 +14,7 @@ from domain.execution.frontier import Frontier, advance, rebuild
 from domain.execution.recovery import NOTHING_SAVED, Recovery
 from domain.execution.state import Execution
 from domain.graph import Definition
-from infra.log import Log
+from infra.log import Log, Received
 from schemas import codec
 from schemas import events as e
 from schemas.phases import ExecutionPhase
@@ -67,6 +68,17 @@ class Live:
         )
 
 
+def folded(live: Live, received: Received) -> Live:
+    """Return a stream with one more record of its own, without graph and frontier."""
+    event = codec.decode(received.body)
+    return Live(
+        state=evolve(live.state, event),
+        sequence=received.envelope.sequence,
+        correlation=received.envelope.correlation,
+        last_us=max(live.last_us, event.occurred_at_us),
+    )
+
+
 class Definitions(Protocol):
     """Where compiled workflows come from."""
 
@@ -85,6 +97,8 @@ class Streams:
         self._live: dict[str, Live] = {}
         self._closed: OrderedDict[str, Live] = OrderedDict()
         self._closed_max = closed_max
+        self._is_complete = False
+        self._unread: set[int] = set()
 
     def __len__(self) -> int:
         """Return how many streams live."""
@@ -92,13 +106,25 @@ class Streams:
 
     async def get(self, stream: str) -> Live:
         """Return a stream's state; a stream without facts has sequence 0."""
-        known = self._live.get(stream) or self._closed.get(stream)
-        if known is not None:
-            return known
-        live = await self._restore(stream)
+        live = self._live.get(stream) or self._closed.get(stream)
+        if live is None and self._is_complete and hash(stream) not in self._unread:
+            return Live()
+        if live is None:
+            live = await self._restore(stream)
+        elif live.definition is not None or live.state.is_terminal:
+            return live
+        live = await self._with_graph(live)
         if live.sequence:
             self.put(stream, live)
         return live
+
+    def know_all(self, unread: Iterable[str] = ()) -> None:
+        """Take streams that aren't in memory for new: all were put, but for these.
+
+        An ended stream that memory lets go of is read from the log again.
+        """
+        self._is_complete = True
+        self._unread |= {hash(stream) for stream in unread}
 
     def known(self, stream: str) -> Live | None:
         """Return a live stream's state if it is in memory."""
@@ -117,7 +143,8 @@ class Streams:
         self._live.pop(stream, None)
         self._closed[stream] = live.closed()
         while len(self._closed) > self._closed_max:
-            self._closed.popitem(last=False)
+            forgotten, _ = self._closed.popitem(last=False)
+            self._unread.add(hash(forgotten))
 
     async def _restore(self, stream: str) -> Live:
         last = await self._log.last(stream)
@@ -126,27 +153,22 @@ class Streams:
         ending = ENDINGS.get(type(codec.decode(last.body)))
         if ending is not None:
             return await self._restore_closed(stream, last.envelope.sequence, ending)
-        state, last_us, correlation = Execution(), 0, ""
-        sequence = 0
+        live = Live()
         for received in await self._log.stream(stream):
-            event = codec.decode(received.body)
-            state = evolve(state, event)
-            last_us = max(last_us, event.occurred_at_us)
-            correlation = received.envelope.correlation
-            sequence = received.envelope.sequence
-        assert state.created is not None  # noqa: S101 - the first fact of every stream
-        definition = await self._definitions.load(state.created.definition)
+            live = folded(live, received)
+        return live
+
+    async def _with_graph(self, live: Live) -> Live:
+        """Return a stream that has begun with what its next facts need."""
+        if live.state.created is None or live.state.is_terminal:
+            return live
+        definition = await self._definitions.load(live.state.created.definition)
+        frontier = rebuild(definition, live.state)
         recovery = NOTHING_SAVED
-        if state.created.recovers is not None:
-            recovery = (await recall(self._log, state.created.recovers)).recovery
-        return Live(
-            state=state,
-            frontier=rebuild(definition, state),
-            definition=definition,
-            sequence=sequence,
-            correlation=correlation,
-            last_us=last_us,
-            recovery=recovery,
+        if live.state.created.recovers is not None:
+            recovery = (await recall(self._log, live.state.created.recovers)).recovery
+        return replace(
+            live, definition=definition, frontier=frontier, recovery=recovery
         )
 
     async def _restore_closed(

@@ -13,14 +13,17 @@ import pytest
 from flytekit.configuration import Config, PlatformConfig
 from flytekit.remote import FlyteRemote
 
+from tests.support.distributed import Distributed, distributed
 from tests.support.running import Running
+
+AnEngine = Running | Distributed
 
 PROJECT, DOMAIN, VERSION = "flytesnacks", "development", "v1"
 FLOWS = Path(__file__).parent / "flows"
 
 
 def pyflyte(
-    engine: Running, cwd: Path, *words: str
+    engine: AnEngine, cwd: Path, *words: str
 ) -> subprocess.CompletedProcess[str]:
     """Run the real pyflyte against an engine."""
     config = cwd / f"flyte-{engine.grpc_port}.yaml"
@@ -33,34 +36,51 @@ def pyflyte(
 
 
 @pytest.fixture(scope="session")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """A fresh engine that runs tasks in warm processes."""
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AnEngine]:
+    """A fresh engine that runs tasks in warm processes.
+
+    It is one process, or several: FLIGHTLOG_TEST_ENGINE=distributed.
+    """
+    if os.environ.get("FLIGHTLOG_TEST_ENGINE") == "distributed":
+        with distributed(tmp_path_factory.mktemp("engine")) as roles:
+            yield roles
+        return
     running = Running(tmp_path_factory.mktemp("engine") / "data")
     running.start()
     yield running
     running.stop()
 
 
-@pytest.fixture(scope="session")
-def project(engine: Running, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The flows, registered as an author does it."""
-    folder = tmp_path_factory.mktemp("project")
-    for file in FLOWS.glob("*.py"):
-        shutil.copy(file, folder)
+def register(engine: AnEngine, folder: Path, *files: str) -> None:
+    """Copy flows to a folder, and register them as an author does it."""
+    for file in files:
+        shutil.copy(FLOWS / file, folder)
     done = pyflyte(
         engine, folder, "register", "-p", PROJECT, "-d", DOMAIN,
-        "--version", VERSION, *sorted(file.name for file in FLOWS.glob("*.py")),
+        "--version", VERSION, *files,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
-    return folder
 
 
-@pytest.fixture(scope="session")
-def remote(engine: Running, project: Path) -> FlyteRemote:
-    """The real client, as in Config.for_sandbox but for the port."""
+def client(engine: AnEngine) -> FlyteRemote:
+    """Return the real client, as in Config.for_sandbox but for the port."""
     platform = PlatformConfig(endpoint=engine.endpoint, insecure=True)
-    sys.path.insert(0, str(project))
     return FlyteRemote(
         Config(platform=platform), default_project=PROJECT, default_domain=DOMAIN,
         interactive_mode_enabled=False,
     )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def project(engine: AnEngine, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The flows, registered as an author does it."""
+    folder = tmp_path_factory.mktemp("project")
+    register(engine, folder, *sorted(file.name for file in FLOWS.glob("*.py")))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def remote(engine: AnEngine, project: Path) -> FlyteRemote:
+    """The real client."""
+    sys.path.insert(0, str(project))
+    return client(engine)

@@ -130,9 +130,14 @@ class MemoryLog:
             yield await cursor.read(limit)
 
     async def upto_now(
-        self, topic: str, after: Mapping[int, int], limit: int
+        self,
+        topic: str,
+        after: Mapping[int, int],
+        limit: int,
+        partition: int | None = None,
     ) -> AsyncIterator[Sequence[Received]]:
         """Yield what is on a topic after positions and was there at the call."""
+        del partition  # there is one
         end = (await self.end((topic,)))[0]
         position = after.get(0, 0)
         cursor = _Cursor(self, (topic,), position)

@@ -20,6 +20,7 @@ from schemas.ids import ExecutionRef, execution_stream
 from schemas.letters import DeadLetter
 from tests.support.engine import CREATE, created
 from tests.support.graphs import definition, task_node, task_template
+from workers import restoring
 from workers.hydration import Admission
 from workers.leases import Leases
 from workers.partitions import Partitions
@@ -55,13 +56,18 @@ class Clock:
 
 @dataclass(slots=True)
 class House:
-    """What a propeller needs, on a log; whatever is created is the same chain."""
+    """What a propeller needs, on a log; whatever is created is the same chain.
+
+    If it `folds`, partitions are taken up as roles do it.
+    """
 
     log: Log
     clock: Clock = field(default_factory=Clock)
     partitions: Partitions | None = None
     running: asyncio.Task[None] | None = None
     numbers: int = 0
+    closed_max: int = 100
+    folds: bool = False
 
     async def admit(
         self, command: c.CreateExecution, envelope: Envelope, now_us: int
@@ -83,7 +89,7 @@ class House:
 
     def _make(self) -> Propeller:
         return Propeller(
-            streams=Streams(self.log, self, closed_max=100),
+            streams=Streams(self.log, self, closed_max=self.closed_max),
             hydration=self,
             clock=self.clock,
             leases=Leases(10**15),
@@ -94,7 +100,10 @@ class House:
     async def propeller(self) -> AsyncIterator[Partitions]:
         """Run propellers with nothing in memory, meanwhile."""
 
-        async def restore(_: OwnedPartition, propeller: Propeller) -> None:
+        async def restore(partition: OwnedPartition, propeller: Propeller) -> None:
+            if self.folds:
+                await restoring.restore(self.log, partition, propeller)
+                return
             streams = {r.envelope.stream for r in await self.read(topics.EVENTS)}
             await propeller.restore(sorted(streams))
 

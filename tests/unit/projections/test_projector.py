@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import get_args
 
 import psycopg
@@ -12,7 +12,6 @@ from psycopg import OperationalError
 
 from infra.database import Pool
 from infra.errors import Conflict
-from infra.log import Received
 from projections import queries
 from projections.applying import APPLY
 from projections.changes import Changes
@@ -63,8 +62,8 @@ def a_retried_run() -> Engine:
 class Losing(Projector):
     """A projector that doesn't hear how its first commit ended."""
 
-    async def _commit(self, batch: Sequence[Received], changes: Changes) -> None:
-        await Projector._commit(self, batch, changes)
+    async def _commit(self, ends: Mapping[int, int], changes: Changes) -> None:
+        await Projector._commit(self, ends, changes)
         if not self.stopped:
             self.stopped = "lost"
             raise OperationalError
@@ -356,7 +355,7 @@ async def test_two_projectors_do_not_double(views: Views) -> None:
     await views.follow()
     views.log.add(STREAM, *engine.events[9:])
     with pytest.raises(Conflict, match="only projector"):
-        await first._take(views.log.records[5:])
+        await first.take(views.log.records[5:])
 
     assert len(await views.rows("journal")) == 9
 

@@ -1,0 +1,151 @@
+"""The working parts of an engine, built the same way for one process or many."""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+from typing import Protocol
+
+import structlog
+
+from domain.execution.context import Limits
+from gateway.attempt_logs import log_url
+from gateway.services import Clock
+from infra.blobs import Blobs
+from infra.database import Pool
+from infra.log import Log
+from infra.s3_blobs import SCHEME, task_variables
+from infra.settings import Settings, task_environment
+from projections.catalog import Catalog
+from schemas.dispatches import RunTask
+from workers import propeller as propellers
+from workers.definitions import DefinitionCache
+from workers.hydration import Hydrator
+from workers.leases import Leases
+from workers.looking_up import LookUps
+from workers.partitions import Partitions, Restore
+from workers.plugins.process import ProcessPlugin
+from workers.propeller import Propeller
+from workers.runner import Runner
+from workers.streams import Streams
+
+log_ = structlog.get_logger(__name__)
+
+_SECOND_US = 1_000_000
+
+
+class Backing(Protocol):
+    """The adapters that every working part stands on."""
+
+    @property
+    def settings(self) -> Settings:
+        """Everything that can be set."""
+        ...
+
+    @property
+    def clock(self) -> Clock:
+        """The time of day."""
+        ...
+
+    @property
+    def pool(self) -> Pool:
+        """Connections to Postgres."""
+        ...
+
+    @property
+    def blobs(self) -> Blobs:
+        """The blob store."""
+        ...
+
+    @property
+    def log(self) -> Log:
+        """The source of truth."""
+        ...
+
+
+def process_plugin(
+    settings: Settings, folder: Path, blobs: Blobs, base_url: str
+) -> ProcessPlugin | None:
+    """Return what runs tasks in warm processes, if the settings want it.
+
+    Code bundles lie below the folder; links to logs begin with the base URL.
+    """
+    if settings.plugin != "process":
+        return None
+
+    def url(dispatch: RunTask) -> str:
+        return log_url(base_url, dispatch.execution, dispatch.node_id, dispatch.attempt)
+
+    return ProcessPlugin(
+        settings=settings.process,
+        blobs=blobs,
+        folder=folder,
+        base_env=task_environment(settings)
+        | (task_variables(settings.s3) if blobs.root.startswith(SCHEME) else {}),
+        log_url=url,
+        inline_limit=settings.inline_limit_bytes,
+        output_bytes_max=settings.runner.output_bytes_max,
+    )
+
+
+def partitions(backing: Backing, restore: Restore) -> Partitions:
+    """Return what serves owned partitions, restored in the given way."""
+    settings = backing.settings
+    definitions = DefinitionCache(backing.blobs, settings.propeller.definitions_max)
+    return Partitions(backing.log, lambda: _propeller(backing, definitions), restore)
+
+
+def _propeller(backing: Backing, definitions: DefinitionCache) -> Propeller:
+    settings = backing.settings
+    return Propeller(
+        streams=Streams(backing.log, definitions, settings.propeller.closed_max),
+        hydration=Hydrator(
+            log=backing.log,
+            pool=backing.pool,
+            blobs=backing.blobs,
+            definitions=definitions,
+            domains=settings.domains,
+            max_parallelism=settings.admission.max_parallelism,
+            inline_limit_bytes=settings.inline_limit_bytes,
+        ),
+        clock=backing.clock,
+        leases=Leases(round(settings.propeller.silence_s * _SECOND_US)),
+        bounds=propellers.Bounds(
+            commands_max=settings.log.batch_max,
+            records_max=settings.log.records_max,
+        ),
+        limits=Limits(
+            system_retries=settings.propeller.system_retries,
+            redispatches=settings.propeller.redispatches,
+            inline_bytes=settings.inline_limit_bytes,
+            array_elements=settings.propeller.array_elements,
+        ),
+    )
+
+
+def runner(backing: Backing, process: ProcessPlugin | None, name: str) -> Runner:
+    """Return a new incarnation of the runner of this name."""
+    settings = backing.settings
+    return Runner(
+        log=backing.log,
+        blobs=backing.blobs,
+        clock=backing.clock,
+        settings=settings.runner.model_copy(update={"name": name}),
+        incarnation=secrets.token_hex(4),
+        process=process,
+        inline_limit=settings.inline_limit_bytes,
+        report_delay_s=settings.process.report_delay_ms / 1000,
+        look_ups=LookUps(
+            catalog=Catalog(backing.pool, backing.log, settings.cache),
+            blobs=backing.blobs,
+            poll_s=settings.cache.poll_s,
+        ),
+    )
+
+
+async def warm_up(process: ProcessPlugin) -> None:
+    """Start a first template ahead of time; tasks tell the same trouble, with logs."""
+    try:
+        await process.warm_up()
+    except OSError as error:
+        log_.warning("no_warm_template", error=str(error))

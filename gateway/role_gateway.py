@@ -1,0 +1,91 @@
+"""The role at the door: gRPC and HTTP, commands onto the log, outcomes by news."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from gateway import doors, projects
+from gateway.backings import Backings
+from gateway.commands.putting_back import redriving
+from gateway.grpc_server import GrpcServer
+from gateway.health import Health
+from gateway.http_server import HttpServer
+from gateway.services import Services
+from gateway.submit import Submit
+from infra.blob_store import links
+from infra.database import alone
+from infra.event_store import EventStore
+from infra.settings import Settings
+from infra.signing import Signer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Door:
+    """Both servers of one gateway, and what brings it news of outcomes."""
+
+    http: HttpServer
+    grpc: GrpcServer
+    submit: Submit
+    postgres: str
+    drain_s: float
+
+    async def run(self, bound: socket.socket, stop: asyncio.Event) -> None:
+        """Serve until `stop`; calls under way may end by themselves for a while."""
+        async with asyncio.TaskGroup() as group:
+            hearing = group.create_task(self.submit.listen(self.postgres))
+            serving = group.create_task(self.http.serve_on(bound))
+            await self.grpc.start()
+            try:
+                await stop.wait()
+                self.http.stop()
+            finally:
+                await self.grpc.stop(self.drain_s)
+            await asyncio.wait({serving}, timeout=self.drain_s)
+            hearing.cancel()
+
+
+@asynccontextmanager
+async def gateway(backings: Backings, health: Health, url: str) -> AsyncIterator[Door]:
+    """Build the door of one gateway; raises PortTaken."""
+    settings = backings.settings
+    async with AsyncExitStack() as stack:
+        store = EventStore(settings.postgres)
+        async with alone(settings.postgres):
+            await store.open()
+            stack.push_async_callback(store.close)
+            services = _services(backings, store, url)
+            await projects.seed(services, projects.FIRST)
+
+        def figures() -> Mapping[str, tuple[str, float]]:
+            waiting = services.submit.waiting
+            return {"commands_awaited": ("Commands without an outcome yet.", waiting)}
+
+        http, grpc = doors.build(services, health, figures)
+        yield Door(
+            http=http,
+            grpc=grpc,
+            submit=services.submit,
+            postgres=settings.postgres,
+            drain_s=settings.gateway.drain_s,
+        )
+
+
+def _services(backings: Backings, store: EventStore, url: str) -> Services:
+    settings: Settings = backings.settings
+    signer = Signer(backings.data.secret(), settings.gateway.url or url)
+    return Services(
+        settings=settings,
+        clock=backings.clock,
+        pool=backings.pool,
+        blobs=backings.blobs,
+        signer=signer,
+        links=links(settings, backings.blobs, signer, backings.clock.now_us),
+        store=store,
+        log=backings.log,
+        submit=Submit(backings.log, backings.pool, settings.gateway.outcome_s),
+        redrive=redriving(backings.log, backings.clock),
+    )

@@ -1,0 +1,79 @@
+"""A projector among several: each applies the partitions that fall to it.
+
+Positions are the views' own, in the transaction of what they count. Two that hold a
+partition at once, while it changes hands, can't both move it: the slower looks anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+import structlog
+
+from infra.errors import Conflict
+from infra.log import Received, Share
+from infra.patience import patiently
+from projections.projector import Projector, ViewsWentBack
+from schemas import topics
+
+log_ = structlog.get_logger(__name__)
+
+GROUP = "projector"
+
+
+class SharedLog(Protocol):
+    """What a shared projector asks of the log."""
+
+    def share(self, group: str, topic: str) -> AbstractAsyncContextManager[Share]:
+        """Read what falls to this process, as one of a group."""
+        ...
+
+
+@dataclass(slots=True)
+class SharedProjector:
+    """Applies the events of the partitions that fall to this process."""
+
+    log: SharedLog
+    projector: Projector
+
+    async def run(self) -> None:
+        """Apply events for ever; raises UndecodableMessage for one it can't read."""
+        async with self.log.share(GROUP, topics.EVENTS) as share:
+            while True:
+                try:
+                    await self._follow(share)
+                except (ViewsWentBack, Conflict) as error:
+                    log_.warning("views_moved", error=str(error))
+
+    async def _follow(self, share: Share) -> None:
+        """Go on from what the views have, until other partitions are dealt."""
+        projector, ours = self.projector, await share.ours()
+        projector.only = ours
+        await projector.load()
+        kept = {number: projector.positions.get(number, 0) for number in ours}
+        await patiently(lambda: share.begin(kept), "reading_delayed")
+        log_.info("partitions_shared", partitions=sorted(ours))
+        while not share.is_dealt_anew():
+            await self._step(share)
+
+    async def _step(self, share: Share) -> None:
+        projector = self.projector
+        batch = await patiently(
+            lambda: share.read(projector.batch_max), "reading_delayed"
+        )
+        reached = await patiently(share.reached, "reading_delayed")
+        batch = self._new(batch)
+        if batch:
+            ends = {number: reached[number] for number in {r.partition for r in batch}}
+            await projector.take(batch, ends)
+        else:
+            await projector.pass_by(reached)
+            await projector.prove()
+        await projector.trim()
+
+    def _new(self, batch: Sequence[Received]) -> Sequence[Received]:
+        kept: Mapping[int, int] = self.projector.positions
+        return [r for r in batch if r.position > kept.get(r.partition, 0)]

@@ -1,0 +1,91 @@
+"""Taking up a partition by folding its events, on each kind of log."""
+
+from __future__ import annotations
+
+import pytest
+from msgspec.structs import replace
+
+from infra.log import Log
+from schemas import codec
+from schemas import events as e
+from schemas import topics as t
+from schemas.commands import TerminateExecution
+from tests.contract.records import fact
+from tests.support.engine import CREATE, success
+from tests.support.propelling import House, stream_of
+
+pytestmark = pytest.mark.timeout(120)
+
+
+@pytest.fixture
+def house(log: Log) -> House:
+    """Propellers that fold what they take up."""
+    return House(log, folds=True)
+
+
+async def test_a_stream_goes_on_where_it_was(house: House) -> None:
+    """What lives is in memory before the first command, and ends as it would have."""
+    async with house.propeller():
+        stream = await house.create("one")
+        first = await house.run_of(stream, "n0")
+    async with house.propeller() as partitions:
+        await house.until(lambda: _is(partitions.live == 1))
+        await house.send(stream, success(first))
+        second = await house.run_of(stream, "n1")
+        await house.send(stream, success(second))
+        await house.until_facts(stream, e.ExecutionSucceeded)
+
+    sequences = [r.envelope.sequence for r in await house.log.stream(stream)]
+    assert sequences == list(range(1, len(sequences) + 1))
+
+
+async def test_a_name_is_taken_for_ever(house: House) -> None:
+    """An ended stream's name isn't free, though memory has let go of its ending."""
+    house.closed_max = 1
+    async with house.propeller():
+        for name in ("one", "two"):
+            stream = await house.create(name)
+            await house.until_facts(stream, e.ExecutionCreated)
+            await house.send(stream, TerminateExecution(cause="enough", principal="me"))
+            await house.until_facts(stream, e.ExecutionAborted)
+    async with house.propeller():
+        again = [
+            await house.send(stream_of(name), replace(CREATE, name=name))
+            for name in ("one", "two")
+        ]
+
+        async def refused() -> bool:
+            answers = await house.answers()
+            return all(command in answers for command in again)
+
+        await house.until(refused)
+    assert {(await house.answers())[c].reason for c in again} == {"ALREADY_EXISTS"}
+
+
+async def test_a_new_stream_costs_no_look_at_the_log(house: House) -> None:
+    """What isn't in memory is new: nothing is read to find that out."""
+    async with house.propeller() as partitions:
+        await house.until(lambda: _is(partitions.served))
+        streams = partitions.served[0].streams
+        streams._log = None  # type: ignore[assignment] # noqa: SLF001 - it isn't used
+        stream = await house.create("one")
+        await house.until_facts(stream, e.ExecutionCreated)
+
+
+async def test_what_can_not_be_folded_costs_itself_alone(house: House) -> None:
+    """A stream whose facts don't follow is a dead letter's; others go on."""
+    broken = stream_of("broken")
+    orphan = e.NodeStarted(occurred_at_us=1, node_id="n7")
+    record = fact(1, broken, codec.encode(orphan))
+    envelope = replace(record.envelope, type=codec.type_name(orphan))
+    await house.log.append([replace(record, envelope=envelope)])
+    async with house.propeller():
+        await house.send(broken, replace(CREATE, name="broken"))
+        await house.until_letters(1)
+        stream = await house.create("one")
+        await house.until_facts(stream, e.ExecutionCreated)
+    assert t.COMMANDS == (await house.letters())[0].topic
+
+
+async def _is(value: object) -> object:
+    return value

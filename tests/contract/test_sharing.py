@@ -1,0 +1,92 @@
+"""Reading a topic together on a real broker, from positions kept elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from infra.log import Share
+from schemas import topics as t
+from tests.contract.conftest import KafkaKind
+from tests.contract.owning import owning
+from tests.contract.records import command, fact, ids
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+
+PARTITIONS = 4
+STREAMS = [f"execution/p/d/s{n}" for n in range(12)]
+SOON_S = 40
+
+
+@pytest.fixture
+async def kafka(kafka_servers: str) -> AsyncIterator[KafkaKind]:
+    """Fresh topics of four partitions."""
+    found = KafkaKind(kafka_servers)
+    found.settings = found.settings.model_copy(update={"partitions": PARTITIONS})
+    yield found
+    for log in found.logs:
+        await log.close()
+
+
+async def until_ours(share: Share, count: int) -> frozenset[int]:
+    """Wait until so many partitions are ours."""
+    async with asyncio.timeout(SOON_S):
+        while len(ours := await share.ours()) != count:
+            await asyncio.sleep(0.05)
+    return ours
+
+
+async def test_reading_begins_where_its_user_says(kafka: KafkaKind) -> None:
+    """Whatever the group may have kept; and again from elsewhere, when asked."""
+    log = await kafka.open()
+    records = [fact(number, STREAMS[0]) for number in range(1, 6)]
+    await log.append(records)
+    async with log.share("g", t.EVENTS) as share:
+        ours = await until_ours(share, PARTITIONS)
+        await share.begin(dict.fromkeys(ours, 0))
+        first = []
+        while len(first) < len(records):
+            first += await share.read(100)
+        third = first[2]
+        await share.begin({third.partition: third.position})
+        rest = []
+        while len(rest) < 2:
+            rest += await share.read(100)
+
+    assert ids(first) == [record.envelope.id for record in records]
+    assert ids(rest) == ids(first)[3:]
+
+
+async def test_marks_of_commits_are_passed(kafka: KafkaKind) -> None:
+    """Who has read everything is at the end, though the last thing is no message."""
+    log = await kafka.open()
+    await log.append([command("c1", STREAMS[0])])
+    async with owning(log) as partition:
+        await partition.commit([fact(1, STREAMS[0])], None)
+        await partition.commit([fact(2, STREAMS[0])], None)
+    end = await log.end((t.EVENTS,))
+    async with log.share("g", t.EVENTS) as share:
+        ours = await until_ours(share, PARTITIONS)
+        await share.begin(dict.fromkeys(ours, 0))
+        found = []
+        async with asyncio.timeout(SOON_S):
+            while await share.reached() != end:
+                found += await share.read(100)
+    last = found[-1]
+    assert last.position < end[last.partition]
+
+
+async def test_members_share_and_take_over(kafka: KafkaKind) -> None:
+    """Two members read different partitions; what one leaves falls to the other."""
+    one, other = await kafka.open(), await kafka.open()
+    async with one.share("g", t.EVENTS) as first:
+        await first.begin(dict.fromkeys(await until_ours(first, PARTITIONS), 0))
+        assert not first.is_dealt_anew()
+        async with other.share("g", t.EVENTS) as second:
+            theirs = await until_ours(second, PARTITIONS // 2)
+            ours = await until_ours(first, PARTITIONS // 2)
+            assert first.is_dealt_anew()
+            assert ours | theirs == frozenset(range(PARTITIONS))
+        await until_ours(first, PARTITIONS)

@@ -1,0 +1,87 @@
+"""An engine of separate processes, on a real Kafka, Postgres and S3, by real flytekit."""
+
+from __future__ import annotations
+
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flytekit.models.core.execution import NodeExecutionPhase
+from flytekit.remote import FlyteRemote
+
+from tests.e2e.conftest import client, pyflyte, register
+from tests.e2e.running import finish, start
+from tests.support.distributed import ONE_OF_EACH, Distributed, distributed
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+
+
+@pytest.fixture(scope="module")
+def roles(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Distributed]:
+    """One process of each role."""
+    with distributed(tmp_path_factory.mktemp("roles")) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def folder(roles: Distributed, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project whose flows are registered."""
+    found = tmp_path_factory.mktemp("flows")
+    register(roles, found, "shapes_flow.py")
+    return found
+
+
+@pytest.fixture(scope="module")
+def remote(roles: Distributed, folder: Path) -> FlyteRemote:
+    """The real client."""
+    assert folder
+    return client(roles)
+
+
+def test_a_workflow_runs_to_its_outputs(remote: FlyteRemote) -> None:
+    """Chain, fan-out, branch, sub-workflow, child: values, and all lies on S3."""
+    done = finish(remote, start(remote, "shapes_flow.shapes", a=3))
+
+    assert done.closure.phase == 4, done.closure.error
+    assert [done.outputs[f"o{n}"] for n in range(4)] == [18, 16, 6, 20]
+    nodes = done.node_executions.values()
+    assert {n.closure.phase for n in nodes} <= {
+        NodeExecutionPhase.SUCCEEDED, NodeExecutionPhase.SKIPPED
+    }  # fmt: skip
+    listed, _ = remote.client.list_node_executions(done.id, limit=100)
+    assert {n.input_uri.partition("://")[0] for n in listed if n.input_uri} == {"s3"}
+
+
+def test_pyflyte_run_waits_for_nothing_else(roles: Distributed, folder: Path) -> None:
+    """An author's command, with code uploaded by links that S3 signs."""
+    done = pyflyte(
+        roles, folder, "run", "--remote", "shapes_flow.py", "inner", "--a", "1"
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_each_role_tells_how_it_is(roles: Distributed) -> None:
+    """Health and metrics of every process, each with figures of its own."""
+    told: dict[str, Any] = {}
+    for role in roles.roles:
+        url = f"http://127.0.0.1:{role.http_port}/metrics"
+        with urllib.request.urlopen(url, timeout=5) as reply:
+            told[role.role] = reply.read().decode()
+
+    assert set(told) == set(ONE_OF_EACH)
+    assert "flightlog_commands_handled" in told["propeller"]
+    assert "flightlog_events_projected" in told["projector"]
+    assert "flightlog_grpc_calls_total" in told["gateway"]
+    assert "flightlog_dead_letters 0.0" in told["runner"]
+
+
+def test_each_role_ends_when_it_is_told_to(roles: Distributed) -> None:
+    """SIGTERM ends every process orderly; nobody says that anything went wrong."""
+    roles.stop()
+
+    assert [role.process and role.process.returncode for role in roles.roles] == [0] * 4
+    for role in roles.roles:
+        assert "Traceback" not in role.tail()

@@ -1,0 +1,192 @@
+"""An engine as separate processes for tests: roles on a real Kafka, Postgres and S3."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from infra import kafka_topics
+from infra.settings import KafkaSettings, S3Settings
+from tests.support.kafka import broker
+from tests.support.minio import s3
+from tests.support.postgres import empty_database
+from tests.support.running import READY_S, free_port
+
+STOP_S = 15.0
+GATEWAY, PROPELLER, PROJECTOR, RUNNER = "gateway", "propeller", "projector", "runner"
+ONE_OF_EACH = (GATEWAY, PROPELLER, PROJECTOR, RUNNER)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outside:
+    """What the roles stand on."""
+
+    kafka: str
+    postgres: str
+    s3: S3Settings
+
+
+@dataclass(slots=True, eq=False)
+class Role:
+    """One process of a role; may be killed and started again."""
+
+    role: str
+    log: Path
+    env: Mapping[str, str]
+    http_port: int = field(default_factory=free_port)
+    process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it; `wait` tells when it is ready."""
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [
+                    sys.executable, "-m", "gateway.cli", "start", self.role,
+                    "--http-port", str(self.http_port),
+                ],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                env={**os.environ, **self.env},
+            )  # fmt: skip
+
+    def wait(self, limit_s: float = READY_S) -> None:
+        """Wait until its health says that it serves."""
+        url = f"http://127.0.0.1:{self.http_port}/healthz"
+        until = time.monotonic() + limit_s
+        while time.monotonic() < until:
+            assert self.process is not None
+            if self.process.poll() is not None:
+                raise AssertionError(f"{self.role} ended: {self.tail()}")
+            try:
+                with urllib.request.urlopen(url, timeout=2):
+                    return
+            except (urllib.error.URLError, ConnectionError, TimeoutError):
+                time.sleep(0.05)
+        raise AssertionError(f"{self.role} isn't ready: {self.tail()}")
+
+    def tail(self) -> str:
+        """Return the end of its log."""
+        return self.log.read_text(errors="replace")[-4000:]
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        assert self.process is not None
+        self.process.send_signal(number)
+
+    def kill(self) -> None:
+        """Kill it as a power cut would."""
+        self.signal(signal.SIGKILL)
+        assert self.process is not None
+        self.process.wait(10)
+
+    def stop(self) -> int:
+        """Stop it as a supervisor would; return its exit code."""
+        assert self.process is not None
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(STOP_S)
+
+
+class Distributed:
+    """One engine of many processes: topics and a bucket of its own."""
+
+    def __init__(
+        self,
+        folder: Path,
+        outside: Outside,
+        roles: Iterable[str] = ONE_OF_EACH,
+        **env: str,
+    ) -> None:
+        """Choose ports and names; `start` makes the topics and starts the roles."""
+        self.data_dir = folder / "data"
+        self.folder = folder
+        self.grpc_port = free_port()
+        self.outside = outside
+        self.kafka = KafkaSettings(
+            servers=outside.kafka, prefix=f"t{os.getpid()}-{time.time_ns()}."
+        )
+        self.env = self._environment() | env
+        self.roles = [self.role(name, number) for number, name in enumerate(roles)]
+
+    def _environment(self) -> dict[str, str]:
+        s3 = self.outside.s3
+        return {
+            "FLIGHTLOG_DATA_DIR": str(self.data_dir),
+            "FLIGHTLOG_GRPC_PORT": str(self.grpc_port),
+            "FLIGHTLOG_KAFKA__SERVERS": self.kafka.servers,
+            "FLIGHTLOG_KAFKA__PREFIX": self.kafka.prefix,
+            "FLIGHTLOG_POSTGRES": self.outside.postgres,
+            "FLIGHTLOG_BLOBS": f"s3://flightlog-{time.time_ns()}/data",
+            "FLIGHTLOG_S3__ENDPOINT": s3.endpoint,
+            "FLIGHTLOG_S3__ACCESS_KEY": s3.access_key,
+            "FLIGHTLOG_S3__SECRET_KEY": s3.secret_key,
+        }
+
+    def role(self, name: str, number: int) -> Role:
+        """Return one more process of a role, not yet started."""
+        env = self.env
+        if name != RUNNER:
+            instance = {"FLIGHTLOG_KAFKA__INSTANCE": f"{name}-{number}"}
+            env = env | instance
+        return Role(name, self.folder / f"{name}-{number}.log", env)
+
+    @property
+    def endpoint(self) -> str:
+        """Return the gRPC endpoint."""
+        return f"localhost:{self.grpc_port}"
+
+    @property
+    def http(self) -> str:
+        """Return the base of HTTP addresses."""
+        door = next(role for role in self.roles if role.role == GATEWAY)
+        return f"http://127.0.0.1:{door.http_port}"
+
+    def postgres(self) -> str:
+        """Return the URL of its Postgres."""
+        return self.outside.postgres
+
+    def of(self, name: str) -> list[Role]:
+        """Return the processes of a role."""
+        return [role for role in self.roles if role.role == name]
+
+    def start(self) -> None:
+        """Make the topics, start the roles, and wait until they are ready."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        asyncio.run(kafka_topics.create(self.kafka))
+        for role in self.roles:
+            role.start()
+        for role in self.roles:
+            role.wait()
+
+    def stop(self) -> None:
+        """Stop every role, as a supervisor would."""
+        for role in self.roles:
+            if role.process is not None and role.process.poll() is None:
+                role.process.send_signal(signal.SIGTERM)
+        for role in self.roles:
+            if role.process is not None:
+                role.process.wait(STOP_S)
+
+
+@contextmanager
+def distributed(
+    folder: Path, roles: Iterable[str] = ONE_OF_EACH, **env: str
+) -> Iterator[Distributed]:
+    """Run an engine of many processes, with a broker, a database and an S3."""
+    with broker(folder / "kafka") as servers, s3(folder / "minio") as store:
+        outside = Outside(kafka=servers, postgres=empty_database(), s3=store)
+        engine = Distributed(folder, outside, roles, **env)
+        try:
+            engine.start()
+            yield engine
+        finally:
+            engine.stop()

@@ -1,0 +1,118 @@
+"""Projectors that share the events: positions decide who applied what."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+
+import pytest
+
+from infra.log import Received
+from projections.projector import Projector
+from projections.shared import SharedProjector
+from tests.support.engine import STREAM
+from tests.support.memory_log import MemoryLog
+from tests.support.views import Views
+from tests.unit.projections.test_projector import a_retried_run
+
+pytestmark = pytest.mark.integration
+
+
+class OneShare:
+    """The only partition of a log in memory, with marks of commits in between."""
+
+    def __init__(self, log: MemoryLog, mark: int = 0) -> None:
+        self.log, self.mark = log, mark
+        self.at = 0
+        self.anew = False
+        self.begun: list[int] = []
+
+    @asynccontextmanager
+    async def share(self, group: str, topic: str) -> AsyncIterator[OneShare]:
+        """Give itself."""
+        del group, topic
+        yield self
+
+    async def ours(self) -> frozenset[int]:
+        """Own the only one."""
+        return frozenset({0})
+
+    def is_dealt_anew(self) -> bool:
+        """Say so once."""
+        anew, self.anew = self.anew, False
+        return anew
+
+    async def begin(self, positions: Mapping[int, int]) -> None:
+        """Go there."""
+        self.at = positions[0]
+        self.begun.append(self.at)
+
+    async def read(self, limit: int) -> Sequence[Received]:
+        """Return what is next."""
+        await asyncio.sleep(0.001)
+        found = [r for r in self.log.records if r.position > self.at][:limit]
+        if found:
+            self.at = found[-1].position
+        return found
+
+    async def reached(self) -> Mapping[int, int]:
+        """Be past the mark behind the last record."""
+        last = self.log.records[-1].position if self.log.records else 0
+        return {0: self.at + (self.mark if self.at == last else 0)}
+
+
+async def follow(share: OneShare, views: Views, position: int) -> Projector:
+    """Let a shared projector run until the views are at a position."""
+    projector = Projector(views.log, views.pool, retry_s=0.001)
+    running = asyncio.create_task(SharedProjector(share, projector).run())
+    async with asyncio.timeout(10):
+        while projector.positions.get(0, 0) < position:
+            if running.done():
+                await running
+            await asyncio.sleep(0.002)
+    running.cancel()
+    await asyncio.wait({running})
+    return projector
+
+
+async def test_positions_pass_what_is_no_event(views: Views) -> None:
+    """The mark of a commit behind the last event counts as read."""
+    engine = a_retried_run()
+    views.log.add(STREAM, *engine.events)
+    count = len(views.log.records)
+    await follow(OneShare(views.log, mark=1), views, count + 1)
+
+    assert len(await views.rows("journal")) == count
+
+
+async def test_the_slower_of_two_looks_anew(views: Views) -> None:
+    """Another moved the position meanwhile: nothing is doubled, nothing is lost."""
+    engine = a_retried_run()
+    views.log.add(STREAM, *engine.events[:5])
+    share = OneShare(views.log)
+    projector = Projector(views.log, views.pool, retry_s=0.001)
+    running = asyncio.create_task(SharedProjector(share, projector).run())
+    async with asyncio.timeout(10):
+        while projector.position < 5:
+            await asyncio.sleep(0.002)
+        views.log.add(STREAM, *engine.events[5:9])
+        await views.follow()  # by another
+        views.log.add(STREAM, *engine.events[9:])
+        while projector.position < len(engine.events):
+            assert not running.done()
+            await asyncio.sleep(0.002)
+    running.cancel()
+
+    assert len(await views.rows("journal")) == len(engine.events)
+
+
+async def test_a_new_deal_fetches_positions_anew(views: Views) -> None:
+    """After partitions were dealt, reading begins where the views are."""
+    engine = a_retried_run()
+    views.log.add(STREAM, *engine.events)
+    share = OneShare(views.log)
+    share.anew = True
+    await follow(share, views, len(engine.events))
+
+    assert len(share.begun) == 2
