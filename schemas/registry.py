@@ -15,7 +15,15 @@ from typing import Any, get_args
 from fastavro import parse_schema
 from fastavro.schema import fingerprint, to_parsing_canonical_form
 
-from schemas import answers, commands, dispatches, events, letters, registry_events
+from schemas import (
+    answers,
+    commands,
+    dispatches,
+    events,
+    letters,
+    registry_events,
+    snapshots,
+)
 
 AVRO = Path(__file__).parent / "avro"
 
@@ -29,6 +37,7 @@ CLASSES: tuple[type[Any], ...] = (
     dispatches.AbortTask,
     *get_args(registry_events.RegistryFact),
     *get_args(letters.Letter),
+    *get_args(snapshots.Snapshot),
 )
 
 

@@ -20,6 +20,7 @@ from schemas import (
     letters,
     registry,
     registry_events,
+    snapshots,
 )
 from schemas.phases import (
     EXECUTION_MOVES,
@@ -38,6 +39,7 @@ UNIONS = {
     dispatches: dispatches.DispatchMessage,
     registry_events: registry_events.RegistryFact,
     letters: letters.Letter,
+    snapshots: snapshots.Snapshot,
 }
 BASES = {"Event", "Command", "Dispatch", "RegistryEvent"}
 PARTS = {"NodeSite", "SourceValues", "ArrayShape"}
