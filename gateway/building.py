@@ -28,6 +28,7 @@ from workers.plugins.process import ProcessPlugin
 from workers.propeller import Propeller
 from workers.runner import Runner
 from workers.streams import Streams
+from workers.sweeper import Sweeper
 
 log_ = structlog.get_logger(__name__)
 
@@ -140,6 +141,17 @@ def runner(backing: Backing, process: ProcessPlugin | None, name: str) -> Runner
             blobs=backing.blobs,
             poll_s=settings.cache.poll_s,
         ),
+    )
+
+
+def sweeper(backing: Backing) -> Sweeper:
+    """Return what deletes by age, and sweeps up after deletions."""
+    return Sweeper(
+        log=backing.log,
+        pool=backing.pool,
+        blobs=backing.blobs,
+        clock=backing.clock,
+        settings=backing.settings.retention,
     )
 
 

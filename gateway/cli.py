@@ -221,6 +221,24 @@ def verify(*, data_dir: DataDirOption = None, json: JsonOption = False) -> None:
     _reading(data_dir, lambda session: command.run(session, json=json))
 
 
+@app.command()
+def delete(
+    execution: ExecutionArgument,
+    *,
+    data_dir: DataDirOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Delete an execution that has ended: its rows, its blobs, its children.
+
+    What its cached tasks had kept for reuse goes too. Its facts stay on the log, with
+    one more that tells of the deletion, and its name stays taken. Blobs that a recovery
+    of it uses stay as long as that one.
+    """
+    from gateway.commands import delete as command  # noqa: PLC0415 - heavy
+
+    _reading(data_dir, lambda session: command.delete(session, execution, json=json))
+
+
 @cache_app.command("evict")
 def cache_evict(
     task: Annotated[

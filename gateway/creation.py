@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from typing import Any
 
+import structlog
 from flyteidl.admin import execution_pb2
 from msgspec.structs import replace
 
@@ -14,8 +15,11 @@ from domain.registry.identity import check_part, is_label
 from gateway.errors import accepted, invalid
 from gateway.services import Services
 from gateway.single_tasks import register_single_task
+from infra.errors import InfraError
 from schemas.commands import CreateExecution
 from schemas.ids import EntityRef, ExecutionRef, execution_stream
+
+log_ = structlog.get_logger(__name__)
 
 _LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 _DRAWN_LENGTH = 19
@@ -54,13 +58,21 @@ async def create(
         accepted(refused)
     if command.launch_plan.kind == "TASK":
         await register_single_task(services, command.launch_plan)
+    command = await _with_inputs(services, command, inputs)
     await services.submit(
-        execution_stream(ref),
-        await _with_inputs(services, command, inputs),
-        actor=actor,
-        now_us=services.clock.now_us(),
+        execution_stream(ref), command, actor=actor, now_us=services.clock.now_us()
     )
+    if command.inputs_uri is not None:  # The execution has a copy of its own by now.
+        await _forget(services, command.inputs_uri)
     return ref
+
+
+async def _forget(services: Services, uri: str) -> None:
+    """Delete a request's inputs; what can't be deleted now is swept away later."""
+    try:
+        await services.blobs.delete(uri)
+    except (InfraError, OSError) as error:
+        log_.warning("request_left", uri=uri, error=str(error))
 
 
 def draw_name() -> str:

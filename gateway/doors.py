@@ -30,6 +30,7 @@ def build(
             settings=services.settings,
             health=health,
             redrive=services.redrive,
+            submit=services.submit,
             registry=registry,
         )
     )

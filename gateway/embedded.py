@@ -38,6 +38,7 @@ from workers.partitions import Partitions, Restore
 from workers.plugins.process import ProcessPlugin
 from workers.propeller import Propeller
 from workers.runner import Runner
+from workers.sweeper import Sweeper
 from workers.trimming import trim
 
 log_ = structlog.get_logger(__name__)
@@ -58,6 +59,7 @@ class Engine:
     projector: Projector
     propeller: Partitions
     runner: Runner
+    sweeper: Sweeper
     process: ProcessPlugin | None
     health: Health
 
@@ -165,6 +167,7 @@ async def _build(
             projector=Projector(log, pool, settle=submit.settle),
             propeller=building.partitions(services, _restore(services)),
             runner=building.runner(services, process, settings.runner.name),
+            sweeper=building.sweeper(services),
             process=process,
             health=Health(PARTS),
         )
@@ -227,11 +230,12 @@ class _Service:
         propeller = self._start(group, "propeller", engine.propeller.run(work))
         runner = self._start(group, "runner", engine.runner.run(hands))
         extra = [
+            self._start(group, "sweeper", engine.sweeper.run()),
             self._start(
                 group,
                 "trimmer",
                 trim(engine.log, engine.services.settings.log),
-            )
+            ),
         ]
         if engine.process is not None:
             extra.append(group.create_task(building.warm_up(engine.process)))
@@ -254,6 +258,10 @@ class _Service:
             **gauges.of_propeller(engine.propeller),
             **gauges.of_projector(engine.projector),
             "dead_letters": (words, letters),
+            "executions_swept": (
+                "Deleted executions whose blobs are gone since the start.",
+                engine.sweeper.swept,
+            ),
             "ready": ("1 once every part serves.", float(engine.health.ready)),
         }
 

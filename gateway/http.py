@@ -16,12 +16,14 @@ from starlette.responses import JSONResponse, Response
 
 from gateway import health_routes, openapi
 from gateway.calls import error_body
+from gateway.deletion_routes import DeletionRoutes
 from gateway.health import Health
 from gateway.log_routes import LogRoutes
 from gateway.metrics import RestMetrics, new_registry
 from gateway.origins import LOOPBACK_ORIGIN, LocalOnly, is_loopback
 from gateway.redrive_routes import Redrive, RedriveRoutes
 from gateway.rest import Rest
+from gateway.submit import Submit
 from gateway.transcoding import routes
 from gateway.uploads import BlobRoutes
 from gateway.version import version
@@ -49,6 +51,7 @@ class HttpParts:
     settings: Settings
     health: Health
     redrive: Redrive
+    submit: Submit
     registry: CollectorRegistry = field(default_factory=new_registry)
 
 
@@ -69,6 +72,7 @@ def build_app(parts: HttpParts) -> FastAPI:
     app.include_router(blob_routes.router())
     app.include_router(LogRoutes(parts.blobs, parts.pool).router())
     app.include_router(RedriveRoutes(parts.redrive).router())
+    app.include_router(DeletionRoutes(parts.submit, parts.clock).router())
     rest = Rest(
         servicers=parts.servicers,
         settings=parts.settings.gateway,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import shutil
 from collections.abc import AsyncIterable, AsyncIterator
 from pathlib import Path
 from stat import S_ISREG
@@ -81,6 +82,10 @@ class Blobs(Protocol):
 
     async def delete(self, uri: str) -> None:
         """Remove a blob; one that isn't there is fine."""
+        ...
+
+    async def delete_below(self, prefix: str) -> None:
+        """Remove every blob below a folder of the store; raises PathRefused."""
         ...
 
 
@@ -179,6 +184,12 @@ class FileBlobs:
     async def delete(self, uri: str) -> None:
         """Remove a blob; one that isn't there is fine."""
         self.path(uri).unlink(missing_ok=True)
+
+    async def delete_below(self, prefix: str) -> None:
+        """Remove every blob below a folder of the store; raises PathRefused."""
+        folder = self.path(prefix)
+        if folder.is_dir():
+            await asyncio.to_thread(shutil.rmtree, folder)
 
 
 def plain_address(uri: str, root: str) -> bool:

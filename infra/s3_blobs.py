@@ -212,6 +212,11 @@ class S3Blobs:
         bucket, key = self._own(uri)
         await self._call(uri, lambda: self._client.remove_object(bucket, key))
 
+    async def delete_below(self, prefix: str) -> None:
+        """Remove every blob below a folder of the store; raises PathRefused."""
+        for found in await self.list(prefix):
+            await self.delete(found.uri)
+
     def _own(self, uri: str) -> tuple[str, str]:
         """Return bucket and key of an address in the store; raises PathRefused."""
         if not plain_address(uri, self.root):

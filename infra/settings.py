@@ -176,6 +176,26 @@ class CacheSettings(_Part):
     )
 
 
+class RetentionSettings(_Part):
+    """What is deleted, and when."""
+
+    executions_s: float = Field(
+        0.0,
+        ge=0,
+        description="Executions that ended longer ago are deleted with their blobs "
+        "and children; 0: none are.",
+    )
+    requests_s: float = Field(
+        86_400.0, gt=0, description="Inputs of requests that came to nothing go then."
+    )
+    round_s: float = Field(
+        5.0, gt=0, description="What is deleted is swept away this often."
+    )
+    round_max: int = Field(
+        100, gt=0, description="Executions deleted, and swept away, in a round at most."
+    )
+
+
 class AdmissionSettings(_Part):
     """Defaults of executions where nobody says otherwise (ref §2.3)."""
 
@@ -275,6 +295,7 @@ class Settings(BaseSettings):
     gateway: GatewaySettings = GatewaySettings()
     s3: S3Settings = S3Settings()
     cache: CacheSettings = CacheSettings()
+    retention: RetentionSettings = RetentionSettings()
 
     @classmethod
     def settings_customise_sources(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from projections import cached, executions, journal, nodes, signals, tasks
+from projections import cached, deletions, executions, journal, nodes, signals, tasks
 from projections.changes import Apply, Changes, time_of
 from schemas import answers
 from schemas import events as e
@@ -16,6 +16,7 @@ APPLY: dict[type, Apply] = {
     **tasks.APPLY,
     **cached.APPLY,
     **signals.APPLY,
+    **deletions.APPLY,
 }
 
 

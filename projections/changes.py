@@ -70,6 +70,7 @@ class Changes:
     catalog: dict[Key, Key] = field(default_factory=dict)
     released: list[Key] = field(default_factory=list)
     owners_gone: list[str] = field(default_factory=list)
+    deleted: list[Key] = field(default_factory=list)
 
 
 Apply = Callable[[Changes, Envelope, Any, datetime], None]

@@ -46,6 +46,7 @@ def _created(c: Changes, v: Envelope, m: e.ExecutionCreated, at: datetime) -> No
             "user_inputs": pack(m.user_inputs),
             "parent_stream": m.parent.stream if m.parent else None,
             "parent_node_id": m.parent.node_id if m.parent else None,
+            "recovers": f"execution/{m.recovers.text()}" if m.recovers else None,
             "parent_attempt": m.parent.attempt if m.parent else None,
             "max_parallelism": m.max_parallelism,
             "created_at": at,

@@ -88,6 +88,11 @@ def _signal_set(event: e.SignalSet) -> str:
     return f"signal {_first(event.signal_id)} set{by}"
 
 
+def _deleted(event: e.ExecutionDeleted) -> str:
+    by = f" by {event.principal}" if event.principal else ""
+    return f"deleted{by}; it had ended {event.phase}"
+
+
 def _recovered(event: e.NodeRecovered) -> str:
     child = f" with child execution {event.child.text()}" if event.child else ""
     return f"{event.site.kind} node recovered{child}"
@@ -127,6 +132,7 @@ LINES: dict[type, Callable[[Any], str]] = {
     e.NodeRequeued: lambda event: f"node queued again, attempt {event.attempt}",
     e.NodeSkipped: lambda event: f"{event.site.kind} node skipped",
     e.NodeRecovered: _recovered,
+    e.ExecutionDeleted: _deleted,
     e.NodeAborted: _failure("node aborted"),
     e.TaskQueued: _task_queued,
     e.TaskStarted: _task_started,

@@ -12,6 +12,7 @@ from psycopg.sql import SQL, Composable, Composed, Identifier, Literal, Placehol
 
 from infra.database import queries
 from projections.changes import APPENDED, ENDED, FIRST_WINS, Changes, Rows
+from projections.deletions import write_deletions
 from projections.selecting import SQL_FILES
 
 _ENDED = SQL(", ").join(map(Literal, sorted(ENDED)))
@@ -51,6 +52,7 @@ async def write(cursor: AsyncCursor[Any], changes: Changes) -> None:
     await _insert(cursor, "execution_tags", _TAG, changes.tags)
     await _insert(cursor, "journal", _LINE, changes.journal)
     await _write_catalog(cursor, changes)
+    await write_deletions(cursor, changes)
     outcomes = [(command, *rest) for command, rest in changes.outcomes.items()]
     await _insert(cursor, "outcomes", _OUTCOME, outcomes)
     if outcomes:

@@ -190,6 +190,16 @@ class ResumeStream(Command, frozen=True, kw_only=True):
     principal: str = ""
 
 
+class DeleteExecution(Command, frozen=True, kw_only=True):
+    """Delete an execution that has ended, with its blobs and its children.
+
+    `with_parent` tells that the execution goes with the one that asked for it.
+    """
+
+    principal: str = ""
+    with_parent: bool = False
+
+
 ExecutionCommand = (
     CreateExecution
     | TerminateExecution
@@ -206,6 +216,7 @@ ExecutionCommand = (
     | RequestSignal
     | SetSignal
     | ResumeStream
+    | DeleteExecution
 )
 
 
@@ -223,5 +234,6 @@ PUBLIC: tuple[type[Command], ...] = (
     RequestSignal,
     SetSignal,
     ResumeStream,
+    DeleteExecution,
 )
 """What anybody may publish; each has a page in docs/commands."""

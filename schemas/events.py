@@ -418,6 +418,16 @@ class NodeRecovered(Event, frozen=True, kw_only=True):
     source: AttemptRef | None = None
 
 
+class ExecutionDeleted(Event, frozen=True, kw_only=True):
+    """An ended execution was deleted: the views don't show it, its blobs go.
+
+    `phase` is how it had ended. Its facts stay, and its name stays taken.
+    """
+
+    principal: str
+    phase: str
+
+
 ExecutionEvent = (
     ExecutionCreated
     | ExecutionStarted
@@ -463,4 +473,5 @@ ExecutionEvent = (
     | StreamParked
     | StreamResumed
     | NodeRecovered
+    | ExecutionDeleted
 )

@@ -35,6 +35,7 @@ class _Stream(msgspec.Struct):
     phase: ExecutionPhase = ExecutionPhase.UNDEFINED
     state: Execution | None = Execution()
     parent: str = ""
+    is_deleted: bool = False
     children: set[str] = msgspec.field(default_factory=set)
 
 
@@ -68,12 +69,14 @@ class Audit:
         except codec.UndecodableMessage as error:
             yield Finding(at=envelope.id, what=str(error))
             return
-        if stream.state is None:
+        if stream.state is None and _is_late_deletion(fact, stream):
+            stream.is_deleted = True
+        elif stream.state is None:
             name = type(fact).__name__
             found = f"Expected nothing after {stream.phase}, but {name} follows"
             yield Finding(at=envelope.id, what=found)
-            return
-        yield from self._fold(stream, fact, envelope.id)
+        else:
+            yield from self._fold(stream, fact, envelope.id)
 
     def _fold(self, stream: _Stream, fact: Any, at: str) -> Iterator[Finding]:
         before = stream.state
@@ -128,6 +131,11 @@ class Audit:
         """Tell whether a view shows an ending that the log doesn't have."""
         phase = self._streams[stream].phase
         return shown != phase.value and ExecutionPhase(shown) in TERMINAL_EXECUTION
+
+
+def _is_late_deletion(fact: Any, stream: _Stream) -> bool:
+    """Tell whether a fact after the ending is the one that may follow it, once."""
+    return isinstance(fact, e.ExecutionDeleted) and not stream.is_deleted
 
 
 def _node_moves(

@@ -131,7 +131,7 @@ class Hydrator:
             command, envelope, admitted, given, workflow, closure, now_us
         )
         definition = await self.definitions.load(closure)
-        if original is None or original.is_of(created):
+        if original is None or (original.is_of(created) and not original.is_deleted):
             left = original.recovery if original else NOTHING_SAVED
             return Admission(created, definition, left)
         if command.parent is None:
@@ -148,7 +148,7 @@ class Hydrator:
         original = await recall(self.log, command.recovers)
         refused = admission.check_original(
             command,
-            exists=original.created is not None,
+            exists=original.created is not None and not original.is_deleted,
             has_ended=original.has_ended,
         )
         return refused or original

@@ -26,13 +26,15 @@ ENDINGS: dict[type, ExecutionPhase] = {
 class Original:
     """An execution to be recovered: how it began, what it left, and whether it ended.
 
-    `created` is None if there is no such execution.
+    `created` is None if there is no such execution. What a deleted one left stays as
+    long as somebody who had begun to recover it is there.
     """
 
     ref: ExecutionRef
     created: e.ExecutionCreated | None
     recovery: Recovery
     has_ended: bool
+    is_deleted: bool = False
 
     def is_of(self, other: e.ExecutionCreated) -> bool:
         """Tell whether it was of the same work: only then its values are any good."""
@@ -65,4 +67,5 @@ async def recall(log: Log, ref: ExecutionRef) -> Original:
         created=created if isinstance(created, e.ExecutionCreated) else None,
         recovery=recovery,
         has_ended=bool(newest) and type(newest[-1]) in ENDINGS,
+        is_deleted=bool(newest) and isinstance(newest[-1], e.ExecutionDeleted),
     )

@@ -58,7 +58,9 @@ class Live:
             created = structs.replace(
                 created, spec=b"", inputs=NO_VALUES, user_inputs=NO_VALUES
             )
-        state = Execution(created=created, phase=self.state.phase)
+        state = Execution(
+            created=created, phase=self.state.phase, is_deleted=self.state.is_deleted
+        )
         return replace(
             self,
             state=state,
@@ -150,9 +152,14 @@ class Streams:
         last = await self._log.last(stream)
         if last is None:
             return Live()
-        ending = ENDINGS.get(type(codec.decode(last.body)))
+        closing = codec.decode(last.body)
+        is_deleted = isinstance(closing, e.ExecutionDeleted)
+        ending = ENDINGS.get(type(closing))
+        if isinstance(closing, e.ExecutionDeleted):
+            ending = ExecutionPhase(closing.phase)
         if ending is not None:
-            return await self._restore_closed(stream, last.envelope.sequence, ending)
+            closed = Execution(phase=ending, is_deleted=is_deleted)
+            return await self._restore_closed(stream, last.envelope.sequence, closed)
         live = Live()
         for received in await self._log.stream(stream):
             live = folded(live, received)
@@ -172,12 +179,12 @@ class Streams:
         )
 
     async def _restore_closed(
-        self, stream: str, sequence: int, phase: ExecutionPhase
+        self, stream: str, sequence: int, closed: Execution
     ) -> Live:
         first = (await self._log.stream(stream, limit=1))[0]
         created = codec.decode(first.body)
         return Live(
-            state=Execution(created=created, phase=phase),
+            state=structs.replace(closed, created=created),
             sequence=sequence,
             correlation=first.envelope.correlation,
             last_us=created.occurred_at_us,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from domain.decider import Decider
-from domain.execution import caching, finishing, parking, signals
+from domain.execution import caching, deletion, finishing, parking, signals
 from domain.execution.context import Context
 from domain.execution.evolve import evolve
 from domain.execution.react import Outgoing, react
@@ -28,6 +28,7 @@ _VERBS: dict[type, str] = {
     c.RequestSignal: "ask for a signal of",
     c.SetSignal: "set a signal of",
     c.ResumeStream: "resume",
+    c.DeleteExecution: "delete",
 }
 
 
@@ -37,6 +38,8 @@ def decide(command: c.ExecutionCommand, state: Execution, context: Context) -> O
         return _create(command, state, context)
     if state.created is None:
         return _refuse(Reason.NOT_FOUND, context, command, "it does not exist")
+    if isinstance(command, c.DeleteExecution):
+        return deletion.delete(command, state, context)
     if state.is_terminal:
         return _late(command, state, context)
     if isinstance(command, c.ResumeStream):

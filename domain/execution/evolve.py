@@ -293,6 +293,10 @@ def _resumed(state: Execution, _event: e.StreamResumed) -> Execution:
     return replace(state, parked=None)
 
 
+def _deleted(state: Execution, _event: e.ExecutionDeleted) -> Execution:
+    return replace(state, is_deleted=True)
+
+
 APPLY: dict[type, Callable[[Execution, Any], Execution]] = {
     e.ExecutionCreated: _created,
     e.ExecutionStarted: _phase(ExecutionPhase.RUNNING),
@@ -338,4 +342,5 @@ APPLY: dict[type, Callable[[Execution, Any], Execution]] = {
     e.StreamParked: _parked,
     e.StreamResumed: _resumed,
     e.NodeRecovered: _node_recovered,
+    e.ExecutionDeleted: _deleted,
 }

@@ -98,7 +98,7 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
 
     `active` holds the ids of nodes that have not ended, `slots` counts those of them
     that max_parallelism counts. `failures` holds the last failure of each scope.
-    `parked` says why it takes no commands.
+    `parked` says why it takes no commands. A deleted one had ended before.
     """
 
     created: ExecutionCreated | None = None
@@ -111,6 +111,7 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
     outputs: Values | None = None
     failure: Failure | None = None
     parked: StreamParked | None = None
+    is_deleted: bool = False
 
     @property
     def is_terminal(self) -> bool:

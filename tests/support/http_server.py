@@ -51,6 +51,7 @@ def parts_of(
         settings=changes.get("settings", Settings(data_dir=folder)),
         health=changes.get("health", Health()),
         redrive=changes.get("redrive", nothing_redriven),
+        submit=changes.get("submit"),  # type: ignore[arg-type]
     )
 
 

@@ -1,0 +1,3 @@
+DROP TABLE swept;
+DROP TABLE deletions;
+ALTER TABLE executions DROP COLUMN recovers;

@@ -1,0 +1,49 @@
+-- note --
+INSERT INTO deletions (stream, recovers, deleted_at)
+SELECT stream, recovers, %s FROM executions WHERE stream = %s
+ON CONFLICT DO NOTHING
+
+-- executions --
+DELETE FROM executions WHERE stream = ANY(%s)
+
+-- tags --
+DELETE FROM execution_tags WHERE stream = ANY(%s)
+
+-- nodes --
+DELETE FROM node_executions WHERE stream = ANY(%s)
+
+-- tasks --
+DELETE FROM task_executions WHERE stream = ANY(%s)
+
+-- signals --
+DELETE FROM signals WHERE stream = ANY(%s)
+
+-- journal --
+-- One line stays: that it was deleted, when, and by whom.
+DELETE FROM journal WHERE stream = ANY(%s) AND type <> 'ExecutionDeleted'
+
+-- catalog --
+DELETE FROM catalog AS c USING unnest(%s::text[]) AS s (stream)
+WHERE starts_with(c.source_id, s.stream || '/')
+
+-- due --
+-- What is deleted and not swept, but for what somebody recovers who is still there.
+SELECT d.stream FROM deletions AS d
+WHERE NOT EXISTS (SELECT FROM swept WHERE swept.stream = d.stream)
+    AND NOT EXISTS (SELECT FROM executions AS e WHERE e.recovers = d.stream)
+    AND NOT EXISTS (
+        SELECT FROM deletions AS r WHERE r.recovers = d.stream
+            AND NOT EXISTS (SELECT FROM swept WHERE swept.stream = r.stream))
+ORDER BY d.deleted_at, d.stream LIMIT %s
+
+-- sweep --
+INSERT INTO swept (stream, swept_at) VALUES (%s, now()) ON CONFLICT DO NOTHING
+
+-- shown --
+SELECT stream FROM executions WHERE stream = ANY(%s)
+
+-- old --
+SELECT stream FROM executions
+WHERE parent_stream IS NULL
+    AND ended_at < now() - make_interval(secs => %s::double precision)
+ORDER BY ended_at, stream LIMIT %s

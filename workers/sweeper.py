@@ -1,0 +1,144 @@
+"""The sweeper: deletes what is too old, and the blobs of what was deleted."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import structlog
+
+from domain.execution.step import execution_spec
+from infra.blobs import Blobs, PathRefused
+from infra.database import Pool
+from infra.log import Log, Record
+from infra.patience import patiently
+from infra.settings import RetentionSettings
+from projections import deletions
+from schemas import codec, topics
+from schemas import events as e
+from schemas.commands import DeleteExecution
+from schemas.envelope import Envelope
+from schemas.ids import (
+    ExecutionRef,
+    execution_of,
+    execution_stream,
+    raw_output_prefix,
+)
+
+log_ = structlog.get_logger(__name__)
+
+ACTOR = "retention"
+REQUESTS = "metadata/requests"
+_US = 1_000_000
+
+
+class Clock(Protocol):
+    """The time of day."""
+
+    def now_us(self) -> int:
+        """Return microseconds since 1970, UTC."""
+        ...
+
+
+@dataclass(slots=True, kw_only=True)
+class Sweeper:
+    """Works in rounds of bounded size; a kill costs a round, which is repeated."""
+
+    log: Log
+    pool: Pool
+    blobs: Blobs
+    clock: Clock
+    settings: RetentionSettings
+    swept: int = 0
+    requests_due_us: int = 0
+
+    async def run(self) -> None:
+        """Do a round now and then, for ever."""
+        while True:
+            await asyncio.sleep(self.settings.round_s)
+            await patiently(self.round, "sweeping_delayed")
+
+    async def round(self) -> None:
+        """Ask for what is too old to be deleted, and sweep up what is deleted."""
+        limit = self.settings.round_max
+        if self.settings.executions_s:
+            age_s = self.settings.executions_s
+            old = await deletions.old(self.pool, age_s, limit)
+            await self._delete(old, DeleteExecution(principal=ACTOR))
+        for stream in await deletions.due(self.pool, limit):
+            if await self._sweep(stream):
+                await deletions.note_swept(self.pool, stream)
+                self.swept += 1
+        await self._drop_requests()
+
+    async def _sweep(self, stream: str) -> bool:
+        """Delete an execution's blobs once its children are gone; tell whether so."""
+        facts = [codec.decode(r.body) for r in await self.log.stream(stream)]
+        children = [
+            str(execution_stream(fact.child))
+            for fact in facts
+            if isinstance(fact, e.ChildCreated)
+        ]
+        left = await deletions.shown(self.pool, children)
+        if left:
+            wish = DeleteExecution(principal=ACTOR, with_parent=True)
+            await self._delete(left, wish)
+            return False
+        for prefix in _prefixes(execution_of(stream), facts):
+            try:
+                await self.blobs.delete_below(self.blobs.uri(prefix))
+            except PathRefused:
+                log_.info("blobs_left", stream=stream, prefix=prefix)
+        return True
+
+    async def _delete(self, streams: Sequence[str], wish: DeleteExecution) -> None:
+        now_us = self.clock.now_us()
+        await self.log.append(
+            [
+                Record(
+                    topic=topics.COMMANDS,
+                    key=stream,
+                    envelope=Envelope(
+                        id=f"{stream}/deletion/{now_us}",
+                        type=codec.type_name(wish),
+                        stream=stream,
+                        actor=ACTOR,
+                        recorded_at_us=now_us,
+                    ),
+                    body=codec.encode(wish),
+                )
+                for stream in streams
+            ]
+        )
+
+    async def _drop_requests(self) -> None:
+        """Delete inputs that clients sent with creations that nobody took up."""
+        now_us = self.clock.now_us()
+        if now_us < self.requests_due_us:
+            return
+        age_s = self.settings.requests_s
+        self.requests_due_us = now_us + round(age_s / 10 * _US)
+        for found in await self.blobs.list(self.blobs.uri(REQUESTS)):
+            if found.modified_s < now_us / _US - age_s:
+                await self.blobs.delete(found.uri)
+
+
+def _prefixes(ref: ExecutionRef, facts: Sequence[object]) -> Sequence[str]:
+    """Return the folders that hold what an execution and its tasks wrote."""
+    found = [
+        f"metadata/{ref.project}/{ref.domain}/{ref.name}",
+        f"metadata/propeller/{ref.project}-{ref.domain}-{ref.name}",
+    ]
+    raw = "raw"
+    for fact in facts:
+        match fact:
+            case e.ExecutionCreated():
+                spec = execution_spec(fact.spec)
+                raw = spec.raw_output_data_config.output_location_prefix or raw
+            case e.TaskQueued() | e.ArrayStarted():
+                found.append(raw_output_prefix(raw, fact.generated_name))
+            case _:
+                pass
+    return found
