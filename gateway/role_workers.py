@@ -41,10 +41,22 @@ Build = Callable[[Backings], AbstractAsyncContextManager[Worker]]
 
 @asynccontextmanager
 async def propeller(backings: Backings) -> AsyncIterator[Worker]:
-    """Decide the commands of partitions that fall to this process."""
+    """Decide the commands of partitions that fall to this process; also sweep.
+
+    What several of them sweep up is the same: who comes second finds nothing.
+    """
     restore = partial(restoring.restore, backings.log)
     partitions = building.partitions(backings, restore)
-    yield Worker(run=partitions.run, gauges=lambda: gauges.of_propeller(partitions))
+    sweeper = building.sweeper(backings)
+
+    async def run(stop: asyncio.Event) -> None:
+        sweeping = asyncio.create_task(sweeper.run())
+        try:
+            await partitions.run(stop)
+        finally:
+            sweeping.cancel()
+
+    yield Worker(run=run, gauges=lambda: gauges.of_propeller(partitions))
 
 
 @asynccontextmanager

@@ -122,6 +122,19 @@ async def test_folders_are_listed(blobs: Blobs) -> None:
     assert await blobs.list(blobs.uri("nothing")) == []
 
 
+async def test_folders_are_deleted(blobs: Blobs) -> None:
+    """Everything below a folder goes, its neighbours stay, and again is fine."""
+    for name in ("a/1", "a/b/2", "ab/3"):
+        await blobs.put(blobs.uri(f"away/{name}"), b"x")
+    for _ in range(2):
+        await blobs.delete_below(blobs.uri("away/a"))
+    left = await blobs.list(blobs.uri("away"))
+
+    assert [found.uri for found in left] == [blobs.uri("away/ab/3")]
+    with pytest.raises(PathRefused):
+        await blobs.delete_below("/etc/away")
+
+
 async def test_a_blob_is_had_as_a_file(blobs: Blobs, tmp_path: Path) -> None:
     """A file with the blob's bytes, for programs that need one."""
     uri = blobs.uri("bundle.tar.gz")

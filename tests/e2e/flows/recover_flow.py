@@ -125,3 +125,8 @@ def late(folder: str, x: int) -> int:
     first = slow(folder=folder, x=x)
     second = works(folder=folder, x=x)
     return total(numbers=[first, second])
+
+
+@workflow
+def length_plus(folder: str, text: str) -> int:
+    return length_of(folder=folder, text=text, x=1)

@@ -1,0 +1,86 @@
+"""What a deletion leaves in the views: one line; and whose blobs are due."""
+
+from __future__ import annotations
+
+import pytest
+from msgspec.structs import replace
+
+from projections import deletions
+from schemas import commands as c
+from schemas.ids import ExecutionRef
+from tests.support.engine import STREAM, Engine, created
+from tests.support.graphs import definition, task_node
+from tests.support.views import Views
+
+AGAIN = "execution/p/d/main-2"
+MAIN = ExecutionRef(project="p", domain="d", name="main-1")
+
+
+def ended() -> Engine:
+    """Return an execution of one task that succeeded."""
+    engine = Engine(definition([task_node("a")], "a"), created())
+    engine.begin()
+    engine.succeed("a")
+    return engine
+
+
+def deleted() -> Engine:
+    """Return one that was deleted then."""
+    engine = ended()
+    engine.do(c.DeleteExecution(principal="somebody"))
+    return engine
+
+
+@pytest.mark.parametrize("batch_max", [1, 3, 1000])
+async def test_one_line_is_left(views: Views, batch_max: int) -> None:
+    """Rows that an earlier batch wrote go as do those of the same one."""
+    views.log.add(STREAM, *deleted().events)
+    await views.follow(batch_max)
+
+    rows = await views.dump()
+    (line,) = rows.pop("journal")
+
+    assert {table for table, found in rows.items() if found} == set()
+    assert line["summary"] == "deleted by somebody; it had ended SUCCEEDED"
+
+
+async def test_what_is_deleted_is_due_until_it_is_swept(views: Views) -> None:
+    """The sweeper is told once more until it notes that it is done."""
+    await views.given(STREAM, *ended().events)
+    assert await deletions.due(views.pool, 10) == []
+    await views.given(STREAM, deleted().events[-1])
+
+    assert await deletions.due(views.pool, 10) == [STREAM]
+    assert await deletions.shown(views.pool, [STREAM]) == []
+    await deletions.note_swept(views.pool, STREAM)
+    assert await deletions.due(views.pool, 10) == []
+
+
+async def test_an_original_waits_for_its_recovery(views: Views) -> None:
+    """Its blobs are in use until the recovery is deleted, and swept, too."""
+    engine = deleted()
+    second = [
+        replace(
+            engine.events[0],  # type: ignore[type-var]
+            execution=ExecutionRef(project="p", domain="d", name="main-2"),
+            recovers=MAIN,
+        ),
+        *engine.events[1:],
+    ]
+    await views.given(STREAM, *engine.events)
+    await views.given(AGAIN, *second[:-1])
+    assert await deletions.due(views.pool, 10) == []
+    await views.given(AGAIN, second[-1])
+
+    assert await deletions.due(views.pool, 10) == [AGAIN]
+    await deletions.note_swept(views.pool, AGAIN)
+    assert await deletions.due(views.pool, 10) == [STREAM]
+
+
+async def test_only_old_executions_of_users_are_too_old(views: Views) -> None:
+    """What ended in 2023 is; an age that nothing has finds nothing."""
+    await views.given(STREAM, *ended().events)
+
+    assert await deletions.old(views.pool, 3600, 10) == [STREAM]
+    assert await deletions.old(views.pool, 3600, 0) == []
+    assert await deletions.old(views.pool, 10**10, 10) == []
