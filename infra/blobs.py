@@ -7,6 +7,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import AsyncIterable, AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 from stat import S_ISREG
 from tempfile import NamedTemporaryFile
@@ -188,7 +189,7 @@ class FileBlobs:
     async def delete_below(self, prefix: str) -> None:
         """Remove every blob below a folder of the store; raises PathRefused."""
         folder = self.path(prefix)
-        if folder.is_dir():
+        with suppress(FileNotFoundError):
             await asyncio.to_thread(shutil.rmtree, folder)
 
 
@@ -202,17 +203,17 @@ def plain_address(uri: str, root: str) -> bool:
 
 def _listed(folder: Path) -> list[Found]:
     found = []
-    for path in folder.rglob("*"):
-        if path.name.startswith(_PART):
-            continue
-        try:
-            status = path.stat()
-        except FileNotFoundError:
-            continue  # gone meanwhile
-        if S_ISREG(status.st_mode):
-            found.append(
-                Found(uri=str(path), size=status.st_size, modified_s=status.st_mtime)
-            )
+    for above, _, names in os.walk(folder):  # which minds no folder that goes meanwhile
+        for path in (Path(above, name) for name in names):
+            if path.name.startswith(_PART):
+                continue
+            try:
+                status = path.stat()
+            except FileNotFoundError:
+                continue
+            if S_ISREG(status.st_mode):
+                size, modified_s = status.st_size, status.st_mtime
+                found.append(Found(uri=str(path), size=size, modified_s=modified_s))
     return found
 
 

@@ -9,7 +9,7 @@ from typing import Protocol
 
 import structlog
 
-from domain.execution.step import execution_spec
+from domain.execution.recovery import raw_outputs
 from infra.blobs import Blobs, PathRefused
 from infra.database import Pool
 from infra.log import Log, Record
@@ -135,8 +135,7 @@ def _prefixes(ref: ExecutionRef, facts: Sequence[object]) -> Sequence[str]:
     for fact in facts:
         match fact:
             case e.ExecutionCreated():
-                spec = execution_spec(fact.spec)
-                raw = spec.raw_output_data_config.output_location_prefix or raw
+                raw = raw_outputs(fact.spec)
             case e.TaskQueued() | e.ArrayStarted():
                 found.append(raw_output_prefix(raw, fact.generated_name))
             case _:

@@ -146,9 +146,13 @@ def _run(
 
 
 def _previous_checkpoint(step: Step, node: Node, prefix: str) -> str:
-    """Return where the attempt before this one kept what it had done; '' if first."""
+    """Return where the attempt before this one kept what it had done; '' if first.
+
+    The first one of a recovery goes on from the last one of the original.
+    """
     if not node.attempt:
-        return ""
+        known = step.context.recovery.get(node.site.node_id)
+        return known.checkpoint if known is not None else ""
     name = _generated_name(step, node.site.node_id, node.attempt - 1)
     return checkpoint_path(raw_output_prefix(prefix, name))
 

@@ -6,16 +6,26 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
+from flyteidl.admin import execution_pb2
 from immutables import Map
 from msgspec.structs import replace
 
 from schemas import events as e
-from schemas.ids import AttemptRef, CatalogKey, ExecutionRef
+from schemas.ids import (
+    AttemptRef,
+    CatalogKey,
+    ExecutionRef,
+    checkpoint_path,
+    raw_output_prefix,
+)
 from schemas.values import NO_VALUES, Values
 
 
 class Saved(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of a node that succeeded, or of one whose child did not."""
+    """What is known of a node that succeeded, or of use to one that didn't.
+
+    That is its child, or where its last attempt kept what it had done.
+    """
 
     site: e.NodeSite
     succeeded: bool = False
@@ -24,6 +34,7 @@ class Saved(msgspec.Struct, frozen=True, kw_only=True):
     outputs: Values = NO_VALUES
     deck_uri: str = ""
     child: ExecutionRef | None = None
+    checkpoint: str = ""
     cache_status: str = ""
     catalog: CatalogKey | None = None
     source: AttemptRef | None = None
@@ -31,12 +42,18 @@ class Saved(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_of_use(self) -> bool:
         """Tell whether a recovery takes anything of the node over."""
-        return self.succeeded or self.child is not None
+        return self.succeeded or self.child is not None or bool(self.checkpoint)
 
 
 Recovery = Mapping[str, Saved]
 """What may be taken over, by the nodes' unique ids."""
 NOTHING_SAVED: Recovery = Map()
+
+
+def raw_outputs(spec: bytes) -> str:
+    """Return below which prefix an execution's tasks put raw outputs."""
+    found = execution_pb2.ExecutionSpec.FromString(spec)
+    return found.raw_output_data_config.output_location_prefix or "raw"
 
 
 def saved(
@@ -48,8 +65,15 @@ def saved(
     before it came to take all of that over.
     """
     found: dict[str, Saved] = {}
+    raw = ""
     for fact in facts:
-        _note(found, fact)
+        if isinstance(fact, e.ExecutionCreated):
+            raw = raw_outputs(fact.spec)
+        elif isinstance(fact, e.TaskQueued):
+            prefix = raw_output_prefix(raw, fact.generated_name)
+            _change(found, fact.node_id, checkpoint=checkpoint_path(prefix))
+        else:
+            _note(found, fact)
     useful = {node_id: node for node_id, node in found.items() if node.is_of_use}
     for node_id, node in before.items():
         newer = useful.get(node_id)

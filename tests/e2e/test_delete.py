@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import tempfile
@@ -76,7 +77,8 @@ def _delete(engine: Running, execution: Any) -> subprocess.CompletedProcess[str]
 
 
 def _files(folder: Path) -> set[str]:
-    return {str(path) for path in folder.rglob("*") if path.is_file()}
+    found = os.walk(folder)
+    return {str(Path(above, name)) for above, _, names in found for name in names}
 
 
 def _until(holds: Callable[[], bool], what: Callable[[], object]) -> None:

@@ -155,6 +155,32 @@ def test_a_recovery_is_recovered(remote: FlyteRemote, tmp_path: Path) -> None:
     assert runs(tmp_path) == ["breaks-2", "works-12"]
 
 
+def test_a_recovered_task_goes_on_from_its_checkpoint(
+    remote: FlyteRemote, tmp_path: Path
+) -> None:
+    """What the failed task had kept in the original is read by the recovered one."""
+    failed, _ = broken(remote, tmp_path, "climb")
+
+    assert recovered(remote, failed).outputs["o0"] == 1
+
+
+def test_a_relaunch_can_overwrite_the_cache(
+    remote: FlyteRemote, tmp_path: Path
+) -> None:
+    """A cached task is run anew if a relaunch asks for it, else not."""
+    first = run(remote, "recover_flow.kept", folder=str(tmp_path))
+    assert runs(tmp_path) == ["kept"]
+    for overwrite, expected in ((False, []), (True, ["kept"])):
+        request = execution_pb2.ExecutionRelaunchRequest(
+            id=first.id.to_flyte_idl(), overwrite_cache=overwrite
+        )
+        name = remote.client._stub.RelaunchExecution(request).id.name
+        done = finish(remote, remote.fetch_execution(name=name))
+        assert done.closure.phase == SUCCEEDED
+        assert done.spec.overwrite_cache == overwrite
+        assert runs(tmp_path) == expected
+
+
 def test_pyflyte_recovers(
     remote: FlyteRemote, engine: Running, project: Path, tmp_path: Path
 ) -> None:

@@ -8,6 +8,7 @@ from flytekit import (
     LaunchPlan,
     WorkflowFailurePolicy,
     conditional,
+    current_context,
     map_task,
     task,
     workflow,
@@ -130,3 +131,30 @@ def late(folder: str, x: int) -> int:
 @workflow
 def length_plus(folder: str, text: str) -> int:
     return length_of(folder=folder, text=text, x=1)
+
+
+@task
+def climbs(folder: str) -> int:
+    checkpoint = current_context().checkpoint
+    before = checkpoint.read()
+    height = int(before) if before else 0
+    checkpoint.write(str(height + 1).encode())
+    if not (Path(folder) / "mended").exists():
+        raise ValueError(f"fell at {height}")
+    return height
+
+
+@workflow
+def climb(folder: str) -> int:
+    return climbs(folder=folder)
+
+
+@task(cache=True, cache_version="1")
+def keeps(folder: str) -> int:
+    note(folder, "kept")
+    return 3
+
+
+@workflow
+def kept(folder: str) -> int:
+    return keeps(folder=folder)
