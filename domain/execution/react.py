@@ -12,6 +12,7 @@ from domain.binding import START, needed
 from domain.branch import operand_names
 from domain.execution.caching import look_up, stop_waiting
 from domain.execution.context import Context
+from domain.execution.recovering import left_of
 from domain.execution.state import Execution, Node
 from domain.execution.step import Step, execution_spec
 from domain.execution.traversal import data_path, inline_max, source
@@ -151,7 +152,7 @@ def _previous_checkpoint(step: Step, node: Node, prefix: str) -> str:
     The first one of a recovery goes on from the last one of the original.
     """
     if not node.attempt:
-        known = step.context.recovery.get(node.site.node_id)
+        known = left_of(step, node.site)
         return known.checkpoint if known is not None else ""
     name = _generated_name(step, node.site.node_id, node.attempt - 1)
     return checkpoint_path(raw_output_prefix(prefix, name))

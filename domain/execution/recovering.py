@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from domain.execution.finishing import succeed_branch_around
+from domain.execution.recovery import Saved
+from domain.execution.state import Node
 from domain.execution.step import Step
 from schemas.events import NodeRecovered, NodeSite
 from schemas.ids import ExecutionRef
@@ -12,10 +14,8 @@ _ALWAYS_ANEW = frozenset({"start", "end"})
 
 def recover(step: Step, site: NodeSite) -> bool:
     """Take a node over from the execution that this one recovers; tell whether so."""
-    known = step.context.recovery.get(site.node_id)
+    known = left_of(step, site)
     if known is None or not known.succeeded or site.kind in _ALWAYS_ANEW:
-        return False
-    if _place(known.site) != _place(site):
         return False
     step.emit(
         NodeRecovered(
@@ -36,11 +36,31 @@ def recover(step: Step, site: NodeSite) -> bool:
     return True
 
 
-def lost_child(step: Step, node_id: str) -> ExecutionRef | None:
+def lost_child(step: Step, node: Node) -> ExecutionRef | None:
     """Return the child that a node had asked for before in vain."""
-    known = step.context.recovery.get(node_id)
+    known = None if node.attempt else left_of(step, node.site)
     return known.child if known is not None else None
 
 
-def _place(site: NodeSite) -> tuple[object, ...]:
-    return site.kind, site.spec_node_id, site.parent_id, site.element, site.target
+def left_of(step: Step, site: NodeSite) -> Saved | None:
+    """Return what the original left of the node at a site.
+
+    Within a later attempt of what it lies in nothing is taken over: there may be
+    another workflow there.
+    """
+    if not step.context.recovery:
+        return None
+    parts, parent = [site.spec_node_id], site.parent_id
+    while parent:
+        above = step.node(parent)
+        if above.attempt:
+            return None
+        parts.append(above.site.spec_node_id)
+        parent = above.site.parent_id
+    known = step.context.recovery.get(tuple(reversed(parts)))
+    if known is None or (known.site.kind, known.site.target) != (
+        site.kind,
+        site.target,
+    ):
+        return None
+    return known

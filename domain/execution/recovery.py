@@ -45,8 +45,13 @@ class Saved(msgspec.Struct, frozen=True, kw_only=True):
         return self.succeeded or self.child is not None or bool(self.checkpoint)
 
 
-Recovery = Mapping[str, Saved]
-"""What may be taken over, by the nodes' unique ids."""
+Path = tuple[str, ...]
+"""A node's ids in compiled workflows, after those of all that it lies in.
+
+Other than a unique id it doesn't tell attempts apart.
+"""
+Recovery = Mapping[Path, Saved]
+"""What may be taken over, by the nodes' paths."""
 NOTHING_SAVED: Recovery = Map()
 
 
@@ -64,70 +69,84 @@ def saved(
     `before` is what the execution had itself been given to recover: it may have ended
     before it came to take all of that over.
     """
-    found: dict[str, Saved] = {}
-    raw = ""
+    notes = _Notes()
     for fact in facts:
-        if isinstance(fact, e.ExecutionCreated):
-            raw = raw_outputs(fact.spec)
-        elif isinstance(fact, e.TaskQueued):
-            prefix = raw_output_prefix(raw, fact.generated_name)
-            _change(found, fact.node_id, checkpoint=checkpoint_path(prefix))
-        else:
-            _note(found, fact)
-    useful = {node_id: node for node_id, node in found.items() if node.is_of_use}
-    for node_id, node in before.items():
-        newer = useful.get(node_id)
+        notes.take(fact)
+    useful = {path: node for path, node in notes.found.items() if node.is_of_use}
+    for path, node in before.items():
+        newer = useful.get(path)
         if newer is None or (node.succeeded and not newer.succeeded):
-            useful[node_id] = node
+            useful[path] = node
     return useful
 
 
-def _note(found: dict[str, Saved], fact: Any) -> None:
-    match fact:
-        case e.NodeQueued(site=site):
-            found[site.node_id] = replace(
-                found.get(site.node_id) or Saved(site=site),
-                inputs=fact.inputs,
-                input_path=fact.input_path,
-            )
-        case e.ChildRequested():
-            _change(found, fact.node_id, child=fact.child)
-        case e.CacheLookedUp():
-            _change(
-                found,
-                fact.node_id,
-                cache_status=fact.status,
-                catalog=fact.key,
-                source=fact.source,
-            )
-        case e.CachePopulated():
-            _change(found, fact.node_id, cache_status="POPULATED")
-        case e.CachePutFailed():
-            _change(found, fact.node_id, cache_status="PUT_FAILURE")
-        case e.NodeSucceeded():
-            _change(
-                found,
-                fact.node_id,
-                succeeded=True,
-                outputs=fact.outputs,
-                deck_uri=fact.deck_uri,
-            )
-        case e.NodeRecovered(site=site):
-            found[site.node_id] = Saved(
-                site=site,
-                succeeded=True,
-                inputs=fact.inputs,
-                input_path=fact.input_path,
-                outputs=fact.outputs,
-                deck_uri=fact.deck_uri,
-                child=fact.child,
-                cache_status=fact.cache_status,
-                catalog=fact.catalog,
-                source=fact.source,
-            )
-        case _:
-            pass
+class _Notes:
+    """What the facts taken so far tell of each node."""
+
+    def __init__(self) -> None:
+        self.found: dict[Path, Saved] = {}
+        self._paths: dict[str, Path] = {}
+        self._raw = ""
+
+    def take(self, fact: Any) -> None:
+        """Take one fact up."""
+        match fact:
+            case e.ExecutionCreated():
+                self._raw = raw_outputs(fact.spec)
+            case e.NodeQueued(site=site):
+                self._put(
+                    Saved(site=site, inputs=fact.inputs, input_path=fact.input_path)
+                )
+            case e.NodeRecovered():
+                self._put(_repeated(fact))
+            case e.TaskQueued():
+                prefix = raw_output_prefix(self._raw, fact.generated_name)
+                self._change(fact.node_id, checkpoint=checkpoint_path(prefix))
+            case e.ChildRequested():
+                self._change(fact.node_id, child=fact.child)
+            case e.CacheLookedUp():
+                self._change(
+                    fact.node_id,
+                    cache_status=fact.status,
+                    catalog=fact.key,
+                    source=fact.source,
+                )
+            case e.CachePopulated():
+                self._change(fact.node_id, cache_status="POPULATED")
+            case e.CachePutFailed():
+                self._change(fact.node_id, cache_status="PUT_FAILURE")
+            case e.NodeSucceeded():
+                self._change(
+                    fact.node_id,
+                    succeeded=True,
+                    outputs=fact.outputs,
+                    deck_uri=fact.deck_uri,
+                )
+            case _:
+                pass
+
+    def _put(self, node: Saved) -> None:
+        site = node.site
+        above = self._paths[site.parent_id] if site.parent_id else ()
+        self._paths[site.node_id] = path = (*above, site.spec_node_id)
+        self.found[path] = node
+
+    def _change(self, node_id: str, **fields: Any) -> None:
+        path = self._paths[node_id]
+        self.found[path] = replace(self.found[path], **fields)
 
 
-def _change(found: dict[str, Saved], node_id: str, **fields: Any) -> None:
-    found[node_id] = replace(found[node_id], **fields)
+def _repeated(fact: e.NodeRecovered) -> Saved:
+    """Return what was known of a node when it was recovered."""
+    return Saved(
+        site=fact.site,
+        succeeded=True,
+        inputs=fact.inputs,
+        input_path=fact.input_path,
+        outputs=fact.outputs,
+        deck_uri=fact.deck_uri,
+        child=fact.child,
+        cache_status=fact.cache_status,
+        catalog=fact.catalog,
+        source=fact.source,
+    )

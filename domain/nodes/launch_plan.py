@@ -41,7 +41,7 @@ def enter(step: Step, node_id: str, inputs: Values) -> None:
             launch_plan=target,
             spec=_child_spec(step, _shown_id(node), target),
             inputs=inputs,
-            recovers=lost_child(step, node_id),
+            recovers=lost_child(step, node),
         )
     )
 

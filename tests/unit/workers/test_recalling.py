@@ -70,7 +70,7 @@ async def test_what_an_execution_left_is_read() -> None:
     assert original.has_ended
     assert original.created == created()
     assert {k for k, v in original.recovery.items() if v.succeeded} == {
-        "n0", "start-node"
+        ("n0",), ("start-node",)
     }  # fmt: skip
 
 
@@ -93,7 +93,7 @@ async def test_a_recovery_leaves_what_it_was_given() -> None:
 
     found = await recall(log, SECOND)
 
-    assert found.recovery["n0"].outputs == Values(inline=values(o0=7))
+    assert found.recovery[("n0",)].outputs == Values(inline=values(o0=7))
 
 
 async def test_only_the_same_work_is_taken_over() -> None:
