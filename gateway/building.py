@@ -20,6 +20,7 @@ from projections.catalog import Catalog
 from schemas.dispatches import RunTask
 from workers import propeller as propellers
 from workers.definitions import DefinitionCache
+from workers.expanding import Expander
 from workers.hydration import Hydrator
 from workers.leases import Leases
 from workers.looking_up import LookUps
@@ -65,7 +66,7 @@ class Backing(Protocol):
 
 
 def process_plugin(
-    settings: Settings, folder: Path, blobs: Blobs, base_url: str
+    settings: Settings, folder: Path, pool: Pool, blobs: Blobs, base_url: str
 ) -> ProcessPlugin | None:
     """Return what runs tasks in warm processes, if the settings want it.
 
@@ -86,6 +87,7 @@ def process_plugin(
         log_url=url,
         inline_limit=settings.inline_limit_bytes,
         output_bytes_max=settings.runner.output_bytes_max,
+        expander=Expander(pool, blobs, settings.runner.output_bytes_max),
     )
 
 

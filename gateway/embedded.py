@@ -157,7 +157,7 @@ async def _build(
             redrive=redriving(log, clock),
         )
         process = building.process_plugin(
-            settings, data.path / "bundles", blobs, base_url
+            settings, data.path / "bundles", pool, blobs, base_url
         )
         if process is not None:
             stack.callback(process.close)

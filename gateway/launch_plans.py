@@ -11,9 +11,9 @@ from domain.registry import launch_plans
 from domain.registry.identity import checked_ref
 from gateway.deciding import check_place, decide, stream_of
 from gateway.errors import accepted, invalid, missing
-from gateway.registration import of_kind
 from gateway.services import Services
 from projections import registry
+from projections.library import of_kind
 from schemas.ids import EntityRef
 
 

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Sequence
 from typing import Any
 
-from flyteidl.admin import launch_plan_pb2, task_pb2, workflow_pb2
+from flyteidl.admin import workflow_pb2
 from flyteidl.core import identifier_pb2
 
-from domain.compiler.interfaces import LaunchPlanInterface
 from domain.compiler.requirements import requirements
-from domain.graph import entity_ref
 from domain.registry import tasks, workflows
 from domain.registry.identity import checked_ref, existing
 from gateway.compiling import Compiled
@@ -20,7 +17,7 @@ from gateway.deciding import check_place, decide, escaped, stream_of
 from gateway.errors import CODES, Refused, accepted, invalid
 from gateway.services import Services
 from gateway.translate import identifier
-from projections import registry
+from projections import library, registry
 from schemas.ids import EntityRef
 from schemas.values import Blob
 
@@ -58,8 +55,8 @@ async def create_workflow(services: Services, request: Any) -> None:
     compiled = await services.compiling(
         template,
         subs,
-        await _tasks(services, needs.tasks),
-        await _launch_plans(services, needs.launch_plans),
+        await library.task_templates(services.pool, needs.tasks),
+        await library.launch_plan_interfaces(services.pool, needs.launch_plans),
     )
     await _refuse_known(services, ref, compiled)
     description = request.spec.description.short_description
@@ -125,49 +122,3 @@ def _folder(part: str) -> str:
     if plain.strip(".") and len(plain.encode()) <= _FOLDER_BYTES_MAX:
         return plain
     return hashlib.sha256(part.encode()).hexdigest()
-
-
-async def _tasks(
-    services: Services, identifiers: Sequence[Any]
-) -> dict[EntityRef, Any]:
-    found: dict[EntityRef, Any] = {}
-    for found_id in identifiers:
-        row = await _version(services, found_id, "TASK")
-        if row is not None:
-            closure = task_pb2.TaskClosure.FromString(bytes(row["closure"]))
-            found[entity_ref(found_id)] = closure.compiled_task.template
-    return found
-
-
-async def _launch_plans(
-    services: Services, identifiers: Sequence[Any]
-) -> dict[EntityRef, LaunchPlanInterface]:
-    found: dict[EntityRef, LaunchPlanInterface] = {}
-    for found_id in identifiers:
-        row = await _version(services, found_id, "LAUNCH_PLAN")
-        if row is not None:
-            closure = launch_plan_pb2.LaunchPlanClosure.FromString(
-                bytes(row["closure"])
-            )
-            found[entity_ref(found_id)] = LaunchPlanInterface(
-                closure.expected_inputs, closure.expected_outputs
-            )
-    return found
-
-
-async def _version(
-    services: Services, identifier: Any, kind: str
-) -> dict[str, Any] | None:
-    """Return the row that a node refers to; its place says of which kind it is."""
-    return await registry.get_entity(services.pool, of_kind(identifier, kind))
-
-
-def of_kind(identifier: Any, kind: str) -> EntityRef:
-    """Return a core.Identifier's reference; where it stands says of which kind."""
-    return EntityRef(
-        kind=kind,
-        project=identifier.project,
-        domain=identifier.domain,
-        name=identifier.name,
-        version=identifier.version,
-    )

@@ -90,7 +90,9 @@ async def runner(backings: Backings) -> AsyncIterator[Worker]:
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(_scratch(backings)))
         url = settings.gateway.url or f"http://{settings.host}:{_DOOR_PORT}"
-        process = building.process_plugin(settings, folder, backings.blobs, url)
+        process = building.process_plugin(
+            settings, folder, backings.pool, backings.blobs, url
+        )
         if process is not None:
             stack.callback(process.close)
         running = building.runner(backings, process, name)

@@ -101,6 +101,8 @@ def node_execution(row: NodeRow, *, root: str, in_list: bool = False) -> Any:
     _times(closure, row)
     bytes_max = ERROR_IN_LIST_BYTES_MAX if in_list else None
     _result(closure, row.outputs, row.error, bytes_max)
+    if row.dynamic_workflow is not None:
+        closure.dynamic_job_spec_uri = row.dynamic_workflow.spec_uri
     if row.catalog_key is not None:
         _cached(closure.task_node_metadata, row, row.catalog_key)
     if row.child:

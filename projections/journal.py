@@ -148,6 +148,7 @@ LINES: dict[type, Callable[[Any], str]] = {
     e.ArrayGathering: _always("outputs of the elements being gathered"),
     e.SignalRequested: lambda event: f"signal {_first(event.signal_id)} waited for",
     e.SignalSet: _signal_set,
+    e.NodeExpanded: lambda event: f"dynamic: runs {event.workflow.name}",
     e.GateSleeping: _always("gate sleeping"),
     e.NodeTimeLimited: _always("node has a time limit"),
     e.StreamParked: _parked,

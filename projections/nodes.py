@@ -7,6 +7,7 @@ from typing import Any
 
 from projections.cached import owner_of
 from projections.changes import Apply, Changes, error_columns, pack
+from projections.rows import DynamicWorkflow
 from schemas import events as e
 from schemas.envelope import Envelope
 
@@ -78,6 +79,18 @@ def _child(c: Changes, v: Envelope, m: e.ChildCreated, _at: datetime) -> None:
     c.nodes.set((v.stream, m.node_id), child=m.child.text())
 
 
+def _node_expanded(c: Changes, v: Envelope, m: e.NodeExpanded, at: datetime) -> None:
+    made = DynamicWorkflow(workflow=m.workflow, inside=m.inside, spec_uri=m.spec_uri)
+    c.nodes.set(
+        (v.stream, m.node_id),
+        phase="DYNAMIC_RUNNING",
+        updated_at=at,
+        is_parent=True,
+        is_dynamic=True,
+        dynamic_workflow=pack(made),
+    )
+
+
 def _node_succeeded(c: Changes, v: Envelope, m: e.NodeSucceeded, at: datetime) -> None:
     c.nodes.set(
         (v.stream, m.node_id),
@@ -127,5 +140,6 @@ APPLY: dict[type, Apply] = {
     e.NodeAborted: _node_ended("ABORTED"),
     e.ArrayGathering: _not_shown,
     e.GateSleeping: _not_shown,
+    e.NodeExpanded: _node_expanded,
     e.NodeTimeLimited: _not_shown,
 }

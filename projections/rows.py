@@ -65,6 +65,14 @@ class SignalRow(msgspec.Struct, frozen=True, kw_only=True):
     updated_at: datetime
 
 
+class DynamicWorkflow(msgspec.Struct, frozen=True, kw_only=True):
+    """What the task of a dynamic node made: see NodeExpanded."""
+
+    workflow: EntityRef
+    inside: Blob
+    spec_uri: str
+
+
 class NodeRow(msgspec.Struct, frozen=True, kw_only=True):
     """One node execution; `attempt` is the current one, `number` orders them.
 
@@ -86,6 +94,7 @@ class NodeRow(msgspec.Struct, frozen=True, kw_only=True):
     is_dynamic: bool
     is_array: bool
     element: int = -1
+    dynamic_workflow: DynamicWorkflow | None = None
     cache_status: str | None
     catalog_key: CatalogKey | None
     catalog_source: AttemptRef | None
@@ -185,6 +194,7 @@ _PACKED: dict[str, Any] = {
     "logs": tuple[TaskLog, ...],
     "catalog_key": CatalogKey,
     "catalog_source": AttemptRef,
+    "dynamic_workflow": DynamicWorkflow,
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from schemas.ids import AttemptRef, CatalogKey, EntityRef, ExecutionRef, ParentNode
-from schemas.values import Failure, TaskLog, Values
+from schemas.values import Blob, Failure, TaskLog, Values
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,6 +83,27 @@ class ReportTaskFailed(Command, frozen=True, kw_only=True):
     ended_at_us: int
     failure: Failure
     recoverable: bool
+    logs: tuple[TaskLog, ...] = ()
+    deck_uri: str = ""
+
+
+class ReportTaskExpanded(Command, frozen=True, kw_only=True):
+    """Tell that an attempt ended well, and made a workflow to be run in its place.
+
+    `inside` is a serialized admin.WorkflowClosure of the compiled `workflow`;
+    `spec_uri` is where the task put its core.DynamicJobSpec.
+    """
+
+    node_id: str
+    attempt: int
+    dispatch_no: int
+    runner: str
+    incarnation: str
+    started_at_us: int
+    ended_at_us: int
+    workflow: EntityRef
+    inside: Blob
+    spec_uri: str
     logs: tuple[TaskLog, ...] = ()
     deck_uri: str = ""
 
@@ -217,6 +238,7 @@ ExecutionCommand = (
     | SetSignal
     | ResumeStream
     | DeleteExecution
+    | ReportTaskExpanded
 )
 
 

@@ -428,6 +428,20 @@ class ExecutionDeleted(Event, frozen=True, kw_only=True):
     phase: str
 
 
+class NodeExpanded(Event, frozen=True, kw_only=True):
+    """A dynamic node runs the workflow that its task made: it is DYNAMIC_RUNNING.
+
+    `inside` is a serialized admin.WorkflowClosure; `spec_uri` tells where the task put
+    its core.DynamicJobSpec.
+    """
+
+    node_id: str
+    attempt: int
+    workflow: EntityRef
+    inside: Blob
+    spec_uri: str
+
+
 ExecutionEvent = (
     ExecutionCreated
     | ExecutionStarted
@@ -474,4 +488,5 @@ ExecutionEvent = (
     | StreamResumed
     | NodeRecovered
     | ExecutionDeleted
+    | NodeExpanded
 )

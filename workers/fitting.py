@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from msgspec.structs import replace
+
+from infra.log import Received
+from schemas import codec
 from schemas import commands as c
 from schemas.ids import ExecutionRef, execution_stream
+from workers.letters import place
 
 _OWN = (c.TimeReached, c.ExpireLease)
 _STREAM = "execution/"
@@ -31,3 +36,16 @@ def misfit(command: Any, key: str, stream: str) -> str:
     elif not stream.startswith(_STREAM):
         return f"Expected a stream of an execution, but it is '{stream}'"
     return ""
+
+
+def addressed(received: Received, command: c.Command) -> Received:
+    """Return a command with what an outsider's envelope may leave out."""
+    envelope = received.envelope
+    if envelope.id and envelope.type:
+        return received
+    envelope = replace(
+        envelope,
+        id=envelope.id or place(received),
+        type=envelope.type or codec.type_name(command),
+    )
+    return replace(received, envelope=envelope)

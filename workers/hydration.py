@@ -54,6 +54,10 @@ class Hydration(Protocol):
         """Return the fact that would begin the execution, or the refusal."""
         ...
 
+    async def load(self, blob: Blob) -> Definition:
+        """Return the compiled workflow in a blob."""
+        ...
+
 
 class Blobs(Protocol):
     """Where values are offloaded."""
@@ -96,6 +100,10 @@ class Hydrator:
         except (OperationalError, PoolTimeout) as error:
             message = f"Expected the registry to answer, but: {error}"
             raise Transient(message) from error
+
+    async def load(self, blob: Blob) -> Definition:
+        """Return the compiled workflow in a blob."""
+        return await self.definitions.load(blob)
 
     async def _admit(
         self, command: CreateExecution, envelope: Envelope, now_us: int

@@ -28,7 +28,6 @@ from workers import fitting, outbox
 from workers.batch import Batch, Own, own
 from workers.hydration import Admission, Hydration
 from workers.leases import Leases
-from workers.letters import place
 from workers.streams import Live, Streams
 from workers.timers import Timers
 
@@ -208,7 +207,7 @@ class Propeller:
         if found:
             self._refuse_letter(batch, received, found)
             return
-        await self._handle(batch, _addressed(received, command), command)
+        await self._handle(batch, fitting.addressed(received, command), command)
 
     async def _handle(self, batch: Batch, received: Received, command: Any) -> None:
         """Hydrate and decide one command; whatever raises costs only its stream.
@@ -242,6 +241,9 @@ class Propeller:
             refused = parking.refusal(live.state.parked, context)
             batch.put_aside(received, refused.detail, refused, now_us)
             return
+        if isinstance(command, c.ReportTaskExpanded):
+            inside = await self.hydration.load(command.inside)
+            live = live.with_inside(command.node_id, inside)
         admission: Admission | Rejected | None = None
         if isinstance(command, c.CreateExecution) and not live.sequence:
             admission = await self.hydration.admit(command, envelope, now_us)
@@ -378,16 +380,3 @@ class Propeller:
         return await patiently(
             lambda: self.streams.get(stream), "restore_delayed", self.bounds.retry_s
         )
-
-
-def _addressed(received: Received, command: c.Command) -> Received:
-    """Return a command with what an outsider's envelope may leave out."""
-    envelope = received.envelope
-    if envelope.id and envelope.type:
-        return received
-    envelope = replace(
-        envelope,
-        id=envelope.id or place(received),
-        type=envelope.type or codec.type_name(command),
-    )
-    return replace(received, envelope=envelope)

@@ -13,7 +13,7 @@ from schemas import dispatches as d
 from schemas.envelope import Envelope
 from schemas.ids import attempt_id, report_id
 from workers.letters import letter
-from workers.plugins.plugin import Begun, Failed, Result
+from workers.plugins.plugin import Begun, Expanded, Failed, Result
 
 
 class Clock(Protocol):
@@ -51,8 +51,20 @@ class Reports:
             "ended_at_us": now,
             "logs": result.logs,
         }
-        report: c.ReportTaskSucceeded | c.ReportTaskFailed
-        if isinstance(result, Failed):
+        report: c.ReportTaskSucceeded | c.ReportTaskFailed | c.ReportTaskExpanded
+        if isinstance(result, Expanded):
+            report, phase = (
+                c.ReportTaskExpanded(
+                    **self._where(dispatch),
+                    **when,
+                    workflow=result.workflow,
+                    inside=result.inside,
+                    spec_uri=result.spec_uri,
+                    deck_uri=result.deck_uri,
+                ),
+                "expanded",
+            )
+        elif isinstance(result, Failed):
             report, phase = (
                 c.ReportTaskFailed(
                     **self._where(dispatch),
@@ -164,5 +176,10 @@ def work_reported(received: Received) -> tuple[str, int] | None:
     return attempt_id(stream, report.node_id, report.attempt), report.dispatch_no
 
 
-_TASK_REPORTS = (c.ReportTaskStarted, c.ReportTaskSucceeded, c.ReportTaskFailed)
+_TASK_REPORTS = (
+    c.ReportTaskStarted,
+    c.ReportTaskSucceeded,
+    c.ReportTaskFailed,
+    c.ReportTaskExpanded,
+)
 _REPORT_PREFIX = "ReportTask"

@@ -51,6 +51,12 @@ class Live:
             last_us=max(self.last_us, event.occurred_at_us),
         )
 
+    def with_inside(self, node_id: str, inside: Definition) -> Live:
+        """Return the stream with what a dynamic node of it made at hand."""
+        if self.definition is None:
+            return self
+        return replace(self, definition=self.definition.with_inside(node_id, inside))
+
     def closed(self) -> Live:
         """Return what is remembered of a stream that has ended."""
         created = self.state.created
@@ -170,6 +176,10 @@ class Streams:
         if live.state.created is None or live.state.is_terminal:
             return live
         definition = await self._definitions.load(live.state.created.definition)
+        for node_id, node in live.state.nodes.items():
+            if node.inside is not None:
+                inside = await self._definitions.load(node.inside)
+                definition = definition.with_inside(node_id, inside)
         frontier = rebuild(definition, live.state)
         recovery = NOTHING_SAVED
         if live.state.created.recovers is not None:

@@ -15,7 +15,7 @@ from domain.execution.step import Step, outcome
 from domain.execution.timers import read_timer
 from domain.execution.traversal import begin, enter, settle
 from domain.graph import START
-from domain.nodes import array, branch, gate, launch_plan, task, time_limits
+from domain.nodes import array, branch, dynamic, gate, launch_plan, task, time_limits
 from schemas import commands as c
 from schemas import events as e
 from schemas.phases import NodePhase
@@ -165,6 +165,7 @@ ROUTES: dict[type, Callable[[Step, Any], None]] = {
     c.ReportTaskStarted: task.started,
     c.ReportTaskSucceeded: task.succeeded,
     c.ReportTaskFailed: task.failed,
+    c.ReportTaskExpanded: dynamic.expanded,
     c.ExpireLease: task.lease_expired,
     c.ReportInputsResolved: _inputs_resolved,
     c.ReportResolutionFailed: _resolution_failed,

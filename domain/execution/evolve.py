@@ -54,25 +54,24 @@ def _put(state: Execution, node: Node) -> Execution:
     node_id = node.site.node_id
     known = state.nodes.get(node_id)
     nodes = state.nodes.set(node_id, node)
-    slot = node.site.kind in _SLOT_KINDS and node.site.element < 0
     was_active = known is not None and not known.is_terminal
-    if node.is_terminal:
-        if not was_active:
-            return replace(state, nodes=nodes)
-        return replace(
-            state,
-            nodes=nodes,
-            active=state.active.delete(node_id),
-            slots=state.slots - slot,
-        )
-    if was_active:
-        return replace(state, nodes=nodes)
-    return replace(
-        state,
-        nodes=nodes,
-        active=state.active.set(node_id, None),
-        slots=state.slots + slot,
-    )
+    slots = state.slots + _slots(node) - (_slots(known) if known is not None else 0)
+    active = state.active
+    if was_active and node.is_terminal:
+        active = active.delete(node_id)
+    elif not was_active and not node.is_terminal:
+        active = active.set(node_id, None)
+    return replace(state, nodes=nodes, active=active, slots=slots)
+
+
+def _slots(node: Node) -> int:
+    """Return what a node counts against max_parallelism.
+
+    A dynamic one gives its slot back to what it made, which would wait for it forever.
+    """
+    if node.is_terminal or node.site.element >= 0 or node.inside is not None:
+        return 0
+    return int(node.site.kind in _SLOT_KINDS)
 
 
 def _change(state: Execution, node_id: str, **fields: Any) -> Execution:
@@ -297,6 +296,12 @@ def _deleted(state: Execution, _event: e.ExecutionDeleted) -> Execution:
     return replace(state, is_deleted=True)
 
 
+def _node_expanded(state: Execution, event: e.NodeExpanded) -> Execution:
+    return _change(
+        state, event.node_id, phase=NodePhase.DYNAMIC_RUNNING, inside=event.inside
+    )
+
+
 APPLY: dict[type, Callable[[Execution, Any], Execution]] = {
     e.ExecutionCreated: _created,
     e.ExecutionStarted: _phase(ExecutionPhase.RUNNING),
@@ -343,4 +348,5 @@ APPLY: dict[type, Callable[[Execution, Any], Execution]] = {
     e.StreamResumed: _resumed,
     e.NodeRecovered: _node_recovered,
     e.ExecutionDeleted: _deleted,
+    e.NodeExpanded: _node_expanded,
 }

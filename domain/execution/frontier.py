@@ -118,7 +118,9 @@ def advance(
         case e.NodeFailed(node_id=node_id) | e.NodeTimedOut(node_id=node_id):
             site = state.nodes[node_id].site
             frontier = (
-                _forget(frontier, node_id) if site.kind == "workflow" else frontier
+                _forget(frontier, node_id)
+                if site.kind == "workflow" or node_id in definition.within
+                else frontier
             )
             return _passed(frontier, definition, state, site)
         case _:

@@ -14,7 +14,7 @@ from schemas.phases import (
     NodePhase,
     TaskPhase,
 )
-from schemas.values import Failure, Values
+from schemas.values import Blob, Failure, Values
 
 
 class Lease(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,6 +57,7 @@ class Signal(msgspec.Struct, frozen=True, kw_only=True):
 class Node(msgspec.Struct, frozen=True, kw_only=True):
     """One node of the execution that was reached.
 
+    `inside` is the compiled workflow that its task made, if it is dynamic.
     `catalog` is where its outputs will be kept; `awaits_outputs` tells that another
     node, maybe of another execution, is making them.
     """
@@ -80,6 +81,7 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     catalog: CatalogKey | None = None
     awaits_outputs: bool = False
     array: Array | None = None
+    inside: Blob | None = None
 
     @property
     def is_terminal(self) -> bool:

@@ -35,9 +35,13 @@ def read_timer(timer_id: str) -> Timer | None:
 
 def timer_of(node: Node) -> Timer | None:
     """Return a node's next timer; None if it has none."""
-    if node.is_terminal or node.task in TERMINAL_TASK:
+    if node.is_terminal:
         return None
-    times = (node.deadline_us, node.expires_at_us, node.wakes_at_us)
+    times: tuple[int, ...] = (node.deadline_us, node.expires_at_us, node.wakes_at_us)
+    if node.inside is not None:
+        times = (node.expires_at_us,)
+    elif node.task in TERMINAL_TASK:
+        return None
     due = [at for at in times if at]
     if not due:
         return None

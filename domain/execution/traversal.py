@@ -35,6 +35,7 @@ ENTER: dict[str, Callable[[Step, str, Values], None]] = {
     "gate": gate.enter,
 }
 
+_OPEN_SCOPE = frozenset({NodePhase.RUNNING, NodePhase.DYNAMIC_RUNNING})
 _BLOCKING = frozenset({NodePhase.SKIPPED, NodePhase.FAILED, NodePhase.TIMED_OUT})
 
 
@@ -61,7 +62,7 @@ def _has_slot(step: Step) -> bool:
 
 def _reach(step: Step, place: Place, graph_node: GraphNode) -> None:
     scope, _ = place
-    if scope and step.node(scope).phase is not NodePhase.RUNNING:
+    if scope and step.node(scope).phase not in _OPEN_SCOPE:
         return
     if _is_blocked(step, scope, graph_node):
         site = _site(step, place)
@@ -174,9 +175,12 @@ def inline_max(graph_node: GraphNode, limit: int) -> int:
 
 
 def _scope_inputs(step: Step, scope: str) -> Values:
-    if scope:
-        return step.node(scope).inputs or NO_VALUES
-    return step.created.inputs
+    """Return what a workflow is given; one that a task made asks for nothing."""
+    if not scope:
+        return step.created.inputs
+    if step.node(scope).inside is not None:
+        return NO_VALUES
+    return step.node(scope).inputs or NO_VALUES
 
 
 def _site(step: Step, place: Place) -> NodeSite:

@@ -45,11 +45,8 @@ def started(step: Step, report: c.ReportTaskStarted) -> None:
 
 def succeeded(step: Step, report: c.ReportTaskSucceeded) -> None:
     """End an attempt, and its node, well."""
-    node = _reported(step, report)
-    if node is None:
+    if held_by(step, report) is None:
         return
-    if not node.lease.runner:
-        _start(step, node, report)
     step.emit(
         e.TaskSucceeded(
             occurred_at_us=step.now_us,
@@ -66,11 +63,8 @@ def succeeded(step: Step, report: c.ReportTaskSucceeded) -> None:
 
 def failed(step: Step, report: c.ReportTaskFailed) -> None:
     """End an attempt badly: try again within the budgets, or fail the node."""
-    node = _reported(step, report)
-    if node is None:
+    if held_by(step, report) is None:
         return
-    if not node.lease.runner:
-        _start(step, node, report)
     step.emit(
         e.TaskFailed(
             occurred_at_us=step.now_us,
@@ -120,13 +114,16 @@ def lease_expired(step: Step, command: c.ExpireLease) -> None:
 def time_reached(step: Step, node_id: str, attempt: int) -> None:
     """End an attempt that has run too long, or a node active too long (ref §4.6)."""
     node = step.state.nodes.get(node_id)
-    if node is None or node.attempt != attempt or node.task not in _OPEN:
+    if node is None or node.attempt != attempt or node.is_terminal:
+        return
+    if node.task not in _OPEN and node.inside is None:
         return
     limit_s = _timeout_us(step, node) / 1_000_000
     if node.expires_at_us and node.expires_at_us <= step.now_us:
         time_out_node(step, node_id, f"node active for longer than [{2 * limit_s:g}s]")
         return
-    if not node.deadline_us or node.deadline_us > step.now_us:
+    is_due = 0 < node.deadline_us <= step.now_us
+    if not is_due or node.inside is not None:
         return
     message = f"task execution timeout [{limit_s:g}s] expired"
     failure = Failure(code="TimeoutExpired", message=message, kind="USER")
@@ -158,7 +155,20 @@ def _expires_at_us(step: Step, node: Node) -> int:
     return node.expires_at_us or (step.now_us + 2 * timeout_us if timeout_us else 0)
 
 
-_Report = c.ReportTaskStarted | c.ReportTaskSucceeded | c.ReportTaskFailed
+_Report = (
+    c.ReportTaskStarted
+    | c.ReportTaskSucceeded
+    | c.ReportTaskFailed
+    | c.ReportTaskExpanded
+)
+
+
+def held_by(step: Step, report: _Report) -> Node | None:
+    """Return the node that a report is of, started; None for a report that is late."""
+    node = _reported(step, report)
+    if node is not None and not node.lease.runner:
+        _start(step, node, report)
+    return node
 
 
 def _reported(step: Step, report: _Report) -> Node | None:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from flyteidl.admin import node_execution_pb2
+from flyteidl.admin import node_execution_pb2, workflow_pb2
 
 from gateway import flyte_urls, values
 from gateway import translate_executions as to_flyte
-from gateway.errors import accepted
+from gateway.errors import accepted, missing
 from gateway.executions import execution_ref, find_node, node_ref
 from gateway.paging import next_token, page_of
 from gateway.services import Services
+from gateway.translate import identifier
 from projections import queries
+from schemas.values import Blob
 
 
 class NodeExecutionRpcs:
@@ -49,12 +51,32 @@ class NodeExecutionRpcs:
         page_of(request)
         return node_execution_pb2.NodeExecutionList()
 
+    async def GetDynamicNodeWorkflow(self, request: Any, _context: Any) -> Any:  # noqa: N802
+        """Return what a dynamic node's task made, compiled."""
+        ref, node = node_ref(request.id)
+        made = (await find_node(self.services, ref, node)).dynamic_workflow
+        if made is None:
+            raise missing("dynamic workflow", f"{ref.text()}/{node}")
+        reply = node_execution_pb2.DynamicNodeWorkflowResponse()
+        reply.compiled_workflow.CopyFrom(await self._inside(made.inside))
+        return reply
+
+    async def _inside(self, blob: Blob) -> Any:
+        data = await self.services.blobs.get(blob.uri)
+        return workflow_pb2.WorkflowClosure.FromString(data).compiled_workflow
+
     async def GetNodeExecutionData(self, request: Any, _context: Any) -> Any:  # noqa: N802
         """Return a node's inputs and outputs."""
         ref, node = node_ref(request.id)
         row = await find_node(self.services, ref, node)
         reply = node_execution_pb2.NodeExecutionGetDataResponse()
         await values.fill(self.services, reply, row.inputs, row.outputs)
+        made = row.dynamic_workflow
+        if made is not None:
+            told = reply.dynamic_workflow
+            told.id.CopyFrom(identifier(made.workflow))
+            told.dynamic_job_spec_uri = made.spec_uri
+            told.compiled_workflow.CopyFrom(await self._inside(made.inside))
         reply.flyte_urls.CopyFrom(
             flyte_urls.of_node(ref, node, has_deck=bool(row.deck_uri))
         )

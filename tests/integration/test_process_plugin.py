@@ -16,7 +16,7 @@ import pytest
 from infra.blobs import FileBlobs
 from infra.settings import ProcessSettings
 from tests.support import flytekit_tasks as t
-from workers.plugins.plugin import Begun, Failed, Result, Succeeded
+from workers.plugins.plugin import Begun, Failed, Result, Succeeded, Work
 from workers.plugins.process import ProcessPlugin
 
 ROOT = Path(__file__).parents[2]
@@ -35,6 +35,14 @@ def bundle(blobs: FileBlobs) -> Path:
     return t.make_bundle(Path(blobs.root))
 
 
+class NoDynamics:
+    """These tasks make no workflows."""
+
+    async def expand(self, work: Work, spec_uri: str) -> Any:
+        """Fail the test."""
+        raise AssertionError(f"{work.key} made a workflow at {spec_uri}")
+
+
 def new_plugin(tmp_path: Path, blobs: FileBlobs, **settings: Any) -> ProcessPlugin:
     """Return a plugin with settings of its own."""
     settings = {"concurrency": 4, "kill_grace_s": 1.0, **settings}
@@ -46,6 +54,7 @@ def new_plugin(tmp_path: Path, blobs: FileBlobs, **settings: Any) -> ProcessPlug
         log_url=lambda d: f"http://logs/{d.node_id}",
         inline_limit=16384,
         output_bytes_max=1 << 20,
+        expander=NoDynamics(),
     )
 
 

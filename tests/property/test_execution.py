@@ -23,7 +23,15 @@ from schemas.phases import EXECUTION_MOVES, NODE_MOVES, NodePhase
 from schemas.rejections import Rejected
 from schemas.values import Failure, Values
 from tests.support.cached import cache_answers
-from tests.support.engine import CREATE, Engine, created, failure, start, success
+from tests.support.engine import (
+    CREATE,
+    Engine,
+    created,
+    expansion,
+    failure,
+    start,
+    success,
+)
 from tests.support.graphs import (
     approve_node,
     array_of,
@@ -31,6 +39,7 @@ from tests.support.graphs import (
     cached_template,
     definition,
     gate_node,
+    given_node,
     integer,
     launch_plan_node,
     lists,
@@ -43,6 +52,14 @@ from tests.support.graphs import (
 
 STEPS_MAX = 60
 ENDING_STEPS_MAX = 60
+
+
+INSIDE = definition(
+    [given_node("dn0"), workflow_node("dn1", "dn0"), given_node("dn2")],
+    "dn1",
+    subs=[workflow("sub", [task_node("n0")], "n0")],
+)
+"""What any task may turn out to have made."""
 
 
 @st.composite
@@ -114,6 +131,7 @@ def commands(engine: Engine) -> list[c.ExecutionCommand]:
     latest = {m.node_id: m for m in engine.runs()}
     runs = [*latest.values(), *engine.runs()[:1]]
     found = [report for run in runs for report in _reports(run)]
+    found += [expansion(run, uri) for uri in engine.insides for run in runs]
     for message in engine.sent:
         found += _answers(message)
     return [*found, *_signals(engine, 1), *_signals(engine, 0)]
@@ -266,11 +284,14 @@ class Watch:
         assert _open(rebuilt, state) == _open(self.engine.frontier, state)
 
 
+_OPEN = {NodePhase.RUNNING, NodePhase.DYNAMIC_RUNNING}
+
+
 def _open(frontier: Frontier, state: Execution) -> tuple[object, object]:
     """Return what a frontier says of scopes that still run."""
 
     def runs(place: tuple[str, str]) -> bool:
-        return not place[0] or state.nodes[place[0]].phase is NodePhase.RUNNING
+        return not place[0] or state.nodes[place[0]].phase in _OPEN
 
     arrived = {p: n for p, n in frontier.arrived.items() if runs(p)}
     return arrived, {p for p in frontier.waiting.values() if runs(p)}
@@ -280,6 +301,7 @@ def _drive(
     definition_: Definition, parallelism: int, pick: Callable[[list[Any]], Any]
 ) -> Watch:
     engine = Engine(definition_, created(6, max_parallelism=parallelism))
+    engine.insides["inside"] = INSIDE
     watch = Watch(engine)
     watch.step(CREATE, "create")
     for _ in range(STEPS_MAX):

@@ -67,6 +67,7 @@ class Engine:
         self.sent: list[Outgoing] = []
         self.recovery: Recovery = NOTHING_SAVED
         self.clock_us = NOON_US
+        self.insides: dict[str, Definition] = {}
 
     def begin(self) -> list[e.ExecutionEvent]:
         """Create the execution."""
@@ -76,7 +77,8 @@ class Engine:
         self, command: c.ExecutionCommand, command_id: str = ""
     ) -> list[e.ExecutionEvent] | Rejected:
         """Say which facts would follow, and change nothing."""
-        outcome = execution.decide(command, self.state, self._context(command_id))
+        context = self._context(command_id, command)
+        outcome = execution.decide(command, self.state, context)
         return outcome if isinstance(outcome, Rejected) else list(outcome)
 
     def do(
@@ -86,7 +88,9 @@ class Engine:
         self.clock_us += 1
         outcome = self.decide(command, command_id)
         assert not isinstance(outcome, Rejected), outcome
-        context = self._context(command_id)
+        context = self._context(command_id, command)
+        if outcome:
+            self.definition = context.definition or self.definition
         for event in outcome:
             self.state = execution.evolve(self.state, event)
             self.frontier, _ = advance(
@@ -96,12 +100,16 @@ class Engine:
             self.sent.extend(execution.react(event, self.state, context))
         return outcome
 
-    def _context(self, command_id: str) -> Context:
+    def _context(self, command_id: str, command: c.ExecutionCommand) -> Context:
+        definition = self.definition
+        if isinstance(command, c.ReportTaskExpanded):
+            inside = self.insides[command.inside.uri]
+            definition = definition.with_inside(command.node_id, inside)
         return Context(
             now_us=self.clock_us,
             command_id=command_id,
             stream=STREAM,
-            definition=self.definition,
+            definition=definition,
             frontier=self.frontier,
             admission=self.first,
             recovery=self.recovery,
@@ -162,6 +170,22 @@ def success(run: d.RunTask, o0: int = 1) -> c.ReportTaskSucceeded:
         started_at_us=NOON_US,
         ended_at_us=NOON_US + 1,
         outputs=Values(inline=values(o0=o0)),
+    )
+
+
+def expansion(run: d.RunTask, inside: str) -> c.ReportTaskExpanded:
+    """Report that a task made the workflow of this name, one of the engine's insides."""
+    return c.ReportTaskExpanded(
+        node_id=run.node_id,
+        attempt=run.attempt,
+        dispatch_no=run.dispatch_no,
+        runner=RUNNER,
+        incarnation=INCARNATION,
+        started_at_us=NOON_US,
+        ended_at_us=NOON_US,
+        workflow=_ref("WORKFLOW", inside),
+        inside=Blob(uri=inside, digest="0", size=1),
+        spec_uri="futures.pb",
     )
 
 

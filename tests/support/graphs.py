@@ -90,6 +90,16 @@ def task_node(
     return node
 
 
+def given_node(node_id: str, x: int = 1) -> Any:
+    """Return a task node that is given a value, and so needs nothing before it."""
+    bound = literals_pb2.BindingData(scalar=integer(x).scalar)
+    node = workflow_pb2.Node(
+        id=node_id, inputs=[literals_pb2.Binding(var="x", binding=bound)]
+    )
+    node.task_node.reference_id.CopyFrom(identifier(identifier_pb2.TASK, "t"))
+    return node
+
+
 def array_node(
     node_id: str,
     *sources: str,

@@ -7,6 +7,7 @@ import signal
 from collections.abc import Collection
 from typing import Protocol
 
+import msgspec
 from flyteidl.core import errors_pb2, execution_pb2, literals_pb2
 from google.protobuf.message import DecodeError
 
@@ -31,6 +32,13 @@ class Readable(Protocol):
         ...
 
 
+class Made(msgspec.Struct, frozen=True, kw_only=True):
+    """Instead of outputs there is a core.DynamicJobSpec, still to be compiled."""
+
+    spec_uri: str
+    deck_uri: str
+
+
 async def read_result(
     blobs: Readable,
     prefix: str,
@@ -38,7 +46,7 @@ async def read_result(
     *,
     inline_limit: int,
     bytes_max: int,
-) -> Result:
+) -> Result | Made:
     """Return the result of an attempt whose process ended with 0.
 
     `declared` names the outputs that the task must have written.
@@ -46,14 +54,11 @@ async def read_result(
     found = await _read_error(blobs, f"{prefix}/error.pb", bytes_max)
     if found is not None:
         return found
-    if await blobs.size(f"{prefix}/futures.pb") is not None:
-        message = (
-            "Expected outputs, but the task is dynamic: it made a workflow, "
-            "and this engine doesn't run those yet"
-        )
-        return failed("Unimplemented", message)
     deck = deck_uri(prefix)
     deck = deck if await blobs.size(deck) is not None else ""
+    spec = f"{prefix}/futures.pb"
+    if await blobs.size(spec) is not None:
+        return Made(spec_uri=spec, deck_uri=deck)
     uri = f"{prefix}/outputs.pb"
     try:
         data = await blobs.get(uri, bytes_max)

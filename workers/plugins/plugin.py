@@ -7,8 +7,8 @@ from typing import Protocol
 import msgspec
 
 from schemas.dispatches import RunTask
-from schemas.ids import attempt_id
-from schemas.values import Failure, TaskLog, Values
+from schemas.ids import EntityRef, attempt_id
+from schemas.values import Blob, Failure, TaskLog, Values
 
 
 class Work(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,6 +46,16 @@ class Succeeded(msgspec.Struct, frozen=True, kw_only=True):
     logs: tuple[TaskLog, ...] = ()
 
 
+class Expanded(msgspec.Struct, frozen=True, kw_only=True):
+    """The attempt ended well, and made a workflow: `inside` is it compiled."""
+
+    workflow: EntityRef
+    inside: Blob
+    spec_uri: str
+    deck_uri: str = ""
+    logs: tuple[TaskLog, ...] = ()
+
+
 class Failed(msgspec.Struct, frozen=True, kw_only=True):
     """The attempt failed; a recoverable failure may be tried again."""
 
@@ -55,7 +65,7 @@ class Failed(msgspec.Struct, frozen=True, kw_only=True):
     deck_uri: str = ""
 
 
-Result = Succeeded | Failed
+Result = Succeeded | Expanded | Failed
 
 
 class Plugin(Protocol):

@@ -10,7 +10,7 @@ import shutil
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 from flyteidl.core import tasks_pb2
@@ -24,9 +24,10 @@ from schemas.rejections import Rejected
 from schemas.values import TaskLog
 from workers.plugins.bundles import NO_BUNDLE, BundleDamaged, flytekit_command
 from workers.plugins.checkpoints import resuming
-from workers.plugins.outputs import deck_uri, exited, read_result
+from workers.plugins.outputs import Made, deck_uri, exited, read_result
 from workers.plugins.plugin import (
     Begun,
+    Expanded,
     Failed,
     Result,
     Work,
@@ -66,6 +67,14 @@ class _Run:
     job: Job | None = None
 
 
+class Expands(Protocol):
+    """Compiles what a dynamic task made."""
+
+    async def expand(self, work: Work, spec_uri: str) -> Expanded | Failed:
+        """Return the compiled workflow of a spec, or why there is none."""
+        ...
+
+
 @dataclass(slots=True, kw_only=True)
 class ProcessPlugin:
     """Runs a container's own command without the container."""
@@ -77,6 +86,7 @@ class ProcessPlugin:
     log_url: Callable[[RunTask], str]
     inline_limit: int
     output_bytes_max: int
+    expander: Expands
     _runs: dict[str, _Run] = field(default_factory=dict)
     _slots: asyncio.Semaphore = field(init=False)
     _templates: Templates = field(init=False)
@@ -208,7 +218,13 @@ class ProcessPlugin:
             inline_limit=self.inline_limit,
             bytes_max=self.output_bytes_max,
         )
+        if isinstance(result, Made):
+            result = await self._expanded(work, result)
         return _with_logs(result, run)
+
+    async def _expanded(self, work: Work, made: Made) -> Result:
+        expanded = await self.expander.expand(work, made.spec_uri)
+        return replace(expanded, deck_uri=made.deck_uri)
 
     async def abort(self, work: Work) -> None:
         """Stop an attempt's whole process group."""

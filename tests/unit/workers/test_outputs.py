@@ -9,7 +9,7 @@ from flyteidl.core import errors_pb2
 
 from infra.blobs import FileBlobs
 from tests.support import flytekit_tasks as t
-from workers.plugins.outputs import exited, read_result
+from workers.plugins.outputs import Made, exited, read_result
 from workers.plugins.plugin import Failed, Result, Succeeded
 
 
@@ -116,13 +116,12 @@ async def test_bad_error_documents(prefix: Prefix, data: bytes) -> None:
     assert await prefix.failure() == ("ErrorFileBadFormat", "SYSTEM", True)
 
 
-async def test_dynamic_tasks_come_later(prefix: Prefix) -> None:
-    """A dynamic task fails for good, and is told why."""
+async def test_dynamic_tasks_leave_a_workflow_instead(prefix: Prefix) -> None:
+    """A workflow that a task made is told of, still to be compiled."""
     prefix.write("futures.pb", b"")
     result = await prefix.read("o0")
-    assert isinstance(result, Failed)
-    assert not result.recoverable
-    assert "dynamic" in result.failure.message
+    assert isinstance(result, Made)
+    assert result.spec_uri.endswith("/futures.pb")
 
 
 @pytest.mark.parametrize("code", [-9, 137, 247])

@@ -1,0 +1,49 @@
+"""Dynamic nodes: a task whose outcome is a workflow, run in its place (ref §5.5)."""
+
+from __future__ import annotations
+
+from domain.execution.finishing import fail_node
+from domain.execution.step import Step
+from domain.graph import START
+from domain.nodes import task
+from schemas import commands as c
+from schemas import events as e
+from schemas.values import NO_VALUES, Failure
+
+
+def expanded(step: Step, report: c.ReportTaskExpanded) -> None:
+    """End the attempt well, and begin what it made; its outputs become the node's.
+
+    The runner has finalized the attempt before it reports: that its parent is being
+    finalized, and is, falls into this decision.
+    """
+    node = task.held_by(step, report)
+    if node is None:
+        return
+    step.emit(
+        e.TaskSucceeded(
+            occurred_at_us=step.now_us,
+            node_id=report.node_id,
+            attempt=report.attempt,
+            ended_at_us=report.ended_at_us,
+            outputs=NO_VALUES,
+            deck_uri=report.deck_uri,
+            logs=report.logs,
+        )
+    )
+    if node.site.element >= 0:
+        message = "Expected an element of an array to yield outputs, but it is dynamic"
+        failure = Failure(code="BadTaskDefinition", message=message, kind="USER")
+        fail_node(step, report.node_id, failure)
+        return
+    step.emit(
+        e.NodeExpanded(
+            occurred_at_us=step.now_us,
+            node_id=report.node_id,
+            attempt=report.attempt,
+            workflow=report.workflow,
+            inside=report.inside,
+            spec_uri=report.spec_uri,
+        )
+    )
+    step.ready.append((report.node_id, START))

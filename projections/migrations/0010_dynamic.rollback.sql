@@ -1,0 +1,1 @@
+ALTER TABLE node_executions DROP COLUMN dynamic_workflow;

@@ -1,0 +1,115 @@
+"""Compiling what a dynamic task made: what it may refer to, what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flyteidl.admin import workflow_pb2
+from flyteidl.core import dynamic_job_pb2
+
+from infra.blobs import FileBlobs
+from infra.database import open_pool
+from schemas import dispatches as d
+from schemas.ids import EntityRef, ExecutionRef
+from schemas.values import NO_VALUES
+from tests.support.graphs import given_node, promise, task_node, task_template
+from tests.support.postgres import migrated_database
+from workers.expanding import BUILD_FAILED, Expander
+from workers.plugins.plugin import Expanded, Failed, Work
+
+pytestmark = pytest.mark.integration
+
+
+def spec_of(*nodes: Any, output: str, **more: Any) -> Any:
+    """Return a spec whose output is a node's, with its task."""
+    return dynamic_job_pb2.DynamicJobSpec(
+        nodes=nodes,
+        outputs=[promise("o0", output)],
+        tasks=[task_template("t")],
+        **more,
+    )
+
+
+async def expanded(folder: Path, spec: bytes) -> Expanded | Failed:
+    """Return what a task's spec becomes."""
+    blobs = FileBlobs(folder)
+    uri = blobs.uri("out/futures.pb")
+    await blobs.put(uri, spec)
+    dispatch = d.RunTask(
+        stream="execution/p/d/e",
+        node_id="n0",
+        attempt=0,
+        dispatch_no=0,
+        execution=ExecutionRef(project="p", domain="d", name="e"),
+        task=EntityRef(kind="TASK", project="p", domain="d", name="t", version="v"),
+        workflow=EntityRef(
+            kind="WORKFLOW", project="p", domain="d", name="w", version="v"
+        ),
+        template=task_template("t").SerializeToString(),
+        inputs=NO_VALUES,
+        generated_name="e-n0-0",
+        input_path="in",
+        output_path="out",
+        raw_output_prefix="raw",
+        interruptible=False,
+    )
+    work = Work(
+        dispatch=dispatch,
+        input_uri="in",
+        output_prefix="out",
+        raw_output_prefix="raw",
+        checkpoint="c",
+    )
+    pool = await open_pool(migrated_database())
+    try:
+        return await Expander(pool, blobs, 1_000_000).expand(work, uri)
+    finally:
+        await pool.close()
+
+
+async def test_a_spec_is_compiled_and_kept(tmp_path: Path) -> None:
+    """The closure lies beside the spec; it yields what the task declares."""
+    spec = spec_of(given_node("dn0"), task_node("dn1", "dn0"), output="dn1")
+    found = await expanded(tmp_path, spec.SerializeToString())
+
+    assert isinstance(found, Expanded), found
+    assert found.workflow.name == "dynamic_n0"
+    data = await FileBlobs(tmp_path).get(found.inside.uri)
+    closure = workflow_pb2.WorkflowClosure.FromString(data).compiled_workflow
+    assert list(closure.primary.template.interface.outputs.variables) == ["o0"]
+    assert [task.template.id.name for task in closure.tasks] == ["t"]
+
+
+CYCLE = spec_of(
+    given_node("s"), task_node("a", "b", after=["s"]), task_node("b", "a"), output="b"
+)
+
+
+@pytest.mark.parametrize(
+    ("spec", "word"),
+    [
+        (CYCLE, "CycleDetected"),
+        (spec_of(task_node("a", task="gone"), output="a"), "TaskReferenceNotFound"),
+        (spec_of(output="nowhere"), "NodeReferenceNotFound"),
+    ],
+)
+async def test_what_cant_be_compiled_fails_for_good(
+    tmp_path: Path, spec: Any, word: str
+) -> None:
+    """The user is told all that is wrong; trying again wouldn't help."""
+    found = await expanded(tmp_path, spec.SerializeToString())
+
+    assert isinstance(found, Failed)
+    assert not found.recoverable
+    assert (found.failure.code, found.failure.kind) == (BUILD_FAILED, "USER")
+    assert word in found.failure.message
+
+
+async def test_a_damaged_spec_is_the_systems(tmp_path: Path) -> None:
+    """Another attempt may write it whole."""
+    found = await expanded(tmp_path, b"\xff\xff")
+
+    assert isinstance(found, Failed)
+    assert found.recoverable
