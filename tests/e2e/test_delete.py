@@ -45,7 +45,8 @@ def both(folder: Path) -> Iterator[tuple[Running, FlyteRemote]]:
 @pytest.fixture(autouse=True)
 def _as_new(folder: Path) -> None:
     """Break what the test before had mended."""
-    (folder / "mended").unlink(missing_ok=True)
+    for name in ("mended", "go"):
+        (folder / name).unlink(missing_ok=True)
 
 
 def _engine(folder: Path, **env: str) -> tuple[Running, FlyteRemote]:
@@ -150,6 +151,7 @@ def test_what_runs_or_is_unknown_is_refused(
     running = start(remote, "recover_flow.late", folder=str(folder), x=1)
     refused = _delete(engine, running)
     unknown = _flightlog(engine, "delete", f"{PROJECT}/{DOMAIN}/nobody")
+    (folder / "go").touch()
     ended = finish(remote, running)
     parent = run(remote, "recover_flow.family", folder=str(folder), x=1)
     child = parent.node_executions["n0"].workflow_executions[0]

@@ -62,6 +62,7 @@ def test_a_killed_recovery_goes_on(folder: Path) -> None:
     before = _kinds(facts(engine, name))
     engine.kill()
     engine.start()
+    (folder / "go").touch()
     ended = finish(remote, remote.fetch_execution(name=name))
     log = facts(engine, name)
     engine.stop()

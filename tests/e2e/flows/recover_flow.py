@@ -117,7 +117,9 @@ def slow(folder: str, x: int) -> int:
     note(folder, f"slow-{x}")
     if not (Path(folder) / "mended").exists():
         raise ValueError(f"broken {x}")
-    time.sleep(2)
+    until = time.monotonic() + 120
+    while not (Path(folder) / "go").exists() and time.monotonic() < until:
+        time.sleep(0.05)
     return x + 1
 
 
