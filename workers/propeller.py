@@ -180,6 +180,7 @@ class Propeller:
             self.leases.fold(stream, event)
             live = batch.states[stream]
             if live.state.is_terminal:
+                self.timers.forget(stream)
                 continue
             self.timers.fold(stream, event, live.state)
             if isinstance(event, e.StreamResumed):

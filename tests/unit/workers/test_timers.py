@@ -1,11 +1,21 @@
-"""The heap of due times: in order, each once, equal times too."""
+"""The heap of due times: in order, each once, and none of what has ended."""
 
 from __future__ import annotations
 
+from domain.execution.state import Execution
 from domain.execution.timers import timers_of
 from tests.support.engine import STREAM, Engine, created
 from tests.support.graphs import definition, gate_node
 from workers.timers import Timers
+
+STREAMS = 500
+
+
+def asleep() -> Execution:
+    """Return an execution that sleeps for five seconds."""
+    engine = Engine(definition([gate_node("n0")], ""), created())
+    engine.begin()
+    return engine.state
 
 
 def test_timers_that_are_due_at_once_come_out_one_by_one() -> None:
@@ -24,3 +34,29 @@ def test_timers_that_are_due_at_once_come_out_one_by_one() -> None:
     woken = [timer.node_id for _, timer in timers.due(due_us)]
     assert woken == ["n0", "n1"]
     assert {timer.due_us for timer in timers_of(engine.state)} == {due_us}
+
+
+def test_timers_of_ended_streams_are_gone() -> None:
+    """They never come, and the heap doesn't keep them until their time."""
+    timers, state = Timers(), asleep()
+    for number in range(STREAMS):
+        timers.restore(f"s{number}", state)
+    for number in range(1, STREAMS):
+        timers.forget(f"s{number}")
+
+    assert set(timers.known) == {"s0"}
+    assert len(timers.heap) < STREAMS // 2
+    due_us = state.nodes["n0"].wakes_at_us
+    assert [stream for stream, _ in timers.due(due_us)] == ["s0"]
+    assert timers.next_us() is None
+    assert timers.stale == 0
+
+
+def test_a_forgotten_stream_may_be_taken_up_again() -> None:
+    """What was forgotten once is known again after another restore."""
+    timers, state = Timers(), asleep()
+    timers.restore("s", state)
+    timers.forget("s")
+    timers.restore("s", state)
+
+    assert len(list(timers.due(state.nodes["n0"].wakes_at_us))) == 1
