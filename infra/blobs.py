@@ -19,7 +19,8 @@ from infra.errors import InfraError
 from schemas.values import Blob
 
 CHUNK_BYTES = 1 << 20
-_PART = ".part-"
+PARTS = ".parts"
+"""The folder of what is being written: whole files are moved from there."""
 
 
 class BlobNotFound(InfraError):  # noqa: N818 - named for what happened
@@ -89,6 +90,10 @@ class Blobs(Protocol):
         """Remove every blob below a folder of the store; raises PathRefused."""
         ...
 
+    async def drop_parts(self, before_s: float) -> int:
+        """Remove what was begun before a time (s since 1970) and never finished."""
+        ...
+
 
 class FileBlobs:
     """Blobs as files below one folder.
@@ -122,9 +127,9 @@ class FileBlobs:
         """Store a blob whole, or not at all."""
         path = self.path(uri)
         if len(data) > CHUNK_BYTES:
-            await asyncio.to_thread(_write, path, data)
+            await asyncio.to_thread(_write, path, data, self._parts())
         else:
-            _write(path, data)
+            _write(path, data, self._parts())
         digest = hashlib.sha256(data).hexdigest()
         return Blob(uri=str(path), digest=digest, size=len(data))
 
@@ -135,7 +140,7 @@ class FileBlobs:
         path = self.path(uri)
         path.parent.mkdir(parents=True, exist_ok=True)
         sha, md5, size = hashlib.sha256(), hashlib.md5(usedforsecurity=False), 0
-        with NamedTemporaryFile(dir=path.parent, prefix=_PART, delete=False) as part:
+        with NamedTemporaryFile(dir=self._parts(), delete=False) as part:
             try:
                 async for chunk in chunks:
                     size += len(chunk)
@@ -192,6 +197,20 @@ class FileBlobs:
         with suppress(FileNotFoundError):
             await asyncio.to_thread(shutil.rmtree, folder)
 
+    async def drop_parts(self, before_s: float) -> int:
+        """Remove what was begun before a time (s since 1970) and never finished."""
+        parts = await asyncio.to_thread(_listed, self._parts())
+        stale = [part for part in parts if part.modified_s < before_s]
+        for part in stale:
+            Path(part.uri).unlink(missing_ok=True)
+        return len(stale)
+
+    def _parts(self) -> Path:
+        """Return the folder of unfinished blobs; it is never listed as blobs are."""
+        folder = self._root / PARTS
+        folder.mkdir(exist_ok=True)
+        return folder
+
 
 def plain_address(uri: str, root: str) -> bool:
     """Tell whether an address lies below a root, and leads nowhere else."""
@@ -205,8 +224,6 @@ def _listed(folder: Path) -> list[Found]:
     found = []
     for above, _, names in os.walk(folder):  # which minds no folder that goes meanwhile
         for path in (Path(above, name) for name in names):
-            if path.name.startswith(_PART):
-                continue
             try:
                 status = path.stat()
             except FileNotFoundError:
@@ -235,9 +252,9 @@ def _size(path: Path) -> int | None:
     return found.st_size if found is not None and S_ISREG(found.st_mode) else None
 
 
-def _write(path: Path, data: bytes) -> None:
+def _write(path: Path, data: bytes, parts: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with NamedTemporaryFile(dir=path.parent, prefix=_PART, delete=False) as part:
+    with NamedTemporaryFile(dir=parts, delete=False) as part:
         try:
             part.write(data)
             _finish(part, path)

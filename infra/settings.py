@@ -185,8 +185,10 @@ class RetentionSettings(_Part):
         description="Executions that ended longer ago are deleted with their blobs "
         "and children; 0: none are.",
     )
-    requests_s: float = Field(
-        86_400.0, gt=0, description="Inputs of requests that came to nothing go then."
+    leftovers_s: float = Field(
+        86_400.0,
+        gt=0,
+        description="Inputs of requests, and uploads, that came to nothing go then.",
     )
     round_s: float = Field(
         5.0, gt=0, description="What is deleted is swept away this often."

@@ -46,6 +46,12 @@ async def note_swept(pool: Pool, stream: str) -> None:
         await conn.execute(_SQL["sweep"], (stream,))
 
 
+async def drop_reservations(pool: Pool) -> None:
+    """Forget reservations of outputs that nobody holds any more."""
+    async with pool.connection() as conn:
+        await conn.execute(_SQL["reservations"])
+
+
 async def shown(pool: Pool, streams: Sequence[str]) -> Sequence[str]:
     """Return those of some executions that the views still show."""
     if not streams:

@@ -52,7 +52,7 @@ class Sweeper:
     clock: Clock
     settings: RetentionSettings
     swept: int = 0
-    requests_due_us: int = 0
+    leftovers_due_us: int = 0
 
     async def run(self) -> None:
         """Do a round now and then, for ever."""
@@ -71,7 +71,7 @@ class Sweeper:
             if await self._sweep(stream):
                 await deletions.note_swept(self.pool, stream)
                 self.swept += 1
-        await self._drop_requests()
+        await self._drop_leftovers()
 
     async def _sweep(self, stream: str) -> bool:
         """Delete an execution's blobs once its children are gone; tell whether so."""
@@ -113,16 +113,19 @@ class Sweeper:
             ]
         )
 
-    async def _drop_requests(self) -> None:
-        """Delete inputs that clients sent with creations that nobody took up."""
+    async def _drop_leftovers(self) -> None:
+        """Delete what came to nothing: requests' inputs, uploads, reservations."""
         now_us = self.clock.now_us()
-        if now_us < self.requests_due_us:
+        if now_us < self.leftovers_due_us:
             return
-        age_s = self.settings.requests_s
-        self.requests_due_us = now_us + round(age_s / 10 * _US)
+        age_s = self.settings.leftovers_s
+        self.leftovers_due_us = now_us + round(age_s / 10 * _US)
+        before_s = now_us / _US - age_s
         for found in await self.blobs.list(self.blobs.uri(REQUESTS)):
-            if found.modified_s < now_us / _US - age_s:
+            if found.modified_s < before_s:
                 await self.blobs.delete(found.uri)
+        await self.blobs.drop_parts(before_s)
+        await deletions.drop_reservations(self.pool)
 
 
 def _prefixes(ref: ExecutionRef, facts: Sequence[object]) -> Sequence[str]:

@@ -47,3 +47,6 @@ SELECT stream FROM executions
 WHERE parent_stream IS NULL
     AND ended_at < now() - make_interval(secs => %s::double precision)
 ORDER BY ended_at, stream LIMIT %s
+
+-- reservations --
+DELETE FROM catalog_reservations WHERE expires_at < now() - interval '1 hour'

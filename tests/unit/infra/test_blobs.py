@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from infra.blobs import CHUNK_BYTES, BlobNotFound, BlobTooLarge, FileBlobs, PathRefused
+from infra.blobs import (
+    CHUNK_BYTES,
+    PARTS,
+    BlobNotFound,
+    BlobTooLarge,
+    FileBlobs,
+    PathRefused,
+)
 
 
 @pytest.fixture
@@ -83,6 +91,20 @@ async def test_what_is_no_blob_is_not_found(blobs: FileBlobs, uri: str) -> None:
         await blobs.get(uri)
     with pytest.raises(BlobNotFound):
         _ = [part async for part in blobs.stream(uri)]
+
+
+async def test_what_was_never_finished_is_dropped(blobs: FileBlobs) -> None:
+    """A killed writer's file goes once it is old; blobs and young ones stay."""
+    blob = await blobs.put(blobs.uri("x"), b"abc")
+    parts = Path(blobs.root) / PARTS
+    old, young = parts / "old", parts / "young"
+    for part in (old, young):
+        part.write_bytes(b"half")
+    os.utime(old, (1, 1))
+
+    assert await blobs.drop_parts(1000.0) == 1
+    assert (old.exists(), young.exists()) == (False, True)
+    assert await blobs.get(blob.uri) == b"abc"
 
 
 async def test_limits_hold(blobs: FileBlobs) -> None:

@@ -1,0 +1,82 @@
+"""The sweeper on a real Postgres and plain files: what came to nothing goes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from infra.blobs import PARTS, FileBlobs
+from infra.database import Pool, open_pool
+from infra.settings import RetentionSettings
+from tests.support.fakes import MemoryLog
+from tests.support.hands import Ticking
+from tests.support.postgres import migrated_database
+from workers.sweeper import REQUESTS, Sweeper
+
+pytestmark = pytest.mark.integration
+NOW_US = 1_900_000_000_000_000
+DAY_S = 86_400
+
+
+@pytest.fixture
+async def pool() -> AsyncIterator[Pool]:
+    """Open a pool on a database whose views are empty."""
+    pool = await open_pool(migrated_database(), size=2)
+    yield pool
+    await pool.close()
+
+
+@pytest.fixture
+async def sweeper(pool: Pool, tmp_path: Path) -> Sweeper:
+    """Return a sweeper of an empty store."""
+    log, clock = MemoryLog(), Ticking()
+    await log.open()
+    clock.now = NOW_US
+    return Sweeper(
+        log=log, pool=pool, blobs=FileBlobs(tmp_path / "blobs"), clock=clock,
+        settings=RetentionSettings(leftovers_s=DAY_S),
+    )  # fmt: skip
+
+
+def _aged(path: Path, days: int) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"x")
+    at_s = NOW_US / 1_000_000 - days * DAY_S
+    os.utime(path, (at_s, at_s))
+    return path
+
+
+async def test_requests_and_uploads_that_came_to_nothing_go(sweeper: Sweeper) -> None:
+    """What is younger than a day, or lies elsewhere, stays."""
+    root = Path(sweeper.blobs.root)
+    old = [_aged(root / REQUESTS / "p/d/old", 2), _aged(root / PARTS / "old", 2)]
+    kept = [
+        _aged(root / REQUESTS / "p/d/young", 0),
+        _aged(root / PARTS / "young", 0),
+        _aged(root / "metadata/p/d/run/inputs", 2),
+    ]
+
+    await sweeper.round()
+
+    assert [path for path in old if path.exists()] == []
+    assert [path for path in kept if path.exists()] == kept
+
+
+async def test_reservations_that_nobody_holds_go(sweeper: Sweeper) -> None:
+    """One that has long expired is forgotten, one in force isn't."""
+    add = (
+        "INSERT INTO catalog_reservations VALUES "
+        "('p', 'd', 't', '1', %s, 'o', now() + make_interval(hours => %s))"
+    )
+    async with sweeper.pool.connection() as conn:
+        for tag, hours in (("dead", -3), ("living", 1)):
+            await conn.execute(add, (tag, hours))
+
+    await sweeper.round()
+
+    async with sweeper.pool.connection() as conn:
+        rows = await conn.execute("SELECT tag FROM catalog_reservations")
+        assert [row["tag"] for row in await rows.fetchall()] == ["living"]
