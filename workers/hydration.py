@@ -30,7 +30,7 @@ from schemas.ids import EntityRef, ExecutionRef
 from schemas.rejections import Rejected
 from schemas.values import Blob, Values
 from workers.definitions import DefinitionCache
-from workers.recalling import Original, recall
+from workers.recalling import Original, recall, with_made
 
 KNOWN_MAX = 1000
 _CONFIG = "WORKFLOW_EXECUTION_CONFIG"
@@ -141,6 +141,7 @@ class Hydrator:
         definition = await self.definitions.load(closure)
         if original is None or (original.is_of(created) and not original.is_deleted):
             left = original.recovery if original else NOTHING_SAVED
+            definition = await with_made(definition, left, self.definitions)
             return Admission(created, definition, left)
         if command.parent is None:
             return invalid(

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
-from domain.execution.recovery import NOTHING_SAVED, Recovery, saved
+from domain.execution.recovery import NOTHING_SAVED, Recovery, saved, unique_id
+from domain.graph import Definition
 from infra.log import Log
 from schemas import codec
 from schemas import events as e
 from schemas.ids import ExecutionRef, execution_stream
 from schemas.phases import ExecutionPhase
+from schemas.values import Blob
 
 CHAIN_MAX = 20
 """Over how many recoveries of recoveries what was saved is carried."""
@@ -43,6 +46,25 @@ class Original:
 
 def _work(created: e.ExecutionCreated) -> tuple[object, ...]:
     return created.launch_plan, created.workflow, created.inputs.digest
+
+
+class Definitions(Protocol):
+    """Where compiled workflows come from."""
+
+    async def load(self, blob: Blob) -> Definition:
+        """Return the indexed closure in this blob."""
+        ...
+
+
+async def with_made(
+    definition: Definition, recovery: Recovery, definitions: Definitions
+) -> Definition:
+    """Return a definition with the workflows that tasks of the original had made."""
+    for path, node in recovery.items():
+        if node.made is not None and not node.succeeded:
+            inside = await definitions.load(node.made.inside)
+            definition = definition.with_inside(unique_id(path), inside)
+    return definition
 
 
 async def recall(log: Log, ref: ExecutionRef) -> Original:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from typing import Protocol
 
 from msgspec import structs
 
@@ -18,8 +17,8 @@ from infra.log import Log, Received
 from schemas import codec
 from schemas import events as e
 from schemas.phases import ExecutionPhase
-from schemas.values import NO_VALUES, Blob
-from workers.recalling import ENDINGS, recall
+from schemas.values import NO_VALUES
+from workers.recalling import ENDINGS, Definitions, recall, with_made
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,14 +84,6 @@ def folded(live: Live, received: Received) -> Live:
         correlation=received.envelope.correlation,
         last_us=max(live.last_us, event.occurred_at_us),
     )
-
-
-class Definitions(Protocol):
-    """Where compiled workflows come from."""
-
-    async def load(self, blob: Blob) -> Definition:
-        """Return the indexed closure in this blob."""
-        ...
 
 
 class Streams:
@@ -176,14 +167,15 @@ class Streams:
         if live.state.created is None or live.state.is_terminal:
             return live
         definition = await self._definitions.load(live.state.created.definition)
+        recovery = NOTHING_SAVED
+        if live.state.created.recovers is not None:
+            recovery = (await recall(self._log, live.state.created.recovers)).recovery
+            definition = await with_made(definition, recovery, self._definitions)
         for node_id, node in live.state.nodes.items():
             if node.inside is not None:
                 inside = await self._definitions.load(node.inside)
                 definition = definition.with_inside(node_id, inside)
         frontier = rebuild(definition, live.state)
-        recovery = NOTHING_SAVED
-        if live.state.created.recovers is not None:
-            recovery = (await recall(self._log, live.state.created.recovers)).recovery
         return replace(
             live, definition=definition, frontier=frontier, recovery=recovery
         )

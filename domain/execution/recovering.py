@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from domain.execution.finishing import succeed_branch_around
-from domain.execution.recovery import Saved
+from domain.execution.recovery import Made, Path, Saved
 from domain.execution.state import Node
 from domain.execution.step import Step
 from schemas.events import NodeRecovered, NodeSite
@@ -42,25 +42,43 @@ def lost_child(step: Step, node: Node) -> ExecutionRef | None:
     return known.child if known is not None else None
 
 
+def made_before(step: Step, site: NodeSite) -> Made | None:
+    """Return the workflow that a node's task had made before it failed within it."""
+    known = left_of(step, site)
+    if known is None or site.node_id not in step.definition.within:
+        return None
+    return known.made
+
+
 def left_of(step: Step, site: NodeSite) -> Saved | None:
     """Return what the original left of the node at a site.
 
-    Within a later attempt of what it lies in nothing is taken over: there may be
-    another workflow there.
+    Where a task made another workflow than then, nothing within is taken over.
     """
     if not step.context.recovery:
         return None
-    parts, parent = [site.spec_node_id], site.parent_id
-    while parent:
-        above = step.node(parent)
-        if above.attempt:
+    path = _path(step, site)
+    known = step.context.recovery.get(path)
+    parent = site.parent_id
+    while parent and known is not None:
+        above, path = step.node(parent), path[:-1]
+        around = step.context.recovery.get(path)
+        was = around.made.inside if around is not None and around.made else None
+        if above.inside is not None and above.inside != was:
             return None
-        parts.append(above.site.spec_node_id)
         parent = above.site.parent_id
-    known = step.context.recovery.get(tuple(reversed(parts)))
     if known is None or (known.site.kind, known.site.target) != (
         site.kind,
         site.target,
     ):
         return None
     return known
+
+
+def _path(step: Step, site: NodeSite) -> Path:
+    parts, parent = [site.spec_node_id], site.parent_id
+    while parent:
+        above = step.node(parent).site
+        parts.append(above.spec_node_id)
+        parent = above.parent_id
+    return tuple(reversed(parts))

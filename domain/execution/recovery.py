@@ -14,17 +14,28 @@ from schemas import events as e
 from schemas.ids import (
     AttemptRef,
     CatalogKey,
+    EntityRef,
     ExecutionRef,
     checkpoint_path,
+    node_unique_id,
     raw_output_prefix,
 )
-from schemas.values import NO_VALUES, Values
+from schemas.values import NO_VALUES, Blob, Values
+
+
+class Made(msgspec.Struct, frozen=True, kw_only=True):
+    """What a dynamic node's task made: a workflow, compiled, and its spec."""
+
+    workflow: EntityRef
+    inside: Blob
+    spec_uri: str
 
 
 class Saved(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of a node that succeeded, or of use to one that didn't.
 
-    That is its child, or where its last attempt kept what it had done.
+    That is its child, where its last attempt kept what it had done, or the workflow
+    that its task had made.
     """
 
     site: e.NodeSite
@@ -35,6 +46,7 @@ class Saved(msgspec.Struct, frozen=True, kw_only=True):
     deck_uri: str = ""
     child: ExecutionRef | None = None
     checkpoint: str = ""
+    made: Made | None = None
     cache_status: str = ""
     catalog: CatalogKey | None = None
     source: AttemptRef | None = None
@@ -42,7 +54,7 @@ class Saved(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_of_use(self) -> bool:
         """Tell whether a recovery takes anything of the node over."""
-        return self.succeeded or self.child is not None or bool(self.checkpoint)
+        return self.succeeded or bool(self.child or self.checkpoint or self.made)
 
 
 Path = tuple[str, ...]
@@ -73,11 +85,26 @@ def saved(
     for fact in facts:
         notes.take(fact)
     useful = {path: node for path, node in notes.found.items() if node.is_of_use}
+    remade = {
+        path
+        for path, node in useful.items()
+        if node.made and path in before and before[path].made != node.made
+    }
     for path, node in before.items():
         newer = useful.get(path)
+        if any(path[:length] in remade for length in range(1, len(path))):
+            continue
         if newer is None or (node.succeeded and not newer.succeeded):
             useful[path] = node
     return useful
+
+
+def unique_id(path: Path) -> str:
+    """Return a node's id in an execution in which all around it succeeds at once."""
+    found = ""
+    for part in path:
+        found = node_unique_id(found, 0, part)
+    return found
 
 
 class _Notes:
@@ -102,6 +129,8 @@ class _Notes:
             case e.TaskQueued():
                 prefix = raw_output_prefix(self._raw, fact.generated_name)
                 self._change(fact.node_id, checkpoint=checkpoint_path(prefix))
+            case e.NodeExpanded():
+                self._expand(fact)
             case e.ChildRequested():
                 self._change(fact.node_id, child=fact.child)
             case e.CacheLookedUp():
@@ -130,6 +159,15 @@ class _Notes:
         above = self._paths[site.parent_id] if site.parent_id else ()
         self._paths[site.node_id] = path = (*above, site.spec_node_id)
         self.found[path] = node
+
+    def _expand(self, fact: e.NodeExpanded) -> None:
+        """Note what a task made; what an attempt before made is of no use then."""
+        path = self._paths[fact.node_id]
+        inside = [p for p in self.found if p[: len(path)] == path and p != path]
+        for stale in inside:
+            del self.found[stale]
+        made = Made(workflow=fact.workflow, inside=fact.inside, spec_uri=fact.spec_uri)
+        self._change(fact.node_id, made=made)
 
     def _change(self, node_id: str, **fields: Any) -> None:
         path = self._paths[node_id]

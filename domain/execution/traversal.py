@@ -12,7 +12,16 @@ from domain.execution.finishing import end_branch_blocked, end_scope_blocked, fa
 from domain.execution.frontier import Place
 from domain.execution.step import Step, literal_map
 from domain.graph import START, GraphNode
-from domain.nodes import array, boundary, branch, gate, launch_plan, subworkflow, task
+from domain.nodes import (
+    array,
+    boundary,
+    branch,
+    dynamic,
+    gate,
+    launch_plan,
+    subworkflow,
+    task,
+)
 from domain.offloading import in_the_way, names_read_whole, read_whole
 from schemas.events import (
     CacheLookupRequested,
@@ -88,6 +97,11 @@ def _reach(step: Step, place: Place, graph_node: GraphNode) -> None:
 
 def begin(step: Step, site: NodeSite, inputs: Values) -> None:
     """Enter a node whose inputs are known; one with a cache is looked up first."""
+    made = recovering.made_before(step, site)
+    if made is not None:
+        enter(step, site, inputs, proceed=False)
+        dynamic.expand_again(step, site.node_id, made)
+        return
     if policy_at(step, site) is None:
         enter(step, site, inputs)
         return

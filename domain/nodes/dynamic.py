@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from domain.execution.finishing import fail_node
+from domain.execution.recovery import Made
 from domain.execution.step import Step
 from domain.graph import START
 from domain.nodes import task
@@ -36,14 +37,27 @@ def expanded(step: Step, report: c.ReportTaskExpanded) -> None:
         failure = Failure(code="BadTaskDefinition", message=message, kind="USER")
         fail_node(step, report.node_id, failure)
         return
+    made = Made(
+        workflow=report.workflow, inside=report.inside, spec_uri=report.spec_uri
+    )
+    _expand(step, report.node_id, made)
+
+
+def expand_again(step: Step, node_id: str, made: Made) -> None:
+    """Begin what a task had made in the execution that this one recovers (ref §9)."""
+    step.emit(e.NodeStarted(occurred_at_us=step.now_us, node_id=node_id))
+    _expand(step, node_id, made)
+
+
+def _expand(step: Step, node_id: str, made: Made) -> None:
     step.emit(
         e.NodeExpanded(
             occurred_at_us=step.now_us,
-            node_id=report.node_id,
-            attempt=report.attempt,
-            workflow=report.workflow,
-            inside=report.inside,
-            spec_uri=report.spec_uri,
+            node_id=node_id,
+            attempt=step.node(node_id).attempt,
+            workflow=made.workflow,
+            inside=made.inside,
+            spec_uri=made.spec_uri,
         )
     )
-    step.ready.append((report.node_id, START))
+    step.ready.append((node_id, START))

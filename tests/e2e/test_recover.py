@@ -181,6 +181,23 @@ def test_a_relaunch_can_overwrite_the_cache(
         assert runs(tmp_path) == expected
 
 
+def test_dynamics_are_recovered_inside(remote: FlyteRemote, tmp_path: Path) -> None:
+    """What dynamic tasks made isn't made again; only what failed within runs."""
+    failed, ran = broken(remote, tmp_path, "dynamics", x=1)
+    assert ran == [
+        "breaks-5", "deeper", "spread-2", "works-1", "works-2", "works-3", "works-4"
+    ]  # fmt: skip
+
+    done = recovered(remote, failed)
+
+    assert done.closure.phase == SUCCEEDED, done.closure.error
+    assert done.outputs["o0"] == 16
+    assert runs(tmp_path) == ["breaks-5", "works-15"]
+    node = done.node_executions["n0"]
+    assert node.metadata.is_dynamic
+    assert node.closure.phase == NODE_SUCCEEDED
+
+
 def test_pyflyte_recovers(
     remote: FlyteRemote, engine: Running, project: Path, tmp_path: Path
 ) -> None:

@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.execution.react import Send
-from domain.execution.recovery import saved
 from domain.execution.timers import timers_of
 from domain.graph import Definition
 from schemas import commands as c
@@ -138,9 +137,7 @@ def test_a_recovered_run_ends_with_the_values_of_a_clean_one(
             lambda possible: data.draw(st.sampled_from(possible)),
         )
         done |= _succeeded(broken)
-        again = engine()
-        again.recovery = saved(broken.events, broken.recovery)
-        broken = again
+        broken = broken.to_recover()
     _run(broken, good, lambda possible: possible[0])
 
     assert broken.state.phase == clean.state.phase

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from flyteidl.admin import execution_pb2
+from immutables import Map
 
 from domain.execution.context import Context
 from domain.execution.decide import execution
 from domain.execution.frontier import Frontier, advance
 from domain.execution.react import Outgoing
-from domain.execution.recovery import NOTHING_SAVED, Recovery, saved
+from domain.execution.recovery import NOTHING_SAVED, Recovery, saved, unique_id
 from domain.execution.state import Execution
 from domain.graph import Definition
 from schemas import commands as c
@@ -117,9 +120,19 @@ class Engine:
 
     def recovered(self) -> Engine:
         """Return another execution that has begun and recovers this one."""
-        again = Engine(self.definition, self.first)
-        again.recovery = saved(self.events, self.recovery)
+        again = self.to_recover()
         again.begin()
+        return again
+
+    def to_recover(self) -> Engine:
+        """Return another execution that will recover this one, without facts."""
+        again = Engine(replace(self.definition, within=Map()), self.first)
+        again.insides = self.insides
+        again.recovery = saved(self.events, self.recovery)
+        for path, node in again.recovery.items():
+            if node.made is not None and not node.succeeded:
+                inside = self.insides[node.made.inside.uri]
+                again.definition = again.definition.with_inside(unique_id(path), inside)
         return again
 
     def runs(self) -> list[d.RunTask]:

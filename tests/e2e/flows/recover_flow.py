@@ -9,6 +9,7 @@ from flytekit import (
     WorkflowFailurePolicy,
     conditional,
     current_context,
+    dynamic,
     map_task,
     task,
     workflow,
@@ -160,3 +161,22 @@ def keeps(folder: str) -> int:
 @workflow
 def kept(folder: str) -> int:
     return keeps(folder=folder)
+
+
+@dynamic
+def spread(folder: str, x: int) -> int:
+    note(folder, f"spread-{x}")
+    first = works(folder=folder, x=x)
+    whole = sound(folder=folder, x=first)
+    return breaks(folder=folder, x=whole)
+
+
+@dynamic
+def deeper(folder: str, x: int) -> int:
+    note(folder, "deeper")
+    return spread(folder=folder, x=works(folder=folder, x=x))
+
+
+@workflow
+def dynamics(folder: str, x: int) -> int:
+    return works(folder=folder, x=deeper(folder=folder, x=x))

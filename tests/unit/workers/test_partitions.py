@@ -11,7 +11,8 @@ from tests.support.fakes import MemoryLog
 from workers.leases import Held, Leases
 from workers.partitions import Partitions
 from workers.propeller import Bounds, Propeller
-from workers.streams import Definitions, Streams
+from workers.recalling import Definitions
+from workers.streams import Streams
 from workers.timers import Timers
 
 SECOND_US = 1_000_000
