@@ -194,7 +194,7 @@ async def _watch(session: Session, ref: ExecutionRef, console: Console) -> Execu
     try:
         async with asyncio.timeout(RUN_S):
             with Live(console=console, auto_refresh=False, transient=False) as live:
-                async for page in session.log.follow(0, execution_stream(ref)):
+                async for page in session.log.follow_stream(execution_stream(ref)):
                     for received in page:
                         event = codec.decode(received.body)
                         state = evolve(state, event)

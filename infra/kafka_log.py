@@ -201,6 +201,16 @@ class KafkaLog:
             at.partition: found[at].offset if found[at] else ends[at] for at in parts
         }
 
+    async def since(self, topic: str, at_us: int) -> Mapping[int, int]:
+        """Return positions: what the broker took from a time on is after them."""
+        async with self._reading((topic,), {}) as (reader, parts):
+            asked = dict.fromkeys(parts, at_us // 1000)
+            found = await _asking(reader.offsets_for_times(asked))
+            ends = await _asking(reader.end_offsets(parts))
+        return {
+            at.partition: found[at].offset if found[at] else ends[at] for at in parts
+        }
+
     async def _told_at_ms(self, received: Received) -> int | None:
         """Return the broker's time of a record; None if it is gone."""
         at = TopicPartition(self._prefix + received.topic, received.partition)

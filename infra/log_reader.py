@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Protocol
 
 from psycopg import errors
 from psycopg.sql import SQL
@@ -13,10 +14,12 @@ from psycopg.sql import SQL
 from infra.database import Pool
 from infra.errors import Permanent
 from infra.log import Received
-from infra.log_rows import from_row
+from infra.log_rows import PARTITION, from_row
 from schemas import topics
 
 PAGE_ROWS = 1000
+NOWHERE: Mapping[int, int] = MappingProxyType({})
+"""Before the first position of every partition."""
 
 _STREAM = SQL(
     "SELECT topic, originator_version, state, notification_id FROM flightlog_log "
@@ -39,6 +42,47 @@ _POSITION = SQL(
 )
 
 
+class FactReader(Protocol):
+    """What commands read of a log, whichever kind it is."""
+
+    def stream(self, stream: str, after: int = 0) -> AsyncIterator[Sequence[Received]]:
+        """Return the facts of a stream after a sequence, page by page."""
+        ...
+
+    def follow_stream(self, stream: str) -> AsyncIterator[Sequence[Received]]:
+        """Follow the facts of a stream from its first one, for ever."""
+        ...
+
+    def follow(self, after: Mapping[int, int]) -> AsyncIterator[Sequence[Received]]:
+        """Follow all facts after positions, for ever."""
+        ...
+
+    def upto(
+        self,
+        end: Mapping[int, int],
+        topic: str = topics.EVENTS,
+        after: Mapping[int, int] = NOWHERE,
+    ) -> AsyncIterator[Sequence[Received]]:
+        """Return what is on a topic after positions and up to others, page by page."""
+        ...
+
+    async def since(self, at_us: int) -> Mapping[int, int]:
+        """Return positions on the events: what was recorded from a time on is after."""
+        ...
+
+    async def count_events(self) -> int:
+        """Return how many messages there are on the events topic, about."""
+        ...
+
+    async def end(self, topics: Sequence[str] = ()) -> Mapping[int, int]:
+        """Return the last positions: of these topics, if any are given."""
+        ...
+
+    async def positions(self, group: str, topic: str) -> Mapping[int, int]:
+        """Return a group's kept positions; 0 before the first."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class LogReader:
     """Reads facts in pages; raises Permanent where there is no log."""
@@ -54,38 +98,54 @@ class LogReader:
             yield page
             after = page[-1].envelope.sequence
 
-    async def follow(
-        self, after: int, stream: str = ""
-    ) -> AsyncIterator[Sequence[Received]]:
-        """Follow the facts, of one stream or of all, for ever.
-
-        `after` is a sequence for one stream, else a position.
-        """
+    async def follow_stream(self, stream: str) -> AsyncIterator[Sequence[Received]]:
+        """Follow the facts of a stream from its first one, for ever."""
+        after = 0
         while True:
-            if stream:
-                page = await self._rows(_STREAM, (stream, after, PAGE_ROWS))
-                after = page[-1].envelope.sequence if page else after
-            else:
-                page = await self._rows(_TAIL, (topics.EVENTS, after, PAGE_ROWS))
-                after = page[-1].position if page else after
+            async for page in self.stream(stream, after):
+                yield page
+                after = page[-1].envelope.sequence
+            await asyncio.sleep(self.poll_s)
+
+    async def follow(
+        self, after: Mapping[int, int]
+    ) -> AsyncIterator[Sequence[Received]]:
+        """Follow all facts after a position, for ever."""
+        last = after.get(PARTITION, 0)
+        while True:
+            page = await self._rows(_TAIL, (topics.EVENTS, last, PAGE_ROWS))
             if page:
                 yield page
+                last = page[-1].position
             else:
                 await asyncio.sleep(self.poll_s)
 
     async def upto(
         self,
-        end: int,
+        end: Mapping[int, int],
         topic: str = topics.EVENTS,
-        after: int = 0,
-        limit: int = PAGE_ROWS,
+        after: Mapping[int, int] = NOWHERE,
     ) -> AsyncIterator[Sequence[Received]]:
-        """Return what is on a topic up to a position, page by page."""
-        while page := await self._rows(_TAIL, (topic, after, limit)):
-            yield [received for received in page if received.position <= end]
-            after = page[-1].position
-            if after >= end:
-                return
+        """Return what is on a topic after a position and up to another."""
+        last, to = after.get(PARTITION, 0), end.get(PARTITION, 0)
+        while last < to and (page := await self._rows(_TAIL, (topic, last, PAGE_ROWS))):
+            yield [received for received in page if received.position <= to]
+            last = page[-1].position
+
+    async def since(self, at_us: int) -> Mapping[int, int]:
+        """Return the position before the first fact recorded from a time on.
+
+        Times never run back by much: found by halving.
+        """
+        low, high = 0, (await self.end((topics.EVENTS,)))[PARTITION]
+        while low < high:
+            middle = (low + high) // 2
+            page = await self._rows(_TAIL, (topics.EVENTS, middle, 1))
+            if page and page[0].envelope.recorded_at_us < at_us:
+                low = page[0].position
+            else:
+                high = middle
+        return {PARTITION: low}
 
     async def count_events(self) -> int:
         """Return how many messages there are on the events topic."""
@@ -93,15 +153,16 @@ class LogReader:
             row = await (await conn.execute(_COUNT, (topics.EVENTS,))).fetchone()
         return int(str(row["count"])) if row else 0
 
-    async def end(self, topics: Sequence[str] = ()) -> int:
+    async def end(self, topics: Sequence[str] = ()) -> Mapping[int, int]:
         """Return the last position: of these topics, if any are given."""
         if topics:
-            return await self._number(_END_OF, (list(topics),))
-        return await self._number(_END, ())
+            return {PARTITION: await self._number(_END_OF, (list(topics),))}
+        return {PARTITION: await self._number(_END, ())}
 
-    async def position(self, group: str) -> int:
-        """Return a group's kept position; 0 before the first."""
-        return await self._number(_POSITION, (group,))
+    async def positions(self, group: str, topic: str) -> Mapping[int, int]:
+        """Return a group's kept position: it has one for all topics."""
+        del topic
+        return {PARTITION: await self._number(_POSITION, (group,))}
 
     async def _number(self, query: SQL, values: tuple[Any, ...]) -> int:
         try:

@@ -29,8 +29,9 @@ _BESIDE = ("projector_positions", "outcomes", "catalog_reservations")
 _SAMPLES_MAX = 5
 
 Progress = Callable[[int], None]
-Follow = Callable[[int], AsyncIterator[Sequence[Received]]]
-"""Follows the events after a position, for ever."""
+Positions = Mapping[int, int]
+Read = Callable[[Positions, Positions], AsyncIterator[Sequence[Received]]]
+"""Reads the events after positions and up to others, then ends."""
 
 
 class Difference(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,45 +55,51 @@ def view_names() -> tuple[str, ...]:
 
 
 class _UpTo:
-    """Events up to a position, in the shape that a projector follows."""
+    """Events up to positions, in the shape that a projector follows."""
 
-    def __init__(self, follow: Follow, end: int) -> None:
-        self._follow = follow
+    def __init__(self, read: Read, end: Positions) -> None:
+        self._read = read
         self._end = end
 
     async def tail(
-        self, topics: Sequence[str], after: Mapping[int, int], limit: int
+        self, topics: Sequence[str], after: Positions, limit: int
     ) -> AsyncIterator[Sequence[Received]]:
         del topics, limit
-        async for page in self._follow(after.get(0, 0)):
-            yield [received for received in page if received.position <= self._end]
+        async for page in self._read(after, self._end):
+            if page:
+                yield page
+        while True:
+            yield ()
 
-    async def end(self, topics: Sequence[str] = ()) -> Mapping[int, int]:
+    async def end(self, topics: Sequence[str] = ()) -> Positions:
         del topics
-        return {0: self._end}
+        return self._end
 
 
 class Shadow:
-    """The rebuilt views; `folded` counts the events that went into them."""
+    """The rebuilt views; `folded` counts the events that went into them.
 
-    def __init__(self, pool: Pool, shadow: Pool, follow: Follow) -> None:
+    Where no projector has been yet there is nothing to be as far as: the views are
+    folded up to `end`, and a swap puts them and their positions in place.
+    """
+
+    def __init__(self, pool: Pool, shadow: Pool, read: Read, end: Positions) -> None:
         """Take the pools of the live schema and of the shadow's."""
         self._pool = pool
         self._shadow = shadow
-        self._follow = follow
+        self._read = read
+        self._end = end
         self.folded = 0
 
     async def catch_up(self, progress: Progress) -> None:
         """Fold every event that the live views have."""
         async with self._pool.connection() as conn:
-            await self._fold(conn, progress)
+            await self._fold(await _kept(conn) or self._end, progress)
 
-    async def _fold(self, conn: AsyncConnection[Any], progress: Progress) -> None:
-        rows = await (await conn.execute(_SQL["kept"], (NAME,))).fetchall()
-        end = max((row["position"] for row in rows), default=0)
+    async def _fold(self, end: Positions, progress: Progress) -> None:
         before = self.folded
         projector = Projector(
-            _UpTo(self._follow, end),
+            _UpTo(self._read, end),
             self._shadow,
             outcomes=False,
             progress=lambda count: progress(before + count),
@@ -107,17 +114,22 @@ class Shadow:
         """
         async with self._pool.connection() as conn, conn.transaction():
             await conn.execute(_SQL["hold"])
-            await self._fold(conn, lambda _: None)
+            kept = await _kept(conn)
+            await self._fold(kept or self._end, lambda _: None)
             found = [await _compared(conn, table) for table in view_names()]
             if swap:
                 for difference in found:
                     if not difference.is_none:
                         await _replace(conn, difference.table)
+                if not kept:
+                    await _replace(conn, "projector_positions")
         return found
 
 
 @asynccontextmanager
-async def shadowed(url: str, pool: Pool, follow: Follow) -> AsyncIterator[Shadow]:
+async def shadowed(
+    url: str, pool: Pool, read: Read, end: Positions
+) -> AsyncIterator[Shadow]:
     """Make an empty shadow of the views' tables; it is gone afterwards."""
     async with pool.connection() as conn:
         await conn.execute(_SQL["drop"])
@@ -127,11 +139,16 @@ async def shadowed(url: str, pool: Pool, follow: Follow) -> AsyncIterator[Shadow
     path = f"-csearch_path={SCHEMA}"
     shadow = await open_pool(make_conninfo(url, options=path), size=2)
     try:
-        yield Shadow(pool, shadow, follow)
+        yield Shadow(pool, shadow, read, end)
     finally:
         await shadow.close()
         async with pool.connection() as conn:
             await conn.execute(_SQL["drop"])
+
+
+async def _kept(conn: AsyncConnection[Any]) -> Positions:
+    rows = await (await conn.execute(_SQL["kept"], (NAME,))).fetchall()
+    return {row["log_partition"]: row["position"] for row in rows}
 
 
 def _twin(table: str) -> Composed:

@@ -15,7 +15,7 @@ from gateway.commands.failing import CommandFailed, ExitCode
 from gateway.commands.session import Session
 from infra.log import Received
 from projections import journal
-from schemas import codec
+from schemas import codec, topics
 from schemas.answers import CommandHadNoEffect
 from schemas.events import (
     CommandRejected,
@@ -130,14 +130,14 @@ async def tail(
             ExitCode.NO_ENGINE,
         )
     if text is None:
-        after = 0 if from_start else await session.log.end()
+        after = {} if from_start else await session.log.end((topics.EVENTS,))
         printer = Printer(json=json, streams=True)
         async for page in session.log.follow(after):
             printer.print(decoded(page))
         return
     stream = execution_stream(await session.execution(text))
     printer = Printer(json=json)
-    async for page in session.log.follow(0, stream):
+    async for page in session.log.follow_stream(stream):
         facts = decoded(page)
         printer.print(facts)
         if isinstance(facts[-1][1], _ENDINGS):

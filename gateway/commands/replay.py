@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -21,9 +21,13 @@ from rich.progress import (
 
 from gateway.commands.failing import ExitCode
 from gateway.commands.session import Session
+from infra.event_store import EventStore
+from infra.kafka_reader import KafkaReader
 from infra.log import Received
 from projections.schema import migrate
 from projections.shadow import Difference, Shadow, shadowed
+from schemas import topics
+from workers import registry_relay
 
 
 async def run(session: Session, *, swap: bool, json: bool) -> None:
@@ -32,20 +36,63 @@ async def run(session: Session, *, swap: bool, json: bool) -> None:
     With `swap` the rebuilt rows take the live ones' place, in one transaction.
     """
 
-    def follow(after: int) -> AsyncIterator[Sequence[Received]]:
-        return session.log.follow(after)
+    def read(
+        after: Mapping[int, int], end: Mapping[int, int]
+    ) -> AsyncIterator[Sequence[Received]]:
+        return session.log.upto(end, topics.EVENTS, after)
 
-    if session.is_down:  # nobody else brings an older engine's tables up to date
-        await asyncio.to_thread(migrate, session.url)
+    if session.is_down or session.settings.kafka.servers:
+        await asyncio.to_thread(migrate, session.url)  # maybe nobody else does
+    restored = await _registry(session, swap=swap)
     began = time.monotonic()
-    async with shadowed(session.url, session.pool, follow) as shadow:
+    end = await session.log.end((topics.EVENTS,))
+    async with shadowed(session.url, session.pool, read, end) as shadow:
         total = await session.log.count_events()
         await _fold(shadow, total, quiet=json)
         differences = await shadow.settle(swap=swap)
     took_s = time.monotonic() - began
-    _tell(differences, shadow.folded, took_s, swap=swap, json=json)
-    if not swap and any(not d.is_none for d in differences):
+    found = _Found(
+        events=shadow.folded,
+        seconds=round(took_s, 3),
+        registry=restored,
+        swap=swap,
+        views=differences,
+    )
+    _tell(found, json=json)
+    if not swap and not found.same:
         raise typer.Exit(ExitCode.FAILED)
+
+
+class _Found(msgspec.Struct, frozen=True, kw_only=True):
+    """What a replay found: differences of views, facts that the registry lacked."""
+
+    events: int
+    seconds: float
+    registry: int
+    swap: bool
+    views: Sequence[Difference]
+
+    @property
+    def same(self) -> bool:
+        """Tell whether everything was as the log says."""
+        return not self.registry and all(view.is_none for view in self.views)
+
+
+async def _registry(session: Session, *, swap: bool) -> int:
+    """Return how many facts the registry lacks; `swap` puts them in.
+
+    On Postgres the registry lies beside the log: neither is there without the other.
+    """
+    if not isinstance(session.log, KafkaReader):
+        return 0
+    store = EventStore(session.url)
+    await store.open()
+    try:
+        if swap:
+            return await registry_relay.restore(store, session.log.log)
+        return len(await registry_relay.missing(store, session.log.log))
+    finally:
+        await store.close()
 
 
 async def _fold(shadow: Shadow, total: int, *, quiet: bool) -> None:
@@ -71,29 +118,26 @@ async def _fold(shadow: Shadow, total: int, *, quiet: bool) -> None:
         await asyncio.sleep(0)
 
 
-def _tell(
-    differences: Sequence[Difference],
-    folded: int,
-    took_s: float,
-    *,
-    swap: bool,
-    json: bool,
-) -> None:
-    same = all(d.is_none for d in differences)
+def _tell(found: _Found, *, json: bool) -> None:
     if json:
-        found: dict[str, Any] = {
-            "events": folded,
-            "seconds": round(took_s, 3),
-            "same": same,
-            "swapped": swap and not same,
-            "views": [msgspec.to_builtins(d) for d in differences],
+        said: dict[str, Any] = {
+            "events": found.events,
+            "seconds": found.seconds,
+            "same": found.same,
+            "swapped": found.swap and not found.same,
+            "registry": found.registry,
+            "views": [msgspec.to_builtins(d) for d in found.views],
         }
-        sys.stdout.write(msgspec.json.encode(found).decode() + "\n")
+        sys.stdout.write(msgspec.json.encode(said).decode() + "\n")
         return
     console = Console(highlight=False, soft_wrap=True)
-    rate = folded / max(took_s, 0.001)
-    console.print(f"replayed {folded:,} facts in {took_s:.1f} s ({rate:,.0f}/s)")
-    for view in differences:
+    rate = found.events / max(found.seconds, 0.001)
+    console.print(
+        f"replayed {found.events:,} facts in {found.seconds:.1f} s ({rate:,.0f}/s)"
+    )
+    if found.registry:
+        console.print(f"[red]registry[/]: {found.registry:,} facts only on the log")
+    for view in found.views:
         if view.is_none:
             continue
         console.print(
@@ -102,9 +146,9 @@ def _tell(
         )
         for line in view.samples:
             console.print(f"  {line}", markup=False)
-    if same:
+    if found.same:
         console.print("the live views are what the log says")
-    elif swap:
-        console.print("the rebuilt rows are in place")
+    elif found.swap:
+        console.print("what the log says is in place")
     else:
-        console.print("`flightlog replay --swap` puts the rebuilt rows in place")
+        console.print("`flightlog replay --swap` puts what the log says in place")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,9 @@ from gateway.data_dir import DataDir, EngineRuns
 from infra.blob_store import open_blobs
 from infra.blobs import Blobs
 from infra.database import EmbeddedPostgres, Pool, open_pool
-from infra.log_reader import LogReader
+from infra.kafka_log import KafkaLog
+from infra.kafka_reader import KafkaReader
+from infra.log_reader import FactReader, LogReader
 from infra.settings import Settings
 from projections import queries
 from schemas.ids import ExecutionRef
@@ -33,7 +35,7 @@ class Session:
     is_down: bool
     url: str
     pool: Pool
-    log: LogReader
+    log: FactReader
     blobs: Blobs
 
     async def execution(self, text: str) -> ExecutionRef:
@@ -71,7 +73,13 @@ async def open_session(
     Where there is none yet it is made, if `create` says so.
     """
     data = DataDir(settings.data_dir)
-    engine = data.address()
+    if settings.kafka.servers and not settings.postgres:
+        raise CommandFailed(
+            "Expected FLIGHTLOG_POSTGRES to be set as FLIGHTLOG_KAFKA__SERVERS is, "
+            "but it isn't",
+            ExitCode.USAGE,
+        )
+    engine = None if settings.kafka.servers else data.address()
     if engine is not None or settings.postgres:
         url = engine.postgres if engine is not None else settings.postgres
         async with _connected(settings, data, url, is_down=False) as session:
@@ -109,20 +117,25 @@ async def _own_postgres(data: DataDir) -> AsyncIterator[str]:
 async def _connected(
     settings: Settings, data: DataDir, url: str, *, is_down: bool
 ) -> AsyncIterator[Session]:
-    pool = await open_pool(url, size=_CONNECTIONS)
-    try:
-        async with open_blobs(settings, data.blobs) as blobs:
-            yield Session(
-                settings=settings,
-                data=data,
-                is_down=is_down,
-                url=url,
-                pool=pool,
-                log=LogReader(pool),
-                blobs=blobs,
-            )
-    finally:
-        await pool.close()
+    async with AsyncExitStack() as stack:
+        pool = await open_pool(url, size=_CONNECTIONS)
+        stack.push_async_callback(pool.close)
+        blobs = await stack.enter_async_context(open_blobs(settings, data.blobs))
+        log: FactReader = LogReader(pool)
+        if settings.kafka.servers:
+            kafka = KafkaLog(settings.kafka, settings.log)
+            await kafka.open()
+            stack.push_async_callback(kafka.close)
+            log = KafkaReader(kafka)
+        yield Session(
+            settings=settings,
+            data=data,
+            is_down=is_down,
+            url=url,
+            pool=pool,
+            log=log,
+            blobs=blobs,
+        )
 
 
 def _initialised(folder: Path) -> bool:

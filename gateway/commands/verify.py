@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from gateway.commands.failing import ExitCode
 from gateway.commands.session import Session
 from projections import queries
+from schemas import topics
 from workers.audit import Audit, Finding
 
 _SHOWN_MAX = 100
@@ -43,7 +44,8 @@ async def run(session: Session, *, json: bool) -> None:
 
 async def _audited(session: Session, *, quiet: bool) -> tuple[Audit, list[Finding]]:
     audit, findings = Audit(), list[Finding]()
-    total, end = await session.log.count_events(), await session.log.end()
+    total = await session.log.count_events()
+    end = await session.log.end((topics.EVENTS,))
     bar = Progress(
         TextColumn("{task.description}"),
         BarColumn(),

@@ -7,9 +7,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from gateway.commands.session import Session
-from infra.kafka_log import KafkaLog
+from infra.kafka_reader import KafkaReader
 from infra.log import Received, Record
-from infra.log_rows import PARTITION
 from infra.postgres_log import PostgresLog
 from workers.redriving import Letters
 
@@ -42,19 +41,18 @@ class EmbeddedLog:
         self, topic: str, after: Mapping[int, int], limit: int
     ) -> AsyncIterator[Sequence[Received]]:
         """Yield what is on a topic now."""
-        end = await self.session.log.end()
-        pages = self.session.log.upto(end, topic, after.get(PARTITION, 0), limit)
-        async for page in pages:
+        del limit
+        reader = self.session.log
+        async for page in reader.upto(await reader.end(), topic, after):
             yield page
 
     async def positions(self, group: str, topic: str) -> Mapping[int, int]:
         """Return a group's kept position."""
-        del topic
-        return {PARTITION: await self.session.log.position(group)}
+        return await self.session.log.positions(group, topic)
 
     async def end(self, topics: Sequence[str] = ()) -> Mapping[int, int]:
         """Return the last position of topics."""
-        return {PARTITION: await self.session.log.end(topics)}
+        return await self.session.log.end(topics)
 
 
 @asynccontextmanager
@@ -63,14 +61,8 @@ async def open_log(session: Session, *, owned: bool = False) -> AsyncIterator[Le
 
     One that is `owned` is there afterwards, and no engine may start on it meanwhile.
     """
-    settings = session.settings
-    if settings.kafka.servers:
-        log = KafkaLog(settings.kafka, settings.log)
-        await log.open()
-        try:
-            yield log
-        finally:
-            await log.close()
+    if isinstance(session.log, KafkaReader):
+        yield session.log.log
         return
     embedded = EmbeddedLog(session)
     try:

@@ -74,6 +74,8 @@ async def engine_on(
             async with asyncio.timeout(60):
                 while len(partitions.served) < kafka.partitions:
                     await asyncio.sleep(0.05)
+                    if tasks[0].done():
+                        await tasks[0]
             yield partitions
         finally:
             stop.set()
@@ -88,6 +90,7 @@ def _propeller(
         streams=Streams(log, definitions, closed_max=100),
         hydration=Hydrator(
             pool=pool,
+            log=log,
             blobs=blobs,
             definitions=definitions,
             domains=settings.domains,

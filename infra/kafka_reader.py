@@ -1,0 +1,76 @@
+"""The log on Kafka as commands read it: facts in pages, nothing owned."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from infra.kafka_log import KafkaLog
+from infra.log import Received
+from infra.log_reader import NOWHERE
+from schemas import topics
+
+_PAGE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class KafkaReader:
+    """Reads facts in pages."""
+
+    log: KafkaLog
+
+    async def stream(
+        self, stream: str, after: int = 0
+    ) -> AsyncIterator[Sequence[Received]]:
+        """Return the facts of a stream after a sequence."""
+        found = await self.log.stream(stream, after)
+        if found:
+            yield found
+
+    async def follow_stream(self, stream: str) -> AsyncIterator[Sequence[Received]]:
+        """Follow the facts of a stream from its first one, for ever."""
+        last = 0
+        async for page in self.follow(NOWHERE):
+            found = [
+                received
+                for received in page
+                if received.envelope.stream == stream
+                and received.envelope.sequence > last
+            ]
+            if found:
+                yield found
+                last = found[-1].envelope.sequence
+
+    async def follow(
+        self, after: Mapping[int, int]
+    ) -> AsyncIterator[Sequence[Received]]:
+        """Follow all facts after positions, for ever."""
+        async for page in self.log.tail((topics.EVENTS,), after, _PAGE):
+            if page:
+                yield page
+
+    async def upto(
+        self,
+        end: Mapping[int, int],
+        topic: str = topics.EVENTS,
+        after: Mapping[int, int] = NOWHERE,
+    ) -> AsyncIterator[Sequence[Received]]:
+        """Return what is on a topic after positions and up to others."""
+        async for page in self.log.upto_now(topic, after, _PAGE):
+            yield [r for r in page if r.position <= end.get(r.partition, 0)]
+
+    async def since(self, at_us: int) -> Mapping[int, int]:
+        """Return positions before what the broker took from a time on."""
+        return await self.log.since(topics.EVENTS, at_us)
+
+    async def count_events(self) -> int:
+        """Return how many places there are on the events topic: markers count, too."""
+        return sum((await self.end((topics.EVENTS,))).values())
+
+    async def end(self, topics: Sequence[str] = ()) -> Mapping[int, int]:
+        """Return the last position of each partition of topics."""
+        return await self.log.end(topics)
+
+    async def positions(self, group: str, topic: str) -> Mapping[int, int]:
+        """Return a group's kept positions; 0 before the first."""
+        return await self.log.positions(group, topic)

@@ -1,0 +1,122 @@
+"""The registry's facts on the log: relayed as they are written, and read back.
+
+The registry lies in Postgres. Its facts are copied to `flightlog.registry`, by a
+position that is kept beside them: some may come twice there, none is left out. So an
+empty Postgres comes back whole from the log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from infra.errors import Permanent
+from infra.event_store import EventStore
+from infra.log import Received, Record
+from infra.patience import patiently
+from schemas import topics
+from workers.backup import REGISTRY_PAGE, registry_of, restore_registry
+
+NAME = "relay"
+POLL_S = 1.0
+
+
+class RegistryLog(Protocol):
+    """A log with the registry's topic."""
+
+    async def append(self, records: Sequence[Record]) -> None:
+        """Append records."""
+        ...
+
+    def upto_now(
+        self, topic: str, after: Mapping[int, int], limit: int
+    ) -> AsyncIterator[Sequence[Received]]:
+        """Yield what is on a topic now."""
+        ...
+
+
+@dataclass(slots=True, kw_only=True)
+class RegistryRelay:
+    """Copies the registry's facts to the log, in the order of their writing."""
+
+    store: EventStore
+    log: RegistryLog
+    poll_s: float = POLL_S
+    relayed: int = 0
+
+    async def check(self) -> None:
+        """See that this registry isn't an empty one beside a log that has facts.
+
+        Raises Permanent then: what is registered would contradict what was.
+        """
+        if await self.store.position(NAME):
+            return
+        lost = await missing(self.store, self.log)
+        if lost:
+            message = (
+                f"Expected a registry with the {len(lost)} facts that are on "
+                f"{topics.REGISTRY}, but this Postgres lacks them: "
+                "run `flightlog replay --swap`"
+            )
+            raise Permanent(message)
+
+    async def run(self) -> None:
+        """Copy for ever; what is away is waited for."""
+        position = await patiently(lambda: self.store.position(NAME), "relay_delayed")
+        while True:
+            moved = await patiently(lambda: self._copy(position), "relay_delayed")  # noqa: B023 - awaited
+            if moved == position:
+                await asyncio.sleep(self.poll_s)
+            position = moved
+
+    async def catch_up(self) -> None:
+        """Copy what is there now."""
+        position = await self.store.position(NAME)
+        while (moved := await self._copy(position)) != position:
+            position = moved
+
+    async def _copy(self, position: int) -> int:
+        page = await self.store.facts(position, REGISTRY_PAGE)
+        if not page:
+            return position
+        await self.log.append([record for _, record in page])
+        await self.store.keep(NAME, page[-1][0])
+        self.relayed += len(page)
+        return page[-1][0]
+
+
+async def missing(store: EventStore, log: RegistryLog) -> list[Record]:
+    """Return the facts that are on the log and not in the registry, in their order."""
+    known = {record.envelope.id async for page in registry_of(store) for record in page}
+    found: list[Record] = []
+    async for batch in log.upto_now(topics.REGISTRY, {}, REGISTRY_PAGE):
+        for received in batch:
+            if received.envelope.id in known:
+                continue
+            known.add(received.envelope.id)
+            found.append(
+                Record(
+                    topic=received.topic,
+                    key=received.key,
+                    envelope=received.envelope,
+                    body=received.body,
+                )
+            )
+    return found
+
+
+async def restore(store: EventStore, log: RegistryLog) -> int:
+    """Put the facts that are missing into the registry; return how many.
+
+    A registry that was empty has nothing to relay then.
+    """
+    was_empty = not await store.facts(0, 1)
+    lost = await missing(store, log)
+    for start in range(0, len(lost), REGISTRY_PAGE):
+        page = lost[start : start + REGISTRY_PAGE]
+        is_last = start + REGISTRY_PAGE >= len(lost)
+        reached = NAME if was_empty and is_last else ""
+        await restore_registry(store, page, reached=reached)
+    return len(lost)
