@@ -13,6 +13,7 @@ from gateway.attempt_logs import log_url
 from gateway.services import Clock
 from infra.blobs import Blobs
 from infra.database import Pool
+from infra.event_store import EventStore
 from infra.log import Log
 from infra.s3_blobs import SCHEME, task_variables
 from infra.settings import Settings, task_environment
@@ -27,6 +28,7 @@ from workers.looking_up import LookUps
 from workers.partitions import Partitions, Restore
 from workers.plugins.process import ProcessPlugin
 from workers.propeller import Propeller
+from workers.registry_relay import RegistryRelay
 from workers.runner import Runner
 from workers.streams import Streams
 from workers.sweeper import Sweeper
@@ -163,3 +165,8 @@ async def warm_up(process: ProcessPlugin) -> None:
         await process.warm_up()
     except OSError as error:
         log_.warning("no_warm_template", error=str(error))
+
+
+def relay(store: EventStore, log: Log) -> RegistryRelay:
+    """Build what copies the registry's facts to the log."""
+    return RegistryRelay(store=store, log=log)

@@ -7,8 +7,12 @@ import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from typing import Protocol
 
-from gateway import doors, projects
+import psycopg
+import structlog
+
+from gateway import building, doors, projects
 from gateway.backings import Backings
 from gateway.commands.putting_back import redriving
 from gateway.grpc_server import GrpcServer
@@ -19,8 +23,30 @@ from gateway.submit import Submit
 from infra.blob_store import links
 from infra.database import alone
 from infra.event_store import EventStore
+from infra.patience import RETRY_S
 from infra.settings import Settings
 from infra.signing import Signer
+
+log_ = structlog.get_logger(__name__)
+
+_RELAY_LOCK = 0x666C_7265_6C61
+
+
+class Relay(Protocol):
+    """What copies the registry's facts to the log."""
+
+    @property
+    def relayed(self) -> int:
+        """Return how many facts were copied since the start."""
+        ...
+
+    async def check(self) -> None:
+        """Raise Permanent where the registry lacks facts that the log has."""
+        ...
+
+    async def run(self) -> None:
+        """Copy for ever."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +56,7 @@ class Door:
     http: HttpServer
     grpc: GrpcServer
     submit: Submit
+    relay: Relay
     postgres: str
     drain_s: float
 
@@ -37,6 +64,7 @@ class Door:
         """Serve until `stop`; calls under way may end by themselves for a while."""
         async with asyncio.TaskGroup() as group:
             hearing = group.create_task(self.submit.listen(self.postgres))
+            relaying = group.create_task(_relay(self.relay, self.postgres))
             serving = group.create_task(self.http.serve_on(bound))
             await self.grpc.start()
             try:
@@ -46,6 +74,18 @@ class Door:
                 await self.grpc.stop(self.drain_s)
             await asyncio.wait({serving}, timeout=self.drain_s)
             hearing.cancel()
+            relaying.cancel()
+
+
+async def _relay(relay: Relay, url: str) -> None:
+    """Copy the registry's facts to the log, as the only gateway that does."""
+    while True:
+        try:
+            async with alone(url, _RELAY_LOCK):
+                await relay.run()
+        except psycopg.OperationalError as error:
+            log_.warning("relay_waits", error=str(error))
+            await asyncio.sleep(RETRY_S)
 
 
 @asynccontextmanager
@@ -57,18 +97,27 @@ async def gateway(backings: Backings, health: Health, url: str) -> AsyncIterator
         async with alone(settings.postgres):
             await store.open()
             stack.push_async_callback(store.close)
+            relay = building.relay(store, backings.log)
+            await relay.check()
             services = _services(backings, store, url)
             await projects.seed(services, projects.FIRST)
 
         def figures() -> Mapping[str, tuple[str, float]]:
             waiting = services.submit.waiting
-            return {"commands_awaited": ("Commands without an outcome yet.", waiting)}
+            return {
+                "commands_awaited": ("Commands without an outcome yet.", waiting),
+                "registry_relayed": (
+                    "Facts of the registry that were copied to the log.",
+                    relay.relayed,
+                ),
+            }
 
         http, grpc = doors.build(services, health, figures)
         yield Door(
             http=http,
             grpc=grpc,
             submit=services.submit,
+            relay=relay,
             postgres=settings.postgres,
             drain_s=settings.gateway.drain_s,
         )

@@ -41,14 +41,14 @@ async def open_pool(url: str, size: int = 8) -> Pool:
 
 
 @asynccontextmanager
-async def alone(url: str) -> AsyncIterator[None]:
-    """Make tables meanwhile, as the only one on this database who does.
+async def alone(url: str, lock: int = _TABLES_LOCK) -> AsyncIterator[None]:
+    """Make tables meanwhile, or what `lock` is for, as the only one on this database.
 
     Whoever is killed lets go of it.
     """
     conn = await AsyncConnection.connect(url, autocommit=True)
     async with conn:
-        await conn.execute("SELECT pg_advisory_lock(%s)", (_TABLES_LOCK,))
+        await conn.execute("SELECT pg_advisory_lock(%s)", (lock,))
         yield
 
 

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
+import re
+import subprocess
+import sys
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -76,6 +81,39 @@ def test_each_role_tells_how_it_is(roles: Distributed) -> None:
     assert "flightlog_events_projected" in told["projector"]
     assert "flightlog_grpc_calls_total" in told["gateway"]
     assert "flightlog_dead_letters 0.0" in told["runner"]
+
+
+def said(roles: Distributed, *words: str) -> Any:
+    """Run a command beside the roles; return what it says as JSON."""
+    done = subprocess.run(
+        [sys.executable, "-m", "gateway.cli", *words, "--json"],
+        capture_output=True, text=True, timeout=120, check=False,
+        env={**os.environ, **roles.env},
+    )  # fmt: skip
+    assert done.stdout, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_log_and_views_stand_every_check(
+    roles: Distributed, remote: FlyteRemote
+) -> None:
+    """What an operator asks of the log on Kafka: it is right, and the views are it."""
+    done = finish(remote, start(remote, "shapes_flow.inner", a=3))
+    assert done.closure.phase == 4, done.closure.error
+
+    found = said(roles, "verify")
+    assert found["findings"] == []
+    assert found["executions"] >= 1
+    found = said(roles, "replay")
+    assert (found["same"], found["registry"]) == (True, 0)
+    file = roles.folder / "log.avro"
+    records = said(roles, "log", "export", str(file))["records"]
+    assert records["flightlog.registry"] > 0
+    assert said(roles, "state", done.id.name)["phase"] == "SUCCEEDED"
+    with urllib.request.urlopen(f"{roles.http}/metrics", timeout=5) as reply:
+        text = reply.read().decode()
+    (line,) = re.findall(r"^flightlog_registry_relayed (.*)$", text, re.MULTILINE)
+    assert float(line) == records["flightlog.registry"]
 
 
 def test_each_role_ends_when_it_is_told_to(roles: Distributed) -> None:
