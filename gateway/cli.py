@@ -10,6 +10,7 @@ import typer
 from gateway import cli_dead_letters, cli_log, cli_start
 from gateway.options import (
     EXITS,
+    BeginOption,
     DataDirOption,
     ExecutionArgument,
     JsonOption,
@@ -194,6 +195,7 @@ def replay(
     swap: Annotated[
         bool, typer.Option("--swap", help="Put the rebuilt rows in place.")
     ] = False,
+    begin: BeginOption = None,
     data_dir: DataDirOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -201,15 +203,22 @@ def replay(
 
     Ends with 1 where they differ. With --swap the rebuilt rows take the place of the
     live ones, in one transaction. An engine may run meanwhile: its views stand still
-    while they are compared.
+    while they are compared. On Kafka an empty Postgres gets its registry back, too.
     """
     from gateway.commands import replay as command  # noqa: PLC0415 - heavy
 
-    _reading(data_dir, lambda session: command.run(session, swap=swap, json=json))
+    _reading(
+        data_dir, lambda session: command.run(session, begin, swap=swap, json=json)
+    )
 
 
 @app.command()
-def verify(*, data_dir: DataDirOption = None, json: JsonOption = False) -> None:
+def verify(
+    *,
+    begin: BeginOption = None,
+    data_dir: DataDirOption = None,
+    json: JsonOption = False,
+) -> None:
     """Check the log itself, and the executions in the views against it.
 
     Sequences without gap or repeat, legal moves of phases, one ending with nothing
@@ -218,7 +227,7 @@ def verify(*, data_dir: DataDirOption = None, json: JsonOption = False) -> None:
     """
     from gateway.commands import verify as command  # noqa: PLC0415 - heavy
 
-    _reading(data_dir, lambda session: command.run(session, json=json))
+    _reading(data_dir, lambda session: command.run(session, begin, json=json))
 
 
 @app.command()

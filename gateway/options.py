@@ -43,6 +43,14 @@ ExecutionArgument = Annotated[
         metavar="EXECUTION", help="project/domain/name, or the name where unique."
     ),
 ]
+BeginOption = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        metavar="TIME|POSITION",
+        help="Only executions created from then on: ISO 8601, or a place on the log.",
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 

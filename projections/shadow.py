@@ -20,6 +20,7 @@ from psycopg.sql import SQL, Composed, Identifier
 from infra.database import Pool, open_pool, queries
 from infra.log import Received
 from projections.projector import NAME, Projector
+from projections.since import Since
 
 SCHEMA = "flightlog_shadow"
 _FILES = Path(__file__).parent / "sql"
@@ -27,6 +28,8 @@ _SQL = queries(_FILES / "shadow.sql")
 _BESIDE = ("projector_positions", "outcomes", "catalog_reservations")
 """Tables that a projector writes and that no fold of facts alone gives."""
 _SAMPLES_MAX = 5
+_OF_ALL = ("catalog",)
+"""Views whose rows aren't of one execution: no part of them can be compared."""
 
 Progress = Callable[[int], None]
 Positions = Mapping[int, int]
@@ -57,17 +60,19 @@ def view_names() -> tuple[str, ...]:
 class _UpTo:
     """Events up to positions, in the shape that a projector follows."""
 
-    def __init__(self, read: Read, end: Positions) -> None:
+    def __init__(self, read: Read, end: Positions, since: Since | None) -> None:
         self._read = read
         self._end = end
+        self._since = since
 
     async def tail(
         self, topics: Sequence[str], after: Positions, limit: int
     ) -> AsyncIterator[Sequence[Received]]:
         del topics, limit
         async for page in self._read(after, self._end):
-            if page:
-                yield page
+            kept = page if self._since is None else self._since.keep(page)
+            if kept:
+                yield kept
         while True:
             yield ()
 
@@ -81,10 +86,19 @@ class Shadow:
 
     Where no projector has been yet there is nothing to be as far as: the views are
     folded up to `end`, and a swap puts them and their positions in place.
+    `since` leaves everything else aside than the executions that begin there.
     """
 
-    def __init__(self, pool: Pool, shadow: Pool, read: Read, end: Positions) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        shadow: Pool,
+        read: Read,
+        end: Positions,
+        since: Since | None = None,
+    ) -> None:
         """Take the pools of the live schema and of the shadow's."""
+        self._since = since
         self._pool = pool
         self._shadow = shadow
         self._read = read
@@ -93,13 +107,17 @@ class Shadow:
 
     async def catch_up(self, progress: Progress) -> None:
         """Fold every event that the live views have."""
+        if self._since is not None:
+            async with self._shadow.connection() as conn:
+                for partition, position in self._since.positions.items():
+                    await conn.execute(_SQL["begin"], (NAME, partition, position))
         async with self._pool.connection() as conn:
             await self._fold(await _kept(conn) or self._end, progress)
 
     async def _fold(self, end: Positions, progress: Progress) -> None:
         before = self.folded
         projector = Projector(
-            _UpTo(self._read, end),
+            _UpTo(self._read, end, self._since),
             self._shadow,
             outcomes=False,
             progress=lambda count: progress(before + count),
@@ -116,19 +134,24 @@ class Shadow:
             await conn.execute(_SQL["hold"])
             kept = await _kept(conn)
             await self._fold(kept or self._end, lambda _: None)
-            found = [await _compared(conn, table) for table in view_names()]
+            part = self._since is not None
+            found = [
+                await _compared(conn, table, part=part)
+                for table in view_names()
+                if not part or table not in _OF_ALL
+            ]
             if swap:
                 for difference in found:
                     if not difference.is_none:
-                        await _replace(conn, difference.table)
-                if not kept:
+                        await _replace(conn, difference.table, part=part)
+                if not kept and not part:
                     await _replace(conn, "projector_positions")
         return found
 
 
 @asynccontextmanager
 async def shadowed(
-    url: str, pool: Pool, read: Read, end: Positions
+    url: str, pool: Pool, read: Read, end: Positions, since: Since | None = None
 ) -> AsyncIterator[Shadow]:
     """Make an empty shadow of the views' tables; it is gone afterwards."""
     async with pool.connection() as conn:
@@ -139,7 +162,7 @@ async def shadowed(
     path = f"-csearch_path={SCHEMA}"
     shadow = await open_pool(make_conninfo(url, options=path), size=2)
     try:
-        yield Shadow(pool, shadow, read, end)
+        yield Shadow(pool, shadow, read, end, since)
     finally:
         await shadow.close()
         async with pool.connection() as conn:
@@ -157,11 +180,13 @@ def _twin(table: str) -> Composed:
     )
 
 
-async def _compared(conn: AsyncConnection[Any], table: str) -> Difference:
+async def _compared(
+    conn: AsyncConnection[Any], table: str, *, part: bool
+) -> Difference:
     live, rebuilt = Identifier("public", table), Identifier(SCHEMA, table)
     columns = await _columns(conn, table)
-    only_live, lost = await _minus(conn, columns, live, rebuilt)
-    only_rebuilt, gained = await _minus(conn, columns, rebuilt, live)
+    only_live, lost = await _minus(conn, columns, live, rebuilt, part=part)
+    only_rebuilt, gained = await _minus(conn, columns, rebuilt, live, part=part)
     samples = [f"live: {row}" for row in lost] + [f"rebuilt: {row}" for row in gained]
     return Difference(
         table=table,
@@ -172,12 +197,17 @@ async def _compared(conn: AsyncConnection[Any], table: str) -> Difference:
 
 
 async def _minus(
-    conn: AsyncConnection[Any], columns: Composed, one: Identifier, other: Identifier
+    conn: AsyncConnection[Any],
+    columns: Composed,
+    one: Identifier,
+    other: Identifier,
+    *,
+    part: bool,
 ) -> tuple[int, Sequence[str]]:
     statement = SQL(
-        "WITH d AS (SELECT {c} FROM {one} EXCEPT SELECT {c} FROM {other}) "
+        "WITH d AS (SELECT {c} FROM {one} {w} EXCEPT SELECT {c} FROM {other}) "
         "SELECT count(*) OVER () AS n, d::text AS line FROM d ORDER BY line LIMIT {m}"
-    ).format(c=columns, one=one, other=other, m=_SAMPLES_MAX)
+    ).format(c=columns, one=one, other=other, m=_SAMPLES_MAX, w=_where(part=part))
     rows = await (await conn.execute(statement)).fetchall()
     return (rows[0]["n"] if rows else 0), [row["line"] for row in rows]
 
@@ -188,11 +218,25 @@ async def _columns(conn: AsyncConnection[Any], table: str) -> Composed:
     return SQL(", ").join(Identifier(row["column_name"]) for row in rows)
 
 
-async def _replace(conn: AsyncConnection[Any], table: str) -> None:
+def _where(*, part: bool) -> Composed:
+    """Return the clause that leaves rows of other executions aside."""
+    if not part:
+        return SQL("").format()
+    executions = Identifier(SCHEMA, "executions")
+    return SQL("WHERE stream IN (SELECT stream FROM {})").format(executions)
+
+
+async def _replace(
+    conn: AsyncConnection[Any], table: str, *, part: bool = False
+) -> None:
     """Put the rebuilt rows where the live ones are; names and indexes stay."""
     live, rebuilt = Identifier("public", table), Identifier(SCHEMA, table)
     columns = await _columns(conn, table)
-    await conn.execute(SQL("TRUNCATE {}").format(live))
+    if part:
+        where = _where(part=True)
+        await conn.execute(SQL("DELETE FROM {} {w}").format(live, w=where))
+    else:
+        await conn.execute(SQL("TRUNCATE {}").format(live))
     await conn.execute(
         SQL("INSERT INTO {} ({c}) SELECT {c} FROM {}").format(live, rebuilt, c=columns)
     )

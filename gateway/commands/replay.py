@@ -11,14 +11,9 @@ from typing import Any
 import msgspec
 import typer
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeRemainingColumn,
-)
 
+from gateway.commands.beginning import since_of
+from gateway.commands.facts_bar import FactsBar
 from gateway.commands.failing import ExitCode
 from gateway.commands.session import Session
 from infra.event_store import EventStore
@@ -30,11 +25,13 @@ from schemas import topics
 from workers import registry_relay
 
 
-async def run(session: Session, *, swap: bool, json: bool) -> None:
+async def run(session: Session, begin: str | None, *, swap: bool, json: bool) -> None:
     """Rebuild beside the live views and compare; exits with 1 where they differ.
 
     With `swap` the rebuilt rows take the live ones' place, in one transaction.
+    `begin` is a time or a position: what was created before is left aside.
     """
+    since = None if begin is None else await since_of(session, begin)
 
     def read(
         after: Mapping[int, int], end: Mapping[int, int]
@@ -46,7 +43,7 @@ async def run(session: Session, *, swap: bool, json: bool) -> None:
     restored = await _registry(session, swap=swap)
     began = time.monotonic()
     end = await session.log.end((topics.EVENTS,))
-    async with shadowed(session.url, session.pool, read, end) as shadow:
+    async with shadowed(session.url, session.pool, read, end, since) as shadow:
         total = await session.log.count_events()
         await _fold(shadow, total, quiet=json)
         differences = await shadow.settle(swap=swap)
@@ -96,25 +93,8 @@ async def _registry(session: Session, *, swap: bool) -> int:
 
 
 async def _fold(shadow: Shadow, total: int, *, quiet: bool) -> None:
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]} facts/s"),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        disable=quiet,
-        transient=True,
-    )
-    began = time.monotonic()
-    with bar:
-        task = bar.add_task("replaying", total=total, rate="…")
-
-        def progress(count: int) -> None:
-            rate = count / max(time.monotonic() - began, 0.001)
-            bar.update(task, completed=count, rate=f"{rate:,.0f}")
-
-        await shadow.catch_up(progress)
+    with FactsBar("replaying", total, quiet=quiet) as bar:
+        await shadow.catch_up(bar.reach)
         await asyncio.sleep(0)
 
 

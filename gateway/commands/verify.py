@@ -9,25 +9,31 @@ from typing import Any
 import msgspec
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from gateway.commands.beginning import since_of
+from gateway.commands.facts_bar import FactsBar
 from gateway.commands.failing import ExitCode
 from gateway.commands.session import Session
 from projections import queries
+from projections.since import Since
 from schemas import topics
 from workers.audit import Audit, Finding
 
 _SHOWN_MAX = 100
 
 
-async def run(session: Session, *, json: bool) -> None:
+async def run(session: Session, begin: str | None, *, json: bool) -> None:
     """Check every fact, and each execution's phase in the views.
 
-    Exits with 1 where something is wrong.
+    Exits with 1 where something is wrong. `begin` is a time or a position: what was
+    created before is left aside.
     """
+    since = None if begin is None else await since_of(session, begin)
     phases = await queries.phases(session.pool)
-    audit, findings = await _audited(session, quiet=json)
+    audit, findings = await _audited(session, since, quiet=json)
     findings += audit.end()
+    if since is not None:
+        phases = {s: phase for s, phase in phases.items() if s in since.streams}
     findings += _against_views(audit, phases)
     if json:
         found: dict[str, Any] = {
@@ -42,26 +48,22 @@ async def run(session: Session, *, json: bool) -> None:
         raise typer.Exit(ExitCode.FAILED)
 
 
-async def _audited(session: Session, *, quiet: bool) -> tuple[Audit, list[Finding]]:
+async def _audited(
+    session: Session, since: Since | None, *, quiet: bool
+) -> tuple[Audit, list[Finding]]:
     audit, findings = Audit(), list[Finding]()
     total = await session.log.count_events()
     end = await session.log.end((topics.EVENTS,))
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        console=Console(stderr=True),
-        disable=quiet,
-        transient=True,
-    )
-    with bar:
-        task = bar.add_task("verifying", total=total)
+    after = {} if since is None else since.positions
+    done = 0
+    with FactsBar("verifying", total, quiet=quiet) as bar:
         if not total:
             return audit, findings
-        async for page in session.log.upto(end):
-            for received in page:
+        async for page in session.log.upto(end, topics.EVENTS, after):
+            for received in page if since is None else since.keep(page):
                 findings += audit.take(received)
-            bar.advance(task, len(page))
+            done += len(page)
+            bar.reach(done)
     return audit, findings
 
 

@@ -11,6 +11,9 @@ LOCK TABLE public.projector_positions IN EXCLUSIVE MODE
 -- kept --
 SELECT log_partition, position FROM public.projector_positions WHERE name = %s
 
+-- begin --
+INSERT INTO projector_positions (name, log_partition, position) VALUES (%s, %s, %s)
+
 -- columns --
 SELECT column_name FROM information_schema.columns
 WHERE table_schema = 'public' AND table_name = %s AND is_generated = 'NEVER'

@@ -155,6 +155,10 @@ async def test_an_empty_postgres_comes_back_whole(
     for which in (url, other):
         code, found = await asyncio.to_thread(replay, kafka, which)
         assert (code, found["same"], found["registry"]) == (0, True, 0)
+    for time, known in (("2000-01-01", found["events"]), ("2099-01-01", 0)):
+        code, part = await asyncio.to_thread(replay, kafka, other, "--from", time)
+        assert (code, part["same"]) == (0, True)
+        assert (part["events"] > 0) == (known > 0)
     async with relaying(kafka, other) as relay:
         await relay.check()
         before = await on_topic(relay)

@@ -6,6 +6,7 @@ import asyncio
 import json
 from pathlib import Path
 
+import msgspec
 import psycopg
 import pytest
 from typer.testing import CliRunner
@@ -91,3 +92,43 @@ def test_an_illegal_log_and_a_false_view_are_told(
     result = RUNNER.invoke(app, ["verify", *options])
     assert result.exit_code == 1
     assert "the log is not as it must be" in result.stdout
+
+
+def test_a_part_of_the_log_is_replayed(engine: tuple[list[str], str]) -> None:
+    """From a position or a time on: what was created before stays as it is."""
+    options, url = engine
+    later = msgspec.structs.replace(REF, name="later")
+    with psycopg.connect(url) as conn:
+        row = conn.execute("SELECT max(notification_id) FROM flightlog_log").fetchone()
+        assert row is not None
+    asyncio.run(_fill(url, [later]))
+    with psycopg.connect(url, autocommit=True) as conn:
+        conn.execute("UPDATE executions SET phase = 'FAILED'")
+    code, found = told("replay", "--from", str(row[0]), *options)
+    views = {view["table"]: view["only_live"] for view in found["views"]}
+    assert (code, found["events"], views["executions"]) == (1, 6, 1)
+    assert "catalog" not in views
+    code, _ = told("replay", "--swap", "--from", str(row[0]), *options)
+    assert code == 0
+    with psycopg.connect(url) as conn:
+        phases = dict(
+            conn.execute("SELECT execution_name, phase FROM executions").fetchall()
+        )
+    assert phases == {"later": "SUCCEEDED", REF.name: "FAILED"}
+    for time, events in (("2000-01-01", 12), ("2099-01-01T00:00", 0)):
+        _, found = told("replay", "--from", time, *options)
+        assert found["events"] == events
+
+
+def test_a_part_of_the_log_is_verified(engine: tuple[list[str], str]) -> None:
+    """What began before is left aside, in the log and in the views."""
+    options, url = engine
+    with psycopg.connect(url, autocommit=True) as conn:
+        conn.execute("UPDATE executions SET phase = 'ABORTED'")
+    code, found = told("verify", "--from", "2099-01-01", *options)
+    assert (code, found["facts"], found["findings"]) == (0, 0, [])
+    code, found = told("verify", "--from", "2000-01-01+02:00", *options)
+    assert (code, found["facts"]) == (1, 6)
+    refused = RUNNER.invoke(app, ["verify", "--from", "yesterday", *options])
+    assert refused.exit_code == 2
+    assert "Expected a time like 2030-12-31T23:59 or a position" in refused.stderr
