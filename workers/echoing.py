@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections import OrderedDict
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from flyteidl.core import literals_pb2
 from google.protobuf.message import DecodeError
 
 from infra.blobs import Blobs
@@ -16,26 +14,22 @@ from schemas.values import Values
 from workers.plugins.echo import echo
 from workers.plugins.outputs import written_values
 from workers.plugins.plugin import Result, Succeeded, Work, failed
-
-_LISTS_MAX = 8
+from workers.wholes import Wholes
 
 
 @dataclass(frozen=True, slots=True)
 class Echo:
-    """Echoes tasks; small values never touch the blob store.
-
-    The lists of the latest arrays are kept, as each of their elements asks for them.
-    """
+    """Echoes tasks; small values never touch the blob store."""
 
     blobs: Blobs
     inline_limit: int
-    lists: OrderedDict[str, Any] = field(default_factory=OrderedDict)
+    wholes: Wholes
 
     def at_once(self, template: Any, dispatch: RunTask) -> Result | None:
         """Return the result if it can be had without I/O."""
         given: Any = dispatch.inputs.inline
         if given is None:
-            given = self.lists.get(dispatch.inputs.uri)
+            given = self.wholes.known(dispatch.inputs.uri)
         if given is None:
             return None
         data = _echo(template, given, dispatch.array_index)
@@ -66,20 +60,12 @@ class Echo:
 
     async def _read(self, dispatch: RunTask) -> Any:
         uri = dispatch.inputs.uri
-        known = self.lists.get(uri)
-        if known is not None:
-            return known
-        data = await self.blobs.get(uri)
         if dispatch.array_index < 0:
-            return data
+            return await self.blobs.get(uri)
         try:
-            lists = literals_pb2.LiteralMap.FromString(data)
+            return await self.wholes.read(uri)
         except DecodeError:
-            return data  # echoing says it
-        self.lists[uri] = lists
-        while len(self.lists) > _LISTS_MAX:
-            self.lists.popitem(last=False)
-        return lists
+            return await self.blobs.get(uri)  # echoing says it
 
 
 def _echo(template: Any, inputs: Any, index: int) -> bytes | Result:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import structlog
@@ -22,6 +22,7 @@ from schemas.commands import ReportCacheLookedUp, ReportResolutionFailed
 from schemas.dispatches import LookUpCache
 from schemas.ids import CatalogKey
 from schemas.values import Failure
+from workers.wholes import Wholes
 
 log_ = structlog.get_logger(__name__)
 
@@ -52,7 +53,7 @@ class Catalog(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class LookUps:
     """Answers look-ups; waits out whatever is away, however long that takes.
 
@@ -62,13 +63,18 @@ class LookUps:
     catalog: Catalog
     blobs: Blobs
     poll_s: float
+    _wholes: Wholes = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Let elements of one array share what they read."""
+        self._wholes = Wholes(self.blobs)
 
     async def answers(
         self, dispatch: LookUpCache, is_aborted: Callable[[], bool]
     ) -> AsyncIterator[Report]:
         """Yield the reports on a look-up: one, or two if outputs are awaited."""
         try:
-            key = await _key(dispatch, self.blobs)
+            key = await self._key(dispatch)
             if isinstance(key, Failure):
                 yield _failed(dispatch, key)
             elif dispatch.overwrites:
@@ -95,6 +101,35 @@ class LookUps:
             await self.catalog.extend(owners)
         except Transient as error:
             log_.warning("reservations_not_extended", error=str(error))
+
+    async def _key(self, dispatch: LookUpCache) -> CatalogKey | Failure:
+        try:
+            inputs = await self._inputs(dispatch)
+            interface = interface_pb2.TypedInterface.FromString(dispatch.interface)
+        except (BlobNotFound, DecodeError) as error:
+            message = (
+                f"Expected to read the inputs that are the cache's key, but: {error}"
+            )
+            return Failure(code="CacheKeyFailure", message=message, kind="SYSTEM")
+        if isinstance(inputs, Failure):
+            return inputs
+        return catalog_key(
+            dispatch.task, dispatch.cache_version, interface, inputs, dispatch.ignored
+        )
+
+    async def _inputs(self, dispatch: LookUpCache) -> Any:
+        """Return what counts as a core.LiteralMap, or a Failure to take it out."""
+        data, uri = dispatch.inputs.inline, dispatch.inputs.uri
+        if data is None and dispatch.bindings:
+            inputs = await _patiently(lambda: self._wholes.read(uri))
+        else:
+            if data is None:
+                data = await _patiently(lambda: self.blobs.get(uri))
+            inputs = literals_pb2.LiteralMap.FromString(data)
+        if not dispatch.bindings:
+            return inputs
+        bindings = [literals_pb2.Binding.FromString(b) for b in dispatch.bindings]
+        return resolve(bindings, {START: inputs})
 
     async def _reserve(
         self, dispatch: LookUpCache, key: CatalogKey, is_aborted: Callable[[], bool]
@@ -134,28 +169,6 @@ class LookUps:
             log_.warning("cached_outputs_gone", task=key.name, uri=uri)
             return None
         return hit
-
-
-async def _key(dispatch: LookUpCache, blobs: Blobs) -> CatalogKey | Failure:
-    data = dispatch.inputs.inline
-    try:
-        if data is None:
-            uri = dispatch.inputs.uri
-            data = await _patiently(lambda: blobs.get(uri))
-        inputs = literals_pb2.LiteralMap.FromString(data)
-        if dispatch.bindings:
-            bindings = [literals_pb2.Binding.FromString(b) for b in dispatch.bindings]
-            found = resolve(bindings, {START: inputs})
-            if isinstance(found, Failure):
-                return found
-            inputs = found
-        interface = interface_pb2.TypedInterface.FromString(dispatch.interface)
-    except (BlobNotFound, DecodeError) as error:
-        message = f"Expected to read the inputs that are the cache's key, but: {error}"
-        return Failure(code="CacheKeyFailure", message=message, kind="SYSTEM")
-    return catalog_key(
-        dispatch.task, dispatch.cache_version, interface, inputs, dispatch.ignored
-    )
 
 
 def _failed(dispatch: LookUpCache, failure: Failure) -> Report:

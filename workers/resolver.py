@@ -3,34 +3,77 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
+import structlog
 from flyteidl.core import literals_pb2
 from google.protobuf.message import DecodeError
 
 from domain.arrays import size_of
-from domain.binding import resolve
+from domain.binding import START, resolve
 from domain.offloading import in_the_way, is_offloaded, read_whole
 from infra.blobs import BlobNotFound, Blobs
 from schemas.commands import ReportInputsResolved, ReportResolutionFailed
 from schemas.dispatches import ResolveInputs
 from schemas.values import Failure, Values
+from workers.plugins.plugin import interrupted
+from workers.wholes import Wholes
 
+log_ = structlog.get_logger(__name__)
+
+_UNREAD = "Expected to read what the node takes its inputs from"
 Report = ReportInputsResolved | ReportResolutionFailed
 
 
-async def resolve_inputs(
-    dispatch: ResolveInputs, blobs: Blobs, inline_limit: int
+@dataclass(frozen=True, slots=True)
+class Resolver:
+    """Answers each dispatch; what elements take a part of is read once for all."""
+
+    blobs: Blobs
+    inline_limit: int
+    wholes: Wholes
+
+    async def answer(self, dispatch: ResolveInputs) -> Report:
+        """Return the report on a node's inputs, also where the unexpected happens."""
+        try:
+            return await self._resolve(dispatch)
+        except Exception as error:
+            log_.exception("resolution_failed", node=dispatch.node_id)
+            message = f"Expected to carry the work out, but: {error!r}"
+            return _refused(dispatch, interrupted("PluginFailure", message).failure)
+
+    async def _resolve(self, dispatch: ResolveInputs) -> Report:
+        wholes = self.wholes if _takes_a_part(dispatch) else None
+        try:
+            sources = {
+                source.node_id: await _load(source.values, self.blobs, wholes)
+                for source in dispatch.sources
+            }
+        except (BlobNotFound, DecodeError) as error:
+            return _failed(dispatch, f"{_UNREAD}, but: {error}")
+        return await _resolve_from(dispatch, sources, self.blobs, self.inline_limit)
+
+
+def _takes_a_part(dispatch: ResolveInputs) -> bool:
+    """Tell whether this is an element that is given its own items of an array's."""
+    return dispatch.array is None and [s.node_id for s in dispatch.sources] == [START]
+
+
+async def _resolve_from(
+    dispatch: ResolveInputs,
+    sources: Mapping[str, Any],
+    blobs: Blobs,
+    inline_limit: int,
 ) -> Report:
     """Return the report on a node's inputs; large ones are written as a blob."""
     try:
-        sources = {s.node_id: await _load(s.values, blobs) for s in dispatch.sources}
         bindings = [literals_pb2.Binding.FromString(b) for b in dispatch.bindings]
         while offloaded := in_the_way(bindings, sources):
             await _read(offloaded, blobs)
     except (BlobNotFound, DecodeError) as error:
-        message = f"Expected to read what the node takes its inputs from, but: {error}"
-        return _failed(dispatch, message)
+        return _failed(dispatch, f"{_UNREAD}, but: {error}")
     resolved = resolve(bindings, sources)
     if isinstance(resolved, Failure):
         return _refused(dispatch, resolved)
@@ -71,8 +114,10 @@ async def _keep(
     return Values(uri=blob.uri, digest=blob.digest, size=blob.size)
 
 
-async def _load(values: Values, blobs: Blobs) -> Any:
+async def _load(values: Values, blobs: Blobs, wholes: Wholes | None) -> Any:
     data = values.inline
+    if data is None and wholes is not None:
+        return await wholes.read(values.uri)
     if data is None:
         data = await blobs.get(values.uri)
     return literals_pb2.LiteralMap.FromString(data)

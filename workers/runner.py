@@ -16,7 +16,6 @@ from infra.log import Consumer, Log, Received, Record
 from infra.patience import patiently
 from infra.settings import RunnerSettings
 from schemas import codec, topics
-from schemas import commands as c
 from schemas import dispatches as d
 from schemas.ids import attempt_id, checkpoint_path
 from workers.echoing import Echo
@@ -25,7 +24,8 @@ from workers.looking_up import LookUps
 from workers.plugins.plugin import Failed, Plugin, Result, Work, failed, interrupted
 from workers.positions import Place, Positions, place_of
 from workers.reports import Clock, Reports, work_reported
-from workers.resolver import resolve_inputs
+from workers.resolver import Resolver
+from workers.wholes import Wholes
 
 log_ = structlog.get_logger(__name__)
 
@@ -64,6 +64,7 @@ class Runner:
     look_ups: LookUps
     _reports: Reports = field(init=False)
     _echo: Echo = field(init=False)
+    _resolver: Resolver = field(init=False)
     _running: dict[str, _Running] = field(default_factory=dict)
     _look_ups: set[asyncio.Task[None]] = field(default_factory=set)
     _newest: OrderedDict[str, int] = field(default_factory=OrderedDict)
@@ -78,7 +79,9 @@ class Runner:
         self._reports = Reports(
             clock=self.clock, runner=self.settings.name, incarnation=self.incarnation
         )
-        self._echo = Echo(self.blobs, self.inline_limit)
+        wholes = Wholes(self.blobs)
+        self._echo = Echo(self.blobs, self.inline_limit, wholes)
+        self._resolver = Resolver(self.blobs, self.inline_limit, wholes)
 
     @property
     def dead_letters(self) -> int:
@@ -261,16 +264,7 @@ class Runner:
             del self._running[key]
 
     async def _resolve(self, dispatch: d.ResolveInputs) -> None:
-        report: c.ReportInputsResolved | c.ReportResolutionFailed
-        try:
-            report = await resolve_inputs(dispatch, self.blobs, self.inline_limit)
-        except Exception as error:
-            log_.exception("resolution_failed", node=dispatch.node_id)
-            report = c.ReportResolutionFailed(
-                node_id=dispatch.node_id,
-                attempt=dispatch.attempt,
-                failure=_unexpected(error).failure,
-            )
+        report = await self._resolver.answer(dispatch)
         await self._append([self._reports.resolved(dispatch, report)])
 
     async def _look_up(self, dispatch: d.LookUpCache) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from flyteidl.admin import execution_pb2, launch_plan_pb2, task_pb2, workflow_pb2
 from flyteidl.core import execution_pb2 as core_execution_pb2
 from flyteidl.core import identifier_pb2, types_pb2
+from flyteidl.core import workflow_pb2 as core_workflow_pb2
 
 PROJECT, DOMAIN, VERSION = "flytesnacks", "development", "v1"
 INT = types_pb2.LiteralType(simple=types_pb2.INTEGER)
@@ -117,8 +118,8 @@ def map_workflow(
     if plan:
         reference = _id(identifier_pb2.LAUNCH_PLAN, plan)
         inner.workflow_node.launchplan_ref.CopyFrom(reference)
-        node.array_node.is_original_sub_node_interface = True
-        node.array_node.data_mode = workflow_pb2.ArrayNode.INDIVIDUAL_INPUT_FILES
+        node.array_node.is_original_sub_node_interface.value = True
+        node.array_node.data_mode = core_workflow_pb2.ArrayNode.INDIVIDUAL_INPUT_FILES
     else:
         inner.task_node.reference_id.CopyFrom(_id(identifier_pb2.TASK, task))
     node.array_node.parallelism = concurrency

@@ -1,0 +1,80 @@
+"""Values of arrays that are read once for all elements."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from flyteidl.core import literals_pb2
+from google.protobuf.message import DecodeError
+
+from infra.blobs import BlobNotFound, FileBlobs
+from tests.support.graphs import lists
+from workers.wholes import Wholes
+
+
+class Counting(FileBlobs):
+    """Blobs that count how often each was read."""
+
+    reads = 0
+
+    async def get(self, uri: str) -> bytes:
+        """Return a blob, a moment later."""
+        self.reads += 1
+        await asyncio.sleep(0)
+        return await super().get(uri)
+
+
+async def test_a_whole_is_read_once_for_all(tmp_path: Path) -> None:
+    """Many ask at the same time, and later: there is one read."""
+    blobs = Counting(tmp_path)
+    blob = await blobs.put(blobs.uri("a/inputs.pb"), lists(x=[1, 2]))
+    wholes = Wholes(blobs)
+    assert wholes.known(blob.uri) is None
+    found = await asyncio.gather(*(wholes.read(blob.uri) for _ in range(50)))
+
+    assert blobs.reads == 1
+    assert all(whole is found[0] for whole in found)
+    assert found[0] == literals_pb2.LiteralMap.FromString(lists(x=[1, 2]))
+    assert wholes.known(blob.uri) is found[0]
+
+
+async def test_one_who_gives_up_takes_nothing_from_others(tmp_path: Path) -> None:
+    """An element that is cancelled doesn't stop the read."""
+    blobs = Counting(tmp_path)
+    blob = await blobs.put(blobs.uri("a/inputs.pb"), lists(x=[1]))
+    wholes = Wholes(blobs)
+    first, second = (asyncio.create_task(wholes.read(blob.uri)) for _ in range(2))
+    await asyncio.sleep(0)
+    first.cancel()
+
+    assert len((await second).literals["x"].collection.literals) == 1
+    assert blobs.reads == 1
+
+
+async def test_a_failed_read_is_tried_again(tmp_path: Path) -> None:
+    """What was missing, or damaged, may be there at the next look."""
+    blobs = Counting(tmp_path)
+    uri, wholes = blobs.uri("a/inputs.pb"), Wholes(blobs)
+    with pytest.raises(BlobNotFound):
+        await wholes.read(uri)
+    await blobs.put(uri, b"\xff")
+    with pytest.raises(DecodeError):
+        await wholes.read(uri)
+    assert wholes.known(uri) is None
+    await blobs.put(uri, lists(x=[1]))
+
+    assert "x" in (await wholes.read(uri)).literals
+
+
+async def test_only_the_latest_are_kept(tmp_path: Path) -> None:
+    """Memory is bounded: the one that was asked for longest ago goes."""
+    blobs = Counting(tmp_path)
+    wholes = Wholes(blobs)
+    uris = [blobs.uri(f"{number}/inputs.pb") for number in range(9)]
+    for uri in uris:
+        await blobs.put(uri, lists(x=[1]))
+        await wholes.read(uri)
+
+    assert [wholes.known(uri) is None for uri in uris] == [True] + [False] * 8
