@@ -31,7 +31,7 @@ def maps(folder: Path, quick: bool) -> list[Figure]:
         figures = [_figure(width, seconds) for width, seconds in took.items()]
         each = took[widths[-1]] / widths[-1] / (took[BASE] / BASE)
         what = f"an element at {widths[-1]:,} wide ÷ one at {BASE:,}"
-        figures.append(Figure(what, each, "×"))
+        figures.append(Figure(what, each, "×", 1.5, 1.2))
         items = range(BASE)
         timed(client, "kept", "kept-0", a=items)
         again = timed(client, "kept", "kept-1", a=items)

@@ -251,3 +251,30 @@ def test_each_element_of_an_array_is_kept(remote: FlyteRemote, tmp_path: Path) -
     ]
     assert [r.phase for r in told[1]] == [3] * 4
     assert len(_runs(tmp_path)) == 4
+
+
+def test_equal_elements_of_a_serialized_map_run_once(
+    remote: FlyteRemote, tmp_path: Path
+) -> None:
+    """One makes the outputs, at its second try; the others wait and have them."""
+    done = run(remote, "cache_flow.serial_map", folder=str(tmp_path), xs=[7, 7, 7])
+
+    assert list(done.outputs["o0"]) == [7, 7, 7]
+    told = resources_of(remote, array_of(done))
+    statuses = sorted(_STATUS.Name(r.cache_status) for r in told)
+    assert statuses == ["CACHE_HIT", "CACHE_HIT", "CACHE_POPULATED"]
+    assert len(_runs(tmp_path)) == 2
+
+
+def test_overwriting_holds_for_each_element(
+    remote: FlyteRemote, tmp_path: Path
+) -> None:
+    """All items are run again, and kept again."""
+    inputs = {"folder": str(tmp_path), "xs": [1, 2]}
+    run(remote, "cache_flow.mapped", **inputs)
+    plan = remote.fetch_launch_plan(name="cache_flow.mapped", version=VERSION)
+    over = finish(remote, remote.execute(plan, inputs=inputs, overwrite_cache=True))
+
+    told = resources_of(remote, array_of(over))
+    assert [_STATUS.Name(r.cache_status) for r in told] == ["CACHE_POPULATED"] * 2
+    assert len(_runs(tmp_path)) == 4

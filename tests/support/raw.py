@@ -103,7 +103,12 @@ def register_layers(
 
 
 def map_workflow(
-    name: str, task: str = "", plan: str = "", concurrency: int = 0
+    name: str,
+    task: str = "",
+    plan: str = "",
+    concurrency: int = 0,
+    *,
+    returns: bool = True,
 ) -> Any:
     """Return the request for a workflow that maps a task, or a plan, over its list a.
 
@@ -112,7 +117,6 @@ def map_workflow(
     request = workflow_pb2.WorkflowCreateRequest(id=_id(identifier_pb2.WORKFLOW, name))
     template = request.spec.template
     template.interface.inputs.variables["a"].type.CopyFrom(LIST)
-    template.interface.outputs.variables["o0"].type.CopyFrom(LIST)
     node = template.nodes.add(id="n0")
     inner = node.array_node.node
     if plan:
@@ -126,8 +130,10 @@ def map_workflow(
     for bound in (node, inner):
         binding = bound.inputs.add(var="a").binding.promise
         binding.node_id, binding.var = "", "a"
-    output = template.outputs.add(var="o0").binding.promise
-    output.node_id, output.var = "n0", "o0"
+    if returns:
+        template.interface.outputs.variables["o0"].type.CopyFrom(LIST)
+        output = template.outputs.add(var="o0").binding.promise
+        output.node_id, output.var = "n0", "o0"
     return request
 
 
@@ -138,18 +144,24 @@ def register_map(
     plan: str = "",
     cached: bool = False,
     concurrency: int = 0,
+    sleep_s: float = 0.0,
 ) -> None:
-    """Register a workflow that maps an echo task, or a plan, over its list a."""
+    """Register a workflow that maps a task, or a plan, over its list a.
+
+    The task echoes, or sleeps and yields nothing.
+    """
     stub, task = client._stub, f"{name}.t"
     if not plan:
-        request = echo_task(task)
+        request = sleep_task(task, sleep_s) if sleep_s else echo_task(task)
         interface = request.spec.template.interface
-        interface.inputs.variables["a"].type.CopyFrom(LIST)
-        interface.outputs.variables["o0"].type.CopyFrom(LIST)
+        for variables in (interface.inputs.variables, interface.outputs.variables):
+            for variable in variables.values():
+                variable.type.CopyFrom(LIST)
         request.spec.template.metadata.discoverable = cached
         request.spec.template.metadata.discovery_version = "1" if cached else ""
         stub.CreateTask(request)
-    stub.CreateWorkflow(map_workflow(name, task, plan, concurrency))
+    workflow = map_workflow(name, task, plan, concurrency, returns=not sleep_s)
+    stub.CreateWorkflow(workflow)
     _register_plan(client, name)
 
 

@@ -122,5 +122,10 @@ def unkept(folder: str, a: int) -> int:
 
 
 @workflow
+def serial_map(folder: str, xs: typing.List[int]) -> typing.List[int]:
+    return map_task(functools.partial(slow, folder=folder, fails=1))(a=xs)
+
+
+@workflow
 def mapped(folder: str, xs: typing.List[int]) -> typing.List[int]:
     return map_task(functools.partial(double, folder=folder))(a=xs)
