@@ -1,0 +1,226 @@
+"""What runners do for arrays: sizes, items by index, and lists of what came out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flyteidl.core import literals_pb2, types_pb2
+from msgspec.structs import replace
+
+from schemas import commands as c
+from schemas import dispatches as d
+from schemas.values import Values
+from tests.support import flytekit_tasks as t
+from tests.support.graphs import integer, lists, promise, values
+from tests.support.hands import House, container
+from workers.plugins.echo import echo
+
+INTEGER = types_pb2.LiteralType(simple=types_pb2.INTEGER)
+LIST = types_pb2.LiteralType(collection_type=INTEGER)
+STREAM = container().stream
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> House:
+    """Return an empty house."""
+    return House(tmp_path)
+
+
+def echoing(*outputs: str, bound: Sequence[str] = ()) -> Any:
+    """Return a map task as flytekit registers it: from lists to lists."""
+    template = t.container_task([], kind="echo")
+    for name in ("x", *bound):
+        template.interface.inputs.variables[name].type.CopyFrom(LIST)
+    for name in outputs:
+        template.interface.outputs.variables[name].type.CopyFrom(LIST)
+    return template
+
+
+def items_of(data: bytes | None, name: str = "o0") -> list[int | None]:
+    """Return the list of a serialized literal map, None where nothing came out."""
+    literals = literals_pb2.LiteralMap.FromString(data or b"").literals
+    return [
+        item.scalar.primitive.integer if item.scalar.HasField("primitive") else None
+        for item in literals[name].collection.literals
+    ]
+
+
+def gathering(*sources: tuple[int, Values], size: int = 3) -> d.GatherOutputs:
+    """Return the wish for lists of what these indexes yielded."""
+    return d.GatherOutputs(
+        stream=STREAM,
+        node_id="n0",
+        attempt=0,
+        size=size,
+        names=("o0",),
+        indexes=tuple(index for index, _ in sources),
+        sources=tuple(found for _, found in sources),
+        output_path="out/n0/0/outputs.pb",
+    )
+
+
+@pytest.mark.parametrize("index", [0, 1, 2])
+def test_an_element_echoes_its_own_item(index: int) -> None:
+    """Of a list the item at the index, whether the inputs are read already or not."""
+    given = lists(x=[5, 6, 7])
+    for inputs in (given, literals_pb2.LiteralMap.FromString(given)):
+        found = literals_pb2.LiteralMap.FromString(echo(echoing("o0"), inputs, index))
+        assert found.literals["o0"] == integer(5 + index)
+
+
+def test_an_element_with_several_outputs_yields_a_zero_for_each() -> None:
+    """The zero is that of the items, not an empty list."""
+    data = echo(echoing("o0", "o1"), lists(x=[5]), 0)
+    found = literals_pb2.LiteralMap.FromString(data).literals
+
+    assert dict(found) == {"o0": integer(0), "o1": integer(0)}
+
+
+async def test_elements_of_a_list_by_reference(house: House) -> None:
+    """Each finds its item in the blob; each report is small."""
+    many = list(range(200))
+    blob = await house.blobs.put(house.blobs.uri("in.pb"), lists(x=many))
+    async with house.runner():
+        await house.send(
+            *(
+                replace(
+                    t.dispatch(echoing("o0"), f"n0-0-n{i}"),
+                    inputs=Values(uri=blob.uri, size=blob.size),
+                    array_index=i,
+                )
+                for i in many
+            )
+        )
+        await house.until(lambda: len(house.reports()) == len(many))
+    reports = house.reports(c.ReportTaskSucceeded)
+    found = {r.node_id: t.number(r.outputs.inline, "o0") for r in reports}
+
+    assert found == {f"n0-0-n{i}": i for i in many}
+    assert not list(Path(house.blobs.root).rglob("outputs.pb"))
+
+
+async def test_a_damaged_list_is_told_by_each_element(house: House) -> None:
+    """Bytes that are no literals fail whoever needs them."""
+    blob = await house.blobs.put(house.blobs.uri("in.pb"), b"\xff\xff")
+    async with house.runner():
+        await house.send(
+            *(
+                replace(
+                    t.dispatch(echoing("o0"), f"n0-0-n{i}"),
+                    inputs=Values(uri=blob.uri),
+                    array_index=i,
+                )
+                for i in range(2)
+            )
+        )
+        await house.until(lambda: len(house.reports()) == 2)
+
+    failures = {r.failure.code for r in house.reports(c.ReportTaskFailed)}
+    assert failures == {"BadTaskInputs"}
+
+
+async def test_outputs_are_gathered_in_order(house: House) -> None:
+    """From facts and from blobs; who failed stands there as none."""
+    blob = await house.blobs.put(house.blobs.uri("two.pb"), values(o0=7))
+    far, near = Values(uri=blob.uri, size=blob.size), Values(inline=values(o0=5))
+    async with house.runner():
+        await house.send(gathering((2, far), (0, near)))
+        await house.until(house.reports)
+    (report,) = house.reports(c.ReportOutputsGathered)
+
+    assert report.failure is None
+    assert items_of(report.outputs.inline) == [5, None, 7]
+    stored = await house.blobs.get(house.blobs.uri("out/n0/0/outputs.pb"))
+    assert items_of(stored) == [5, None, 7]
+
+
+async def test_large_lists_go_by_reference(house: House) -> None:
+    """They are written once, beside the array's data."""
+    size = 50
+    near = [(i, Values(inline=values(o0=i))) for i in range(size)]
+    async with house.runner():
+        await house.send(gathering(*near, size=size))
+        await house.until(house.reports)
+    (report,) = house.reports(c.ReportOutputsGathered)
+
+    assert report.outputs.inline is None
+    assert items_of(await house.blobs.get(report.outputs.uri)) == list(range(size))
+    assert len(list(Path(house.blobs.root).rglob("*.pb"))) == 1
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+async def test_outputs_that_cannot_be_read_are_told(
+    house: House, *, damaged: bool
+) -> None:
+    """A blob that is gone, or is no literals, is the system's failure."""
+    uri = house.blobs.uri("two.pb")
+    if damaged:
+        await house.blobs.put(uri, b"\xff\xff")
+    async with house.runner():
+        await house.send(gathering((0, Values(uri=uri))))
+        await house.until(house.reports)
+    (report,) = house.reports(c.ReportOutputsGathered)
+
+    assert report.outputs is None
+    assert (report.failure.code, report.failure.kind) == ("OutputsNotFound", "SYSTEM")
+
+
+def sizing(given: dict[str, Values], bound: Sequence[str] = ()) -> d.ResolveInputs:
+    """Return the wish for an array's inputs and its size."""
+    bindings = [promise(name, name, "l") for name in given]
+    return d.ResolveInputs(
+        stream=STREAM,
+        node_id="n9",
+        attempt=0,
+        bindings=tuple(b.SerializeToString() for b in bindings),
+        sources=tuple(
+            d.SourceValues(node_id=name, values=found) for name, found in given.items()
+        ),
+        input_path="in/n9/inputs.pb",
+        array=d.ArrayShape(bound=tuple(bound), inline_max=60),
+    )
+
+
+@pytest.mark.parametrize(
+    ("lengths", "bound", "size"),
+    [
+        ({"a": 3, "b": 3}, (), 3),
+        ({"a": 3, "b": 9}, ("b",), 3),
+        ({"a": 3, "b": 9}, ("a", "b"), 1),
+        ({"a": 0, "b": 0}, (), 0),
+    ],
+)
+async def test_the_size_is_that_of_the_lists(
+    house: House, lengths: dict[str, int], bound: tuple[str, ...], size: int
+) -> None:
+    """Bound inputs don't count; large inputs are written beside the array."""
+    given = {
+        name: Values(inline=lists(l=list(range(length))))
+        for name, length in lengths.items()
+    }
+    async with house.runner():
+        await house.send(sizing(given, bound))
+        await house.until(house.reports)
+    (report,) = house.reports(c.ReportInputsResolved)
+
+    assert report.size == size
+    is_small = report.inputs.inline is not None
+    assert is_small == (sum(lengths.values()) < 4)
+
+
+async def test_lists_of_different_lengths_are_told(house: House) -> None:
+    """The failure names each list with its length."""
+    given = {
+        name: Values(inline=lists(l=list(range(length))))
+        for name, length in (("a", 2), ("b", 3))
+    }
+    async with house.runner():
+        await house.send(sizing(given))
+        await house.until(house.reports)
+    (report,) = house.reports(c.ReportResolutionFailed)
+
+    assert report.failure.code == "InvalidArrayLength"
+    assert "'a' 2, 'b' 3" in report.failure.message
