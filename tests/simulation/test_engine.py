@@ -27,6 +27,8 @@ from tests.support.catalogs import FactCatalog
 from tests.support.engine import created
 from tests.support.fakes import MemoryData, MemoryLog
 from tests.support.graphs import (
+    array_node,
+    array_of,
     branch_node,
     cached_template,
     definition,
@@ -45,6 +47,8 @@ from workers.runner import Runner
 from workers.streams import Streams
 
 EXECUTIONS, CRASHES, ROUNDS_MAX = 4, 12, 200
+MAPPED = 2
+ALL = EXECUTIONS * (2 + MAPPED)  # with a child of n2, and of each element of m2
 SEEDS = range(12)
 
 
@@ -85,7 +89,10 @@ def _parent() -> Definition:
         launch_plan_node("n2", "n0"),
         branch_node("n3", "n1", task_node("n3-a", "n2"), task_node("n3-b", "n2")),
         *[task_node(f"x{i}", "n3") for i in range(6)],
-        task_node("n4", *[f"x{i}" for i in range(6)]),
+        array_of("m0", ["n0"] * 5, task="t", parallelism=2),
+        array_node("m1", "m0", task="t"),
+        array_of("m2", ["n0"] * MAPPED, launch_plan="lp", parallelism=1),
+        task_node("n4", *[f"x{i}" for i in range(6)], after=["m1", "m2"]),
     ]
     return definition(nodes, "n4", subs=[inner], tasks=[task_template(retries=1)])
 
@@ -294,8 +301,8 @@ async def test_crashes_lose_and_double_nothing(seed: int, tmp_path: Path) -> Non
         check(world)
     for _ in range(ROUNDS_MAX):
         await live(world, 3000)
-        if check(world) == {"SUCCEEDED": 2 * EXECUTIONS}:
+        if check(world) == {"SUCCEEDED": ALL}:
             break
 
-    assert check(world) == {"SUCCEEDED": 2 * EXECUTIONS}, f"seed {seed}"
+    assert check(world) == {"SUCCEEDED": ALL}, f"seed {seed}"
     assert _kept(world) == 1, "equal tasks that run one at a time run once"
