@@ -33,6 +33,17 @@ def _same(left: str, prefix: str, right: str) -> str:
     return " AND ".join(f"{left}.{c} = {right}.{prefix}{c}" for c in _NAMED)
 
 
+# An array's attempt has a new version whenever one of its elements begins, is tried
+# again, or ends (ref §5.7).
+_PHASE_VERSION = """(task_executions.phase_version + CASE
+WHEN task_executions.array_size < 0 THEN 0
+ELSE (
+    SELECT count(*) + count(element.ended_at) + COALESCE(sum(element.attempt), 0)
+    FROM node_executions AS element
+    WHERE element.stream = task_executions.stream AND element.element >= 0
+        AND element.parent_id = task_executions.node_id
+) END)"""
+
 WORKFLOWS = Entity(
     "workflows",
     {**_NAMED, **_STAMPS, "short_description": "text"},
@@ -156,7 +167,7 @@ TASK_EXECUTIONS = Entity(
         ),
         "task": (TASKS, _same("tasks", "", "task_executions")),
     },
-    expressions=_of_stream("task_executions"),
+    expressions={**_of_stream("task_executions"), "phase_version": _PHASE_VERSION},
     short="te",
     tie=("retry_attempt",),
 )

@@ -11,7 +11,13 @@ from schemas.ids import ExecutionRef
 from schemas.values import Values
 from tests.support.cached import hit, miss
 from tests.support.engine import STREAM, Engine, created, failure, success
-from tests.support.graphs import array_node, cached_template, definition, lists
+from tests.support.graphs import (
+    array_node,
+    cached_template,
+    definition,
+    lists,
+    task_template,
+)
 from tests.support.views import Views
 
 MAIN = ExecutionRef(project="p", domain="d", name="main-1")
@@ -55,6 +61,32 @@ async def test_each_element_has_a_row_in_its_order(views: Views) -> None:
         (1, "RUNNING", "MISS", "QUEUED", 1),
         (2, "SUCCEEDED", "POPULATED", "SUCCEEDED", 0),
     ]
+
+
+async def versions(views: Views) -> list[int]:
+    """Return the versions of the array's phase that filters find."""
+    found = []
+    for version in range(10):
+        page = queries.Page(limit=9, filters=f"eq(phase_version,{version})")
+        rows = await queries.list_task_executions(views.pool, MAIN, "a", page)
+        assert isinstance(rows, list)
+        found += [version] * len(rows)
+    return found
+
+
+async def test_the_phase_of_an_array_has_versions(views: Views) -> None:
+    """A new one for each element that begins, is tried again, or ends."""
+    tasks = [task_template("m", retries=1)]
+    engine = begun(definition([array_node("a", "")], "a", tasks=tasks), [5, 6])
+    await views.given(STREAM, *engine.events)
+    begun_both = await versions(views)
+    again = engine.do(failure(engine.run_of("a-0-n0"), recoverable=True))
+    await views.given(STREAM, *again)
+    tried_again = await versions(views)
+    await views.given(STREAM, *engine.succeed("a-0-n0"))
+    await views.given(STREAM, *engine.succeed("a-0-n1"))
+
+    assert (begun_both, tried_again, await versions(views)) == ([2], [3], [5])
 
 
 async def test_elements_are_not_among_the_nodes(views: Views) -> None:
