@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 import msgspec
@@ -14,6 +14,7 @@ from psycopg_pool import PoolTimeout
 from domain.caching import data_set
 from infra.database import Pool, queries
 from infra.errors import Transient
+from infra.rounds import Rounds
 from infra.settings import CacheSettings
 from projections import projector
 from projections.cached import columns_of
@@ -51,13 +52,18 @@ async def count_kept(pool: Pool, project: str, domain: str, task: str) -> int:
     return int(row["rows"]) if row else 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Catalog:
     """Reads what the projector wrote; every method raises Transient while it's away."""
 
     pool: Pool
     log: EventLog
     settings: CacheSettings
+    _catching_up: Rounds[bool] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Let all who wait for the views at a time share one wait."""
+        self._catching_up = Rounds(self._caught_up)
 
     async def find(self, key: CatalogKey) -> Hit | None:
         """Return the outputs of a key, if they are kept."""
@@ -73,6 +79,9 @@ class Catalog:
 
     async def caught_up(self) -> bool:
         """Wait until the views hold every fact of now; False if it takes too long."""
+        return await self._catching_up.answer()
+
+    async def _caught_up(self) -> bool:
         end = await self.log.end((topics.EVENTS,))
         loop, pause_s = asyncio.get_running_loop(), _LOOK_S
         until_s = loop.time() + self.settings.behind_s
