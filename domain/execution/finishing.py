@@ -10,6 +10,7 @@ from schemas.phases import TERMINAL_TASK, NodePhase
 from schemas.values import Failure, Values
 
 AUTO_ABORT = "Some node execution failed, auto-abort."
+LEFT_BEHIND = "the workflow succeeded without it"
 
 
 def succeed_node(step: Step, node_id: str, outputs: Values, deck_uri: str = "") -> None:
@@ -77,10 +78,14 @@ def time_out_node(step: Step, node_id: str, message: str) -> None:
 
 
 def succeed_scope(step: Step, scope: str, outputs: Values) -> None:
-    """End a workflow well: the execution, or the sub-workflow node."""
+    """End a workflow well: the execution, or the sub-workflow node.
+
+    What only an arm that wasn't chosen waited for is left behind: it ends with all.
+    """
     if scope:
         succeed_node(step, scope, outputs)
         return
+    _abort_inside(step, "", LEFT_BEHIND)
     step.emit(e.ExecutionSucceeding(occurred_at_us=step.now_us))
     step.emit(e.ExecutionSucceeded(occurred_at_us=step.now_us, outputs=outputs))
 

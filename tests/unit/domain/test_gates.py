@@ -13,6 +13,7 @@ from tests.support.engine import NOON_US, Engine, created
 from tests.support.graphs import (
     INT,
     approve_node,
+    branch_node,
     definition,
     gate_node,
     integer,
@@ -198,3 +199,19 @@ def test_what_runs_inside_a_node_that_is_late_is_stopped(kind: str) -> None:
     sent = [type(getattr(m, "command", m)).__name__ for m in engine.sent]
     stop = "AbortTask" if kind == "workflow" else "TerminateExecution"
     assert sent[-1] == stop
+
+
+def test_what_nobody_waits_for_any_more_ends_with_the_execution() -> None:
+    """A gate that only an arm needs is let go of once the other arm was chosen."""
+    arms = task_node("n2-a", "n1"), task_node("n2-b")
+    engine = begun(
+        task_node("n0"),
+        gate_node("n1", signal="s"),
+        branch_node("n2", "n0", *arms),
+        output="n0",
+    )
+    engine.succeed("n0", 1)
+    engine.succeed("n2-0-n2-b")
+    assert engine.state.phase.value == "SUCCEEDED"
+    assert engine.phase("n1") == "ABORTED"
+    assert not engine.state.active
