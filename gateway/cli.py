@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from gateway import cli_dead_letters, cli_log, cli_start
+from gateway import cli_dead_letters, cli_log, cli_start, cli_topics
 from gateway.options import (
     EXITS,
     BeginOption,
@@ -41,6 +41,7 @@ app.add_typer(cache_app, name="cache")
 app.add_typer(cli_dead_letters.app, name="dead-letters")
 app.add_typer(cli_log.app, name="log")
 app.add_typer(cli_start.app, name="start")
+app.add_typer(cli_topics.app, name="topics")
 
 
 def main() -> None:

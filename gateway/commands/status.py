@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json as json_text
+from collections.abc import Mapping
 from contextlib import closing
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
@@ -15,6 +16,7 @@ from rich.console import Console
 
 from gateway.commands.failing import ExitCode
 from gateway.commands.session import open_session
+from gateway.commands.topics import unread
 from gateway.data_dir import DataDir, EngineAddress
 from infra.settings import Settings
 from projections import queries
@@ -24,6 +26,9 @@ _PROBE_S = 3.0
 
 async def show(settings: Settings, *, json: bool) -> None:
     """Print the engine's state; exits with 3 if there is none."""
+    if settings.kafka.servers:
+        await _show_roles(settings, json=json)
+        return
     data = DataDir(settings.data_dir)
     engine = data.address()
     if engine is None:
@@ -38,6 +43,22 @@ async def show(settings: Settings, *, json: bool) -> None:
     async with open_session(settings) as session:
         found["executions"] = await queries.execution_counts(session.pool)
     _tell(found, json=json)
+
+
+async def _show_roles(settings: Settings, *, json: bool) -> None:
+    """Print how far roles are on what they share; each has a health of its own."""
+    async with open_session(settings) as session:
+        counts = await queries.execution_counts(session.pool)
+        behind = await unread(settings)
+    found = {"kafka": settings.kafka.servers, "unread": behind, "executions": counts}
+    if json:
+        typer.echo(json_text.dumps(found))
+        return
+    console = Console(highlight=False)
+    console.print(f"Roles on Kafka at {settings.kafka.servers}")
+    for topic, left in behind.items():
+        console.print(f"  {topic}  {left} unread")
+    _tell_counts(console, counts)
 
 
 async def probe(engine: EngineAddress) -> bool:
@@ -68,6 +89,11 @@ def _tell(found: dict[str, Any], *, json: bool) -> None:
     console.print(f"  gRPC  {found['host']}:{found['grpc_port']}")
     console.print(f"  HTTP  http://{found['host']}:{found['http_port']}")
     console.print(f"  data  {found['data_dir']}")
-    executions = sorted(found["executions"].items())
-    counts = ", ".join(f"{number} {phase}" for phase, number in executions)
+    _tell_counts(console, found["executions"])
+
+
+def _tell_counts(console: Console, executions: Mapping[str, int]) -> None:
+    counts = ", ".join(
+        f"{number} {phase}" for phase, number in sorted(executions.items())
+    )
     console.print(f"  executions  {counts or 'none yet'}")

@@ -16,7 +16,7 @@ import pytest
 from flytekit.models.core.execution import NodeExecutionPhase
 from flytekit.remote import FlyteRemote
 
-from tests.e2e.conftest import client, pyflyte, register
+from tests.e2e.conftest import DOMAIN, PROJECT, client, pyflyte, register
 from tests.e2e.running import finish, start
 from tests.support.distributed import ONE_OF_EACH, Distributed, distributed
 
@@ -66,6 +66,40 @@ def test_pyflyte_run_waits_for_nothing_else(roles: Distributed, folder: Path) ->
     )
 
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_commands_find_it_by_settings(roles: Distributed, remote: FlyteRemote) -> None:
+    """Facts, state, checks and rebuilds, as on an embedded engine."""
+    name = f"{PROJECT}/{DOMAIN}/{start_and_finish(remote)}"
+    shown = roles.flightlog("events", "show", name, "--json")
+    facts = [json.loads(line) for line in shown.stdout.splitlines()]
+    tailed = roles.flightlog("events", "tail", name, "--json")
+    state = roles.flightlog("state", name, "--json")
+
+    assert [f["sequence"] for f in facts] == list(range(1, len(facts) + 1))
+    assert tailed.stdout == shown.stdout
+    assert json.loads(state.stdout)["phase"] == "SUCCEEDED", state.stderr
+    assert json.loads(roles.flightlog("status", "--json").stdout)["executions"]
+
+
+def start_and_finish(remote: FlyteRemote) -> str:
+    """Run a small workflow; return its name."""
+    return str(finish(remote, start(remote, "shapes_flow.inner", a=3)).id.name)
+
+
+def test_topics_are_told(roles: Distributed) -> None:
+    """What is there is left as it is; what differs from the settings is an error."""
+    again = roles.flightlog("topics", "create", "--json")
+    found = json.loads(roles.flightlog("topics", "describe", "--json").stdout)["topics"]
+    roles.env["FLIGHTLOG_KAFKA__PARTITIONS"] = "7"
+    wrong = roles.flightlog("topics", "describe")
+    del roles.env["FLIGHTLOG_KAFKA__PARTITIONS"]
+
+    assert json.loads(again.stdout) == {"made": []}
+    assert {t["name"]: t["partitions"] for t in found}["flightlog.events"] == 4
+    assert {t["unread"] for t in found if t["name"] == "flightlog.commands"} == {0}
+    assert wrong.returncode == 1
+    assert "expected 7 partitions" in wrong.stdout
 
 
 def test_each_role_tells_how_it_is(roles: Distributed) -> None:

@@ -154,6 +154,14 @@ class Distributed:
         """Return the URL of its Postgres."""
         return self.outside.postgres
 
+    def flightlog(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run a command that finds the engine by the settings."""
+        return subprocess.run(
+            [sys.executable, "-m", "gateway.cli", *words],
+            capture_output=True, text=True, timeout=120, check=False,
+            env={**os.environ, **self.env},
+        )  # fmt: skip
+
     def of(self, name: str) -> list[Role]:
         """Return the processes of a role."""
         return [role for role in self.roles if role.role == name]
