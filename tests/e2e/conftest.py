@@ -42,7 +42,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AnEngine]:
     It is one process, or several: FLIGHTLOG_TEST_ENGINE=distributed.
     """
     if os.environ.get("FLIGHTLOG_TEST_ENGINE") == "distributed":
-        with distributed(tmp_path_factory.mktemp("engine")) as roles:
+        with distributed() as roles:
             yield roles
         return
     running = Running(tmp_path_factory.mktemp("engine") / "data")

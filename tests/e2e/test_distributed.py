@@ -24,9 +24,9 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 
 @pytest.fixture(scope="module")
-def roles(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Distributed]:
+def roles() -> Iterator[Distributed]:
     """One process of each role."""
-    with distributed(tmp_path_factory.mktemp("roles")) as found:
+    with distributed() as found:
         yield found
 
 

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -187,14 +188,21 @@ class Distributed:
 
 @contextmanager
 def distributed(
-    folder: Path, roles: Iterable[str] = ONE_OF_EACH, **env: str
+    roles: Iterable[str] = ONE_OF_EACH, **env: str
 ) -> Iterator[Distributed]:
-    """Run an engine of many processes, with a broker, a database and an S3."""
-    with broker(folder / "kafka") as servers, s3(folder / "minio") as store:
-        outside = Outside(kafka=servers, postgres=empty_database(), s3=store)
-        engine = Distributed(folder, outside, roles, **env)
-        try:
-            engine.start()
-            yield engine
-        finally:
-            engine.stop()
+    """Run an engine of many processes, with a broker, a database and an S3.
+
+    In a folder apart from pytest's, which another session may take away.
+    """
+    with tempfile.TemporaryDirectory(
+        prefix="flightlog-roles-", ignore_cleanup_errors=True
+    ) as found:
+        folder = Path(found)
+        with broker(folder / "kafka") as servers, s3(folder / "minio") as store:
+            outside = Outside(kafka=servers, postgres=empty_database(), s3=store)
+            engine = Distributed(folder, outside, roles, **env)
+            try:
+                engine.start()
+                yield engine
+            finally:
+                engine.stop()
