@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -13,9 +12,8 @@ from flyteidl.admin import node_execution_pb2
 from flyteidl.core import catalog_pb2
 from flytekit.remote import FlyteRemote
 
-from tests.e2e.conftest import DOMAIN, PROJECT, VERSION, pyflyte
+from tests.e2e.conftest import DOMAIN, PROJECT, VERSION, AnEngine, pyflyte
 from tests.e2e.running import array_of, finish, resources_of, run, start
-from tests.support.running import Running
 
 pytestmark = pytest.mark.e2e
 SUCCEEDED, ABORTED = 4, 7
@@ -170,18 +168,13 @@ def test_whoever_waits_can_be_terminated(remote: FlyteRemote, tmp_path: Path) ->
 
 
 def test_an_evicted_task_runs_anew(
-    remote: FlyteRemote, engine: Running, tmp_path: Path
+    remote: FlyteRemote, engine: AnEngine, tmp_path: Path
 ) -> None:
     """`flightlog cache evict` lets go of what was kept; new outputs are kept again."""
     inputs = {"folder": str(tmp_path), "a": 9}
     run(remote, "cache_flow.once", **inputs)
     task = f"{PROJECT}/{DOMAIN}/cache_flow.double"
-    told = subprocess.run(
-        engine.command(
-            "cache", "evict", task, "--data-dir", str(engine.data_dir), "--json"
-        ),
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
+    told = engine.flightlog("cache", "evict", task, "--json")
     assert json.loads(told.stdout)["evicted"] >= 1
     anew = run(remote, "cache_flow.once", **inputs)
     again = run(remote, "cache_flow.once", **inputs)
@@ -190,12 +183,9 @@ def test_an_evicted_task_runs_anew(
     assert len(_runs(tmp_path)) == 2
 
 
-def test_evicting_needs_a_whole_name(engine: Running) -> None:
+def test_evicting_needs_a_whole_name(engine: AnEngine) -> None:
     """A name without its project is wrong usage, and told so."""
-    told = subprocess.run(
-        engine.command("cache", "evict", "double", "--data-dir", str(engine.data_dir)),
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    told = engine.flightlog("cache", "evict", "double")
 
     assert told.returncode == 2
     assert "Expected a task as project/domain/name" in told.stderr
@@ -218,7 +208,7 @@ def changing(folder: str) -> {kind}:
 
 
 def test_another_interface_is_another_cache(
-    remote: FlyteRemote, engine: Running, tmp_path: Path
+    remote: FlyteRemote, engine: AnEngine, tmp_path: Path
 ) -> None:
     """A new version reuses outputs while its interface is the same, and else not."""
     statuses = []

@@ -54,6 +54,13 @@ class Running:
         """Return a flightlog command of this Python."""
         return [sys.executable, "-m", "gateway.cli", *words]
 
+    def flightlog(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run a command on its data."""
+        return subprocess.run(
+            self.command(*words, "--data-dir", str(self.data_dir)),
+            capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
+
     def start(self) -> float:
         """Start it and wait until it is ready; return the seconds that took."""
         began = time.monotonic()
