@@ -25,7 +25,8 @@ class GraphNode:
     is the id of the branch node that holds this one as an arm, '' otherwise.
     `waits_for` counts what must end before it is ready: its upstream nodes, and the
     decision of its branch if it is an arm. `element` is what an array runs for each
-    index; its target is the array's too.
+    index; its target is the array's too. `is_failure` marks the failure node (and its
+    arms): nothing leads there but the failure of the workflow.
     """
 
     id: str
@@ -36,11 +37,12 @@ class GraphNode:
     waits_for: int
     target: EntityRef | None
     element: GraphNode | None = None
+    is_failure: bool = False
 
     @property
     def takes_slot(self) -> bool:
-        """Tell whether it counts against max_parallelism (ref §4.4)."""
-        return self.kind in {"task", "launch_plan", "array"}
+        """Tell whether it waits for a slot of max_parallelism (ref §4.4)."""
+        return not self.is_failure and self.kind in {"task", "launch_plan", "array"}
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,13 @@ class Graph:
             self.template.metadata.on_failure
             == workflow_pb2.WorkflowMetadata.FAIL_IMMEDIATELY
         )
+
+    @property
+    def failure_node(self) -> GraphNode | None:
+        """Return the node that runs when the workflow fails, if there is one."""
+        if not self.template.HasField("failure_node"):
+            return None
+        return self.nodes[self.template.failure_node.id]
 
 
 @dataclass(frozen=True)
@@ -128,6 +137,8 @@ def _graph(workflow: Any) -> Graph:
             target=target,
             element=_element(spec) if kind == "array" else None,
         )
+    if workflow.template.HasField("failure_node"):
+        nodes.update(_failure_nodes(workflow.template.failure_node))
     downstream: dict[str, list[str]] = {}
     for node in nodes.values():
         for before_id in node.upstream:
@@ -138,6 +149,28 @@ def _graph(workflow: Any) -> Graph:
         nodes=nodes,
         downstream={k: tuple(v) for k, v in downstream.items()},
     )
+
+
+def _failure_nodes(root: Any) -> dict[str, GraphNode]:
+    """Return the failure node, and its arms if it is a branch: they wait for it only.
+
+    What their inputs are bound to has ended, or never will.
+    """
+    nodes = {}
+    for spec, branch in _with_arms([root], ""):
+        kind, target = _kind(spec)
+        nodes[spec.id] = GraphNode(
+            id=spec.id,
+            kind=kind,
+            spec=spec,
+            upstream=(),
+            branch=branch,
+            waits_for=1,
+            target=target,
+            element=_element(spec) if kind == "array" else None,
+            is_failure=True,
+        )
+    return nodes
 
 
 def _element(spec: Any) -> GraphNode:

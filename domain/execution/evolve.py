@@ -134,11 +134,19 @@ def _node_failed(state: Execution, event: e.NodeFailed) -> Execution:
 
 
 def _with_failure(state: Execution, node_id: str, failure: Failure) -> Execution:
-    """Note the last failure of a scope; an element's is its array's matter."""
-    site = state.nodes[node_id].site
-    if site.element >= 0:
+    """Note the last failure of a scope; an element's is its array's matter.
+
+    A branch that has decided fails because of another node.
+    """
+    node = state.nodes[node_id]
+    scope = node.site.scope
+    if node.site.element >= 0:
         return state
-    return replace(state, failures=state.failures.set(site.scope, failure))
+    culprits = state.culprits
+    if not node.chosen:
+        culprits = culprits.set(scope, node_id)
+    failures = state.failures.set(scope, failure)
+    return replace(state, failures=failures, culprits=culprits)
 
 
 def _node_timing_out(state: Execution, event: e.NodeTimingOut) -> Execution:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from domain.execution.caching import keep_outputs
 from domain.execution.state import Node
 from domain.execution.step import Step
+from domain.graph import START
 from schemas import events as e
 from schemas.phases import TERMINAL_TASK, NodePhase
 from schemas.values import Failure, Values
@@ -29,10 +30,12 @@ def succeed_node(step: Step, node_id: str, outputs: Values, deck_uri: str = "") 
 
 
 def succeed_branch_around(step: Step, node_id: str, outputs: Values) -> None:
-    """End the branch whose arm ended well."""
+    """End the branch whose arm ended well, or the workflow that was cleaned up."""
     branch = _branch_around(step, node_id)
     if branch:
         succeed_node(step, branch, outputs)
+    elif step.is_failure_node(node_id):
+        _end_handled(step, step.node(node_id).site.scope)
 
 
 def fail_node(step: Step, node_id: str, failure: Failure) -> None:
@@ -42,10 +45,42 @@ def fail_node(step: Step, node_id: str, failure: Failure) -> None:
     )
     if step.node(node_id).site.element < 0:
         _abort_inside(step, node_id, AUTO_ABORT)
+    if step.node(node_id).site.kind != "workflow" or not _handle(step, node_id):
+        _node_failed(step, node_id, failure)
+
+
+def _node_failed(step: Step, node_id: str, failure: Failure) -> None:
     step.emit(
         e.NodeFailed(occurred_at_us=step.now_us, node_id=node_id, failure=failure)
     )
     _after_bad_end(step, node_id, failure)
+
+
+def _handle(step: Step, scope: str) -> bool:
+    """Let a failing workflow's failure node run, if it has one; tell whether it does.
+
+    A workflow that hasn't begun has nothing to clean up.
+    """
+    failure_node = step.graph(scope).failure_node
+    begun = step.unique_id(scope, START) in step.state.nodes
+    if failure_node is None or not begun:
+        return False
+    step.ready.append((scope, failure_node.id))
+    return True
+
+
+def _end_handled(step: Step, scope: str, own: Failure | None = None) -> None:
+    """End a failing workflow whose failure node has ended; that one's failure counts.
+
+    (ref §4.1)
+    """
+    first = step.node(scope).last_failure if scope else step.state.failure
+    failure = own or first
+    assert failure is not None  # noqa: S101 - it is failing
+    if scope:
+        _node_failed(step, scope, failure)
+    else:
+        step.emit(e.ExecutionFailed(occurred_at_us=step.now_us, failure=failure))
 
 
 def _after_bad_end(step: Step, node_id: str, failure: Failure) -> None:
@@ -60,6 +95,8 @@ def _after_bad_end(step: Step, node_id: str, failure: Failure) -> None:
     branch = _branch_around(step, node_id)
     if branch:
         fail_node(step, branch, failure)
+    elif step.is_failure_node(node_id):
+        _end_handled(step, site.scope, failure)
     elif site.kind == "end" or step.graph(site.scope).fails_immediately:
         fail_scope(step, site.scope, failure)
 
@@ -97,7 +134,8 @@ def fail_scope(step: Step, scope: str, failure: Failure) -> None:
         return
     step.emit(e.ExecutionFailing(occurred_at_us=step.now_us, failure=failure))
     _abort_inside(step, "", AUTO_ABORT)
-    step.emit(e.ExecutionFailed(occurred_at_us=step.now_us, failure=failure))
+    if not _handle(step, ""):
+        step.emit(e.ExecutionFailed(occurred_at_us=step.now_us, failure=failure))
 
 
 def end_scope_blocked(step: Step, scope: str) -> None:

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from domain.execution.state import Execution, Node
 from domain.graph import Definition, Graph
 from schemas import events as e
-from schemas.phases import NodePhase
+from schemas.phases import ExecutionPhase, NodePhase
 
 Place = tuple[str, str]
 """A node's place: the scope's id and the node's id in the compiled workflow."""
@@ -168,7 +168,10 @@ def rebuild(definition: Definition, state: Execution) -> Frontier:
 
 
 def _is_over(state: Execution, scope: str) -> bool:
-    return state.is_terminal or bool(scope and state.nodes[scope].is_terminal)
+    if state.is_terminal or not scope:
+        return state.phase is not ExecutionPhase.RUNNING
+    node = state.nodes[scope]
+    return node.is_terminal or node.phase is NodePhase.FAILING
 
 
 def _history(node: Node) -> Iterator[object]:

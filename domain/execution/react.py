@@ -12,6 +12,7 @@ from domain.binding import START, needed
 from domain.branch import operand_names
 from domain.execution.caching import look_up, stop_waiting
 from domain.execution.context import Context
+from domain.execution.failing import bindings_of
 from domain.execution.recovering import left_of
 from domain.execution.state import Execution, Node
 from domain.execution.step import Step, execution_spec
@@ -186,16 +187,17 @@ def _resolve(
             bound=tuple(graph_node.spec.array_node.bound_inputs),
             inline_max=inline_max(graph_node, context.limits.inline_bytes),
         )
-    spec = step.graph(site.scope).nodes[site.spec_node_id].spec
+    spec = graph_node.spec
     operands = operand_names(spec.branch_node.if_else) if site.kind == "branch" else ()
+    bindings = bindings_of(step, site.scope, graph_node)
     return d.ResolveInputs(
         stream=context.stream,
         node_id=site.node_id,
         attempt=0,
-        bindings=tuple(b.SerializeToString() for b in spec.inputs),
+        bindings=tuple(b.SerializeToString() for b in bindings),
         sources=tuple(
             d.SourceValues(node_id=node_id, values=source(step, site.scope, node_id))
-            for node_id in sorted(needed(spec.inputs))
+            for node_id in sorted(needed(bindings))
         ),
         input_path=f"{data_path(step, site)}/inputs.pb",
         operands=tuple(operands),

@@ -6,6 +6,7 @@ from domain.execution.finishing import succeed_branch_around
 from domain.execution.recovery import Made, Path, Saved
 from domain.execution.state import Node
 from domain.execution.step import Step
+from domain.graph import GraphNode
 from schemas.events import NodeRecovered, NodeSite
 from schemas.ids import ExecutionRef
 
@@ -50,6 +51,20 @@ def made_before(step: Step, site: NodeSite) -> Made | None:
     return known.made
 
 
+def _cleans_up(step: Step, site: NodeSite) -> bool:
+    """Tell whether a node is of a failure node: what fails anew is cleaned up anew."""
+    while site.element >= 0 or not _graph_node(step, site).is_failure:
+        above = site.parent_id if site.element >= 0 else site.scope
+        if not above:
+            return False
+        site = step.node(above).site
+    return True
+
+
+def _graph_node(step: Step, site: NodeSite) -> GraphNode:
+    return step.graph(site.scope).nodes[site.spec_node_id]
+
+
 def left_of(step: Step, site: NodeSite) -> Saved | None:
     """Return what the original left of the node at a site.
 
@@ -72,7 +87,7 @@ def left_of(step: Step, site: NodeSite) -> Saved | None:
         site.target,
     ):
         return None
-    return known
+    return None if _cleans_up(step, site) else known
 
 
 def _path(step: Step, site: NodeSite) -> Path:

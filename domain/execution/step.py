@@ -99,6 +99,14 @@ class Step:
             return element
         return self.graph(site.scope).nodes[site.spec_node_id]
 
+    def is_failure_node(self, node_id: str) -> bool:
+        """Tell whether a node is the failure node of its workflow."""
+        site = self.node(node_id).site
+        if site.element >= 0:
+            return False
+        graph_node = self.graph_node(self.node(node_id))
+        return graph_node.is_failure and not graph_node.branch
+
     def unique_id(self, scope: str, spec_node_id: str) -> str:
         """Return the id, unique in the execution, of a place (ref §4.7)."""
         parent = self.parent_id(scope, spec_node_id)

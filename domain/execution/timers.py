@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import msgspec
 
 from domain.execution.state import Execution, Node
-from schemas.phases import TERMINAL_TASK
+from schemas.phases import TERMINAL_TASK, NodePhase
 
 
 class Timer(msgspec.Struct, frozen=True, kw_only=True, order=True):
@@ -41,6 +41,8 @@ def timer_of(node: Node) -> Timer | None:
     if node.inside is not None:
         times = (node.expires_at_us,)
     elif node.task in TERMINAL_TASK:
+        return None
+    if node.phase is NodePhase.FAILING:
         return None
     due = [at for at in times if at]
     if not due:

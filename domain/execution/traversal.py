@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from domain.arrays import INLINE_BYTES_MAX, is_sliced
 from domain.binding import needed, resolve
-from domain.execution import recovering
+from domain.execution import failing, recovering
 from domain.execution.caching import policy_at
 from domain.execution.finishing import end_branch_blocked, end_scope_blocked, fail_node
 from domain.execution.frontier import Place
@@ -44,7 +44,6 @@ ENTER: dict[str, Callable[[Step, str, Values], None]] = {
     "gate": gate.enter,
 }
 
-_OPEN_SCOPE = frozenset({NodePhase.RUNNING, NodePhase.DYNAMIC_RUNNING})
 _BLOCKING = frozenset({NodePhase.SKIPPED, NodePhase.FAILED, NodePhase.TIMED_OUT})
 
 
@@ -71,7 +70,7 @@ def _has_slot(step: Step) -> bool:
 
 def _reach(step: Step, place: Place, graph_node: GraphNode) -> None:
     scope, _ = place
-    if scope and step.node(scope).phase not in _OPEN_SCOPE:
+    if not failing.is_open(step, scope, graph_node):
         return
     if _is_blocked(step, scope, graph_node):
         site = _site(step, place)
@@ -142,9 +141,12 @@ def data_path(step: Step, site: NodeSite) -> str:
 
 
 def source(step: Step, scope: str, spec_node_id: str) -> Values:
-    """Return the outputs of an upstream node; START's are the scope's inputs."""
-    node_id = step.unique_id(scope, spec_node_id or START)
-    return step.node(node_id).outputs or NO_VALUES
+    """Return the outputs of an upstream node; START's are the scope's inputs.
+
+    Only a failure node may name one that wasn't reached.
+    """
+    node = step.state.nodes.get(step.unique_id(scope, spec_node_id or START))
+    return (node.outputs if node else None) or NO_VALUES
 
 
 def _is_blocked(step: Step, scope: str, graph_node: GraphNode) -> bool:
@@ -161,7 +163,7 @@ def _inputs(step: Step, scope: str, graph_node: GraphNode) -> Values | Failure |
     """Return a node's inputs; None where a runner must resolve or offload them."""
     if graph_node.kind == "start":
         return _scope_inputs(step, scope)
-    bindings = graph_node.spec.inputs
+    bindings = failing.bindings_of(step, scope, graph_node)
     sources = {}
     for upstream in needed(bindings):
         values = source(step, scope, upstream)

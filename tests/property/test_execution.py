@@ -19,7 +19,7 @@ from domain.graph import Definition
 from schemas import commands as c
 from schemas import dispatches as d
 from schemas import events as e
-from schemas.phases import EXECUTION_MOVES, NODE_MOVES, NodePhase
+from schemas.phases import EXECUTION_MOVES, NODE_MOVES, ExecutionPhase, NodePhase
 from schemas.rejections import Rejected
 from schemas.values import Failure, Values
 from tests.support.cached import cache_answers
@@ -81,7 +81,17 @@ def graphs(draw: st.DrawFn, *, partly: bool = True) -> Definition:
     late = draw(st.booleans())
     template = draw(st.sampled_from([task_template, cached_template]))
     tasks = [template(retries=draw(st.integers(0, 2)))]
-    return definition(nodes, output, subs=[inner], tasks=tasks, fail_late=late)
+    failure_node = draw(st.sampled_from([None, task_node("fn0"), workflow_node("fn0")]))
+    if failure_node is not None and draw(st.booleans()):
+        inner.template.failure_node.CopyFrom(task_node("fn0"))
+    return definition(
+        nodes,
+        output,
+        subs=[inner],
+        tasks=tasks,
+        fail_late=late,
+        failure_node=failure_node,
+    )
 
 
 def _node(draw: st.DrawFn, node_id: str, sources: list[str], *, partly: bool) -> Any:
@@ -291,7 +301,9 @@ def _open(frontier: Frontier, state: Execution) -> tuple[object, object]:
     """Return what a frontier says of scopes that still run."""
 
     def runs(place: tuple[str, str]) -> bool:
-        return not place[0] or state.nodes[place[0]].phase in _OPEN
+        if not place[0]:
+            return state.phase is ExecutionPhase.RUNNING
+        return state.nodes[place[0]].phase in _OPEN
 
     arrived = {p: n for p, n in frontier.arrived.items() if runs(p)}
     return arrived, {p for p in frontier.waiting.values() if runs(p)}
@@ -345,6 +357,9 @@ def test_every_execution_ends_with_every_node(
     assert all(node.is_terminal for node in engine.state.nodes.values())
     endings = (e.ExecutionSucceeded, e.ExecutionFailed, e.ExecutionAborted)
     assert sum(isinstance(event, endings) for event in engine.events) == 1
+    has_failed = engine.state.phase is ExecutionPhase.FAILED
+    cleans_up = engine.definition.primary.failure_node is not None
+    assert ("fn0" in engine.state.nodes) == (has_failed and cleans_up)
 
 
 @settings(max_examples=60, deadline=None)

@@ -231,12 +231,15 @@ def definition(
     subs: Sequence[Any] = (),
     tasks: Sequence[Any] = (),
     fail_late: bool = False,
+    failure_node: Any | None = None,
 ) -> Definition:
     """Return an indexed closure; without tasks there is one, `t`."""
     closure = compiler_pb2.CompiledWorkflowClosure(
         primary=workflow("main", nodes, output, fail_late=fail_late),
         sub_workflows=subs,
     )
+    if failure_node is not None:
+        closure.primary.template.failure_node.CopyFrom(failure_node)
     for template in tasks or (task_template(),):
         closure.tasks.add().template.CopyFrom(template)
     return definition_of(closure)
