@@ -7,16 +7,15 @@ import getpass
 import sys
 from contextlib import closing
 from http import HTTPStatus
-from http.client import HTTPConnection, HTTPException
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import msgspec
 import typer
 
 from gateway.commands.failing import CommandFailed, ExitCode
 from gateway.commands.session import Session
-from gateway.data_dir import EngineAddress
 from gateway.deletion_routes import PATH
 from schemas.ids import ExecutionRef
 
@@ -24,13 +23,17 @@ _ASK_S = 60.0
 
 
 async def delete(session: Session, text: str, *, json: bool) -> None:
-    """Ask the running engine, which alone may append, to delete an execution."""
+    """Ask a running engine, which alone may append, to delete an execution.
+
+    Where its parts are processes of their own, its gateway is asked at `gateway.url`.
+    """
     ref = await session.execution(text)
     engine = session.data.address()
-    if engine is None:
+    base = engine.http if engine is not None else session.settings.gateway.url
+    if not base:
         words = "Expected an engine that runs, but there is none to delete anything"
         raise CommandFailed(words, ExitCode.NO_ENGINE)
-    done = await asyncio.to_thread(_ask, engine, ref)
+    done = await asyncio.to_thread(_ask, base, ref)
     if json:
         sys.stdout.write(msgspec.json.encode(done).decode() + "\n")
     elif done["deleted"]:
@@ -39,17 +42,19 @@ async def delete(session: Session, text: str, *, json: bool) -> None:
         typer.echo(f"{ref.text()} was deleted before")
 
 
-def _ask(engine: EngineAddress, ref: ExecutionRef) -> dict[str, Any]:
-    connection = HTTPConnection(engine.host, engine.http_port, timeout=_ASK_S)
+def _ask(base: str, ref: ExecutionRef) -> dict[str, Any]:
+    door = urlsplit(base)
+    is_tls = door.scheme == "https"
+    connect = HTTPSConnection if is_tls else HTTPConnection
     who = urlencode({"principal": getpass.getuser()})
+    path = f"{door.path.rstrip('/')}{PATH}/{ref.text()}?{who}"
     try:
-        with closing(connection):
-            connection.request("DELETE", f"{PATH}/{ref.text()}?{who}")
+        with closing(connect(door.netloc, timeout=_ASK_S)) as connection:
+            connection.request("DELETE", path)
             answer = connection.getresponse()
-            body = answer.read()
-    except (HTTPException, OSError) as error:
+            found: dict[str, Any] = msgspec.json.decode(answer.read())
+    except (HTTPException, OSError, msgspec.DecodeError) as error:
         raise CommandFailed(f"Expected the engine to answer, but: {error}") from error
-    found: dict[str, Any] = msgspec.json.decode(body)
     if answer.status != HTTPStatus.OK:
         raise CommandFailed(str(found.get("message", found)))
     return found

@@ -1,0 +1,108 @@
+"""A recovery crashes at any await; what its original saved is never run again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from infra.log import Record
+from schemas import codec, topics
+from schemas import commands as c
+from schemas import events as e
+from schemas.envelope import Envelope
+from schemas.ids import ExecutionRef, execution_stream
+from tests.simulation import test_engine as engines
+from tests.simulation.test_engine import World, check, live
+from tests.support.engine import CREATE
+from tests.support.fakes import MemoryLog
+from workers.hydration import Admission
+from workers.recalling import recall
+
+SEEDS = range(8)
+CRASHES, ROUNDS_MAX = 6, 200
+ORIGINAL = ExecutionRef(project="p", domain="d", name="e0")
+AGAIN = ExecutionRef(project="p", domain="d", name="r0")
+
+
+class Recalling(engines.Hydration):
+    """Admits everything, with what the original has left."""
+
+    async def admit(
+        self, command: c.CreateExecution, envelope: Envelope, now_us: int
+    ) -> Admission:
+        """Return the first fact, and what is taken over."""
+        found = await super().admit(command, envelope, now_us)
+        if command.recovers is None:
+            return found
+        original = await recall(MemoryLog(self.world.data), command.recovers)
+        created = replace(found.created, recovers=command.recovers)
+        return Admission(created, found.definition, original.recovery)
+
+
+async def _send(world: World, ref: ExecutionRef, command: c.ExecutionCommand) -> None:
+    log, stream = MemoryLog(world.data), execution_stream(ref)
+    await log.open()
+    kind = codec.type_name(command)
+    envelope = Envelope(id=f"{stream}/{kind}", type=kind, stream=stream)
+    await log.append(
+        [
+            Record(
+                topic=topics.COMMANDS,
+                key=stream,
+                envelope=envelope,
+                body=codec.encode(command),
+            )
+        ]
+    )
+    await log.close()
+
+
+def _facts(world: World, ref: ExecutionRef, *kinds: type) -> list[Any]:
+    found = [
+        codec.decode(record.body)
+        for record in world.data.records
+        if record.topic == topics.EVENTS
+        and record.envelope.stream == execution_stream(ref)
+        and record.envelope.sequence
+    ]
+    return [fact for fact in found if isinstance(fact, kinds)]
+
+
+async def _until(world: World, ref: ExecutionRef, *kinds: type) -> None:
+    for _ in range(ROUNDS_MAX):
+        if _facts(world, ref, *kinds):
+            return
+        await live(world, 400)
+    raise AssertionError(f"{ref.name} doesn't end")
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+async def test_what_was_saved_is_not_run_again(
+    seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An execution is terminated half way; its recovery runs the rest, and no more."""
+    monkeypatch.setattr(engines, "Hydration", Recalling)
+    world = World(seed, tmp_path)
+    await _send(world, ORIGINAL, replace(CREATE, name="e0"))
+    while len(_facts(world, ORIGINAL, e.NodeSucceeded)) < 2 + seed:
+        await live(world, world.draw.randint(20, 80))
+    await _send(world, ORIGINAL, c.TerminateExecution(cause="enough"))
+    await _until(world, ORIGINAL, e.ExecutionAborted, e.ExecutionSucceeded)
+
+    wish = replace(CREATE, name="r0", recovers=ORIGINAL)
+    await _send(world, AGAIN, wish)
+    for _ in range(CRASHES):
+        await live(world, world.draw.randint(1, 80))
+    await _until(world, AGAIN, e.ExecutionSucceeded, e.ExecutionFailed)
+
+    check(world)
+    assert _facts(world, AGAIN, e.ExecutionSucceeded)
+    done = {fact.node_id for fact in _facts(world, ORIGINAL, e.NodeSucceeded)}
+    queued = {fact.node_id for fact in _facts(world, AGAIN, e.TaskQueued)}
+    saved = {fact.site.node_id for fact in _facts(world, AGAIN, e.NodeRecovered)}
+    assert saved
+    assert saved <= done
+    assert not queued & done
