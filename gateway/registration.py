@@ -59,8 +59,7 @@ async def create_workflow(services: Services, request: Any) -> None:
         await library.launch_plan_interfaces(services.pool, needs.launch_plans),
     )
     await _refuse_known(services, ref, compiled)
-    description = request.spec.description.short_description
-    await _store_workflow(services, ref, compiled, description)
+    await _store_workflow(services, ref, compiled, request.spec.description)
 
 
 async def _refuse_known(services: Services, ref: EntityRef, compiled: Compiled) -> None:
@@ -88,7 +87,7 @@ async def _refuse_known(services: Services, ref: EntityRef, compiled: Compiled) 
 
 
 async def _store_workflow(
-    services: Services, ref: EntityRef, compiled: Compiled, description: str
+    services: Services, ref: EntityRef, compiled: Compiled, description: Any
 ) -> None:
     now = services.clock.now_us()
     closure = workflow_pb2.WorkflowClosure(compiled_workflow=compiled.closure)

@@ -6,6 +6,7 @@ from typing import Any
 
 from flyteidl.admin import (
     common_pb2,
+    description_entity_pb2,
     launch_plan_pb2,
     task_pb2,
     workflow_pb2,
@@ -57,6 +58,15 @@ def named_entity(row: Row, kind: int) -> Any:
     found.id.CopyFrom(entity_id(row))
     found.metadata.description = row["description"]
     found.metadata.state = row["state"]
+    return found
+
+
+def description(row: Row, kind: int) -> Any:
+    """Return an admin.DescriptionEntity."""
+    found = description_entity_pb2.DescriptionEntity.FromString(
+        bytes(row["description"])
+    )
+    found.id.CopyFrom(_identifier(row, kind))
     return found
 
 

@@ -51,6 +51,13 @@ WORKFLOWS = Entity(
     short="w",
     tie=("name", "version"),
 )
+_DESCRIBED = {**_NAMED, **_STAMPS, "short_description": "text"}
+DESCRIBED_TASKS = Entity(
+    "described_tasks", _DESCRIBED, short="d", tie=("name", "version")
+)
+DESCRIBED_WORKFLOWS = Entity(
+    "described_workflows", _DESCRIBED, short="d", tie=("name", "version")
+)
 TASKS = Entity(
     "tasks",
     {**_NAMED, **_STAMPS, "type": "text", "short_description": "text"},

@@ -33,6 +33,10 @@ ENTITIES: dict[str, Entity] = {
     "WORKFLOW": entities.WORKFLOWS,
     "LAUNCH_PLAN": entities.LAUNCH_PLANS,
 }
+DESCRIBED: dict[str, Entity] = {
+    "TASK": entities.DESCRIBED_TASKS,
+    "WORKFLOW": entities.DESCRIBED_WORKFLOWS,
+}
 GENERATED = ".flytegen%"
 """Names that the server made itself: listings of names leave them out (ref §1.3)."""
 _SQL = queries(SQL_FILES / "registry.sql")
@@ -82,7 +86,19 @@ async def list_entities(
     `where` gives columns their values: project and domain, name, state=1 for active
     launch plans.
     """
-    entity = ENTITIES[kind]
+    return await _versions(pool, ENTITIES[kind], where, page)
+
+
+async def list_described(
+    pool: Pool, kind: str, where: dict[str, Any], page: Page
+) -> Sequence[dict[str, Any]] | Rejected:
+    """Return versions of tasks or workflows that have a description, in that order."""
+    return await _versions(pool, DESCRIBED[kind], where, page)
+
+
+async def _versions(
+    pool: Pool, entity: Entity, where: dict[str, Any], page: Page
+) -> Sequence[dict[str, Any]] | Rejected:
     order = SQL("{0}.created_at DESC, {0}.name, {0}.version DESC").format(
         Identifier(entity.table)
     )

@@ -44,6 +44,7 @@ def _task(event: r.TaskRegistered) -> Sequence[Step]:
         "short_description": event.short_description,
         "digest": event.digest,
         "closure": event.closure,
+        "description": event.description,
     }
     return [("add_task", values)]
 
@@ -56,6 +57,7 @@ def _workflow(event: r.WorkflowRegistered) -> Sequence[Step]:
         "interface": event.interface,
         "closure": pack(event.closure),
         "node_count": event.node_count,
+        "description": event.description,
     }
     return [("add_workflow", values)]
 

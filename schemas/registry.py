@@ -56,6 +56,8 @@ VERSIONS: dict[type[Any], int] = {
     events.NodeResolving: 2,
     events.NodeSkipped: 2,
     events.TaskStarted: 2,
+    registry_events.TaskRegistered: 2,
+    registry_events.WorkflowRegistered: 2,
 }
 """The newest version of each message that has more than one."""
 

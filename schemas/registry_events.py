@@ -29,20 +29,25 @@ class ProjectReplaced(RegistryEvent, frozen=True, kw_only=True):
 
 
 class TaskRegistered(RegistryEvent, frozen=True, kw_only=True):
-    """A task version exists; `closure` is a serialized flyteidl.admin.TaskClosure."""
+    """A task version exists; `closure` is a serialized flyteidl.admin.TaskClosure.
+
+    `description` is a serialized flyteidl.admin.DescriptionEntity, or empty.
+    """
 
     entity: EntityRef
     digest: str
     task_type: str
     short_description: str
     closure: bytes
+    description: bytes = b""
 
 
 class WorkflowRegistered(RegistryEvent, frozen=True, kw_only=True):
     """A workflow version compiled; its closure is a blob.
 
     `closure` holds a serialized flyteidl.admin.WorkflowClosure, `interface` a
-    serialized flyteidl.core.TypedInterface.
+    serialized flyteidl.core.TypedInterface. `description` is a serialized
+    flyteidl.admin.DescriptionEntity, empty if it has none.
     """
 
     entity: EntityRef
@@ -51,6 +56,7 @@ class WorkflowRegistered(RegistryEvent, frozen=True, kw_only=True):
     interface: bytes
     closure: Blob
     node_count: int
+    description: bytes = b""
 
 
 class LaunchPlanRegistered(RegistryEvent, frozen=True, kw_only=True):

@@ -75,6 +75,7 @@ def register(
             task_type=template.type,
             short_description=request.spec.description.short_description,
             closure=closure.SerializeToString(deterministic=True),
+            description=request.spec.description.SerializeToString(deterministic=True),
         ),
     )
 

@@ -22,10 +22,13 @@ def register(
     *,
     digest: str,
     nodes_max: int,
-    description: str,
+    description: Any,
     now_us: int,
 ) -> Sequence[WorkflowRegistered] | Rejected:
-    """Register a core.CompiledWorkflowClosure whose bytes lie in `closure`."""
+    """Register a core.CompiledWorkflowClosure whose bytes lie in `closure`.
+
+    `description` is an admin.DescriptionEntity.
+    """
     template = compiled.primary.template
     if known:
         return existing(
@@ -39,9 +42,10 @@ def register(
             occurred_at_us=now_us,
             entity=ref,
             digest=digest,
-            short_description=description,
+            short_description=description.short_description,
             interface=template.interface.SerializeToString(deterministic=True),
             closure=closure,
             node_count=count,
+            description=description.SerializeToString(deterministic=True),
         ),
     )

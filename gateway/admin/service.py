@@ -5,6 +5,7 @@ from __future__ import annotations
 from flyteidl.service import admin_pb2_grpc
 
 from gateway.admin.attributes import AttributeRpcs
+from gateway.admin.descriptions import DescriptionRpcs
 from gateway.admin.executions import ExecutionRpcs
 from gateway.admin.launch_plans import LaunchPlanRpcs
 from gateway.admin.named_entities import NamedEntityRpcs
@@ -28,6 +29,7 @@ class Admin(
     TaskExecutionRpcs,
     ProjectRpcs,
     AttributeRpcs,
+    DescriptionRpcs,
     admin_pb2_grpc.AdminServiceServicer,  # type: ignore[misc]
 ):
     """flyteidl.service.AdminService; what no theme has is UNIMPLEMENTED."""

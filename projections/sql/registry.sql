@@ -12,19 +12,20 @@ ON CONFLICT (identifier) DO UPDATE SET
 -- add_task --
 INSERT INTO tasks (
     project, domain, name, version, type, short_description, digest, closure,
-    created_at, updated_at
+    description, created_at, updated_at
 ) VALUES (
     %(project)s, %(domain)s, %(name)s, %(version)s, %(type)s, %(short_description)s,
-    %(digest)s, %(closure)s, %(at)s, %(at)s
+    %(digest)s, %(closure)s, %(description)s, %(at)s, %(at)s
 ) ON CONFLICT DO NOTHING
 
 -- add_workflow --
 INSERT INTO workflows (
     project, domain, name, version, short_description, digest, interface, closure,
-    node_count, created_at, updated_at
+    node_count, description, created_at, updated_at
 ) VALUES (
     %(project)s, %(domain)s, %(name)s, %(version)s, %(short_description)s, %(digest)s,
-    %(interface)s, %(closure)s, %(node_count)s, %(at)s, %(at)s
+    %(interface)s, %(closure)s, %(node_count)s, %(description)s, %(at)s,
+    %(at)s
 ) ON CONFLICT DO NOTHING
 
 -- add_launch_plan --

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from flyteidl.admin.description_entity_pb2 import DescriptionEntity
 from flyteidl.core import compiler_pb2
 
 from domain.registry.workflows import register
@@ -31,7 +32,7 @@ def _register(
         CLOSURE,
         digest=digest,
         nodes_max=nodes_max,
-        description="two steps",
+        description=DescriptionEntity(short_description="two steps"),
         now_us=1,
     )
 
