@@ -116,6 +116,15 @@ async def list_all_nodes(
     return [row_of(NodeRow, row) for row in await fetch(pool, _SQL["all_nodes"], key)]
 
 
+async def list_all_attempts(
+    pool: Pool, execution: ExecutionRef, limit: int = NODES_MAX
+) -> list[TaskRow]:
+    """Return the attempts of all nodes, those of one node in their order."""
+    key = (execution_stream(execution), limit)
+    rows = await fetch(pool, _SQL["all_attempts"], key)
+    return [row_of(TaskRow, row) for row in rows]
+
+
 async def phase_counts(pool: Pool, execution: ExecutionRef) -> dict[str, int]:
     """Return how many nodes of an execution are in each phase."""
     rows = await fetch(pool, _SQL["phase_counts"], (execution_stream(execution),))

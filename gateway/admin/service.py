@@ -8,6 +8,7 @@ from gateway.admin.attributes import AttributeRpcs
 from gateway.admin.descriptions import DescriptionRpcs
 from gateway.admin.executions import ExecutionRpcs
 from gateway.admin.launch_plans import LaunchPlanRpcs
+from gateway.admin.metrics import MetricRpcs
 from gateway.admin.named_entities import NamedEntityRpcs
 from gateway.admin.node_executions import NodeExecutionRpcs
 from gateway.admin.projects import ProjectRpcs
@@ -30,6 +31,7 @@ class Admin(
     ProjectRpcs,
     AttributeRpcs,
     DescriptionRpcs,
+    MetricRpcs,
     admin_pb2_grpc.AdminServiceServicer,  # type: ignore[misc]
 ):
     """flyteidl.service.AdminService; what no theme has is UNIMPLEMENTED."""

@@ -26,6 +26,9 @@ SELECT * FROM node_executions WHERE stream = %s AND element < 0 ORDER BY number 
 SELECT phase, count(*) AS rows FROM node_executions WHERE stream = %s AND element < 0
 GROUP BY phase
 
+-- all_attempts --
+SELECT * FROM task_executions WHERE stream = %s ORDER BY node_id, retry_attempt LIMIT %s
+
 -- get_task_execution --
 SELECT * FROM task_executions
 WHERE stream = %s AND node_id = %s AND retry_attempt = %s

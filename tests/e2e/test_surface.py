@@ -66,6 +66,9 @@ def test_outputs_may_be_put_aside(remote: FlyteRemote) -> None:
     found = [done.outputs.get(f"o{i}", as_type=int) for i in (0, 1, 3)]
     assert found == [4, 3, 2]
     assert done.outputs.get("o2", as_type=list[int]) == [1, 2, 3]
+    spans = remote.client.get_execution_metrics(done.id, depth=-1).spans
+    assert spans[0].operation_id == "WORKFLOW_SETUP"
+    assert len([span for span in spans if span.WhichOneof("id") == "node_id"]) == 7
     aside = remote.client.get_node_execution_data(done.node_executions["n0"].id)
     literal = aside.full_outputs.literals["o0"].to_flyte_idl()
     assert literal.offloaded_metadata.uri.endswith("o0_offloaded_metadata.pb")
