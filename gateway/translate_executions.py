@@ -19,7 +19,13 @@ from gateway.translate import (
     stamp,
 )
 from gateway.translate_arrays import add_elements
-from projections.rows import ElementRow, ExecutionRow, NodeRow, TaskRow
+from projections.rows import (
+    ElementRow,
+    ExecutionRow,
+    ExecutionStateRow,
+    NodeRow,
+    TaskRow,
+)
 from schemas.ids import CatalogKey, EntityRef, ExecutionRef, execution_of
 from schemas.values import Failure, Values
 
@@ -31,8 +37,16 @@ _CACHE = catalog_pb2.CatalogCacheStatus
 _ABORTS = frozenset({"ABORTING", "ABORTED"})
 
 
-def execution(row: ExecutionRow, *, in_list: bool = False) -> Any:
-    """Return an admin.Execution; a list shows neither inputs nor whole errors."""
+def execution(
+    row: ExecutionRow,
+    *,
+    in_list: bool = False,
+    state: ExecutionStateRow | None = None,
+) -> Any:
+    """Return an admin.Execution; a list shows neither inputs nor whole errors.
+
+    `state` is what clients made of it since it was created.
+    """
     found = execution_pb2.Execution()
     found.id.project = row.execution_project
     found.id.domain = row.execution_domain
@@ -48,7 +62,7 @@ def execution(row: ExecutionRow, *, in_list: bool = False) -> Any:
     closure.workflow_id.CopyFrom(identifier(row.workflow))
     closure.notifications.extend(found.spec.notifications.notifications)
     _times(closure, row)
-    _state(closure.state_change_details, row)
+    _state(closure.state_change_details, row, state)
     if row.abort_cause is not None and row.phase in _ABORTS:
         closure.abort_metadata.cause = row.abort_cause
         closure.abort_metadata.principal = row.abort_principal or ""
@@ -60,10 +74,10 @@ def execution(row: ExecutionRow, *, in_list: bool = False) -> Any:
     return found
 
 
-def _state(details: Any, row: ExecutionRow) -> None:
-    details.state = row.state
-    details.principal = row.user
-    stamp(details.occurred_at, row.created_at)
+def _state(details: Any, row: ExecutionRow, changed: ExecutionStateRow | None) -> None:
+    details.state = changed.state if changed else row.state
+    details.principal = changed.principal if changed else row.user
+    stamp(details.occurred_at, changed.updated_at if changed else row.created_at)
 
 
 def _times(closure: Any, row: ExecutionRow | NodeRow | TaskRow) -> None:

@@ -119,6 +119,12 @@ EXECUTIONS = Entity(
         "workflow": (WORKFLOWS, _same("workflows", "workflow_", "executions")),
         "task": (TASKS, _same("tasks", "task_", "executions")),
     },
+    expressions={
+        "state": (
+            "COALESCE((SELECT execution_states.state FROM execution_states "
+            "WHERE execution_states.stream = executions.stream), 0)"
+        )
+    },
     short="e",
     tie=("stream",),
 )

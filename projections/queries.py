@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from psycopg.sql import SQL
@@ -27,6 +28,7 @@ Page = selecting.Page
 """What part of a list is wanted."""
 _SQL = queries(SQL_FILES / "views.sql")
 NODES_MAX = 100_000
+_ACTIVE = "eq(state,0)"
 
 
 def _rows(kind: type[Any], found: Sequence[dict[str, Any]] | Rejected) -> Any:
@@ -51,7 +53,8 @@ async def list_executions(
     if isinstance(condition, Rejected):
         return condition
     if "state" not in condition.fields:
-        where["state"] = 0
+        filters = f"{page.filters}+{_ACTIVE}" if page.filters else _ACTIVE
+        page = replace(page, filters=filters)
     order = SQL("executions.created_at DESC, executions.stream")
     rows: list[ExecutionRow] | Rejected = _rows(
         ExecutionRow, await select(pool, entities.EXECUTIONS, where, page, order)

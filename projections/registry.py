@@ -13,7 +13,7 @@ from infra.database import Pool, queries
 from projections import entities
 from projections.filters import Entity
 from projections.registry_facts import steps_of
-from projections.rows import unpack
+from projections.rows import ExecutionStateRow, unpack
 from projections.selecting import (
     SQL_FILES,
     Page,
@@ -67,6 +67,14 @@ async def get_entity(pool: Pool, ref: EntityRef) -> dict[str, Any] | None:
     table = Identifier(TABLES[ref.kind])
     statement = SQL(_SQL["get_version"]).format(table=table)
     return await fetch_one(pool, statement, _key(ref))
+
+
+async def execution_states(
+    pool: Pool, streams: Sequence[str]
+) -> dict[str, ExecutionStateRow]:
+    """Return the states that clients have set, by the executions' streams."""
+    rows = await fetch(pool, _SQL["execution_states"], (list(streams),))
+    return {row["stream"]: ExecutionStateRow(**row) for row in rows}
 
 
 async def get_active_launch_plan(

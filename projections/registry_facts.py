@@ -10,7 +10,7 @@ from flyteidl.admin import project_pb2
 from domain.caching import data_set
 from projections.changes import pack, time_of
 from schemas import registry_events as r
-from schemas.ids import EntityRef
+from schemas.ids import EntityRef, execution_stream
 
 Step = tuple[str, dict[str, Any]]
 """The name of a statement in `sql/registry.sql`, and its values."""
@@ -123,6 +123,15 @@ def _evicted(event: r.CacheEvicted) -> Sequence[Step]:
     return [("evict_outputs", values)]
 
 
+def _state_set(event: r.ExecutionStateSet) -> Sequence[Step]:
+    values = {
+        "stream": execution_stream(event.execution),
+        "state": event.state,
+        "principal": event.principal,
+    }
+    return [("set_execution_state", values)]
+
+
 STEPS: dict[type, Callable[[Any], Sequence[Step]]] = {
     r.ProjectRegistered: _project,
     r.ProjectReplaced: _project,
@@ -135,6 +144,7 @@ STEPS: dict[type, Callable[[Any], Sequence[Step]]] = {
     r.AttributesSet: _attributes_set,
     r.AttributesDeleted: _attributes_deleted,
     r.CacheEvicted: _evicted,
+    r.ExecutionStateSet: _state_set,
 }
 
 

@@ -52,6 +52,15 @@ class ExecutionRow(msgspec.Struct, frozen=True, kw_only=True):
     ended_at: datetime | None
 
 
+class ExecutionStateRow(msgspec.Struct, frozen=True, kw_only=True):
+    """What clients made of an execution: archived (1), or active (0) again."""
+
+    stream: str
+    state: int
+    principal: str
+    updated_at: datetime
+
+
 class SignalRow(msgspec.Struct, frozen=True, kw_only=True):
     """One signal; type and value are a serialized LiteralType and Literal."""
 

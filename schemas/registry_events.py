@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from schemas.ids import EntityRef
+from schemas.ids import EntityRef, ExecutionRef
 from schemas.values import Blob
 
 
@@ -127,6 +127,14 @@ class CacheEvicted(RegistryEvent, frozen=True, kw_only=True):
     task: str
 
 
+class ExecutionStateSet(RegistryEvent, frozen=True, kw_only=True):
+    """An execution was archived, or isn't any more; `state` is flyteidl's number."""
+
+    execution: ExecutionRef
+    state: int
+    principal: str
+
+
 RegistryFact = (
     ProjectRegistered
     | ProjectReplaced
@@ -139,4 +147,5 @@ RegistryFact = (
     | AttributesSet
     | AttributesDeleted
     | CacheEvicted
+    | ExecutionStateSet
 )

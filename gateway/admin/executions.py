@@ -8,18 +8,21 @@ import grpc
 from flyteidl.admin import event_pb2, execution_pb2
 
 from domain import admission
+from domain.registry import execution_states
 from gateway import translate, values
 from gateway import translate_executions as to_flyte
 from gateway.admin.callers import actor
 from gateway.creation import create
+from gateway.deciding import decide, stream_of
 from gateway.errors import Refused, accepted, invalid, missing
 from gateway.executions import execution_ref, find_execution
 from gateway.paging import next_token, page_of
 from gateway.services import Services
-from projections import queries
+from projections import queries, registry
 from projections.rows import ExecutionRow
 from schemas.commands import TerminateExecution
 from schemas.ids import ExecutionRef, execution_stream
+from schemas.registry_events import ExecutionStateSet
 
 _RELAUNCH = execution_pb2.ExecutionMetadata.RELAUNCH
 _RECOVERED = execution_pb2.ExecutionMetadata.RECOVERED
@@ -128,7 +131,26 @@ class ExecutionRpcs:
     async def GetExecution(self, request: Any, _context: Any) -> Any:  # noqa: N802
         """Return an execution."""
         row = await find_execution(self.services, execution_ref(request.id))
-        return to_flyte.execution(row)
+        states = await registry.execution_states(self.services.pool, [row.stream])
+        return to_flyte.execution(row, state=states.get(row.stream))
+
+    async def UpdateExecution(self, request: Any, context: Any) -> Any:  # noqa: N802
+        """Archive an execution, or bring it back (ref §2.2)."""
+        ref = execution_ref(request.id)
+        await find_execution(self.services, ref)
+        wanted = ExecutionStateSet(
+            occurred_at_us=self.services.clock.now_us(),
+            execution=ref,
+            state=request.state,
+            principal=actor(context),
+        )
+        stream = stream_of("execution_state", ref.project, ref.domain, ref.name)
+        await decide(
+            self.services,
+            stream,
+            lambda known: execution_states.set_state(known, wanted),
+        )
+        return execution_pb2.ExecutionUpdateResponse()
 
     async def ListExecutions(self, request: Any, _context: Any) -> Any:  # noqa: N802
         """Return executions of a project and domain, or those of one name there."""
@@ -140,8 +162,13 @@ class ExecutionRpcs:
                 self.services.pool, at.project, at.domain, page, name=at.name
             )
         )
+        streams = [row.stream for row in rows]
+        states = await registry.execution_states(self.services.pool, streams)
         return execution_pb2.ExecutionList(
-            executions=[to_flyte.execution(row, in_list=True) for row in rows],
+            executions=[
+                to_flyte.execution(row, in_list=True, state=states.get(row.stream))
+                for row in rows
+            ],
             token=next_token(page, rows),
         )
 

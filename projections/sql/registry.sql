@@ -72,6 +72,17 @@ DELETE FROM attributes
 WHERE resource = %(resource)s AND project = %(project)s AND domain = %(domain)s
     AND workflow = %(workflow)s AND launch_plan = %(launch_plan)s
 
+-- set_execution_state --
+INSERT INTO execution_states (stream, state, principal, updated_at)
+VALUES (%(stream)s, %(state)s, %(principal)s, %(at)s)
+ON CONFLICT (stream) DO UPDATE SET
+    state = excluded.state,
+    principal = excluded.principal,
+    updated_at = excluded.updated_at
+
+-- execution_states --
+SELECT * FROM execution_states WHERE stream = ANY(%s)
+
 -- get_version --
 SELECT * FROM {table}
 WHERE project = %s AND domain = %s AND name = %s AND version = %s

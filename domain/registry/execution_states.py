@@ -1,0 +1,23 @@
+"""Executions put out of sight: archived, and brought back (ref §2.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from flyteidl.admin import execution_pb2
+
+from domain.registry.identity import invalid
+from schemas.registry_events import ExecutionStateSet
+from schemas.rejections import Rejected
+
+ACTIVE = execution_pb2.EXECUTION_ACTIVE
+
+
+def set_state(
+    known: Sequence[ExecutionStateSet], wanted: ExecutionStateSet
+) -> Sequence[ExecutionStateSet] | Rejected:
+    """Give an execution its state; one that it has already changes nothing."""
+    if wanted.state not in execution_pb2.ExecutionState.values():
+        return invalid(f"Expected an execution's state, but got {wanted.state}")
+    before = known[-1].state if known else ACTIVE
+    return () if before == wanted.state else (wanted,)
