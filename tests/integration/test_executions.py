@@ -317,11 +317,14 @@ def test_executions_are_found_by_name(admin: Any) -> None:
 
 
 @pytest.mark.usefixtures("run")
-def test_a_recovery_says_what_to_do_instead(admin: Any) -> None:
-    """Recovery isn't there yet; relaunch is named. Unknown executions are missing."""
+def test_a_recovery_names_what_it_recovers(door: Door, admin: Any) -> None:
+    """It bears the mode and the reference. Unknown executions are missing."""
     request = execution_pb2.ExecutionRecoverRequest(id=RUN_ID)
-    with refused(grpc.StatusCode.UNIMPLEMENTED, "relaunch"):
+    with answering(door, accept) as taken:
         admin.RecoverExecution(request)
+    spec = execution_pb2.ExecutionSpec.FromString(taken[0].spec)
+    assert execution_pb2.ExecutionMetadata.RECOVERED == spec.metadata.mode
+    assert RUN_ID == spec.metadata.reference_execution
     request.id.name = "unheard-of"
     with refused(grpc.StatusCode.NOT_FOUND):
         admin.RecoverExecution(request)
