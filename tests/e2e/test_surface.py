@@ -26,6 +26,11 @@ def test_workflows_give_inputs_back(remote: FlyteRemote) -> None:
     assert outputs(remote, "passing") == [4, "näme", 5]
 
 
+def test_containers_give_files(remote: FlyteRemote) -> None:
+    """A ContainerTask reads and writes files, at the paths that it names."""
+    assert outputs(remote, "containers") == ["hello wörld", 4]
+
+
 def test_attempts_go_on_from_checkpoints(remote: FlyteRemote) -> None:
     """Each attempt reads what the one before it kept."""
     assert outputs(remote, "checkpoints") == [2]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,7 +16,7 @@ import structlog
 from flyteidl.core import tasks_pb2
 from msgspec.structs import replace
 
-from infra.blobs import CHUNK_BYTES, Blobs
+from infra.blobs import Blobs
 from infra.errors import InfraError
 from infra.settings import ProcessSettings
 from schemas.dispatches import RunTask
@@ -34,6 +34,7 @@ from workers.plugins.plugin import (
     failed,
     interrupted,
 )
+from workers.plugins.raw_container import RawContainer, chunks_of
 from workers.plugins.rendering import (
     Command,
     asks_for_template,
@@ -63,6 +64,7 @@ class _Run:
     scratch: Path
     begun: Begun
     takes_slot: bool
+    raw: RawContainer | None = None
     template: Template | None = None
     job: Job | None = None
 
@@ -153,6 +155,10 @@ class ProcessPlugin:
         command = render_command(work, container, inputs, self.base_env)
         if isinstance(command, Rejected):
             return failed("BadTaskDefinition", command.detail)
+        if container.data_config.enabled:
+            run.raw = RawContainer(template, run.scratch, self.blobs)
+            await run.raw.lay_out(inputs)
+            command = run.raw.told(command)
         request = await self._request(run, command)
         if isinstance(request, Failed):
             return request
@@ -211,6 +217,8 @@ class ProcessPlugin:
         self._templates.proven()
         if code != 0:
             return _with_logs(exited(code, _tail(run.log_path)), run)
+        if run.raw is not None and (wrong := await run.raw.collect(work)):
+            return _with_logs(wrong, run)
         result = await read_result(
             self.blobs,
             work.output_prefix,
@@ -248,7 +256,7 @@ class ProcessPlugin:
         """Store the log of an attempt that has ended, where blobs aren't files."""
         if run.log_path.is_relative_to(self.folder) and run.log_path.exists():
             uri = f"{run.work.output_prefix}/{LOG_FILE}"
-            chunks = _chunks(run.log_path)
+            chunks = chunks_of(run.log_path)
             try:
                 await self.blobs.put_stream(uri, chunks, self.output_bytes_max)
             except InfraError as error:
@@ -287,12 +295,6 @@ def _with_logs(result: Result, run: _Run) -> Result:
     if isinstance(found, Failed):
         return replace(found, deck_uri=run.begun.deck_uri)
     return found
-
-
-async def _chunks(path: Path) -> AsyncIterator[bytes]:
-    with path.open("rb") as file:
-        while chunk := await asyncio.to_thread(file.read, CHUNK_BYTES):
-            yield chunk
 
 
 def _tail(path: Path) -> str:

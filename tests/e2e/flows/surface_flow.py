@@ -5,10 +5,12 @@ import typing
 from dataclasses import dataclass
 
 from flytekit import (
+    ContainerTask,
     Deck,
     conditional,
     current_context,
     eager,
+    kwtypes,
     map_task,
     task,
     workflow,
@@ -101,3 +103,25 @@ def offloads(n: int = 3) -> typing.Tuple[int, int, typing.List[int], int]:
         .else_()
         .then(inc(a=n)),
     )
+
+
+COUNT = "expr {{.inputs.n}} + 1 > /var/outputs/count"
+greet = ContainerTask(
+    name="surface_flow.greet",
+    image="busybox",
+    inputs=kwtypes(name=str, n=int),
+    outputs=kwtypes(greeting=str, count=int),
+    input_data_dir="/var/inputs",
+    output_data_dir="/var/outputs",
+    command=[
+        "sh",
+        "-c",
+        "echo -n hello $(cat /var/inputs/name) > /var/outputs/greeting;" + COUNT,
+    ],
+)
+
+
+@workflow
+def containers(name: str = "wörld", n: int = 2) -> typing.Tuple[str, int]:
+    greeting, count = greet(name=name, n=n)
+    return greeting, inc(a=count)
