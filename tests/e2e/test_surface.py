@@ -2,16 +2,42 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import urllib.request
+from pathlib import Path
 
 import pytest
 from flytekit.remote import FlyteRemote
 
 from tests.e2e.conftest import VERSION
 from tests.e2e.running import finish, start
+from tests.support.running import Running
 
 pytestmark = pytest.mark.e2e
 SUCCEEDED, FAILED = 4, 6
+
+
+NOTEBOOK = """
+import sys
+from flytekit import task
+from flytekit.configuration import Config, PlatformConfig
+from flytekit.remote import FlyteRemote
+
+BASE = 40
+
+@task
+def above(a: int) -> int:
+    return BASE + a
+
+platform = PlatformConfig(endpoint=sys.argv[1], insecure=True)
+remote = FlyteRemote(
+    Config(platform=platform), "flytesnacks", "development",
+    interactive_mode_enabled=True,
+)
+run = remote.execute(above, inputs={"a": 2})
+print(remote.wait(run, poll_interval=1).outputs["o0"])
+"""
 
 
 def outputs(remote: FlyteRemote, name: str, **inputs: object) -> list[object]:
@@ -29,6 +55,17 @@ def test_workflows_give_inputs_back(remote: FlyteRemote) -> None:
 def test_containers_give_files(remote: FlyteRemote) -> None:
     """A ContainerTask reads and writes files, at the paths that it names."""
     assert outputs(remote, "containers") == ["hello wörld", 4]
+
+
+def test_notebooks_send_pickled_tasks(engine: Running, tmp_path: Path) -> None:
+    """Tasks that no module holds travel as they are."""
+    script = tmp_path / "notebook.py"
+    script.write_text(NOTEBOOK)
+    done = subprocess.run(
+        [sys.executable, str(script), engine.endpoint],
+        capture_output=True, text=True, timeout=90, check=False, cwd=tmp_path,
+    )  # fmt: skip
+    assert done.stdout.split()[-1:] == ["42"], done.stdout + done.stderr
 
 
 def test_attempts_go_on_from_checkpoints(remote: FlyteRemote) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tarfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ import msgspec
 FAST = "pyflyte-fast-execute"
 WARM = frozenset({"pyflyte-execute", "pyflyte-map-execute"})
 NO_BUNDLE = ""
+PICKLED = "pkl.gz"
 
 
 class BundleDamaged(Exception):  # noqa: N818 - named for what happened
@@ -66,9 +68,16 @@ def _module(words: Sequence[str]) -> str:
     return words[at] if at < len(words) else ""
 
 
-def unpack(bundle: Path, folder: Path) -> None:
-    """Unpack a bundle into a folder that isn't there yet; raises BundleDamaged."""
+def unpack(bundle: Path, folder: Path, name: str) -> None:
+    """Unpack a bundle into a folder that isn't there yet; raises BundleDamaged.
+
+    `name` is what it was uploaded as. Of a notebook it is no archive, but a file with
+    pickled tasks, which flytekit looks for where the task runs.
+    """
     folder.mkdir(parents=True)
+    if name == PICKLED:
+        shutil.copyfile(bundle, folder / name)
+        return
     try:
         with tarfile.open(bundle) as archive:
             archive.extractall(folder, filter="data")

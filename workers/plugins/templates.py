@@ -123,7 +123,8 @@ class Templates:
             folder.mkdir(parents=True)
         else:
             archive = await self.fetch(bundle, self.folder / "bundles")
-            await asyncio.to_thread(unpack, archive, folder)
+            name = bundle.rpartition("/")[2]
+            await asyncio.to_thread(unpack, archive, folder, name)
         nursery = await self._nursery("plain" if is_plain else "flytekit")
         path = [] if bundle == NO_BUNDLE or is_plain else [str(folder)]
         return await nursery.open(folder, dict(own), path)
