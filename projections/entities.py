@@ -105,6 +105,10 @@ EXECUTIONS = Entity(
         "parent_node_id": "text",
     },
     aliases={
+        "id": "created_at",
+        "launch_plan_id": "launch_plan_name",
+        "workflow_id": "workflow_name",
+        "task_id": "task_name",
         "execution_created_at": "created_at",
         "execution_updated_at": "updated_at",
     },

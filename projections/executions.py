@@ -53,9 +53,9 @@ def _created(c: Changes, v: Envelope, m: e.ExecutionCreated, at: datetime) -> No
             "updated_at": at,
         },
     )
-    if m.task is None:
-        tags = [*spec.labels.values.items(), *((tag, "") for tag in spec.tags)]
-        c.tags.extend((v.stream, key, value) for key, value in tags)
+    # Flyte writes none for single tasks, and so never finds what eager tasks started.
+    tags = [*spec.labels.values.items(), *((tag, "") for tag in spec.tags)]
+    c.tags.extend((v.stream, key, value) for key, value in tags)
 
 
 def _execution(phase: str) -> Apply:

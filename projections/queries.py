@@ -85,6 +85,15 @@ async def open_streams(pool: Pool) -> list[str]:
     return [str(row["stream"]) for row in await fetch(pool, _SQL["open_streams"])]
 
 
+async def open_and_tagged(
+    pool: Pool, beside: ExecutionRef, key: str, value: str
+) -> list[ExecutionRef]:
+    """Return open executions with a label, of one execution's project and domain."""
+    values = (key, value, beside.project, beside.domain)
+    rows = await fetch(pool, _SQL["open_and_tagged"], values)
+    return [execution_of(row["stream"]) for row in rows]
+
+
 async def get_node(pool: Pool, execution: ExecutionRef, node_id: str) -> NodeRow | None:
     """Return a node execution."""
     key = (execution_stream(execution), node_id)

@@ -18,10 +18,10 @@ from gateway.errors import Refused, accepted, invalid, missing
 from gateway.executions import execution_ref, find_execution
 from gateway.paging import next_token, page_of
 from gateway.services import Services
+from gateway.terminating import terminate
 from projections import queries, registry
 from projections.rows import ExecutionRow
-from schemas.commands import TerminateExecution
-from schemas.ids import ExecutionRef, execution_stream
+from schemas.ids import ExecutionRef
 from schemas.registry_events import ExecutionStateSet
 
 _RELAUNCH = execution_pb2.ExecutionMetadata.RELAUNCH
@@ -103,14 +103,8 @@ class ExecutionRpcs:
     async def TerminateExecution(self, request: Any, context: Any) -> Any:  # noqa: N802
         """Abort an execution and everything that runs for it."""
         ref = execution_ref(request.id)
-        command = TerminateExecution(cause=request.cause, principal=actor(context))
         try:
-            await self.services.submit(
-                execution_stream(ref),
-                command,
-                actor=actor(context),
-                now_us=self.services.clock.now_us(),
-            )
+            await terminate(self.services, ref, request.cause, actor=actor(context))
         except Refused as refused:
             raise await self._termination_refused(ref, refused) from refused
         return execution_pb2.ExecutionTerminateResponse()

@@ -10,6 +10,14 @@ SELECT stream FROM executions
 WHERE phase NOT IN ('SUCCEEDED', 'FAILED', 'ABORTED', 'TIMED_OUT')
 ORDER BY stream
 
+-- open_and_tagged --
+SELECT executions.stream FROM execution_tags
+JOIN executions ON executions.stream = execution_tags.stream
+WHERE execution_tags.key = %s AND execution_tags.value = %s
+    AND executions.execution_project = %s AND executions.execution_domain = %s
+    AND executions.phase NOT IN ('SUCCEEDED', 'FAILED', 'ABORTED', 'TIMED_OUT')
+ORDER BY executions.created_at, executions.stream
+
 -- execution_counts --
 SELECT phase, count(*) AS rows FROM executions GROUP BY phase
 

@@ -25,7 +25,7 @@ ARCHIVED, ACTIVE = execution_pb2.EXECUTION_ARCHIVED, execution_pb2.EXECUTION_ACT
 @pytest.fixture(scope="module", autouse=True)
 def _ended(door: Door) -> None:
     """Let two executions be seen, in a log of their own."""
-    door.run(_forget_positions(door))
+    door.run(forget_positions(door))
     views = Views(door.services.pool)
     for name in ("kept", "gone"):
         ref = ExecutionRef(project=PROJECT, domain=DOMAIN, name=name)
@@ -34,10 +34,10 @@ def _ended(door: Door) -> None:
             e.ExecutionStarted(occurred_at_us=NOON_US),
         )
         door.run(views.given(f"execution/{PROJECT}/{DOMAIN}/{name}", *facts))
-    door.run(_forget_positions(door))
+    door.run(forget_positions(door))
 
 
-async def _forget_positions(door: Door) -> None:
+async def forget_positions(door: Door) -> None:
     """Other modules have logs of their own on the same tables."""
     async with door.services.pool.connection() as conn:
         await conn.execute("DELETE FROM projector_positions")

@@ -86,13 +86,19 @@ async def test_labels_and_tags_filter(views: Views) -> None:
     assert ["b", "a"] == await names(views, filters="eq(admin_tag.name,nightly)")
 
 
-async def test_single_tasks_have_no_tags(views: Views) -> None:
-    """Executions of a single task write no tags (ref §2.3)."""
+async def test_single_tasks_have_tags_too(views: Views) -> None:
+    """Flytekit finds by them what an eager task has started: mostly single tasks."""
     task = EntityRef(kind="TASK", project="p", domain="d", name="t", version="v")
-    await create(views, an_execution("a", task=task, spec=labelled(k="v")))
+    spec = labelled(**{"eager-exec": "main"})
+    await create(views, an_execution("a", task=task, spec=spec))
 
-    assert [] == await views.rows("execution_tags")
     assert ["a"] == await names(views, filters="eq(launch_entity,task)")
+    of_main = "eq(execution_tag.key,eager-exec)+eq(execution_tag.value,main)"
+    assert ["a"] == await names(views, filters=of_main)
+    main = ExecutionRef(project="p", domain="d", name="main")
+    found = await queries.open_and_tagged(views.pool, main, "eager-exec", "main")
+    assert ["a"] == [ref.name for ref in found]
+    assert [] == await queries.open_and_tagged(views.pool, main, "eager-exec", "a")
 
 
 async def test_bad_filters_are_refused(views: Views) -> None:

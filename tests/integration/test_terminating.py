@@ -1,0 +1,61 @@
+"""Terminating: what an eager task has started ends with it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from flyteidl.admin import common_pb2, execution_pb2
+from flyteidl.core import identifier_pb2
+from msgspec.structs import replace
+
+from schemas import events as e
+from schemas.commands import TerminateExecution
+from schemas.ids import ExecutionRef
+from tests.integration.conftest import accept, answering
+from tests.integration.test_archiving import forget_positions
+from tests.support.door import Door
+from tests.support.engine import NOON_US, created
+from tests.support.views import Views
+
+pytestmark = pytest.mark.integration
+PROJECT, DOMAIN = "eager", "d"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _running(door: Door) -> None:
+    """Let an eager execution, what it started, and something else be seen."""
+    door.run(forget_positions(door))
+    views = Views(door.services.pool)
+    parents = {"main": "", "child": "main", "below": "child", "ended": "main"}
+    for name, parent in (*parents.items(), ("other", "")):
+        labels = {"eager-exec": parent} if parent else {}
+        spec = execution_pb2.ExecutionSpec(labels=common_pb2.Labels(values=labels))
+        ref = ExecutionRef(project=PROJECT, domain=DOMAIN, name=name)
+        facts: list[Any] = [
+            replace(created(), execution=ref, spec=spec.SerializeToString()),
+            e.ExecutionStarted(occurred_at_us=NOON_US),
+        ]
+        if name == "ended":
+            facts.append(
+                e.ExecutionAborted(occurred_at_us=NOON_US, cause="", principal="")
+            )
+        door.run(views.given(f"execution/{PROJECT}/{DOMAIN}/{name}", *facts))
+    door.run(forget_positions(door))
+
+
+def test_what_eager_tasks_started_ends_too(door: Door, admin: Any) -> None:
+    """In turn, each told why; what has ended, and others, are left alone."""
+    main = identifier_pb2.WorkflowExecutionIdentifier(
+        project=PROJECT, domain=DOMAIN, name="main"
+    )
+    request = execution_pb2.ExecutionTerminateRequest(id=main, cause="enough")
+    with answering(door, accept) as taken:
+        admin.TerminateExecution(request)
+
+    assert all(isinstance(command, TerminateExecution) for command in taken)
+    assert [command.cause for command in taken] == [
+        "enough",
+        "eager execution [eager/d/main] cancelled, reason [enough]",
+        "eager execution [eager/d/child] cancelled, reason [enough]",
+    ]
