@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -20,6 +21,7 @@ from google.rpc import status_pb2
 from msgspec.structs import replace
 
 from infra.log import Received
+from schemas import codec
 from schemas import events as e
 from schemas.commands import CreateExecution, TerminateExecution
 from schemas.ids import EntityRef, ExecutionRef
@@ -90,13 +92,20 @@ def test_a_name_is_drawn(door: Door, admin: Any) -> None:
 
 
 def test_large_inputs_go_beside_the_command(door: Door, admin: Any) -> None:
-    """Inputs above the limit are a blob, whole and readable."""
-    with answering(door, accept) as taken:
+    """Inputs above the limit are a blob, there until the command was handled."""
+    read: list[bytes] = []
+
+    def reads(received: Received) -> tuple[str, str, str, str]:
+        command = codec.decode(received.body)
+        read.append(Path(command.inputs_uri).read_bytes())
+        return accept(received)
+
+    with answering(door, reads) as taken:
         admin.CreateExecution(asked(inputs=text(LARGE)))
     (command,) = taken
     assert command.inputs is None
-    data = door.run(door.services.blobs.get(command.inputs_uri))
-    assert text(LARGE) == literals_pb2.LiteralMap.FromString(data)
+    assert text(LARGE) == literals_pb2.LiteralMap.FromString(read[0])
+    assert door.run(door.services.blobs.size(command.inputs_uri)) is None
 
 
 def test_inputs_of_the_spec_count_where_there_are_no_others(
