@@ -15,7 +15,7 @@ from infra.database import Pool
 from infra.log import Log, Record
 from infra.patience import patiently
 from infra.settings import RetentionSettings
-from projections import deletions
+from projections import sweeping
 from schemas import codec, topics
 from schemas import events as e
 from schemas.commands import DeleteExecution
@@ -32,6 +32,7 @@ log_ = structlog.get_logger(__name__)
 ACTOR = "retention"
 REQUESTS = "metadata/requests"
 _US = 1_000_000
+_LOOKS, _LOOK_S = 20, 0.1
 
 
 class Clock(Protocol):
@@ -65,13 +66,28 @@ class Sweeper:
         limit = self.settings.round_max
         if self.settings.executions_s:
             age_s = self.settings.executions_s
-            old = await deletions.old(self.pool, age_s, limit)
+            old = await sweeping.old(self.pool, age_s, limit)
             await self._delete(old, DeleteExecution(principal=ACTOR))
-        for stream in await deletions.due(self.pool, limit):
+        for stream in await self._due(limit):
             if await self._sweep(stream):
-                await deletions.note_swept(self.pool, stream)
+                await sweeping.note_swept(self.pool, stream)
                 self.swept += 1
         await self._drop_leftovers()
+
+    async def _due(self, limit: int) -> Sequence[str]:
+        """Return whose blobs are to go; none while the views are behind.
+
+        Views that are being built may know of a deletion, and not yet of a recovery
+        that began before it in another partition.
+        """
+        if not await sweeping.due(self.pool, limit):
+            return ()
+        end = await self.log.end((topics.EVENTS,))
+        for _ in range(_LOOKS):
+            if await sweeping.reach(self.pool, end):
+                return await sweeping.due(self.pool, limit)
+            await asyncio.sleep(_LOOK_S)
+        return ()
 
     async def _sweep(self, stream: str) -> bool:
         """Delete an execution's blobs once its children are gone; tell whether so."""
@@ -81,7 +97,7 @@ class Sweeper:
             for fact in facts
             if isinstance(fact, e.ChildCreated)
         ]
-        left = await deletions.shown(self.pool, children)
+        left = await sweeping.shown(self.pool, children)
         if left:
             wish = DeleteExecution(principal=ACTOR, with_parent=True)
             await self._delete(left, wish)
@@ -125,7 +141,7 @@ class Sweeper:
             if found.modified_s < before_s:
                 await self.blobs.delete(found.uri)
         await self.blobs.drop_parts(before_s)
-        await deletions.drop_reservations(self.pool)
+        await sweeping.drop_reservations(self.pool)
 
 
 def _prefixes(ref: ExecutionRef, facts: Sequence[object]) -> Sequence[str]:

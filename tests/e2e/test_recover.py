@@ -6,12 +6,13 @@ import re
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from flyteidl.admin import execution_pb2
 from flytekit.exceptions.user import FlyteEntityNotExistException
 from flytekit.remote import FlyteRemote
 
-from tests.e2e.conftest import pyflyte
+from tests.e2e.conftest import VERSION, pyflyte
 from tests.e2e.running import finish, run, start
 from tests.support.running import Running
 
@@ -196,6 +197,35 @@ def test_dynamics_are_recovered_inside(remote: FlyteRemote, tmp_path: Path) -> N
     node = done.node_executions["n0"]
     assert node.metadata.is_dynamic
     assert node.closure.phase == NODE_SUCCEEDED
+
+
+def test_a_single_task_is_recovered(remote: FlyteRemote, tmp_path: Path) -> None:
+    """An execution of a task alone runs it again, with the same inputs."""
+    task = remote.fetch_task(name="recover_flow.breaks", version=VERSION)
+    inputs = {"folder": str(tmp_path), "x": 1}
+    failed = finish(remote, remote.execute(task, inputs=inputs))
+    assert failed.closure.phase == FAILED
+    (tmp_path / "mended").touch()
+
+    done = recovered(remote, failed)
+
+    assert done.closure.phase == SUCCEEDED
+    assert done.outputs["o0"] == 11
+    assert runs(tmp_path) == ["breaks-1", "breaks-1"]
+
+
+def test_rest_recovers(remote: FlyteRemote, engine: Running, tmp_path: Path) -> None:
+    """The same call over HTTP."""
+    failed, _ = broken(remote, tmp_path, "chain", x=1)
+    ref = {n: getattr(failed.id, n) for n in ("project", "domain", "name")}
+
+    answer = httpx.post(f"{engine.http}/api/v1/executions/recover", json={"id": ref})
+
+    assert answer.status_code == 200, answer.text
+    name = answer.json()["id"]["name"]
+    done = finish(remote, remote.fetch_execution(name=name))
+    assert done.outputs["o0"] == 13
+    assert phases(done)["n0"] == NODE_RECOVERED
 
 
 def test_pyflyte_recovers(

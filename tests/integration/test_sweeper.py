@@ -3,22 +3,37 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from infra.blobs import PARTS, FileBlobs
 from infra.database import Pool, open_pool
+from infra.log import Received
 from infra.settings import RetentionSettings
+from schemas.commands import DeleteExecution
+from tests.support import memory_log
+from tests.support.engine import STREAM, Engine, created
 from tests.support.fakes import MemoryLog
+from tests.support.graphs import definition, task_node
 from tests.support.hands import Ticking
 from tests.support.postgres import migrated_database
+from tests.support.views import Views
 from workers.sweeper import REQUESTS, Sweeper
 
 pytestmark = pytest.mark.integration
 NOW_US = 1_900_000_000_000_000
 DAY_S = 86_400
+OTHER = "execution/p/d/main-2"
+
+
+class Streaming(memory_log.MemoryLog):
+    """The views' log, that also tells the facts of one stream."""
+
+    async def stream(self, stream: str) -> Sequence[Received]:
+        """Return the facts of a stream."""
+        return [r for r in self.records if r.envelope.stream == stream]
 
 
 @pytest.fixture
@@ -80,3 +95,27 @@ async def test_reservations_that_nobody_holds_go(sweeper: Sweeper) -> None:
     async with sweeper.pool.connection() as conn:
         rows = await conn.execute("SELECT tag FROM catalog_reservations")
         assert [row["tag"] for row in await rows.fetchall()] == ["living"]
+
+
+async def test_nothing_is_swept_while_views_are_behind(
+    sweeper: Sweeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They may not know yet of a recovery that uses the blobs."""
+    monkeypatch.setattr("workers.sweeper._LOOKS", 2)
+    engine = Engine(definition([task_node("a")], "a"), created())
+    engine.begin()
+    engine.succeed("a")
+    engine.do(DeleteExecution())
+    views = Views(sweeper.pool, Streaming())
+    views.log.add(STREAM, *engine.events)
+    await views.follow()
+    sweeper.log = views.log  # type: ignore[assignment]
+    kept = _aged(Path(sweeper.blobs.root) / "metadata/p/d/main-1/inputs", 2)
+    views.log.add(OTHER, engine.events[0])
+
+    await sweeper.round()
+    assert kept.exists()
+    await views.follow()
+    await sweeper.round()
+    assert not kept.exists()
+    assert sweeper.swept == 1

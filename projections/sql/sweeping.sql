@@ -1,0 +1,24 @@
+-- due --
+-- What is deleted and not swept, but for what somebody recovers who is still there.
+SELECT d.stream FROM deletions AS d
+WHERE NOT EXISTS (SELECT FROM swept WHERE swept.stream = d.stream)
+    AND NOT EXISTS (SELECT FROM executions AS e WHERE e.recovers = d.stream)
+    AND NOT EXISTS (
+        SELECT FROM deletions AS r WHERE r.recovers = d.stream
+            AND NOT EXISTS (SELECT FROM swept WHERE swept.stream = r.stream))
+ORDER BY d.deleted_at, d.stream LIMIT %s
+
+-- sweep --
+INSERT INTO swept (stream, swept_at) VALUES (%s, now()) ON CONFLICT DO NOTHING
+
+-- shown --
+SELECT stream FROM executions WHERE stream = ANY(%s)
+
+-- old --
+SELECT stream FROM executions
+WHERE parent_stream IS NULL
+    AND ended_at < now() - make_interval(secs => %s::double precision)
+ORDER BY ended_at, stream LIMIT %s
+
+-- reservations --
+DELETE FROM catalog_reservations WHERE expires_at < now() - interval '1 hour'

@@ -1,0 +1,49 @@
+"""Whose blobs are to be swept away, and what else is of no more use to anybody."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from infra.database import Pool, queries
+from projections.projector import NAME
+from projections.selecting import SQL_FILES, fetch
+
+_SQL = queries(SQL_FILES / "sweeping.sql")
+_KEPT = queries(SQL_FILES / "projector.sql")["kept"]
+
+
+async def due(pool: Pool, limit: int) -> Sequence[str]:
+    """Return deleted executions whose blobs are to go, the oldest first."""
+    return [row["stream"] for row in await fetch(pool, _SQL["due"], (limit,))]
+
+
+async def reach(pool: Pool, end: Mapping[int, int]) -> bool:
+    """Tell whether the views have come as far as these positions of the events."""
+    rows = await fetch(pool, _KEPT, (NAME,))
+    kept = {row["log_partition"]: row["position"] for row in rows}
+    return all(kept.get(number, 0) >= position for number, position in end.items())
+
+
+async def note_swept(pool: Pool, stream: str) -> None:
+    """Note that the blobs of a deleted execution are gone."""
+    async with pool.connection() as conn:
+        await conn.execute(_SQL["sweep"], (stream,))
+
+
+async def drop_reservations(pool: Pool) -> None:
+    """Forget reservations of outputs that nobody holds any more."""
+    async with pool.connection() as conn:
+        await conn.execute(_SQL["reservations"])
+
+
+async def shown(pool: Pool, streams: Sequence[str]) -> Sequence[str]:
+    """Return those of some executions that the views still show."""
+    if not streams:
+        return []
+    rows = await fetch(pool, _SQL["shown"], (list(streams),))
+    return [row["stream"] for row in rows]
+
+
+async def old(pool: Pool, age_s: float, limit: int) -> Sequence[str]:
+    """Return executions of users that ended so long ago, the oldest first."""
+    return [row["stream"] for row in await fetch(pool, _SQL["old"], (age_s, limit))]
