@@ -14,6 +14,7 @@ from flyteidl.admin import (
 from flyteidl.core import execution_pb2 as core_execution_pb2
 from flyteidl.core import literals_pb2
 
+from domain import wishes
 from domain.registry.identity import invalid
 from domain.types import accepts, describe, literal_type
 from domain.well_formed import misfit
@@ -151,6 +152,9 @@ def _check_spec(spec: Any) -> Rejected | None:
         kind = notification.WhichOneof("type")
         if not kind or not getattr(notification, kind).recipients_email:
             return invalid("Expected notifications with recipients, but one has none")
+    unknown = wishes.misfit(spec.annotations.values)
+    if unknown:
+        return invalid(unknown)
     labels = spec.labels.values
     if len(labels) > LABELS_MAX:
         return invalid(f"Expected at most {LABELS_MAX} labels, but got {len(labels)}")
@@ -217,6 +221,8 @@ def _resolve(request: Any, facts: Facts) -> Any:
     secure = next((s for s in levels if _names_identity(s)), None)
     if secure is not None:
         spec.security_context.CopyFrom(secure.security_context)
+    if not spec.HasField("quality_of_service") and plan.HasField("quality_of_service"):
+        spec.quality_of_service.CopyFrom(plan.quality_of_service)
     spec.overwrite_cache = any(s.overwrite_cache for s in levels)
     if spec.disable_all:
         spec.ClearField("notifications")

@@ -7,15 +7,23 @@ from typing import Any
 from flyteidl.core import tasks_pb2
 
 from domain.graph import Definition, GraphNode
+from domain.wishes import times
 
 
-def template_bytes(definition: Definition, node: GraphNode) -> bytes:
-    """Return the node's serialized core.TaskTemplate, its overrides applied."""
+def template_bytes(
+    definition: Definition, node: GraphNode, memory_factor: float = 1.0
+) -> bytes:
+    """Return the node's serialized core.TaskTemplate, its overrides applied.
+
+    Its memory is so many times what they say.
+    """
     assert node.target is not None  # noqa: S101 - only task nodes come here
     template = definition.tasks[node.target]
     overrides = node.spec.task_node.overrides
     if overrides.ByteSize():
         template = _overridden(template, overrides)
+    if memory_factor != 1.0:
+        template = _grown(template, memory_factor)
     return bytes(template.SerializeToString(deterministic=True))
 
 
@@ -30,6 +38,17 @@ def _overridden(template: Any, overrides: Any) -> Any:
         _replace(resources.limits, overrides.resources.limits)
     if overrides.HasField("extended_resources"):
         changed.extended_resources.CopyFrom(overrides.extended_resources)
+    return changed
+
+
+def _grown(template: Any, memory_factor: float) -> Any:
+    changed = tasks_pb2.TaskTemplate()
+    changed.CopyFrom(template)
+    if changed.WhichOneof("target") == "container":
+        resources = changed.container.resources
+        for entry in (*resources.requests, *resources.limits):
+            if entry.name == tasks_pb2.Resources.MEMORY:
+                entry.value = times(entry.value, memory_factor)
     return changed
 
 

@@ -124,8 +124,17 @@ def _propeller(backing: Backing, definitions: DefinitionCache) -> Propeller:
             redispatches=settings.propeller.redispatches,
             inline_bytes=settings.inline_limit_bytes,
             array_elements=settings.propeller.array_elements,
+            execution_timeout_us=_us(settings.propeller.execution_timeout_s),
+            system_backoff_us=_us(settings.propeller.system_backoff_s),
+            user_backoff_us=_us(settings.propeller.user_backoff_s),
+            backoff_max_us=_us(settings.propeller.backoff_max_s),
+            memory_factor=settings.propeller.oom_memory_factor,
         ),
     )
+
+
+def _us(seconds: float) -> int:
+    return round(seconds * _SECOND_US)
 
 
 def runner(backing: Backing, process: ProcessPlugin | None, name: str) -> Runner:

@@ -109,6 +109,28 @@ class PropellerSettings(_Part):
     array_elements: int = Field(
         1_000, gt=0, description="Elements of one array that are under way at most."
     )
+    execution_timeout_s: float = Field(
+        0.0, ge=0, description="Executions without a time limit have this; 0: none."
+    )
+    system_backoff_s: float = Field(
+        0.2,
+        ge=0,
+        description="Pause before the first attempt that the system costs; each later "
+        "one is twice as long.",
+    )
+    user_backoff_s: float = Field(
+        0.0, ge=0, description="The same for the user's retries, where no task says."
+    )
+    backoff_max_s: float = Field(
+        60.0, ge=0, description="No pause between attempts grows longer than this."
+    )
+    oom_memory_factor: float = Field(
+        1.0,
+        ge=1,
+        le=16,
+        description="An attempt after one that was killed gets so many times its "
+        "memory, where no task says.",
+    )
     silence_s: float = Field(
         30.0, gt=0, description="A runner silent this long is lost."
     )

@@ -127,6 +127,7 @@ APPLY: dict[type, Apply] = {
     e.ExecutionAborting: _aborting("ABORTING"),
     e.ExecutionAborted: _aborting("ABORTED"),
     e.ExecutionTimedOut: _failed("TIMED_OUT"),
+    e.ExecutionTimeLimited: _touched,
     e.StreamParked: _touched,
     e.StreamResumed: _touched,
 }

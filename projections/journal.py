@@ -58,7 +58,8 @@ def _created(event: e.ExecutionCreated) -> str:
 
 
 def _task_queued(event: e.TaskQueued) -> str:
-    return f"attempt {event.attempt} of {event.task.text()} handed out"
+    grown = f" with {event.memory} of memory" if event.memory else ""
+    return f"attempt {event.attempt} of {event.task.text()} handed out{grown}"
 
 
 def _task_started(event: e.TaskStarted) -> str:
@@ -151,6 +152,7 @@ LINES: dict[type, Callable[[Any], str]] = {
     e.NodeExpanded: lambda event: f"dynamic: runs {event.workflow.name}",
     e.GateSleeping: _always("gate sleeping"),
     e.NodeTimeLimited: _always("node has a time limit"),
+    e.ExecutionTimeLimited: _always("execution has a time limit"),
     e.StreamParked: _parked,
     e.StreamResumed: _resumed,
 }

@@ -39,11 +39,16 @@ def _task_queued(c: Changes, v: Envelope, m: e.TaskQueued, at: datetime) -> None
             "task_type": m.task_type,
             "generated_name": m.generated_name,
             "interruptible": m.interruptible,
-            "reasons": _reason("task handed out to the runners", m.occurred_at_us),
+            "reasons": _reason(_handed_out(m), m.occurred_at_us),
             "created_at": at,
             "updated_at": at,
         },
     )
+
+
+def _handed_out(m: e.TaskQueued) -> str:
+    grown = f" with {m.memory} of memory" if m.memory else ""
+    return f"task handed out to the runners{grown}"
 
 
 def _started_by(runner: str) -> str:

@@ -72,7 +72,10 @@ class ReportTaskSucceeded(Command, frozen=True, kw_only=True):
 
 
 class ReportTaskFailed(Command, frozen=True, kw_only=True):
-    """Tell that an attempt failed; a recoverable failure may be tried again."""
+    """Tell that an attempt failed; a recoverable failure may be tried again.
+
+    `exit_code` is what its process ended with, negative for a signal.
+    """
 
     node_id: str
     attempt: int
@@ -85,6 +88,7 @@ class ReportTaskFailed(Command, frozen=True, kw_only=True):
     recoverable: bool
     logs: tuple[TaskLog, ...] = ()
     deck_uri: str = ""
+    exit_code: int = 0
 
 
 class ReportTaskExpanded(Command, frozen=True, kw_only=True):

@@ -194,18 +194,26 @@ class NodeTimedOut(Event, frozen=True, kw_only=True):
 
 
 class NodeRetryScheduled(Event, frozen=True, kw_only=True):
-    """An attempt failed and the node has budget left: RETRYABLE_FAILURE."""
+    """An attempt failed and the node has budget left: RETRYABLE_FAILURE.
+
+    `retry_at_us` is when the next attempt begins, 0 for at once.
+    """
 
     node_id: str
     attempt: int
     failure: Failure
+    retry_at_us: int = 0
 
 
 class NodeRequeued(Event, frozen=True, kw_only=True):
-    """A node is QUEUED again, with a new attempt."""
+    """A node is QUEUED again, with a new attempt.
+
+    It gets `memory_factor` times the memory that the task asks for.
+    """
 
     node_id: str
     attempt: int
+    memory_factor: float = 1.0
 
 
 class NodeSkipped(Event, frozen=True, kw_only=True):
@@ -224,7 +232,9 @@ class NodeAborted(Event, frozen=True, kw_only=True):
 class TaskQueued(Event, frozen=True, kw_only=True):
     """An attempt of a task was handed out to the runners.
 
-    `expires_at_us` is when the node has been active for too long, 0 for never.
+    `expires_at_us` is when the node has been active for too long, `start_by_us` when
+    the attempt has waited for too long, 0 for never. `memory` is what an attempt gets
+    after others ran out of it, '' for what the task asks for.
     """
 
     node_id: str
@@ -234,6 +244,8 @@ class TaskQueued(Event, frozen=True, kw_only=True):
     generated_name: str
     interruptible: bool = False
     expires_at_us: int = 0
+    start_by_us: int = 0
+    memory: str = ""
 
 
 class TaskStarted(Event, frozen=True, kw_only=True):
@@ -275,7 +287,7 @@ class TaskSucceeded(Event, frozen=True, kw_only=True):
 
 
 class TaskFailed(Event, frozen=True, kw_only=True):
-    """The attempt failed."""
+    """The attempt failed; `exit_code` is its process's, negative for a signal."""
 
     node_id: str
     attempt: int
@@ -283,6 +295,7 @@ class TaskFailed(Event, frozen=True, kw_only=True):
     failure: Failure
     recoverable: bool
     logs: tuple[TaskLog, ...] = ()
+    exit_code: int = 0
 
 
 class TaskAborted(Event, frozen=True, kw_only=True):
@@ -442,6 +455,12 @@ class NodeExpanded(Event, frozen=True, kw_only=True):
     spec_uri: str
 
 
+class ExecutionTimeLimited(Event, frozen=True, kw_only=True):
+    """The execution is TIMED_OUT if it hasn't ended by this time."""
+
+    deadline_us: int
+
+
 ExecutionEvent = (
     ExecutionCreated
     | ExecutionStarted
@@ -489,4 +508,5 @@ ExecutionEvent = (
     | NodeRecovered
     | ExecutionDeleted
     | NodeExpanded
+    | ExecutionTimeLimited
 )

@@ -72,6 +72,7 @@ class Reports:
                     failure=result.failure,
                     recoverable=result.recoverable,
                     deck_uri=result.deck_uri,
+                    exit_code=result.exit_code,
                 ),
                 "failed",
             )

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from domain.execution.state import Execution
-from domain.execution.timers import Timer, timer_of, timers_of
+from domain.execution.timers import Timer, execution_timer, timer_of, timers_of
+from schemas.events import ExecutionTimeLimited
 
 _STALE_MIN = 64
 
@@ -33,6 +34,8 @@ class Timers:
         """Follow one fact; `state` is the state after it."""
         node = state.nodes.get(getattr(event, "node_id", ""))
         timer = timer_of(node) if node is not None else None
+        if isinstance(event, ExecutionTimeLimited):
+            timer = execution_timer(state)
         if timer is not None:
             self._push(stream, timer)
 

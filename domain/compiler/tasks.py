@@ -9,6 +9,7 @@ from flyteidl.core import compiler_pb2, tasks_pb2
 from google.protobuf import json_format
 
 from domain.compiler.errors import Code, CompileErrors, Findings
+from domain.wishes import variables_misfit
 
 _QUANTITY = re.compile(
     r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+|[KMGTPE]i|[numkMGTPE])?"
@@ -39,6 +40,9 @@ def _check_container(template: Any, found: Findings) -> None:
     if not container.image:
         text = "Expected a container with an image, but it has none"
         found.add(Code.VALUE_REQUIRED, "container", text)
+    wrong = variables_misfit({entry.key: entry.value for entry in container.env})
+    if wrong:
+        found.add(Code.INVALID_VALUE, "container.env", wrong)
     for entry in (*container.resources.requests, *container.resources.limits):
         if not _QUANTITY.fullmatch(entry.value):
             name = tasks_pb2.Resources.ResourceName.Name(entry.name)

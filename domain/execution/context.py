@@ -19,6 +19,11 @@ class Limits:
     redispatches: int = 20
     inline_bytes: int = 16_384
     array_elements: int = 1_000
+    execution_timeout_us: int = 0
+    system_backoff_us: int = 0
+    user_backoff_us: int = 0
+    backoff_max_us: int = 60_000_000
+    memory_factor: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

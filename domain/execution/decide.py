@@ -71,6 +71,7 @@ def _create(command: c.CreateExecution, state: Execution, context: Context) -> O
     step = Step(state, context)
     step.emit(context.admission)
     step.emit(e.ExecutionStarted(occurred_at_us=step.now_us))
+    time_limits.begin_execution(step)
     step.ready.append(("", START))
     settle(step)
     return outcome(step)
@@ -119,8 +120,13 @@ def _inputs_resolved(step: Step, command: c.ReportInputsResolved) -> None:
 
 def _time_reached(step: Step, command: c.TimeReached) -> None:
     timer = read_timer(command.timer_id)
-    node = step.state.nodes.get(timer.node_id) if timer else None
-    if timer is None or node is None:
+    if timer is None:
+        return
+    if not timer.node_id:
+        time_limits.execution_reached(step)
+        return
+    node = step.state.nodes.get(timer.node_id)
+    if node is None:
         return
     if node.site.kind == "task":
         task.time_reached(step, timer.node_id, timer.attempt)

@@ -48,6 +48,10 @@ def _timed_out(state: Execution, event: e.ExecutionTimedOut) -> Execution:
     return replace(state, phase=ExecutionPhase.TIMED_OUT, failure=event.failure)
 
 
+def _time_limited(state: Execution, event: e.ExecutionTimeLimited) -> Execution:
+    return replace(state, deadline_us=event.deadline_us)
+
+
 def _put(state: Execution, node: Node) -> Execution:
     if node.site.element >= 0:
         state = counted(state, node)
@@ -169,6 +173,7 @@ def _node_retry_scheduled(state: Execution, event: e.NodeRetryScheduled) -> Exec
             phase=NodePhase.RETRYABLE_FAILURE,
             last_failure=event.failure,
             system_failures=node.system_failures + (event.failure.kind == "SYSTEM"),
+            wakes_at_us=event.retry_at_us,
         ),
     )
 
@@ -182,6 +187,9 @@ def _node_requeued(state: Execution, event: e.NodeRequeued) -> Execution:
         task=None,
         lease=Lease(),
         deadline_us=0,
+        wakes_at_us=0,
+        exit_code=0,
+        memory_factor=event.memory_factor,
     )
 
 
@@ -210,6 +218,7 @@ def _task_queued(state: Execution, event: e.TaskQueued) -> Execution:
         event.node_id,
         task=TaskPhase.QUEUED,
         expires_at_us=event.expires_at_us,
+        start_by_us=event.start_by_us,
     )
 
 
@@ -225,6 +234,7 @@ def _task_started(state: Execution, event: e.TaskStarted) -> Execution:
         task=TaskPhase.RUNNING,
         lease=lease,
         deadline_us=event.deadline_us,
+        start_by_us=0,
     )
 
 
@@ -260,6 +270,11 @@ def _task(phase: TaskPhase) -> Callable[[Execution, Any], Execution]:
         return _change(state, event.node_id, task=phase)
 
     return apply
+
+
+def _task_failed(state: Execution, event: e.TaskFailed) -> Execution:
+    code = event.exit_code
+    return _change(state, event.node_id, task=TaskPhase.FAILED, exit_code=code)
 
 
 def _array_started(state: Execution, event: e.ArrayStarted) -> Execution:
@@ -340,7 +355,7 @@ APPLY: dict[type, Callable[[Execution, Any], Execution]] = {
     e.TaskStarted: _task_started,
     e.TaskRedispatched: _task_redispatched,
     e.TaskSucceeded: _task(TaskPhase.SUCCEEDED),
-    e.TaskFailed: _task(TaskPhase.FAILED),
+    e.TaskFailed: _task_failed,
     e.TaskAborted: _task(TaskPhase.ABORTED),
     e.CacheLookupRequested: _lookup_requested,
     e.CacheLookedUp: _cache_looked_up,
@@ -352,6 +367,7 @@ APPLY: dict[type, Callable[[Execution, Any], Execution]] = {
     e.SignalSet: _signal_set,
     e.GateSleeping: _gate_sleeping,
     e.NodeTimeLimited: _node_time_limited,
+    e.ExecutionTimeLimited: _time_limited,
     e.StreamParked: _parked,
     e.StreamResumed: _resumed,
     e.NodeRecovered: _node_recovered,

@@ -47,11 +47,13 @@ def bindings_of(step: Step, scope: str, graph_node: GraphNode) -> Sequence[Any]:
 
 
 def _error(step: Step, scope: str) -> Any:
-    failure = step.node(scope).last_failure if scope else step.state.failure
+    state = step.state
+    failure = step.node(scope).last_failure if scope else state.failure
+    is_a_node_s = failure is not None and state.failures.get(scope) == failure
     return literals_pb2.Scalar(
         error=types_pb2.Error(
             message=failure.message if failure else "",
-            failed_node_id=step.state.culprits.get(scope, ""),
+            failed_node_id=state.culprits[scope] if is_a_node_s else "",
         )
     )
 

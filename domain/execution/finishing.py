@@ -7,11 +7,12 @@ from domain.execution.state import Node
 from domain.execution.step import Step
 from domain.graph import START
 from schemas import events as e
-from schemas.phases import TERMINAL_TASK, NodePhase
+from schemas.phases import TERMINAL_TASK, ExecutionPhase, NodePhase
 from schemas.values import Failure, Values
 
 AUTO_ABORT = "Some node execution failed, auto-abort."
 LEFT_BEHIND = "the workflow succeeded without it"
+TIMED_OUT = "ExecutionTimedOut"
 
 
 def succeed_node(step: Step, node_id: str, outputs: Values, deck_uri: str = "") -> None:
@@ -79,6 +80,8 @@ def _end_handled(step: Step, scope: str, own: Failure | None = None) -> None:
     assert failure is not None  # noqa: S101 - it is failing
     if scope:
         _node_failed(step, scope, failure)
+    elif first is not None and first.code == TIMED_OUT:
+        step.emit(e.ExecutionTimedOut(occurred_at_us=step.now_us, failure=first))
     else:
         step.emit(e.ExecutionFailed(occurred_at_us=step.now_us, failure=failure))
 
@@ -103,11 +106,12 @@ def _after_bad_end(step: Step, node_id: str, failure: Failure) -> None:
 
 def time_out_node(step: Step, node_id: str, message: str) -> None:
     """End a node that was active for too long; that isn't tried again (ref §4.6)."""
-    late = Failure(code="Timeout", message=message, kind="USER")
+    code = "TimedOut" if step.is_failure_node(node_id) else "Timeout"
+    late = Failure(code=code, message=message, kind="USER")
     step.emit(
         e.NodeTimingOut(occurred_at_us=step.now_us, node_id=node_id, failure=late)
     )
-    _abort_task(step, step.node(node_id), message)
+    abort_task(step, step.node(node_id), message)
     if step.node(node_id).site.element < 0:
         _abort_inside(step, node_id, message)
     step.emit(e.NodeTimedOut(occurred_at_us=step.now_us, node_id=node_id, failure=late))
@@ -136,6 +140,20 @@ def fail_scope(step: Step, scope: str, failure: Failure) -> None:
     _abort_inside(step, "", AUTO_ABORT)
     if not _handle(step, ""):
         step.emit(e.ExecutionFailed(occurred_at_us=step.now_us, failure=failure))
+
+
+def time_out_execution(step: Step, message: str) -> None:
+    """End an execution that took too long; one that was running may clean up.
+
+    Its failure node isn't given up halfway; what failed before it was late has failed.
+    """
+    if step.state.phase is not ExecutionPhase.RUNNING:
+        return
+    late = Failure(code=TIMED_OUT, message=message, kind="USER")
+    step.emit(e.ExecutionFailing(occurred_at_us=step.now_us, failure=late))
+    _abort_inside(step, "", message)
+    if not _handle(step, ""):
+        step.emit(e.ExecutionTimedOut(occurred_at_us=step.now_us, failure=late))
 
 
 def end_scope_blocked(step: Step, scope: str) -> None:
@@ -174,7 +192,8 @@ def _chain(step: Step, node_id: str) -> list[str]:
     return chain
 
 
-def _abort_task(step: Step, node: Node, reason: str) -> None:
+def abort_task(step: Step, node: Node, reason: str) -> None:
+    """Stop a node's attempt, if it has one under way."""
     if node.task is None or node.task in TERMINAL_TASK:
         return
     step.emit(
@@ -189,7 +208,7 @@ def _abort_task(step: Step, node: Node, reason: str) -> None:
 
 def _abort_node(step: Step, node_id: str, reason: str) -> None:
     node = step.node(node_id)
-    _abort_task(step, node, reason)
+    abort_task(step, node, reason)
     if node.phase is NodePhase.NOT_YET_STARTED:
         step.emit(e.NodeSkipped(occurred_at_us=step.now_us, site=node.site))
         return

@@ -134,7 +134,9 @@ def _run(
         execution=created.execution,
         task=graph_node.target,
         workflow=created.workflow,
-        template=template_bytes(step.owner(node.site.scope), graph_node),
+        template=template_bytes(
+            step.owner(node.site.scope), graph_node, node.memory_factor
+        ),
         inputs=given.inputs or Values(inline=b""),
         generated_name=name,
         input_path=given.input_path,

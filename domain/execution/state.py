@@ -74,6 +74,9 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     deadline_us: int = 0
     expires_at_us: int = 0
     wakes_at_us: int = 0
+    start_by_us: int = 0
+    memory_factor: float = 1.0
+    exit_code: int = 0
     chosen: str = ""
     child: str = ""
     child_exists: bool = False
@@ -114,6 +117,7 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
     signals: Map[str, Signal] = Map()
     outputs: Values | None = None
     failure: Failure | None = None
+    deadline_us: int = 0
     parked: StreamParked | None = None
     is_deleted: bool = False
 

@@ -35,23 +35,37 @@ def read_timer(timer_id: str) -> Timer | None:
 
 def timer_of(node: Node) -> Timer | None:
     """Return a node's next timer; None if it has none."""
-    if node.is_terminal:
-        return None
-    times: tuple[int, ...] = (node.deadline_us, node.expires_at_us, node.wakes_at_us)
-    if node.inside is not None:
-        times = (node.expires_at_us,)
-    elif node.task in TERMINAL_TASK:
-        return None
-    if node.phase is NodePhase.FAILING:
-        return None
-    due = [at for at in times if at]
+    due = [at for at in _times(node) if at]
     if not due:
         return None
     return Timer(node_id=node.site.node_id, attempt=node.attempt, due_us=min(due))
 
 
+def _times(node: Node) -> tuple[int, ...]:
+    if node.is_terminal or node.phase is NodePhase.FAILING:
+        return ()
+    if node.phase is NodePhase.RETRYABLE_FAILURE:
+        return (node.wakes_at_us,)
+    if node.inside is not None:
+        return (node.expires_at_us,)
+    if node.task in TERMINAL_TASK:
+        return ()
+    limits = (node.deadline_us, node.expires_at_us, node.start_by_us)
+    return (*limits, node.wakes_at_us)
+
+
+def execution_timer(state: Execution) -> Timer | None:
+    """Return when the execution must have ended; it is a timer of no node."""
+    if not state.deadline_us or state.is_terminal:
+        return None
+    return Timer(node_id="", attempt=0, due_us=state.deadline_us)
+
+
 def timers_of(state: Execution) -> Iterator[Timer]:
     """Return every timer of an execution: for a restored one."""
+    own = execution_timer(state)
+    if own is not None:
+        yield own
     for node_id in state.active:
         timer = timer_of(state.nodes[node_id])
         if timer is not None:

@@ -10,7 +10,7 @@ from domain.execution.recovering import recover
 from domain.execution.state import Array, Node
 from domain.execution.step import Step, literal_map
 from domain.graph import START
-from domain.nodes import launch_plan, task
+from domain.nodes import launch_plan, task, time_limits
 from schemas import commands as c
 from schemas import events as e
 from schemas.ids import element_id, generated_name
@@ -90,6 +90,7 @@ def _run(step: Step, node: Node) -> None:
         )
     )
     step.emit(e.NodeStarted(occurred_at_us=step.now_us, node_id=node_id))
+    time_limits.begin(step, node_id)
 
 
 def _begin_elements(step: Step, node: Node, open_max: int) -> None:

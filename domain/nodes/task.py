@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from domain.execution import wishes
 from domain.execution.finishing import fail_node, succeed_node, time_out_node
 from domain.execution.state import Node
 from domain.execution.step import Step, execution_spec
@@ -32,6 +33,8 @@ def enter(step: Step, node_id: str, _inputs: Values) -> None:
             ),
             interruptible=_is_interruptible(step, node),
             expires_at_us=_expires_at_us(step, node),
+            start_by_us=_start_by_us(step),
+            memory=wishes.memory(step, node),
         )
     )
 
@@ -74,6 +77,7 @@ def failed(step: Step, report: c.ReportTaskFailed) -> None:
             failure=report.failure,
             recoverable=report.recoverable,
             logs=report.logs,
+            exit_code=report.exit_code,
         )
     )
     _retry_or_fail(step, report.node_id, report.failure, report.recoverable)
@@ -112,15 +116,27 @@ def lease_expired(step: Step, command: c.ExpireLease) -> None:
 
 
 def time_reached(step: Step, node_id: str, attempt: int) -> None:
-    """End an attempt that has run too long, or a node active too long (ref §4.6)."""
+    """End an attempt that has run too long, or a node active too long (ref §4.6).
+
+    Or begin the attempt after a pause.
+    """
     node = step.state.nodes.get(node_id)
     if node is None or node.attempt != attempt or node.is_terminal:
+        return
+    if node.phase is NodePhase.RETRYABLE_FAILURE:
+        if node.wakes_at_us <= step.now_us:
+            _requeue(step, node)
         return
     if node.task not in _OPEN and node.inside is None:
         return
     limit_s = _timeout_us(step, node) / 1_000_000
     if node.expires_at_us and node.expires_at_us <= step.now_us:
         time_out_node(step, node_id, f"node active for longer than [{2 * limit_s:g}s]")
+        return
+    if node.start_by_us and node.start_by_us <= step.now_us:
+        budget_s = wishes.queueing_budget_us(step) / 1_000_000
+        late = f"no runner began the task within its queueing budget [{budget_s:g}s]"
+        time_out_node(step, node_id, late)
         return
     is_due = 0 < node.deadline_us <= step.now_us
     if not is_due or node.inside is not None:
@@ -153,6 +169,11 @@ def _deadline_us(step: Step, node: Node) -> int:
 def _expires_at_us(step: Step, node: Node) -> int:
     timeout_us = _timeout_us(step, node)
     return node.expires_at_us or (step.now_us + 2 * timeout_us if timeout_us else 0)
+
+
+def _start_by_us(step: Step) -> int:
+    budget_us = wishes.queueing_budget_us(step)
+    return step.now_us + budget_us if budget_us else 0
 
 
 _Report = (
@@ -216,19 +237,31 @@ def _retry_or_fail(
         after = exhausted(node, failure, attempts_max, limits.system_retries)
         fail_node(step, node_id, after)
         return
-    attempt = node.attempt
+    pause_us = wishes.pause_us(step, node, failure)
     step.emit(
         e.NodeRetryScheduled(
             occurred_at_us=step.now_us,
             node_id=node_id,
-            attempt=attempt,
+            attempt=node.attempt,
             failure=failure,
+            retry_at_us=step.now_us + pause_us if pause_us else 0,
         )
     )
+    if not pause_us:
+        _requeue(step, step.node(node_id))
+
+
+def _requeue(step: Step, node: Node) -> None:
+    """Begin the next attempt of a node whose last one failed."""
     step.emit(
-        e.NodeRequeued(occurred_at_us=step.now_us, node_id=node_id, attempt=attempt + 1)
+        e.NodeRequeued(
+            occurred_at_us=step.now_us,
+            node_id=node.site.node_id,
+            attempt=node.attempt + 1,
+            memory_factor=wishes.memory_factor(step, node),
+        )
     )
-    enter(step, node_id, node.inputs or Values(inline=b""))
+    enter(step, node.site.node_id, node.inputs or Values(inline=b""))
 
 
 def _attempts_max(step: Step, node: Node) -> int:

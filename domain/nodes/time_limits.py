@@ -1,12 +1,13 @@
-"""Time limits of nodes that have no task: gates, sub-workflows, launch plans."""
+"""Time limits of nodes that aren't tasks, and of whole executions."""
 
 from __future__ import annotations
 
-from domain.execution.finishing import fail_node
+from domain.execution.finishing import abort_task, fail_node, time_out_execution
 from domain.execution.state import Node
 from domain.execution.step import Step
+from domain.execution.wishes import timeout_us
 from domain.retry import exhausted
-from schemas.events import NodeTimeLimited
+from schemas.events import ExecutionTimeLimited, NodeTimeLimited
 from schemas.values import Failure
 
 EXPIRED = "RetriesExhausted|TimeoutExpired"
@@ -25,6 +26,23 @@ def begin(step: Step, node_id: str) -> None:
         )
 
 
+def begin_execution(step: Step) -> None:
+    """Note by when the execution must have ended, if anybody says so."""
+    limit_us = timeout_us(step)
+    if limit_us:
+        deadline_us = step.now_us + limit_us
+        step.emit(
+            ExecutionTimeLimited(occurred_at_us=step.now_us, deadline_us=deadline_us)
+        )
+
+
+def execution_reached(step: Step) -> None:
+    """End an execution whose time is over."""
+    if 0 < step.state.deadline_us <= step.now_us:
+        limit_s = (step.state.deadline_us - step.created.occurred_at_us) / 1_000_000
+        time_out_execution(step, f"execution timeout [{limit_s:g}s] expired")
+
+
 def reached(step: Step, node: Node) -> None:
     """Fail a node whose time is over, with everything inside it (ref §0b.13)."""
     if node.is_terminal or not 0 < node.deadline_us <= step.now_us:
@@ -32,6 +50,7 @@ def reached(step: Step, node: Node) -> None:
     limit_s = _timeout_us(step, node) / 1_000_000
     message = f"node execution timeout [{limit_s:g}s] expired"
     late = Failure(code="TimeoutExpired", message=message, kind="USER")
+    abort_task(step, node, message)
     fail_node(step, node.site.node_id, exhausted(node, late, 1, 0))
 
 

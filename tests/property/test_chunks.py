@@ -16,7 +16,8 @@ from domain.graph import Definition
 from schemas.phases import NodePhase
 from schemas.sites import NodeSite
 from schemas.values import Values
-from tests.property.test_execution import commands, graphs
+from tests.property.drawn import graphs
+from tests.property.test_execution import commands
 from tests.support.engine import CREATE, Engine, created
 
 STEPS_MAX = 30

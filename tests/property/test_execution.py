@@ -9,6 +9,7 @@ from flyteidl.core import literals_pb2
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from domain.execution.context import Limits
 from domain.execution.decide import execution
 from domain.execution.evolve import evolve
 from domain.execution.frontier import Frontier, rebuild
@@ -22,6 +23,7 @@ from schemas import events as e
 from schemas.phases import EXECUTION_MOVES, NODE_MOVES, ExecutionPhase, NodePhase
 from schemas.rejections import Rejected
 from schemas.values import Failure, Values
+from tests.property.drawn import INSIDE, graphs
 from tests.support.cached import cache_answers
 from tests.support.engine import (
     CREATE,
@@ -32,108 +34,10 @@ from tests.support.engine import (
     start,
     success,
 )
-from tests.support.graphs import (
-    approve_node,
-    array_of,
-    branch_node,
-    cached_template,
-    definition,
-    gate_node,
-    given_node,
-    integer,
-    launch_plan_node,
-    lists,
-    task_node,
-    task_template,
-    values,
-    workflow,
-    workflow_node,
-)
+from tests.support.graphs import integer, lists, values
 
 STEPS_MAX = 60
 ENDING_STEPS_MAX = 60
-
-
-INSIDE = definition(
-    [given_node("dn0"), workflow_node("dn1", "dn0"), given_node("dn2")],
-    "dn1",
-    subs=[workflow("sub", [task_node("n0")], "n0")],
-)
-"""What any task may turn out to have made."""
-
-
-@st.composite
-def graphs(draw: st.DrawFn, *, partly: bool = True) -> Definition:
-    """Draw a workflow of a few nodes of all kinds, each after some earlier ones.
-
-    `partly` also draws arrays that succeed though an element doesn't.
-    """
-    nodes: list[Any] = []
-    for number in range(draw(st.integers(1, 7))):
-        earlier = [node.id for node in nodes]
-        offers = [n.id for n in nodes if not n.gate_node.HasField("sleep")]
-        sources = draw(st.lists(st.sampled_from(["", *earlier]), max_size=3))
-        sources = [draw(st.sampled_from(["", *offers])), *filter(None, sources)]
-        nodes.append(_node(draw, f"n{number}", sources, partly=partly))
-    offers = [node.id for node in nodes if not node.gate_node.HasField("sleep")]
-    output = draw(st.sampled_from(offers or [""]))
-    inner = workflow("sub", [task_node("n0"), task_node("n1", "n0")], "n1")
-    late = draw(st.booleans())
-    template = draw(st.sampled_from([task_template, cached_template]))
-    tasks = [template(retries=draw(st.integers(0, 2)))]
-    failure_node = draw(st.sampled_from([None, task_node("fn0"), workflow_node("fn0")]))
-    if failure_node is not None and draw(st.booleans()):
-        inner.template.failure_node.CopyFrom(task_node("fn0"))
-    return definition(
-        nodes,
-        output,
-        subs=[inner],
-        tasks=tasks,
-        fail_late=late,
-        failure_node=failure_node,
-    )
-
-
-def _node(draw: st.DrawFn, node_id: str, sources: list[str], *, partly: bool) -> Any:
-    kind = draw(
-        st.sampled_from(["task", "task", "sub", "plan", "branch", "array", "gate"])
-    )
-    if kind == "array":
-        return _array(draw, node_id, sources, partly=partly)
-    if kind == "sub":
-        return workflow_node(node_id, *sources)
-    if kind == "plan":
-        return launch_plan_node(node_id, *sources)
-    if kind == "gate":
-        return _gate(draw, node_id, sources)
-    if kind == "branch":
-        then = task_node(f"{node_id}-a", *sources[-1:])
-        other = task_node(f"{node_id}-b") if draw(st.booleans()) else None
-        return branch_node(node_id, sources[0] if sources else "", then, other)
-    return task_node(node_id, *sources)
-
-
-def _array(draw: st.DrawFn, node_id: str, sources: list[str], *, partly: bool) -> Any:
-    items = draw(st.lists(st.sampled_from(sources or [""]), max_size=4))
-    plan = draw(st.sampled_from(["", "lp"]))
-    settings_: dict[str, Any] = {"parallelism": draw(st.integers(0, 2))}
-    if partly and draw(st.booleans()):
-        settings_["min_success_ratio"] = draw(st.sampled_from([0.5, 1.0]))
-    settings_["run_all_sub_nodes"] = draw(st.booleans())
-    return array_of(node_id, items, task="t", launch_plan=plan, **settings_)
-
-
-def _gate(draw: st.DrawFn, node_id: str, sources: list[str]) -> Any:
-    kind = draw(st.sampled_from(["sleep", "signal", "approve"]))
-    if kind == "sleep":
-        return gate_node(node_id, *filter(None, sources))
-    signal = draw(st.sampled_from(["s", "t"])) + kind
-    if kind == "approve":
-        node = approve_node(node_id, sources[0], signal=signal)
-    else:
-        node = gate_node(node_id, *filter(None, sources), signal=signal)
-    node.metadata.timeout.FromSeconds(draw(st.integers(0, 9)))
-    return node
 
 
 def commands(engine: Engine) -> list[c.ExecutionCommand]:
@@ -309,11 +213,22 @@ def _open(frontier: Frontier, state: Execution) -> tuple[object, object]:
     return arrived, {p for p in frontier.waiting.values() if runs(p)}
 
 
+LIMITS = (
+    Limits(),
+    Limits(system_backoff_us=200_000, user_backoff_us=1_000_000),
+    Limits(execution_timeout_us=9_000_000, user_backoff_us=1_000_000),
+)
+
+
 def _drive(
-    definition_: Definition, parallelism: int, pick: Callable[[list[Any]], Any]
+    definition_: Definition,
+    parallelism: int,
+    pick: Callable[[list[Any]], Any],
+    limits: Limits,
 ) -> Watch:
     engine = Engine(definition_, created(6, max_parallelism=parallelism))
     engine.insides["inside"] = INSIDE
+    engine.limits = limits
     watch = Watch(engine)
     watch.step(CREATE, "create")
     for _ in range(STEPS_MAX):
@@ -325,22 +240,40 @@ def _drive(
 
 
 @settings(max_examples=150, deadline=None)
-@given(graph=graphs(), parallelism=st.integers(0, 3), data=st.data())
+@given(
+    graph=graphs(),
+    parallelism=st.integers(0, 3),
+    limits=st.sampled_from(LIMITS),
+    data=st.data(),
+)
 def test_the_laws_hold_after_every_step(
-    graph: Definition, parallelism: int, data: st.DataObject
+    graph: Definition, parallelism: int, limits: Limits, data: st.DataObject
 ) -> None:
     """Replay equals live, repeats yield nothing, no phase goes back, readiness holds."""
-    _drive(graph, parallelism, lambda possible: data.draw(st.sampled_from(possible)))
+    _drive(
+        graph,
+        parallelism,
+        lambda possible: data.draw(st.sampled_from(possible)),
+        limits,
+    )
 
 
 @settings(max_examples=100, deadline=None)
-@given(graph=graphs(), parallelism=st.integers(0, 3), data=st.data())
+@given(
+    graph=graphs(),
+    parallelism=st.integers(0, 3),
+    limits=st.sampled_from(LIMITS),
+    data=st.data(),
+)
 def test_every_execution_ends_with_every_node(
-    graph: Definition, parallelism: int, data: st.DataObject
+    graph: Definition, parallelism: int, limits: Limits, data: st.DataObject
 ) -> None:
     """Whatever happened, rightful reports lead to one end, and nothing stays open."""
     watch = _drive(
-        graph, parallelism, lambda possible: data.draw(st.sampled_from(possible))
+        graph,
+        parallelism,
+        lambda possible: data.draw(st.sampled_from(possible)),
+        limits,
     )
     engine = watch.engine
     for _ in range(ENDING_STEPS_MAX):
@@ -355,9 +288,14 @@ def test_every_execution_ends_with_every_node(
     assert not engine.state.active
     assert engine.state.slots == 0
     assert all(node.is_terminal for node in engine.state.nodes.values())
-    endings = (e.ExecutionSucceeded, e.ExecutionFailed, e.ExecutionAborted)
+    endings = (
+        e.ExecutionSucceeded,
+        e.ExecutionFailed,
+        e.ExecutionAborted,
+        e.ExecutionTimedOut,
+    )
     assert sum(isinstance(event, endings) for event in engine.events) == 1
-    has_failed = engine.state.phase is ExecutionPhase.FAILED
+    has_failed = engine.state.phase is not ExecutionPhase.SUCCEEDED
     cleans_up = engine.definition.primary.failure_node is not None
     assert ("fn0" in engine.state.nodes) == (has_failed and cleans_up)
 

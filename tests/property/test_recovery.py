@@ -17,7 +17,8 @@ from schemas import dispatches as d
 from schemas import events as e
 from schemas.phases import SUCCESSES
 from schemas.values import Values
-from tests.property.test_execution import INSIDE, Watch, graphs
+from tests.property.drawn import INSIDE, graphs
+from tests.property.test_execution import Watch
 from tests.support.cached import miss
 from tests.support.engine import (
     CREATE,

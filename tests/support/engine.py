@@ -7,7 +7,7 @@ from dataclasses import replace
 from flyteidl.admin import execution_pb2
 from immutables import Map
 
-from domain.execution.context import Context
+from domain.execution.context import Context, Limits
 from domain.execution.decide import execution
 from domain.execution.frontier import Frontier, advance
 from domain.execution.react import Outgoing
@@ -71,6 +71,7 @@ class Engine:
         self.recovery: Recovery = NOTHING_SAVED
         self.clock_us = NOON_US
         self.insides: dict[str, Definition] = {}
+        self.limits = Limits()
 
     def begin(self) -> list[e.ExecutionEvent]:
         """Create the execution."""
@@ -116,6 +117,7 @@ class Engine:
             frontier=self.frontier,
             admission=self.first,
             recovery=self.recovery,
+            limits=self.limits,
         )
 
     def recovered(self) -> Engine:

@@ -10,6 +10,7 @@ from typing import Protocol
 import msgspec
 from flyteidl.core import errors_pb2, execution_pb2, literals_pb2
 from google.protobuf.message import DecodeError
+from msgspec.structs import replace
 
 from infra.blobs import BlobNotFound, BlobTooLarge
 from schemas.values import NO_VALUES, Failure, Values
@@ -148,13 +149,13 @@ def exited(code: int, tail: str) -> Failed:
     """
     if code in _KILLED:
         message = f"Expected the process to end by itself, but it was killed ({code})"
-        return interrupted("Interrupted", message)
+        return replace(interrupted("Interrupted", message), exit_code=code)
     how = f"ended with {code}" if code > 0 else f"was ended by {_signal_name(-code)}"
     message = f"Expected exit code 0, but the process {how}"
     failure = Failure(
         code="Error", message=f"{message}:\n{tail}" if tail else message, kind="USER"
     )
-    return Failed(failure=failure, recoverable=True)
+    return Failed(failure=failure, recoverable=True, exit_code=code)
 
 
 def _signal_name(number: int) -> str:

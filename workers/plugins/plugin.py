@@ -57,12 +57,16 @@ class Expanded(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Failed(msgspec.Struct, frozen=True, kw_only=True):
-    """The attempt failed; a recoverable failure may be tried again."""
+    """The attempt failed; a recoverable failure may be tried again.
+
+    `exit_code` is what its process ended with, negative for a signal.
+    """
 
     failure: Failure
     recoverable: bool
     logs: tuple[TaskLog, ...] = ()
     deck_uri: str = ""
+    exit_code: int = 0
 
 
 Result = Succeeded | Expanded | Failed

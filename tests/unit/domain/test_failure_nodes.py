@@ -30,9 +30,10 @@ ERROR = types_pb2.LiteralType(simple=types_pb2.ERROR)
 NONE = types_pb2.LiteralType(simple=types_pb2.NONE)
 
 
-def cleaner(name: str = "clean", retries: int = 0) -> Any:
+def cleaner(name: str = "clean", retries: int = 0, timeout_s: int = 0) -> Any:
     """Return a task from x: int and err: FlyteError or None."""
     template = task_template(name, retries=retries)
+    template.metadata.timeout.FromSeconds(timeout_s)
     template.interface.inputs.variables["err"].type.union_type.variants.extend(
         [ERROR, NONE]
     )
@@ -299,3 +300,15 @@ def test_a_failing_workflow_has_no_time_limit() -> None:
     made.succeed("n1-0-fn0")
     assert made.state.failure is not None
     assert made.state.failure.code == "RetriesExhausted|TimeoutExpired"
+
+
+def test_a_failure_node_that_takes_too_long() -> None:
+    """Its workflow has failed for that."""
+    made = engine(handled("main", [task_node("n0")], "n0"), timeout_s=5)
+    made.fail("n0")
+    wake(made)
+
+    assert made.phase("fn0") == "TIMED_OUT"
+    assert made.state.phase.value == "FAILED"
+    assert made.state.failure is not None
+    assert made.state.failure.code == "TimedOut"
