@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
-from msgspec.structs import replace
 
 from domain import arrays
 from domain.binding import START, needed
@@ -34,6 +33,7 @@ from schemas.rejections import Rejected
 from schemas.values import NO_VALUES, Failure, KeyValue, Values
 
 _LIGHT_BYTES = 512
+_LIGHT_BYTES_ALL = 2**19
 
 
 class Send(msgspec.Struct, frozen=True, kw_only=True):
@@ -239,16 +239,24 @@ def _gather(
         size=node.array.size,
         names=array.names_of(step, node),
         indexes=tuple(outputs),
-        sources=tuple(_light(values) for values in outputs.values()),
+        sources=tuple(_light(outputs.values())),
         output_path=f"{data_path(step, node.site)}/{node.attempt}/outputs.pb",
     )
 
 
-def _light(values: Values) -> Values:
-    """Return values by reference where they lie in a blob and aren't small."""
-    if values.uri and len(values.inline or b"") > _LIGHT_BYTES:
-        return replace(values, inline=None)
-    return values
+def _light(found: Iterable[Values]) -> Iterable[Values]:
+    """Yield values by reference where they lie in a blob, but for a few small ones.
+
+    However wide the array is, a message of the log has to hold them.
+    """
+    left = _LIGHT_BYTES_ALL
+    for values in found:
+        size = len(values.inline or b"")
+        if values.uri and (size > _LIGHT_BYTES or size > left):
+            yield Values(uri=values.uri, size=values.size)
+        else:
+            left -= size
+            yield values
 
 
 def _create_child(event: e.ChildRequested, context: Context) -> Send:

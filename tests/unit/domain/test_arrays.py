@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from domain.arrays import gathered, size_of, successes_wanted
 from domain.execution.react import Send
+from schemas import codec
 from schemas import commands as c
 from schemas import dispatches as d
 from schemas import events as e
@@ -208,6 +209,28 @@ def test_large_outputs_are_gathered_by_the_runner() -> None:
 
     assert run.state.nodes["n0"].outputs == Values(uri="all", size=9)
     assert run.do(report) == []
+
+
+def test_wide_arrays_are_gathered_by_a_message_that_the_log_can_hold() -> None:
+    """What lies in blobs is named, and not carried beyond half a megabyte."""
+    width, each = 2_500, bytes(400)
+    run = engine([1] * width, big=True)
+    whole = Values(uri="whole", digest="1", size=10**6)
+    run.do(c.ReportInputsResolved(node_id="n0", attempt=0, inputs=whole, size=width))
+    for index in range(width):
+        run.do(
+            replace(
+                success(run.run_of(f"n0-0-n{index}")),
+                outputs=Values(inline=each, uri="b", digest="d" * 64, size=400),
+            )
+        )
+    (asked,) = [m for m in run.sent if isinstance(m, d.GatherOutputs)]
+    carried = [source for source in asked.sources if source.inline is not None]
+
+    assert len(asked.sources) == width
+    assert all(source.uri == "b" for source in asked.sources)
+    assert len(carried) * len(each) <= 2**19
+    assert len(codec.encode(asked)) < 2**20
 
 
 def test_outputs_that_cant_be_gathered_fail_the_array() -> None:
