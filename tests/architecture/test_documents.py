@@ -29,7 +29,7 @@ SAID = {
 }
 DOCUMENTS = tuple(path for path in kept_files() if path.suffix == ".md")
 _LINK = re.compile(r"\]\((?!https?://|#)([^)#]+)")
-_COMMAND = re.compile(r"^(?:\$ )?flightlog ((?:[a-z]+ ?)+)", re.MULTILINE)
+_COMMAND = re.compile(r"^(?:\$ )?flightlog ((?:[a-z][a-z-]* ?)+)", re.MULTILINE)
 _NAMED_COMMAND = re.compile(r"`flightlog ((?:[a-z-]+ ?)+)")
 _TARGET = re.compile(r"^make ([a-z]+)|`make ([a-z]+)`", re.MULTILINE)
 _HEAD = f"""# Configuration

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import base64
 import json
 import os
 import re
@@ -13,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiokafka import AIOKafkaProducer
 from flytekit.models.core.execution import NodeExecutionPhase
 from flytekit.remote import FlyteRemote
 
@@ -148,6 +151,31 @@ def test_log_and_views_stand_every_check(
         text = reply.read().decode()
     (line,) = re.findall(r"^flightlog_registry_relayed (.*)$", text, re.MULTILINE)
     assert float(line) == records["flightlog.registry"]
+
+
+def test_garbage_on_kafka_costs_nothing_else(
+    roles: Distributed, remote: FlyteRemote
+) -> None:
+    """Bytes without a key lie with the dead letters; executions go on."""
+    asyncio.run(publish(roles, b"garbage"))
+    done = finish(remote, start(remote, "shapes_flow.inner", a=4))
+    assert done.closure.phase == 4, done.closure.error
+
+    letter = said(roles, "dead-letters", "list")
+    assert "single-object" in letter["error"]
+    shown = said(roles, "dead-letters", "show", letter["letter"])
+    assert base64.b64decode(shown["bytes"]) == b"garbage"
+    put_back = said(roles, "dead-letters", "redrive", letter["letter"])
+    assert put_back["redriven"] == [letter["letter"]]
+    again = said(roles, "dead-letters", "list")
+    assert again["letter"] != letter["letter"]
+
+
+async def publish(roles: Distributed, body: bytes) -> None:
+    """Put bytes on the commands topic, as anybody could."""
+    topic = f"{roles.kafka.prefix}flightlog.commands"
+    async with AIOKafkaProducer(bootstrap_servers=roles.kafka.servers) as producer:
+        await producer.send_and_wait(topic, body)
 
 
 def test_each_role_ends_when_it_is_told_to(roles: Distributed) -> None:
