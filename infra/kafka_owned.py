@@ -100,6 +100,16 @@ class KafkaPartition:
         at: int = self._at.partition
         return at == await home_of(self._producer, self._at.topic, key)
 
+    async def end(self, topic: str) -> int:
+        """Return the last position of a topic's partition of this number."""
+        at = TopicPartition(self._settings.prefix + topic, self.number)
+        try:
+            found: Any = await self._reader.end_offsets([at])
+        except KafkaError as error:
+            message = f"Expected the end of {at}, but: {error!r}"
+            raise Transient(message) from error
+        return int(found[at])
+
     async def commit(self, records: Sequence[Record], position: int | None) -> None:
         """Append everything and move the position in one transaction.
 

@@ -55,6 +55,10 @@ class OwnedPartition(Protocol):
         """Tell whether messages of this key belong to this partition."""
         ...
 
+    async def end(self, topic: str) -> int:
+        """Return the last position of a topic's partition of this number."""
+        ...
+
     async def commit(self, records: Sequence[Record], position: int | None) -> None:
         """Append everything and move the position, or nothing of it.
 
@@ -161,6 +165,16 @@ class Log(Protocol):
         """
         ...
 
+    def compacted(
+        self, topic: str, partition: int
+    ) -> AsyncIterator[Sequence[Received]]:
+        """Yield what is on a compacted topic's partition at the call, then end.
+
+        The newest record of each key is among it; older ones may be, before it. A
+        record with an empty body is a tombstone: its key is gone.
+        """
+        ...
+
     async def before(self, received: Received, topic: str) -> Mapping[int, int]:
         """Return positions on a topic: what is there up to them is older than this."""
         ...
@@ -193,18 +207,4 @@ class SharedLog(Log, Protocol):
 
     def share(self, group: str, topic: str) -> AbstractAsyncContextManager[Share]:
         """Read what falls to this process, as one of a group."""
-        ...
-
-
-class CompactedLog(Log, Protocol):
-    """A log that also keeps the newest record of each key of some topics."""
-
-    def compacted(
-        self, topic: str, partition: int
-    ) -> AsyncIterator[Sequence[Received]]:
-        """Yield what is on a compacted topic's partition at the call, then end.
-
-        The newest record of each key is among it; older ones may be, before it. A
-        record with an empty body is a tombstone: its key is gone.
-        """
         ...

@@ -20,9 +20,10 @@ from eventsourcing.persistence import (
     StoredEvent,
     Tracking,
 )
-from psycopg import Connection
+from psycopg import Connection, Cursor
 from psycopg.sql import SQL, Identifier
 
+from infra import log_compacted
 from infra.errors import Fenced, Permanent, Transient
 from infra.log import Received, Record
 from infra.log_rows import at, to_row
@@ -76,6 +77,8 @@ class LogWriter:
             with self._datastore.get_connection() as conn:
                 self._lock(conn)
             self.recorder.create_table()
+            with self._datastore.get_connection() as conn:
+                conn.execute(log_compacted.CREATE)
             self._epoch = (self.recorder.max_tracking_id(_EPOCH) or 0) + 1
             self.recorder.insert_tracking(Tracking(_EPOCH, self._epoch))
             return self.recorder.max_notification_id() or 0
@@ -94,11 +97,14 @@ class LogWriter:
         Repeated messages are dropped silently; repeated facts, or a position that has
         passed, mean that this very insert was done before: or that we are fenced.
         """
-        rows = [to_row(record) for record in records]
+        kept, compacted = log_compacted.parted(records)
+        rows = [to_row(record) for record in kept]
+        also = partial(log_compacted.put, records=compacted) if compacted else None
+        insert = partial(self._insert, tracking=tracking, also=also)
         try:
-            return self._insert(records, rows, tracking)
+            return insert(kept, rows)
         except IntegrityError as conflict:
-            look = partial(self._look, records, rows, tracking, conflict)
+            look = partial(self._look, kept, rows, tracking, conflict, insert)
             return self._translated(look)
         except PersistenceError as error:
             raise _translation(error) from error
@@ -108,9 +114,10 @@ class LogWriter:
         records: Sequence[Record],
         rows: Sequence[StoredEvent],
         tracking: Tracking | None,
+        also: Callable[[Cursor[Any]], None] | None,
     ) -> Sequence[Received]:
         extra: dict[str, Any] = {} if tracking is None else {"tracking": tracking}
-        ids = self.recorder.insert_events(rows, first=self._hold, **extra)
+        ids = self.recorder.insert_events(rows, first=self._hold, also=also, **extra)
         return [at(r, i) for r, i in zip(records, ids, strict=True)]
 
     def _look(
@@ -119,6 +126,7 @@ class LogWriter:
         rows: Sequence[StoredEvent],
         tracking: Tracking | None,
         conflict: IntegrityError,
+        insert: Callable[[list[Record], list[StoredEvent]], Sequence[Received]],
     ) -> Sequence[Received]:
         """Find out what a conflict means; never repeat blindly."""
         known = self._known(rows)
@@ -140,7 +148,7 @@ class LogWriter:
         if len(fresh) == len(records):
             raise Permanent(str(conflict)) from conflict
         left = list(fresh.values())
-        return self._insert([r for r, _ in left], [row for _, row in left], tracking)
+        return insert([r for r, _ in left], [row for _, row in left])
 
     def _known(self, rows: Sequence[StoredEvent]) -> dict[_Key, bytes]:
         originators = list({str(row.originator_id) for row in rows})

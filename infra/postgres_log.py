@@ -16,6 +16,7 @@ import structlog
 from eventsourcing.persistence import InterfaceError, OperationalError, Tracking
 from psycopg.sql import SQL, Identifier
 
+from infra import log_compacted
 from infra.errors import Fenced, Permanent, Transient
 from infra.group_append import GroupAppend
 from infra.log import Consumer, Received, Record, Serve
@@ -29,6 +30,7 @@ from infra.settings import LogSettings
 log_ = structlog.get_logger(__name__)
 
 _READERS = 2
+_PAGE_ROWS = 1000
 _END_OF = SQL(
     "SELECT notification_id FROM {} WHERE topic = ANY(%s) "
     "ORDER BY notification_id DESC LIMIT 1"
@@ -176,6 +178,21 @@ class PostgresLog:
         while position < end and (found := await cursor.read(limit)):
             position = found[-1].position
             yield found
+
+    async def compacted(
+        self, topic: str, partition: int
+    ) -> AsyncIterator[Sequence[Received]]:
+        """Yield the newest record of each key of a compacted topic."""
+        del partition  # there is one
+        after = ""
+
+        def select() -> Sequence[Received]:
+            with self._reader.datastore.get_connection() as conn:
+                return log_compacted.page(conn, topic, after, _PAGE_ROWS)
+
+        while found := await self._in_reader(select):
+            yield found
+            after = found[-1].key
 
     async def before(self, received: Received, topic: str) -> Mapping[int, int]:
         """Return the position before a message: topics share one order here."""
@@ -339,6 +356,10 @@ class _Owned(_Cursor):
         """Return True: there is one partition."""
         del key
         return True
+
+    async def end(self, topic: str) -> int:
+        """Return the last position of a topic."""
+        return (await self._log.end((topic,)))[PARTITION]
 
     async def commit(self, records: Sequence[Record], position: int | None) -> None:
         """Append and move the position in one transaction."""

@@ -10,3 +10,6 @@ SNAPSHOTS = "flightlog.snapshots"
 REGISTRY = "flightlog.registry"
 NOTIFICATIONS = "flightlog.notifications"
 DEAD_LETTERS = "flightlog.dead-letters"
+
+COMPACTED = frozenset({SNAPSHOTS})
+"""Topics of which only the newest record of each key is kept."""

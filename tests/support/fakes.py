@@ -22,6 +22,7 @@ class MemoryData:
     records: list[Received] = field(default_factory=list)
     known: dict[tuple[str, int], Record] = field(default_factory=dict)
     positions: dict[str, int] = field(default_factory=dict)
+    newest: dict[tuple[str, str], Record] = field(default_factory=dict)
     holder: object | None = None
     epoch: int = 0
     last: int = 0
@@ -68,13 +69,19 @@ class MemoryLog:
         if self.data.epoch != self._epoch:
             message = "Expected to own this log still, but another engine took it over"
             raise Fenced(message)
+        compacted = [r for r in records if r.topic in t.COMPACTED]
+        records = [r for r in records if r.topic not in t.COMPACTED]
         fresh = self._fresh(records)
         passed = group is not None and self.data.positions.get(group, 0) >= position
-        if not fresh and (passed or group is None):
+        if not fresh and not compacted and (passed or group is None):
             return
         repeats_fact = any(_is_fact(r) and _key(r) in self.data.known for r in records)
         if passed or repeats_fact:
             raise Fenced(f"Expected to append {records}, but another engine wrote here")
+        for record in compacted:
+            self.data.newest.pop((record.topic, record.key), None)
+            if record.body:
+                self.data.newest[record.topic, record.key] = record
         for key, record in fresh.items():
             self.data.last += 1
             self.data.known[key] = record
@@ -144,6 +151,13 @@ class MemoryLog:
         while position < end and (found := await cursor.read(limit)):
             position = found[-1].position
             yield found
+
+    async def compacted(
+        self, topic: str, partition: int
+    ) -> AsyncIterator[Sequence[Received]]:
+        """Yield the newest record of each key of a compacted topic."""
+        del partition  # there is one
+        yield [_at(r, 0) for (at, _), r in self.data.newest.items() if at == topic]
 
     async def before(self, received: Received, topic: str) -> Mapping[int, int]:
         """Return the position before a message: topics share one order here."""
@@ -262,6 +276,10 @@ class MemoryPartition(_Cursor):
         """Return True: there is one partition."""
         del key
         return True
+
+    async def end(self, topic: str) -> int:
+        """Return the last position of a topic."""
+        return (await self._log.end((topic,)))[0]
 
     async def commit(self, records: Sequence[Record], position: int | None) -> None:
         """Append everything and move the position, or nothing."""
