@@ -80,6 +80,22 @@ async def phases(pool: Pool) -> dict[str, str]:
     return {str(row["stream"]): str(row["phase"]) for row in rows}
 
 
+class Ended(msgspec.Struct, frozen=True, kw_only=True):
+    """How an execution ended; of a deleted one neither phase nor parent is known."""
+
+    stream: str
+    last_sequence: int
+    is_deleted: bool
+    phase: str | None
+    parent_stream: str | None
+    parent_node_id: str | None
+
+
+async def ended(pool: Pool, streams: Sequence[str]) -> list[Ended]:
+    """Return how those of these streams ended that have ended."""
+    return [Ended(**row) for row in await fetch(pool, _SQL["ended"], (list(streams),))]
+
+
 async def open_streams(pool: Pool) -> list[str]:
     """Return the streams of executions that have not ended."""
     return [str(row["stream"]) for row in await fetch(pool, _SQL["open_streams"])]

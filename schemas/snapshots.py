@@ -42,6 +42,7 @@ class StreamClosed(msgspec.Struct, frozen=True, kw_only=True):
     created_by: str
     node_id: str = ""
     attempt: int = 0
+    is_deleted: bool = False
 
 
 class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):

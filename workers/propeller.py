@@ -28,6 +28,7 @@ from workers import fitting, outbox
 from workers.batch import Batch, Own, own
 from workers.hydration import Admission, Hydration
 from workers.leases import Leases
+from workers.snapshots import Snapshots
 from workers.streams import Live, Streams
 from workers.timers import Timers
 
@@ -52,6 +53,7 @@ class Bounds:
     records_max: int = 4000
     lease_check_s: float = 1.0
     retry_s: float = RETRY_S
+    glance_s: float = 0.005
 
 
 @dataclass(slots=True)
@@ -65,6 +67,7 @@ class Propeller:
     timers: Timers = field(default_factory=Timers)
     bounds: Bounds = Bounds()
     limits: Limits = field(default_factory=Limits)
+    snapshots: Snapshots = field(default_factory=Snapshots)
     handled: int = 0
     dropped: int = 0
     dead_letters: int = 0
@@ -99,13 +102,16 @@ class Propeller:
             if not pending:
                 pending.extend(await self._read(partition))
             await self._turn(partition, pending)
+            await self.snapshots.turn(partition, self.streams, self.clock.now_us())
 
     async def _read(self, partition: OwnedPartition) -> Sequence[Received]:
-        """Return the next commands; none once a timer is due."""
+        """Return the next commands; none once a timer is due or snapshots are."""
         next_us = self.timers.next_us()
-        if next_us is None:
+        if next_us is None and self.snapshots.going is None:
             return await partition.read(self.bounds.commands_max)
-        left_s = (next_us - self.clock.now_us()) / 1_000_000
+        left_s = self.bounds.glance_s
+        if self.snapshots.going is None and next_us is not None:
+            left_s = (next_us - self.clock.now_us()) / 1_000_000
         try:
             async with asyncio.timeout(max(left_s, 0.0)):
                 return await partition.read(self.bounds.commands_max)
@@ -176,6 +182,7 @@ class Propeller:
         self.dead_letters += batch.dead_letters
         for stream, live in batch.states.items():
             self.streams.put(stream, live)
+            self.snapshots.note(stream, live)
         for stream, event in batch.facts:
             self.leases.fold(stream, event)
             live = batch.states[stream]

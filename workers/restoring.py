@@ -1,25 +1,32 @@
-"""Taking up a partition: what lives on it is folded from its events."""
+"""Taking up a partition: snapshots of what lives on it, then the events after them."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 import structlog
 
+from domain.execution.chunks import Layout, Torn, form, joined
 from infra.log import OwnedPartition, Received
 from infra.patience import patiently
 from schemas import codec, topics
+from schemas.snapshots import Checkpoint, StreamChunk, StreamClosed, StreamHead
+from workers.closed import closed
 from workers.propeller import Propeller
+from workers.snapshots import CHECKPOINT
 from workers.streams import Live, folded
 
 log_ = structlog.get_logger(__name__)
 
 _BATCH = 1000
+_BREATH = 100
+"""Snapshots that are read without letting others run."""
 
 
-class EventLog(Protocol):
+class SnapshotLog(Protocol):
     """What restoring asks of the log."""
 
     def upto_now(
@@ -32,44 +39,163 @@ class EventLog(Protocol):
         """Yield what is on a topic after positions and was there at the call."""
         ...
 
+    def compacted(
+        self, topic: str, partition: int
+    ) -> AsyncIterator[Sequence[Received]]:
+        """Yield what is on a compacted topic's partition at the call, then end."""
+        ...
 
-async def restore(log: EventLog, partition: OwnedPartition, into: Propeller) -> None:
-    """Fold the partition's events up to now: afterwards nothing else lies on it.
+
+@dataclass(slots=True)
+class Found:
+    """What lies on a partition: what lives, how the rest ended, and what was written.
+
+    `after` is the position up to which events are in it. `changed` are the streams
+    that events after it belong to, `broken` those whose events don't follow.
+    """
+
+    live: dict[str, Live] = field(default_factory=dict)
+    ended: dict[str, StreamClosed] = field(default_factory=dict)
+    layouts: dict[str, Layout] = field(default_factory=dict)
+    after: int = 0
+    forgotten: int = 0
+    changed: dict[str, None] = field(default_factory=dict)
+    broken: dict[str, None] = field(default_factory=dict)
+    has_gap: bool = False
+
+
+async def restore(log: SnapshotLog, partition: OwnedPartition, into: Propeller) -> None:
+    """Take up what lies on a partition; afterwards nothing else lies on it.
 
     It is owned, so nobody adds events to it meanwhile. A stream that can't be folded
     costs only itself: its commands are dead letters.
     """
-    streams, broken = await patiently(
-        lambda: _fold(log, partition.number), "restore_delayed"
-    )
-    for stream, live in streams.items():
+    found = await patiently(lambda: read(log, partition.number), "restore_delayed")
+    for stream, ending in found.ended.items():
+        into.streams.put_ended(stream, ending)
+    for stream, live in found.live.items():
         into.take_up(stream, live)
-    into.streams.know_all(unread=broken)
+    into.streams.know_all(unread=found.broken, but_forgotten=found.forgotten > 0)
+    into.snapshots.layouts = found.layouts
+    into.snapshots.is_withheld = bool(found.broken)
+    into.snapshots.forgotten = found.forgotten
+    into.snapshots.changed = {s: found.live.get(s) for s in found.changed}
 
 
-async def _fold(
-    log: EventLog, partition: int
-) -> tuple[Mapping[str, Live], Sequence[str]]:
-    streams, broken = dict[str, Live](), dict[str, None]()
-    events = log.upto_now(topics.EVENTS, {}, _BATCH, partition)
-    async for batch in events:
+async def read(log: SnapshotLog, partition: int) -> Found:
+    """Return what lies on a partition; its whole history is read only if it must be."""
+    found = await _snapshots(log, partition)
+    after = found.after
+    await _fold(log, partition, found)
+    if found.has_gap and after:
+        log_.warning("history_folded", partition=partition, why="a snapshot is missing")
+        found.after, found.has_gap = 0, False
+        await _fold(log, partition, found)
+    return found
+
+
+async def _snapshots(log: SnapshotLog, partition: int) -> Found:
+    newest: dict[str, Received] = {}
+    async for batch in log.compacted(topics.SNAPSHOTS, partition):
+        for received in batch:
+            newest.pop(received.key, None)
+            if received.body:
+                newest[received.key] = received
+    found, unread = Found(), 0
+    heads: dict[str, StreamHead] = {}
+    chunks: dict[str, dict[int, tuple[int, bytes]]] = {}
+    for number, received in enumerate(newest.values()):
+        if number % _BREATH == 0:
+            await asyncio.sleep(0)
+        message, stream = _message(received), received.envelope.stream
+        match message:
+            case StreamHead():
+                heads[stream] = message
+            case StreamChunk():
+                held = chunks.setdefault(stream, {})
+                held[message.number] = message.sequence, message.body
+            case StreamClosed():
+                found.ended[stream] = message
+            case Checkpoint() if received.key == CHECKPOINT:
+                found.after, found.forgotten = message.events_offset, message.forgotten
+            case _:
+                unread += 1
+    unread += await _join(found, heads, chunks)
+    if unread:
+        log_.warning("snapshots_ignored", partition=partition, snapshots=unread)
+        found.after = 0
+    return found
+
+
+def _message(received: Received) -> Any:
+    """Return what a snapshot says; None if this version can't read it."""
+    try:
+        message = codec.decode(received.body)
+    except codec.UndecodableMessage:
+        return None
+    if isinstance(message, StreamHead | StreamChunk) and message.form != form():
+        return None
+    return message
+
+
+async def _join(
+    found: Found,
+    heads: Mapping[str, StreamHead],
+    chunks: Mapping[str, Mapping[int, tuple[int, bytes]]],
+) -> int:
+    """Put states together; return how many couldn't be."""
+    torn = 0
+    for number, (stream, head) in enumerate(heads.items()):
+        if number % _BREATH == 0:
+            await asyncio.sleep(0)
+        try:
+            state, layout = joined(head.body, head.chunks, chunks.get(stream, {}))
+        except Torn:
+            torn += 1
+            continue
+        found.layouts[stream] = layout
+        found.live[stream] = Live(
+            state=state,
+            sequence=head.sequence,
+            correlation=head.correlation,
+            last_us=head.last_us,
+        )
+    return torn
+
+
+async def _fold(log: SnapshotLog, partition: int, found: Found) -> None:
+    """Bring states forward by the events after them, which say their sequence."""
+    after = {partition: found.after}
+    async for batch in log.upto_now(topics.EVENTS, after, _BATCH, partition):
         for received in batch:
             stream = received.envelope.stream
-            if not received.envelope.sequence or stream in broken:
+            live, ending = found.live.get(stream), found.ended.get(stream)
+            known = ending.last_sequence if ending else live.sequence if live else 0
+            if received.envelope.sequence <= known or stream in found.broken:
                 continue
-            try:
-                live = folded(streams.get(stream, Live()), received)
-            except codec.UndecodableMessage:
-                raise
-            except Exception:
-                log_.exception("stream_not_restored", stream=stream)
-                broken[stream] = None
-                streams.pop(stream, None)
+            if received.envelope.sequence > known + 1 and found.after:
+                found.has_gap = True
                 continue
-            # What has ended goes last, so that memory keeps the latest endings.
-            if live.state.is_terminal:
-                live = live.closed()
-                streams.pop(stream, None)
-            streams[stream] = live
+            _follow(found, live or Live(), received)
         await asyncio.sleep(0)
-    return streams, list(broken)
+
+
+def _follow(found: Found, live: Live, received: Received) -> None:
+    stream = received.envelope.stream
+    try:
+        live = folded(live, received)
+        ending = closed(live.state, live.sequence) if live.state.is_terminal else None
+    except codec.UndecodableMessage:
+        raise
+    except Exception:
+        log_.exception("stream_not_restored", stream=stream)
+        found.broken[stream] = None
+        found.live.pop(stream, None)
+        found.changed.pop(stream, None)
+        return
+    found.changed[stream] = None
+    if ending is None:
+        found.live[stream] = live
+    else:
+        found.live.pop(stream, None)
+        found.ended[stream] = ending

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-
-from msgspec import structs
+from itertools import islice
 
 from domain.execution.evolve import evolve
 from domain.execution.frontier import Frontier, advance, rebuild
@@ -17,16 +15,17 @@ from infra.log import Log, Received
 from schemas import codec
 from schemas import events as e
 from schemas.phases import ExecutionPhase
-from schemas.values import NO_VALUES
+from schemas.snapshots import StreamClosed
+from workers.closed import Endings, closed, remembered
 from workers.recalling import ENDINGS, Definitions, recall, with_made
+
+_FORGET_MAX = 5_000
+"""Endings that are forgotten at once."""
 
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """One stream as folded so far; `sequence` is its last fact's, 0 for none.
-
-    A closed stream keeps no more of its state than who created it and how it ended.
-    """
+    """One stream as folded so far; `sequence` is its last fact's, 0 for none."""
 
     state: Execution = field(default_factory=Execution)
     frontier: Frontier = field(default_factory=Frontier)
@@ -56,24 +55,6 @@ class Live:
             return self
         return replace(self, definition=self.definition.with_inside(node_id, inside))
 
-    def closed(self) -> Live:
-        """Return what is remembered of a stream that has ended."""
-        created = self.state.created
-        if created is not None:
-            created = structs.replace(
-                created, spec=b"", inputs=NO_VALUES, user_inputs=NO_VALUES
-            )
-        state = Execution(
-            created=created, phase=self.state.phase, is_deleted=self.state.is_deleted
-        )
-        return replace(
-            self,
-            state=state,
-            frontier=Frontier(),
-            definition=None,
-            recovery=NOTHING_SAVED,
-        )
-
 
 def folded(live: Live, received: Received) -> Live:
     """Return a stream with one more record of its own, without graph and frontier."""
@@ -89,15 +70,26 @@ def folded(live: Live, received: Received) -> Live:
 class Streams:
     """The states of the streams of one owned partition."""
 
-    def __init__(self, log: Log, definitions: Definitions, closed_max: int) -> None:
-        """Remember up to `closed_max` ended streams; live ones have no bound."""
+    def __init__(
+        self,
+        log: Log,
+        definitions: Definitions,
+        closed_max: int,
+        endings: Endings | None = None,
+    ) -> None:
+        """Remember about `closed_max` ended streams; live ones have no bound.
+
+        Older endings are looked up in `endings`, or else on the log.
+        """
         self._log = log
         self._definitions = definitions
         self._live: dict[str, Live] = {}
-        self._closed: OrderedDict[str, Live] = OrderedDict()
+        self._closed: dict[str, StreamClosed] = {}
         self._closed_max = closed_max
+        self._endings = endings
         self._is_complete = False
-        self._unread: set[int] = set()
+        self._has_forgotten = False
+        self._unread: set[str] = set()
 
     def __len__(self) -> int:
         """Return how many streams live."""
@@ -105,25 +97,37 @@ class Streams:
 
     async def get(self, stream: str) -> Live:
         """Return a stream's state; a stream without facts has sequence 0."""
-        live = self._live.get(stream) or self._closed.get(stream)
-        if live is None and self._is_complete and hash(stream) not in self._unread:
-            return Live()
+        live = self._live.get(stream)
         if live is None:
-            live = await self._restore(stream)
-        elif live.definition is not None or live.state.is_terminal:
+            live = await self._not_live(stream)
+        elif live.definition is not None:
             return live
         live = await self._with_graph(live)
         if live.sequence:
             self.put(stream, live)
         return live
 
-    def know_all(self, unread: Iterable[str] = ()) -> None:
+    async def _not_live(self, stream: str) -> Live:
+        ending = self._closed.get(stream)
+        is_read = stream in self._unread or not self._is_complete
+        if ending is None and not is_read:
+            if not self._has_forgotten:
+                return Live()
+            if self._endings is not None:
+                ending = (await self._endings.of((stream,))).get(stream)
+                return Live() if ending is None else _ended(stream, ending)
+        if ending is None:
+            return await self._restore(stream)
+        return _ended(stream, ending)
+
+    def know_all(self, unread: Iterable[str] = (), *, but_forgotten: bool) -> None:
         """Take streams that aren't in memory for new: all were put, but for these.
 
-        An ended stream that memory lets go of is read from the log again.
+        Endings that are forgotten must be looked up.
         """
         self._is_complete = True
-        self._unread |= {hash(stream) for stream in unread}
+        self._has_forgotten = but_forgotten
+        self._unread |= set(unread)
 
     def known(self, stream: str) -> Live | None:
         """Return a live stream's state if it is in memory."""
@@ -135,15 +139,40 @@ class Streams:
         return sum(live.state.parked is not None for live in self._live.values())
 
     def put(self, stream: str, live: Live) -> None:
-        """Keep a stream's state; of an ended one only the marker."""
+        """Keep a stream's state; of an ended one only how it ended."""
         if not live.state.is_terminal:
             self._live[stream] = live
-            return
+        elif live.sequence:
+            self.put_ended(stream, closed(live.state, live.sequence))
+
+    def put_ended(self, stream: str, ending: StreamClosed) -> None:
+        """Keep how a stream ended."""
         self._live.pop(stream, None)
-        self._closed[stream] = live.closed()
-        while len(self._closed) > self._closed_max:
-            forgotten, _ = self._closed.popitem(last=False)
-            self._unread.add(hash(forgotten))
+        self._closed[stream] = ending
+
+    def ending(self, stream: str) -> StreamClosed | None:
+        """Return how a stream ended, if that is remembered."""
+        return self._closed.get(stream)
+
+    async def forgettable(self) -> Sequence[str]:
+        """Return the oldest endings beyond the limit that others know, too."""
+        over = len(self._closed) - self._closed_max
+        oldest = list(islice(self._closed, min(max(over, 0), _FORGET_MAX)))
+        if self._endings is None or not oldest:
+            return oldest
+        known = await self._endings.of(oldest)
+        return [
+            stream
+            for stream in oldest
+            if stream in known
+            and known[stream].last_sequence == self._closed[stream].last_sequence
+        ]
+
+    def forget(self, streams: Iterable[str]) -> None:
+        """Remember these endings no longer."""
+        for stream in streams:
+            self._has_forgotten = True
+            self._closed.pop(stream, None)
 
     async def _restore(self, stream: str) -> Live:
         last = await self._log.last(stream)
@@ -151,12 +180,13 @@ class Streams:
             return Live()
         closing = codec.decode(last.body)
         is_deleted = isinstance(closing, e.ExecutionDeleted)
-        ending = ENDINGS.get(type(closing))
+        phase = ENDINGS.get(type(closing))
         if isinstance(closing, e.ExecutionDeleted):
-            ending = ExecutionPhase(closing.phase)
-        if ending is not None:
-            closed = Execution(phase=ending, is_deleted=is_deleted)
-            return await self._restore_closed(stream, last.envelope.sequence, closed)
+            phase = ExecutionPhase(closing.phase)
+        if phase is not None:
+            first = codec.decode((await self._log.stream(stream, limit=1))[0].body)
+            state = Execution(created=first, phase=phase, is_deleted=is_deleted)
+            return Live(state=state, sequence=last.envelope.sequence)
         live = Live()
         for received in await self._log.stream(stream):
             live = folded(live, received)
@@ -180,14 +210,7 @@ class Streams:
             live, definition=definition, frontier=frontier, recovery=recovery
         )
 
-    async def _restore_closed(
-        self, stream: str, sequence: int, closed: Execution
-    ) -> Live:
-        first = (await self._log.stream(stream, limit=1))[0]
-        created = codec.decode(first.body)
-        return Live(
-            state=structs.replace(closed, created=created),
-            sequence=sequence,
-            correlation=first.envelope.correlation,
-            last_us=created.occurred_at_us,
-        )
+
+def _ended(stream: str, ending: StreamClosed) -> Live:
+    state = remembered(stream, ending)
+    return Live(state=state, sequence=ending.last_sequence)

@@ -10,7 +10,8 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from hashlib import blake2b
-from itertools import chain, count
+from itertools import chain
+from itertools import count as numbers_from
 from typing import Any, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -102,7 +103,7 @@ def _encoded(
     sizes: Sizes,
 ) -> Iterator[tuple[int, tuple[str, ...], bytes]]:
     """Encode chunks; what is too much for one goes to new ones, behind all others."""
-    spare = count(len(members))
+    spare = numbers_from(len(members))
     for number in dirty:
         pieces = _pieces(nodes, members[number], sizes)
         for (ids, parts), at in zip(pieces, chain((number,), spare), strict=False):
@@ -144,8 +145,9 @@ def _laid_out(
 
 
 def head_of(state: Execution) -> bytes:
-    """Return a state without its nodes, as bytes."""
-    return _encoder.encode(replace(state, nodes=Map(), active=Map()))
+    """Return a state without its nodes, as bytes, and how many it has."""
+    bare = replace(state, nodes=Map(), active=Map())
+    return _encoder.encode((len(state.nodes), bare))
 
 
 def joined(
@@ -168,11 +170,14 @@ def joined(
                     a[node_id] = None
         nodes, places, active = n.finish(), p.finish(), a.finish()
     try:
-        state = replace(_head.decode(head), nodes=nodes, active=active)
+        count, bare = _head.decode(head)
     except msgspec.MsgspecError as error:
         message = f"Expected a head, but: {error}"
         raise Torn(message) from error
-    return state, Layout(
+    if not count == len(nodes) == sum(len(ids) for ids in members):
+        message = f"Expected each of {count} nodes once, but got {members}"
+        raise Torn(message)
+    return replace(bare, nodes=nodes, active=active), Layout(
         nodes=nodes, places=places, members=tuple(members), written=tuple(written)
     )
 
@@ -207,7 +212,7 @@ def _made(kind: Any, value: Any) -> Any:
 
 
 _encoder = msgspec.msgpack.Encoder(enc_hook=_plain)
-_head = msgspec.msgpack.Decoder(Execution, dec_hook=_made)
+_head = msgspec.msgpack.Decoder(tuple[int, Execution], dec_hook=_made)
 _nodes = msgspec.msgpack.Decoder(list[Node], dec_hook=_made)
 
 

@@ -18,6 +18,17 @@ WHERE execution_tags.key = %s AND execution_tags.value = %s
     AND executions.phase NOT IN ('SUCCEEDED', 'FAILED', 'ABORTED', 'TIMED_OUT')
 ORDER BY executions.created_at, executions.stream
 
+-- ended --
+SELECT s.stream, j.sequence AS last_sequence, j.type = 'ExecutionDeleted' AS is_deleted,
+    e.phase, e.parent_stream, e.parent_node_id
+FROM unnest(%s::text[]) AS s (stream)
+CROSS JOIN LATERAL (
+    SELECT sequence, type FROM journal WHERE journal.stream = s.stream
+    ORDER BY sequence DESC LIMIT 1) AS j
+LEFT JOIN executions AS e ON e.stream = s.stream
+WHERE e.phase IN ('SUCCEEDED', 'FAILED', 'ABORTED', 'TIMED_OUT')
+    OR j.type = 'ExecutionDeleted'
+
 -- execution_counts --
 SELECT phase, count(*) AS rows FROM executions GROUP BY phase
 

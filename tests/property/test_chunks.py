@@ -163,7 +163,7 @@ def test_damaged_bytes_are_torn() -> None:
     """Bytes that are no state are told, whatever is in them."""
     layout, written = chunks.cut(Layout(), _wide(1, 1), 1, Sizes())
     found = {0: (1, written[0].body)}
-    head = chunks.head_of(Execution())
+    head = chunks.head_of(_wide(1, 1))
     assert chunks.joined(head, layout.written, found)[0] == _wide(1, 1)
     for bad_head, bad_chunk in [(b"", found), (head, {0: (1, b"x")}), (head, {})]:
         with pytest.raises(Torn):

@@ -10,6 +10,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from domain.execution.chunks import Sizes
 from domain.graph import Definition
 from infra.log import Log, OwnedPartition, Received, Record
 from schemas import codec, topics
@@ -25,6 +26,7 @@ from workers.hydration import Admission
 from workers.leases import Leases
 from workers.partitions import Partitions
 from workers.propeller import Bounds, Propeller
+from workers.snapshots import Cadence, Snapshots
 from workers.streams import Streams
 
 NOON_US = 1_700_000_000_000_000
@@ -67,6 +69,8 @@ class House:
     running: asyncio.Task[None] | None = None
     numbers: int = 0
     closed_max: int = 100
+    every_s: float = 3600.0
+    sizes: Sizes = field(default_factory=Sizes)
     folds: bool = False
 
     async def admit(
@@ -94,6 +98,7 @@ class House:
             clock=self.clock,
             leases=Leases(10**15),
             bounds=Bounds(retry_s=0.01),
+            snapshots=Snapshots(Cadence(every_s=self.every_s, sizes=self.sizes)),
         )
 
     @asynccontextmanager

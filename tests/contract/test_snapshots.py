@@ -1,0 +1,179 @@
+"""Snapshots of a partition on each kind of log: what is left for who comes next."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+from structlog.testing import capture_logs
+
+from domain.execution.chunks import Sizes
+from infra.log import Log, Received, Record
+from schemas import codec
+from schemas import events as e
+from schemas import topics as t
+from schemas.commands import TerminateExecution
+from schemas.envelope import Envelope
+from schemas.snapshots import Checkpoint, StreamChunk, StreamClosed, StreamHead
+from tests.support.engine import CREATE, success
+from tests.support.propelling import House, stream_of
+from workers import restoring
+
+pytestmark = pytest.mark.timeout(120)
+
+
+@pytest.fixture
+def house(log: Log) -> House:
+    """Propellers that take snapshots all the time."""
+    return House(log, folds=True, every_s=0.00001, sizes=Sizes(nodes_max=1))
+
+
+async def _newest(log: Log) -> dict[str, Received]:
+    newest: dict[str, Received] = {}
+    async for batch in log.compacted(t.SNAPSHOTS, 0):
+        newest |= {received.key: received for received in batch}
+    return {key: received for key, received in newest.items() if received.body}
+
+
+async def _said(log: Log) -> dict[str, Any]:
+    return {key: codec.decode(r.body) for key, r in (await _newest(log)).items()}
+
+
+async def _settled(house: House) -> Checkpoint:
+    """Wait until a checkpoint covers whatever has happened."""
+    found: list[Checkpoint] = []
+
+    async def covered() -> bool:
+        said, end = await _said(house.log), (await house.log.end((t.EVENTS,)))[0]
+        point = said.get("checkpoint")
+        if point is not None and point.events_offset == end:
+            found.append(point)
+        return bool(found)
+
+    await house.until(covered)
+    return found[-1]
+
+
+async def _ended(house: House, name: str) -> str:
+    stream = await house.create(name)
+    await house.until_facts(stream, e.ExecutionCreated)
+    await house.send(stream, TerminateExecution(cause="enough", principal="me"))
+    await house.until_facts(stream, e.ExecutionAborted)
+    return stream
+
+
+async def test_only_what_came_later_is_read_again(house: House) -> None:
+    """A stream goes on from its snapshot; events before the checkpoint aren't read."""
+    async with house.propeller():
+        stream = await house.create("one")
+        first = await house.run_of(stream, "n0")
+        point = await _settled(house)
+    found = await restoring.read(house.log, 0)
+    assert found.after == point.events_offset
+    assert not found.changed
+    assert found.live[stream].sequence == len(await house.facts(stream))
+
+    async with house.propeller():
+        await house.send(stream, success(first))
+        await house.send(stream, success(await house.run_of(stream, "n1")))
+        await house.until_facts(stream, e.ExecutionSucceeded)
+    sequences = [r.envelope.sequence for r in await house.log.stream(stream)]
+    assert sequences == list(range(1, len(sequences) + 1))
+
+
+async def test_an_ended_stream_leaves_its_ending_alone(house: House) -> None:
+    """Of heads and chunks nothing is left but a few bytes; late commands are dropped."""
+    async with house.propeller():
+        stream = await house.create("one")
+        first = await house.run_of(stream, "n0")
+        await _settled(house)
+        kinds = {type(said) for said in (await _said(house.log)).values()}
+        assert kinds == {StreamHead, StreamChunk, Checkpoint}
+        await house.send(stream, TerminateExecution(cause="enough", principal="me"))
+        await house.until_facts(stream, e.ExecutionAborted)
+        await _settled(house)
+    newest = await _newest(house.log)
+    assert set(newest) == {stream, "checkpoint"}
+    assert len(newest[stream].body) <= 100
+    ending = codec.decode(newest[stream].body)
+    assert isinstance(ending, StreamClosed)
+    assert ending.last_sequence == len(await house.facts(stream))
+
+    async with house.propeller() as partitions:
+        await house.send(stream, success(first), reply=False)
+        late = TerminateExecution(cause="again", principal="me")
+        refused = await house.send(stream, late)
+
+        async def answered() -> bool:
+            return refused in await house.answers()
+
+        await house.until(answered)
+        assert partitions.dropped == 1
+    answer = (await house.answers())[refused]
+    assert answer.reason == "FAILED_PRECONDITION"
+    assert len(await house.facts(stream)) == ending.last_sequence
+
+
+async def test_a_forgotten_name_is_still_taken(house: House) -> None:
+    """The oldest endings are let go of, and looked up when their names come again."""
+    house.closed_max = 1
+    async with house.propeller():
+        streams = [await _ended(house, name) for name in ("one", "two", "three")]
+
+        async def forgotten() -> bool:
+            point = (await _said(house.log)).get("checkpoint")
+            return isinstance(point, Checkpoint) and point.forgotten == 2
+
+        await house.until(forgotten)
+    left = set(await _newest(house.log)) - {"checkpoint"}
+    assert len(left & set(streams)) == 1
+
+    async with house.propeller():
+        again = [
+            await house.send(stream_of(name), replace(CREATE, name=name))
+            for name in ("one", "two", "three")
+        ]
+
+        async def refused() -> bool:
+            answers = await house.answers()
+            return all(command in answers for command in again)
+
+        await house.until(refused)
+    assert {(await house.answers())[c].reason for c in again} == {"ALREADY_EXISTS"}
+
+
+async def test_a_form_of_another_version_is_ignored(house: House) -> None:
+    """What this version can't read costs time and a word in the log, nothing else."""
+    async with house.propeller():
+        stream = await house.create("one")
+        await house.run_of(stream, "n0")
+        await _settled(house)
+    head = (await _said(house.log))[stream]
+    await house.log.append([_kept(stream, codec.encode(replace(head, form="9-9")))])
+    with capture_logs() as said:
+        found = await restoring.read(house.log, 0)
+
+    assert found.live[stream].sequence == len(await house.facts(stream))
+    assert "snapshots_ignored" in {line["event"] for line in said}
+
+
+async def test_a_missing_snapshot_is_folded_again(house: House) -> None:
+    """A stream that isn't among the snapshots but goes on is read from its first fact."""
+    async with house.propeller():
+        stream = await house.create("one")
+        first = await house.run_of(stream, "n0")
+        await _settled(house)
+    house.every_s = 3600.0
+    async with house.propeller():
+        await house.send(stream, success(first))
+        await house.run_of(stream, "n1")
+    await house.log.append([_kept(stream, b"")])
+    found = await restoring.read(house.log, 0)
+
+    assert found.live[stream].sequence == len(await house.facts(stream))
+
+
+def _kept(key: str, body: bytes) -> Record:
+    envelope = Envelope(id=key, type="", stream=key)
+    return Record(topic=t.SNAPSHOTS, key=key, envelope=envelope, body=body, partition=0)
