@@ -8,6 +8,7 @@ from typing import Protocol
 
 import structlog
 
+from domain.execution.chunks import Sizes
 from domain.execution.context import Limits
 from gateway.attempt_logs import log_url
 from gateway.services import Clock
@@ -16,10 +17,11 @@ from infra.database import Pool
 from infra.event_store import EventStore
 from infra.log import Log
 from infra.s3_blobs import SCHEME, task_variables
-from infra.settings import Settings, task_environment
+from infra.settings import Settings, SnapshotSettings, task_environment
 from projections.catalog import Catalog
 from schemas.dispatches import RunTask
 from workers import propeller as propellers
+from workers.closed import Endings
 from workers.definitions import DefinitionCache
 from workers.expanding import Expander
 from workers.hydration import Hydrator
@@ -30,6 +32,7 @@ from workers.plugins.process import ProcessPlugin
 from workers.propeller import Propeller
 from workers.registry_relay import RegistryRelay
 from workers.runner import Runner
+from workers.snapshots import Cadence, Snapshots
 from workers.streams import Streams
 from workers.sweeper import Sweeper
 
@@ -93,17 +96,29 @@ def process_plugin(
     )
 
 
-def partitions(backing: Backing, restore: Restore) -> Partitions:
-    """Return what serves owned partitions, restored in the given way."""
+def partitions(
+    backing: Backing, restore: Restore, endings: Endings | None = None
+) -> Partitions:
+    """Return what serves owned partitions, restored in the given way.
+
+    Endings that memory lets go of are looked up in `endings`, or else on the log.
+    """
     settings = backing.settings
     definitions = DefinitionCache(backing.blobs, settings.propeller.definitions_max)
-    return Partitions(backing.log, lambda: _propeller(backing, definitions), restore)
+    return Partitions(
+        backing.log, lambda: _propeller(backing, definitions, endings), restore
+    )
 
 
-def _propeller(backing: Backing, definitions: DefinitionCache) -> Propeller:
+def _propeller(
+    backing: Backing, definitions: DefinitionCache, endings: Endings | None
+) -> Propeller:
     settings = backing.settings
     return Propeller(
-        streams=Streams(backing.log, definitions, settings.propeller.closed_max),
+        streams=Streams(
+            backing.log, definitions, settings.propeller.closed_max, endings
+        ),
+        snapshots=Snapshots(_cadence(settings.snapshots)),
         hydration=Hydrator(
             log=backing.log,
             pool=backing.pool,
@@ -135,6 +150,14 @@ def _propeller(backing: Backing, definitions: DefinitionCache) -> Propeller:
 
 def _us(seconds: float) -> int:
     return round(seconds * _SECOND_US)
+
+
+def _cadence(settings: SnapshotSettings) -> Cadence:
+    return Cadence(
+        every_s=settings.every_s,
+        commit_bytes=settings.commit_bytes,
+        sizes=Sizes(nodes_max=settings.nodes_max, bytes_max=settings.chunk_bytes_max),
+    )
 
 
 def runner(backing: Backing, process: ProcessPlugin | None, name: str) -> Runner:

@@ -34,6 +34,7 @@ from infra.signing import Signer
 from projections import queries
 from projections.projector import Projector
 from projections.schema import migrate
+from workers import restoring
 from workers.partitions import Partitions, Restore
 from workers.plugins.process import ProcessPlugin
 from workers.propeller import Propeller
@@ -176,9 +177,12 @@ async def _build(
 
 
 def _restore(services: Services) -> Restore:
-    async def restore(_: OwnedPartition, propeller: Propeller) -> None:
-        """Take up what lives by the views, which have caught up."""
+    async def restore(partition: OwnedPartition, propeller: Propeller) -> None:
+        """Take up what lives by snapshots, or by the views, which have caught up."""
+        if await restoring.by_snapshots(services.log, partition, propeller):
+            return
         await propeller.restore(await queries.open_streams(services.pool))
+        propeller.snapshots.begin(propeller.streams.live)
 
     return restore
 

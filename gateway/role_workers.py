@@ -24,6 +24,7 @@ from infra.settings import Settings
 from projections.projector import Projector
 from projections.shared import SharedProjector
 from workers import restoring
+from workers.closed import EndingsInViews
 
 _DOOR_PORT = 30081
 
@@ -46,7 +47,8 @@ async def propeller(backings: Backings) -> AsyncIterator[Worker]:
     What several of them sweep up is the same: who comes second finds nothing.
     """
     restore = partial(restoring.restore, backings.log)
-    partitions = building.partitions(backings, restore)
+    endings = EndingsInViews(backings.pool)
+    partitions = building.partitions(backings, restore, endings)
     sweeper = building.sweeper(backings)
 
     async def run(stop: asyncio.Event) -> None:

@@ -142,6 +142,21 @@ class PropellerSettings(_Part):
     )
 
 
+class SnapshotSettings(_Part):
+    """Folded states that a propeller leaves for who takes its partitions up."""
+
+    every_s: float = Field(
+        10.0, gt=0, description="What changed is written this often."
+    )
+    nodes_max: int = Field(256, gt=0, description="Nodes in a chunk at most.")
+    chunk_bytes_max: int = Field(
+        256 * 1024, gt=0, description="Bytes of a chunk of several nodes at most."
+    )
+    commit_bytes: int = Field(
+        2**20, gt=0, description="Bytes after which commands get their turn."
+    )
+
+
 class ProcessSettings(_Part):
     """The plugin that runs tasks in warm processes of this machine."""
 
@@ -313,6 +328,7 @@ class Settings(BaseSettings):
     log: LogSettings = LogSettings()
     kafka: KafkaSettings = KafkaSettings()
     propeller: PropellerSettings = PropellerSettings()
+    snapshots: SnapshotSettings = SnapshotSettings()
     runner: RunnerSettings = RunnerSettings()
     process: ProcessSettings = ProcessSettings()
     admission: AdmissionSettings = AdmissionSettings()

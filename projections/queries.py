@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 from psycopg.sql import SQL
 
 from infra.database import Pool, queries

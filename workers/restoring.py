@@ -71,6 +71,24 @@ async def restore(log: SnapshotLog, partition: OwnedPartition, into: Propeller) 
     costs only itself: its commands are dead letters.
     """
     found = await patiently(lambda: read(log, partition.number), "restore_delayed")
+    _take_up(found, into)
+
+
+async def by_snapshots(
+    log: SnapshotLog, partition: OwnedPartition, into: Propeller
+) -> bool:
+    """Take up what lies on a partition, unless all of its history had to be read."""
+    found = await patiently(
+        lambda: _snapshots(log, partition.number), "restore_delayed"
+    )
+    if not found.after and await partition.end(topics.EVENTS):
+        return False
+    await patiently(lambda: _tail(log, partition.number, found), "restore_delayed")
+    _take_up(found, into)
+    return True
+
+
+def _take_up(found: Found, into: Propeller) -> None:
     for stream, ending in found.ended.items():
         into.streams.put_ended(stream, ending)
     for stream, live in found.live.items():
@@ -85,13 +103,16 @@ async def restore(log: SnapshotLog, partition: OwnedPartition, into: Propeller) 
 async def read(log: SnapshotLog, partition: int) -> Found:
     """Return what lies on a partition; its whole history is read only if it must be."""
     found = await _snapshots(log, partition)
-    after = found.after
+    await _tail(log, partition, found)
+    return found
+
+
+async def _tail(log: SnapshotLog, partition: int, found: Found) -> None:
     await _fold(log, partition, found)
-    if found.has_gap and after:
+    if found.has_gap:
         log_.warning("history_folded", partition=partition, why="a snapshot is missing")
         found.after, found.has_gap = 0, False
         await _fold(log, partition, found)
-    return found
 
 
 async def _snapshots(log: SnapshotLog, partition: int) -> Found:

@@ -8,7 +8,7 @@ checkpoint says so. Whatever moment it is interrupted at, the last checkpoint ho
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -75,6 +75,14 @@ class Snapshots:
     def note(self, stream: str, live: Live) -> None:
         """Take note of a stream that has changed."""
         self.changed[stream] = None if live.state.is_terminal else live
+
+    def begin(self, live: Mapping[str, Live]) -> None:
+        """Begin anew with these streams, when no snapshots could be taken up.
+
+        What ended before is among the forgotten ones.
+        """
+        self.layouts, self.changed = {}, dict(live)
+        self.forgotten = max(self.forgotten, 1)
 
     async def turn(
         self, partition: OwnedPartition, streams: Streams, now_us: int

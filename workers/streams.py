@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
@@ -132,6 +132,11 @@ class Streams:
     def known(self, stream: str) -> Live | None:
         """Return a live stream's state if it is in memory."""
         return self._live.get(stream)
+
+    @property
+    def live(self) -> Mapping[str, Live]:
+        """Return the live streams in memory."""
+        return self._live
 
     @property
     def parked(self) -> int:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from domain.execution.chunks import Sizes
 from domain.execution.decide import execution as decider
 from domain.execution.state import Execution
 from domain.graph import Definition
@@ -38,12 +39,14 @@ from tests.support.graphs import (
     workflow,
     workflow_node,
 )
+from workers import restoring
 from workers.hydration import Admission
 from workers.leases import Leases
 from workers.looking_up import LookUps
 from workers.partitions import Partitions
 from workers.propeller import Bounds, Propeller
 from workers.runner import Runner
+from workers.snapshots import Cadence, Snapshots
 from workers.streams import Streams
 
 EXECUTIONS, CRASHES, ROUNDS_MAX = 4, 12, 200
@@ -75,6 +78,7 @@ class World:
         self.clock = Clock()
         self.parent, self.child = _parent(), _child()
         self.incarnations = 0
+        self.takes_snapshots = bool(seed % 3)
 
     def definition(self, name: str) -> Definition:
         """Return the graph of an execution: children are those with long names."""
@@ -171,7 +175,17 @@ def propeller(world: World, log: MemoryLog) -> Propeller:
         hydration=Hydration(world),
         clock=world.clock,
         leases=Leases(10**12),
-        bounds=Bounds(commands_max=world.draw.randint(1, 8), retry_s=0.001),
+        bounds=Bounds(
+            commands_max=world.draw.randint(1, 8), retry_s=0.001, glance_s=0.0001
+        ),
+        snapshots=Snapshots(
+            Cadence(
+                every_s=0.00001 if world.takes_snapshots else 3600.0,
+                commit_bytes=world.draw.choice([1, 1000, 100_000]),
+                sizes=Sizes(nodes_max=world.draw.randint(1, 5)),
+                retry_s=0.001,
+            )
+        ),
     )
 
 
@@ -207,8 +221,11 @@ async def live(world: World, steps: int) -> None:
     await log.open()
     hands, stop = runner(world, log), asyncio.Event()
 
-    async def restore(_: OwnedPartition, engine: Propeller) -> None:
-        await engine.restore(open_streams(world))
+    async def restore(partition: OwnedPartition, engine: Propeller) -> None:
+        if world.takes_snapshots:
+            await restoring.restore(log, partition, engine)
+        else:
+            await engine.restore(open_streams(world))
 
     engine = Partitions(log, lambda: propeller(world, log), restore)
     tasks = [
