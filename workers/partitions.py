@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
@@ -40,10 +41,14 @@ class Partitions:
 
     async def serve(self, partition: OwnedPartition, stop: asyncio.Event) -> None:
         """Restore a partition and handle its commands until `stop`."""
-        propeller = self.make()
+        propeller, began = self.make(), time.monotonic()
         await self.restore(partition, propeller)
-        live = len(propeller.streams)
-        log_.info("partition_restored", partition=partition.number, live=live)
+        log_.info(
+            "partition_restored",
+            partition=partition.number,
+            live=len(propeller.streams),
+            took_s=round(time.monotonic() - began, 3),
+        )
         self.served[partition.number] = propeller
         try:
             await propeller.serve(partition, stop)

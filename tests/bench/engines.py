@@ -21,7 +21,9 @@ _PAUSE_S = 0.05
 
 
 @contextmanager
-def engine(folder: Path, name: str, plugin: str = "echo") -> Iterator[Running]:
+def engine(
+    folder: Path, name: str, plugin: str = "echo", **env: str
+) -> Iterator[Running]:
     """Run a fresh engine.
 
     Compiled modules are kept, as they are where pip installed them: an environment
@@ -32,6 +34,7 @@ def engine(folder: Path, name: str, plugin: str = "echo") -> Iterator[Running]:
         plugin=plugin,
         PYTHONDONTWRITEBYTECODE="",
         PYTHONPYCACHEPREFIX=str(folder / "pycache"),
+        **env,
     )
     running.start()
     try:

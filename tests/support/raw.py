@@ -165,6 +165,19 @@ def register_map(
     _register_plan(client, name)
 
 
+def register_gate(client: Any, name: str) -> None:
+    """Register a workflow that waits for an integer, and its plan."""
+    request = workflow_pb2.WorkflowCreateRequest(id=_id(identifier_pb2.WORKFLOW, name))
+    template = request.spec.template
+    template.interface.inputs.variables["a"].type.CopyFrom(INT)
+    signal = template.nodes.add(id="n0").gate_node.signal
+    signal.signal_id = "go"
+    signal.type.CopyFrom(INT)
+    signal.output_variable_name = "o0"
+    client._stub.CreateWorkflow(request)
+    _register_plan(client, name)
+
+
 def _register_plan(client: Any, name: str) -> None:
     plan = launch_plan_pb2.LaunchPlanCreateRequest(
         id=_id(identifier_pb2.LAUNCH_PLAN, name)
