@@ -18,6 +18,7 @@ from tests.bench.load import throughput
 from tests.bench.machine import describe
 from tests.bench.maps import children, maps
 from tests.bench.recovery import idle_memory, kill_to_progress
+from tests.bench.resizing import resizing
 from tests.bench.restoring import restoring
 from tests.bench.size import cost_by_size
 
@@ -30,6 +31,7 @@ CASES: dict[str, Callable[[Path, bool], list[Figure]]] = {
     "throughput": throughput,
     "kill": kill_to_progress,
     "restore": restoring,
+    "resize": resizing,
     "size": cost_by_size,
     "memory": idle_memory,
 }

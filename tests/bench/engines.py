@@ -14,6 +14,7 @@ from flytekit.clients.friendly import SynchronousFlyteClient
 from flytekit.configuration import PlatformConfig
 
 from tests.support import raw
+from tests.support.distributed import Distributed
 from tests.support.running import Running
 
 _PAGE = 100
@@ -43,7 +44,7 @@ def engine(
         running.stop()
 
 
-def client_of(running: Running) -> Any:
+def client_of(running: Running | Distributed) -> Any:
     """Return flytekit's own client."""
     return SynchronousFlyteClient(
         PlatformConfig(endpoint=running.endpoint, insecure=True)

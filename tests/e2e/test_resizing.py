@@ -1,0 +1,54 @@
+"""Propellers come and go while executions wait: nothing is lost, nothing doubled."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+from infra.kafka_log import KafkaLog
+from infra.settings import LogSettings
+from schemas import topics
+from tests.bench import resizing
+from tests.support.distributed import PROPELLER, Distributed, distributed
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
+
+LIVE = 200
+
+
+def test_two_then_four_then_one_propellers(tmp_path: Path) -> None:
+    """Each takes up by snapshots what falls to it; all gates let their executions go.
+
+    One of those that leave is killed, in the end the last one is, too.
+    """
+    with distributed(tmp_path, resizing.ROLES, **resizing.SETTINGS) as engine:
+        names = resizing.waiting(engine, LIVE)
+        resizing.grow(engine, LIVE)
+        engine.of(PROPELLER)[-1].kill()
+        resizing.shrink(engine, LIVE)
+        last = engine.of(PROPELLER)[0]
+        last.kill()
+        last.start()
+        resizing.release(engine, names)
+        sequences = asyncio.run(_sequences(engine))
+
+    assert len(sequences) == LIVE
+    for found in sequences.values():
+        assert found == list(range(1, len(found) + 1))
+    assert max(resizing.restores([last])) < 10
+
+
+async def _sequences(engine: Distributed) -> dict[str, list[int]]:
+    """Return the sequences of each stream as they lie on the log."""
+    log = KafkaLog(engine.kafka, LogSettings())
+    await log.open()
+    found: dict[str, list[int]] = defaultdict(list)
+    async for batch in log.upto_now(topics.EVENTS, {}, 1000):
+        for received in batch:
+            if received.envelope.sequence:
+                found[received.envelope.stream].append(received.envelope.sequence)
+    await log.close()
+    return found
