@@ -14,10 +14,11 @@ from gateway.attempt_logs import log_url
 from gateway.services import Clock
 from infra.blobs import Blobs
 from infra.database import Pool
+from infra.environment import task_environment
 from infra.event_store import EventStore
 from infra.log import Log
 from infra.s3_blobs import SCHEME, task_variables
-from infra.settings import Settings, SnapshotSettings, task_environment
+from infra.settings import Settings, SnapshotSettings
 from projections.catalog import Catalog
 from schemas.dispatches import RunTask
 from workers import propeller as propellers

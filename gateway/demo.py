@@ -25,7 +25,8 @@ from gateway.commands.failing import CommandFailed
 from gateway.commands.session import Session, open_session
 from gateway.data_dir import DataDir, EngineAddress
 from gateway.readable import plain
-from infra.settings import Settings, task_environment
+from infra.environment import task_environment
+from infra.settings import Settings
 from projections import journal
 from schemas import codec
 from schemas.ids import ExecutionRef, execution_stream

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from infra.settings import Settings, task_environment
+from infra.environment import task_environment
+from infra.settings import Settings
 
 
 def test_the_environment_reaches_every_level(monkeypatch: pytest.MonkeyPatch) -> None:
