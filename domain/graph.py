@@ -86,6 +86,12 @@ class Definition:
         """Return this definition with what a dynamic node made."""
         return replace(self, within=self.within.set(node_id, inside))
 
+    def without_inside(self, node_id: str) -> Definition:
+        """Return this definition without what a dynamic node made, if it did."""
+        if node_id not in self.within:
+            return self
+        return replace(self, within=self.within.delete(node_id))
+
     @property
     def node_count(self) -> int:
         """Return how many nodes all graphs have together."""

@@ -251,7 +251,7 @@ class Propeller:
             return
         if isinstance(command, c.ReportTaskExpanded):
             inside = await self.hydration.load(command.inside)
-            live = live.with_inside(command.node_id, inside)
+            live = live.with_inside(command, inside)
         admission: Admission | Rejected | None = None
         if isinstance(command, c.CreateExecution) and not live.sequence:
             admission = await self.hydration.admit(command, envelope, now_us)

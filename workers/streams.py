@@ -14,6 +14,7 @@ from domain.graph import Definition
 from infra.log import Log, Received
 from schemas import codec
 from schemas import events as e
+from schemas.commands import ReportTaskExpanded
 from schemas.phases import ExecutionPhase
 from schemas.snapshots import StreamClosed
 from workers.closed import Endings, closed, remembered
@@ -21,6 +22,15 @@ from workers.recalling import ENDINGS, Definitions, recall, with_made
 
 _FORGET_MAX = 5_000
 """Endings that are forgotten at once."""
+
+ENDS_INSIDE = (
+    e.NodeSucceeded,
+    e.NodeFailed,
+    e.NodeTimedOut,
+    e.NodeAborted,
+    e.NodeRetryScheduled,
+)
+"""Facts after which what a dynamic node's task made isn't needed any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,22 +48,29 @@ class Live:
     def after(self, event: e.ExecutionEvent) -> Live:
         """Return the stream with one more fact."""
         state = evolve(self.state, event)
-        frontier = self.frontier
-        if self.definition is not None:
-            frontier, _ = advance(frontier, self.definition, state, event)
+        frontier, definition = self.frontier, self.definition
+        if definition is not None:
+            frontier, _ = advance(frontier, definition, state, event)
+            if isinstance(event, ENDS_INSIDE):
+                definition = definition.without_inside(event.node_id)
         return replace(
             self,
             state=state,
             frontier=frontier,
+            definition=definition,
             sequence=self.sequence + 1,
             last_us=max(self.last_us, event.occurred_at_us),
         )
 
-    def with_inside(self, node_id: str, inside: Definition) -> Live:
-        """Return the stream with what a dynamic node of it made at hand."""
-        if self.definition is None:
+    def with_inside(self, report: ReportTaskExpanded, inside: Definition) -> Live:
+        """Return the stream with what a task of it made at hand, unless it's late."""
+        node = self.state.nodes.get(report.node_id)
+        if self.definition is None or node is None or node.inside is not None:
             return self
-        return replace(self, definition=self.definition.with_inside(node_id, inside))
+        if node.attempt != report.attempt:
+            return self
+        definition = self.definition.with_inside(report.node_id, inside)
+        return replace(self, definition=definition)
 
 
 def folded(live: Live, received: Received) -> Live:
@@ -206,9 +223,10 @@ class Streams:
         if live.state.created.recovers is not None:
             recovery = (await recall(self._log, live.state.created.recovers)).recovery
             definition = await with_made(definition, recovery, self._definitions)
-        for node_id, node in live.state.nodes.items():
-            if node.inside is not None:
-                inside = await self._definitions.load(node.inside)
+        for node_id in live.state.active:
+            closure = live.state.nodes[node_id].inside
+            if closure is not None:
+                inside = await self._definitions.load(closure)
                 definition = definition.with_inside(node_id, inside)
         frontier = rebuild(definition, live.state)
         return replace(

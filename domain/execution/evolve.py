@@ -179,6 +179,8 @@ def _node_retry_scheduled(state: Execution, event: e.NodeRetryScheduled) -> Exec
 
 
 def _node_requeued(state: Execution, event: e.NodeRequeued) -> Execution:
+    if event.node_id in state.failures:
+        state = replace(state, failures=state.failures.delete(event.node_id))
     return _change(
         state,
         event.node_id,
@@ -190,6 +192,8 @@ def _node_requeued(state: Execution, event: e.NodeRequeued) -> Execution:
         wakes_at_us=0,
         exit_code=0,
         memory_factor=event.memory_factor,
+        inside=None,
+        deck_uri="",
     )
 
 
@@ -263,6 +267,11 @@ def _cache_looked_up(state: Execution, event: e.CacheLookedUp) -> Execution:
 
 def _cached(state: Execution, event: e.CachePopulated | e.CachePutFailed) -> Execution:
     return _change(state, event.node_id, catalog=None)
+
+
+def _task_succeeded(state: Execution, event: e.TaskSucceeded) -> Execution:
+    node_id, deck = event.node_id, event.deck_uri
+    return _change(state, node_id, task=TaskPhase.SUCCEEDED, deck_uri=deck)
 
 
 def _task(phase: TaskPhase) -> Callable[[Execution, Any], Execution]:
@@ -354,7 +363,7 @@ APPLY: dict[type, Callable[[Execution, Any], Execution]] = {
     e.TaskQueued: _task_queued,
     e.TaskStarted: _task_started,
     e.TaskRedispatched: _task_redispatched,
-    e.TaskSucceeded: _task(TaskPhase.SUCCEEDED),
+    e.TaskSucceeded: _task_succeeded,
     e.TaskFailed: _task_failed,
     e.TaskAborted: _task(TaskPhase.ABORTED),
     e.CacheLookupRequested: _lookup_requested,

@@ -44,8 +44,7 @@ def fail_node(step: Step, node_id: str, failure: Failure) -> None:
     step.emit(
         e.NodeFailing(occurred_at_us=step.now_us, node_id=node_id, failure=failure)
     )
-    if step.node(node_id).site.element < 0:
-        _abort_inside(step, node_id, AUTO_ABORT)
+    abort_inside(step, node_id, AUTO_ABORT)
     if step.node(node_id).site.kind != "workflow" or not _handle(step, node_id):
         _node_failed(step, node_id, failure)
 
@@ -101,7 +100,15 @@ def _after_bad_end(step: Step, node_id: str, failure: Failure) -> None:
     elif step.is_failure_node(node_id):
         _end_handled(step, site.scope, failure)
     elif site.kind == "end" or step.graph(site.scope).fails_immediately:
-        fail_scope(step, site.scope, failure)
+        if step.node(node_id).phase is NodePhase.TIMED_OUT and _made(step, site.scope):
+            step.to_retry[site.scope] = failure
+        else:
+            fail_scope(step, site.scope, failure)
+
+
+def _made(step: Step, scope: str) -> bool:
+    """Tell whether a scope's workflow was made by a task: that may be tried again."""
+    return bool(scope) and step.node(scope).inside is not None
 
 
 def time_out_node(step: Step, node_id: str, message: str) -> None:
@@ -112,19 +119,18 @@ def time_out_node(step: Step, node_id: str, message: str) -> None:
         e.NodeTimingOut(occurred_at_us=step.now_us, node_id=node_id, failure=late)
     )
     abort_task(step, step.node(node_id), message)
-    if step.node(node_id).site.element < 0:
-        _abort_inside(step, node_id, message)
+    abort_inside(step, node_id, message)
     step.emit(e.NodeTimedOut(occurred_at_us=step.now_us, node_id=node_id, failure=late))
     _after_bad_end(step, node_id, late)
 
 
 def succeed_scope(step: Step, scope: str, outputs: Values) -> None:
-    """End a workflow well: the execution, or the sub-workflow node.
+    """End a workflow well: the execution, or the node that it runs inside.
 
     What only an arm that wasn't chosen waited for is left behind: it ends with all.
     """
     if scope:
-        succeed_node(step, scope, outputs)
+        succeed_node(step, scope, outputs, step.node(scope).deck_uri)
         return
     _abort_inside(step, "", LEFT_BEHIND)
     step.emit(e.ExecutionSucceeding(occurred_at_us=step.now_us))
@@ -132,7 +138,7 @@ def succeed_scope(step: Step, scope: str, outputs: Values) -> None:
 
 
 def fail_scope(step: Step, scope: str, failure: Failure) -> None:
-    """End a workflow badly: the execution, or the sub-workflow node."""
+    """End a workflow badly: the execution, or the node that it runs inside."""
     if scope:
         fail_node(step, scope, failure)
         return
@@ -176,6 +182,12 @@ def abort_all(step: Step, reason: str) -> None:
 def _branch_around(step: Step, node_id: str) -> str:
     parent = step.node(node_id).site.parent_id
     return parent if parent and step.node(parent).site.kind == "branch" else ""
+
+
+def abort_inside(step: Step, node_id: str, reason: str) -> None:
+    """Stop everything that runs inside a node; an element holds nothing."""
+    if step.node(node_id).site.element < 0:
+        _abort_inside(step, node_id, reason)
 
 
 def _abort_inside(step: Step, owner: str, reason: str) -> None:

@@ -16,6 +16,7 @@ from domain.execution.state import Execution, Node
 from domain.graph import Definition, Graph
 from schemas import events as e
 from schemas.phases import ExecutionPhase, NodePhase
+from schemas.sites import NodeSite
 
 Place = tuple[str, str]
 """A node's place: the scope's id and the node's id in the compiled workflow."""
@@ -116,13 +117,11 @@ def advance(
         case e.NodeSucceeded(node_id=node_id):
             return _passed(frontier, definition, state, state.nodes[node_id].site)
         case e.NodeFailed(node_id=node_id) | e.NodeTimedOut(node_id=node_id):
-            site = state.nodes[node_id].site
-            frontier = (
-                _forget(frontier, node_id)
-                if site.kind == "workflow" or node_id in definition.within
-                else frontier
-            )
-            return _passed(frontier, definition, state, site)
+            node = state.nodes[node_id]
+            frontier = _without_inside(frontier, state, node)
+            return _passed(frontier, definition, state, node.site)
+        case e.NodeAborted(node_id=node_id) | e.NodeRetryScheduled(node_id=node_id):
+            return _without_inside(frontier, state, state.nodes[node_id]), []
         case _:
             return frontier, []
 
@@ -135,27 +134,55 @@ def _passed(
     return _arrive(frontier, definition, state, site.scope, after)
 
 
-def _forget(frontier: Frontier, scope: str) -> Frontier:
-    """Take what waits in a failed scope out of the queue."""
+def _without_inside(frontier: Frontier, state: Execution, node: Node) -> Frontier:
+    """Take what waits in a scope that ended badly out of the queue.
+
+    Of what a task made nothing is kept: the next attempt makes another.
+    """
+    if not node.is_scope:
+        return frontier
+    scope = node.site.node_id
     for place in [p for p in frontier.numbers if p[0] == scope]:
         frontier = frontier.without(place)
-    return frontier
+    if node.inside is None:
+        return frontier
+    gone = [p for p in frontier.arrived if _is_within(state, p[0], scope)]
+    with frontier.arrived.mutate() as places:
+        for place in gone:
+            del places[place]
+        left = places.finish()
+    return replace(frontier, arrived=left)
+
+
+def _is_within(state: Execution, scope: str, outer: str) -> bool:
+    while scope and scope != outer:
+        scope = state.nodes[scope].site.scope
+    return scope == outer
+
+
+def _is_bygone(state: Execution, site: NodeSite) -> bool:
+    """Tell whether a node lies in what a task made that has ended or is tried again."""
+    while site.parent_id:
+        parent = state.nodes[site.parent_id]
+        is_over = parent.is_terminal or parent.phase is NodePhase.RETRYABLE_FAILURE
+        is_over = is_over or parent.attempt != site.parent_attempt
+        if parent.site.kind == "task" and is_over:
+            return True
+        site = parent.site
+    return False
 
 
 def rebuild(definition: Definition, state: Execution) -> Frontier:
     """Return the frontier of a restored state: once, O(nodes)."""
     frontier = Frontier()
-    for node in state.nodes.values():
+    nodes = [n for n in state.nodes.values() if not _is_bygone(state, n.site)]
+    for node in nodes:
         for event in _history(node):
             frontier, _ = advance(frontier, definition, state, event)
     queued = set(frontier.numbers)
     for place in queued:
         frontier = frontier.without(place)
-    reached = {
-        (n.site.scope, n.site.spec_node_id)
-        for n in state.nodes.values()
-        if n.site.element < 0
-    }
+    reached = {(n.site.scope, n.site.spec_node_id) for n in nodes if n.site.element < 0}
     order = {
         (scope, node_id): number
         for scope in {scope for scope, _ in queued}

@@ -57,7 +57,8 @@ class Signal(msgspec.Struct, frozen=True, kw_only=True):
 class Node(msgspec.Struct, frozen=True, kw_only=True):
     """One node of the execution that was reached.
 
-    `inside` is the compiled workflow that its task made, if it is dynamic.
+    `inside` is the compiled workflow that its task made, if it is dynamic, `deck_uri`
+    where the deck of that task is.
     `catalog` is where its outputs will be kept; `awaits_outputs` tells that another
     node, maybe of another execution, is making them.
     """
@@ -85,11 +86,17 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     awaits_outputs: bool = False
     array: Array | None = None
     inside: Blob | None = None
+    deck_uri: str = ""
 
     @property
     def is_terminal(self) -> bool:
         """Tell whether the node has ended."""
         return self.phase in TERMINAL_NODE
+
+    @property
+    def is_scope(self) -> bool:
+        """Tell whether a workflow runs inside the node."""
+        return self.site.kind == "workflow" or self.inside is not None
 
     @property
     def is_looked_up(self) -> bool:

@@ -21,6 +21,7 @@ from domain.graph import Definition, Graph, GraphNode
 from schemas import events as e
 from schemas.events import ExecutionCreated, ExecutionEvent, NodeSite
 from schemas.ids import node_unique_id
+from schemas.values import Failure
 
 _MOVES = (e.NodeStarted, e.NodeSucceeded, e.NodeFailed, e.NodeTimedOut)
 
@@ -36,6 +37,7 @@ class Step:
         self.events: list[ExecutionEvent] = []
         self.ready: deque[Place] = deque()
         self.arrays: dict[str, None] = {}
+        self.to_retry: dict[str, Failure] = {}
 
     @property
     def now_us(self) -> int:

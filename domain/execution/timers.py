@@ -47,7 +47,7 @@ def _times(node: Node) -> tuple[int, ...]:
     if node.phase is NodePhase.RETRYABLE_FAILURE:
         return (node.wakes_at_us,)
     if node.inside is not None:
-        return (node.expires_at_us,)
+        return (node.deadline_us, node.expires_at_us)
     if node.task in TERMINAL_TASK:
         return ()
     limits = (node.deadline_us, node.expires_at_us, node.start_by_us)

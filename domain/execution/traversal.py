@@ -50,6 +50,9 @@ _BLOCKING = frozenset({NodePhase.SKIPPED, NodePhase.FAILED, NodePhase.TIMED_OUT}
 def settle(step: Step) -> None:
     """Enter every node that is ready and has a slot (ref §4.3, §4.4)."""
     while not step.state.is_terminal:
+        if step.to_retry:
+            dynamic.try_again(step, *step.to_retry.popitem())
+            continue
         if step.ready:
             place = step.ready.popleft()
         elif step.arrays:

@@ -9,6 +9,7 @@ from domain.graph import START
 from domain.nodes import task
 from schemas import commands as c
 from schemas import events as e
+from schemas.phases import NodePhase
 from schemas.values import NO_VALUES, Failure
 
 
@@ -61,3 +62,9 @@ def _expand(step: Step, node_id: str, made: Made) -> None:
         )
     )
     step.ready.append((node_id, START))
+
+
+def try_again(step: Step, node_id: str, failure: Failure) -> None:
+    """End an attempt whose inside timed out: the next one makes an inside anew."""
+    if step.node(node_id).phase is NodePhase.DYNAMIC_RUNNING:
+        task.retry_or_fail(step, node_id, failure, recoverable=True)

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from domain.execution import wishes
-from domain.execution.finishing import fail_node, succeed_node, time_out_node
+from domain.execution.finishing import (
+    abort_inside,
+    fail_node,
+    succeed_node,
+    time_out_node,
+)
 from domain.execution.state import Node
 from domain.execution.step import Step, execution_spec
 from domain.retry import exhausted, may_retry
@@ -80,7 +85,7 @@ def failed(step: Step, report: c.ReportTaskFailed) -> None:
             exit_code=report.exit_code,
         )
     )
-    _retry_or_fail(step, report.node_id, report.failure, report.recoverable)
+    retry_or_fail(step, report.node_id, report.failure, recoverable=report.recoverable)
 
 
 def lease_expired(step: Step, command: c.ExpireLease) -> None:
@@ -112,7 +117,7 @@ def lease_expired(step: Step, command: c.ExpireLease) -> None:
             recoverable=True,
         )
     )
-    _retry_or_fail(step, command.node_id, failure, recoverable=True)
+    retry_or_fail(step, command.node_id, failure, recoverable=True)
 
 
 def time_reached(step: Step, node_id: str, attempt: int) -> None:
@@ -138,20 +143,20 @@ def time_reached(step: Step, node_id: str, attempt: int) -> None:
         late = f"no runner began the task within its queueing budget [{budget_s:g}s]"
         time_out_node(step, node_id, late)
         return
-    is_due = 0 < node.deadline_us <= step.now_us
-    if not is_due or node.inside is not None:
+    if not node.deadline_us or node.deadline_us > step.now_us:
         return
     message = f"task execution timeout [{limit_s:g}s] expired"
     failure = Failure(code="TimeoutExpired", message=message, kind="USER")
-    step.emit(
-        e.TaskAborted(
-            occurred_at_us=step.now_us,
-            node_id=node_id,
-            attempt=attempt,
-            failure=failure,
+    if node.task in _OPEN:
+        step.emit(
+            e.TaskAborted(
+                occurred_at_us=step.now_us,
+                node_id=node_id,
+                attempt=attempt,
+                failure=failure,
+            )
         )
-    )
-    _retry_or_fail(step, node_id, failure, recoverable=True)
+    retry_or_fail(step, node_id, failure, recoverable=True)
 
 
 def _timeout_us(step: Step, node: Node) -> int:
@@ -224,9 +229,10 @@ def _start(step: Step, node: Node, report: _Report) -> None:
         step.emit(e.NodeStarted(occurred_at_us=step.now_us, node_id=report.node_id))
 
 
-def _retry_or_fail(
-    step: Step, node_id: str, failure: Failure, recoverable: bool
+def retry_or_fail(
+    step: Step, node_id: str, failure: Failure, *, recoverable: bool
 ) -> None:
+    """End an attempt's node badly, or begin the next attempt within the budgets."""
     node = step.node(node_id)
     if not recoverable:
         fail_node(step, node_id, failure)
@@ -238,6 +244,8 @@ def _retry_or_fail(
         fail_node(step, node_id, after)
         return
     pause_us = wishes.pause_us(step, node, failure)
+    if node.inside is not None:
+        abort_inside(step, node_id, failure.message)
     step.emit(
         e.NodeRetryScheduled(
             occurred_at_us=step.now_us,

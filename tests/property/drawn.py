@@ -28,6 +28,15 @@ INSIDE = definition(
     subs=[workflow("sub", [task_node("n0")], "n0")],
 )
 """What any task may turn out to have made."""
+LIMITED = definition(
+    [given_node("dn0"), workflow_node("dn1", "dn0"), given_node("dn2")],
+    "dn1",
+    subs=[workflow("sub", [task_node("n0")], "n0")],
+    tasks=[task_template(retries=1)],
+)
+"""The same, with nodes that may take too long."""
+for _number in range(3):
+    LIMITED.primary.nodes[f"dn{_number}"].spec.metadata.timeout.FromSeconds(2)
 
 
 @st.composite

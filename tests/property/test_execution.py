@@ -23,7 +23,7 @@ from schemas import events as e
 from schemas.phases import EXECUTION_MOVES, NODE_MOVES, ExecutionPhase, NodePhase
 from schemas.rejections import Rejected
 from schemas.values import Failure, Values
-from tests.property.drawn import INSIDE, graphs
+from tests.property.drawn import INSIDE, LIMITED, graphs
 from tests.support.cached import cache_answers
 from tests.support.engine import (
     CREATE,
@@ -227,7 +227,7 @@ def _drive(
     limits: Limits,
 ) -> Watch:
     engine = Engine(definition_, created(6, max_parallelism=parallelism))
-    engine.insides["inside"] = INSIDE
+    engine.insides |= {"inside": INSIDE, "limited": LIMITED}
     engine.limits = limits
     watch = Watch(engine)
     watch.step(CREATE, "create")

@@ -21,6 +21,7 @@ from schemas.ids import EntityRef, ExecutionRef, ParentNode
 from schemas.rejections import Rejected
 from schemas.values import Blob, Failure, Values
 from tests.support.graphs import values
+from workers.streams import ENDS_INSIDE
 
 STREAM = "execution/p/d/main-1"
 NOON_US = 1_700_000_000_000_000
@@ -100,6 +101,8 @@ class Engine:
             self.frontier, _ = advance(
                 self.frontier, self.definition, self.state, event
             )
+            if isinstance(event, ENDS_INSIDE):
+                self.definition = self.definition.without_inside(event.node_id)
             self.events.append(event)
             self.sent.extend(execution.react(event, self.state, context))
         return outcome

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
+from domain.execution.frontier import rebuild
 from domain.execution.timers import timers_of
 from schemas import commands as c
 from schemas import events as e
 from schemas.phases import ExecutionPhase, NodePhase
-from tests.support.engine import Engine, created, expansion, failure, success
+from tests.support.engine import Engine, created, expansion, failure, start, success
 from tests.support.graphs import (
     definition,
     given_node,
@@ -109,9 +112,93 @@ def test_a_node_is_active_as_long_as_its_inside() -> None:
     """The limit of the whole node holds for what its task made (ref §4.6)."""
     engine = begun(timeout_s=10)
     engine.do(expansion(engine.run_of("n0"), "inside"))
-    due = {timer.node_id: timer for timer in timers_of(engine.state)}
-    assert list(due) == ["n0"]
-    engine.clock_us = due["n0"].due_us
-    engine.do(c.TimeReached(timer_id=due["n0"].id))
+    (timer,) = timers_of(engine.state)
+    assert timer.node_id == "n0"
+    engine.clock_us = engine.state.nodes["n0"].expires_at_us
+    engine.do(c.TimeReached(timer_id=timer.id))
     assert engine.state.nodes["n0"].phase is NodePhase.TIMED_OUT
     assert engine.state.phase is ExecutionPhase.FAILED
+
+
+LIMITED = definition(
+    [given_node("dn0"), task_node("dn1", "dn0"), task_node("dn2", "dn1", "dn0")],
+    "dn2",
+    tasks=[task_template()],
+)
+LIMITED.primary.nodes["dn0"].spec.metadata.timeout.FromSeconds(5)
+LIMITED.primary.nodes["dn0"].spec.metadata.retries.retries = 9
+
+
+def timed_out_inside(retries: int) -> Engine:
+    """Return an engine of which a node inside the first one's inside timed out."""
+    template = task_template()
+    template.metadata.retries.retries = retries
+    graph = definition([task_node("n0"), task_node("n1", "n0")], "n1", tasks=[template])
+    engine = Engine(graph, created(max_parallelism=1))
+    engine.insides = {"limited": LIMITED}
+    engine.begin()
+    engine.do(expansion(engine.run_of("n0"), "limited"))
+    engine.do(start(engine.run_of("n0-0-dn0")))
+    node = engine.state.nodes["n0-0-dn0"]
+    engine.clock_us = node.expires_at_us
+    (timer,) = timers_of(engine.state)
+    engine.do(c.TimeReached(timer_id=timer.id))
+    assert engine.state.nodes["n0-0-dn0"].phase is NodePhase.TIMED_OUT
+    return engine
+
+
+def test_an_inside_that_timed_out_is_made_anew() -> None:
+    """The next attempt runs the task again, and nodes of its own inside (ref §5.5)."""
+    engine = timed_out_inside(retries=1)
+    node = engine.state.nodes["n0"]
+    assert (node.phase, node.attempt, node.inside) == (NodePhase.QUEUED, 1, None)
+    assert not engine.frontier.arrived
+    assert not engine.frontier.waiting
+    engine.do(expansion(engine.run_of("n0"), "limited"))
+    engine.succeed("n0-1-dn0")
+    engine.succeed("n0-1-dn1")
+    assert rebuild(engine.definition, engine.state).arrived == engine.frontier.arrived
+    engine.succeed("n0-1-dn2")
+    engine.succeed("n1")
+    assert engine.state.phase is ExecutionPhase.SUCCEEDED
+    assert not engine.definition.within
+
+
+def test_an_inside_that_timed_out_for_good() -> None:
+    """Without further attempts its failure is the node's."""
+    engine = timed_out_inside(retries=0)
+    assert engine.state.nodes["n0"].phase is NodePhase.FAILED
+    assert engine.state.failure is not None
+    assert engine.state.failure.code == "RetriesExhausted|Timeout"
+
+
+def test_an_attempt_has_its_inside_within_its_time_limit() -> None:
+    """What runs inside when the limit is reached is stopped, and another begins."""
+    template = task_template()
+    template.metadata.timeout.FromSeconds(10)
+    template.metadata.retries.retries = 1
+    graph = definition([task_node("n0")], "n0", tasks=[template])
+    engine = Engine(graph, created())
+    engine.insides = {"inside": INSIDE}
+    engine.begin()
+    engine.do(expansion(engine.run_of("n0"), "inside"))
+    engine.clock_us = engine.state.nodes["n0"].deadline_us
+    (timer,) = timers_of(engine.state)
+    facts = engine.do(c.TimeReached(timer_id=timer.id))
+
+    assert engine.state.nodes["n0-0-dn0"].phase is NodePhase.ABORTED
+    assert engine.state.nodes["n0"].attempt == 1
+    (retry,) = [f for f in facts if isinstance(f, e.NodeRetryScheduled)]
+    assert retry.failure.code == "TimeoutExpired"
+    assert engine.state.slots == 1
+
+
+def test_the_deck_is_the_tasks() -> None:
+    """It was made before the inside began, and is shown of the node for good."""
+    engine = begun()
+    report = replace(expansion(engine.run_of("n0"), "inside"), deck_uri="deck")
+    engine.do(report)
+    engine.succeed("n0-0-dn0")
+    facts = engine.succeed("n0-0-dn1")
+    decks = {f.node_id: f.deck_uri for f in facts if isinstance(f, e.NodeSucceeded)}
+    assert decks["n0"] == "deck"
