@@ -74,6 +74,7 @@ def as_json(ref: ExecutionRef, folded: Folded) -> dict[str, Any]:
         "time": instant(folded.recorded_at_us),
         "phase": state.phase.value,
         "failure": _failure(state.failure),
+        "parked": msgspec.to_builtins(state.parked) if state.parked else None,
         "active": sorted(state.active),
         "nodes": {key: _node(node) for key, node in sorted(state.nodes.items())},
     }
@@ -109,6 +110,12 @@ def _print(ref: ExecutionRef, folded: Folded) -> None:
     )
     if state.failure is not None:
         console.print(f"[red]{state.failure.code}[/]: {state.failure.message}")
+    if state.parked is not None:
+        console.print(
+            f"[red]parked[/]: {state.parked.command_type} could not be handled: "
+            f"{state.parked.error}; 'flightlog dead-letters redrive' resumes it",
+            markup=True,
+        )
     table = Table(box=None, header_style="dim")
     for heading in ("node", "kind", "phase", "attempt", "task", "runner", "note"):
         table.add_column(heading, no_wrap=True)

@@ -14,6 +14,7 @@ from schemas import commands as c
 from schemas import events as e
 from schemas.answers import CommandHadNoEffect, CommandRejected
 from schemas.envelope import Envelope
+from tests.contract.conftest import KafkaKind
 from tests.support.engine import CREATE, success
 from tests.support.propelling import House, stream_of
 from workers import letters
@@ -234,3 +235,26 @@ async def test_a_fact_that_cannot_be_read_stops_its_reader(house: House) -> None
     with pytest.raises(codec.UndecodableMessage, match="written by a newer version"):
         async with house.propeller():
             await house.until_letters(1)
+
+
+@pytest.mark.integration
+async def test_a_letter_that_kafka_cannot_keep_tells_where_its_bytes_are(
+    kafka_servers: str,
+) -> None:
+    """Bytes that fill a record alone stay behind; the partition goes on."""
+    kind = KafkaKind(kafka_servers)
+    limit = 50_000
+    kind.settings = kind.settings.model_copy(update={"message_bytes_max": limit})
+    house = House(await kind.open())
+    try:
+        async with house.propeller():
+            body = bytes(limit - 400)
+            await house.send(stream_of("one"), STOP, body=body, reply=False)
+            (dead,) = await house.until_letters(1)
+            stream = await house.create("one")
+            await house.until_facts(stream, e.ExecutionStarted)
+    finally:
+        for log in kind.logs:
+            await log.close()
+    assert dead.body == b""
+    assert f"its {limit - 400} bytes stay there" in dead.error

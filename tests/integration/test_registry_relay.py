@@ -88,13 +88,18 @@ def rows(url: str, *tables: str) -> dict[str, list[Any]]:
 
 def replay(kafka: KafkaSettings, url: str, *words: str) -> tuple[int, dict[str, Any]]:
     """Run `flightlog replay` on Kafka and a Postgres."""
+    return told(kafka, url, "replay", *words)
+
+
+def told(kafka: KafkaSettings, url: str, *words: str) -> tuple[int, dict[str, Any]]:
+    """Run a command on Kafka and a Postgres; return what it says."""
     env = {
         "FLIGHTLOG_POSTGRES": url,
         "FLIGHTLOG_KAFKA__SERVERS": kafka.servers,
         "FLIGHTLOG_KAFKA__PREFIX": kafka.prefix,
         "FLIGHTLOG_KAFKA__PARTITIONS": str(kafka.partitions),
     }
-    result = CliRunner(env=env).invoke(app, ["replay", "--json", *words])
+    result = CliRunner(env=env).invoke(app, [*words, "--json"])
     assert result.stdout, result.output
     return result.exit_code, json.loads(result.stdout)
 
@@ -169,6 +174,41 @@ async def test_an_empty_postgres_comes_back_whole(
         assert code == 0, said
     await project(kafka, other)
     assert len(rows(other, "executions")["executions"]) == 4
+
+
+async def test_a_backup_goes_to_another_cluster(
+    kafka: KafkaSettings, tmp_path: Path
+) -> None:
+    """Other topics, of other partitions, and another Postgres: all is there, and runs."""
+    url, other, file = migrated_database(), empty_database(), str(tmp_path / "log.avro")
+    await asyncio.to_thread(register, url, tmp_path, "chain")
+    async with engine_on(kafka, url, tmp_path):
+        for number in range(2):
+            inputs = json.dumps({"a": number})
+            code, said = await Engine(kafka).publish(PLAN, inputs, program=PYTHON)
+            assert code == 0, said
+    code, here = await asyncio.to_thread(told, kafka, url, "log", "export", file)
+    assert code == 0
+    assert here["records"]["flightlog.registry"] == 4
+
+    there = kafka.model_copy(
+        update={"prefix": f"there-{kafka.prefix}", "partitions": 3}
+    )
+    await kafka_topics.create(there)
+    code, found = await asyncio.to_thread(told, there, other, "log", "import", file)
+    assert (code, found["records"]) == (0, here["records"])
+    await project(kafka, url)
+    await project(there, other)
+    assert rows(other, *TABLES, *VIEWS) == rows(url, *TABLES, *VIEWS)
+    code, found = await asyncio.to_thread(told, there, other, "verify")
+    assert (code, found["executions"]) == (0, 2)
+    async with relaying(there, other) as relay:
+        await relay.check()
+        await relay.catch_up()
+        assert len(await on_topic(relay)) == 4
+    async with engine_on(there, other, tmp_path):
+        code, said = await Engine(there).publish(PLAN, '{"a": 7}', program=PYTHON)
+        assert code == 0, said
 
 
 async def test_a_registry_beside_a_log_that_has_facts_is_refused(

@@ -175,6 +175,43 @@ def test_prints_the_state_for_people(engine: list[str]) -> None:
     assert "n0" in result.stdout
 
 
+def test_tells_that_an_execution_is_parked(tmp_path: Path) -> None:
+    """What could not be handled is told, as JSON and in words."""
+    url, ref = migrated_database(), msgspec.structs.replace(REF, name="parked-1")
+    parked = e.StreamParked(
+        occurred_at_us=NOON_US,
+        command_id="c1",
+        command_type="flightlog.v1.ReportChild",
+        error="ZeroDivisionError('it broke')",
+    )
+    stream = execution_stream(ref)
+    last = Record(
+        topic=topics.EVENTS,
+        key=stream,
+        envelope=Envelope(
+            id=event_id(stream, 3),
+            type=codec.type_name(parked),
+            stream=stream,
+            sequence=3,
+        ),
+        body=codec.encode(parked),
+    )
+    asyncio.run(_append(url, [*_records(ref)[:2], last]))
+    env = {"FLIGHTLOG_POSTGRES": url}
+    words = ["state", ref.text(), "--data-dir", str(tmp_path / "none")]
+    told = RUNNER.invoke(app, [*words, "--json"], env=env)
+    assert json.loads(told.stdout)["parked"]["error"] == parked.error
+    shown = RUNNER.invoke(app, words, env=env)
+    assert "ReportChild could not be handled: ZeroDivisionError" in shown.stdout
+
+
+async def _append(url: str, records: list[Record]) -> None:
+    log = PostgresLog(url, LogSettings(poll_s=0.05))
+    await log.open()
+    await log.append(records)
+    await log.close()
+
+
 def test_prints_logs(engine: list[str]) -> None:
     """Logs of a node, or of all; a node that ran nothing is refused."""
     one = RUNNER.invoke(app, ["logs", "report-1", "n0", *engine])
