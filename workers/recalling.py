@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from domain.execution.recovery import NOTHING_SAVED, Recovery, saved, unique_id
 from domain.graph import Definition
-from infra.log import Log
+from infra.log import Log, Received
 from schemas import codec
 from schemas import events as e
 from schemas.ids import ExecutionRef, execution_stream
@@ -16,6 +18,8 @@ from schemas.values import Blob
 
 CHAIN_MAX = 20
 """Over how many recoveries of recoveries what was saved is carried."""
+_LARGE_FACTS = 2_000
+"""More facts than these would hold the event loop for too long."""
 ENDINGS: dict[type, ExecutionPhase] = {
     e.ExecutionSucceeded: ExecutionPhase.SUCCEEDED,
     e.ExecutionFailed: ExecutionPhase.FAILED,
@@ -69,25 +73,31 @@ async def with_made(
 
 async def recall(log: Log, ref: ExecutionRef) -> Original:
     """Read what an execution left, with what it had itself been given to recover."""
-    chain: list[list[e.ExecutionEvent]] = []
+    chain: list[Sequence[Received]] = []
     at: ExecutionRef | None = ref
     while at is not None and len(chain) < CHAIN_MAX:
-        facts = [
-            codec.decode(received.body)
-            for received in await log.stream(execution_stream(at))
-        ]
+        facts = await log.stream(execution_stream(at))
         chain.append(facts)
-        first = facts[0] if facts else None
+        first = codec.decode(facts[0].body) if facts else None
         at = first.recovers if isinstance(first, e.ExecutionCreated) else None
-    recovery = NOTHING_SAVED
+    if sum(map(len, chain)) > _LARGE_FACTS:
+        return await asyncio.to_thread(_left, ref, chain)
+    return _left(ref, chain)
+
+
+def _left(ref: ExecutionRef, chain: Sequence[Sequence[Received]]) -> Original:
+    """Return what a chain of executions left, of which each recovers the next."""
+    recovery: Recovery = NOTHING_SAVED
+    newest: list[e.ExecutionEvent] = []
     for facts in reversed(chain):
-        recovery = saved(facts, recovery)
-    newest = chain[0]
+        newest = [codec.decode(received.body) for received in facts]
+        recovery = saved(newest, recovery)
     created = newest[0] if newest else None
+    last = newest[-1] if newest else None
     return Original(
         ref=ref,
         created=created if isinstance(created, e.ExecutionCreated) else None,
         recovery=recovery,
-        has_ended=bool(newest) and type(newest[-1]) in ENDINGS,
-        is_deleted=bool(newest) and isinstance(newest[-1], e.ExecutionDeleted),
+        has_ended=type(last) in ENDINGS,
+        is_deleted=isinstance(last, e.ExecutionDeleted),
     )

@@ -123,6 +123,8 @@ def test_nothing_is_left_but_facts(
     for execution in ended:
         done = _delete(engine, execution)
         assert (done.returncode, done.stderr) == (0, ""), done.stdout
+    engine.kill()
+    engine.start()
 
     _until(lambda: _files(blobs) == before, lambda: _files(blobs) - before)
     for gone in [*(e.id for e in ended), *children]:
@@ -136,8 +138,6 @@ def test_nothing_is_left_but_facts(
     for check in ("replay", "verify"):
         done = _flightlog(engine, check)
         assert done.returncode == 0, done.stdout + done.stderr
-    engine.kill()
-    engine.start()
     again = _flightlog(engine, "delete", f"{PROJECT}/{DOMAIN}/{ended[0].id.name}")
     assert "was deleted before" in again.stdout
 
