@@ -20,6 +20,7 @@ from tests.bench.maps import children, maps
 from tests.bench.recovery import idle_memory, kill_to_progress
 from tests.bench.resizing import resizing
 from tests.bench.restoring import restoring
+from tests.bench.roles import on_kafka
 from tests.bench.size import cost_by_size
 
 CASES: dict[str, Callable[[Path, bool], list[Figure]]] = {
@@ -34,6 +35,7 @@ CASES: dict[str, Callable[[Path, bool], list[Figure]]] = {
     "resize": resizing,
     "size": cost_by_size,
     "memory": idle_memory,
+    "roles": on_kafka,
 }
 _STYLES = {"MISSED": "red", "must": "yellow", "aim": "green"}
 _WIDTH = 130

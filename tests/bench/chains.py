@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.bench.engines import client_of, engine, median_of
+from tests.bench.engines import AnEngine, client_of, engine, median_of
 from tests.bench.figure import Figure
 from tests.support import raw
 
@@ -31,12 +31,8 @@ def chain(a: int) -> int:
 
 def echo_chains(folder: Path, quick: bool) -> list[Figure]:
     """Measure echo tasks in a row, and side by side."""
-    tries = 1 if quick else 5
     with engine(folder, "echo") as running:
-        client = client_of(running)
-        raw.register_layers(client, "row", layers=CHAIN, width=1)
-        raw.register_layers(client, "side", layers=1, width=CHAIN)
-        row, side = median_of(client, "row", tries), median_of(client, "side", tries)
+        row, side = chains_on(running, quick)
     flyte = "Flyte 2.3-2.8 s, Temporal 0.5-3.2 s"
     return [
         Figure(f"{CHAIN} sequential echo tasks", row, "s", 1.2, 0.3, comparison=flyte),
@@ -45,6 +41,15 @@ def echo_chains(folder: Path, quick: bool) -> list[Figure]:
             comparison="Flyte 0.8-1.1 s",
         ),
     ]  # fmt: skip
+
+
+def chains_on(running: AnEngine, quick: bool) -> tuple[float, float]:
+    """Return the seconds in a row and side by side, on an engine that runs."""
+    tries = 1 if quick else 5
+    client = client_of(running)
+    raw.register_layers(client, "row", layers=CHAIN, width=1)
+    raw.register_layers(client, "side", layers=1, width=CHAIN)
+    return median_of(client, "row", tries), median_of(client, "side", tries)
 
 
 def cache_hits(folder: Path, quick: bool) -> list[Figure]:

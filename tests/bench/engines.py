@@ -17,6 +17,7 @@ from tests.support import raw
 from tests.support.distributed import Distributed
 from tests.support.running import Running
 
+AnEngine = Running | Distributed
 _PAGE = 100
 _PAUSE_S = 0.05
 
@@ -44,7 +45,7 @@ def engine(
         running.stop()
 
 
-def client_of(running: Running | Distributed) -> Any:
+def client_of(running: AnEngine) -> Any:
     """Return flytekit's own client."""
     return SynchronousFlyteClient(
         PlatformConfig(endpoint=running.endpoint, insecure=True)

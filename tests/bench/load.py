@@ -12,10 +12,9 @@ from typing import Any
 
 import psycopg
 
-from tests.bench.engines import client_of, engine, timed, wait_all
+from tests.bench.engines import AnEngine, client_of, engine, timed, wait_all
 from tests.bench.figure import Figure
 from tests.support import raw
-from tests.support.running import Running
 
 CLIENTS = 16
 EXECUTIONS = 500
@@ -24,15 +23,20 @@ LOOK_S = 0.02
 
 def throughput(folder: Path, quick: bool) -> list[Figure]:
     """Measure executions of one task, created by sixteen clients at once."""
-    count = 100 if quick else EXECUTIONS
     with engine(folder, "many") as running:
-        client = client_of(running)
-        raw.register_layers(client, "one", layers=1, width=1)
-        timed(client, "one", "warm")
-        plain, done = _burst(client, "one", count)
-        with _watched(running) as lags:
-            _burst(client, "seen", count)
-        tasks = _sustained_tasks(client, 10 if quick else 40)
+        return measured(running, quick)
+
+
+def measured(running: AnEngine, quick: bool) -> list[Figure]:
+    """Measure an engine that runs."""
+    count = 100 if quick else EXECUTIONS
+    client = client_of(running)
+    raw.register_layers(client, "one", layers=1, width=1)
+    timed(client, "one", "warm")
+    plain, done = _burst(client, "one", count)
+    with _watched(running) as lags:
+        _burst(client, "seen", count)
+    tasks = _sustained_tasks(client, 10 if quick else 40)
     return [
         Figure(
             "CreateExecution calls", plain, "/s", 100, 400, more=True,
@@ -72,7 +76,7 @@ def _sustained_tasks(client: Any, count: int) -> float:
 
 
 @contextmanager
-def _watched(running: Running) -> Iterator[list[float]]:
+def _watched(running: AnEngine) -> Iterator[list[float]]:
     """Note how old each fact is when another connection first sees its row."""
     lags: list[float] = []
     stop = threading.Event()
@@ -86,7 +90,7 @@ def _watched(running: Running) -> Iterator[list[float]]:
         watcher.join()
 
 
-def _watch(running: Running, lags: list[float], stop: threading.Event) -> None:
+def _watch(running: AnEngine, lags: list[float], stop: threading.Event) -> None:
     """Look for the newest facts, as a dashboard would.
 
     A fact's `occurred_at` is its envelope's `recorded_at_us`: when it was decided,
