@@ -4,12 +4,15 @@ SHELL := bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+E2E := tests/e2e
+ON_BOTH := $(E2E)/test_shapes.py $(E2E)/test_types.py $(E2E)/test_gates.py
+ON_BOTH_SLOW := $(addprefix $(E2E)/test_,failures.py cache.py arrays.py surface.py recover.py)
 FAST := tests/architecture tests/unit tests/property tests/golden
 
-.PHONY: help install lock components demo up check test bench fmt
+.PHONY: help install lock components demo up check test test-distributed image bench fmt
 
 help: ## Say what can be made
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
 $(VENV)/installed: requirements.lock pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -45,6 +48,13 @@ check: install ## Lint, types, floors and quick tests
 test: install components ## Everything that proves this clone
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest tests -m "not bench"
+	FLIGHTLOG_TEST_ENGINE=distributed $(BIN)/python -m pytest $(ON_BOTH)
+
+test-distributed: install components ## Every end-to-end test of one engine, on roles of their own
+	FLIGHTLOG_TEST_ENGINE=distributed $(BIN)/python -m pytest $(ON_BOTH) $(ON_BOTH_SLOW)
+
+image: ## Build the image of all roles; PYTHON_IMAGE=… takes another base
+	docker build -t flightlog:latest -f infra/deploy/Dockerfile --build-arg PYTHON_IMAGE=$(or $(PYTHON_IMAGE),python:3.11-slim) .
 
 bench: install ## Print the numbers of this machine
 	$(BIN)/python -m tests.bench
