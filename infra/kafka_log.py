@@ -25,6 +25,7 @@ from schemas.envelope import Envelope
 _SKEW_MS = 5_000
 """A record's time is the broker's; records of other brokers may be this much off."""
 _SCAN_MAX = 1000
+_SHORT_MS = 50
 
 
 class KafkaLog:
@@ -104,9 +105,10 @@ class KafkaLog:
         self, topics: Sequence[str], after: Mapping[int, int], limit: int
     ) -> AsyncIterator[Sequence[Received]]:
         """Follow all partitions of topics from positions on, for ever."""
-        async with self._reading(topics, after) as (reader, _):
+        wait_ms = round(self._poll_s * 1000)
+        async with self._reading(topics, after, wait_ms=wait_ms) as (reader, _):
             while True:
-                yield await self._read(reader, limit)
+                yield await self._read(reader, limit, wait_ms)
 
     async def upto_now(
         self,
@@ -140,7 +142,8 @@ class KafkaLog:
                 left = {at for at in left if await reader.position(at) < ends[at]}
                 if not left:
                     return
-                found = await self._read(reader, limit)
+                # Marks of commits are passed without news: don't wait for any.
+                found = await self._read(reader, limit, _SHORT_MS)
                 inside = [r for r in found if r.position <= ends[self._at(r)]]
                 if inside:
                     yield inside
@@ -151,6 +154,7 @@ class KafkaLog:
         topics: Sequence[str],
         after: Mapping[int, int],
         partition: int | None = None,
+        wait_ms: int = _SHORT_MS,
     ) -> AsyncIterator[tuple[AIOKafkaConsumer, list[TopicPartition]]]:
         parts = [
             TopicPartition(self._prefix + topic, number)
@@ -158,15 +162,17 @@ class KafkaLog:
             for number in range(await self.partitions(topic))
             if partition in {None, number}
         ]
-        reader = consumer_of(self._settings)
+        # The broker answers a connection in order: what is asked for while a fetch
+        # waits for news waits as long.
+        reader = consumer_of(self._settings, fetch_max_wait_ms=wait_ms)
         try:
             await _asking(reader.start())
             reader.assign(parts)
             for at in parts:
                 if after.get(at.partition):
                     reader.seek(at, after[at.partition])
-                else:
-                    await _asking(reader.seek_to_beginning(at))
+            if fresh := [at for at in parts if not after.get(at.partition)]:
+                await _asking(reader.seek_to_beginning(*fresh))
             yield reader, parts
         finally:
             await reader.stop()
@@ -174,8 +180,9 @@ class KafkaLog:
     def _at(self, found: Received) -> TopicPartition:
         return TopicPartition(self._prefix + found.topic, found.partition)
 
-    async def _read(self, reader: AIOKafkaConsumer, limit: int) -> Sequence[Received]:
-        wait_ms = round(self._poll_s * 1000)
+    async def _read(
+        self, reader: AIOKafkaConsumer, limit: int, wait_ms: int
+    ) -> Sequence[Received]:
         found: Any = await _asking(
             reader.getmany(timeout_ms=wait_ms, max_records=limit)
         )

@@ -101,8 +101,8 @@ class KafkaShare:
         for number, position in positions.items():
             if position:
                 self._reader.seek(self._at(number), position)
-            else:
-                await _asking(self._reader.seek_to_beginning(self._at(number)))
+        if fresh := [self._at(number) for number, at in positions.items() if not at]:
+            await _asking(self._reader.seek_to_beginning(*fresh))
 
     async def read(self, limit: int) -> Sequence[Received]:
         """Return the next messages; none if there is no news for a while."""

@@ -6,6 +6,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import structlog
@@ -128,15 +129,15 @@ class Runner:
         dispatched anew, as their lease is the other's.
         """
         oldest = {received.partition: received for received in reversed(batch)}
-        for first in oldest.values():
-            if first.partition in self._looked_back:
-                continue
-            for topic in (topics.ABORTS, topics.COMMANDS):
-                await patiently(
-                    lambda: self._read_since(first, topic),  # noqa: B023 - awaited
-                    "start_delayed",
-                )
-            self._looked_back.add(first.partition)
+        unseen = [r for p, r in oldest.items() if p not in self._looked_back]
+        await asyncio.gather(
+            *(
+                patiently(partial(self._read_since, first, topic), "start_delayed")
+                for first in unseen
+                for topic in (topics.ABORTS, topics.COMMANDS)
+            )
+        )
+        self._looked_back |= {first.partition for first in unseen}
 
     async def _read_since(self, first: Received, topic: str) -> None:
         after = await self.log.before(first, topic)
