@@ -1,0 +1,96 @@
+"""Endings by the views: what a propeller has forgotten is known there, or kept."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from domain.execution.state import Execution
+from schemas import commands as c
+from schemas.ids import ParentNode
+from schemas.phases import ExecutionPhase
+from tests.support.engine import STREAM, Engine, created
+from tests.support.graphs import definition, task_node
+from tests.support.views import Views
+from workers.closed import EndingsInViews, closed, remembered
+from workers.streams import Live, Streams
+
+RUNNING = "execution/p/d/other"
+PARENT = ParentNode(stream="execution/p/d/above", node_id="n4", attempt=2)
+
+
+def _engine(parent: ParentNode | None = None, *, ends: bool = True) -> Engine:
+    engine = Engine(definition([task_node("a")], "a"), created(parent=parent))
+    engine.begin()
+    if ends:
+        engine.succeed("a")
+    return engine
+
+
+async def test_how_a_stream_ended_is_told(views: Views) -> None:
+    """Phase and last sequence of what has ended; nothing of what runs or isn't."""
+    ended = _engine()
+    await views.given(STREAM, *ended.events)
+    await views.given(RUNNING, *_engine(ends=False).events)
+    found = await EndingsInViews(views.pool).of([STREAM, RUNNING, "execution/p/d/no"])
+
+    assert set(found) == {STREAM}
+    assert found[STREAM].last_sequence == len(ended.events)
+    assert found[STREAM].phase == "SUCCEEDED"
+    assert remembered(STREAM, found[STREAM]).phase is ExecutionPhase.SUCCEEDED
+
+
+async def test_a_deleted_one_has_ended(views: Views) -> None:
+    """Its name stays taken, and a second deletion finds it deleted."""
+    engine = _engine()
+    engine.do(c.DeleteExecution(principal="somebody"))
+    await views.given(STREAM, *engine.events)
+    found = await EndingsInViews(views.pool).of([STREAM])
+
+    assert found[STREAM].last_sequence == len(engine.events)
+    assert remembered(STREAM, found[STREAM]).is_deleted
+
+
+async def test_a_child_knows_its_parent(views: Views) -> None:
+    """Who asked for an execution is known, so that a child isn't deleted by itself."""
+    await views.given(STREAM, *_engine(PARENT).events)
+    found = await EndingsInViews(views.pool).of([STREAM])
+
+    known = remembered(STREAM, found[STREAM]).created
+    assert known is not None
+    assert known.parent is not None
+    assert (known.parent.stream, known.parent.node_id) == (PARENT.stream, "n4")
+
+
+async def test_nothing_is_forgotten_that_the_views_do_not_know(views: Views) -> None:
+    """An ending stays in memory until the views have come as far."""
+    engine, log = _engine(), Any
+    streams = Streams(log, log, 0, EndingsInViews(views.pool))  # type: ignore[arg-type]
+    streams.know_all(but_forgotten=False)
+    streams.put(STREAM, Live(state=engine.state, sequence=len(engine.events)))
+    await views.given(STREAM, *engine.events[:-1])
+    assert await streams.forgettable() == []
+    await views.given(STREAM, engine.events[-1])
+    assert await streams.forgettable() == [STREAM]
+
+    streams.forget([STREAM])
+    assert (await streams.get(STREAM)).state.phase is ExecutionPhase.SUCCEEDED
+    assert not (await streams.get(RUNNING)).sequence
+
+
+def test_what_is_remembered_answers_its_creator_as_ever() -> None:
+    """The command that created it, and the node that asked for it, are known again."""
+    parent = ParentNode(stream="execution/p/d/above", node_id="n4", attempt=2)
+    first = created(parent=parent)
+    state = Execution(
+        created=type(first)(
+            **{f: getattr(first, f) for f in first.__struct_fields__}
+            | {"created_by": f"{parent.stream}/17/0"}
+        ),
+        phase=ExecutionPhase.FAILED,
+    )
+    known = remembered(STREAM, closed(state, 9))
+
+    assert known.created is not None
+    assert known.created.parent == parent
+    assert known.created.created_by == f"{parent.stream}/17/0"
+    assert known.phase is ExecutionPhase.FAILED
