@@ -27,6 +27,15 @@ _KEPT_MS: Mapping[str, str] = {
     topics.NOTIFICATIONS: str(7 * _DAY_MS),
     topics.DEAD_LETTERS: str(28 * _DAY_MS),
 }
+_COMPACTED: Mapping[str, str] = {
+    "cleanup.policy": "compact",
+    "segment.bytes": str(32 * 2**20),
+    "segment.ms": str(10 * 60_000),
+    "min.cleanable.dirty.ratio": "0.2",
+    "delete.retention.ms": "60000",
+}
+"""The broker compacts closed segments only: by default those of 1 GiB or a week, and
+whoever takes a partition up would read all of it."""
 _ONE_PARTITION = frozenset({topics.REGISTRY, topics.DEAD_LETTERS})
 ALL = (*_KEPT_MS, topics.SNAPSHOTS)
 
@@ -130,7 +139,7 @@ def _new(topic: str, settings: KafkaSettings) -> NewTopic:
         "max.message.bytes": str(settings.message_bytes_max),
     }
     if topic == topics.SNAPSHOTS:
-        configs["cleanup.policy"] = "compact"
+        configs |= _COMPACTED
     else:
         configs["retention.ms"] = _KEPT_MS[topic]
     return NewTopic(

@@ -365,10 +365,11 @@ class Propeller:
         ]
 
     def _due_timers(self) -> Sequence[Own]:
-        """Return a wish for each stream whose timer is due."""
+        """Return a wish for each live stream whose timer is due."""
         return [
             own(stream, c.TimeReached(timer_id=timer.id), f"{stream}/timer/{timer.id}")
             for stream, timer in self.timers.due(self.clock.now_us())
+            if self.streams.known(stream) is not None
         ]
 
     async def _do_own(self, batch: Batch, wish: Own) -> None:
