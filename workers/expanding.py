@@ -4,23 +4,38 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from flyteidl.admin import workflow_pb2 as admin_workflow_pb2
 from flyteidl.core import dynamic_job_pb2, identifier_pb2, tasks_pb2, workflow_pb2
 from google.protobuf.message import DecodeError
+from psycopg import OperationalError
+from psycopg_pool import PoolTimeout
 
 from domain.compiler.compile import CompileErrors, compile_workflow
 from domain.compiler.requirements import requirements
 from domain.graph import entity_ref
-from infra.blobs import Blobs, BlobTooLarge
+from infra.blobs import BlobNotFound, Blobs, BlobTooLarge
 from infra.database import Pool
+from infra.errors import Transient
+from infra.patience import patiently
 from projections import library
-from workers.plugins.plugin import Expanded, Failed, Work, failed, interrupted
+from schemas.values import NO_VALUES
+from workers.plugins.plugin import (
+    Expanded,
+    Result,
+    Succeeded,
+    Work,
+    failed,
+    interrupted,
+)
 
 BUILD_FAILED = "DynamicWorkflowBuildFailed"
 _VERSION_LETTERS = 10
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +46,7 @@ class Expander:
     blobs: Blobs
     bytes_max: int
 
-    async def expand(self, work: Work, spec_uri: str) -> Expanded | Failed:
+    async def expand(self, work: Work, spec_uri: str) -> Result:
         """Return the compiled workflow of a core.DynamicJobSpec, or why there is none.
 
         It is kept beside the spec (ref §5.5).
@@ -41,15 +56,21 @@ class Expander:
             spec = dynamic_job_pb2.DynamicJobSpec.FromString(data)
         except BlobTooLarge as large:
             return failed(BUILD_FAILED, str(large))
+        except BlobNotFound as missing:
+            return interrupted(BUILD_FAILED, str(missing))
         except DecodeError:
             message = f"Expected a workflow at {spec_uri}, but it is damaged"
             return interrupted(BUILD_FAILED, message)
+        if not spec.nodes and not spec.outputs:
+            return Succeeded(outputs=NO_VALUES)
         template = _template(work, spec, data)
         needs = requirements(template, spec.subworkflows)
         tasks = {entity_ref(task.id): task for task in spec.tasks}
         others = [i for i in needs.tasks if entity_ref(i) not in tasks]
-        tasks |= await library.task_templates(self.pool, others)
-        plans = await library.launch_plan_interfaces(self.pool, needs.launch_plans)
+        tasks |= await _patiently(lambda: library.task_templates(self.pool, others))
+        plans = await _patiently(
+            lambda: library.launch_plan_interfaces(self.pool, needs.launch_plans)
+        )
         compiled = await asyncio.to_thread(
             compile_workflow, template, spec.subworkflows, tasks, plans
         )
@@ -66,6 +87,19 @@ class Expander:
             inside=inside,
             spec_uri=spec_uri,
         )
+
+
+async def _patiently(read: Callable[[], Awaitable[_T]]) -> _T:
+    """Wait out that the registry is away: that isn't the task's fault."""
+
+    async def action() -> _T:
+        try:
+            return await read()
+        except (OperationalError, PoolTimeout) as error:
+            message = f"Expected the registry to answer, but: {error}"
+            raise Transient(message) from error
+
+    return await patiently(action, "expanding_delayed")
 
 
 def _template(work: Work, spec: Any, data: bytes) -> Any:

@@ -45,12 +45,14 @@ class TaskExecutionRpcs:
         )
 
     async def GetTaskExecutionData(self, request: Any, _context: Any) -> Any:  # noqa: N802
-        """Return an attempt's inputs and outputs."""
+        """Return an attempt's inputs and outputs: a dynamic one's are its inside's."""
         ref, node = node_ref(request.id.node_execution_id)
         attempt = request.id.retry_attempt
         row, of = await find_attempt(self.services, ref, node, attempt)
         reply = task_execution_pb2.TaskExecutionGetDataResponse()
-        await values.fill(self.services, reply, of.inputs, row.outputs)
+        is_made = of.dynamic_workflow is not None and attempt == of.attempt
+        outputs = of.outputs if is_made else row.outputs
+        await values.fill(self.services, reply, of.inputs, outputs)
         reply.flyte_urls.CopyFrom(flyte_urls.of_attempt(ref, node, attempt))
         return reply
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench.chains import cache_hits, echo_chains, python_chain
+from tests.bench.chains import cache_hits, echo_chains, nested_dynamic, python_chain
 from tests.bench.figure import Figure
 from tests.bench.load import throughput
 from tests.bench.machine import describe
@@ -27,6 +27,7 @@ CASES: dict[str, Callable[[Path, bool], list[Figure]]] = {
     "echo": echo_chains,
     "python": python_chain,
     "cache": cache_hits,
+    "dynamic": nested_dynamic,
     "maps": maps,
     "children": children,
     "throughput": throughput,

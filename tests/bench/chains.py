@@ -7,12 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.bench.engines import AnEngine, client_of, engine, median_of
+from tests.bench.engines import AnEngine, client_of, engine, median_of, timed
 from tests.bench.figure import Figure
 from tests.support import raw
+from tests.support.running import Running
 
 CHAIN = 40
 HITS = 1_000
+FIBONACCI = 10
 _FLOW = f"""
 from flytekit import task, workflow
 
@@ -26,6 +28,23 @@ def chain(a: int) -> int:
     for _ in range({CHAIN}):
         x = t(a=x)
     return x
+"""
+_DYNAMIC_FLOW = """
+from flytekit import dynamic, task, workflow
+
+@task
+def plus(a: int, b: int) -> int:
+    return a + b
+
+@dynamic
+def fibonacci(a: int) -> int:
+    if a < 2:
+        return a
+    return plus(a=fibonacci(a=a - 1), b=fibonacci(a=a - 2))
+
+@workflow
+def fib(a: int) -> int:
+    return fibonacci(a=a)
 """
 
 
@@ -64,24 +83,43 @@ def cache_hits(folder: Path, quick: bool) -> list[Figure]:
 
 def python_chain(folder: Path, quick: bool) -> list[Figure]:
     """Measure Python tasks in a row, in warm processes."""
-    project = folder / "project"
-    project.mkdir()
-    (project / "chain_flow.py").write_text(_FLOW)
     with engine(folder, "python", "process") as running:
-        subprocess.run(
-            [
-                str(Path(sys.executable).parent / "pyflyte"), "register",
-                "-p", raw.PROJECT, "-d", raw.DOMAIN, "--version", raw.VERSION,
-                "chain_flow.py",
-            ],
-            cwd=project, check=True, capture_output=True,
-            env={
-                **os.environ,
-                "FLYTE_PLATFORM_URL": running.endpoint,
-                "FLYTE_PLATFORM_INSECURE": "true",
-            },
-        )  # fmt: skip
+        _register(running, folder / "chain", "chain_flow.py", _FLOW)
         took = median_of(client_of(running), "chain_flow.chain", 1 if quick else 3)
     flyte = "Flyte with pods 122-202 s"
     what = f"{CHAIN} sequential Python tasks"
     return [Figure(what, took, "s", 3, 1.5, comparison=flyte)]
+
+
+def nested_dynamic(folder: Path, quick: bool) -> list[Figure]:
+    """Measure fibonacci by recursion: dynamic tasks within dynamic tasks."""
+    n = FIBONACCI // 2 if quick else FIBONACCI
+    with engine(folder, "dynamic", "process") as running:
+        _register(running, folder / "fib", "fib_flow.py", _DYNAMIC_FLOW)
+        client = client_of(running)
+        timed(client, "fib_flow.fib", "fib-warm", a=2)
+        took = timed(client, "fib_flow.fib", "fib", a=n)
+    calls = [1, 1]
+    while len(calls) <= n:
+        calls.append(calls[-1] + calls[-2] + 1)
+    tasks = calls[n] + calls[n] // 2
+    what = f"fibonacci({n}) by recursion, {tasks} Python tasks"
+    return [Figure(what, took, "s")]
+
+
+def _register(running: Running, project: Path, file: str, source: str) -> None:
+    """Register a module as its author does it."""
+    project.mkdir()
+    (project / file).write_text(source)
+    subprocess.run(
+        [
+            str(Path(sys.executable).parent / "pyflyte"), "register",
+            "-p", raw.PROJECT, "-d", raw.DOMAIN, "--version", raw.VERSION, file,
+        ],
+        cwd=project, check=True, capture_output=True,
+        env={
+            **os.environ,
+            "FLYTE_PLATFORM_URL": running.endpoint,
+            "FLYTE_PLATFORM_INSECURE": "true",
+        },
+    )  # fmt: skip

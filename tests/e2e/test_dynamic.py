@@ -16,7 +16,7 @@ from tests.support.running import Running
 
 pytestmark = pytest.mark.e2e
 SUCCEEDED, FAILED, ABORTED = 4, 6, 7
-NODE_FAILED, NODE_ABORTED = 5, 6
+NODE_SUCCEEDED, NODE_FAILED, NODE_ABORTED, NODE_TIMED_OUT = 3, 5, 6, 8
 
 
 @pytest.mark.parametrize(
@@ -39,6 +39,73 @@ def test_values_are_those_of_local_execution(
 
     assert done.closure.phase == SUCCEEDED, done.closure.error
     assert done.outputs.get("o0", as_type=kind) == local
+
+
+def test_all_outputs_are_bound(remote: FlyteRemote, project: Path) -> None:
+    """Promises, plain values and both in one dict come out as on the author's machine."""
+    del project
+    local = importlib.import_module("dynamic_flow").several(n=2)
+    done = run(remote, "dynamic_flow.several", n=2)
+
+    assert done.closure.phase == SUCCEEDED, done.closure.error
+    kinds = [list[int], str, dict[str, int]]
+    found = [done.outputs.get(f"o{i}", as_type=kind) for i, kind in enumerate(kinds)]
+    assert found == list(local)
+
+
+def test_a_dynamic_without_outputs(remote: FlyteRemote, project: Path) -> None:
+    """Its tasks are run, though nobody asks for what they yield."""
+    del project
+    done = run(remote, "dynamic_flow.quiet", n=2)
+
+    assert done.closure.phase == SUCCEEDED, done.closure.error
+    inside = done.node_executions["n0"].subworkflow_node_executions
+    assert {"n0-0-dn0", "n0-0-dn1"} <= inside.keys()
+
+
+def test_a_cached_dynamic_is_made_once(remote: FlyteRemote, project: Path) -> None:
+    """A hit has the outputs of the inside without making it again."""
+    del project
+    first, again = (run(remote, "dynamic_flow.cached", n=4) for _ in range(2))
+
+    assert first.outputs["o0"] == again.outputs["o0"] == 14
+    assert first.node_executions["n0"].metadata.is_dynamic
+    assert not again.node_executions["n0"].metadata.is_dynamic
+
+
+@pytest.mark.parametrize(
+    ("name", "stopped"), [("made_anew", NODE_TIMED_OUT), ("within_limit", NODE_ABORTED)]
+)
+def test_an_inside_that_takes_too_long_is_made_anew(
+    remote: FlyteRemote, project: Path, name: str, stopped: int
+) -> None:
+    """A node inside that timed out, or the attempt's own limit, lets it be retried."""
+    del project
+    done = run(remote, f"dynamic_flow.{name}", n=3)
+
+    assert done.closure.phase == SUCCEEDED, done.closure.error
+    assert done.outputs["o0"] == 3
+    node = done.node_executions["n0"]
+    inside = node.subworkflow_node_executions
+    assert inside["n0-0-dn0"].closure.phase == stopped
+    assert inside["n0-1-dn0"].closure.phase == NODE_SUCCEEDED
+    attempts, _ = remote.client.list_task_executions_paginated(node.id, limit=10)
+    assert {a.id.retry_attempt for a in attempts} == {0, 1}
+    last = max(attempts, key=lambda attempt: attempt.id.retry_attempt)
+    data = remote.client.get_task_execution_data(last.id)
+    assert data.full_outputs.literals["o0"].scalar.primitive.integer == 3
+
+
+def test_what_cant_be_compiled(remote: FlyteRemote, project: Path) -> None:
+    """The node fails with the compiler's words, and nothing inside begins."""
+    del project
+    done = run(remote, "dynamic_flow.not_built", n=3)
+
+    assert done.closure.phase == FAILED
+    assert done.closure.error.code == "DynamicWorkflowBuildFailed"
+    assert "WorkflowReferenceNotFound" in done.closure.error.message
+    assert "dynamic_flow.unknown" in done.closure.error.message
+    assert not done.node_executions["n0"].metadata.is_dynamic
 
 
 def test_sync_shows_the_inside(remote: FlyteRemote) -> None:

@@ -27,7 +27,6 @@ from workers.plugins.checkpoints import resuming
 from workers.plugins.outputs import Made, deck_uri, exited, read_result
 from workers.plugins.plugin import (
     Begun,
-    Expanded,
     Failed,
     Result,
     Work,
@@ -72,7 +71,7 @@ class _Run:
 class Expands(Protocol):
     """Compiles what a dynamic task made."""
 
-    async def expand(self, work: Work, spec_uri: str) -> Expanded | Failed:
+    async def expand(self, work: Work, spec_uri: str) -> Result:
         """Return the compiled workflow of a spec, or why there is none."""
         ...
 

@@ -1,6 +1,9 @@
 """Dynamic workflows of every shape, for the real flytekit."""
 
 import os
+import time
+import typing
+from datetime import timedelta
 
 from flytekit import LaunchPlan, conditional, dynamic, map_task, task, workflow
 
@@ -147,3 +150,85 @@ def sleepers(n: int, seconds: float) -> list[int]:
 def sleeping(n: int, seconds: float) -> int:
     """Sum what sleepers yield."""
     return total(xs=sleepers(n=n, seconds=seconds))
+
+
+@dynamic
+def everything(n: int) -> typing.Tuple[typing.List[int], str, typing.Dict[str, int]]:
+    """Several outputs: of a dynamic, of no task, in a dict."""
+    return loop(n=n), f"n is {n}", {"a": square(x=n), "b": n}
+
+
+@workflow
+def several(n: int) -> typing.Tuple[typing.List[int], str, typing.Dict[str, int]]:
+    """Return what a dynamic bound in every way."""
+    return everything(n=n)
+
+
+@dynamic
+def silent(n: int) -> None:
+    """Make tasks and yield nothing."""
+    for i in range(n):
+        square(x=i)
+
+
+@workflow
+def quiet(n: int) -> None:
+    """Run tasks for nothing."""
+    silent(n=n)
+
+
+@dynamic(cache=True, cache_version="1")
+def kept(n: int) -> typing.List[int]:
+    """Be made once."""
+    return [square(x=i) for i in range(n)]
+
+
+@workflow
+def cached(n: int) -> int:
+    """Sum what is kept."""
+    return total(xs=kept(n=n))
+
+
+@task(timeout=timedelta(seconds=1))
+def hurried(x: int, seconds: float) -> int:
+    """Take too long, or not."""
+    time.sleep(seconds)
+    return x
+
+
+@dynamic(retries=1)
+def second_time(n: int) -> int:
+    """Make a task that takes too long at the first attempt."""
+    first = os.environ["FLYTE_ATTEMPT_NUMBER"] == "0"
+    return hurried(x=n, seconds=30.0 if first else 0.0).with_overrides(retries=5)
+
+
+@workflow
+def made_anew(n: int) -> int:
+    """Succeed with the second inside."""
+    return second_time(n=n)
+
+
+@dynamic(timeout=timedelta(seconds=3), retries=1)
+def limited(n: int) -> int:
+    """Make a task that outlives the attempt, the first time."""
+    first = os.environ["FLYTE_ATTEMPT_NUMBER"] == "0"
+    return slow(x=n, seconds=60.0 if first else 0.0)
+
+
+@workflow
+def within_limit(n: int) -> int:
+    """Succeed with the second attempt."""
+    return limited(n=n)
+
+
+@dynamic
+def refers_to_unknown(n: int) -> int:
+    """Call a launch plan that isn't registered."""
+    return LaunchPlan.get_or_create(twice_squared, name="dynamic_flow.unknown")(x=n)
+
+
+@workflow
+def not_built(n: int) -> int:
+    """Fail, as what was made can't be compiled."""
+    return refers_to_unknown(n=n)

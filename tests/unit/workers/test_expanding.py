@@ -17,7 +17,7 @@ from schemas.values import NO_VALUES
 from tests.support.graphs import given_node, promise, task_node, task_template
 from tests.support.postgres import migrated_database
 from workers.expanding import BUILD_FAILED, Expander
-from workers.plugins.plugin import Expanded, Failed, Work
+from workers.plugins.plugin import Expanded, Failed, Result, Succeeded, Work
 
 pytestmark = pytest.mark.integration
 
@@ -32,7 +32,7 @@ def spec_of(*nodes: Any, output: str, **more: Any) -> Any:
     )
 
 
-async def expanded(folder: Path, spec: bytes) -> Expanded | Failed:
+async def expanded(folder: Path, spec: bytes) -> Result:
     """Return what a task's spec becomes."""
     blobs = FileBlobs(folder)
     uri = blobs.uri("out/futures.pb")
@@ -105,6 +105,12 @@ async def test_what_cant_be_compiled_fails_for_good(
     assert not found.recoverable
     assert (found.failure.code, found.failure.kind) == (BUILD_FAILED, "USER")
     assert word in found.failure.message
+
+
+async def test_nothing_was_made(tmp_path: Path) -> None:
+    """Without nodes and outputs there is nothing to run."""
+    found = await expanded(tmp_path, b"")
+    assert found == Succeeded(outputs=NO_VALUES)
 
 
 async def test_a_damaged_spec_is_the_systems(tmp_path: Path) -> None:
