@@ -1,0 +1,80 @@
+"""Recovery and deletion where parts are processes of their own, on Kafka and S3."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from flytekit.exceptions.user import FlyteEntityNotExistException
+
+from infra.blobs import Found
+from infra.s3_blobs import S3Blobs
+from infra.settings import S3Settings
+from tests.e2e.conftest import client, register
+from tests.e2e.test_recover import NODE_RECOVERED, broken, phases, recovered, runs
+from tests.support.distributed import Distributed, distributed
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
+FLOW, SWEPT_S = "recover_flow.py", 60.0
+SUCCEEDED = 4
+
+
+@pytest.fixture
+def roles() -> Iterator[Distributed]:
+    """One process of each role, that sweep often."""
+    with distributed(FLIGHTLOG_RETENTION__ROUND_S="0.5") as found:
+        yield found
+
+
+def _blobs(roles: Distributed) -> list[Found]:
+    """Return what lies on S3 of executions."""
+    name = "FLIGHTLOG_S3__"
+    given = {k.removeprefix(name).lower(): v for k, v in roles.env.items()}
+    fields = {k: given[k] for k in ("endpoint", "access_key", "secret_key")}
+
+    async def listed() -> list[Found]:
+        blobs = S3Blobs(roles.env["FLIGHTLOG_BLOBS"], S3Settings(**fields))
+        try:
+            found = [
+                *await blobs.list(blobs.uri("metadata/propeller")),
+                *await blobs.list(blobs.uri("raw")),
+            ]
+        finally:
+            await blobs.close()
+        return found
+
+    return asyncio.run(listed())
+
+
+def test_recovery_and_deletion(roles: Distributed, tmp_path: Path) -> None:
+    """A failed child is recovered; then all goes, with what lies on S3."""
+    register(roles, tmp_path, FLOW)
+    remote = client(roles)
+    failed, ran = broken(remote, tmp_path, "family", x=1)
+    assert ran == ["breaks-4", "works-1", "works-2", "works-3"]
+
+    done = recovered(remote, failed)
+
+    assert done.closure.phase == SUCCEEDED, done.closure.error
+    assert done.outputs["o0"] == 14
+    assert runs(tmp_path) == ["breaks-4"]
+    assert phases(done)["n0"] == NODE_RECOVERED
+    assert _blobs(roles)
+
+    roles.env["FLIGHTLOG_GATEWAY__URL"] = roles.http
+    for execution in (failed, done):
+        said = roles.flightlog("delete", execution.id.name)
+        assert said.returncode == 0, said.stdout + said.stderr
+    until = time.monotonic() + SWEPT_S
+    while (left := _blobs(roles)) and time.monotonic() < until:
+        time.sleep(0.5)
+    assert left == []
+    with pytest.raises(FlyteEntityNotExistException):
+        remote.client.get_execution(done.id)
+    checked = roles.flightlog("verify")
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    with pytest.raises(FlyteEntityNotExistException):
+        remote.client.recover_execution(failed.id)
