@@ -23,6 +23,7 @@ from workers.echoing import Echo
 from workers.gatherer import gather_outputs, not_gathered
 from workers.looking_up import LookUps
 from workers.plugins.plugin import Failed, Plugin, Result, Work, failed, interrupted
+from workers.plugins.pods import is_container
 from workers.positions import Place, Positions, place_of
 from workers.reports import Clock, Reports, work_reported
 from workers.resolver import Resolver
@@ -32,7 +33,6 @@ log_ = structlog.get_logger(__name__)
 
 GROUP = "runner"
 ECHO_TYPE = "echo"
-CONTAINER_TYPES = frozenset({"container", "python-task", "raw-container"})
 _REMEMBERED_MAX = 100_000
 _LOOK_BACK_BATCH = 1000
 _COMMIT_S = 0.1
@@ -222,14 +222,14 @@ class Runner:
             template = tasks_pb2.TaskTemplate.FromString(dispatch.template)
         except ValueError as error:
             return self._refuse(dispatch, "BadTaskDefinition", str(error))
-        is_container = template.type in CONTAINER_TYPES
-        if template.type == ECHO_TYPE or (is_container and self.process is None):
+        is_run = is_container(template)
+        if template.type == ECHO_TYPE or (is_run and self.process is None):
             echoed = self._echo.at_once(template, dispatch)
             if echoed is None:
                 self._spawn(group, place, self._echo_read(dispatch, template))
                 return None
             return (self._reports.ended(dispatch, echoed, self.clock.now_us()),)
-        if not is_container or self.process is None:
+        if not is_run or self.process is None:
             found = f"Expected a task type that runs here, but got '{template.type}'"
             return self._refuse(dispatch, "UnsupportedTaskType", found)
         older = self._running.get(key)

@@ -120,13 +120,15 @@ async def until_gone(pids: list[int], within_s: float = 5) -> None:
             await asyncio.sleep(0.01)
 
 
+@pytest.mark.parametrize("kind", ["python-task", "eager_failure_handler_task"])
 async def test_eager_tasks_take_no_slot(
-    tmp_path: Path, blobs: FileBlobs, bundle: Path
+    tmp_path: Path, blobs: FileBlobs, bundle: Path, kind: str
 ) -> None:
-    """They wait for tasks that need one: with a slot each they would wait for ever."""
+    """They wait for tasks that need one, and so does what cleans up after them."""
     plugin = new_plugin(tmp_path, blobs, concurrency=1)
     eager = t.python_task("sleep", bundle)
-    eager.metadata.is_eager = True
+    eager.metadata.is_eager = kind == eager.type
+    eager.type = kind
     waits = t.work_of(t.dispatch(eager), blobs)
     try:
         await plugin.start(waits)

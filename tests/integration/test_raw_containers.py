@@ -105,3 +105,37 @@ async def test_other_paths_stay(run: Run, tmp_path: Path) -> None:
     script = f"echo /in2 > {other}; echo -n 1 > /in/out/number"
     assert isinstance(await run(raw(script, number=INTEGER)), Succeeded)
     assert other.read_text() == "/in2\n"
+
+
+async def test_a_pods_primary_container_runs(run: Run) -> None:
+    """Its command, arguments and environment count; the other containers don't."""
+    template = t.container_task([], outputs={"text": STRING}, kind="some-plugin")
+    template.ClearField("container")
+    pod = template.k8s_pod
+    pod.primary_container_name = "main"
+    pod.data_config.enabled, pod.data_config.output_path = True, "/out"
+    pod.pod_spec.update(
+        {
+            "containers": [
+                {"name": "other", "command": ["false"]},
+                {
+                    "name": "main",
+                    "command": ["sh", "-c"],
+                    "args": ["echo -n $WORD > /out/text"],
+                    "env": [
+                        {"name": "WORD", "value": "hi"},
+                        {"name": "SECRET", "valueFrom": {}},
+                    ],
+                },
+            ]
+        }
+    )
+    found = await run(template)
+    assert isinstance(found, Succeeded), found
+    literals = literals_pb2.LiteralMap.FromString(found.outputs.inline or b"").literals
+    assert literals["text"].scalar.primitive.string_value == "hi"
+
+    pod.primary_container_name = "nobody"
+    found = await run(template, attempt=1)
+    assert isinstance(found, Failed)
+    assert found.failure.code == "BadTaskDefinition"

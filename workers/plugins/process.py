@@ -33,6 +33,7 @@ from workers.plugins.plugin import (
     failed,
     interrupted,
 )
+from workers.plugins.pods import container_of, takes_slot
 from workers.plugins.raw_container import RawContainer, chunks_of
 from workers.plugins.rendering import (
     Command,
@@ -54,7 +55,7 @@ _TAIL_BYTES = 4000
 class _Run:
     """One attempt from its slot to its end.
 
-    Eager tasks take no slot: they wait for tasks that need one.
+    Some take no slot (`workers/plugins/pods.py`).
     """
 
     work: Work
@@ -109,7 +110,8 @@ class ProcessPlugin:
         if known is not None:
             return known.begun
         template = tasks_pb2.TaskTemplate.FromString(work.dispatch.template)
-        if template.WhichOneof("target") != "container":
+        container = container_of(template)
+        if container is None:
             message = f"Expected a container, but task type '{template.type}' has none"
             return failed("BadTaskDefinition", message)
         run = self._new_run(work, template)
@@ -117,7 +119,7 @@ class ProcessPlugin:
             await self._slots.acquire()
         self._runs[work.key] = run
         try:
-            return await self._begin(run, template)
+            return await self._begin(run, template, container)
         except (BundleDamaged, PythonRefused) as error:
             return failed("BadTaskDefinition", str(error), "SYSTEM")
         except TemplateDied as died:
@@ -136,7 +138,7 @@ class ProcessPlugin:
                 if template.metadata.generates_deck.value
                 else "",
             ),
-            takes_slot=not template.metadata.is_eager,
+            takes_slot=takes_slot(template),
         )
 
     def _log_path(self, work: Work, name: str) -> Path:
@@ -145,8 +147,7 @@ class ProcessPlugin:
             return Path(work.output_prefix) / LOG_FILE
         return self.folder / "logs" / name / LOG_FILE
 
-    async def _begin(self, run: _Run, template: Any) -> Begun | Failed:
-        container = template.container
+    async def _begin(self, run: _Run, template: Any, container: Any) -> Begun | Failed:
         inputs = await self._prepare(run)
         if asks_for_template((*container.command, *container.args)):
             await self.blobs.put(template_path(run.work), run.work.dispatch.template)
@@ -155,7 +156,8 @@ class ProcessPlugin:
         if isinstance(command, Rejected):
             return failed("BadTaskDefinition", command.detail)
         if container.data_config.enabled:
-            run.raw = RawContainer(template, run.scratch, self.blobs)
+            where = (run.scratch, self.blobs)
+            run.raw = RawContainer(container.data_config, template.interface, *where)
             await run.raw.lay_out(inputs)
             command = run.raw.told(command)
         request = await self._request(run, command)

@@ -39,10 +39,12 @@ _MULTIPART = types_pb2.BlobType.MULTIPART
 class RawContainer:
     """The files of one attempt whose task asks for them."""
 
-    def __init__(self, template: Any, scratch: Path, blobs: Blobs) -> None:
-        """Serve a core.TaskTemplate with a data configuration."""
-        self._config = template.container.data_config
-        self._interface = template.interface
+    def __init__(
+        self, config: Any, interface: Any, scratch: Path, blobs: Blobs
+    ) -> None:
+        """Serve a task of a core.DataLoadingConfig and a core.TypedInterface."""
+        self._config = config
+        self._interface = interface
         self._inputs, self._outputs = scratch / "inputs", scratch / "outputs"
         self._blobs = blobs
 

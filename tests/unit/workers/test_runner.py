@@ -182,8 +182,10 @@ async def test_without_a_plugin_containers_echo(house: House) -> None:
 
 async def test_an_unknown_task_type_is_told(house: House) -> None:
     """A task type that nobody runs is a permanent failure that names it."""
+    spark = t.container_task(["x"], kind="spark")
+    spark.ClearField("container")
     async with house.runner():
-        await house.send(t.dispatch(t.container_task(["x"], kind="spark")))
+        await house.send(t.dispatch(spark))
         await house.until(house.reports)
     (report,) = house.reports(c.ReportTaskFailed)
     assert not report.recoverable
