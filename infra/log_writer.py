@@ -21,13 +21,14 @@ from eventsourcing.persistence import (
     Tracking,
 )
 from psycopg import Connection, Cursor
-from psycopg.sql import SQL, Identifier
+from psycopg.sql import SQL, Identifier, Literal
 
 from infra import log_compacted
 from infra.errors import Fenced, Permanent, Transient
 from infra.log import Received, Record
 from infra.log_rows import at, to_row
 from infra.recorder import SoleRecorder, datastore
+from schemas import topics
 
 EVENTS_TABLE = "flightlog_log"
 POSITIONS_TABLE = "flightlog_positions"
@@ -46,6 +47,11 @@ _TRIM = SQL(
     "DELETE FROM {} WHERE topic = %s AND notification_id > %s AND notification_id <= %s"
 ).format(_TABLE)
 
+# They are few among many, and are looked for from the beginning.
+_FEW = SQL(
+    "CREATE INDEX IF NOT EXISTS flightlog_log_dead_letters ON {} (notification_id) "
+    "WHERE topic = {}"
+).format(_TABLE, Literal(topics.DEAD_LETTERS))
 _UNLOCK = SQL("SELECT pg_advisory_unlock(%s)")
 
 _Key = tuple[str, int]
@@ -67,6 +73,7 @@ class LogWriter:
             events_table_name=EVENTS_TABLE,
             tracking_table_name=POSITIONS_TABLE,
         )
+        self.recorder.sql_create_statements.append(_FEW)
         self._lock_s = lock_s
         self._session: Connection[Any] | None = None
         self._epoch = 0

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from domain.execution.evolve import evolve
@@ -109,12 +110,11 @@ def _print(ref: ExecutionRef, folded: Folded) -> None:
         f"{folded.sequence} ({instant(folded.recorded_at_us)})"
     )
     if state.failure is not None:
-        console.print(f"[red]{state.failure.code}[/]: {state.failure.message}")
+        console.print(f"[red]{state.failure.code}[/]: {escape(state.failure.message)}")
     if state.parked is not None:
         console.print(
             f"[red]parked[/]: {state.parked.command_type} could not be handled: "
-            f"{state.parked.error}; 'flightlog dead-letters redrive' resumes it",
-            markup=True,
+            f"{escape(state.parked.error)}; 'flightlog dead-letters redrive' resumes it"
         )
     table = Table(box=None, header_style="dim")
     for heading in ("node", "kind", "phase", "attempt", "task", "runner", "note"):

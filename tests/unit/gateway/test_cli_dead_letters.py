@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
+import psycopg
 import pytest
 from typer.testing import CliRunner
 
@@ -129,3 +130,21 @@ def test_wants_to_know_what(run: Callable[..., Any], words: list[str]) -> None:
     refused = run("redrive", *words)
     assert refused.exit_code == 2
     assert "or --all" in refused.stderr
+
+
+def test_few_letters_among_many_facts_are_found_by_an_index(url: str) -> None:
+    """Listing them doesn't read the whole log."""
+    many = (
+        "INSERT INTO flightlog_log (originator_id, originator_version, topic, state) "
+        "SELECT 's' || i, 1, 'flightlog.events', '' FROM generate_series(1, 20000) i"
+    )
+    asked = (
+        "EXPLAIN SELECT state FROM flightlog_log "
+        "WHERE topic = 'flightlog.dead-letters' AND notification_id > 0 "
+        "ORDER BY notification_id LIMIT 1000"
+    )
+    with psycopg.connect(url, autocommit=True) as conn:
+        conn.execute(many)
+        conn.execute("ANALYZE flightlog_log")
+        plan = str(conn.execute(asked).fetchall())
+    assert "flightlog_log_dead_letters" in plan
