@@ -8,6 +8,7 @@ from domain.execution.step import Step
 from domain.execution.wishes import timeout_us
 from domain.retry import exhausted
 from schemas.events import ExecutionTimeLimited, NodeTimeLimited
+from schemas.phases import NodePhase
 from schemas.values import Failure
 
 EXPIRED = "RetriesExhausted|TimeoutExpired"
@@ -45,7 +46,9 @@ def execution_reached(step: Step) -> None:
 
 def reached(step: Step, node: Node) -> None:
     """Fail a node whose time is over, with everything inside it (ref §0b.13)."""
-    if node.is_terminal or not 0 < node.deadline_us <= step.now_us:
+    if node.is_terminal or node.phase is NodePhase.FAILING:
+        return
+    if not 0 < node.deadline_us <= step.now_us:
         return
     limit_s = _timeout_us(step, node) / 1_000_000
     message = f"node execution timeout [{limit_s:g}s] expired"

@@ -22,10 +22,18 @@ from tests.support.graphs import (
     workflow_node,
 )
 
+
+def _cleaning() -> Any:
+    """Return a workflow of one task with a failure node."""
+    made = workflow("sub", [task_node("n0")], "n0")
+    made.template.failure_node.CopyFrom(task_node("fn0"))
+    return made
+
+
 INSIDE = definition(
     [given_node("dn0"), workflow_node("dn1", "dn0"), given_node("dn2")],
     "dn1",
-    subs=[workflow("sub", [task_node("n0")], "n0")],
+    subs=[_cleaning()],
 )
 """What any task may turn out to have made."""
 LIMITED = definition(
@@ -75,6 +83,16 @@ def graphs(draw: st.DrawFn, *, partly: bool = True) -> Definition:
 
 
 def _node(draw: st.DrawFn, node_id: str, sources: list[str], *, partly: bool) -> Any:
+    """Draw a node; `partly` also one that may take too long."""
+    node = _any_node(draw, node_id, sources, partly=partly)
+    if partly and node.WhichOneof("target") in {"workflow_node", "array_node"}:
+        node.metadata.timeout.FromSeconds(draw(st.sampled_from([0, 0, 4])))
+    return node
+
+
+def _any_node(
+    draw: st.DrawFn, node_id: str, sources: list[str], *, partly: bool
+) -> Any:
     kind = draw(
         st.sampled_from(["task", "task", "sub", "plan", "branch", "array", "gate"])
     )

@@ -292,7 +292,9 @@ def test_a_failing_workflow_has_no_time_limit() -> None:
     node.metadata.timeout.FromSeconds(5)
     sub = handled("sub", [task_node("n0")], "n0")
     made = engine(workflow("main", [node], "n1"), sub)
+    (timer,) = timers_of(made.state)
     wake(made)
+    assert made.do(c.TimeReached(timer_id=timer.id)) == []
 
     assert made.phase("n1") == "FAILING"
     assert err(made.run_of("n1-0-fn0")).failed_node_id == ""
