@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from pathlib import Path
 
 import pytest
 
@@ -19,12 +18,12 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 LIVE = 200
 
 
-def test_two_then_four_then_one_propellers(tmp_path: Path) -> None:
+def test_two_then_four_then_one_propellers() -> None:
     """Each takes up by snapshots what falls to it; all gates let their executions go.
 
     One of those that leave is killed, in the end the last one is, too.
     """
-    with distributed(tmp_path, resizing.ROLES, **resizing.SETTINGS) as engine:
+    with distributed(resizing.ROLES, **resizing.SETTINGS) as engine:
         names = resizing.waiting(engine, LIVE)
         resizing.grow(engine, LIVE)
         engine.of(PROPELLER)[-1].kill()
