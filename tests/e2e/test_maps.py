@@ -12,11 +12,13 @@ from typing import Any
 import pytest
 from flytekit.remote import FlyteRemote
 
+from infra.settings import ProcessSettings
 from tests.e2e.running import array_of, finish, resources_of, run, start
 
 pytestmark = pytest.mark.e2e
 SUCCEEDED, FAILED, ABORTED = 4, 6, 7
 TASK_SUCCEEDED, TASK_FAILED, TASK_ABORTED = 3, 5, 4
+AT_ONCE = ProcessSettings().concurrency
 AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
@@ -100,7 +102,9 @@ def test_too_many_children_that_fail(remote: FlyteRemote) -> None:
     assert "2 is even" in done.closure.error.message
 
 
-@pytest.mark.parametrize(("name", "most"), [("one_at_a_time", 1), ("all_at_once", 2)])
+@pytest.mark.parametrize(
+    ("name", "most"), [("one_at_a_time", 1), ("all_at_once", min(4, AT_ONCE))]
+)
 def test_how_many_run_at_once(
     remote: FlyteRemote, tmp_path: Path, name: str, most: int
 ) -> None:
@@ -134,7 +138,8 @@ def test_terminate_reaches_every_element(remote: FlyteRemote, tmp_path: Path) ->
         remote, "maps_flow.all_at_once",
         xs=list(range(6)), folder=str(tmp_path), seconds=60.0,
     )  # fmt: skip
-    pids = _pids(tmp_path, 2)
+    began = min(6, AT_ONCE)
+    pids = _pids(tmp_path, began)
     remote.terminate(execution, cause="enough")
     done = finish(remote, execution)
 
@@ -145,7 +150,7 @@ def test_terminate_reaches_every_element(remote: FlyteRemote, tmp_path: Path) ->
         assert time.monotonic() < until, "processes outlive their execution"
         time.sleep(0.05)
     time.sleep(0.5)
-    assert len(list(tmp_path.glob("*.pid"))) == 2
+    assert len(list(tmp_path.glob("*.pid"))) == began
     assert not list(tmp_path.glob("*.done"))
 
 

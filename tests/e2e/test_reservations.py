@@ -17,7 +17,7 @@ from tests.e2e.running import finish
 from tests.support.running import Running
 
 pytestmark = pytest.mark.e2e
-RESERVED_S, TAKES_S = 1.5, 4.0
+RESERVED_S, TAKES_S = 2.5, 6.0
 _FLOW = """
 import time
 from pathlib import Path

@@ -220,6 +220,6 @@ def sleeping(a: int, folder: str) -> int:
 def limited(xs: typing.List[int], folder: str) -> typing.List[typing.Optional[int]]:
     return map_task(
         functools.partial(sleeping, folder=folder),
-        metadata=TaskMetadata(retries=1, timeout=dt.timedelta(seconds=2)),
+        metadata=TaskMetadata(retries=1, timeout=dt.timedelta(seconds=4)),
         min_success_ratio=0.6,
     )(a=xs)
