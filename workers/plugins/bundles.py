@@ -84,3 +84,14 @@ def unpack(bundle: Path, folder: Path, name: str) -> None:
     except (tarfile.TarError, OSError, EOFError) as error:
         message = f"Expected a code bundle at {bundle}, but: {error}"
         raise BundleDamaged(message) from error
+
+
+def mirror(folder: Path, own: Path) -> None:
+    """Make a folder that shows what lies in another, and keeps what is new to itself.
+
+    A task begins among the files of its code, as in a container; what it writes there
+    must not meet what others of the same code write.
+    """
+    own.mkdir(exist_ok=True)
+    for entry in folder.iterdir():
+        (own / entry.name).symlink_to(entry)

@@ -22,7 +22,7 @@ from infra.settings import ProcessSettings
 from schemas.dispatches import RunTask
 from schemas.rejections import Rejected
 from schemas.values import TaskLog
-from workers.plugins.bundles import NO_BUNDLE, BundleDamaged, flytekit_command
+from workers.plugins.bundles import NO_BUNDLE, BundleDamaged, flytekit_command, mirror
 from workers.plugins.checkpoints import resuming
 from workers.plugins.outputs import Made, deck_uri, exited, read_result
 from workers.plugins.plugin import (
@@ -202,7 +202,9 @@ class ProcessPlugin:
             )
             env["PYTHONPATH"] = self._templates.python_path(template, env)
             if bundle:
-                request["cwd"] = str(template.folder)
+                own = run.scratch / "cwd"
+                await asyncio.to_thread(mirror, template.folder, own)
+                request["cwd"] = str(own)
         return {**request, "env": env}
 
     async def watch(self, work: Work) -> Result:
