@@ -84,6 +84,18 @@ def test_a_recovered_node_has_inputs_and_outputs(
     assert remote.client.list_task_executions_paginated(node.id)[0] == []
 
 
+def test_the_time_of_a_recovery_is_told(remote: FlyteRemote, tmp_path: Path) -> None:
+    """Nodes that weren't run took no time; neither spans nor sync stumble over them."""
+    failed, _ = broken(remote, tmp_path, "nested", x=1)
+    done = recovered(remote, failed)
+
+    spans = remote.client.get_execution_metrics(done.id, depth=10)
+
+    assert spans.workflow_id.name == done.id.name
+    told = {s.node_id.node_id for s in spans.spans if s.HasField("node_id")}
+    assert "n1" in told
+
+
 def test_large_outputs_are_taken_over(remote: FlyteRemote, tmp_path: Path) -> None:
     """What lies in a blob is read by the tasks that follow."""
     failed, ran = broken(remote, tmp_path, "large")
