@@ -95,7 +95,7 @@ async def _end_of(log: KafkaLog, stream: str) -> str:
                 if received.key != stream:
                     continue
                 if isinstance(message, CommandRejected):
-                    assert message.command_type == "flightlog.v1.CreateExecution"
+                    assert message.command_type == codec.type_name(c.CreateExecution)
                     return f"{message.reason}: {message.detail}"
                 if isinstance(message, e.ExecutionSucceeded | e.ExecutionFailed):
                     return type(message).__name__
