@@ -18,6 +18,8 @@ pack = msgspec.msgpack.encode
 ENDED = frozenset(
     {"SUCCEEDED", "FAILED", "ABORTED", "TIMED_OUT", "SKIPPED", "RECOVERED"}
 )
+NO_NEWS = ("DYNAMIC_RUNNING", "RUNNING")
+"""A phase, and one that follows it inside only: a dynamic node that is tried again."""
 FIRST_WINS = frozenset({"started_at"})
 APPENDED = frozenset({"reasons"})
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -48,12 +50,16 @@ class Rows:
             row = self.updates.setdefault(key, {})
         if "phase" in columns:
             known = row.get("phase")
-            if known in ENDED or (self.steady and known == columns["phase"]):
+            if known in ENDED or (self.steady and _is_old(known, columns["phase"])):
                 return
         for name, value in columns.items():
             if name in FIRST_WINS and row.get(name) is not None:
                 continue
             row[name] = row.get(name, "") + value if name in APPENDED else value
+
+
+def _is_old(known: str | None, phase: str) -> bool:
+    return known == phase or (known, phase) == NO_NEWS
 
 
 @dataclass(slots=True)

@@ -81,10 +81,9 @@ def _child(c: Changes, v: Envelope, m: e.ChildCreated, _at: datetime) -> None:
 
 def _node_expanded(c: Changes, v: Envelope, m: e.NodeExpanded, at: datetime) -> None:
     made = DynamicWorkflow(workflow=m.workflow, inside=m.inside, spec_uri=m.spec_uri)
+    c.nodes.set((v.stream, m.node_id), phase="DYNAMIC_RUNNING", updated_at=at)
     c.nodes.set(
         (v.stream, m.node_id),
-        phase="DYNAMIC_RUNNING",
-        updated_at=at,
         is_parent=True,
         is_dynamic=True,
         dynamic_workflow=pack(made),

@@ -11,7 +11,7 @@ from psycopg import AsyncCursor
 from psycopg.sql import SQL, Composable, Composed, Identifier, Literal, Placeholder
 
 from infra.database import queries
-from projections.changes import APPENDED, ENDED, FIRST_WINS, Changes, Rows
+from projections.changes import APPENDED, ENDED, FIRST_WINS, NO_NEWS, Changes, Rows
 from projections.deletions import write_deletions
 from projections.selecting import SQL_FILES
 
@@ -138,10 +138,13 @@ def _set(table: Table, column: str, columns: Sequence[str]) -> Composed:
         return SQL("{0} = COALESCE({0}, {1})").format(name, value)
     if column in APPENDED:
         return SQL("{0} = {0} || {1}").format(name, value)
-    if column == "updated_at" and table.steady and "phase" in columns:
-        phase = Placeholder("phase")
-        text = "{0} = CASE WHEN phase = {2} THEN {0} ELSE {1} END"
-        return SQL(text).format(name, value, phase)
+    if column in {"phase", "updated_at"} and table.steady and "phase" in columns:
+        text = (
+            "{0} = CASE WHEN phase = {2} OR (phase = {3} AND {2}::text = {4}) "
+            "THEN {0} ELSE {1} END"
+        )
+        phases = Placeholder("phase"), *map(Literal, NO_NEWS)
+        return SQL(text).format(name, value, *phases)
     return SQL("{} = {}").format(name, value)
 
 

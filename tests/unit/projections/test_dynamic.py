@@ -1,0 +1,62 @@
+"""Dynamic nodes in the views: what is shown across attempts, in whatever batches."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from projections import queries
+from projections.projector import rebuild
+from schemas import commands as c
+from schemas.ids import ExecutionRef
+from tests.support.engine import STREAM, Engine, created, expansion
+from tests.support.graphs import definition, given_node, task_node, task_template
+from tests.support.views import Views
+
+MAIN = ExecutionRef(project="p", domain="d", name="main-1")
+
+
+def made_twice() -> Engine:
+    """Return a run whose first inside took too long; the second one runs."""
+    template = task_template(retries=1)
+    template.metadata.timeout.FromSeconds(10)
+    graph = definition([task_node("n0")], "n0", tasks=[template])
+    inside = definition([given_node("dn0")], "dn0")
+    engine = Engine(graph, created())
+    engine.insides = {"first": inside, "second": inside}
+    engine.begin()
+    engine.do(expansion(engine.run_of("n0"), "first"))
+    node = engine.state.nodes["n0"]
+    engine.clock_us = node.deadline_us
+    engine.do(c.TimeReached(timer_id=f"n0/0/{node.deadline_us}"))
+    engine.do(expansion(engine.run_of("n0"), "second"))
+    return engine
+
+
+async def test_the_phase_shown_never_goes_back(views: Views) -> None:
+    """A node that is tried again stays DYNAMIC_RUNNING, with what was made last."""
+    phases: list[str] = []
+    for fact in made_twice().events:
+        views.log.add(STREAM, fact)
+        await views.follow()
+        node = await queries.get_node(views.pool, MAIN, "n0")
+        phases += [node.phase] if node is not None else []
+    row: Any = await queries.get_node(views.pool, MAIN, "n0")
+
+    shown = ["QUEUED", "RUNNING", "DYNAMIC_RUNNING"]
+    assert list(dict.fromkeys(phases)) == shown
+    assert phases == sorted(phases, key=shown.index)
+    assert row.dynamic_workflow.inside.uri == "second"
+    assert row.attempt == 1
+
+
+@pytest.mark.parametrize("batch_max", [1, 2, 3, 5])
+async def test_batches_do_not_matter(views: Views, batch_max: int) -> None:
+    """Rows are the same whether facts come one by one or all at once."""
+    views.log.add(STREAM, *made_twice().events)
+    await views.follow(batch_max)
+    slowly = await views.dump()
+    await rebuild(views.log, views.pool)
+
+    assert slowly == await views.dump()
