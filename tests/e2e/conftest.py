@@ -7,10 +7,13 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from flytekit.configuration import Config, PlatformConfig
+from flytekit.configuration import Config, DataConfig, PlatformConfig, S3Config
+from flytekit.core.context_manager import FlyteContextManager
+from flytekit.core.data_persistence import FileAccessProvider
 from flytekit.remote import FlyteRemote
 
 from tests.support.distributed import Distributed, distributed
@@ -42,13 +45,39 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AnEngine]:
     It is one process, or several: FLIGHTLOG_TEST_ENGINE=distributed.
     """
     if os.environ.get("FLIGHTLOG_TEST_ENGINE") == "distributed":
-        with distributed() as roles:
+        folder = tmp_path_factory.mktemp("files")
+        with distributed() as roles, reaching(roles, folder):
             yield roles
         return
     running = Running(tmp_path_factory.mktemp("engine") / "data")
     running.start()
     yield running
     running.stop()
+
+
+def data_config(engine: AnEngine) -> DataConfig:
+    """Return how an author's flytekit reaches files among outputs."""
+    if not isinstance(engine, Distributed):
+        return DataConfig.auto()
+    s3 = engine.outside.s3
+    return DataConfig(
+        s3=S3Config(
+            endpoint=s3.endpoint,
+            access_key_id=s3.access_key,
+            secret_access_key=s3.secret_key,
+        )
+    )
+
+
+@contextmanager
+def reaching(engine: AnEngine, folder: Path) -> Iterator[None]:
+    """Let this process reach files as if it had been started with that said."""
+    files = FileAccessProvider(
+        str(folder), str(folder / "raw"), data_config=data_config(engine)
+    )
+    context = FlyteContextManager.current_context().with_file_access(files)
+    with FlyteContextManager.with_context(context):
+        yield
 
 
 def register(engine: AnEngine, folder: Path, *files: str) -> None:
@@ -66,7 +95,7 @@ def client(engine: AnEngine) -> FlyteRemote:
     """Return the real client, as in Config.for_sandbox but for the port."""
     platform = PlatformConfig(endpoint=engine.endpoint, insecure=True)
     return FlyteRemote(
-        Config(platform=platform), default_project=PROJECT, default_domain=DOMAIN,
+        Config(platform=platform, data_config=data_config(engine)), default_project=PROJECT, default_domain=DOMAIN,
         interactive_mode_enabled=False,
     )  # fmt: skip
 
