@@ -5,6 +5,7 @@ from __future__ import annotations
 import concurrent.futures as cf
 import json
 import re
+import signal
 import time
 import urllib.error
 import urllib.request
@@ -78,6 +79,9 @@ def shrink(engine: Distributed, live: int) -> float:
     """Stop all propellers but one; return seconds until that one serves everything."""
     began = time.monotonic()
     left, *others = engine.of(PROPELLER)
+    for role in others:
+        if role.process is not None and role.process.poll() is None:
+            role.signal(signal.SIGTERM)
     for role in others:
         role.stop()
         engine.roles.remove(role)
