@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from infra.database import Pool, queries
 from projections.projector import NAME
 from projections.selecting import SQL_FILES, fetch
+from schemas.ids import ExecutionRef, execution_stream
 
 _SQL = queries(SQL_FILES / "sweeping.sql")
 _KEPT = queries(SQL_FILES / "projector.sql")["kept"]
@@ -42,6 +43,13 @@ async def shown(pool: Pool, streams: Sequence[str]) -> Sequence[str]:
         return []
     rows = await fetch(pool, _SQL["shown"], (list(streams),))
     return [row["stream"] for row in rows]
+
+
+async def shares_folders(pool: Pool, ref: ExecutionRef) -> bool:
+    """Tell whether another execution that is shown writes to folders of this name."""
+    joined = f"{ref.project}-{ref.domain}-{ref.name}"
+    key = (execution_stream(ref), ref.name, joined)
+    return bool(await fetch(pool, _SQL["alike"], key))
 
 
 async def old(pool: Pool, age_s: float, limit: int) -> Sequence[str]:

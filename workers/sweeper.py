@@ -102,7 +102,13 @@ class Sweeper:
             wish = DeleteExecution(principal=ACTOR, with_parent=True)
             await self._delete(left, wish)
             return False
-        for prefix in _prefixes(execution_of(stream), facts):
+        ref = execution_of(stream)
+        prefixes = [f"metadata/{ref.project}/{ref.domain}/{ref.name}"]
+        if await sweeping.shares_folders(self.pool, ref):
+            log_.info("blobs_shared", stream=stream)
+        else:
+            prefixes += _shared_prefixes(ref, facts)
+        for prefix in prefixes:
             try:
                 await self.blobs.delete_below(self.blobs.uri(prefix))
             except PathRefused:
@@ -144,12 +150,9 @@ class Sweeper:
         await sweeping.drop_reservations(self.pool)
 
 
-def _prefixes(ref: ExecutionRef, facts: Sequence[object]) -> Sequence[str]:
-    """Return the folders that hold what an execution and its tasks wrote."""
-    found = [
-        f"metadata/{ref.project}/{ref.domain}/{ref.name}",
-        f"metadata/propeller/{ref.project}-{ref.domain}-{ref.name}",
-    ]
+def _shared_prefixes(ref: ExecutionRef, facts: Sequence[object]) -> Sequence[str]:
+    """Return the folders of what tasks wrote; those of other projects may match."""
+    found = [f"metadata/propeller/{ref.project}-{ref.domain}-{ref.name}"]
     raw = "raw"
     for fact in facts:
         match fact:

@@ -14,6 +14,12 @@ INSERT INTO swept (stream, swept_at) VALUES (%s, now()) ON CONFLICT DO NOTHING
 -- shown --
 SELECT stream FROM executions WHERE stream = ANY(%s)
 
+-- alike --
+-- Who writes to the same folders: their names tell the execution's, or the three joined.
+SELECT stream FROM executions WHERE stream <> %s AND (execution_name = %s
+    OR concat_ws('-', execution_project, execution_domain, execution_name) = %s)
+LIMIT 1
+
 -- old --
 SELECT stream FROM executions
 WHERE parent_stream IS NULL

@@ -7,12 +7,15 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from infra.blobs import PARTS, FileBlobs
 from infra.database import Pool, open_pool
 from infra.log import Received
 from infra.settings import RetentionSettings
 from schemas.commands import DeleteExecution
+from schemas.events import ExecutionCreated
+from schemas.ids import execution_stream, raw_output_prefix
 from tests.support import memory_log
 from tests.support.engine import STREAM, Engine, created
 from tests.support.fakes import MemoryLog
@@ -119,3 +122,28 @@ async def test_nothing_is_swept_while_views_are_behind(
     await sweeper.round()
     assert not kept.exists()
     assert sweeper.swept == 1
+
+
+async def test_folders_of_another_of_the_same_name_are_left(sweeper: Sweeper) -> None:
+    """Tasks write below the execution's name, whatever its project: both do so."""
+    engine = Engine(definition([task_node("a")], "a"), created())
+    engine.begin()
+    engine.succeed("a")
+    engine.do(DeleteExecution())
+    first = engine.events[0]
+    assert isinstance(first, ExecutionCreated)
+    there = replace(first.execution, domain="other")
+    views = Views(sweeper.pool, Streaming())
+    views.log.add(STREAM, *engine.events)
+    views.log.add(execution_stream(there), replace(first, execution=there))
+    await views.follow()
+    sweeper.log = views.log  # type: ignore[assignment]
+    root = Path(sweeper.blobs.root)
+    own = _aged(root / "metadata/p/d/main-1/inputs", 2)
+    prefix = raw_output_prefix("raw", engine.run_of("a").generated_name)
+    shared = _aged(root / prefix / "0/x", 2)
+
+    await sweeper.round()
+
+    assert not own.exists()
+    assert shared.exists()
