@@ -108,8 +108,9 @@ def project(engine: AnEngine, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def remote(engine: AnEngine, project: Path) -> FlyteRemote:
-    """The real client."""
-    sys.path.insert(0, str(project))
+    """The real client, for each test anew: flytekit uploads by the one made last."""
+    if str(project) not in sys.path:
+        sys.path.insert(0, str(project))
     return client(engine)
