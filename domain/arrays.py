@@ -8,7 +8,7 @@ from typing import Any
 
 from flyteidl.core import literals_pb2, types_pb2, workflow_pb2
 
-from domain.binding import START
+from domain.binding import START, promises
 from domain.graph import Graph, GraphNode
 from schemas.values import Failure
 
@@ -85,22 +85,10 @@ def output_names(
         promise.var
         for node in graph.nodes.values()
         for binding in node.spec.inputs
-        for promise in _promises(binding.binding)
+        for promise in promises(binding.binding)
         if promise.node_id == graph_node.id
     }
     return tuple(sorted(names))
-
-
-def _promises(data: Any) -> Iterable[Any]:
-    kind = data.WhichOneof("value")
-    if kind == "promise":
-        yield data.promise
-    elif kind == "collection":
-        for item in data.collection.bindings:
-            yield from _promises(item)
-    elif kind == "map":
-        for item in data.map.bindings.values():
-            yield from _promises(item)
 
 
 def gathered(names: Collection[str], size: int, outputs: Mapping[int, Any]) -> Any:

@@ -22,7 +22,21 @@ class _UnresolvedError(Exception):
 
 def needed(bindings: Iterable[Any]) -> frozenset[str]:
     """Return the ids of the nodes whose outputs the bindings use."""
-    return frozenset(node for b in bindings for node in _needed(b.binding))
+    found = (promise for b in bindings for promise in promises(b.binding))
+    return frozenset(promise.node_id or START for promise in found)
+
+
+def promises(data: Any) -> Iterator[Any]:
+    """Yield every core.OutputReference in a core.BindingData."""
+    kind = data.WhichOneof("value")
+    if kind == "promise":
+        yield data.promise
+    elif kind == "collection":
+        for item in data.collection.bindings:
+            yield from promises(item)
+    elif kind == "map":
+        for item in data.map.bindings.values():
+            yield from promises(item)
 
 
 def resolve(bindings: Sequence[Any], sources: Mapping[str, Any]) -> Any | Failure:
@@ -42,18 +56,6 @@ def resolve(bindings: Sequence[Any], sources: Mapping[str, Any]) -> Any | Failur
             )
         resolved.literals[binding.var].CopyFrom(literal)
     return resolved
-
-
-def _needed(data: Any) -> Iterator[str]:
-    kind = data.WhichOneof("value")
-    if kind == "promise":
-        yield data.promise.node_id or START
-    elif kind == "collection":
-        for item in data.collection.bindings:
-            yield from _needed(item)
-    elif kind == "map":
-        for item in data.map.bindings.values():
-            yield from _needed(item)
 
 
 def _literal(data: Any, sources: Mapping[str, Any]) -> Any:

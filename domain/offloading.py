@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from domain.binding import START, attribute_key, steps_of
+from domain.binding import START, attribute_key, promises, steps_of
 from domain.branch import operand_names
 from domain.graph import GraphNode
 
@@ -29,7 +29,7 @@ def in_the_way(bindings: Iterable[Any], sources: Mapping[str, Any]) -> list[Any]
     return [
         found
         for binding in bindings
-        for promise in _promises(binding.binding)
+        for promise in promises(binding.binding)
         for found in _on_the_path(promise, sources)
     ]
 
@@ -49,18 +49,6 @@ def names_read_whole(graph_node: GraphNode) -> tuple[str, ...]:
     if graph_node.kind == "branch":
         return tuple(operand_names(spec.branch_node.if_else))
     return ()
-
-
-def _promises(data: Any) -> Iterator[Any]:
-    kind = data.WhichOneof("value")
-    if kind == "promise":
-        yield data.promise
-    elif kind == "collection":
-        for item in data.collection.bindings:
-            yield from _promises(item)
-    elif kind == "map":
-        for item in data.map.bindings.values():
-            yield from _promises(item)
 
 
 def _on_the_path(promise: Any, sources: Mapping[str, Any]) -> Iterator[Any]:

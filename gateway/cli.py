@@ -12,7 +12,9 @@ from gateway.options import (
     EXITS,
     BeginOption,
     DataDirOption,
+    DoorPortOption,
     ExecutionArgument,
+    GrpcPortOption,
     JsonOption,
     PluginName,
 )
@@ -76,14 +78,8 @@ def root(
 def up(
     *,
     data_dir: DataDirOption = None,
-    grpc_port: Annotated[
-        int | None,
-        typer.Option(min=0, max=65535, help="gRPC; 30080 by default, 0 takes any."),
-    ] = None,
-    http_port: Annotated[
-        int | None,
-        typer.Option(min=0, max=65535, help="HTTP; 30081 by default, 0 takes any."),
-    ] = None,
+    grpc_port: GrpcPortOption = None,
+    http_port: DoorPortOption = None,
     plugin: Annotated[
         PluginName | None,
         typer.Option(help="Run tasks in warm processes, or let them echo inputs."),

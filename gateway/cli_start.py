@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gateway.options import EXITS, DataDirOption, PluginName, guarded, settings_of
+from gateway.options import (
+    EXITS,
+    DataDirOption,
+    DoorPortOption,
+    GrpcPortOption,
+    PluginName,
+    guarded,
+    settings_of,
+)
 
 if TYPE_CHECKING:
     from infra.settings import Settings
@@ -34,14 +42,8 @@ HttpPortOption = Annotated[
 def gateway(
     *,
     data_dir: DataDirOption = None,
-    grpc_port: Annotated[
-        int | None,
-        typer.Option(min=0, max=65535, help="gRPC; 30080 by default, 0 takes any."),
-    ] = None,
-    http_port: Annotated[
-        int | None,
-        typer.Option(min=0, max=65535, help="HTTP; 30081 by default, 0 takes any."),
-    ] = None,
+    grpc_port: GrpcPortOption = None,
+    http_port: DoorPortOption = None,
 ) -> None:
     """Serve clients: gRPC and REST. Commands go onto the log, answers come from views.
 

@@ -37,6 +37,18 @@ DataDirOption = Annotated[
         file_okay=False,
     ),
 ]
+GrpcPortOption = Annotated[
+    int | None,
+    typer.Option(
+        "--grpc-port", min=0, max=65535, help="gRPC; 30080 by default, 0 takes any."
+    ),
+]
+DoorPortOption = Annotated[
+    int | None,
+    typer.Option(
+        "--http-port", min=0, max=65535, help="HTTP; 30081 by default, 0 takes any."
+    ),
+]
 ExecutionArgument = Annotated[
     str,
     typer.Argument(

@@ -49,6 +49,12 @@ def consumer_of(
     )
 
 
+def member_of(settings: KafkaSettings, group: str, **more: Any) -> AIOKafkaConsumer:
+    """Return a member of a group; one of a named process stays it over a restart."""
+    static = f"{settings.instance}/{group}" if settings.instance else None
+    return consumer_of(settings, group_id=group, group_instance_id=static, **more)
+
+
 async def partition_of(
     producer: AIOKafkaProducer, record: Record, prefix: str = ""
 ) -> int:

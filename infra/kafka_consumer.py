@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
 from infra.errors import Transient
-from infra.kafka_clients import consumer_of
+from infra.kafka_clients import member_of
 from infra.kafka_owners import Listener
 from infra.kafka_records import received
 from infra.log import Received
@@ -32,10 +32,7 @@ class KafkaConsumer:
         self._poll_ms = round(poll_s * 1000)
         self._generation = 0
         self._kept: dict[int, int] = {}
-        static = f"{settings.instance}/{group}" if settings.instance else None
-        self._member: AIOKafkaConsumer = consumer_of(
-            settings, group_id=group, group_instance_id=static
-        )
+        self._member: AIOKafkaConsumer = member_of(settings, group)
         self._member.subscribe([self._topic], listener=Listener(self._dealt))
 
     @property

@@ -17,7 +17,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import KafkaError
 
 from infra.errors import Fenced, Transient
-from infra.kafka_clients import consumer_of
+from infra.kafka_clients import member_of
 from infra.kafka_owned import KafkaPartition
 from infra.log import Serve
 from infra.patience import patiently
@@ -81,11 +81,7 @@ class KafkaOwners:
                 await _any_of(stop.wait(), timeout_s=_REJOIN_S)
 
     async def _member(self, serve: Serve, stop: asyncio.Event) -> None:
-        member: AIOKafkaConsumer = consumer_of(
-            self._settings,
-            group_id=self._group,
-            group_instance_id=_static(self._settings, self._group),
-        )
+        member: AIOKafkaConsumer = member_of(self._settings, self._group)
 
         def dealt(assigned: Iterable[TopicPartition]) -> None:
             self._ours = frozenset(assigned)
@@ -152,11 +148,6 @@ class KafkaOwners:
         for ended in await asyncio.gather(*tasks, return_exceptions=True):
             if isinstance(ended, Exception):
                 raise ended
-
-
-def _static(settings: KafkaSettings, group: str) -> str | None:
-    """Return the name under which a restarted process is known; None for a new one."""
-    return f"{settings.instance}/{group}" if settings.instance else None
 
 
 async def _any_of(waiting: Awaitable[Any], *, timeout_s: float) -> None:

@@ -17,7 +17,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from infra.errors import Transient
-from infra.kafka_clients import consumer_of
+from infra.kafka_clients import consumer_of, member_of
 from infra.kafka_owners import Listener
 from infra.kafka_records import received
 from infra.log import Received
@@ -42,10 +42,7 @@ class KafkaShare:
         self._dealt = asyncio.Event()
         self._ours: frozenset[int] = frozenset()
         self._read: frozenset[int] = frozenset()
-        static = f"{settings.instance}/{group}" if settings.instance else None
-        self._member: AIOKafkaConsumer = consumer_of(
-            settings, group_id=group, group_instance_id=static
-        )
+        self._member: AIOKafkaConsumer = member_of(settings, group)
         self._member.subscribe([self._topic], listener=Listener(self._take))
         self._reader: AIOKafkaConsumer = consumer_of(settings)
 

@@ -26,19 +26,6 @@ class Misfit(NamedTuple):
     text: str
 
 
-def promises(data: Any) -> Iterator[Any]:
-    """Yield every core.OutputReference in a core.BindingData."""
-    kind = data.WhichOneof("value")
-    if kind == "promise":
-        yield data.promise
-    elif kind == "collection":
-        for item in data.collection.bindings:
-            yield from promises(item)
-    elif kind == "map":
-        for item in data.map.bindings.values():
-            yield from promises(item)
-
-
 def check_bindings(
     node_id: str,
     bindings: Sequence[Any],

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from domain.compiler.bindings import promises
+from domain.binding import promises
 from domain.compiler.branches import with_arms
 from domain.compiler.errors import Code, Findings
 from domain.graph import END, START

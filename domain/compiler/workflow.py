@@ -7,7 +7,8 @@ from typing import Any
 
 from flyteidl.core import compiler_pb2
 
-from domain.compiler.bindings import bound_types, check_bindings, promises
+from domain.binding import promises
+from domain.compiler.bindings import bound_types, check_bindings
 from domain.compiler.branches import (
     arms,
     check_branch,

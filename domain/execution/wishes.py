@@ -10,7 +10,8 @@ from domain.execution.step import Step, execution_spec
 from schemas.values import Failure
 
 _OUT_OF_MEMORY = "OOMKilled"
-_KILLED = frozenset({137, 247, -9})
+KILLED = frozenset({-9, 137, 247})
+"""SIGKILL: seen as a signal, by a shell's convention, and as Kubernetes tells it."""
 _DOUBLINGS_MAX = 30
 
 
@@ -49,7 +50,7 @@ def pause_us(step: Step, node: Node, failure: Failure) -> int:
 def memory_factor(step: Step, node: Node) -> float:
     """Return how many times its memory the next attempt gets after what befell this."""
     failure = node.last_failure
-    ran_out = node.exit_code in _KILLED or (
+    ran_out = node.exit_code in KILLED or (
         failure is not None and failure.code == _OUT_OF_MEMORY
     )
     if not ran_out:

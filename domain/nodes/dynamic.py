@@ -22,17 +22,7 @@ def expanded(step: Step, report: c.ReportTaskExpanded) -> None:
     node = task.held_by(step, report)
     if node is None:
         return
-    step.emit(
-        e.TaskSucceeded(
-            occurred_at_us=step.now_us,
-            node_id=report.node_id,
-            attempt=report.attempt,
-            ended_at_us=report.ended_at_us,
-            outputs=NO_VALUES,
-            deck_uri=report.deck_uri,
-            logs=report.logs,
-        )
-    )
+    task.end_well(step, report, NO_VALUES)
     if node.site.element >= 0:
         message = "Expected an element of an array to yield outputs, but it is dynamic"
         failure = Failure(code="BadTaskDefinition", message=message, kind="USER")

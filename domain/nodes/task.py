@@ -46,27 +46,34 @@ def enter(step: Step, node_id: str, _inputs: Values) -> None:
 
 def started(step: Step, report: c.ReportTaskStarted) -> None:
     """Give the first runner that reports the lease."""
-    node = _reported(step, report)
-    if node is not None and not node.lease.runner:
-        _start(step, node, report)
+    held_by(step, report)
 
 
 def succeeded(step: Step, report: c.ReportTaskSucceeded) -> None:
     """End an attempt, and its node, well."""
     if held_by(step, report) is None:
         return
+    end_well(step, report, report.outputs)
+    succeed_node(step, report.node_id, report.outputs, report.deck_uri)
+
+
+def end_well(
+    step: Step,
+    report: c.ReportTaskSucceeded | c.ReportTaskExpanded,
+    outputs: Values,
+) -> None:
+    """End an attempt well; its node goes on."""
     step.emit(
         e.TaskSucceeded(
             occurred_at_us=step.now_us,
             node_id=report.node_id,
             attempt=report.attempt,
             ended_at_us=report.ended_at_us,
-            outputs=report.outputs,
+            outputs=outputs,
             deck_uri=report.deck_uri,
             logs=report.logs,
         )
     )
-    succeed_node(step, report.node_id, report.outputs, report.deck_uri)
 
 
 def failed(step: Step, report: c.ReportTaskFailed) -> None:

@@ -12,13 +12,12 @@ from flyteidl.core import errors_pb2, execution_pb2, literals_pb2
 from google.protobuf.message import DecodeError
 from msgspec.structs import replace
 
+from domain.execution.wishes import KILLED
 from infra.blobs import BlobNotFound, BlobTooLarge
 from schemas.values import NO_VALUES, Failure, Values
 from workers.plugins.plugin import Failed, Result, Succeeded, failed, interrupted
 
 _RECOVERABLE = errors_pb2.ContainerError.RECOVERABLE
-_KILLED = frozenset({-9, 137, 247})
-"""SIGKILL: seen as a signal, by a shell's convention, and as Kubernetes tells it."""
 
 
 class Readable(Protocol):
@@ -147,7 +146,7 @@ def exited(code: int, tail: str) -> Failed:
 
     A negative code is the signal that ended it. `tail` is the end of its log.
     """
-    if code in _KILLED:
+    if code in KILLED:
         message = f"Expected the process to end by itself, but it was killed ({code})"
         return replace(interrupted("Interrupted", message), exit_code=code)
     how = f"ended with {code}" if code > 0 else f"was ended by {_signal_name(-code)}"
