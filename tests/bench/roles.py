@@ -8,7 +8,6 @@ import statistics
 import time
 from pathlib import Path
 
-import psycopg
 from aiokafka import AIOKafkaProducer
 
 from infra.kafka_log import KafkaLog
@@ -18,6 +17,7 @@ from tests.bench.chains import CHAIN, chains_on
 from tests.bench.engines import client_of, timed, wait_all
 from tests.bench.figure import Figure
 from tests.bench.load import measured
+from tests.bench.recovery import next_fact
 from tests.support import raw
 from tests.support.distributed import (
     GATEWAY,
@@ -31,7 +31,7 @@ from tests.support.distributed import (
 ON = {"FLIGHTLOG_PLUGIN": "echo"}
 _TASKS = 25
 _PAUSE_S = 0.01
-_LOOKS = 6000
+_PROGRESS_S = 60
 _RAW_BATCH = 100
 
 
@@ -136,21 +136,7 @@ def _kill(engine: Distributed, quick: bool) -> Figure:
         propeller.kill()
         killed = time.time()
         propeller.start()
-        gaps.append(_next_fact(engine, killed) - killed)
+        gaps.append(next_fact(engine, killed, _PROGRESS_S) - killed)
         propeller.wait()
     what = "Kafka: kill -9 of the propeller to progress"
     return Figure(what, statistics.median(gaps), "s", 10, 3)
-
-
-def _next_fact(engine: Distributed, after: float) -> float:
-    with psycopg.connect(engine.postgres(), autocommit=True) as conn:
-        for _ in range(_LOOKS):
-            row = conn.execute(
-                "SELECT extract(epoch FROM min(occurred_at)) FROM journal "
-                "WHERE occurred_at > to_timestamp(%s)",
-                (after,),
-            ).fetchone()
-            if row and row[0] is not None:
-                return float(row[0])
-            time.sleep(_PAUSE_S)
-    raise RuntimeError("there was no progress within 60 s")

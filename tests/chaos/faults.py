@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import psycopg
 
 from infra.postgres_server import PostgresServer
-from tests.support.distributed import Distributed, Role
+from tests.support.distributed import Distributed
 from tests.support.kafka import Kafka
 
 PROGRESS_S = 60.0
@@ -62,7 +62,7 @@ class Faults:
         time.sleep(FROZEN_S)
         victim.signal(signal.SIGCONT)
         time.sleep(0.5)
-        revive(victim)
+        victim.revive()
         return f"freeze {victim.role}"
 
     def replace(self) -> str:
@@ -95,7 +95,7 @@ class Faults:
                 break
             time.sleep(_LOOK_S)
         for role in self.engine.roles:
-            revive(role)
+            role.revive()
         return time.monotonic() - began
 
     def _shown(self) -> int:
@@ -105,11 +105,3 @@ class Faults:
         except psycopg.OperationalError:
             return 0
         return int(row[0]) if row else 0
-
-
-def revive(role: Role) -> None:
-    """Start a process anew if it ended by itself."""
-    assert role.process is not None
-    if role.process.poll() is not None:
-        role.start()
-        role.wait()

@@ -24,6 +24,8 @@ from tests.support.postgres import empty_database
 
 POLL_S = 0.2
 LOCK_S = 0.3
+PARTITIONS = 4
+STREAMS = [f"execution/p/d/s{n}" for n in range(12)]
 
 
 class MemoryKind:
@@ -145,3 +147,13 @@ async def log(kind: Any) -> Log:
 def postgres() -> Iterator[PostgresKind]:
     """Logs on Postgres, for what only it can do."""
     return PostgresKind()
+
+
+@pytest.fixture
+async def kafka(kafka_servers: str) -> AsyncIterator[KafkaKind]:
+    """Fresh topics of four partitions."""
+    found = KafkaKind(kafka_servers)
+    found.settings = found.settings.model_copy(update={"partitions": PARTITIONS})
+    yield found
+    for log in found.logs:
+        await log.close()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -19,26 +18,14 @@ from infra.kafka_owned import KafkaPartition
 from infra.log import OwnedPartition
 from infra.settings import KafkaSettings, LogSettings
 from schemas import topics as t
-from tests.contract.conftest import KafkaKind
+from tests.contract.conftest import PARTITIONS, STREAMS, KafkaKind
 from tests.contract.owning import GROUP, kept, owning
 from tests.contract.records import STREAM, command, dispatch, fact, ids
 from tests.support.kafka import Kafka
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 
-PARTITIONS = 4
-STREAMS = [f"execution/p/d/s{n}" for n in range(12)]
 SOON_S = 40
-
-
-@pytest.fixture
-async def kafka(kafka_servers: str) -> AsyncIterator[KafkaKind]:
-    """Fresh topics of four partitions."""
-    found = KafkaKind(kafka_servers)
-    found.settings = found.settings.model_copy(update={"partitions": PARTITIONS})
-    yield found
-    for log in found.logs:
-        await log.close()
 
 
 def partition_at(kafka: KafkaKind, number: int = 0) -> KafkaPartition:

@@ -3,31 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 
 from infra.log import Share
 from schemas import topics as t
-from tests.contract.conftest import KafkaKind
+from tests.contract.conftest import PARTITIONS, STREAMS, KafkaKind
 from tests.contract.owning import owning
 from tests.contract.records import command, fact, ids
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 
-PARTITIONS = 4
-STREAMS = [f"execution/p/d/s{n}" for n in range(12)]
 SOON_S = 40
-
-
-@pytest.fixture
-async def kafka(kafka_servers: str) -> AsyncIterator[KafkaKind]:
-    """Fresh topics of four partitions."""
-    found = KafkaKind(kafka_servers)
-    found.settings = found.settings.model_copy(update={"partitions": PARTITIONS})
-    yield found
-    for log in found.logs:
-        await log.close()
 
 
 async def until_ours(share: Share, count: int) -> frozenset[int]:

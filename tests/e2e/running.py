@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import time
+from pathlib import Path
 from typing import Any
 
 from flyteidl.admin import task_execution_pb2
@@ -40,6 +42,18 @@ def finish(remote: FlyteRemote, execution: Any, limit_s: float = 90) -> Any:
 def run(remote: FlyteRemote, name: str, **inputs: Any) -> Any:
     """Execute and finish."""
     return finish(remote, start(remote, name, **inputs))
+
+
+def is_gone(marker: Path) -> bool:
+    """Tell whether the process that left its id there ends within 10 s."""
+    pid, until = int(marker.read_text()), time.monotonic() + 10
+    while time.monotonic() < until:
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.05)
+    return False
 
 
 def array_of(execution: Any) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import tempfile
 import time
@@ -12,11 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from flytekit.configuration import Config, PlatformConfig
 from flytekit.exceptions.user import FlyteEntityNotExistException
 from flytekit.remote import FlyteRemote
 
-from tests.e2e.conftest import DOMAIN, FLOWS, PROJECT, VERSION, pyflyte
+from tests.e2e.conftest import (
+    DOMAIN,
+    PROJECT,
+    client,
+    register,
+)
 from tests.e2e.running import finish, run, start
 from tests.e2e.test_kill import facts
 from tests.support.running import Running
@@ -55,14 +58,8 @@ def _engine(folder: Path, **env: str) -> tuple[Running, FlyteRemote]:
         folder / ("old" if env else "data"), FLIGHTLOG_RETENTION__ROUND_S="0.3", **env
     )
     engine.start()
-    shutil.copy(FLOWS / FLOW, folder)
-    place = ("-p", PROJECT, "-d", DOMAIN)
-    done = pyflyte(engine, folder, "register", *place, "--version", VERSION, FLOW)
-    assert done.returncode == 0, done.stdout + done.stderr
-    remote = FlyteRemote(
-        Config(platform=PlatformConfig(endpoint=engine.endpoint, insecure=True)),
-        default_project=PROJECT, default_domain=DOMAIN,
-    )  # fmt: skip
+    register(engine, folder, FLOW)
+    remote = client(engine)
     return engine, remote
 
 

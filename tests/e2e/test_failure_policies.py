@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import pytest
 from flytekit.models.core.execution import ExecutionError
 from flytekit.remote import FlyteRemote
 
-from tests.e2e.running import finish, run, start
+from tests.e2e.running import finish, is_gone, run, start
 
 pytestmark = pytest.mark.e2e
 FAILED, ABORTED = 6, 7
@@ -22,18 +21,6 @@ USER = ExecutionError.ErrorKind.USER
 def phases(done: Any) -> dict[str, int]:
     """Return the phase of each node that clients see."""
     return {name: node.closure.phase for name, node in done.node_executions.items()}
-
-
-def is_gone(marker: Path) -> bool:
-    """Tell whether the process that left its id there ends within 10 s."""
-    pid, until = int(marker.read_text()), time.monotonic() + 10
-    while time.monotonic() < until:
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            return True
-        time.sleep(0.05)
-    return False
 
 
 def child_of(remote: FlyteRemote, done: Any, node: str = "n0") -> Any:

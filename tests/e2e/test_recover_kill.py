@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 import time
 from collections.abc import Iterator
@@ -10,10 +9,12 @@ from pathlib import Path
 
 import pytest
 from flytekit import Options
-from flytekit.configuration import Config, PlatformConfig
-from flytekit.remote import FlyteRemote
 
-from tests.e2e.conftest import DOMAIN, FLOWS, PROJECT, VERSION, pyflyte
+from tests.e2e.conftest import (
+    VERSION,
+    client,
+    register,
+)
 from tests.e2e.running import finish
 from tests.e2e.test_kill import facts
 from tests.support.running import Running
@@ -38,14 +39,8 @@ def test_a_killed_recovery_goes_on(folder: Path) -> None:
     """A node that waited for a slot is taken over after the restart, not run."""
     engine = Running(folder / "data")
     engine.start()
-    shutil.copy(FLOWS / FLOW, folder)
-    place = ("-p", PROJECT, "-d", DOMAIN)
-    done = pyflyte(engine, folder, "register", *place, "--version", VERSION, FLOW)
-    assert done.returncode == 0, done.stdout + done.stderr
-    remote = FlyteRemote(
-        Config(platform=PlatformConfig(endpoint=engine.endpoint, insecure=True)),
-        default_project=PROJECT, default_domain=DOMAIN,
-    )  # fmt: skip
+    register(engine, folder, FLOW)
+    remote = client(engine)
     plan = remote.fetch_launch_plan(name="recover_flow.late", version=VERSION)
     inputs = {"folder": str(folder), "x": 1}
     one = Options(max_parallelism=1)

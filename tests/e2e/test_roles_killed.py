@@ -20,7 +20,6 @@ from tests.support.distributed import (
     PROPELLER,
     RUNNER,
     Distributed,
-    Role,
     distributed,
 )
 from tests.support.raw import create, register_layers, wait
@@ -86,7 +85,7 @@ def test_one_that_wakes_after_the_others_moved_on(
         time.sleep(FROZEN_S)
         frozen.signal(signal.SIGCONT)
         time.sleep(0.5)
-        revive(frozen)
+        frozen.revive()
     check(engine, client, names)
 
 
@@ -101,14 +100,6 @@ def test_every_propeller_is_replaced_under_load(
         role.wait()
         time.sleep(0.5)
     check(engine, client, names)
-
-
-def revive(role: Role) -> None:
-    """Start a role anew if it ended: as a supervisor would."""
-    assert role.process is not None
-    if role.process.poll() is not None:
-        role.start()
-        role.wait()
 
 
 def begin(client: SynchronousFlyteClient) -> list[str]:

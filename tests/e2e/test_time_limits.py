@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import time
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +13,7 @@ from flytekit.models.common import Annotations
 from flytekit.remote import FlyteRemote
 
 from tests.e2e.conftest import VERSION
-from tests.e2e.running import finish, run
+from tests.e2e.running import finish, is_gone, run
 
 pytestmark = pytest.mark.e2e
 SUCCEEDED, FAILED, TIMED_OUT = 4, 6, 8
@@ -33,18 +31,6 @@ def start_with(remote: FlyteRemote, name: str, marker: Path, **said: str) -> Any
         inputs={"marker": str(marker)},
         options=Options(annotations=Annotations(wishes)),
     )
-
-
-def is_gone(marker: Path) -> bool:
-    """Tell whether the process that left its id there ends within 10 s."""
-    pid, until = int(marker.read_text()), time.monotonic() + 10
-    while time.monotonic() < until:
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            return True
-        time.sleep(0.05)
-    return False
 
 
 def attempts(remote: FlyteRemote, done: Any) -> list[Any]:

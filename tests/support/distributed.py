@@ -89,6 +89,13 @@ class Role:
         assert self.process is not None
         self.process.wait(10)
 
+    def revive(self) -> None:
+        """Start it anew if it ended by itself: as a supervisor would."""
+        assert self.process is not None
+        if self.process.poll() is not None:
+            self.start()
+            self.wait()
+
     def stop(self) -> int:
         """Stop it as a supervisor would; return its exit code."""
         assert self.process is not None
