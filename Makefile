@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 E2E := tests/e2e
 ON_BOTH := $(E2E)/test_shapes.py $(E2E)/test_types.py $(E2E)/test_gates.py
-ON_BOTH_SLOW := $(addprefix $(E2E)/test_,failures.py cache.py arrays.py surface.py recover.py)
+ON_BOTH_SLOW := $(addprefix $(E2E)/test_,failures.py failure_nodes.py failure_policies.py cache.py arrays.py maps.py maps_more.py dynamic.py time_limits.py surface.py recover.py)
 FAST := tests/architecture tests/unit tests/property tests/golden
 
 .PHONY: help install lock components demo up check test test-distributed image bench fmt

@@ -11,8 +11,8 @@ import pytest
 from flyteidl.admin import node_execution_pb2
 from flytekit.remote import FlyteRemote
 
+from tests.e2e.conftest import AnEngine
 from tests.e2e.running import finish, run, start
-from tests.support.running import Running
 
 pytestmark = pytest.mark.e2e
 SUCCEEDED, FAILED, ABORTED = 4, 6, 7
@@ -173,7 +173,7 @@ def _wait_for_inside(remote: FlyteRemote, execution: Any) -> None:
     raise AssertionError("the dynamic node has no inside")
 
 
-def test_the_inside_outlives_kills(engine: Running, remote: FlyteRemote) -> None:
+def test_the_inside_outlives_kills(engine: AnEngine, remote: FlyteRemote) -> None:
     """A killed engine finds what tasks made again, and goes on inside."""
     execution = start(remote, "dynamic_flow.sleeping", n=6, seconds=0.6)
     _wait_for_inside(remote, execution)

@@ -183,6 +183,11 @@ class Distributed:
         for role in self.roles:
             role.wait()
 
+    def kill(self) -> None:
+        """Kill every role as a power cut would."""
+        for role in self.roles:
+            role.kill()
+
     def stop(self) -> None:
         """Stop every role, as a supervisor would."""
         for role in self.roles:
