@@ -22,6 +22,7 @@ from infra.kafka_log import KafkaLog
 from infra.patience import patiently
 from infra.settings import Settings
 from projections.schema import migrate
+from projections.spans import SpansInViews
 
 log_ = structlog.get_logger(__name__)
 
@@ -62,12 +63,12 @@ async def opened(settings: Settings) -> AsyncIterator[Backings]:
     data = DataDir(settings.data_dir)
     data.path.mkdir(parents=True, exist_ok=True)
     async with AsyncExitStack() as stack:
-        log = KafkaLog(settings.kafka, settings.log)
-        stack.push_async_callback(log.close)
-        await patiently(log.open, "log_delayed")
         await patiently(lambda: _tables(settings.postgres), "postgres_delayed")
         pool = await patiently(lambda: _pool(settings.postgres), "postgres_delayed")
         stack.push_async_callback(pool.close)
+        log = KafkaLog(settings.kafka, settings.log, SpansInViews(pool))
+        stack.push_async_callback(log.close)
+        await patiently(log.open, "log_delayed")
         blobs = await stack.enter_async_context(open_blobs(settings, data.blobs))
         yield Backings(
             settings=settings,

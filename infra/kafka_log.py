@@ -17,7 +17,7 @@ from infra.kafka_consumer import KafkaConsumer
 from infra.kafka_owners import KafkaOwners
 from infra.kafka_records import received, sendable
 from infra.kafka_share import KafkaShare
-from infra.log import Consumer, Received, Record, Serve, Share
+from infra.log import Consumer, Received, Record, Serve, Share, Span, Spans
 from infra.settings import KafkaSettings, LogSettings
 from schemas import topics as t
 from schemas.envelope import Envelope
@@ -31,11 +31,17 @@ _SHORT_MS = 50
 class KafkaLog:
     """The log of many processes; `open` connects, and checks the topics."""
 
-    def __init__(self, settings: KafkaSettings, log: LogSettings) -> None:
-        """Prepare; `open` connects."""
+    def __init__(
+        self, settings: KafkaSettings, log: LogSettings, spans: Spans | None = None
+    ) -> None:
+        """Prepare; `open` connects.
+
+        Without `spans` a stream is looked for on its whole partition.
+        """
         self._settings = settings
         self._prefix = settings.prefix
         self._poll_s = log.poll_s
+        self._spans = spans
         self._producer: AIOKafkaProducer | None = None
 
     async def open(self) -> None:
@@ -235,23 +241,51 @@ class KafkaLog:
     async def stream(
         self, stream: str, after: int = 0, limit: int | None = None
     ) -> Sequence[Received]:
-        """Return the facts of a stream, by sequence: reads its whole partition."""
-        found: list[Received] = []
-        partition = await self.partition_of(stream)
-        async for batch in self._upto_now(t.EVENTS, {}, _SCAN_MAX, partition):
-            found += [
-                r
-                for r in batch
-                if r.envelope.stream == stream and r.envelope.sequence > after
-            ]
-            if limit is not None and len(found) >= limit:
-                return found[:limit]
-        return found
+        """Return the facts of a stream, by sequence.
+
+        Reads its partition from about where it began; of one that is known to have
+        ended, to its last fact.
+        """
+        span = await self._span(stream)
+        upto = after + limit if limit is not None else 0
+        if span is not None and span.ended:
+            upto = min(upto, span.ended) if upto else span.ended
+        found = await self._facts(stream, span, upto)
+        return [received for received in found if received.envelope.sequence > after]
 
     async def last(self, stream: str) -> Received | None:
-        """Return the last fact of a stream: reads its whole partition."""
-        found = await self.stream(stream)
+        """Return the last fact of a stream: reads its partition up to the end."""
+        found = await self._facts(stream, await self._span(stream))
         return found[-1] if found else None
+
+    async def _span(self, stream: str) -> Span | None:
+        return await self._spans.of(stream) if self._spans is not None else None
+
+    async def _facts(
+        self, stream: str, span: Span | None, upto: int = 0
+    ) -> Sequence[Received]:
+        """Return the facts of a stream up to a sequence; to all that there are if 0.
+
+        When it began is by another clock than the broker's: if what is found from there
+        on doesn't begin with the first fact, everything is read.
+        """
+        if span is not None:
+            starts = await self.since(t.EVENTS, span.began_us - 1000 * _SKEW_MS)
+            found = await self._facts_after(stream, starts, upto)
+            if found and found[0].envelope.sequence == 1:
+                return found
+        return await self._facts_after(stream, {}, upto)
+
+    async def _facts_after(
+        self, stream: str, after: Mapping[int, int], upto: int
+    ) -> Sequence[Received]:
+        found: list[Received] = []
+        partition = await self.partition_of(stream)
+        async for batch in self._upto_now(t.EVENTS, after, _SCAN_MAX, partition):
+            found += [r for r in batch if r.envelope.stream == stream]
+            if upto and found and found[-1].envelope.sequence >= upto:
+                return [r for r in found if r.envelope.sequence <= upto]
+        return found
 
     async def partition_of(self, stream: str) -> int:
         """Return the partition that holds a stream."""

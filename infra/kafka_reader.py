@@ -29,8 +29,12 @@ class KafkaReader:
 
     async def follow_stream(self, stream: str) -> AsyncIterator[Sequence[Received]]:
         """Follow the facts of a stream from its first one, for ever."""
+        now = await self.end((topics.EVENTS,))
         last = 0
-        async for page in self.follow(NOWHERE):
+        async for page in self.stream(stream):
+            yield page
+            last = page[-1].envelope.sequence
+        async for page in self.follow(now):
             found = [
                 received
                 for received in page

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import msgspec
 
@@ -199,6 +199,25 @@ class Log(Protocol):
 
     async def end(self, topics: Sequence[str] = ()) -> Mapping[int, int]:
         """Return the last position of each partition: of these topics, if any."""
+        ...
+
+
+class Span(NamedTuple):
+    """Where the facts of a stream lie on the log.
+
+    Its first fact is not much older than `began_us`. `ended` is the sequence of its
+    last one, if it has come to an end, else 0.
+    """
+
+    began_us: int
+    ended: int
+
+
+class Spans(Protocol):
+    """Where it is known, beside the log, when streams began and ended."""
+
+    async def of(self, stream: str) -> Span | None:
+        """Return the span of a stream; None if it isn't known, or can't be had now."""
         ...
 
 

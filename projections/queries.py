@@ -10,6 +10,7 @@ import msgspec
 from psycopg.sql import SQL
 
 from infra.database import Pool, queries
+from infra.log import Span
 from projections import entities, selecting
 from projections.filters import parse_filters
 from projections.rows import (
@@ -95,6 +96,12 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
 async def ended(pool: Pool, streams: Sequence[str]) -> list[Ended]:
     """Return how those of these streams ended that have ended."""
     return [Ended(**row) for row in await fetch(pool, _SQL["ended"], (list(streams),))]
+
+
+async def span(pool: Pool, stream: str) -> Span | None:
+    """Return when an execution began, and which fact ended it."""
+    row = await fetch_one(pool, _SQL["span"], (stream,))
+    return Span(**row) if row else None
 
 
 async def open_streams(pool: Pool) -> list[str]:

@@ -18,6 +18,7 @@ from infra.kafka_reader import KafkaReader
 from infra.log_reader import FactReader, LogReader
 from infra.settings import Settings
 from projections import queries
+from projections.spans import SpansInViews
 from schemas.ids import ExecutionRef
 
 _CONNECTIONS = 2
@@ -123,7 +124,7 @@ async def _connected(
         blobs = await stack.enter_async_context(open_blobs(settings, data.blobs))
         log: FactReader = LogReader(pool)
         if settings.kafka.servers:
-            kafka = KafkaLog(settings.kafka, settings.log)
+            kafka = KafkaLog(settings.kafka, settings.log, SpansInViews(pool))
             await kafka.open()
             stack.push_async_callback(kafka.close)
             log = KafkaReader(kafka)

@@ -29,6 +29,15 @@ LEFT JOIN executions AS e ON e.stream = s.stream
 WHERE e.phase IN ('SUCCEEDED', 'FAILED', 'ABORTED', 'TIMED_OUT')
     OR j.type = 'ExecutionDeleted'
 
+-- span --
+SELECT (extract(epoch FROM first.occurred_at) * 1000000)::bigint AS began_us,
+    CASE WHEN e.ended_at IS NULL THEN 0 ELSE
+        (SELECT max(sequence) FROM journal WHERE journal.stream = e.stream)
+    END AS ended
+FROM executions AS e
+JOIN journal AS first ON first.stream = e.stream AND first.sequence = 1
+WHERE e.stream = %s
+
 -- execution_counts --
 SELECT phase, count(*) AS rows FROM executions GROUP BY phase
 

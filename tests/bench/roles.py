@@ -18,6 +18,7 @@ from tests.bench.engines import client_of, timed, wait_all
 from tests.bench.figure import Figure
 from tests.bench.load import measured
 from tests.bench.recovery import next_fact
+from tests.bench.replacing import replacing
 from tests.support import raw
 from tests.support.distributed import (
     GATEWAY,
@@ -40,17 +41,19 @@ def on_kafka(folder: Path, quick: bool) -> list[Figure]:
     del folder
     with distributed(**ON) as engine:
         row, side = chains_on(engine, quick)
+        load = measured(engine, quick)
         figures = [
             Figure(f"Kafka: {CHAIN} sequential echo tasks", row, "s", 2, 0.6),
             Figure(f"Kafka: {CHAIN} parallel echo tasks", side, "s", 0.8, 0.2),
-            *_named("Kafka", measured(engine, quick)),
-            *_sizes(engine),
+            *_named("Kafka", load),
+            *_sizes(engine, next(f.value for f in load if f.what.startswith("tasks"))),
             _rebuild(engine),
             _kill(engine, quick),
         ]
     two = (GATEWAY, PROPELLER, PROPELLER, PROJECTOR, RUNNER)
     with distributed(two, **ON) as engine:
         figures += _named("Kafka, 2 propellers", measured(engine, quick))
+        figures += replacing(engine, quick)
     return figures
 
 
@@ -61,8 +64,11 @@ def _named(where: str, figures: list[Figure]) -> list[Figure]:
     ]
 
 
-def _sizes(engine: Distributed) -> list[Figure]:
-    """Count what one execution of 25 tasks puts on the topics; compare with raw Kafka."""
+def _sizes(engine: Distributed, rate: float) -> list[Figure]:
+    """Count what one execution of 25 tasks puts on the topics; compare with raw Kafka.
+
+    `rate`: how many tasks a second the engine did.
+    """
     client = client_of(engine)
     raw.register_layers(client, "sized", layers=5, width=5)
     before = asyncio.run(_on_topics(engine))
@@ -75,6 +81,9 @@ def _sizes(engine: Distributed) -> list[Figure]:
         Figure("Kafka: messages for each task", messages, ""),
         Figure("Kafka: bytes for each task, without headers", size, ""),
         Figure("Kafka: tasks' fan-out by plain transactions", limit, "/s", more=True),
+        Figure(
+            "Kafka: share of that which is reached", 100 * rate / limit, "%", more=True
+        ),
     ]
 
 

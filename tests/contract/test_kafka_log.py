@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from infra import kafka_topics
 from infra.errors import Fenced, InfraError, Permanent, Transient
 from infra.kafka_log import KafkaLog
 from infra.kafka_owned import KafkaPartition
-from infra.log import OwnedPartition
+from infra.log import OwnedPartition, Span
 from infra.settings import KafkaSettings, LogSettings
 from schemas import topics as t
 from tests.contract.conftest import PARTITIONS, STREAMS, KafkaKind
@@ -266,3 +267,39 @@ async def test_nothing_is_lost_while_an_owner_waits(kafka: KafkaKind) -> None:
             while not (found := await partition.read(9)):
                 pass
     assert ids(found) == ["c1"]
+
+
+class Spanned:
+    """Spans as the views might tell them."""
+
+    def __init__(self, found: Span | None) -> None:
+        self.found = found
+
+    async def of(self, stream: str) -> Span | None:
+        """Tell what is known."""
+        return self.found
+
+
+@pytest.mark.parametrize("ended", [0, 5])
+@pytest.mark.parametrize("ahead_s", [-3600, -10, 86_400, None])
+async def test_a_stream_is_read_from_where_it_began(
+    kafka: KafkaKind, ahead_s: int | None, ended: int
+) -> None:
+    """All its facts are found, however wrong the clock was, its end known or not."""
+    plain = await kafka.open()
+    await plain.append([fact(1, f"old-{n}") for n in range(50)])
+    await asyncio.sleep(0.1)
+    now_us = time.time_ns() // 1000
+    await plain.append([fact(n) for n in range(1, 6)])
+    await plain.append([fact(1, f"new-{n}") for n in range(50)])
+    span = None if ahead_s is None else Span(now_us + ahead_s * 1_000_000, ended)
+    log = KafkaLog(kafka.settings, LogSettings(poll_s=0.3), Spanned(span))
+    kafka.logs.append(log)
+    await log.open()
+
+    assert [r.envelope.sequence for r in await log.stream(STREAM)] == [1, 2, 3, 4, 5]
+    assert [r.envelope.sequence for r in await log.stream(STREAM, 2, 2)] == [3, 4]
+    last = await log.last(STREAM)
+    assert last is not None
+    assert last.envelope.sequence == 5
+    assert await log.stream("execution-p:d:nobody") == []

@@ -1,0 +1,30 @@
+"""Where the facts of executions lie on the log, by the views."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import structlog
+from psycopg import Error
+from psycopg_pool import PoolTimeout
+
+from infra.database import Pool
+from infra.log import Span
+from projections import queries
+
+log_ = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class SpansInViews:
+    """Spans by the views; while those can't be had, everything is read instead."""
+
+    pool: Pool
+
+    async def of(self, stream: str) -> Span | None:
+        """Return the span of an execution's stream; None if it isn't known."""
+        try:
+            return await queries.span(self.pool, stream)
+        except (Error, PoolTimeout) as error:
+            log_.warning("span_unknown", stream=stream, error=str(error))
+            return None
