@@ -22,6 +22,8 @@ _EQUALITY = frozenset(
     {condition_pb2.ComparisonExpression.EQ, condition_pb2.ComparisonExpression.NEQ}
 )
 
+_NONE = "none"
+
 
 class _MalformedError(Exception):
     """The condition can't be evaluated on these operands."""
@@ -74,6 +76,9 @@ def _holds(expression: Any, literals: Any) -> bool:
     comparison = expression.comparison
     left_kind, left_value = _operand(comparison.left_value, literals)
     right_kind, right_value = _operand(comparison.right_value, literals)
+    if _NONE in {left_kind, right_kind} and comparison.operator in _EQUALITY:
+        is_eq = comparison.operator == condition_pb2.ComparisonExpression.EQ
+        return bool((left_kind == right_kind) == is_eq)
     if left_kind != right_kind:
         message = (
             f"Expected operands of one type, but compared {left_kind} with {right_kind}"
@@ -82,8 +87,8 @@ def _holds(expression: Any, literals: Any) -> bool:
     if comparison.operator not in _COMPARE:
         message = f"Expected a comparison, but got operator {comparison.operator}"
         raise _MalformedError(message)
-    if left_kind == "boolean" and comparison.operator not in _EQUALITY:
-        message = "Expected booleans to be compared by == or !=, but got an ordering"
+    if left_kind in {"boolean", _NONE} and comparison.operator not in _EQUALITY:
+        message = f"Expected {left_kind}s to be compared by == or !=, but got an order"
         raise _MalformedError(message)
     return _COMPARE[comparison.operator](left_value, right_value)
 
@@ -93,14 +98,23 @@ def _operand(operand: Any, literals: Any) -> tuple[str, Any]:
         if operand.var not in literals:
             message = f"Expected input '{operand.var}' of the branch, but it is not set"
             raise _MalformedError(message)
-        scalar = literals[operand.var].scalar
-        if scalar.WhichOneof("value") != "primitive":
-            message = f"Expected '{operand.var}' to be a primitive, but it is not"
-            raise _MalformedError(message)
-        return _primitive(scalar.primitive)
+        return _scalar(literals[operand.var].scalar, f"'{operand.var}'")
     if operand.WhichOneof("val") == "scalar":
-        return _primitive(operand.scalar.primitive)
+        return _scalar(operand.scalar, "an operand")
     return _primitive(operand.primitive)
+
+
+def _scalar(scalar: Any, name: str) -> tuple[str, Any]:
+    """Return what a scalar says; of a union, what its variant says."""
+    kind = scalar.WhichOneof("value")
+    if kind == "union":
+        return _scalar(scalar.union.value.scalar, name)
+    if kind == "none_type":
+        return _NONE, None
+    if kind != "primitive":
+        message = f"Expected {name} to be a primitive, but it is not"
+        raise _MalformedError(message)
+    return _primitive(scalar.primitive)
 
 
 def _primitive(primitive: Any) -> tuple[str, Any]:

@@ -8,7 +8,9 @@ from typing import Any
 from flyteidl.core import literals_pb2, types_pb2
 
 from domain.compiler.errors import Code, Findings
-from domain.types import castable, describe, scalar_type
+from domain.types import castable, describe, is_none, scalar_type
+
+_OPERANDS = frozenset({"primitive", "none_type"})
 
 
 def rename_arms(node: Any) -> None:
@@ -114,7 +116,7 @@ def _operand(
     kind = operand.WhichOneof("val")
     if kind == "primitive":
         return scalar_type(literals_pb2.Scalar(primitive=operand.primitive))
-    if kind == "scalar" and operand.scalar.WhichOneof("value") == "primitive":
+    if kind == "scalar" and operand.scalar.WhichOneof("value") in _OPERANDS:
         return scalar_type(operand.scalar)
     if kind != "var" or not operand.var:
         text = "Expected an operand to be a variable or a primitive, but it is neither"
@@ -127,8 +129,23 @@ def _operand(
 
 
 def _comparable(left: Any, right: Any) -> bool:
-    left, right = _as_compared(left), _as_compared(right)
-    return castable(left, right) and castable(right, left)
+    """Tell whether two operands may be equal; unions, whether two variants may be."""
+    lefts, rights = list(_variants(left)), list(_variants(right))
+    return any(
+        is_none(one)
+        or is_none(other)
+        or (castable(one, other) and castable(other, one))
+        for one in lefts
+        for other in rights
+    )
+
+
+def _variants(operand: Any) -> Iterator[Any]:
+    if operand.WhichOneof("type") == "union_type":
+        for variant in operand.union_type.variants:
+            yield from _variants(variant)
+        return
+    yield _as_compared(operand)
 
 
 def _as_compared(operand: Any) -> Any:

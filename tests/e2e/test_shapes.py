@@ -51,6 +51,17 @@ def test_branches(remote: FlyteRemote, a: int, expected: int) -> None:
     assert done.outputs["o0"] == expected
 
 
+@pytest.mark.parametrize(("a", "expected"), [(None, 1), (3, 4), (5, 101)])
+def test_branches_ask_for_nothing(
+    remote: FlyteRemote, a: int | None, expected: int
+) -> None:
+    """An optional is compared by what it holds; `is_none()` when that is nothing."""
+    done = run(remote, "shapes_flow.perhaps", a=a, b=1)
+
+    assert done.closure.phase == SUCCEEDED, done.closure.error
+    assert done.outputs["o0"] == expected
+
+
 def test_a_launch_plans_default(remote: FlyteRemote) -> None:
     """The plan's default input is used, and can be given."""
     assert run(remote, "shapes_flow.plan").outputs["o0"] == 9

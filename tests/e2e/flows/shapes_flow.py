@@ -61,3 +61,16 @@ def two_level(a: int) -> int:
         .else_()
         .then(add(a=small, b=0))
     )
+
+
+@workflow
+def perhaps(a: typing.Optional[int], b: int) -> int:
+    return (
+        conditional("given")
+        .if_(a.is_none())
+        .then(add(a=b, b=0))
+        .elif_(a == 3)
+        .then(add(a=b, b=3))
+        .else_()
+        .then(add(a=b, b=100))
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from flyteidl.core import condition_pb2, workflow_pb2
+from flyteidl.core import condition_pb2, literals_pb2, workflow_pb2
 
 from domain.branch import choose, operand_names
 from schemas.values import Failure
@@ -75,6 +75,27 @@ def test_times_are_compared_by_seconds() -> None:
     early, late = primitive(datetime={"seconds": 5}), primitive(datetime={"seconds": 5})
     late.scalar.primitive.datetime.nanos = 9
     assert _holds(_compare("a", "EQ", early), a=late)
+
+
+@pytest.mark.parametrize("held", [number(3), None])
+def test_nothing_is_equal_to_nothing_only(held: Any) -> None:
+    """An optional's value is taken out of its union; `is_none()` asks for nothing."""
+    nothing = literals_pb2.Literal(
+        scalar=literals_pb2.Scalar(none_type=literals_pb2.Void())
+    )
+    optional = literals_pb2.Literal()
+    optional.scalar.union.value.CopyFrom(held or nothing)
+    is_none = _compare("a", "EQ", number(3))
+    is_none.comparison.right_value.scalar.CopyFrom(nothing.scalar)
+    is_some = condition_pb2.BooleanExpression()
+    is_some.CopyFrom(is_none)
+    is_some.comparison.operator = _OPERATORS.Value("NEQ")
+
+    assert _holds(is_none, a=optional) == (held is None)
+    assert _holds(is_some, a=optional) == (held is not None)
+    assert _holds(_compare("a", "EQ", number(3)), a=optional) == (held is not None)
+    below = choose(_block(_compare("a", "LT", number(4))), literals(a=optional))
+    assert (below == "arm0") == (held is not None)
 
 
 def test_the_first_arm_that_holds_is_taken() -> None:
