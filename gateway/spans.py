@@ -56,6 +56,14 @@ def _operation(name: str, begin: datetime, end: datetime) -> Any:
     return span
 
 
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """The workflow that some nodes are of, and the definition that owns it."""
+
+    owner: Definition | None
+    graph: Graph | None
+
+
 class _Tree:
     """The spans inside of one execution."""
 
@@ -75,27 +83,27 @@ class _Tree:
             yield _operation("WORKFLOW_SETUP", row.created_at, row.updated_at)
             return
         yield _operation("WORKFLOW_SETUP", row.created_at, begun.updated_at)
-        graph = self._timed.definition.primary
-        yield from self._nodes("", graph, depth)
-        yield from self._teardown("WORKFLOW_TEARDOWN", "", graph, row.updated_at)
+        at = _Place(self._timed.definition, self._timed.definition.primary)
+        yield from self._nodes("", at, depth)
+        yield from self._teardown("WORKFLOW_TEARDOWN", "", at, row.updated_at)
 
-    def _nodes(self, parent_id: str, graph: Graph | None, depth: int) -> Iterator[Any]:
+    def _nodes(self, parent_id: str, at: _Place, depth: int) -> Iterator[Any]:
         for node in self._inside.get(parent_id, ()):
             if node.spec_node_id in {START, END}:
                 continue
-            before = self._latest_upstream(node, graph)
+            before = self._latest_upstream(node, at)
             if before is not None and node.created_at >= before.updated_at:
                 yield _operation("NODE_TRANSITION", before.updated_at, node.created_at)
-            yield self._node(node, depth)
+            yield self._node(node, at, depth)
 
-    def _node(self, node: NodeRow, depth: int) -> Any:
+    def _node(self, node: NodeRow, at: _Place, depth: int) -> Any:
         span = _span(node.created_at, node.updated_at)
         span.node_id.CopyFrom(node_id(execution_of(node.stream), node.node_id))
         if depth:
-            span.spans.extend(self._within(node, depth - 1))
+            span.spans.extend(self._within(node, at, depth - 1))
         return span
 
-    def _within(self, node: NodeRow, depth: int) -> Iterator[Any]:
+    def _within(self, node: NodeRow, at: _Place, depth: int) -> Iterator[Any]:
         """Yield what a node did; one that never started was set up all the time."""
         attempts = self._timed.attempts.get(node.node_id, ())
         child = self._timed.children.get(node.node_id)
@@ -108,7 +116,9 @@ class _Tree:
             yield from _attempts(attempts, depth)
             last = attempts[-1].updated_at
             if inside:
-                yield from self._nodes(node.node_id, None, depth)
+                begun = inside[0].updated_at if _is_start(inside[0]) else last
+                yield _operation("NODE_RESET", last, max(last, begun))
+                yield from self._nodes(node.node_id, self._made(node), depth)
                 last = max(last, *(row.updated_at for row in inside))
             yield _operation("NODE_TEARDOWN", last, node.updated_at)
         elif child is not None:
@@ -116,25 +126,33 @@ class _Tree:
             yield span_of(child, depth)
             yield _operation("NODE_TEARDOWN", child.row.updated_at, node.updated_at)
         elif inside:
-            yield from self._parent(node, inside, depth)
+            yield from self._parent(node, inside, at, depth)
         else:
             yield _operation("NODE_SETUP", node.created_at, node.updated_at)
 
+    def _made(self, node: NodeRow) -> _Place:
+        """Return the place of what a dynamic node made."""
+        made = self._timed.definition.within.get(node.node_id)
+        return _Place(made, made.primary if made else None)
+
+    def _sub(self, node: NodeRow, at: _Place) -> _Place:
+        """Return the place inside a sub-workflow or a branch; arms follow nothing."""
+        if node.kind != "workflow" or at.owner is None or node.target is None:
+            return _Place(at.owner, None)
+        return _Place(at.owner, at.owner.sub_workflows.get(node.target))
+
     def _parent(
-        self, node: NodeRow, inside: Sequence[NodeRow], depth: int
+        self, node: NodeRow, inside: Sequence[NodeRow], at: _Place, depth: int
     ) -> Iterator[Any]:
         first = inside[0]
-        is_start = first.spec_node_id == START
-        begun = first.updated_at if is_start else first.created_at
+        begun = first.updated_at if _is_start(first) else first.created_at
         yield _operation("NODE_SETUP", node.created_at, begun)
-        graph = None
-        if node.target is not None:
-            graph = self._timed.definition.sub_workflows.get(node.target)
-        yield from self._nodes(node.node_id, graph, depth)
+        yield from self._nodes(node.node_id, self._sub(node, at), depth)
         last = max(row.updated_at for row in inside)
         yield _operation("NODE_TEARDOWN", last, node.updated_at)
 
-    def _latest_upstream(self, node: NodeRow, graph: Graph | None) -> NodeRow | None:
+    def _latest_upstream(self, node: NodeRow, at: _Place) -> NodeRow | None:
+        graph = at.graph
         if graph is None or node.spec_node_id not in graph.nodes:
             return None
         return self._latest(node.scope, graph, node.spec_node_id)
@@ -146,11 +164,15 @@ class _Tree:
         return max(rows, key=lambda row: row.updated_at, default=None)
 
     def _teardown(
-        self, name: str, scope: str, graph: Graph, end: datetime
+        self, name: str, scope: str, at: _Place, end: datetime
     ) -> Iterator[Any]:
-        last = self._latest(scope, graph, END)
+        last = self._latest(scope, at.graph, END) if at.graph else None
         if last is not None and end >= last.updated_at:
             yield _operation(name, last.updated_at, end)
+
+
+def _is_start(row: NodeRow) -> bool:
+    return row.spec_node_id == START
 
 
 def _attempts(attempts: Sequence[TaskRow], depth: int) -> Iterator[Any]:

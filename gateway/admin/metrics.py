@@ -42,6 +42,10 @@ class MetricRpcs:
         attempts = await queries.list_all_attempts(services.pool, ref)
         children: dict[str, Timed] = {}
         for node in nodes:
+            if node.dynamic_workflow is not None:
+                made = await services.blobs.get(node.dynamic_workflow.inside.uri)
+                inside = await asyncio.to_thread(_indexed, made)
+                definition = definition.with_inside(node.node_id, inside)
             if node.child and (depth < 0 or depth >= _TO_CHILD):
                 children.update(
                     await self._child(node.node_id, node.child, depth - _TO_CHILD)

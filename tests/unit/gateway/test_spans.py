@@ -139,3 +139,46 @@ def test_children_and_sub_workflows_lie_inside_their_nodes() -> None:
     ]
     assert (2, "child", 0, 8) in found
     assert found[-2:] == [(2, "NODE_TEARDOWN", 8, 9), (1, "WORKFLOW_TEARDOWN", 9, 10)]
+
+
+def test_what_a_dynamic_task_made_lies_behind_its_attempt() -> None:
+    """Its nodes follow each other, in the sub-workflows that it made too."""
+    made = definition(
+        [task_node("a"), workflow_node("b", "a")], "b",
+        subs=[workflow("sub", [task_node("i"), task_node("j", "i")], "j")],
+    )  # fmt: skip
+    outer = definition([task_node("n0")], "n0").with_inside("n0", made)
+    inside = {"parent_id": "n0", "scope": "n0"}
+    deeper = {"parent_id": "n0-0-b", "scope": "n0-0-b"}
+    nodes = (
+        node(START, 1, 1),
+        node("n0", 1, 9),
+        node("n0-0-s", 3, 4, spec_node_id=START, **inside),
+        node("n0-0-a", 4, 5, spec_node_id="a", **inside),
+        node(
+            "n0-0-b", 6, 8, spec_node_id="b", kind="workflow",
+            target=made.primary.nodes["b"].target, **inside,
+        ),
+        node("n0-0-b-i", 6, 7, spec_node_id="i", **deeper),
+        node("n0-0-b-j", 7.5, 8, spec_node_id="j", **deeper),
+    )  # fmt: skip
+    attempts = {"n0": [attempt(0, 1, 1, 2, 2)]}
+    timed = chain(definition=outer, nodes=nodes, attempts=attempts)
+    found = lines(span_of(timed, -1))
+
+    below = [line for line in found if not line[1].startswith(("TASK", "NODE_SETUP"))]
+    assert below[3:] == [
+        (1, "n0", 1, 9),
+        (2, "attempt 0", 1, 2),
+        (2, "NODE_RESET", 2, 4),
+        (2, "NODE_TRANSITION", 4, 4),
+        (2, "n0-0-a", 4, 5),
+        (2, "NODE_TRANSITION", 5, 6),
+        (2, "n0-0-b", 6, 8),
+        (3, "n0-0-b-i", 6, 7),
+        (3, "NODE_TRANSITION", 7, 7.5),
+        (3, "n0-0-b-j", 7.5, 8),
+        (3, "NODE_TEARDOWN", 8, 8),
+        (2, "NODE_TEARDOWN", 8, 9),
+        (1, "WORKFLOW_TEARDOWN", 9, 10),
+    ]
