@@ -13,6 +13,8 @@ _TIMES = {
 _ERRORS = {"error_kind": "text", "error_code": "text"}
 _NAMED = {"project": "text", "domain": "text", "name": "text", "version": "text"}
 _STAMPS = {"created_at": "time", "updated_at": "time"}
+# Flyte's rows are numbered as they come: what clients sort by without a time.
+_BY_TIME = {"id": "created_at"}
 _EXECUTION = {
     "execution_project": "text",
     "execution_domain": "text",
@@ -44,23 +46,47 @@ ELSE (
         AND element.parent_id = task_executions.node_id
 ) END)"""
 
+# Nodes inside what an attempt of a dynamic node made name both: n0/0.
+_PARENT_ATTEMPT = """(
+    SELECT node_executions.parent_id || '/' || node_executions.retry_group
+    FROM node_executions AS parent
+    WHERE parent.stream = node_executions.stream
+        AND parent.node_id = node_executions.parent_id AND parent.is_dynamic
+)"""
+
 WORKFLOWS = Entity(
     "workflows",
-    {**_NAMED, **_STAMPS, "short_description": "text"},
+    {**_NAMED, **_STAMPS, "short_description": "text", "digest": "text"},
+    aliases=_BY_TIME,
     prefixes=("workflow",),
     short="w",
     tie=("name", "version"),
 )
 _DESCRIBED = {**_NAMED, **_STAMPS, "short_description": "text"}
 DESCRIBED_TASKS = Entity(
-    "described_tasks", _DESCRIBED, short="d", tie=("name", "version")
+    "described_tasks",
+    _DESCRIBED,
+    aliases=_BY_TIME,
+    short="d",
+    tie=("name", "version"),
 )
 DESCRIBED_WORKFLOWS = Entity(
-    "described_workflows", _DESCRIBED, short="d", tie=("name", "version")
+    "described_workflows",
+    _DESCRIBED,
+    aliases=_BY_TIME,
+    short="d",
+    tie=("name", "version"),
 )
 TASKS = Entity(
     "tasks",
-    {**_NAMED, **_STAMPS, "type": "text", "short_description": "text"},
+    {
+        **_NAMED,
+        **_STAMPS,
+        "type": "text",
+        "short_description": "text",
+        "digest": "text",
+    },
+    aliases=_BY_TIME,
     prefixes=("task",),
     short="t",
     tie=("name", "version"),
@@ -75,7 +101,9 @@ LAUNCH_PLANS = Entity(
         "launch_condition_type": "text",
         "workflow_name": "text",
         "workflow_version": "text",
+        "digest": "text",
     },
+    aliases={**_BY_TIME, "workflow_id": "workflow_name"},
     prefixes=("launch_plan",),
     joins={"workflow": (WORKFLOWS, _same("workflows", "workflow_", "launch_plans"))},
     short="l",
@@ -103,14 +131,17 @@ EXECUTIONS = Entity(
         "workflow_name": "text",
         "task_name": "text",
         "parent_node_id": "text",
+        "source": "text",
     },
     aliases={
-        "id": "created_at",
+        **_BY_TIME,
         "launch_plan_id": "launch_plan_name",
         "workflow_id": "workflow_name",
         "task_id": "task_name",
         "execution_created_at": "created_at",
         "execution_updated_at": "updated_at",
+        "parent_node_execution_id": "parent_node_id",
+        "source_execution_id": "source",
     },
     prefixes=("execution",),
     joins={
@@ -143,16 +174,21 @@ NODES = Entity(
         "spec_node_id": "text",
         "phase": "text",
         "parent_id": "text",
+        "parent_task_execution_id": "text",
         "cache_status": "text",
     },
     aliases={
         "id": "number",
+        "parent_node_execution_id": "parent_id",
         "node_execution_created_at": "created_at",
         "node_execution_updated_at": "updated_at",
     },
     prefixes=("node_execution",),
     joins={"execution": (EXECUTIONS, "executions.stream = node_executions.stream")},
-    expressions=_of_stream("node_executions"),
+    expressions={
+        **_of_stream("node_executions"),
+        "parent_task_execution_id": _PARENT_ATTEMPT,
+    },
     short="ne",
     tie=("number",),
 )
@@ -169,6 +205,7 @@ TASK_EXECUTIONS = Entity(
         "phase_version": "int",
     },
     aliases={
+        **_BY_TIME,
         "task_execution_created_at": "created_at",
         "task_execution_updated_at": "updated_at",
     },
@@ -191,6 +228,7 @@ TASK_EXECUTIONS = Entity(
 SIGNALS = Entity(
     "signals",
     {**_EXECUTION, **_STAMPS, "signal_id": "text", "node_id": "text"},
+    aliases=_BY_TIME,
     prefixes=("signal",),
     expressions=_of_stream("signals"),
     short="s",
@@ -205,6 +243,7 @@ PROJECTS = Entity(
         "description": "text",
         "state": "int",
     },
+    aliases=_BY_TIME,
     prefixes=("project",),
     short="p",
     tie=("identifier",),

@@ -10,6 +10,7 @@ from flyteidl.admin import execution_pb2
 from projections.changes import Apply, Changes, error_columns, pack
 from schemas import events as e
 from schemas.envelope import Envelope
+from schemas.ids import execution_of
 
 
 def _created(c: Changes, v: Envelope, m: e.ExecutionCreated, at: datetime) -> None:
@@ -47,6 +48,7 @@ def _created(c: Changes, v: Envelope, m: e.ExecutionCreated, at: datetime) -> No
             "parent_stream": m.parent.stream if m.parent else None,
             "parent_node_id": m.parent.node_id if m.parent else None,
             "recovers": f"execution/{m.recovers.text()}" if m.recovers else None,
+            "source": _source(m, spec),
             "parent_attempt": m.parent.attempt if m.parent else None,
             "max_parallelism": m.max_parallelism,
             "created_at": at,
@@ -56,6 +58,13 @@ def _created(c: Changes, v: Envelope, m: e.ExecutionCreated, at: datetime) -> No
     # Flyte writes none for single tasks, and so never finds what eager tasks started.
     tags = [*spec.labels.values.items(), *((tag, "") for tag in spec.tags)]
     c.tags.extend((v.stream, key, value) for key, value in tags)
+
+
+def _source(m: e.ExecutionCreated, spec: Any) -> str | None:
+    """Return the name of the execution that it came from, if it did."""
+    if m.parent is not None:
+        return execution_of(m.parent.stream).name
+    return spec.metadata.reference_execution.name or None
 
 
 def _execution(phase: str) -> Apply:

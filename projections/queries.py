@@ -31,6 +31,9 @@ Page = selecting.Page
 _SQL = queries(SQL_FILES / "views.sql")
 NODES_MAX = 100_000
 _ACTIVE = "eq(state,0)"
+_OF_PARENTS = frozenset(
+    {"parent_id", "parent_node_execution_id", "parent_task_execution_id"}
+)
 
 
 def _rows(kind: type[Any], found: Sequence[dict[str, Any]] | Rejected) -> Any:
@@ -130,11 +133,30 @@ async def list_nodes(
 ) -> list[NodeRow] | Rejected:
     """Return the node executions that lie in a parent ('' for the top).
 
-    Elements of arrays aren't among them.
+    Those of every parent that it names, where a filter speaks of parents. Elements of
+    arrays aren't among them.
     """
+    where: dict[str, Any] = {"stream": execution_stream(execution), "element": -1}
+    condition = parse_filters(page.filters, entities.NODES)
+    if isinstance(condition, Rejected):
+        return condition
+    if parent_id or not condition.fields & _OF_PARENTS:
+        where["parent_id"] = parent_id
+    order = SQL("node_executions.number")
+    rows: list[NodeRow] | Rejected = _rows(
+        NodeRow, await select(pool, entities.NODES, where, page, order)
+    )
+    return rows
+
+
+async def list_made_nodes(
+    pool: Pool, execution: ExecutionRef, node_id: str, attempt: int, page: Page
+) -> list[NodeRow] | Rejected:
+    """Return the nodes at the top of what an attempt of a dynamic node made."""
     where: dict[str, Any] = {
         "stream": execution_stream(execution),
-        "parent_id": parent_id,
+        "parent_id": node_id,
+        "retry_group": str(attempt),
         "element": -1,
     }
     order = SQL("node_executions.number")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from flyteidl.admin import node_execution_pb2, workflow_pb2
@@ -9,11 +10,13 @@ from flyteidl.admin import node_execution_pb2, workflow_pb2
 from gateway import flyte_urls, values
 from gateway import translate_executions as to_flyte
 from gateway.errors import accepted, missing
-from gateway.executions import execution_ref, find_node, node_ref
+from gateway.executions import execution_ref, find_attempt, find_node, node_ref
 from gateway.paging import next_token, page_of
 from gateway.services import Services
 from gateway.translate import identifier
 from projections import queries
+from projections.queries import Page
+from projections.rows import NodeRow
 from schemas.values import Blob
 
 
@@ -36,6 +39,26 @@ class NodeExecutionRpcs:
                 self.services.pool, ref, request.unique_parent_id, page
             )
         )
+        return self._listed(page, rows)
+
+    async def ListNodeExecutionsForTask(  # noqa: N802
+        self, request: Any, _context: Any
+    ) -> Any:
+        """Return the node executions that an attempt of a dynamic node made."""
+        page = page_of(request)
+        ref, node = node_ref(request.task_execution_id.node_execution_id)
+        attempt = request.task_execution_id.retry_attempt
+        _, of = await find_attempt(self.services, ref, node, attempt)
+        rows: list[NodeRow] = []
+        if of.is_dynamic:
+            rows = accepted(
+                await queries.list_made_nodes(
+                    self.services.pool, ref, node, attempt, page
+                )
+            )
+        return self._listed(page, rows)
+
+    def _listed(self, page: Page, rows: Sequence[NodeRow]) -> Any:
         root = self.services.blobs.root
         return node_execution_pb2.NodeExecutionList(
             node_executions=[
@@ -43,13 +66,6 @@ class NodeExecutionRpcs:
             ],
             token=next_token(page, rows),
         )
-
-    async def ListNodeExecutionsForTask(  # noqa: N802
-        self, request: Any, _context: Any
-    ) -> Any:
-        """Return nothing: nodes hang off nodes, not attempts (ref §1.3)."""
-        page_of(request)
-        return node_execution_pb2.NodeExecutionList()
 
     async def GetDynamicNodeWorkflow(self, request: Any, _context: Any) -> Any:  # noqa: N802
         """Return what a dynamic node's task made, compiled."""

@@ -124,6 +124,13 @@ def test_sync_shows_the_inside(remote: FlyteRemote) -> None:
     )
     reply = remote.client._stub.GetDynamicNodeWorkflow(request)
     assert len(reply.compiled_workflow.primary.template.nodes) == 5
+    attempts, _ = remote.client.list_task_executions_paginated(node.id)
+    attempt = attempts[0].id.to_flyte_idl()
+    listing = node_execution_pb2.NodeExecutionForTaskListRequest(
+        task_execution_id=attempt, limit=9
+    )
+    made = remote.client._stub.ListNodeExecutionsForTask(listing).node_executions
+    assert inside.keys() <= {found.id.node_id for found in made}
 
 
 def test_a_failure_inside_fails_the_node_with_the_childs_error(

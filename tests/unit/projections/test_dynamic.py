@@ -60,3 +60,26 @@ async def test_batches_do_not_matter(views: Views, batch_max: int) -> None:
     await rebuild(views.log, views.pool)
 
     assert slowly == await views.dump()
+
+
+async def test_what_each_attempt_made_is_found(views: Views) -> None:
+    """By attempt; or by a filter on parents, which looks below the top."""
+    views.log.add(STREAM, *made_twice().events)
+    await views.follow()
+
+    async def listed(filters: str) -> set[tuple[str, str]]:
+        page = queries.Page(limit=9, filters=filters)
+        rows: Any = await queries.list_nodes(views.pool, MAIN, "", page)
+        return {(row.spec_node_id, row.retry_group) for row in rows}
+
+    for attempt in (0, 1):
+        page = queries.Page(limit=9)
+        made: Any = await queries.list_made_nodes(views.pool, MAIN, "n0", attempt, page)
+        expected = {("start-node", str(attempt)), ("dn0", str(attempt))}
+        assert expected <= {(row.spec_node_id, row.retry_group) for row in made}
+        assert expected == await listed(f"eq(parent_task_execution_id,n0/{attempt})")
+    assert {spec for spec, _ in await listed("eq(parent_node_execution_id,n0)")} == {
+        "start-node",
+        "dn0",
+    }
+    assert {"start-node", "n0"} == {spec for spec, _ in await listed("")}

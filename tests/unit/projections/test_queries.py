@@ -111,7 +111,16 @@ async def test_bad_filters_are_refused(views: Views) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["id", "created_at", "node_execution_updated_at", "phase", "duration", "parent_id"],
+    [
+        "id",
+        "created_at",
+        "node_execution_updated_at",
+        "phase",
+        "duration",
+        "parent_id",
+        "parent_node_execution_id",
+        "parent_task_execution_id",
+    ],
 )
 async def test_nodes_sort(views: Views, name: str) -> None:
     """Every sort key of nodes that Flyte knows is taken by the database."""
@@ -119,6 +128,23 @@ async def test_nodes_sort(views: Views, name: str) -> None:
     execution = ExecutionRef(project="p", domain="d", name="x")
 
     assert [] == await queries.list_nodes(views.pool, execution, "", page)
+
+
+async def test_executions_are_found_by_what_they_came_from(views: Views) -> None:
+    """A child by its parent's execution and node, a relaunched one by the original."""
+    at = execution_pb2.ExecutionSpec()
+    at.metadata.reference_execution.name = "original"
+    parent = e.ParentNode(stream="execution/p/d/parent", node_id="n3", attempt=0)
+    await create(
+        views,
+        an_execution("a", spec=at.SerializeToString()),
+        an_execution("b", parent=parent),
+        an_execution("c"),
+    )
+
+    assert ["a"] == await names(views, filters="eq(source_execution_id,original)")
+    assert ["b"] == await names(views, filters="eq(source_execution_id,parent)")
+    assert ["b"] == await names(views, filters="eq(parent_node_execution_id,n3)")
 
 
 async def test_attempts_filter(views: Views) -> None:
