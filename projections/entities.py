@@ -188,6 +188,7 @@ NODES = Entity(
     expressions={
         **_of_stream("node_executions"),
         "parent_task_execution_id": _PARENT_ATTEMPT,
+        "cache_status": "('CACHE_' || node_executions.cache_status)",
     },
     short="ne",
     tie=("number",),
@@ -257,7 +258,9 @@ NAMES = Entity(
         "name": "text",
         "description": "text",
         "state": "int",
+        **_STAMPS,
     },
+    aliases=_BY_TIME,
     prefixes=("entities", "named_entity_metadata"),
     short="nen",
     tie=("name",),

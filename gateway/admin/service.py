@@ -6,6 +6,7 @@ from flyteidl.service import admin_pb2_grpc
 
 from gateway.admin.attributes import AttributeRpcs
 from gateway.admin.descriptions import DescriptionRpcs
+from gateway.admin.events import EventRpcs
 from gateway.admin.executions import ExecutionRpcs
 from gateway.admin.launch_plans import LaunchPlanRpcs
 from gateway.admin.metrics import MetricRpcs
@@ -32,6 +33,7 @@ class Admin(
     AttributeRpcs,
     DescriptionRpcs,
     MetricRpcs,
+    EventRpcs,
     admin_pb2_grpc.AdminServiceServicer,  # type: ignore[misc]
 ):
     """flyteidl.service.AdminService; what no theme has is UNIMPLEMENTED."""

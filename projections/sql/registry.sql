@@ -93,16 +93,19 @@ WHERE project = %s AND domain = %s AND name = %s AND state = 1
 
 -- list_names --
 SELECT names.* FROM (
-    SELECT DISTINCT
+    SELECT
         versions.project, versions.domain, versions.name,
-        COALESCE(named_entities.description, '') AS description,
-        COALESCE(named_entities.state, 0) AS state
+        COALESCE(min(named_entities.description), '') AS description,
+        COALESCE(min(named_entities.state), 0) AS state,
+        min(versions.created_at) AS created_at,
+        max(versions.updated_at) AS updated_at
     FROM {versions} AS versions
     LEFT JOIN named_entities ON named_entities.resource_type = %s
         AND named_entities.project = versions.project
         AND named_entities.domain = versions.domain
         AND named_entities.name = versions.name
     WHERE versions.project = %s AND versions.domain = %s
+    GROUP BY versions.project, versions.domain, versions.name
 ) AS names
 WHERE {where} ORDER BY {order} LIMIT %s OFFSET %s
 

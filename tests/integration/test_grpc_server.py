@@ -10,6 +10,7 @@ import grpc
 import pytest
 from flyteidl.admin import (
     common_pb2,
+    event_pb2,
     execution_pb2,
     matchable_resource_pb2,
     project_attributes_pb2,
@@ -76,6 +77,18 @@ def test_auth_is_off(channel: grpc.Channel) -> None:
     metadata = auth_pb2_grpc.AuthMetadataServiceStub(channel)
     with refused(grpc.StatusCode.UNIMPLEMENTED, "authentication is off"):
         metadata.GetOAuth2Metadata(auth_pb2.OAuth2MetadataRequest())
+
+
+@pytest.mark.parametrize("kind", ["Workflow", "Node", "Task"])
+def test_other_engines_report_nothing(admin: Any, kind: str) -> None:
+    """Whoever would report phases is told why they aren't taken."""
+    request = {
+        "Workflow": event_pb2.WorkflowExecutionEventRequest,
+        "Node": event_pb2.NodeExecutionEventRequest,
+        "Task": event_pb2.TaskExecutionEventRequest,
+    }[kind]()
+    with refused(grpc.StatusCode.UNIMPLEMENTED, "decides phases itself"):
+        getattr(admin, f"Create{kind}Event")(request)
 
 
 def test_no_rpc_answers_unknown_to_an_empty_request(channel: grpc.Channel) -> None:

@@ -16,6 +16,7 @@ from projections import registry
 from projections.cached import owner_of
 from projections.catalog import Catalog, count_kept
 from projections.projector import rebuild
+from projections.queries import Page, list_nodes
 from schemas import dispatches as d
 from schemas.registry_events import CacheEvicted
 from schemas.values import Values
@@ -74,6 +75,10 @@ async def test_a_hit_shows(views: Views) -> None:
     assert node["catalog_key"] is not None
     assert node["catalog_source"] is not None
     assert await views.rows("task_executions") == []
+    for status, count in (("CACHE_HIT", 1), ("CACHE_MISS", 0)):
+        page = Page(limit=9, filters=f"eq(cache_status,{status})")
+        found: Any = await list_nodes(views.pool, created().execution, "", page)
+        assert len(found) == count
 
 
 async def test_the_newest_outputs_win_in_any_order(views: Views) -> None:

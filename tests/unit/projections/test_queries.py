@@ -12,7 +12,7 @@ from projections import queries
 from projections.queries import Page
 from projections.rows import ExecutionRow
 from schemas import events as e
-from schemas.ids import EntityRef, ExecutionRef, execution_stream
+from schemas.ids import EntityRef, ExecutionRef, ParentNode, execution_stream
 from schemas.rejections import Rejected
 from tests.support.engine import NOON_US, created
 from tests.support.views import Views
@@ -134,7 +134,7 @@ async def test_executions_are_found_by_what_they_came_from(views: Views) -> None
     """A child by its parent's execution and node, a relaunched one by the original."""
     at = execution_pb2.ExecutionSpec()
     at.metadata.reference_execution.name = "original"
-    parent = e.ParentNode(stream="execution/p/d/parent", node_id="n3", attempt=0)
+    parent = ParentNode(stream="execution/p/d/parent", node_id="n3", attempt=0)
     await create(
         views,
         an_execution("a", spec=at.SerializeToString()),

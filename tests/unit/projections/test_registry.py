@@ -176,6 +176,9 @@ async def test_names(pool: Pool) -> None:
         for row in listed  # type: ignore[union-attr]
     ]
     assert len(ids) == 3  # type: ignore[arg-type]
+    for key in ("id", "created_at", "updated_at", "description", "state"):
+        newest = Page(limit=5, sort_key=key)
+        assert len(await registry.list_ids(pool, "TASK", "p", "d", newest)) == 3  # type: ignore[arg-type]
     assert ["b"] == [row["name"] for row in found]  # type: ignore[union-attr]
     assert described is not None
     assert described["state"] == 1
