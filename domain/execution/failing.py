@@ -63,13 +63,8 @@ def _type_of_err(step: Step, scope: str, graph_node: GraphNode) -> Any | None:
 
     What a launch plan asks for isn't known here; its `err` is known by its default.
     """
-    target = graph_node.target
-    owner = step.owner(scope)
-    if graph_node.kind == "task" and target is not None:
-        interface = owner.tasks[target].interface
-    elif graph_node.kind == "workflow" and target is not None:
-        interface = owner.sub_workflows[target].template.interface
-    else:
+    interface = step.interface(scope, graph_node)
+    if interface is None:
         return _bound_type(graph_node)
     if ERR not in interface.inputs.variables:
         return None

@@ -92,6 +92,15 @@ class Step:
         assert site.target is not None  # noqa: S101 - the compiler refuses others
         return self.owner(site.scope).tasks[site.target]
 
+    def interface(self, scope: str, graph_node: GraphNode) -> Any | None:
+        """Return the core.TypedInterface of a task or sub-workflow, else None."""
+        target, owner = graph_node.target, self.owner(scope)
+        if target is not None and graph_node.kind == "task":
+            return owner.tasks[target].interface
+        if target is not None and graph_node.kind == "workflow":
+            return owner.sub_workflows[target].template.interface
+        return None
+
     def graph_node(self, node: Node) -> GraphNode:
         """Return what the compiled workflow says of a node."""
         site = node.site

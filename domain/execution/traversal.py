@@ -12,6 +12,7 @@ from domain.execution.finishing import end_branch_blocked, end_scope_blocked, fa
 from domain.execution.frontier import Place
 from domain.execution.step import Step, literal_map
 from domain.graph import START, GraphNode
+from domain.moments import give_back
 from domain.nodes import (
     array,
     boundary,
@@ -178,6 +179,9 @@ def _inputs(step: Step, scope: str, graph_node: GraphNode) -> Values | Failure |
     resolved = resolve(bindings, sources)
     if isinstance(resolved, Failure):
         return resolved
+    interface = step.interface(scope, graph_node)
+    if interface is not None:
+        give_back(resolved, interface.inputs.variables)
     if read_whole(resolved, names_read_whole(graph_node)):
         return None
     data = resolved.SerializeToString(deterministic=True)

@@ -73,6 +73,15 @@ def test_objects_and_their_attributes(remote: FlyteRemote) -> None:
     assert (done.outputs["o3"], done.outputs["o4"]) == (5, "5")
 
 
+def test_moments_in_objects(remote: FlyteRemote) -> None:
+    """A dataclass's moment and duration arrive as such."""
+    done = run(remote, "types_flow.moments", v=datetime(2026, 1, 1, 5, tzinfo=UTC))
+
+    assert done.closure.phase == PHASE_SUCCEEDED, done.closure.error
+    assert done.outputs["o0"].replace(tzinfo=UTC) == datetime(2026, 1, 2, 5, tzinfo=UTC)
+    assert done.outputs["o1"] == timedelta(hours=3)
+
+
 def test_files_and_directories(remote: FlyteRemote, tmp_path: Path) -> None:
     """A local file goes up with the inputs, results can be downloaded."""
     source = tmp_path / "in.txt"

@@ -45,6 +45,17 @@ class Odd:
 Pair = typing.NamedTuple("Pair", [("left", int), ("right", str)])
 
 
+@dataclass
+class Flight:
+    leaves: datetime
+    takes: timedelta
+
+
+@task
+def t_flight(v: datetime) -> Flight:
+    return Flight(leaves=v, takes=timedelta(minutes=90))
+
+
 @task
 def t_int(v: int) -> int:
     return v + 1
@@ -239,6 +250,12 @@ def objects(
     out = t_dataclass(v=o)
     pair = t_pair(v=out.inner.n)
     return out, t_model(v=m), t_enum(v=c), pair.left, pair.right
+
+
+@workflow
+def moments(v: datetime) -> typing.Tuple[datetime, timedelta]:
+    flight = t_flight(v=v)
+    return t_datetime(v=flight.leaves), t_timedelta(v=flight.takes)
 
 
 @workflow
