@@ -8,7 +8,13 @@ from typing import Any
 from projections.changes import Apply, Changes, pack
 from schemas import events as e
 from schemas.envelope import Envelope
-from schemas.ids import AttemptRef, CatalogKey, attempt_id, execution_of
+from schemas.ids import (
+    AttemptRef,
+    CatalogKey,
+    attempt_id,
+    execution_of,
+    execution_stream,
+)
 
 
 def columns_of(key: CatalogKey) -> tuple[str, ...]:
@@ -34,6 +40,8 @@ def _looked_up(c: Changes, v: Envelope, m: e.CacheLookedUp, at: datetime) -> Non
         reservation_status=m.reservation,
         updated_at=at,
     )
+    if m.source is not None:
+        c.cache_uses.append((v.stream, execution_stream(m.source.execution)))
 
 
 def _populated(c: Changes, v: Envelope, m: e.CachePopulated, at: datetime) -> None:

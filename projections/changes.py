@@ -76,6 +76,7 @@ class Changes:
     catalog: dict[Key, Key] = field(default_factory=dict)
     released: list[Key] = field(default_factory=list)
     owners_gone: list[str] = field(default_factory=list)
+    cache_uses: list[Key] = field(default_factory=list)
     deleted: list[Key] = field(default_factory=list)
 
 

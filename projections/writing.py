@@ -39,6 +39,7 @@ TASKS = Table("task_executions", ("stream", "node_id", "retry_attempt"))
 _CATALOG = queries(SQL_FILES / "catalog.sql")
 SIGNALS = Table("signals", ("stream", "signal_id"))
 _TAG = ("stream", "key", "value")
+_USE = ("stream", "source_stream")
 _LINE = ("stream", "sequence", "type", "occurred_at", "subject", "summary")
 _OUTCOME = ("command_id", "kind", "event_id", "reason", "detail")
 
@@ -60,7 +61,8 @@ async def write(cursor: AsyncCursor[Any], changes: Changes) -> None:
 
 
 async def _write_catalog(cursor: AsyncCursor[Any], changes: Changes) -> None:
-    """Keep outputs for reuse, and let go of the reservations of their makers."""
+    """Keep outputs for reuse, and who reuses whose; let go of their makers' claims."""
+    await _insert(cursor, "cache_uses", _USE, changes.cache_uses)
     if changes.catalog:
         await cursor.executemany(_CATALOG["put"], list(changes.catalog.values()))
     if changes.released:

@@ -13,7 +13,7 @@ SET LOCAL synchronous_commit TO off
 
 -- empty --
 TRUNCATE executions, execution_tags, node_executions, task_executions, journal,
-    catalog, signals, deletions
+    catalog, cache_uses, signals, deletions
 
 -- forget --
 DELETE FROM projector_positions WHERE name = %s

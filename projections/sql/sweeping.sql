@@ -1,11 +1,16 @@
 -- due --
--- What is deleted and not swept, but for what somebody recovers who is still there.
+-- What is deleted and not swept, but for what somebody recovers who is still there, and
+-- whose outputs somebody took from the catalog who isn't swept.
 SELECT d.stream FROM deletions AS d
 WHERE NOT EXISTS (SELECT FROM swept WHERE swept.stream = d.stream)
     AND NOT EXISTS (SELECT FROM executions AS e WHERE e.recovers = d.stream)
     AND NOT EXISTS (
         SELECT FROM deletions AS r WHERE r.recovers = d.stream
             AND NOT EXISTS (SELECT FROM swept WHERE swept.stream = r.stream))
+    AND NOT EXISTS (
+        SELECT FROM cache_uses AS u WHERE u.source_stream = d.stream
+            AND u.stream <> d.stream
+            AND NOT EXISTS (SELECT FROM swept WHERE swept.stream = u.stream))
 ORDER BY d.deleted_at, d.stream LIMIT %s
 
 -- sweep --

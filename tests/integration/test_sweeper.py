@@ -14,9 +14,10 @@ from infra.database import Pool, open_pool
 from infra.log import Received
 from infra.settings import RetentionSettings
 from schemas.commands import DeleteExecution
-from schemas.events import ExecutionCreated
+from schemas.events import CacheLookedUp, ExecutionCreated
 from schemas.ids import execution_stream, raw_output_prefix
 from tests.support import memory_log
+from tests.support.cached import KEY, SOURCE
 from tests.support.engine import STREAM, Engine, created
 from tests.support.fakes import MemoryLog
 from tests.support.graphs import definition, task_node
@@ -147,3 +148,34 @@ async def test_folders_of_another_of_the_same_name_are_left(sweeper: Sweeper) ->
 
     assert not own.exists()
     assert shared.exists()
+
+
+async def test_blobs_of_outputs_that_another_reuses_stay(sweeper: Sweeper) -> None:
+    """They go once that one is swept, too."""
+    engine = Engine(definition([task_node("a")], "a"), created())
+    engine.begin()
+    engine.succeed("a")
+    engine.do(DeleteExecution())
+    first = engine.events[0]
+    assert isinstance(first, ExecutionCreated)
+    there = replace(first.execution, name="main-2")
+    source = replace(SOURCE, execution=first.execution, node_id="a")
+    reuse = CacheLookedUp(
+        occurred_at_us=first.occurred_at_us, node_id="a", status="HIT", key=KEY,
+        source=source,
+    )  # fmt: skip
+    views = Views(sweeper.pool, Streaming())
+    views.log.add(OTHER, replace(first, execution=there), reuse)
+    views.log.add(STREAM, *engine.events)
+    await views.follow()
+    sweeper.log = views.log  # type: ignore[assignment]
+    kept = _aged(Path(sweeper.blobs.root) / "metadata/p/d/main-1/outputs", 2)
+
+    await sweeper.round()
+    assert kept.exists()
+    views.log.add(OTHER, engine.events[-1])
+    await views.follow()
+    await sweeper.round()
+    await sweeper.round()
+    assert not kept.exists()
+    assert sweeper.swept == 2

@@ -19,6 +19,7 @@ TABLES = (
     "task_executions",
     "journal",
     "catalog",
+    "cache_uses",
 )
 
 

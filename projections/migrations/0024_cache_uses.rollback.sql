@@ -1,0 +1,3 @@
+-- depends: 0023_sources
+
+DROP TABLE cache_uses;
