@@ -16,13 +16,15 @@ from flyteidl.core import (
 NAME_PREFIX = ".flytegen."
 NODE_ID_LENGTH_MAX = 63
 DEFAULT_RETRIES = 3
+_MAP_COMMAND = "pyflyte-map-execute"
 
 
 def single_task_workflow(task: Any) -> Any:
     """Return the core.WorkflowTemplate that runs one core.TaskTemplate.
 
     Inputs and outputs are the task's own; retries are the task's, or
-    `DEFAULT_RETRIES` if it has none set.
+    `DEFAULT_RETRIES` if it has none set. flytekit's map tasks run for each index:
+    Flyte would run them once, and give one item for a list.
     """
     node_id = _node_id(task.id.name)
     node = workflow_pb2.Node(
@@ -31,6 +33,10 @@ def single_task_workflow(task: Any) -> Any:
         inputs=_promises(task.interface.inputs.variables, ""),
         task_node=workflow_pb2.TaskNode(reference_id=task.id),
     )
+    bound = _bound_of_map(task)
+    if bound is not None:
+        array = workflow_pb2.ArrayNode(node=node, bound_inputs=bound)
+        node.array_node.CopyFrom(array)
     return workflow_pb2.WorkflowTemplate(
         id=identifier_pb2.Identifier(
             resource_type=identifier_pb2.WORKFLOW,
@@ -49,6 +55,15 @@ def _node_id(task_name: str) -> str:
     tail = task_name[-NODE_ID_LENGTH_MAX:]
     # A name of nothing but punctuation would leave an empty id, which can't run.
     return "".join(c for c in tail if c == "-" or c.isalnum()) or "n0"
+
+
+def _bound_of_map(task: tasks_pb2.TaskTemplate) -> list[str] | None:
+    """Return the inputs that a map task gives whole to each index; None for others."""
+    words = [*task.container.command, *task.container.args]
+    if _MAP_COMMAND not in words:
+        return None
+    named = words[words.index("vars") + 1 :][:1] if "vars" in words else []
+    return [name for text in named for name in text.split(",") if name]
 
 
 def _retries(task: tasks_pb2.TaskTemplate) -> literals_pb2.RetryStrategy:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from flyteidl.core import types_pb2
 
 from domain.compiler.compile import (
     CompileErrors,
@@ -44,3 +45,25 @@ def test_retries_are_the_task_s_if_it_has_any_set() -> None:
     task.ClearField("metadata")
     retries = single_task_workflow(task).nodes[0].metadata.retries.retries
     assert retries == DEFAULT_RETRIES
+
+
+@pytest.mark.parametrize(("named", "bound"), [("", []), ("b,c", ["b", "c"])])
+def test_a_map_task_is_an_array(named: str, bound: list[str]) -> None:
+    """What flytekit maps over lists is run for each index of them."""
+    task = task_template()
+    words = ["pyflyte-map-execute", "--resolver", "r", "--", "vars", named, "resolver"]
+    task.container.image = "i"
+    task.container.args.extend(["pyflyte-fast-execute", "--", *words])
+    for values in (task.interface.inputs, task.interface.outputs):
+        for variable in values.variables.values():
+            kind = types_pb2.LiteralType()
+            kind.collection_type.CopyFrom(variable.type)
+            variable.type.CopyFrom(kind)
+    (node,) = single_task_workflow(task).nodes
+    closure = compile_workflow(
+        single_task_workflow(task), [], {entity_ref(task.id): task}, {}
+    )
+
+    assert not isinstance(closure, CompileErrors), closure
+    assert node.array_node.node.task_node.reference_id == task.id
+    assert list(node.array_node.bound_inputs) == bound
