@@ -164,6 +164,12 @@ async def test_a_user_error_is_told(run: Run, bundle: Path) -> None:
     assert "ValueError" in result.failure.code + result.failure.message
 
 
+async def test_logs_are_not_for_terminals(run: Run, blobs: Any, bundle: Path) -> None:
+    """A long message is logged whole, in one line, and within seconds."""
+    await run(t.python_task("shout", bundle))
+    assert "o" * 300_000 + " end" in log_of(blobs)
+
+
 async def test_a_recoverable_error_may_be_retried(run: Run, bundle: Path) -> None:
     """FlyteRecoverableException is recoverable, and the user's."""
     result = await run(t.python_task("stumble", bundle))

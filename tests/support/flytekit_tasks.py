@@ -35,6 +35,10 @@ def fail(a: int) -> int:
     raise ValueError(f"no good: {a}")
 
 @task
+def shout(a: int) -> int:
+    raise ValueError("loud: " + "o" * 300_000 + " end")
+
+@task
 def stumble(a: int) -> int:
     raise FlyteRecoverableException("try again")
 

@@ -17,6 +17,8 @@ from infra.blobs import BlobNotFound, BlobTooLarge
 from schemas.values import NO_VALUES, Failure, Values
 from workers.plugins.plugin import Failed, Result, Succeeded, failed, interrupted
 
+MESSAGE_MAX = 100_000
+"""What is told of an error's message, in characters: its log has all of it."""
 _RECOVERABLE = errors_pb2.ContainerError.RECOVERABLE
 
 
@@ -127,13 +129,25 @@ async def _read_error(blobs: Readable, uri: str, limit: int) -> Failed | None:
     return Failed(
         failure=Failure(
             code=error.code,
-            message=error.message,
+            message=shortened(error.message),
             kind=_kind(error.origin),
             occurred_at_us=error.timestamp.ToMicroseconds(),
             worker=error.worker,
         ),
         recoverable=error.kind == _RECOVERABLE,
     )
+
+
+def shortened(message: str) -> str:
+    """Return a message, without its middle if it is very long.
+
+    It is told by many facts and lists, and says at its end what went wrong.
+    """
+    if len(message) <= MESSAGE_MAX:
+        return message
+    half = MESSAGE_MAX // 2
+    left_out = len(message) - 2 * half
+    return f"{message[:half]}\n[{left_out} characters]\n{message[-half:]}"
 
 
 def _kind(origin: int) -> str:

@@ -325,6 +325,9 @@ def nurse(control):
 
 
 def import_flytekit():
+    # As in a container: the form for terminals takes minutes for a long message.
+    os.environ.setdefault("FLYTE_SDK_RICH_TRACEBACKS", "0")
+    os.environ.setdefault("FLYTE_SDK_LOGGING_FORMAT", "text")
     names = [
         "flytekit.bin.entrypoint",
         "flytekit.core.python_auto_container",

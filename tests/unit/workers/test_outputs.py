@@ -140,3 +140,15 @@ def test_other_codes_are_the_users(code: int, word: str) -> None:
     assert result.recoverable
     assert word in result.failure.message
     assert "the last words" in result.failure.message
+
+
+async def test_a_very_long_message_loses_its_middle(prefix: Prefix) -> None:
+    """Its beginning and its end say what went wrong; facts and lists stay small."""
+    message = "first " + "o" * 200_000 + " last"
+    prefix.write("error.pb", document(code="X", message=message))
+    result = await prefix.read("o0", bytes_max=1_000_000)
+    assert isinstance(result, Failed)
+    told = result.failure.message
+    assert told.startswith("first ooo")
+    assert told.endswith("ooo last")
+    assert "\n[100011 characters]\n" in told
