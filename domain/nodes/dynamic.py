@@ -37,6 +37,13 @@ def expanded(step: Step, report: c.ReportTaskExpanded) -> None:
 def expand_again(step: Step, node_id: str, made: Made) -> None:
     """Begin what a task had made in the execution that this one recovers (ref §9)."""
     step.emit(e.NodeStarted(occurred_at_us=step.now_us, node_id=node_id))
+    deadline_us = task.deadline_us(step, step.node(node_id))
+    if deadline_us:
+        step.emit(
+            e.NodeTimeLimited(
+                occurred_at_us=step.now_us, node_id=node_id, deadline_us=deadline_us
+            )
+        )
     _expand(step, node_id, made)
 
 

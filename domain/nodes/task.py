@@ -173,7 +173,8 @@ def _timeout_us(step: Step, node: Node) -> int:
     return int(on_node or on_task.ToMicroseconds())
 
 
-def _deadline_us(step: Step, node: Node) -> int:
+def deadline_us(step: Step, node: Node) -> int:
+    """Return by when an attempt that is running must have ended; 0: never."""
     timeout_us = _timeout_us(step, node)
     return node.deadline_us or (step.now_us + timeout_us if timeout_us else 0)
 
@@ -228,7 +229,7 @@ def _start(step: Step, node: Node, report: _Report) -> None:
             incarnation=report.incarnation,
             started_at_us=report.started_at_us,
             logs=report.logs,
-            deadline_us=_deadline_us(step, node),
+            deadline_us=deadline_us(step, node),
             deck_uri=report.deck_uri,
         )
     )

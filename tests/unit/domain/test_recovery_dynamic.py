@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from domain.execution.timers import timers_of
+from schemas import commands as c
 from schemas import events as e
 from schemas.values import Values
 from tests.support.engine import Engine, created, expansion
@@ -17,9 +19,10 @@ INSIDE = definition([given_node("dn0"), task_node("dn1", "dn0")], "dn1")
 OTHER = definition([given_node("dn0"), task_node("dn1", "dn0")], "dn0")
 
 
-def begun(retries: int = 0) -> Engine:
+def begun(retries: int = 0, timeout_s: int = 0) -> Engine:
     """Return an execution of a task that will make a workflow, and one after it."""
     tasks = [task_template(retries=retries)]
+    tasks[0].metadata.timeout.FromSeconds(timeout_s)
     graph = definition([task_node("n0"), task_node("n1", "n0")], "n1", tasks=tasks)
     engine = Engine(graph, created())
     engine.insides = {"inside": INSIDE, "other": OTHER}
@@ -113,3 +116,20 @@ def test_nothing_of_another_workflow_is_taken_over() -> None:
 
     assert recovered_nodes(again) == []
     assert again.runs()[-1].node_id == "n0-0-dn0"
+
+
+def test_what_is_taken_over_has_a_time_limit_too() -> None:
+    """It counts from the recovery; then the task is tried again, if it may be."""
+    original = begun(retries=1, timeout_s=10)
+    original.do(expansion(original.run_of("n0"), "inside"))
+    original.fail("n0-0-dn0")
+
+    again = original.recovered()
+    (timer,) = [t for t in timers_of(again.state) if t.node_id == "n0"]
+    assert timer.due_us == again.clock_us + 10_000_000
+    again.clock_us = timer.due_us
+    again.do(c.TimeReached(timer_id=timer.id))
+
+    assert again.phase("n0-0-dn0") == "ABORTED"
+    assert again.runs()[-1].node_id == "n0"
+    assert again.runs()[-1].attempt == 1
