@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -28,6 +29,7 @@ from workers.expanding import Expander
 from workers.hydration import Hydrator
 from workers.leases import Leases
 from workers.looking_up import LookUps
+from workers.pace import Pace
 from workers.partitions import Partitions, Restore
 from workers.plugins.process import ProcessPlugin
 from workers.propeller import Propeller
@@ -98,24 +100,32 @@ def process_plugin(
 
 
 def partitions(
-    backing: Backing, restore: Restore, endings: Endings | None = None
+    backing: Backing,
+    restore: Restore,
+    endings: Endings | None = None,
+    applied: Callable[[], int] | None = None,
 ) -> Partitions:
     """Return what serves owned partitions, restored in the given way.
 
     Endings that memory lets go of are looked up in `endings`, or else on the log.
+    `applied` counts the facts in views of the same process, which keep the pace.
     """
     settings = backing.settings
     definitions = DefinitionCache(backing.blobs, settings.propeller.definitions_max)
     return Partitions(
-        backing.log, lambda: _propeller(backing, definitions, endings), restore
+        backing.log, lambda: _propeller(backing, definitions, endings, applied), restore
     )
 
 
 def _propeller(
-    backing: Backing, definitions: DefinitionCache, endings: Endings | None
+    backing: Backing,
+    definitions: DefinitionCache,
+    endings: Endings | None,
+    applied: Callable[[], int] | None,
 ) -> Propeller:
     settings = backing.settings
     return Propeller(
+        pace=Pace(applied),
         streams=Streams(
             backing.log, definitions, settings.propeller.closed_max, endings
         ),

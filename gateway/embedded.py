@@ -162,11 +162,14 @@ async def _build(
         )
         if process is not None:
             stack.callback(process.close)
+        projector = Projector(log, pool, settle=submit.settle)
         engine = Engine(
             services=services,
             log=log,
-            projector=Projector(log, pool, settle=submit.settle),
-            propeller=building.partitions(services, _restore(services)),
+            projector=projector,
+            propeller=building.partitions(
+                services, _restore(services), applied=lambda: projector.applied
+            ),
             runner=building.runner(services, process, settings.runner.name),
             sweeper=building.sweeper(services),
             process=process,

@@ -107,7 +107,10 @@ class PropellerSettings(_Part):
         20, ge=0, description="Runners that one attempt may lose."
     )
     array_elements: int = Field(
-        1_000, gt=0, description="Elements of one array that are under way at most."
+        250,
+        gt=0,
+        description="Elements of one array that are under way at most: more keep more "
+        "runners busy, but others' work waits behind them.",
     )
     execution_timeout_s: float = Field(
         0.0, ge=0, description="Executions without a time limit have this; 0: none."

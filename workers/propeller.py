@@ -28,6 +28,7 @@ from workers import fitting, outbox
 from workers.batch import Batch, Own, own
 from workers.hydration import Admission, Hydration
 from workers.leases import Leases
+from workers.pace import Pace
 from workers.snapshots import Snapshots
 from workers.streams import Live, Streams
 from workers.timers import Timers
@@ -51,6 +52,7 @@ class Bounds:
 
     commands_max: int = 200
     records_max: int = 4000
+    turn: int = 20
     lease_check_s: float = 1.0
     retry_s: float = RETRY_S
     glance_s: float = 0.005
@@ -68,6 +70,7 @@ class Propeller:
     bounds: Bounds = Bounds()
     limits: Limits = field(default_factory=Limits)
     snapshots: Snapshots = field(default_factory=Snapshots)
+    pace: Pace = field(default_factory=Pace)
     handled: int = 0
     dropped: int = 0
     dead_letters: int = 0
@@ -99,6 +102,7 @@ class Propeller:
         """Handle the commands of a partition until `stop`."""
         pending: deque[Received] = deque()
         while not stop.is_set():
+            await self.pace.keep()
             if not pending:
                 pending.extend(await self._read(partition))
             await self._turn(partition, pending)
@@ -125,6 +129,8 @@ class Propeller:
             taken.append(received)
             if len(batch.records) >= self.bounds.records_max:
                 break
+            if len(taken) % self.bounds.turn == 0:
+                await asyncio.sleep(0)
         wishes = [*self._lost_leases(), *self._due_timers()]
         for wish in wishes:
             await self._do_own(batch, wish)
@@ -180,6 +186,7 @@ class Propeller:
             self.bounds.retry_s,
         )
         self.dead_letters += batch.dead_letters
+        self.pace.committed += len(batch.facts)
         for stream, live in batch.states.items():
             self.streams.put(stream, live)
             self.snapshots.note(stream, live)

@@ -18,7 +18,7 @@ class Limits:
     system_retries: int = 3
     redispatches: int = 20
     inline_bytes: int = 16_384
-    array_elements: int = 1_000
+    array_elements: int = 250
     execution_timeout_us: int = 0
     system_backoff_us: int = 0
     user_backoff_us: int = 0

@@ -1,0 +1,87 @@
+"""A propeller beside the views: not far ahead of them, and never alone with the loop."""
+
+from __future__ import annotations
+
+import asyncio
+
+from tests.support.fakes import MemoryLog
+from tests.support.propelling import House
+from workers.pace import Pace
+
+
+class Views:
+    """Views that have taken up as many facts as they are told."""
+
+    def __init__(self, applied: int = 0) -> None:
+        self.applied = applied
+
+    def pace(self, *, glances: int = 10_000) -> Pace:
+        """Return the pace of a propeller that may be ten facts ahead."""
+        return Pace(lambda: self.applied, ahead_max=10, glances=glances)
+
+
+async def test_whoever_is_far_ahead_waits_until_the_views_are_near() -> None:
+    """What they had taken up before doesn't count."""
+    views = Views(applied=500)
+    pace = views.pace()
+    pace.committed += 30
+    waiting = asyncio.create_task(pace.keep())
+    await asyncio.sleep(0.02)
+    views.applied += 19
+    await asyncio.sleep(0.02)
+    was_waiting = not waiting.done()
+    views.applied += 1
+
+    async with asyncio.timeout(5):
+        await waiting
+    assert was_waiting
+
+
+async def test_views_that_are_stuck_stop_nobody() -> None:
+    """After some glances the work goes on."""
+    pace = Views().pace(glances=3)
+    pace.committed += 11
+
+    async with asyncio.timeout(5):
+        await pace.keep()
+    assert pace.ahead == 11
+
+
+async def test_nobody_waits_where_no_views_are() -> None:
+    """A propeller in a process of its own has its own pace."""
+    pace = Pace(ahead_max=10)
+    pace.committed += 1000
+
+    async with asyncio.timeout(0.001):
+        await pace.keep()
+
+
+async def test_others_get_turns_while_many_commands_are_handled() -> None:
+    """A full batch isn't one long turn of the loop."""
+    house = House(MemoryLog(poll_s=0.02))
+    for number in range(200):
+        await house.create(f"one-{number}")
+    longest, last = 0, -1
+
+    async def count(handled: asyncio.Event) -> None:
+        nonlocal longest, last
+        while not handled.is_set():
+            await asyncio.sleep(0)
+            partitions = house.partitions
+            if partitions is None or not partitions.served:
+                continue
+            longest = max(longest, partitions.handled - max(last, 0))
+            last = partitions.handled
+
+    handled = asyncio.Event()
+    counting = asyncio.create_task(count(handled))
+    async with house.propeller() as partitions:
+
+        async def all_handled() -> bool:
+            return partitions.handled == 200
+
+        await house.until(all_handled)
+        handled.set()
+        await counting
+
+    assert longest <= 20
