@@ -168,6 +168,7 @@ def _cadence(settings: SnapshotSettings) -> Cadence:
         every_s=settings.every_s,
         commit_bytes=settings.commit_bytes,
         sizes=Sizes(nodes_max=settings.nodes_max, bytes_max=settings.chunk_bytes_max),
+        last_s=settings.last_s,
     )
 
 

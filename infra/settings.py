@@ -158,6 +158,9 @@ class SnapshotSettings(_Part):
     commit_bytes: int = Field(
         2**20, gt=0, description="Bytes after which commands get their turn."
     )
+    last_s: float = Field(
+        2.0, ge=0, description="Whoever lets go of a partition writes on this long."
+    )
 
 
 class ProcessSettings(_Part):

@@ -107,6 +107,7 @@ class Propeller:
                 pending.extend(await self._read(partition))
             await self._turn(partition, pending)
             await self.snapshots.turn(partition, self.streams, self.clock.now_us())
+        await self.snapshots.leave(partition, self.streams, self.clock.now_us())
 
     async def _read(self, partition: OwnedPartition) -> Sequence[Received]:
         """Return the next commands; none once a timer is due or snapshots are."""

@@ -7,6 +7,8 @@ checkpoint says so. Whatever moment it is interrupted at, the last checkpoint ho
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +18,7 @@ import structlog
 from msgspec.structs import replace
 
 from domain.execution.chunks import Layout, Sizes, cut, form, head_of
-from infra.errors import Permanent, Transient
+from infra.errors import Fenced, Permanent, Transient
 from infra.log import OwnedPartition, Record
 from infra.patience import RETRY_S, patiently
 from schemas import codec, topics
@@ -39,6 +41,7 @@ class Cadence:
     commit_bytes: int = 1024 * 1024
     sizes: Sizes = field(default_factory=Sizes)
     retry_s: float = RETRY_S
+    last_s: float = 2.0
 
 
 @dataclass(slots=True)
@@ -108,6 +111,25 @@ class Snapshots:
             going, self.going = self.going, None
             if going.is_whole and not self.is_withheld:
                 await self._finish(going.position, partition, streams)
+
+    async def leave(
+        self, partition: OwnedPartition, streams: Streams, now_us: int
+    ) -> None:
+        """Write all that has changed, for who comes next; no longer than `last_s`.
+
+        It ends between two commits; one that isn't answered is waited for as long
+        again. Who is there already has read what there was: nothing is lost.
+        """
+        until_s = time.monotonic() + self.cadence.last_s
+        self.going, self.due_us = None, now_us
+        try:
+            async with asyncio.timeout(2 * self.cadence.last_s):
+                while (self.changed or self.going) and time.monotonic() < until_s:
+                    await self.turn(partition, streams, now_us)
+                    if self.going is None:
+                        return
+        except (Fenced, Permanent, TimeoutError) as error:
+            log_.info("snapshots_left_out", at=partition.number, error=repr(error))
 
     async def _patiently(self, action: Callable[[], Awaitable[_T]]) -> _T:
         return await patiently(action, "snapshot_delayed", self.cadence.retry_s)

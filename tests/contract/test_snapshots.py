@@ -82,6 +82,18 @@ async def test_only_what_came_later_is_read_again(house: House) -> None:
     assert sequences == list(range(1, len(sequences) + 1))
 
 
+async def test_who_lets_go_leaves_all_that_changed(house: House) -> None:
+    """Whoever comes next reads no events again, however long the next round is off."""
+    house.every_s = 3600.0
+    async with house.propeller():
+        stream = await house.create("one")
+        await house.run_of(stream, "n0")
+        assert not await _newest(house.log)
+    found = await restoring.read(house.log, 0)
+    assert found.after == (await house.log.end((t.EVENTS,)))[0]
+    assert found.live[stream].sequence == len(await house.facts(stream))
+
+
 async def test_an_ended_stream_leaves_its_ending_alone(house: House) -> None:
     """Of heads and chunks nothing is left but a few bytes; late commands are dropped."""
     async with house.propeller():
@@ -164,7 +176,7 @@ async def test_a_missing_snapshot_is_folded_again(house: House) -> None:
         stream = await house.create("one")
         first = await house.run_of(stream, "n0")
         await _settled(house)
-    house.every_s = 3600.0
+    house.every_s, house.last_s = 3600.0, 0.0  # as if it was killed
     async with house.propeller():
         await house.send(stream, success(first))
         await house.run_of(stream, "n1")

@@ -70,6 +70,7 @@ class House:
     numbers: int = 0
     closed_max: int = 100
     every_s: float = 3600.0
+    last_s: float = 2.0
     sizes: Sizes = field(default_factory=Sizes)
     folds: bool = False
 
@@ -98,7 +99,9 @@ class House:
             clock=self.clock,
             leases=Leases(10**15),
             bounds=Bounds(retry_s=0.01),
-            snapshots=Snapshots(Cadence(every_s=self.every_s, sizes=self.sizes)),
+            snapshots=Snapshots(
+                Cadence(every_s=self.every_s, sizes=self.sizes, last_s=self.last_s)
+            ),
         )
 
     @asynccontextmanager

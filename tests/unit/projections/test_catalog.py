@@ -81,15 +81,20 @@ async def test_a_hit_shows(views: Views) -> None:
         assert len(found) == count
 
 
-async def test_the_newest_outputs_win_in_any_order(views: Views) -> None:
-    """Facts of several streams may be read in another order than they happened."""
+@pytest.mark.parametrize("apart_us", [1000, 0])
+@pytest.mark.parametrize("newest_first", [True, False])
+async def test_the_newest_outputs_win_in_any_order(
+    views: Views, apart_us: int, newest_first: bool
+) -> None:
+    """Facts of several streams come in any order: their own times and ids decide."""
     older, newer = _populated(1), _populated(2)
     newer.events[:] = [
-        replace(event, occurred_at_us=event.occurred_at_us + 1000)
+        replace(event, occurred_at_us=event.occurred_at_us + apart_us)
         for event in newer.events
     ]
-    await views.given("execution/p/d/newer", *newer.events)
-    await views.given("execution/p/d/older", *older.events)
+    given = [("execution/p/d/a", older), ("execution/p/d/b", newer)]
+    for stream, engine in given[::-1] if newest_first else given:
+        await views.given(stream, *engine.events)
 
     found = await _catalog(views).find(KEY)
     assert found is not None

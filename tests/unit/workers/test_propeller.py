@@ -45,7 +45,7 @@ class _Small:
     number = 0
 
     def __init__(self, partition: OwnedPartition, log: SmallLog) -> None:
-        self.read = partition.read
+        self.read, self.end = partition.read, partition.end
         self._commit, self._log = partition.commit, log
 
     async def holds(self, key: str) -> bool:
