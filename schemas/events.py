@@ -232,9 +232,10 @@ class NodeAborted(Event, frozen=True, kw_only=True):
 class TaskQueued(Event, frozen=True, kw_only=True):
     """An attempt of a task was handed out to the runners.
 
-    `expires_at_us` is when the node has been active for too long, `start_by_us` when
-    the attempt has waited for too long, 0 for never. `memory` is what an attempt gets
-    after others ran out of it, '' for what the task asks for.
+    `expires_at_us` is when the node has been active for too long if it has started
+    before, `start_by_us` when the attempt has waited for too long, 0 for never.
+    `memory` is what an attempt gets after others ran out of it, '' for what the task
+    asks for.
     """
 
     node_id: str

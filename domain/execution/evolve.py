@@ -232,12 +232,16 @@ def _task_started(state: Execution, event: e.TaskStarted) -> Execution:
         runner=event.runner,
         incarnation=event.incarnation,
     )
+    expires_at_us = state.nodes[event.node_id].expires_at_us
+    if event.deadline_us and not expires_at_us:
+        expires_at_us = 2 * event.deadline_us - event.occurred_at_us
     return _change(
         state,
         event.node_id,
         task=TaskPhase.RUNNING,
         lease=lease,
         deadline_us=event.deadline_us,
+        expires_at_us=expires_at_us,
         start_by_us=0,
     )
 

@@ -37,7 +37,7 @@ def enter(step: Step, node_id: str, _inputs: Values) -> None:
                 step.created.execution.name, node_id, node.attempt
             ),
             interruptible=_is_interruptible(step, node),
-            expires_at_us=_expires_at_us(step, node),
+            expires_at_us=node.expires_at_us,
             start_by_us=_start_by_us(step),
             memory=wishes.memory(step, node),
         )
@@ -177,11 +177,6 @@ def deadline_us(step: Step, node: Node) -> int:
     """Return by when an attempt that is running must have ended; 0: never."""
     timeout_us = _timeout_us(step, node)
     return node.deadline_us or (step.now_us + timeout_us if timeout_us else 0)
-
-
-def _expires_at_us(step: Step, node: Node) -> int:
-    timeout_us = _timeout_us(step, node)
-    return node.expires_at_us or (step.now_us + 2 * timeout_us if timeout_us else 0)
 
 
 def _start_by_us(step: Step) -> int:

@@ -308,7 +308,10 @@ def test_a_failure_node_that_takes_too_long() -> None:
     """Its workflow has failed for that."""
     made = engine(handled("main", [task_node("n0")], "n0"), timeout_s=5)
     made.fail("n0")
-    wake(made)
+    made.do(start(made.run_of("fn0")))
+    (timer,) = timers_of(made.state)
+    made.clock_us = made.state.nodes["fn0"].expires_at_us
+    made.do(c.TimeReached(timer_id=timer.id))
 
     assert made.phase("fn0") == "TIMED_OUT"
     assert made.state.phase.value == "FAILED"

@@ -58,9 +58,17 @@ def test_a_retry_has_its_own_time() -> None:
     assert engine.succeed("n0")
 
 
-def test_a_task_that_nobody_starts_times_out() -> None:
-    """Twice its limit after it was queued the node is TIMED_OUT, for good."""
+def test_a_task_of_many_attempts_times_out() -> None:
+    """Twice its limit after it first started the node is TIMED_OUT, for good."""
     engine = timed(6, retries=3)
+    assert not list(timers_of(engine.state))
+    engine.clock_us += 100_000_000
+    begun = engine.do(start(engine.run_of("n0")))[0]
+    wake(engine)
+    assert engine.phase("n0") == "QUEUED"
+    engine.do(start(engine.run_of("n0")))
+    (timer,) = timers_of(engine.state)
+    assert timer.due_us == begun.occurred_at_us + 12_000_000
     wake(engine)
 
     assert engine.phase("n0") == "TIMED_OUT"
