@@ -41,6 +41,7 @@ from workers.plugins.rendering import (
     render_command,
     template_path,
 )
+from workers.plugins.slots import Slots
 from workers.plugins.templates import Templates
 from workers.plugins.warm import Job, PythonRefused, Template, TemplateDied
 
@@ -90,13 +91,13 @@ class ProcessPlugin:
     output_bytes_max: int
     expander: Expands
     _runs: dict[str, _Run] = field(default_factory=dict)
-    _slots: asyncio.Semaphore = field(init=False)
+    _slots: Slots = field(init=False)
     _templates: Templates = field(init=False)
 
     def __post_init__(self) -> None:
         """Begin with an empty folder: what an earlier engine left there is stale."""
         shutil.rmtree(self.folder, ignore_errors=True)
-        self._slots = asyncio.Semaphore(self.settings.concurrency)
+        self._slots = Slots(self.settings.concurrency)
         self._templates = Templates(
             settings=self.settings,
             folder=self.folder,
@@ -116,7 +117,7 @@ class ProcessPlugin:
             return failed("BadTaskDefinition", message)
         run = self._new_run(work, template)
         if run.takes_slot:
-            await self._slots.acquire()
+            await self._slots.acquire(work.dispatch.stream)
         self._runs[work.key] = run
         try:
             return await self._begin(run, template, container)
