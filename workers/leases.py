@@ -52,11 +52,12 @@ class Leases:
     def restore(self, stream: str, state: Execution, now_us: int) -> None:
         """Take up the leases of a restored stream; their runners may be gone by now.
 
-        Which incarnation of a runner lives isn't known before it is heard.
+        Which incarnation of a runner lives isn't known before it is heard. An array's
+        own attempt, which no runner has, is left alone.
         """
         for node_id in state.active:
             node = state.nodes[node_id]
-            if node.task is TaskPhase.RUNNING:
+            if node.task is TaskPhase.RUNNING and node.lease.runner:
                 self.held[(stream, node_id, node.attempt)] = Held(
                     node.lease.runner, node.lease.incarnation, node.lease.dispatch_no
                 )

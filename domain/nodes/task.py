@@ -98,7 +98,7 @@ def failed(step: Step, report: c.ReportTaskFailed) -> None:
 def lease_expired(step: Step, command: c.ExpireLease) -> None:
     """Hand an attempt out again whose runner is gone, within a bound."""
     node = step.state.nodes.get(command.node_id)
-    if node is None or node.attempt != command.attempt or node.task not in _OPEN:
+    if node is None or node.attempt != command.attempt or not _is_handed_out(node):
         return
     if node.lease.dispatch_no != command.dispatch_no:
         return
@@ -203,7 +203,7 @@ def held_by(step: Step, report: _Report) -> Node | None:
 def _reported(step: Step, report: _Report) -> Node | None:
     """Return the node if the report comes from the dispatch that is in force."""
     node = step.state.nodes.get(report.node_id)
-    if node is None or node.attempt != report.attempt or node.task not in _OPEN:
+    if node is None or node.attempt != report.attempt or not _is_handed_out(node):
         return None
     if node.lease.dispatch_no != report.dispatch_no:
         return None
@@ -211,6 +211,11 @@ def _reported(step: Step, report: _Report) -> Node | None:
     if node.lease.runner and held_by != (report.runner, report.incarnation):
         return None
     return node
+
+
+def _is_handed_out(node: Node) -> bool:
+    """Tell whether a runner has the attempt, or will: nobody runs an array's own."""
+    return node.task in _OPEN and node.array is None
 
 
 def _start(step: Step, node: Node, report: _Report) -> None:

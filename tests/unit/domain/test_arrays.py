@@ -16,7 +16,7 @@ from schemas import dispatches as d
 from schemas import events as e
 from schemas.ids import ParentNode, element_id
 from schemas.values import Failure, Values
-from tests.support.engine import Engine, created, success
+from tests.support.engine import Engine, created, start, success
 from tests.support.graphs import (
     array_node,
     definition,
@@ -26,6 +26,7 @@ from tests.support.graphs import (
     task_template,
     values,
 )
+from workers.leases import Leases
 
 
 def engine(
@@ -362,3 +363,24 @@ def test_long_ids_of_elements_never_meet() -> None:
 
     assert len(ids) == 20_000
     assert max(map(len, ids)) <= 20
+
+
+def test_an_arrays_own_attempt_is_run_by_nobody() -> None:
+    """Neither a lost lease nor a report can hand it out, or end it, as a task's."""
+    run = engine([5, 6, 7])
+    run.do(start(run.run_of("n0-0-n0")))
+    lost = c.ExpireLease(node_id="n0", attempt=0, dispatch_no=0, reason="gone")
+    foreign = replace(success(run.run_of("n0-0-n0")), node_id="n0")
+
+    assert run.do(lost) == []
+    assert run.do(foreign) == []
+
+
+def test_a_restored_array_holds_no_lease() -> None:
+    """Only what a runner has begun is watched after a restore: its elements."""
+    run = engine([5, 6, 7])
+    run.do(start(run.run_of("n0-0-n0")))
+    leases = Leases(silence_us=1)
+    leases.restore("s", run.state, now_us=0)
+
+    assert [command.node_id for _, command in leases.expired(10)] == ["n0-0-n0"]
