@@ -59,9 +59,10 @@ async def create(
     if command.launch_plan.kind == "TASK":
         await register_single_task(services, command.launch_plan)
     command = await _with_inputs(services, command, inputs)
-    await services.submit(
-        execution_stream(ref), command, actor=actor, now_us=services.clock.now_us()
-    )
+    async with services.limits.place(services.pool, command.launch_plan):
+        await services.submit(
+            execution_stream(ref), command, actor=actor, now_us=services.clock.now_us()
+        )
     if command.inputs_uri is not None:  # The execution has a copy of its own by now.
         await _forget(services, command.inputs_uri)
     return ref

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from gateway.compiling import Compiling
+from gateway.concurrency import ConcurrencyLimits
 from gateway.redrive_routes import Redrive
 from gateway.submit import Submit
 from infra.blobs import Blobs
@@ -26,7 +27,7 @@ class Clock(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
-    """The adapters, the one way to submit commands, and where graphs are compiled."""
+    """The adapters, the one way to submit commands, and what the door knows itself."""
 
     settings: Settings
     clock: Clock
@@ -39,3 +40,4 @@ class Services:
     submit: Submit
     redrive: Redrive
     compiling: Compiling = field(default_factory=Compiling)
+    limits: ConcurrencyLimits = field(default_factory=ConcurrencyLimits)

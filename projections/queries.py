@@ -79,6 +79,12 @@ async def execution_counts(pool: Pool) -> dict[str, int]:
     return {row["phase"]: row["rows"] for row in rows}
 
 
+async def count_under_way(pool: Pool, project: str, domain: str, name: str) -> int:
+    """Return how many executions of a launch plan's name are queued or running."""
+    row = await fetch_one(pool, _SQL["under_way"], (project, domain, name))
+    return int(row["rows"]) if row else 0
+
+
 async def phases(pool: Pool) -> dict[str, str]:
     """Return the phase of every execution, by its stream."""
     rows = await fetch(pool, _SQL["phases"])

@@ -41,6 +41,13 @@ WHERE e.stream = %s
 -- execution_counts --
 SELECT phase, count(*) AS rows FROM executions GROUP BY phase
 
+-- under_way --
+-- The ended ones are named for the sake of the index on the others.
+SELECT count(*) AS rows FROM executions
+WHERE launch_plan_project = %s AND launch_plan_domain = %s AND launch_plan_name = %s
+    AND phase IN ('QUEUED', 'RUNNING')
+    AND phase NOT IN ('SUCCEEDED', 'FAILED', 'ABORTED', 'TIMED_OUT')
+
 -- phases --
 SELECT stream, phase FROM executions
 

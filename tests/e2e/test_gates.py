@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import time
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
+from flyteidl.admin import execution_pb2
 from flytekit.configuration import Config, PlatformConfig
-from flytekit.exceptions.user import FlyteInvalidInputException
+from flytekit.exceptions.user import (
+    FlyteEntityAlreadyExistsException,
+    FlyteInvalidInputException,
+)
 from flytekit.remote import FlyteRemote
 
 from tests.e2e.conftest import DOMAIN, FLOWS, PROJECT, VERSION, pyflyte
@@ -80,6 +85,31 @@ def test_an_approval(remote: FlyteRemote, engine: Running) -> None:
 
     assert done.closure.phase == SUCCEEDED, done.closure.error
     assert done.outputs["o0"] == 9
+
+
+def test_what_a_launch_plans_limit_skips(remote: FlyteRemote) -> None:
+    """While as many run as may, another isn't created; not even at the same time."""
+    plan = remote.fetch_launch_plan(name="gates_flow.one_at_a_time", version=VERSION)
+    spec = execution_pb2.ExecutionSpec(launch_plan=plan.id.to_flyte_idl())
+    request = execution_pb2.ExecutionCreateRequest(
+        project=PROJECT, domain=DOMAIN, spec=spec
+    )
+
+    def create(_: int) -> str | None:
+        try:
+            return str(remote.client._stub.CreateExecution(request).id.name)
+        except FlyteEntityAlreadyExistsException:
+            return None
+
+    with ThreadPoolExecutor(4) as callers:
+        created = [name for name in callers.map(create, range(4)) if name]
+    assert len(created) == 1
+    execution = remote.fetch_execution(name=created[0])
+    remote.terminate(execution, "enough")
+    finish(remote, execution)
+    again = create(0)
+    assert again is not None
+    remote.terminate(remote.fetch_execution(name=again), "enough")
 
 
 def test_a_rejection(remote: FlyteRemote) -> None:

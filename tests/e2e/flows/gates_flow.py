@@ -3,7 +3,16 @@
 import typing
 from datetime import timedelta
 
-from flytekit import approve, sleep, task, wait_for_input, workflow
+from flytekit import (
+    ConcurrencyLimitBehavior,
+    ConcurrencyPolicy,
+    LaunchPlan,
+    approve,
+    sleep,
+    task,
+    wait_for_input,
+    workflow,
+)
 
 
 @task
@@ -40,3 +49,12 @@ def wf_approves(a: int = 1) -> int:
 @workflow
 def wf_too_late() -> int:
     return wait_for_input("never", timeout=timedelta(seconds=1), expected_type=int)
+
+
+one_at_a_time = LaunchPlan.get_or_create(
+    wf_approves,
+    "gates_flow.one_at_a_time",
+    concurrency=ConcurrencyPolicy(
+        max_concurrency=1, behavior=ConcurrencyLimitBehavior.SKIP
+    ),
+)

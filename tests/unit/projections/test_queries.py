@@ -14,6 +14,7 @@ from projections.rows import ExecutionRow
 from schemas import events as e
 from schemas.ids import EntityRef, ExecutionRef, ParentNode, execution_stream
 from schemas.rejections import Rejected
+from schemas.values import Failure
 from tests.support.engine import NOON_US, created
 from tests.support.views import Views
 
@@ -145,6 +146,28 @@ async def test_executions_are_found_by_what_they_came_from(views: Views) -> None
     assert ["a"] == await names(views, filters="eq(source_execution_id,original)")
     assert ["b"] == await names(views, filters="eq(source_execution_id,parent)")
     assert ["b"] == await names(views, filters="eq(parent_node_execution_id,n3)")
+
+
+async def test_what_is_under_way_is_counted_by_launch_plan(views: Views) -> None:
+    """By its whole name, in whatever version; what ended doesn't count."""
+    plan = EntityRef(
+        kind="LAUNCH_PLAN", project="p", domain="d", name="plan", version="1"
+    )
+    newer, other = replace(plan, version="2"), replace(plan, project="q")
+    await create(
+        views,
+        an_execution("a", launch_plan=plan),
+        an_execution("b", launch_plan=newer),
+        an_execution("c", launch_plan=newer),
+        an_execution("d", launch_plan=other),
+    )
+    ended = e.ExecutionFailed(
+        occurred_at_us=NOON_US,
+        failure=Failure(code="Error", message="no", kind="USER"),
+    )
+    await views.given("execution/p/d/c", ended)
+
+    assert await queries.count_under_way(views.pool, "p", "d", "plan") == 2
 
 
 async def test_attempts_filter(views: Views) -> None:
