@@ -157,7 +157,9 @@ class KafkaPartition:
         for record in records:
             at = await partition_of(self._producer, record, prefix)
             arguments = sendable(record, prefix)
-            sent.append(await self._producer.send(**arguments, partition=at))
+            sending = await self._producer.send(**arguments, partition=at)
+            sending.add_done_callback(_take_note)
+            sent.append(sending)
         failures = [
             error
             for error in await asyncio.gather(*sent, return_exceptions=True)
@@ -165,3 +167,9 @@ class KafkaPartition:
         ]
         if failures:
             raise failures[0]
+
+
+def _take_note(sending: asyncio.Future[Any]) -> None:
+    """Hear how it went, though nobody waits any more: asyncio would complain."""
+    if not sending.cancelled():
+        sending.exception()
