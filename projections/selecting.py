@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, LiteralString
 
+from psycopg.errors import FeatureNotSupported
 from psycopg.sql import SQL, Composable, Composed, Identifier
 
 from infra.database import Pool, queries
@@ -72,9 +73,17 @@ def narrow(
 async def fetch(
     pool: Pool, statement: LiteralString | Composed, values: Sequence[Any] = ()
 ) -> list[dict[str, Any]]:
-    """Return the rows of a query."""
+    """Return the rows of a query.
+
+    A process of a newer version may add columns meanwhile: plans that Postgres kept
+    are made anew then.
+    """
     async with pool.connection() as conn:
-        cursor = await conn.execute(statement, values)
+        try:
+            cursor = await conn.execute(statement, values)
+        except FeatureNotSupported:
+            await conn.execute("DEALLOCATE ALL")
+            cursor = await conn.execute(statement, values)
         return await cursor.fetchall()
 
 

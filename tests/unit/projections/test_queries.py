@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
+import psycopg
 import pytest
 from flyteidl.admin import common_pb2, execution_pb2
 from msgspec.structs import replace
@@ -202,3 +204,19 @@ async def test_what_is_unknown_is_none(views: Views) -> None:
     assert await queries.get_node(views.pool, nobody, "n") is None
     assert await queries.get_task_execution(views.pool, nobody, "n", 0) is None
     assert await queries.outcome(views.pool, "c") is None
+
+
+async def test_a_newer_version_may_add_a_column_meanwhile(views: Views) -> None:
+    """Plans that Postgres kept for connections in use are made anew."""
+    await create(views, an_execution("a"))
+    ref = ExecutionRef(project="p", domain="d", name="a")
+    for _ in range(10):
+        assert await queries.get_execution(views.pool, ref) is not None
+    other = await psycopg.AsyncConnection.connect(views.pool.conninfo)
+    async with other:
+        await other.execute("ALTER TABLE executions ADD COLUMN later text")
+
+    found = await asyncio.gather(
+        *(queries.get_execution(views.pool, ref) for _ in range(10))
+    )
+    assert [row.execution_name for row in found if row] == ["a"] * 10
