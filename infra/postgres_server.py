@@ -208,7 +208,8 @@ class PostgresServer:
             "-l", str(log), "-o", " ".join(options), "start",
         )  # fmt: skip
         if done.returncode != 0:
-            raise Permanent(f"Expected Postgres to start, but: {self._said()}")
+            why = self._said() if log.exists() else done.stdout.strip()
+            raise Permanent(f"Expected Postgres to start, but: {why}")
 
     def _socket_folder(self) -> Path:
         """Return where the socket goes: its path must be short."""

@@ -57,7 +57,7 @@ class Minio:
             time.sleep(0.05)
 
     def _is_ready(self) -> bool:
-        url = f"{self.settings.endpoint}/minio/health/ready"
+        url = f"{self.settings.endpoint}/minio/health/cluster"
         try:
             with urllib.request.urlopen(url, timeout=1):
                 return True
