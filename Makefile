@@ -7,6 +7,8 @@ BIN := $(VENV)/bin
 E2E := tests/e2e
 ON_BOTH := $(E2E)/test_shapes.py $(E2E)/test_types.py $(E2E)/test_gates.py
 ON_BOTH_SLOW := $(addprefix $(E2E)/test_,failures.py failure_nodes.py failure_policies.py cache.py arrays.py maps.py maps_more.py dynamic.py time_limits.py surface.py recover.py)
+# Much of it waits for brokers and tasks: two halves at once, each file in one of them.
+SIDE_BY_SIDE := -n 2 --dist loadfile
 FAST := tests/architecture tests/unit tests/property tests/golden
 
 .PHONY: help install lock components demo up check test test-distributed image bench fmt
@@ -47,7 +49,7 @@ check: install ## Lint, types, floors and quick tests
 
 test: install components ## Everything that proves this clone
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest tests -m "not bench"
+	$(BIN)/python -m pytest tests -m "not bench" $(SIDE_BY_SIDE)
 	FLIGHTLOG_TEST_ENGINE=distributed $(BIN)/python -m pytest $(ON_BOTH)
 
 test-distributed: install components ## Every end-to-end test of one engine, on roles of their own

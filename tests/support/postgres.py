@@ -22,7 +22,9 @@ from projections.schema import migrate
 from tests.support import containers
 
 _NUMBERS = itertools.count(1)
-_TEMPLATE = "views_template"
+_RUN = f"test_{os.getpid()}"
+"""Names of a run's databases begin with this: others may use the same server."""
+_TEMPLATE = f"{_RUN}_template"
 
 
 @cache
@@ -53,14 +55,14 @@ def database_url(name: str) -> str:
 
 def empty_database() -> str:
     """Create a database without tables; return its URL."""
-    name = f"test_{next(_NUMBERS)}"
+    name = f"{_RUN}_{next(_NUMBERS)}"
     _execute(SQL("CREATE DATABASE {}").format(Identifier(name)))
     return database_url(name)
 
 
 def migrated_database() -> str:
     """Create a database with the views' tables, all empty; return its URL."""
-    name = f"test_{next(_NUMBERS)}"
+    name = f"{_RUN}_{next(_NUMBERS)}"
     _execute(
         SQL("CREATE DATABASE {} TEMPLATE {}").format(
             Identifier(name), Identifier(_migrated_template())
