@@ -34,6 +34,8 @@ _WORKFLOW = core_execution_pb2.WorkflowExecution.Phase
 _NODE = core_execution_pb2.NodeExecution.Phase
 _TASK = core_execution_pb2.TaskExecution.Phase
 _CACHE = catalog_pb2.CatalogCacheStatus
+# What begins a workflow or chooses an arm has no inputs to Flyte (ref §0b.12).
+_WITHOUT_INPUTS = frozenset({"start", "branch"})
 _ABORTS = frozenset({"ABORTING", "ABORTED"})
 
 
@@ -103,7 +105,8 @@ def node_execution(row: NodeRow, *, root: str, in_list: bool = False) -> Any:
     """
     found = node_execution_pb2.NodeExecution()
     found.id.CopyFrom(node_id(execution_of(row.stream), row.node_id))
-    found.input_uri = blob_uri(root, row.input_path)
+    if row.kind not in _WITHOUT_INPUTS:
+        found.input_uri = blob_uri(root, row.input_path)
     found.metadata.spec_node_id = row.spec_node_id
     found.metadata.retry_group = row.retry_group
     found.metadata.is_parent_node = row.is_parent and not row.is_array

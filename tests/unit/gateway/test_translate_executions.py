@@ -89,6 +89,16 @@ def test_what_is_not_known_yet_is_absent() -> None:
     assert "" == queued.input_uri
 
 
+@pytest.mark.parametrize(
+    ("kind", "uri"),
+    [("task", "/blobs/in.pb"), ("end", "/blobs/in.pb"), ("start", ""), ("branch", "")],
+)
+def test_where_inputs_lie(kind: str, uri: str) -> None:
+    """Start nodes and branches tell of none, as in Flyte (ref §0b.12)."""
+    found = node_execution(a_node(kind=kind, input_path="in.pb"), root="/blobs")
+    assert found.input_uri == uri
+
+
 def test_an_execution_that_succeeded() -> None:
     """Ids, system metadata, duration and the outputs' address."""
     spec = execution_pb2.ExecutionSpec()
