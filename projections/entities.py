@@ -258,6 +258,7 @@ NAMES = Entity(
         "name": "text",
         "description": "text",
         "state": "int",
+        "resource_type": "int",
         **_STAMPS,
     },
     aliases=_BY_TIME,

@@ -7,7 +7,7 @@ from typing import Any
 
 from flyteidl.admin import project_pb2
 from psycopg import Cursor
-from psycopg.sql import SQL, Identifier
+from psycopg.sql import SQL, Identifier, Literal
 
 from infra.database import Pool, queries
 from projections import entities
@@ -28,6 +28,7 @@ from schemas.rejections import Rejected
 from schemas.values import Blob
 
 TABLES = {"TASK": "tasks", "WORKFLOW": "workflows", "LAUNCH_PLAN": "launch_plans"}
+_NUMBERS = {kind: number for number, kind in enumerate(TABLES, 1)}
 ENTITIES: dict[str, Entity] = {
     "TASK": entities.TASKS,
     "WORKFLOW": entities.WORKFLOWS,
@@ -140,6 +141,7 @@ async def _names(
     condition, values, order = found
     statement = SQL(_SQL["list_names"]).format(
         versions=Identifier(TABLES[kind]),
+        resource=Literal(_NUMBERS[kind]),
         where=SQL(" AND ").join([SQL("names.name NOT LIKE %s"), condition]),
         order=order,
     )
@@ -153,6 +155,7 @@ async def get_name(
     """Return a name with description and state, or None if nothing bears it."""
     statement = SQL(_SQL["list_names"]).format(
         versions=Identifier(TABLES[kind]),
+        resource=Literal(_NUMBERS[kind]),
         where=SQL("names.name = %s"),
         order=SQL("names.name"),
     )

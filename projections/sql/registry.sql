@@ -98,7 +98,8 @@ SELECT names.* FROM (
         COALESCE(min(named_entities.description), '') AS description,
         COALESCE(min(named_entities.state), 0) AS state,
         min(versions.created_at) AS created_at,
-        max(versions.updated_at) AS updated_at
+        max(versions.updated_at) AS updated_at,
+        {resource} AS resource_type
     FROM {versions} AS versions
     LEFT JOIN named_entities ON named_entities.resource_type = %s
         AND named_entities.project = versions.project

@@ -176,7 +176,9 @@ async def test_names(pool: Pool) -> None:
         for row in listed  # type: ignore[union-attr]
     ]
     assert len(ids) == 3  # type: ignore[arg-type]
-    for key in ("id", "created_at", "updated_at", "description", "state"):
+    of_kind = Page(limit=5, filters="eq(resource_type,1)")
+    assert len(await registry.list_ids(pool, "TASK", "p", "d", of_kind)) == 3  # type: ignore[arg-type]
+    for key in ("id", "created_at", "updated_at", "state", "resource_type"):
         newest = Page(limit=5, sort_key=key)
         assert len(await registry.list_ids(pool, "TASK", "p", "d", newest)) == 3  # type: ignore[arg-type]
     assert ["b"] == [row["name"] for row in found]  # type: ignore[union-attr]
