@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.errors import MessageSizeTooLargeError
 from msgspec.structs import replace
 
 from infra import kafka_topics
@@ -166,6 +167,22 @@ async def test_an_oversized_record_costs_nothing_else(kafka: KafkaKind) -> None:
     assert ids(await log.stream(STREAM)) == [f"{STREAM}/1"]
     assert not [r async for b in log.upto_now(t.DISPATCHES, {}, 9) for r in b]
     await partition.close()
+
+
+async def test_ten_megabytes_are_refused_by_the_broker(kafka: KafkaKind) -> None:
+    """Whoever publishes them hears it; what is smaller comes before and after."""
+    log = await kafka.open()
+    topic = kafka.settings.prefix + t.COMMANDS
+    async with AIOKafkaProducer(
+        bootstrap_servers=kafka.settings.servers, max_request_size=20_000_000
+    ) as producer:
+        await producer.send_and_wait(topic, b"before", b"key", 0)
+        with pytest.raises(MessageSizeTooLargeError):
+            await producer.send_and_wait(topic, bytes(10_000_000), b"key", 0)
+        await producer.send_and_wait(topic, bytes(7_000_000), b"key", 0)
+        await producer.send_and_wait(topic, b"after", b"key", 0)
+    found = [r async for batch in log.upto_now(t.COMMANDS, {}, 9) for r in batch]
+    assert [r.body for r in found] == [b"before", bytes(7_000_000), b"after"]
 
 
 async def test_foreign_records_are_read_too(kafka: KafkaKind) -> None:
