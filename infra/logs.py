@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import time
 
 import structlog
 from structlog.typing import Processor
@@ -13,6 +14,40 @@ _SHARED: tuple[Processor, ...] = (
     structlog.processors.add_log_level,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
 )
+
+
+_REPEATS_S = 1.0
+_KINDS_MAX = 1000
+
+
+class Repeats(logging.Filter):
+    """Lets the same complaint of a library through once a second.
+
+    Clients of a broker that is away tell of each try. The next one that is heard tells
+    how many were not.
+    """
+
+    def __init__(self) -> None:
+        """Expect the first of each."""
+        super().__init__()
+        self._heard: dict[tuple[str, int, str], tuple[float, int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Tell whether a line is heard."""
+        if record.exc_info:
+            return True
+        key = (record.name, record.levelno, str(record.msg))
+        now_s = time.monotonic()
+        heard_s, missed = self._heard.get(key, (0.0, 0))
+        if heard_s and now_s - heard_s < _REPEATS_S:
+            self._heard[key] = heard_s, missed + 1
+            return False
+        if len(self._heard) > _KINDS_MAX:
+            self._heard.clear()
+        self._heard[key] = now_s, 0
+        if missed:
+            record.msg = f"{record.msg} (and {missed} times more)"
+        return True
 
 
 def set_up(level: str, *, as_json: bool) -> None:
@@ -30,6 +65,7 @@ def set_up(level: str, *, as_json: bool) -> None:
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(Repeats())
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[*_SHARED, structlog.stdlib.add_logger_name],

@@ -73,3 +73,24 @@ def test_text_for_people(capsys: pytest.CaptureFixture[str]) -> None:
     assert "slow" in err
     assert "wait_s=3" in err
     assert "\x1b" not in err
+
+
+def test_the_same_complaint_is_heard_once_a_second(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A library that tries without pause doesn't flood; others are heard meanwhile."""
+    logs.set_up("info", as_json=True)
+    now = [100.0]
+    monkeypatch.setattr(logs.time, "monotonic", lambda: now[0])
+    log = logging.getLogger("library")
+    for number in range(50):
+        log.error("Unable to connect to %s", number)
+    log.error("Something else")
+    now[0] += 1.1
+    log.error("Unable to connect to %s", 7)
+    lines = map(json.loads, capsys.readouterr().err.splitlines())
+    assert [line["event"] for line in lines] == [
+        "Unable to connect to 0",
+        "Something else",
+        "Unable to connect to 7 (and 49 times more)",
+    ]
