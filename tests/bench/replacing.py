@@ -20,8 +20,8 @@ def replacing(engine: Distributed, quick: bool) -> list[Figure]:
     client = client_of(engine)
     layers = LAYERS // 4 if quick else LAYERS
     raw.register_layers(client, "steady", layers=layers, width=WIDTH)
-    raw.register_layers(client, "one", layers=1, width=1)
-    timed(client, "one", "before-replacing")
+    raw.register_layers(client, "first", layers=1, width=1)
+    timed(client, "first", "before-replacing")
     names = {raw.create(client, "steady", f"steady-{i}") for i in range(EXECUTIONS)}
     time.sleep(_WARM_S)
     loaded = time.time()
