@@ -48,11 +48,13 @@ for _number in range(3):
 
 
 @st.composite
-def graphs(draw: st.DrawFn, *, partly: bool = True) -> Definition:
+def graphs(
+    draw: st.DrawFn, *, partly: bool = True, cleans_up: bool = True
+) -> Definition:
     """Draw a workflow of a few nodes of all kinds, each after some earlier ones.
 
     `partly` also draws arrays that succeed though an element doesn't, and tasks that
-    may take too long.
+    may take too long; `cleans_up` failure nodes, which what a task makes never has.
     """
     nodes: list[Any] = []
     for number in range(draw(st.integers(1, 7))):
@@ -69,7 +71,8 @@ def graphs(draw: st.DrawFn, *, partly: bool = True) -> Definition:
     tasks = [template(retries=draw(st.integers(0, 2)))]
     if partly and draw(st.booleans()):
         tasks[0].metadata.timeout.FromSeconds(3)
-    failure_node = draw(st.sampled_from([None, task_node("fn0"), workflow_node("fn0")]))
+    cleaners = [None, task_node("fn0"), workflow_node("fn0")]
+    failure_node = draw(st.sampled_from(cleaners)) if cleans_up else None
     if failure_node is not None and draw(st.booleans()):
         inner.template.failure_node.CopyFrom(task_node("fn0"))
     return definition(

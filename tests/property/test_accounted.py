@@ -99,16 +99,21 @@ class Accounts:
 @settings(max_examples=120, deadline=None)
 @given(
     graph=graphs(),
+    made=graphs(cleans_up=False),
     parallelism=st.integers(0, 3),
     limits=st.sampled_from(LIMITS),
     data=st.data(),
 )
 def test_whatever_was_handed_out_is_accounted_for(
-    graph: Definition, parallelism: int, limits: Limits, data: st.DataObject
+    graph: Definition,
+    made: Definition,
+    parallelism: int,
+    limits: Limits,
+    data: st.DataObject,
 ) -> None:
     """No task and no child outlives its execution, nor that one's recoveries."""
     engine = Engine(graph, created(6, max_parallelism=parallelism))
-    engine.insides |= {"inside": INSIDE, "limited": LIMITED}
+    engine.insides |= {"inside": INSIDE, "limited": LIMITED, "made": made}
     engine.limits = limits
     for _ in range(data.draw(st.integers(1, 3))):
         _run(Accounts(engine), data)
