@@ -28,6 +28,10 @@ class Batch:
     position: int | None = None
     dead_letters: int = 0
 
+    def count(self, topic: str) -> int:
+        """Return how many records it appends to a topic."""
+        return sum(record.topic == topic for record in self.records)
+
     def put_aside(
         self,
         received: Received,

@@ -15,10 +15,10 @@ _GLANCE_S = 0.002
 
 @dataclass(slots=True)
 class Pace:
-    """Facts committed here against those that the views took up since the start.
+    """What was put on the events here against what the views took up since the start.
 
-    `applied` counts the latter; without it there is nothing to wait for. Nobody is
-    held up for long at once: views that are stuck must not stop the work.
+    `applied` counts the latter; without it there is nothing to wait for. Views that
+    are stuck must not stop the work: whoever has waited long begins to count anew.
     """
 
     applied: Callable[[], int] | None = None
@@ -44,3 +44,4 @@ class Pace:
             if self.ahead <= self.ahead_max:
                 return
             await asyncio.sleep(_GLANCE_S)
+        self._before -= self.ahead

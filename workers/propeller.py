@@ -18,7 +18,7 @@ from domain.execution.react import react_to_refusal
 from infra.errors import Fenced, Permanent
 from infra.log import OwnedPartition, Received, Record
 from infra.patience import RETRY_S, patiently
-from schemas import answers, codec
+from schemas import answers, codec, topics
 from schemas import commands as c
 from schemas import events as e
 from schemas.envelope import Envelope
@@ -187,7 +187,7 @@ class Propeller:
             self.bounds.retry_s,
         )
         self.dead_letters += batch.dead_letters
-        self.pace.committed += len(batch.facts)
+        self.pace.committed += batch.count(topics.EVENTS)
         for stream, live in batch.states.items():
             self.streams.put(stream, live)
             self.snapshots.note(stream, live)

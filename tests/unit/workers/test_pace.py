@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from schemas import topics
 from tests.support.fakes import MemoryLog
 from tests.support.propelling import House
 from workers.pace import Pace
@@ -38,13 +39,35 @@ async def test_whoever_is_far_ahead_waits_until_the_views_are_near() -> None:
 
 
 async def test_views_that_are_stuck_stop_nobody() -> None:
-    """After some glances the work goes on."""
+    """After some glances the work goes on, and is counted anew."""
     pace = Views().pace(glances=3)
     pace.committed += 11
 
     async with asyncio.timeout(5):
         await pace.keep()
-    assert pace.ahead == 11
+    assert pace.ahead == 0
+    pace.committed += 10
+    async with asyncio.timeout(0.001):
+        await pace.keep()
+
+
+async def test_answers_without_facts_are_counted_too() -> None:
+    """The views take them up like facts: else the count would run away."""
+    house = House(MemoryLog(poll_s=0.02))
+    stream = await house.create("one")
+    for _ in range(5):
+        await house.create("one")
+    async with house.propeller() as partitions:
+
+        async def all_handled() -> bool:
+            return partitions.handled == 6
+
+        await house.until(all_handled)
+        pace = partitions.served[0].pace
+        on_events = len(await house.read(topics.EVENTS))
+
+    assert pace.committed == on_events
+    assert on_events > len(await house.facts(stream))
 
 
 async def test_nobody_waits_where_no_views_are() -> None:
