@@ -17,7 +17,7 @@ from schemas.snapshots import Checkpoint, StreamChunk, StreamClosed, StreamHead
 from workers.closed import closed
 from workers.propeller import Propeller
 from workers.snapshots import CHECKPOINT
-from workers.streams import Live, folded
+from workers.streams import Live, ended, folded
 
 log_ = structlog.get_logger(__name__)
 
@@ -197,7 +197,7 @@ async def _fold(log: SnapshotLog, partition: int, found: Found) -> None:
             if received.envelope.sequence > known + 1 and found.after:
                 found.has_gap = True
                 continue
-            _follow(found, live or Live(), received)
+            _follow(found, live or ended(stream, ending), received)
         await asyncio.sleep(0)
 
 

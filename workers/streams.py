@@ -132,10 +132,10 @@ class Streams:
                 return Live()
             if self._endings is not None:
                 ending = (await self._endings.of((stream,))).get(stream)
-                return Live() if ending is None else _ended(stream, ending)
+                return ended(stream, ending)
         if ending is None:
             return await self._restore(stream)
-        return _ended(stream, ending)
+        return ended(stream, ending)
 
     def know_all(self, unread: Iterable[str] = (), *, but_forgotten: bool) -> None:
         """Take streams that aren't in memory for new: all were put, but for these.
@@ -234,6 +234,9 @@ class Streams:
         )
 
 
-def _ended(stream: str, ending: StreamClosed) -> Live:
+def ended(stream: str, ending: StreamClosed | None) -> Live:
+    """Return what is remembered of an ended stream; nothing of one without an end."""
+    if ending is None:
+        return Live()
     state = remembered(stream, ending)
     return Live(state=state, sequence=ending.last_sequence)

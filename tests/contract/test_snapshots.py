@@ -16,6 +16,7 @@ from schemas import topics as t
 from schemas.commands import TerminateExecution
 from schemas.envelope import Envelope
 from schemas.snapshots import Checkpoint, StreamChunk, StreamClosed, StreamHead
+from tests.contract.records import fact
 from tests.support.engine import CREATE, success
 from tests.support.propelling import House, stream_of
 from workers import restoring
@@ -189,3 +190,21 @@ async def test_a_missing_snapshot_is_folded_again(house: House) -> None:
 def _kept(key: str, body: bytes) -> Record:
     envelope = Envelope(id=key, type="", stream=key)
     return Record(topic=t.SNAPSHOTS, key=key, envelope=envelope, body=body, partition=0)
+
+
+async def test_what_is_deleted_after_the_checkpoint_does_not_live(house: House) -> None:
+    """A crash right after a deletion doesn't bring the ended stream back."""
+    async with house.propeller():
+        stream = await _ended(house, "one")
+        await _settled(house)
+    sequence = len(await house.facts(stream)) + 1
+    gone = e.ExecutionDeleted(occurred_at_us=1, phase="ABORTED", principal="me")
+    record = fact(sequence, stream, codec.encode(gone))
+    envelope = replace(record.envelope, type=codec.type_name(gone))
+    await house.log.append([replace(record, envelope=envelope)])
+
+    found = await restoring.read(house.log, 0)
+
+    assert stream not in found.live
+    assert found.ended[stream].is_deleted
+    assert found.ended[stream].last_sequence == sequence
