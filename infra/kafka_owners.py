@@ -27,6 +27,9 @@ log_ = structlog.get_logger(__name__)
 
 _LOOK_MS = 200
 _REJOIN_S = 1.0
+_NEWS_S = 1.0
+"""Whoever got a partition may fence us before the group tells that it isn't ours: for
+so long that is waited for, as joining anew would have all partitions dealt again."""
 
 
 @dataclass(slots=True, eq=False)
@@ -121,7 +124,9 @@ class KafkaOwners:
             await serve(opened, stop)
         except Fenced as error:
             log_.warning("partition_lost", partition=at.partition, error=str(error))
-            self._lost.set()
+            await _any_of(stop.wait(), timeout_s=_NEWS_S)
+            if not stop.is_set():
+                self._lost.set()
         finally:
             await opened.close()
 

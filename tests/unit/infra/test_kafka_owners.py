@@ -1,0 +1,47 @@
+"""Owners on Kafka: who is fenced waits for the group's word before it joins anew."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from aiokafka import TopicPartition
+
+from infra import kafka_owners
+from infra.errors import Fenced
+from infra.kafka_owners import KafkaOwners
+from infra.settings import KafkaSettings
+
+AT = TopicPartition("commands", 0)
+
+
+class _Opened:
+    async def close(self) -> None:
+        """Let go."""
+
+
+async def _fenced(_partition: Any, _stop: asyncio.Event) -> None:
+    raise Fenced("Expected to own it, but another does")
+
+
+@pytest.mark.parametrize("is_dealt", [True, False])
+async def test_who_is_fenced_joins_anew_unless_another_was_dealt_it(
+    monkeypatch: pytest.MonkeyPatch, is_dealt: bool
+) -> None:
+    """A partition taken away in good order costs no further round of the group."""
+    monkeypatch.setattr(kafka_owners, "_NEWS_S", 0.3)
+    owners = KafkaOwners(KafkaSettings(servers="x:1"), "group", "commands", 0.1)
+
+    async def opened(_at: TopicPartition) -> Any:
+        return _Opened()
+
+    monkeypatch.setattr(owners, "_open", opened)
+    stop = asyncio.Event()
+    serving = asyncio.create_task(owners._serve(AT, _fenced, stop))
+    await asyncio.sleep(0.05)
+    assert not owners._lost.is_set()
+    if is_dealt:
+        stop.set()
+    await serving
+    assert owners._lost.is_set() != is_dealt
