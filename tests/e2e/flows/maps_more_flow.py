@@ -3,6 +3,7 @@
 import enum
 import functools
 import os
+import tempfile
 import typing
 from pathlib import Path
 
@@ -66,7 +67,7 @@ def frames(xs: typing.List[int]) -> typing.List[int]:
 
 @task
 def folder_of(n: int) -> FlyteDirectory:
-    folder = Path("made") / str(n)
+    folder = Path(tempfile.mkdtemp()) / str(n)
     folder.mkdir(parents=True, exist_ok=True)
     for number in range(n):
         (folder / f"{number}.txt").write_text(str(number))
