@@ -71,6 +71,7 @@ def chain(folder: str, x: int) -> int:
 def large(folder: str) -> int:
     text = text_of(folder=folder, length=100_000)
     x = breaks(folder=folder, x=1)
+    text >> x
     return length_of(folder=folder, text=text, x=x)
 
 
