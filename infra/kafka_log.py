@@ -203,16 +203,8 @@ class KafkaLog:
 
         By the broker's own times: clocks of processes don't matter.
         """
-        async with self._reading((topic,), {}) as (reader, parts):
-            told = await self._told_at_ms(received)
-            if told is None:
-                return {}
-            asked = dict.fromkeys(parts, told - _SKEW_MS)
-            found = await _asking(reader.offsets_for_times(asked))
-            ends = await _asking(reader.end_offsets(parts))
-        return {
-            at.partition: found[at].offset if found[at] else ends[at] for at in parts
-        }
+        told = await self._told_at_ms(received)
+        return {} if told is None else await self.since(topic, 1000 * (told - _SKEW_MS))
 
     async def since(self, topic: str, at_us: int) -> Mapping[int, int]:
         """Return positions: what the broker took from a time on is after them."""
