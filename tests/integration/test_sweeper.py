@@ -68,6 +68,15 @@ def _aged(path: Path, days: int) -> Path:
     return path
 
 
+def _deleted() -> Engine:
+    """Return an execution of one task that has ended, and was deleted."""
+    engine = Engine(definition([task_node("a")], "a"), created())
+    engine.begin()
+    engine.succeed("a")
+    engine.do(DeleteExecution())
+    return engine
+
+
 async def test_requests_and_uploads_that_came_to_nothing_go(sweeper: Sweeper) -> None:
     """What is younger than a day, or lies elsewhere, stays."""
     root = Path(sweeper.blobs.root)
@@ -106,10 +115,7 @@ async def test_nothing_is_swept_while_views_are_behind(
 ) -> None:
     """They may not know yet of a recovery that uses the blobs."""
     monkeypatch.setattr("workers.sweeper._LOOKS", 2)
-    engine = Engine(definition([task_node("a")], "a"), created())
-    engine.begin()
-    engine.succeed("a")
-    engine.do(DeleteExecution())
+    engine = _deleted()
     views = Views(sweeper.pool, Streaming())
     views.log.add(STREAM, *engine.events)
     await views.follow()
@@ -127,10 +133,7 @@ async def test_nothing_is_swept_while_views_are_behind(
 
 async def test_folders_of_another_of_the_same_name_are_left(sweeper: Sweeper) -> None:
     """Tasks write below the execution's name, whatever its project: both do so."""
-    engine = Engine(definition([task_node("a")], "a"), created())
-    engine.begin()
-    engine.succeed("a")
-    engine.do(DeleteExecution())
+    engine = _deleted()
     first = engine.events[0]
     assert isinstance(first, ExecutionCreated)
     there = replace(first.execution, domain="other")
@@ -152,10 +155,7 @@ async def test_folders_of_another_of_the_same_name_are_left(sweeper: Sweeper) ->
 
 async def test_blobs_of_outputs_that_another_reuses_stay(sweeper: Sweeper) -> None:
     """They go once that one is swept, too."""
-    engine = Engine(definition([task_node("a")], "a"), created())
-    engine.begin()
-    engine.succeed("a")
-    engine.do(DeleteExecution())
+    engine = _deleted()
     first = engine.events[0]
     assert isinstance(first, ExecutionCreated)
     there = replace(first.execution, name="main-2")
