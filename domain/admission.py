@@ -18,8 +18,8 @@ from domain import wishes
 from domain.registry.identity import invalid
 from domain.types import accepts, describe, literal_type
 from domain.well_formed import misfit
-from schemas.commands import CreateExecution
-from schemas.rejections import Reason, Rejected
+from schemas.messages.commands import CreateExecution
+from schemas.messages.rejections import Reason, Rejected
 
 NAME_MAX = 63
 LABELS_MAX = 16

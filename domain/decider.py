@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import Generic, TypeVar
 
-from schemas.rejections import Rejected
+from schemas.messages.rejections import Rejected
 
 C = TypeVar("C")
 E = TypeVar("E")

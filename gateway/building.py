@@ -21,7 +21,7 @@ from infra.log import Log
 from infra.s3_blobs import SCHEME, task_variables
 from infra.settings import Settings, SnapshotSettings
 from projections.catalog import Catalog
-from schemas.dispatches import RunTask
+from schemas.messages.dispatches import RunTask
 from workers import propeller as propellers
 from workers.closed import Endings
 from workers.definitions import DefinitionCache

@@ -16,8 +16,8 @@ from gateway.errors import accepted, invalid
 from gateway.services import Services
 from gateway.single_tasks import register_single_task
 from infra.errors import InfraError
-from schemas.commands import CreateExecution
 from schemas.ids import EntityRef, ExecutionRef, execution_stream
+from schemas.messages.commands import CreateExecution
 
 log_ = structlog.get_logger(__name__)
 

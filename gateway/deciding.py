@@ -12,7 +12,7 @@ from gateway.services import Services
 from infra.errors import Conflict
 from infra.event_store import EventStore
 from projections import registry
-from schemas.rejections import Rejected
+from schemas.messages.rejections import Rejected
 
 TRIES = 10
 STREAM_BYTES_MAX = 2_600

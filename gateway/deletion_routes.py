@@ -11,8 +11,8 @@ from gateway.calls import error_body
 from gateway.errors import Refused
 from gateway.services import Clock
 from gateway.submit import Submit
-from schemas.commands import DeleteExecution
 from schemas.ids import ExecutionRef, execution_stream
+from schemas.messages.commands import DeleteExecution
 
 PATH = "/flightlog/executions"
 

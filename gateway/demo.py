@@ -28,9 +28,9 @@ from gateway.readable import plain
 from infra.environment import task_environment
 from infra.settings import Settings
 from projections import journal
-from schemas import codec
 from schemas.ids import ExecutionRef, execution_stream
 from schemas.phases import ExecutionPhase
+from schemas.wire import codec
 
 PROJECT, DOMAIN = "flytesnacks", "development"
 SCRIPT, LAUNCH_PLAN = "delays.py", "flights.morning_report"

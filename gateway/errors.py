@@ -16,7 +16,7 @@ from google.rpc import status_pb2
 
 from infra.blobs import BlobNotFound, BlobTooLarge, PathRefused
 from infra.errors import Conflict, Transient
-from schemas.rejections import Reason, Rejected
+from schemas.messages.rejections import Reason, Rejected
 
 log_ = structlog.get_logger(__name__)
 

@@ -9,7 +9,7 @@ from typing import Any
 from flyteidl.admin import common_pb2
 
 from schemas.ids import ExecutionRef
-from schemas.rejections import Reason, Rejected
+from schemas.messages.rejections import Reason, Rejected
 
 INPUTS, OUTPUTS, DECK = "i", "o", "d"
 _URL = re.compile(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from domain.registry import named_entities
 from gateway.deciding import decide, stream_of
 from gateway.services import Services
-from schemas.registry_events import NamedEntityDescribed
+from schemas.messages.registry_events import NamedEntityDescribed
 
 
 async def describe(

@@ -15,8 +15,8 @@ from gateway.paging import next_token, page_of
 from gateway.services import Services
 from projections import queries
 from projections.rows import SignalRow
-from schemas.commands import RequestSignal, SetSignal
 from schemas.ids import ExecutionRef, execution_of, execution_stream
+from schemas.messages.commands import RequestSignal, SetSignal
 from schemas.phases import TERMINAL_EXECUTION, ExecutionPhase
 
 VALUE_BYTES_MAX = 2**18

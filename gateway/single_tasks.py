@@ -18,7 +18,7 @@ from gateway.registration import create_workflow
 from gateway.services import Services
 from projections import registry
 from schemas.ids import EntityRef
-from schemas.rejections import Reason
+from schemas.messages.rejections import Reason
 
 
 async def register_single_task(services: Services, ref: EntityRef) -> None:

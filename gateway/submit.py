@@ -16,9 +16,10 @@ from infra.database import Pool
 from infra.errors import Transient
 from infra.log import Log, Record
 from projections import queries
-from schemas import codec, topics
+from schemas import topics
 from schemas.envelope import Envelope
-from schemas.rejections import Reason
+from schemas.messages.rejections import Reason
+from schemas.wire import codec
 
 log_ = structlog.get_logger(__name__)
 

@@ -7,8 +7,8 @@ import structlog
 from gateway.errors import Refused
 from gateway.services import Services
 from projections import queries
-from schemas.commands import TerminateExecution
 from schemas.ids import ExecutionRef, execution_stream
+from schemas.messages.commands import TerminateExecution
 
 log_ = structlog.get_logger(__name__)
 

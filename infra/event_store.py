@@ -24,8 +24,9 @@ from psycopg.sql import SQL, Identifier
 from infra.errors import Conflict, Transient
 from infra.log import Record
 from infra.recorder import Recorder, datastore
-from schemas import codec, topics
+from schemas import topics
 from schemas.envelope import Envelope
+from schemas.wire import codec
 
 Also = Callable[[Cursor[Any]], None]
 

@@ -6,9 +6,8 @@ from typing import Any
 
 from projections import cached, deletions, executions, journal, nodes, signals, tasks
 from projections.changes import Apply, Changes, time_of
-from schemas import answers
-from schemas import events as e
 from schemas.envelope import Envelope
+from schemas.messages import outcomes
 
 APPLY: dict[type, Apply] = {
     **executions.APPLY,
@@ -23,11 +22,11 @@ APPLY: dict[type, Apply] = {
 def take(changes: Changes, envelope: Envelope, message: Any) -> None:
     """Take one message up; KeyError for one that is no fact of an execution."""
     match message:
-        case e.CommandRejected():
+        case outcomes.CommandRejected():
             rejected = ("rejected", "", message.reason, message.detail)
             changes.outcomes[message.command_id] = rejected
             return
-        case answers.CommandHadNoEffect():
+        case outcomes.CommandHadNoEffect():
             changes.outcomes[message.command_id] = ("no_effect", "", "", "")
             return
     if envelope.reply:

@@ -6,7 +6,6 @@ from datetime import datetime
 from typing import Any
 
 from projections.changes import Apply, Changes, pack
-from schemas import events as e
 from schemas.envelope import Envelope
 from schemas.ids import (
     AttemptRef,
@@ -15,6 +14,7 @@ from schemas.ids import (
     execution_of,
     execution_stream,
 )
+from schemas.messages import node_events as ne
 
 
 def columns_of(key: CatalogKey) -> tuple[str, ...]:
@@ -31,7 +31,7 @@ def _not_shown(_c: Changes, _v: Envelope, _m: Any, _at: datetime) -> None:
     """Leave the views as they are: this fact isn't visible through the API."""
 
 
-def _looked_up(c: Changes, v: Envelope, m: e.CacheLookedUp, at: datetime) -> None:
+def _looked_up(c: Changes, v: Envelope, m: ne.CacheLookedUp, at: datetime) -> None:
     c.nodes.set(
         (v.stream, m.node_id),
         cache_status=m.status,
@@ -44,7 +44,7 @@ def _looked_up(c: Changes, v: Envelope, m: e.CacheLookedUp, at: datetime) -> Non
         c.cache_uses.append((v.stream, execution_stream(m.source.execution)))
 
 
-def _populated(c: Changes, v: Envelope, m: e.CachePopulated, at: datetime) -> None:
+def _populated(c: Changes, v: Envelope, m: ne.CachePopulated, at: datetime) -> None:
     c.nodes.set((v.stream, m.node_id), cache_status="POPULATED")
     source = AttemptRef(
         execution=execution_of(v.stream),
@@ -60,13 +60,13 @@ def _populated(c: Changes, v: Envelope, m: e.CachePopulated, at: datetime) -> No
     c.released.append((*key, owner_of(v.stream, m.node_id)))
 
 
-def _put_failed(c: Changes, v: Envelope, m: e.CachePutFailed, _at: datetime) -> None:
+def _put_failed(c: Changes, v: Envelope, m: ne.CachePutFailed, _at: datetime) -> None:
     c.nodes.set((v.stream, m.node_id), cache_status="PUT_FAILURE")
 
 
 APPLY: dict[type, Apply] = {
-    e.CacheLookupRequested: _not_shown,
-    e.CacheLookedUp: _looked_up,
-    e.CachePopulated: _populated,
-    e.CachePutFailed: _put_failed,
+    ne.CacheLookupRequested: _not_shown,
+    ne.CacheLookedUp: _looked_up,
+    ne.CachePopulated: _populated,
+    ne.CachePutFailed: _put_failed,
 }

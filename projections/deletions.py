@@ -10,8 +10,8 @@ from psycopg import AsyncCursor
 from infra.database import queries
 from projections.changes import Apply, Changes
 from projections.selecting import SQL_FILES
-from schemas import events as e
 from schemas.envelope import Envelope
+from schemas.messages import execution_events as e
 
 _SQL = queries(SQL_FILES / "deletions.sql")
 _VIEWS = ("executions", "tags", "nodes", "tasks", "signals", "journal", "catalog")

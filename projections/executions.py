@@ -8,9 +8,9 @@ from typing import Any
 from flyteidl.admin import execution_pb2
 
 from projections.changes import Apply, Changes, error_columns, pack
-from schemas import events as e
 from schemas.envelope import Envelope
 from schemas.ids import execution_of
+from schemas.messages import execution_events as e
 
 
 def _created(c: Changes, v: Envelope, m: e.ExecutionCreated, at: datetime) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from psycopg.sql import SQL, Composable, Identifier
 
 from projections.filter_values import BadValue, value_of
-from schemas.rejections import Reason, Rejected
+from schemas.messages.rejections import Reason, Rejected
 
 _EXPRESSION = re.compile(r"([a-zA-Z_]+)\(([\w.]+),\s?(.+)\)", re.DOTALL)
 # A + within a value is kept: only one between two calls separates them.

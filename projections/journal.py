@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from schemas import events as e
+from schemas.messages import execution_events as e
+from schemas.messages import node_events as ne
 
 
 def subject(event: e.ExecutionEvent) -> str:
@@ -57,26 +58,26 @@ def _created(event: e.ExecutionCreated) -> str:
     return f"execution of {what.text()} created{by}{parent}{lost}"
 
 
-def _task_queued(event: e.TaskQueued) -> str:
+def _task_queued(event: ne.TaskQueued) -> str:
     grown = f" with {event.memory} of memory" if event.memory else ""
     return f"attempt {event.attempt} of {event.task.text()} handed out{grown}"
 
 
-def _task_started(event: e.TaskStarted) -> str:
+def _task_started(event: ne.TaskStarted) -> str:
     by = f" by runner {event.runner}" if event.runner else ""
     return f"attempt {event.attempt} started{by}"
 
 
-def _task_failed(event: e.TaskFailed) -> str:
+def _task_failed(event: ne.TaskFailed) -> str:
     again = "recoverable" if event.recoverable else "not recoverable"
     return _failure(f"attempt {event.attempt} failed ({again})")(event)
 
 
-def _redispatched(event: e.TaskRedispatched) -> str:
+def _redispatched(event: ne.TaskRedispatched) -> str:
     return f"attempt {event.attempt} handed out again: {_first(event.reason)}"
 
 
-def _looked_up(event: e.CacheLookedUp) -> str:
+def _looked_up(event: ne.CacheLookedUp) -> str:
     if event.source is not None:
         made_by = f"{event.source.execution.text()}, node {event.source.node_id}"
         return f"cache hit: made by {made_by}"
@@ -94,7 +95,7 @@ def _deleted(event: e.ExecutionDeleted) -> str:
     return f"deleted{by}; it had ended {event.phase}"
 
 
-def _recovered(event: e.NodeRecovered) -> str:
+def _recovered(event: ne.NodeRecovered) -> str:
     child = f" with child execution {event.child.text()}" if event.child else ""
     return f"{event.site.kind} node recovered{child}"
 
@@ -117,41 +118,41 @@ LINES: dict[type, Callable[[Any], str]] = {
     e.ExecutionAborting: _cause("execution being aborted"),
     e.ExecutionAborted: _cause("execution aborted"),
     e.ExecutionTimedOut: _failure("execution timed out"),
-    e.NodeResolving: _always("inputs being resolved"),
-    e.NodeQueued: lambda event: f"{event.site.kind} node queued",
-    e.NodeStarted: _always("node running"),
-    e.BranchDecided: lambda event: f"branch chose {event.chosen}",
-    e.ChildRequested: lambda event: f"child execution {event.child.text()} requested",
-    e.ChildCreated: lambda event: f"child execution {event.child.text()} created",
-    e.NodeSucceeding: _always("node's work is done"),
-    e.NodeSucceeded: _always("node succeeded"),
-    e.NodeFailing: _failure("node failing"),
-    e.NodeFailed: _failure("node failed"),
-    e.NodeTimingOut: _failure("node timing out"),
-    e.NodeTimedOut: _failure("node timed out"),
-    e.NodeRetryScheduled: _failure("node will be tried again"),
-    e.NodeRequeued: lambda event: f"node queued again, attempt {event.attempt}",
-    e.NodeSkipped: lambda event: f"{event.site.kind} node skipped",
-    e.NodeRecovered: _recovered,
+    ne.NodeResolving: _always("inputs being resolved"),
+    ne.NodeQueued: lambda event: f"{event.site.kind} node queued",
+    ne.NodeStarted: _always("node running"),
+    ne.BranchDecided: lambda event: f"branch chose {event.chosen}",
+    ne.ChildRequested: lambda event: f"child execution {event.child.text()} requested",
+    ne.ChildCreated: lambda event: f"child execution {event.child.text()} created",
+    ne.NodeSucceeding: _always("node's work is done"),
+    ne.NodeSucceeded: _always("node succeeded"),
+    ne.NodeFailing: _failure("node failing"),
+    ne.NodeFailed: _failure("node failed"),
+    ne.NodeTimingOut: _failure("node timing out"),
+    ne.NodeTimedOut: _failure("node timed out"),
+    ne.NodeRetryScheduled: _failure("node will be tried again"),
+    ne.NodeRequeued: lambda event: f"node queued again, attempt {event.attempt}",
+    ne.NodeSkipped: lambda event: f"{event.site.kind} node skipped",
+    ne.NodeRecovered: _recovered,
     e.ExecutionDeleted: _deleted,
-    e.NodeAborted: _failure("node aborted"),
-    e.TaskQueued: _task_queued,
-    e.TaskStarted: _task_started,
-    e.TaskRedispatched: _redispatched,
-    e.TaskSucceeded: _attempt("succeeded"),
-    e.TaskFailed: _task_failed,
-    e.TaskAborted: _failure("attempt stopped"),
-    e.CacheLookupRequested: _always("outputs being looked up"),
-    e.CacheLookedUp: _looked_up,
-    e.CachePopulated: _always("outputs kept for reuse"),
-    e.CachePutFailed: lambda event: f"outputs not kept: {_first(event.reason)}",
-    e.ArrayStarted: lambda event: f"array of {event.size} elements begins",
-    e.ArrayGathering: _always("outputs of the elements being gathered"),
+    ne.NodeAborted: _failure("node aborted"),
+    ne.TaskQueued: _task_queued,
+    ne.TaskStarted: _task_started,
+    ne.TaskRedispatched: _redispatched,
+    ne.TaskSucceeded: _attempt("succeeded"),
+    ne.TaskFailed: _task_failed,
+    ne.TaskAborted: _failure("attempt stopped"),
+    ne.CacheLookupRequested: _always("outputs being looked up"),
+    ne.CacheLookedUp: _looked_up,
+    ne.CachePopulated: _always("outputs kept for reuse"),
+    ne.CachePutFailed: lambda event: f"outputs not kept: {_first(event.reason)}",
+    ne.ArrayStarted: lambda event: f"array of {event.size} elements begins",
+    ne.ArrayGathering: _always("outputs of the elements being gathered"),
     e.SignalRequested: lambda event: f"signal {_first(event.signal_id)} waited for",
     e.SignalSet: _signal_set,
-    e.NodeExpanded: lambda event: f"dynamic: runs {event.workflow.name}",
-    e.GateSleeping: _always("gate sleeping"),
-    e.NodeTimeLimited: _always("node has a time limit"),
+    ne.NodeExpanded: lambda event: f"dynamic: runs {event.workflow.name}",
+    ne.GateSleeping: _always("gate sleeping"),
+    ne.NodeTimeLimited: _always("node has a time limit"),
     e.ExecutionTimeLimited: _always("execution has a time limit"),
     e.StreamParked: _parked,
     e.StreamResumed: _resumed,

@@ -8,14 +8,15 @@ from typing import Any
 from projections.cached import owner_of
 from projections.changes import Apply, Changes, error_columns, pack
 from projections.rows import DynamicWorkflow
-from schemas import events as e
+from schemas import sites
 from schemas.envelope import Envelope
+from schemas.messages import node_events as ne
 
 PARENT_KINDS = frozenset({"workflow", "branch"})
 
 
 def _node_row(
-    v: Envelope, site: e.NodeSite, phase: str, at: datetime
+    v: Envelope, site: sites.NodeSite, phase: str, at: datetime
 ) -> dict[str, Any]:
     return {
         "stream": v.stream,
@@ -39,18 +40,18 @@ def _node_row(
     }
 
 
-def _node_queued(c: Changes, v: Envelope, m: e.NodeQueued, at: datetime) -> None:
+def _node_queued(c: Changes, v: Envelope, m: ne.NodeQueued, at: datetime) -> None:
     row = _node_row(v, m.site, "QUEUED", at)
     row["inputs"], row["input_path"] = pack(m.inputs), m.input_path
     c.nodes.put((v.stream, m.site.node_id), row)
 
 
-def _node_skipped(c: Changes, v: Envelope, m: e.NodeSkipped, at: datetime) -> None:
+def _node_skipped(c: Changes, v: Envelope, m: ne.NodeSkipped, at: datetime) -> None:
     row = _node_row(v, m.site, "SKIPPED", at)
     c.nodes.put((v.stream, m.site.node_id), row | {"ended_at": at})
 
 
-def _node_recovered(c: Changes, v: Envelope, m: e.NodeRecovered, at: datetime) -> None:
+def _node_recovered(c: Changes, v: Envelope, m: ne.NodeRecovered, at: datetime) -> None:
     row = _node_row(v, m.site, "RECOVERED", at)
     row["inputs"], row["input_path"] = pack(m.inputs), m.input_path
     row["outputs"], row["deck_uri"] = pack(m.outputs), m.deck_uri
@@ -63,23 +64,23 @@ def _node_recovered(c: Changes, v: Envelope, m: e.NodeRecovered, at: datetime) -
     c.nodes.put((v.stream, m.site.node_id), row)
 
 
-def _node_started(c: Changes, v: Envelope, m: e.NodeStarted, at: datetime) -> None:
+def _node_started(c: Changes, v: Envelope, m: ne.NodeStarted, at: datetime) -> None:
     c.nodes.set((v.stream, m.node_id), phase="RUNNING", updated_at=at, started_at=at)
 
 
-def _node_requeued(c: Changes, v: Envelope, m: e.NodeRequeued, _at: datetime) -> None:
+def _node_requeued(c: Changes, v: Envelope, m: ne.NodeRequeued, _at: datetime) -> None:
     c.nodes.set((v.stream, m.node_id), attempt=m.attempt)
 
 
-def _branch(c: Changes, v: Envelope, m: e.BranchDecided, _at: datetime) -> None:
+def _branch(c: Changes, v: Envelope, m: ne.BranchDecided, _at: datetime) -> None:
     c.nodes.set((v.stream, m.node_id), chosen=m.chosen)
 
 
-def _child(c: Changes, v: Envelope, m: e.ChildCreated, _at: datetime) -> None:
+def _child(c: Changes, v: Envelope, m: ne.ChildCreated, _at: datetime) -> None:
     c.nodes.set((v.stream, m.node_id), child=m.child.text())
 
 
-def _node_expanded(c: Changes, v: Envelope, m: e.NodeExpanded, at: datetime) -> None:
+def _node_expanded(c: Changes, v: Envelope, m: ne.NodeExpanded, at: datetime) -> None:
     made = DynamicWorkflow(workflow=m.workflow, inside=m.inside, spec_uri=m.spec_uri)
     c.nodes.set((v.stream, m.node_id), phase="DYNAMIC_RUNNING", updated_at=at)
     c.nodes.set(
@@ -90,7 +91,7 @@ def _node_expanded(c: Changes, v: Envelope, m: e.NodeExpanded, at: datetime) -> 
     )
 
 
-def _node_succeeded(c: Changes, v: Envelope, m: e.NodeSucceeded, at: datetime) -> None:
+def _node_succeeded(c: Changes, v: Envelope, m: ne.NodeSucceeded, at: datetime) -> None:
     c.nodes.set(
         (v.stream, m.node_id),
         phase="SUCCEEDED",
@@ -120,25 +121,25 @@ def _not_shown(_c: Changes, _v: Envelope, _m: Any, _at: datetime) -> None:
 
 
 APPLY: dict[type, Apply] = {
-    e.NodeResolving: _not_shown,
-    e.NodeQueued: _node_queued,
-    e.NodeStarted: _node_started,
-    e.BranchDecided: _branch,
-    e.ChildRequested: _not_shown,
-    e.ChildCreated: _child,
-    e.NodeSucceeding: _not_shown,
-    e.NodeSucceeded: _node_succeeded,
-    e.NodeFailing: _not_shown,
-    e.NodeFailed: _node_ended("FAILED"),
-    e.NodeTimingOut: _not_shown,
-    e.NodeTimedOut: _node_ended("TIMED_OUT"),
-    e.NodeRetryScheduled: _not_shown,
-    e.NodeRequeued: _node_requeued,
-    e.NodeSkipped: _node_skipped,
-    e.NodeRecovered: _node_recovered,
-    e.NodeAborted: _node_ended("ABORTED"),
-    e.ArrayGathering: _not_shown,
-    e.GateSleeping: _not_shown,
-    e.NodeExpanded: _node_expanded,
-    e.NodeTimeLimited: _not_shown,
+    ne.NodeResolving: _not_shown,
+    ne.NodeQueued: _node_queued,
+    ne.NodeStarted: _node_started,
+    ne.BranchDecided: _branch,
+    ne.ChildRequested: _not_shown,
+    ne.ChildCreated: _child,
+    ne.NodeSucceeding: _not_shown,
+    ne.NodeSucceeded: _node_succeeded,
+    ne.NodeFailing: _not_shown,
+    ne.NodeFailed: _node_ended("FAILED"),
+    ne.NodeTimingOut: _not_shown,
+    ne.NodeTimedOut: _node_ended("TIMED_OUT"),
+    ne.NodeRetryScheduled: _not_shown,
+    ne.NodeRequeued: _node_requeued,
+    ne.NodeSkipped: _node_skipped,
+    ne.NodeRecovered: _node_recovered,
+    ne.NodeAborted: _node_ended("ABORTED"),
+    ne.ArrayGathering: _not_shown,
+    ne.GateSleeping: _not_shown,
+    ne.NodeExpanded: _node_expanded,
+    ne.NodeTimeLimited: _not_shown,
 }

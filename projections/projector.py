@@ -17,7 +17,8 @@ from infra.log import Received
 from projections.applying import take
 from projections.changes import Changes
 from projections.writing import write
-from schemas import codec, topics
+from schemas import topics
+from schemas.wire import codec
 
 log_ = structlog.get_logger(__name__)
 

@@ -24,7 +24,7 @@ from projections.rows import (
 )
 from projections.selecting import SQL_FILES, fetch, fetch_one, select
 from schemas.ids import ExecutionRef, execution_of, execution_stream
-from schemas.rejections import Rejected
+from schemas.messages.rejections import Rejected
 
 Page = selecting.Page
 """What part of a list is wanted."""

@@ -22,9 +22,9 @@ from projections.selecting import (
     narrow,
     select,
 )
-from schemas import registry_events as r
 from schemas.ids import EntityRef
-from schemas.rejections import Rejected
+from schemas.messages import registry_events as r
+from schemas.messages.rejections import Rejected
 from schemas.values import Blob
 
 TABLES = {"TASK": "tasks", "WORKFLOW": "workflows", "LAUNCH_PLAN": "launch_plans"}

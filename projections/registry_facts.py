@@ -9,8 +9,8 @@ from flyteidl.admin import project_pb2
 
 from domain.caching import data_set
 from projections.changes import pack, time_of
-from schemas import registry_events as r
 from schemas.ids import EntityRef, execution_stream
+from schemas.messages import registry_events as r
 
 Step = tuple[str, dict[str, Any]]
 """The name of a statement in `sql/registry.sql`, and its values."""

@@ -12,7 +12,7 @@ from psycopg.sql import SQL, Composable, Composed, Identifier
 
 from infra.database import Pool, queries
 from projections.filters import Entity, parse_filters, parse_sort
-from schemas.rejections import Rejected
+from schemas.messages.rejections import Rejected
 
 SQL_FILES = Path(__file__).parent / "sql"
 _PAGE = queries(SQL_FILES / "views.sql")["page"]

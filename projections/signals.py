@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 
 from projections.changes import Apply, Changes
-from schemas import events as e
 from schemas.envelope import Envelope
+from schemas.messages import execution_events as e
 
 
 def _requested(c: Changes, v: Envelope, m: e.SignalRequested, at: datetime) -> None:

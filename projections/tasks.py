@@ -7,8 +7,8 @@ from datetime import datetime
 import msgspec
 
 from projections.changes import Apply, Changes, error_columns, pack, time_of
-from schemas import events as e
 from schemas.envelope import Envelope
+from schemas.messages import node_events as ne
 from schemas.values import TaskLog
 
 
@@ -23,7 +23,7 @@ def _logs(logs: tuple[TaskLog, ...]) -> dict[str, bytes]:
     return {"logs": pack(logs)} if logs else {}
 
 
-def _task_queued(c: Changes, v: Envelope, m: e.TaskQueued, at: datetime) -> None:
+def _task_queued(c: Changes, v: Envelope, m: ne.TaskQueued, at: datetime) -> None:
     c.tasks.put(
         (v.stream, m.node_id, m.attempt),
         {
@@ -46,7 +46,7 @@ def _task_queued(c: Changes, v: Envelope, m: e.TaskQueued, at: datetime) -> None
     )
 
 
-def _handed_out(m: e.TaskQueued) -> str:
+def _handed_out(m: ne.TaskQueued) -> str:
     grown = f" with {m.memory} of memory" if m.memory else ""
     return f"task handed out to the runners{grown}"
 
@@ -55,7 +55,7 @@ def _started_by(runner: str) -> str:
     return f"task started by runner {runner}" if runner else "first element started"
 
 
-def _task_started(c: Changes, v: Envelope, m: e.TaskStarted, at: datetime) -> None:
+def _task_started(c: Changes, v: Envelope, m: ne.TaskStarted, at: datetime) -> None:
     c.tasks.set(
         (v.stream, m.node_id, m.attempt),
         phase="RUNNING",
@@ -72,14 +72,14 @@ def _task_started(c: Changes, v: Envelope, m: e.TaskStarted, at: datetime) -> No
 
 
 def _task_redispatched(
-    c: Changes, v: Envelope, m: e.TaskRedispatched, _at: datetime
+    c: Changes, v: Envelope, m: ne.TaskRedispatched, _at: datetime
 ) -> None:
     text = f"task handed out again: {m.reason}"
     key = (v.stream, m.node_id, m.attempt)
     c.tasks.set(key, reasons=_reason(text, m.occurred_at_us))
 
 
-def _task_succeeded(c: Changes, v: Envelope, m: e.TaskSucceeded, at: datetime) -> None:
+def _task_succeeded(c: Changes, v: Envelope, m: ne.TaskSucceeded, at: datetime) -> None:
     c.tasks.set(
         (v.stream, m.node_id, m.attempt),
         phase="SUCCEEDED",
@@ -91,7 +91,7 @@ def _task_succeeded(c: Changes, v: Envelope, m: e.TaskSucceeded, at: datetime) -
     )
 
 
-def _task_failed(c: Changes, v: Envelope, m: e.TaskFailed, at: datetime) -> None:
+def _task_failed(c: Changes, v: Envelope, m: ne.TaskFailed, at: datetime) -> None:
     c.tasks.set(
         (v.stream, m.node_id, m.attempt),
         phase="FAILED",
@@ -102,7 +102,7 @@ def _task_failed(c: Changes, v: Envelope, m: e.TaskFailed, at: datetime) -> None
     )
 
 
-def _task_aborted(c: Changes, v: Envelope, m: e.TaskAborted, at: datetime) -> None:
+def _task_aborted(c: Changes, v: Envelope, m: ne.TaskAborted, at: datetime) -> None:
     c.tasks.set(
         (v.stream, m.node_id, m.attempt),
         phase="ABORTED",
@@ -116,7 +116,7 @@ ARRAY_TYPE = "container_array"
 """The task type of an array's only attempt (ref §5.7)."""
 
 
-def _array_started(c: Changes, v: Envelope, m: e.ArrayStarted, at: datetime) -> None:
+def _array_started(c: Changes, v: Envelope, m: ne.ArrayStarted, at: datetime) -> None:
     c.tasks.put(
         (v.stream, m.node_id, m.attempt),
         {
@@ -141,11 +141,11 @@ def _array_started(c: Changes, v: Envelope, m: e.ArrayStarted, at: datetime) -> 
 
 
 APPLY: dict[type, Apply] = {
-    e.TaskQueued: _task_queued,
-    e.TaskStarted: _task_started,
-    e.TaskRedispatched: _task_redispatched,
-    e.TaskSucceeded: _task_succeeded,
-    e.TaskFailed: _task_failed,
-    e.TaskAborted: _task_aborted,
-    e.ArrayStarted: _array_started,
+    ne.TaskQueued: _task_queued,
+    ne.TaskStarted: _task_started,
+    ne.TaskRedispatched: _task_redispatched,
+    ne.TaskSucceeded: _task_succeeded,
+    ne.TaskFailed: _task_failed,
+    ne.TaskAborted: _task_aborted,
+    ne.ArrayStarted: _array_started,
 }

@@ -10,8 +10,8 @@ import msgspec
 from domain.execution.evolve import evolve
 from domain.execution.state import Execution
 from infra.log import Received
-from schemas import codec
-from schemas import events as e
+from schemas.messages import execution_events as e
+from schemas.messages import node_events as ne
 from schemas.phases import (
     EXECUTION_MOVES,
     NODE_MOVES,
@@ -19,6 +19,7 @@ from schemas.phases import (
     ExecutionPhase,
     NodePhase,
 )
+from schemas.wire import codec
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,7 +97,7 @@ class Audit:
         stream.state, stream.phase = after, after.phase
         if isinstance(fact, e.ExecutionCreated) and fact.parent is not None:
             stream.parent = fact.parent.stream
-        if isinstance(fact, e.ChildCreated):
+        if isinstance(fact, ne.ChildCreated):
             stream.children.add(f"execution/{fact.child.text()}")
         if after.phase in TERMINAL_EXECUTION:
             yield from self._ended(after, at)

@@ -9,8 +9,9 @@ from infra.errors import Permanent
 from infra.event_store import EventStore
 from infra.log import Received, Record
 from projections import registry
-from schemas import codec, topics
-from schemas.commands import Heartbeat
+from schemas import topics
+from schemas.messages.commands import Heartbeat
+from schemas.wire import codec
 from workers import propeller, runner
 
 PAGE = 1000

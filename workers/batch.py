@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from msgspec.structs import replace
 
 from infra.log import Received, Record
-from schemas import codec
-from schemas import commands as c
-from schemas import events as e
 from schemas.envelope import Envelope
-from schemas.rejections import Reason, Rejected
+from schemas.messages import commands as c
+from schemas.messages import execution_events as e
+from schemas.messages.rejections import Reason, Rejected
+from schemas.wire import codec
 from workers import outbox
 from workers.streams import Live
 

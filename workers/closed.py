@@ -13,10 +13,10 @@ from domain.execution.state import Execution
 from infra.database import Pool
 from infra.errors import Transient
 from projections import queries
-from schemas.events import ExecutionCreated
 from schemas.ids import EntityRef, ParentNode, execution_of
+from schemas.messages.execution_events import ExecutionCreated
+from schemas.messages.snapshots import StreamClosed
 from schemas.phases import ExecutionPhase
-from schemas.snapshots import StreamClosed
 from schemas.values import NO_VALUES, Blob
 
 _NOBODY = EntityRef(kind="", project="", domain="", name="", version="")

@@ -9,7 +9,7 @@ from typing import Any
 from google.protobuf.message import DecodeError
 
 from infra.blobs import Blobs
-from schemas.dispatches import RunTask
+from schemas.messages.dispatches import RunTask
 from schemas.values import Values
 from workers.plugins.echo import echo
 from workers.plugins.outputs import written_values

@@ -7,9 +7,9 @@ from typing import Any
 from msgspec.structs import replace
 
 from infra.log import Received
-from schemas import codec
-from schemas import commands as c
 from schemas.ids import ExecutionRef, execution_stream
+from schemas.messages import commands as c
+from schemas.wire import codec
 from workers.letters import place
 
 _OWN = (c.TimeReached, c.ExpireLease)

@@ -10,8 +10,8 @@ from google.protobuf.message import DecodeError
 
 from domain.arrays import gathered
 from infra.blobs import BlobNotFound, Blobs
-from schemas.commands import ReportOutputsGathered
-from schemas.dispatches import GatherOutputs
+from schemas.messages.commands import ReportOutputsGathered
+from schemas.messages.dispatches import GatherOutputs
 from schemas.values import Failure, Values
 from workers.plugins.outputs import written_values
 

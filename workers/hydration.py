@@ -23,11 +23,11 @@ from infra.database import Pool
 from infra.errors import Transient
 from infra.log import Log
 from projections import registry
-from schemas.commands import CreateExecution
 from schemas.envelope import Envelope
-from schemas.events import ExecutionCreated
 from schemas.ids import EntityRef, ExecutionRef
-from schemas.rejections import Rejected
+from schemas.messages.commands import CreateExecution
+from schemas.messages.execution_events import ExecutionCreated
+from schemas.messages.rejections import Rejected
 from schemas.values import Blob, Values
 from workers.definitions import DefinitionCache
 from workers.recalling import Original, recall, with_made

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from domain.execution.state import Execution
-from schemas import events as e
-from schemas.commands import ExpireLease, Heartbeat
+from schemas.messages import node_events as ne
+from schemas.messages.commands import ExpireLease, Heartbeat
 from schemas.phases import TaskPhase
 
 Attempt = tuple[str, str, int]
@@ -34,16 +34,16 @@ class Leases:
     def fold(self, stream: str, event: object) -> None:
         """Follow one fact of a stream."""
         match event:
-            case e.TaskStarted() if event.runner:
+            case ne.TaskStarted() if event.runner:
                 key = (stream, event.node_id, event.attempt)
                 self.held[key] = Held(
                     event.runner, event.incarnation, event.dispatch_no
                 )
             case (
-                e.TaskSucceeded()
-                | e.TaskFailed()
-                | e.TaskAborted()
-                | e.TaskRedispatched()
+                ne.TaskSucceeded()
+                | ne.TaskFailed()
+                | ne.TaskAborted()
+                | ne.TaskRedispatched()
             ):
                 self.held.pop((stream, event.node_id, event.attempt), None)
             case _:

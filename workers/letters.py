@@ -5,9 +5,10 @@ from __future__ import annotations
 import structlog
 
 from infra.log import Received, Record
-from schemas import codec, topics
+from schemas import topics
 from schemas.envelope import Envelope
-from schemas.letters import DeadLetter, DeadLetterRedriven
+from schemas.messages.dead_letters import DeadLetter, DeadLetterRedriven
+from schemas.wire import codec
 
 log_ = structlog.get_logger(__name__)
 

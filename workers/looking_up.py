@@ -18,9 +18,9 @@ from infra.errors import Transient
 from infra.patience import patiently
 from projections.cached import owner_of
 from projections.catalog import Hit
-from schemas.commands import ReportCacheLookedUp, ReportResolutionFailed
-from schemas.dispatches import LookUpCache
 from schemas.ids import CatalogKey
+from schemas.messages.commands import ReportCacheLookedUp, ReportResolutionFailed
+from schemas.messages.dispatches import LookUpCache
 from schemas.values import Failure
 from workers.wholes import Wholes
 

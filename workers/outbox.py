@@ -7,15 +7,17 @@ from typing import Any
 
 from domain.execution.react import Outgoing, Send
 from infra.log import Received, Record
-from schemas import answers, codec, topics
-from schemas import dispatches as d
-from schemas import events as e
+from schemas import topics
 from schemas.envelope import Envelope
 from schemas.ids import attempt_id, event_id
-from schemas.rejections import Rejected
+from schemas.messages import dispatches as d
+from schemas.messages import execution_events as e
+from schemas.messages import outcomes
+from schemas.messages.rejections import Rejected
+from schemas.wire import codec
 from workers.letters import letter
 
-Answer = e.CommandRejected | answers.CommandHadNoEffect
+Answer = outcomes.CommandRejected | outcomes.CommandHadNoEffect
 
 
 def fact(
@@ -69,9 +71,9 @@ def outgoing(message: Outgoing, cause: Envelope, number: int) -> Record:
     )
 
 
-def refusal(cause: Envelope, rejected: Rejected) -> e.CommandRejected:
+def refusal(cause: Envelope, rejected: Rejected) -> outcomes.CommandRejected:
     """Return what the sender of a refused command is told."""
-    return e.CommandRejected(
+    return outcomes.CommandRejected(
         command_id=cause.id,
         command_type=cause.type,
         reason=rejected.reason.value,

@@ -18,12 +18,14 @@ from domain.execution.react import react_to_refusal
 from infra.errors import Fenced, Permanent
 from infra.log import OwnedPartition, Received, Record
 from infra.patience import RETRY_S, patiently
-from schemas import answers, codec, topics
-from schemas import commands as c
-from schemas import events as e
+from schemas import topics
 from schemas.envelope import Envelope
 from schemas.ids import attempt_id
-from schemas.rejections import Reason, Rejected
+from schemas.messages import commands as c
+from schemas.messages import execution_events as e
+from schemas.messages import outcomes
+from schemas.messages.rejections import Reason, Rejected
+from schemas.wire import codec
 from workers import fitting, outbox
 from workers.batch import Batch, Own, own
 from workers.hydration import Admission, Hydration
@@ -298,7 +300,7 @@ class Propeller:
                 batch.records.append(outbox.outgoing(message, envelope, number))
             self._answer(batch, envelope, outbox.refusal(envelope, outcome), now_us)
         elif not outcome:
-            nothing = answers.CommandHadNoEffect(
+            nothing = outcomes.CommandHadNoEffect(
                 command_id=envelope.id, command_type=envelope.type
             )
             self._answer(batch, envelope, nothing, now_us)

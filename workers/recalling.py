@@ -10,11 +10,11 @@ from typing import Protocol
 from domain.execution.recovery import NOTHING_SAVED, Recovery, saved, unique_id
 from domain.graph import Definition
 from infra.log import Log, Received
-from schemas import codec
-from schemas import events as e
 from schemas.ids import ExecutionRef, execution_stream
+from schemas.messages import execution_events as e
 from schemas.phases import ExecutionPhase
 from schemas.values import Blob
+from schemas.wire import codec
 
 CHAIN_MAX = 20
 """Over how many recoveries of recoveries what was saved is carried."""

@@ -10,10 +10,11 @@ from typing import Protocol
 import msgspec
 
 from infra.log import Received, Record
-from schemas import codec, topics
-from schemas.commands import Heartbeat, ResumeStream
+from schemas import topics
 from schemas.envelope import Envelope
-from schemas.letters import DeadLetter, DeadLetterRedriven
+from schemas.messages.commands import Heartbeat, ResumeStream
+from schemas.messages.dead_letters import DeadLetter, DeadLetterRedriven
+from schemas.wire import codec
 from workers.letters import back, note
 from workers.propeller import GROUP
 

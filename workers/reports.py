@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from infra.log import Received, Record
-from schemas import codec, topics
-from schemas import commands as c
-from schemas import dispatches as d
+from schemas import topics
 from schemas.envelope import Envelope
 from schemas.ids import attempt_id, report_id
+from schemas.messages import commands as c
+from schemas.messages import dispatches as d
+from schemas.wire import codec
 from workers.letters import letter
 from workers.plugins.plugin import Begun, Expanded, Failed, Result
 

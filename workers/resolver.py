@@ -15,8 +15,8 @@ from domain.arrays import size_of
 from domain.binding import START, resolve
 from domain.offloading import in_the_way, is_offloaded, read_whole
 from infra.blobs import BlobNotFound, Blobs
-from schemas.commands import ReportInputsResolved, ReportResolutionFailed
-from schemas.dispatches import ResolveInputs
+from schemas.messages.commands import ReportInputsResolved, ReportResolutionFailed
+from schemas.messages.dispatches import ResolveInputs
 from schemas.values import Failure, Values
 from workers.plugins.plugin import interrupted
 from workers.wholes import Wholes

@@ -12,8 +12,9 @@ import structlog
 from domain.execution.chunks import Layout, Torn, form, joined
 from infra.log import OwnedPartition, Received
 from infra.patience import patiently
-from schemas import codec, topics
-from schemas.snapshots import Checkpoint, StreamChunk, StreamClosed, StreamHead
+from schemas import topics
+from schemas.messages.snapshots import Checkpoint, StreamChunk, StreamClosed, StreamHead
+from schemas.wire import codec
 from workers.closed import closed
 from workers.propeller import Propeller
 from workers.snapshots import CHECKPOINT

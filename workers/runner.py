@@ -16,9 +16,10 @@ from infra.blobs import Blobs
 from infra.log import Consumer, Log, Received, Record
 from infra.patience import patiently
 from infra.settings import RunnerSettings
-from schemas import codec, topics
-from schemas import dispatches as d
+from schemas import topics
 from schemas.ids import attempt_id, checkpoint_path
+from schemas.messages import dispatches as d
+from schemas.wire import codec
 from workers.echoing import Echo
 from workers.gatherer import gather_outputs, not_gathered
 from workers.looking_up import LookUps

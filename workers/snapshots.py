@@ -21,9 +21,10 @@ from domain.execution.chunks import Layout, Sizes, cut, form, head_of
 from infra.errors import Fenced, Permanent, Transient
 from infra.log import OwnedPartition, Record
 from infra.patience import RETRY_S, patiently
-from schemas import codec, topics
+from schemas import topics
 from schemas.envelope import Envelope
-from schemas.snapshots import Checkpoint, Snapshot, StreamChunk, StreamHead
+from schemas.messages.snapshots import Checkpoint, Snapshot, StreamChunk, StreamHead
+from schemas.wire import codec
 from workers.streams import Live, Streams
 
 log_ = structlog.get_logger(__name__)

@@ -12,11 +12,12 @@ from domain.execution.recovery import NOTHING_SAVED, Recovery
 from domain.execution.state import Execution
 from domain.graph import Definition
 from infra.log import Log, Received
-from schemas import codec
-from schemas import events as e
-from schemas.commands import ReportTaskExpanded
+from schemas.messages import execution_events as e
+from schemas.messages import node_events as ne
+from schemas.messages.commands import ReportTaskExpanded
+from schemas.messages.snapshots import StreamClosed
 from schemas.phases import ExecutionPhase
-from schemas.snapshots import StreamClosed
+from schemas.wire import codec
 from workers.closed import Endings, closed, remembered
 from workers.recalling import ENDINGS, Definitions, recall, with_made
 
@@ -24,11 +25,11 @@ _FORGET_MAX = 5_000
 """Endings that are forgotten at once."""
 
 ENDS_INSIDE = (
-    e.NodeSucceeded,
-    e.NodeFailed,
-    e.NodeTimedOut,
-    e.NodeAborted,
-    e.NodeRetryScheduled,
+    ne.NodeSucceeded,
+    ne.NodeFailed,
+    ne.NodeTimedOut,
+    ne.NodeAborted,
+    ne.NodeRetryScheduled,
 )
 """Facts after which what a dynamic node's task made isn't needed any more."""
 

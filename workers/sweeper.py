@@ -16,9 +16,7 @@ from infra.log import Log, Record
 from infra.patience import patiently
 from infra.settings import RetentionSettings
 from projections import sweeping
-from schemas import codec, topics
-from schemas import events as e
-from schemas.commands import DeleteExecution
+from schemas import topics
 from schemas.envelope import Envelope
 from schemas.ids import (
     ExecutionRef,
@@ -26,6 +24,10 @@ from schemas.ids import (
     execution_stream,
     raw_output_prefix,
 )
+from schemas.messages import execution_events as e
+from schemas.messages import node_events as ne
+from schemas.messages.commands import DeleteExecution
+from schemas.wire import codec
 
 log_ = structlog.get_logger(__name__)
 
@@ -95,7 +97,7 @@ class Sweeper:
         children = [
             str(execution_stream(fact.child))
             for fact in facts
-            if isinstance(fact, e.ChildCreated)
+            if isinstance(fact, ne.ChildCreated)
         ]
         left = await sweeping.shown(self.pool, children)
         if left:
@@ -158,7 +160,7 @@ def _shared_prefixes(ref: ExecutionRef, facts: Sequence[object]) -> Sequence[str
         match fact:
             case e.ExecutionCreated():
                 raw = raw_outputs(fact.spec)
-            case e.TaskQueued() | e.ArrayStarted():
+            case ne.TaskQueued() | ne.ArrayStarted():
                 found.append(raw_output_prefix(raw, fact.generated_name))
             case _:
                 pass

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from domain.execution.state import Execution
 from domain.execution.timers import Timer, execution_timer, timer_of, timers_of
-from schemas.events import ExecutionTimeLimited
+from schemas.messages.execution_events import ExecutionTimeLimited
 
 _STALE_MIN = 64
 

@@ -7,13 +7,14 @@ from domain.caching import Policy, policy_of
 from domain.execution.context import Context
 from domain.execution.state import Execution, Node
 from domain.execution.step import Step, execution_spec, literal_map
-from schemas import commands as c
-from schemas import dispatches as d
-from schemas import events as e
+from schemas import sites
+from schemas.messages import commands as c
+from schemas.messages import dispatches as d
+from schemas.messages import node_events as ne
 from schemas.values import NO_VALUES, Values
 
 
-def policy_at(step: Step, site: e.NodeSite) -> Policy | None:
+def policy_at(step: Step, site: sites.NodeSite) -> Policy | None:
     """Return how the node of a site is cached, None if it isn't."""
     if site.kind != "task" or site.target is None:
         return None
@@ -26,7 +27,7 @@ def policy_at(step: Step, site: e.NodeSite) -> Policy | None:
 
 
 def look_up(
-    event: e.CacheLookupRequested, state: Execution, context: Context
+    event: ne.CacheLookupRequested, state: Execution, context: Context
 ) -> d.LookUpCache:
     """Return the work of looking a node's outputs up."""
     step, site = Step(state, context), event.site
@@ -51,7 +52,7 @@ def look_up(
 
 
 def _what_counts(
-    step: Step, event: e.CacheLookupRequested
+    step: Step, event: ne.CacheLookupRequested
 ) -> tuple[Values, tuple[bytes, ...]]:
     """Return the inputs that are the key, and bindings if it is in a part of them.
 
@@ -71,7 +72,7 @@ def _what_counts(
     return whole, tuple(b.SerializeToString() for b in bindings)
 
 
-def stop_waiting(event: e.NodeAborted, context: Context) -> d.AbortTask:
+def stop_waiting(event: ne.NodeAborted, context: Context) -> d.AbortTask:
     """Return the word to stop waiting for outputs that another node makes."""
     return d.AbortTask(
         stream=context.stream,
@@ -84,7 +85,7 @@ def stop_waiting(event: e.NodeAborted, context: Context) -> d.AbortTask:
 def queue(step: Step, node: Node) -> None:
     """Queue a node as it was when it was looked up."""
     step.emit(
-        e.NodeQueued(
+        ne.NodeQueued(
             occurred_at_us=step.now_us,
             site=node.site,
             inputs=node.inputs or NO_VALUES,
@@ -96,7 +97,7 @@ def queue(step: Step, node: Node) -> None:
 def answered(step: Step, report: c.ReportCacheLookedUp) -> None:
     """Take the catalog's answer up."""
     step.emit(
-        e.CacheLookedUp(
+        ne.CacheLookedUp(
             occurred_at_us=step.now_us,
             node_id=report.node_id,
             status=report.status,
@@ -117,13 +118,13 @@ def keep_outputs(step: Step, node_id: str, outputs: Values) -> None:
     if missing:
         reason = f"Expected all outputs of the task, but there is no '{missing[0]}'"
         step.emit(
-            e.CachePutFailed(
+            ne.CachePutFailed(
                 occurred_at_us=step.now_us, node_id=node_id, key=key, reason=reason
             )
         )
         return
     step.emit(
-        e.CachePopulated(
+        ne.CachePopulated(
             occurred_at_us=step.now_us,
             node_id=node_id,
             attempt=node.attempt,
@@ -134,7 +135,7 @@ def keep_outputs(step: Step, node_id: str, outputs: Values) -> None:
     )
 
 
-def _missing(step: Step, site: e.NodeSite, outputs: Values) -> list[str]:
+def _missing(step: Step, site: sites.NodeSite, outputs: Values) -> list[str]:
     """Return declared outputs that aren't there, as far as can be seen."""
     if outputs.inline is None or site.target is None:
         return []

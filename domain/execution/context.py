@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from domain.execution.frontier import Frontier
 from domain.execution.recovery import NOTHING_SAVED, Recovery
 from domain.graph import Definition
-from schemas.events import ExecutionCreated
-from schemas.rejections import Rejected
+from schemas.messages.execution_events import ExecutionCreated
+from schemas.messages.rejections import Rejected
 
 
 @dataclass(frozen=True, slots=True)

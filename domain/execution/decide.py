@@ -16,10 +16,10 @@ from domain.execution.timers import read_timer
 from domain.execution.traversal import begin, enter, settle
 from domain.graph import START
 from domain.nodes import array, branch, dynamic, gate, launch_plan, task, time_limits
-from schemas import commands as c
-from schemas import events as e
+from schemas.messages import commands as c
+from schemas.messages import execution_events as e
+from schemas.messages.rejections import Reason, Rejected
 from schemas.phases import NodePhase
-from schemas.rejections import Reason, Rejected
 from schemas.values import NO_VALUES
 
 Outcome = Sequence[e.ExecutionEvent] | Rejected

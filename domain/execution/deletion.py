@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from domain.execution.context import Context
 from domain.execution.state import Execution
-from schemas import commands as c
-from schemas import events as e
-from schemas.rejections import Reason, Rejected
+from schemas.messages import commands as c
+from schemas.messages import execution_events as e
+from schemas.messages.rejections import Reason, Rejected
 
 
 def delete(

@@ -9,7 +9,8 @@ from msgspec.structs import replace
 
 from domain.execution.arrays import counted
 from domain.execution.state import Array, Execution, Lease, Node, Signal
-from schemas import events as e
+from schemas.messages import execution_events as e
+from schemas.messages import node_events as ne
 from schemas.phases import ExecutionPhase, NodePhase, TaskPhase
 from schemas.values import Failure
 
@@ -82,11 +83,11 @@ def _change(state: Execution, node_id: str, **fields: Any) -> Execution:
     return _put(state, replace(state.nodes[node_id], **fields))
 
 
-def _node_resolving(state: Execution, event: e.NodeResolving) -> Execution:
+def _node_resolving(state: Execution, event: ne.NodeResolving) -> Execution:
     return _put(state, Node(site=event.site, phase=NodePhase.NOT_YET_STARTED))
 
 
-def _node_queued(state: Execution, event: e.NodeQueued) -> Execution:
+def _node_queued(state: Execution, event: ne.NodeQueued) -> Execution:
     node = Node(
         site=event.site,
         phase=NodePhase.QUEUED,
@@ -96,27 +97,27 @@ def _node_queued(state: Execution, event: e.NodeQueued) -> Execution:
     return _put(state, node)
 
 
-def _node_started(state: Execution, event: e.NodeStarted) -> Execution:
+def _node_started(state: Execution, event: ne.NodeStarted) -> Execution:
     return _change(state, event.node_id, phase=NodePhase.RUNNING)
 
 
-def _branch_decided(state: Execution, event: e.BranchDecided) -> Execution:
+def _branch_decided(state: Execution, event: ne.BranchDecided) -> Execution:
     return _change(state, event.node_id, chosen=event.chosen)
 
 
-def _child_requested(state: Execution, event: e.ChildRequested) -> Execution:
+def _child_requested(state: Execution, event: ne.ChildRequested) -> Execution:
     return _change(state, event.node_id, child=event.child.text())
 
 
-def _child_created(state: Execution, event: e.ChildCreated) -> Execution:
+def _child_created(state: Execution, event: ne.ChildCreated) -> Execution:
     return _change(state, event.node_id, child_exists=True)
 
 
-def _node_succeeding(state: Execution, event: e.NodeSucceeding) -> Execution:
+def _node_succeeding(state: Execution, event: ne.NodeSucceeding) -> Execution:
     return _change(state, event.node_id, phase=NodePhase.SUCCEEDING)
 
 
-def _node_succeeded(state: Execution, event: e.NodeSucceeded) -> Execution:
+def _node_succeeded(state: Execution, event: ne.NodeSucceeded) -> Execution:
     return _change(
         state,
         event.node_id,
@@ -126,13 +127,13 @@ def _node_succeeded(state: Execution, event: e.NodeSucceeded) -> Execution:
     )
 
 
-def _node_failing(state: Execution, event: e.NodeFailing) -> Execution:
+def _node_failing(state: Execution, event: ne.NodeFailing) -> Execution:
     return _change(
         state, event.node_id, phase=NodePhase.FAILING, last_failure=event.failure
     )
 
 
-def _node_failed(state: Execution, event: e.NodeFailed) -> Execution:
+def _node_failed(state: Execution, event: ne.NodeFailed) -> Execution:
     after = _change(state, event.node_id, phase=NodePhase.FAILED, inputs=None)
     return _with_failure(after, event.node_id, event.failure)
 
@@ -153,18 +154,18 @@ def _with_failure(state: Execution, node_id: str, failure: Failure) -> Execution
     return replace(state, failures=failures, culprits=culprits)
 
 
-def _node_timing_out(state: Execution, event: e.NodeTimingOut) -> Execution:
+def _node_timing_out(state: Execution, event: ne.NodeTimingOut) -> Execution:
     return _change(
         state, event.node_id, phase=NodePhase.TIMING_OUT, last_failure=event.failure
     )
 
 
-def _node_timed_out(state: Execution, event: e.NodeTimedOut) -> Execution:
+def _node_timed_out(state: Execution, event: ne.NodeTimedOut) -> Execution:
     after = _change(state, event.node_id, phase=NodePhase.TIMED_OUT, inputs=None)
     return _with_failure(after, event.node_id, event.failure)
 
 
-def _node_retry_scheduled(state: Execution, event: e.NodeRetryScheduled) -> Execution:
+def _node_retry_scheduled(state: Execution, event: ne.NodeRetryScheduled) -> Execution:
     node = state.nodes[event.node_id]
     return _put(
         state,
@@ -178,7 +179,7 @@ def _node_retry_scheduled(state: Execution, event: e.NodeRetryScheduled) -> Exec
     )
 
 
-def _node_requeued(state: Execution, event: e.NodeRequeued) -> Execution:
+def _node_requeued(state: Execution, event: ne.NodeRequeued) -> Execution:
     if event.node_id in state.failures:
         state = replace(state, failures=state.failures.delete(event.node_id))
     return _change(
@@ -197,11 +198,11 @@ def _node_requeued(state: Execution, event: e.NodeRequeued) -> Execution:
     )
 
 
-def _node_skipped(state: Execution, event: e.NodeSkipped) -> Execution:
+def _node_skipped(state: Execution, event: ne.NodeSkipped) -> Execution:
     return _put(state, Node(site=event.site, phase=NodePhase.SKIPPED))
 
 
-def _node_recovered(state: Execution, event: e.NodeRecovered) -> Execution:
+def _node_recovered(state: Execution, event: ne.NodeRecovered) -> Execution:
     node = Node(
         site=event.site,
         phase=NodePhase.RECOVERED,
@@ -212,11 +213,11 @@ def _node_recovered(state: Execution, event: e.NodeRecovered) -> Execution:
     return _put(state, node)
 
 
-def _node_aborted(state: Execution, event: e.NodeAborted) -> Execution:
+def _node_aborted(state: Execution, event: ne.NodeAborted) -> Execution:
     return _change(state, event.node_id, phase=NodePhase.ABORTED, inputs=None)
 
 
-def _task_queued(state: Execution, event: e.TaskQueued) -> Execution:
+def _task_queued(state: Execution, event: ne.TaskQueued) -> Execution:
     return _change(
         state,
         event.node_id,
@@ -226,7 +227,7 @@ def _task_queued(state: Execution, event: e.TaskQueued) -> Execution:
     )
 
 
-def _task_started(state: Execution, event: e.TaskStarted) -> Execution:
+def _task_started(state: Execution, event: ne.TaskStarted) -> Execution:
     lease = Lease(
         dispatch_no=event.dispatch_no,
         runner=event.runner,
@@ -246,11 +247,11 @@ def _task_started(state: Execution, event: e.TaskStarted) -> Execution:
     )
 
 
-def _task_redispatched(state: Execution, event: e.TaskRedispatched) -> Execution:
+def _task_redispatched(state: Execution, event: ne.TaskRedispatched) -> Execution:
     return _change(state, event.node_id, lease=Lease(dispatch_no=event.dispatch_no))
 
 
-def _lookup_requested(state: Execution, event: e.CacheLookupRequested) -> Execution:
+def _lookup_requested(state: Execution, event: ne.CacheLookupRequested) -> Execution:
     node = Node(
         site=event.site,
         phase=NodePhase.NOT_YET_STARTED,
@@ -260,7 +261,7 @@ def _lookup_requested(state: Execution, event: e.CacheLookupRequested) -> Execut
     return _put(state, node)
 
 
-def _cache_looked_up(state: Execution, event: e.CacheLookedUp) -> Execution:
+def _cache_looked_up(state: Execution, event: ne.CacheLookedUp) -> Execution:
     return _change(
         state,
         event.node_id,
@@ -269,11 +270,13 @@ def _cache_looked_up(state: Execution, event: e.CacheLookedUp) -> Execution:
     )
 
 
-def _cached(state: Execution, event: e.CachePopulated | e.CachePutFailed) -> Execution:
+def _cached(
+    state: Execution, event: ne.CachePopulated | ne.CachePutFailed
+) -> Execution:
     return _change(state, event.node_id, catalog=None)
 
 
-def _task_succeeded(state: Execution, event: e.TaskSucceeded) -> Execution:
+def _task_succeeded(state: Execution, event: ne.TaskSucceeded) -> Execution:
     node_id, deck = event.node_id, event.deck_uri
     return _change(state, node_id, task=TaskPhase.SUCCEEDED, deck_uri=deck)
 
@@ -285,17 +288,17 @@ def _task(phase: TaskPhase) -> Callable[[Execution, Any], Execution]:
     return apply
 
 
-def _task_failed(state: Execution, event: e.TaskFailed) -> Execution:
+def _task_failed(state: Execution, event: ne.TaskFailed) -> Execution:
     code = event.exit_code
     return _change(state, event.node_id, task=TaskPhase.FAILED, exit_code=code)
 
 
-def _array_started(state: Execution, event: e.ArrayStarted) -> Execution:
+def _array_started(state: Execution, event: ne.ArrayStarted) -> Execution:
     array = Array(size=event.size)
     return _change(state, event.node_id, task=TaskPhase.QUEUED, array=array)
 
 
-def _array_gathering(state: Execution, event: e.ArrayGathering) -> Execution:
+def _array_gathering(state: Execution, event: ne.ArrayGathering) -> Execution:
     array = state.nodes[event.node_id].array
     assert array is not None  # noqa: S101 - it was started
     gathering = replace(array, is_gathering=True)
@@ -312,11 +315,11 @@ def _signal_set(state: Execution, event: e.SignalSet) -> Execution:
     return replace(state, signals=state.signals.set(event.signal_id, signal))
 
 
-def _gate_sleeping(state: Execution, event: e.GateSleeping) -> Execution:
+def _gate_sleeping(state: Execution, event: ne.GateSleeping) -> Execution:
     return _change(state, event.node_id, wakes_at_us=event.wakes_at_us)
 
 
-def _node_time_limited(state: Execution, event: e.NodeTimeLimited) -> Execution:
+def _node_time_limited(state: Execution, event: ne.NodeTimeLimited) -> Execution:
     return _change(state, event.node_id, deadline_us=event.deadline_us)
 
 
@@ -332,7 +335,7 @@ def _deleted(state: Execution, _event: e.ExecutionDeleted) -> Execution:
     return replace(state, is_deleted=True)
 
 
-def _node_expanded(state: Execution, event: e.NodeExpanded) -> Execution:
+def _node_expanded(state: Execution, event: ne.NodeExpanded) -> Execution:
     return _change(
         state, event.node_id, phase=NodePhase.DYNAMIC_RUNNING, inside=event.inside
     )
@@ -348,42 +351,42 @@ APPLY: dict[type, Callable[[Execution, Any], Execution]] = {
     e.ExecutionAborting: _phase(ExecutionPhase.ABORTING),
     e.ExecutionAborted: _phase(ExecutionPhase.ABORTED),
     e.ExecutionTimedOut: _timed_out,
-    e.NodeResolving: _node_resolving,
-    e.NodeQueued: _node_queued,
-    e.NodeStarted: _node_started,
-    e.BranchDecided: _branch_decided,
-    e.ChildRequested: _child_requested,
-    e.ChildCreated: _child_created,
-    e.NodeSucceeding: _node_succeeding,
-    e.NodeSucceeded: _node_succeeded,
-    e.NodeFailing: _node_failing,
-    e.NodeFailed: _node_failed,
-    e.NodeTimingOut: _node_timing_out,
-    e.NodeTimedOut: _node_timed_out,
-    e.NodeRetryScheduled: _node_retry_scheduled,
-    e.NodeRequeued: _node_requeued,
-    e.NodeSkipped: _node_skipped,
-    e.NodeAborted: _node_aborted,
-    e.TaskQueued: _task_queued,
-    e.TaskStarted: _task_started,
-    e.TaskRedispatched: _task_redispatched,
-    e.TaskSucceeded: _task_succeeded,
-    e.TaskFailed: _task_failed,
-    e.TaskAborted: _task(TaskPhase.ABORTED),
-    e.CacheLookupRequested: _lookup_requested,
-    e.CacheLookedUp: _cache_looked_up,
-    e.CachePopulated: _cached,
-    e.CachePutFailed: _cached,
-    e.ArrayStarted: _array_started,
-    e.ArrayGathering: _array_gathering,
+    ne.NodeResolving: _node_resolving,
+    ne.NodeQueued: _node_queued,
+    ne.NodeStarted: _node_started,
+    ne.BranchDecided: _branch_decided,
+    ne.ChildRequested: _child_requested,
+    ne.ChildCreated: _child_created,
+    ne.NodeSucceeding: _node_succeeding,
+    ne.NodeSucceeded: _node_succeeded,
+    ne.NodeFailing: _node_failing,
+    ne.NodeFailed: _node_failed,
+    ne.NodeTimingOut: _node_timing_out,
+    ne.NodeTimedOut: _node_timed_out,
+    ne.NodeRetryScheduled: _node_retry_scheduled,
+    ne.NodeRequeued: _node_requeued,
+    ne.NodeSkipped: _node_skipped,
+    ne.NodeAborted: _node_aborted,
+    ne.TaskQueued: _task_queued,
+    ne.TaskStarted: _task_started,
+    ne.TaskRedispatched: _task_redispatched,
+    ne.TaskSucceeded: _task_succeeded,
+    ne.TaskFailed: _task_failed,
+    ne.TaskAborted: _task(TaskPhase.ABORTED),
+    ne.CacheLookupRequested: _lookup_requested,
+    ne.CacheLookedUp: _cache_looked_up,
+    ne.CachePopulated: _cached,
+    ne.CachePutFailed: _cached,
+    ne.ArrayStarted: _array_started,
+    ne.ArrayGathering: _array_gathering,
     e.SignalRequested: _signal_requested,
     e.SignalSet: _signal_set,
-    e.GateSleeping: _gate_sleeping,
-    e.NodeTimeLimited: _node_time_limited,
+    ne.GateSleeping: _gate_sleeping,
+    ne.NodeTimeLimited: _node_time_limited,
     e.ExecutionTimeLimited: _time_limited,
     e.StreamParked: _parked,
     e.StreamResumed: _resumed,
-    e.NodeRecovered: _node_recovered,
+    ne.NodeRecovered: _node_recovered,
     e.ExecutionDeleted: _deleted,
-    e.NodeExpanded: _node_expanded,
+    ne.NodeExpanded: _node_expanded,
 }

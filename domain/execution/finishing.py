@@ -6,7 +6,8 @@ from domain.execution.caching import keep_outputs
 from domain.execution.state import Node
 from domain.execution.step import Step
 from domain.graph import START
-from schemas import events as e
+from schemas.messages import execution_events as e
+from schemas.messages import node_events as ne
 from schemas.phases import TERMINAL_TASK, ExecutionPhase, NodePhase
 from schemas.values import Failure, Values
 
@@ -18,9 +19,9 @@ TIMED_OUT = "ExecutionTimedOut"
 def succeed_node(step: Step, node_id: str, outputs: Values, deck_uri: str = "") -> None:
     """End a node well; a branch ends with its arm."""
     keep_outputs(step, node_id, outputs)
-    step.emit(e.NodeSucceeding(occurred_at_us=step.now_us, node_id=node_id))
+    step.emit(ne.NodeSucceeding(occurred_at_us=step.now_us, node_id=node_id))
     step.emit(
-        e.NodeSucceeded(
+        ne.NodeSucceeded(
             occurred_at_us=step.now_us,
             node_id=node_id,
             outputs=outputs,
@@ -42,7 +43,7 @@ def succeed_branch_around(step: Step, node_id: str, outputs: Values) -> None:
 def fail_node(step: Step, node_id: str, failure: Failure) -> None:
     """End a node badly, with everything inside it; then see what that ends."""
     step.emit(
-        e.NodeFailing(occurred_at_us=step.now_us, node_id=node_id, failure=failure)
+        ne.NodeFailing(occurred_at_us=step.now_us, node_id=node_id, failure=failure)
     )
     abort_inside(step, node_id, AUTO_ABORT)
     if step.node(node_id).site.kind != "workflow" or not _handle(step, node_id):
@@ -51,7 +52,7 @@ def fail_node(step: Step, node_id: str, failure: Failure) -> None:
 
 def _node_failed(step: Step, node_id: str, failure: Failure) -> None:
     step.emit(
-        e.NodeFailed(occurred_at_us=step.now_us, node_id=node_id, failure=failure)
+        ne.NodeFailed(occurred_at_us=step.now_us, node_id=node_id, failure=failure)
     )
     _after_bad_end(step, node_id, failure)
 
@@ -116,11 +117,13 @@ def time_out_node(step: Step, node_id: str, message: str) -> None:
     code = "TimedOut" if step.is_failure_node(node_id) else "Timeout"
     late = Failure(code=code, message=message, kind="USER")
     step.emit(
-        e.NodeTimingOut(occurred_at_us=step.now_us, node_id=node_id, failure=late)
+        ne.NodeTimingOut(occurred_at_us=step.now_us, node_id=node_id, failure=late)
     )
     abort_task(step, step.node(node_id), message)
     abort_inside(step, node_id, message)
-    step.emit(e.NodeTimedOut(occurred_at_us=step.now_us, node_id=node_id, failure=late))
+    step.emit(
+        ne.NodeTimedOut(occurred_at_us=step.now_us, node_id=node_id, failure=late)
+    )
     _after_bad_end(step, node_id, late)
 
 
@@ -209,7 +212,7 @@ def abort_task(step: Step, node: Node, reason: str) -> None:
     if node.task is None or node.task in TERMINAL_TASK:
         return
     step.emit(
-        e.TaskAborted(
+        ne.TaskAborted(
             occurred_at_us=step.now_us,
             node_id=node.site.node_id,
             attempt=node.attempt,
@@ -222,10 +225,10 @@ def _abort_node(step: Step, node_id: str, reason: str) -> None:
     node = step.node(node_id)
     abort_task(step, node, reason)
     if node.phase is NodePhase.NOT_YET_STARTED:
-        step.emit(e.NodeSkipped(occurred_at_us=step.now_us, site=node.site))
+        step.emit(ne.NodeSkipped(occurred_at_us=step.now_us, site=node.site))
         return
     step.emit(
-        e.NodeAborted(
+        ne.NodeAborted(
             occurred_at_us=step.now_us,
             node_id=node_id,
             failure=Failure(code="NodeAborted", message=reason, kind="SYSTEM"),

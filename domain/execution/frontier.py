@@ -14,7 +14,8 @@ from msgspec.structs import replace
 
 from domain.execution.state import Execution, Node
 from domain.graph import Definition, Graph
-from schemas import events as e
+from schemas import sites
+from schemas.messages import node_events as ne
 from schemas.phases import ExecutionPhase, NodePhase
 from schemas.sites import NodeSite
 
@@ -89,45 +90,45 @@ def advance(
     """
     match event:
         case (
-            e.NodeQueued(site=site)
-            | e.NodeResolving(site=site)
-            | e.CacheLookupRequested(site=site)
-            | e.NodeSkipped(site=site)
-            | e.NodeRecovered(site=site)
+            ne.NodeQueued(site=site)
+            | ne.NodeResolving(site=site)
+            | ne.CacheLookupRequested(site=site)
+            | ne.NodeSkipped(site=site)
+            | ne.NodeRecovered(site=site)
         ) if site.element >= 0:
             return frontier, []
         case (
-            e.NodeQueued(site=site)
-            | e.NodeResolving(site=site)
-            | e.CacheLookupRequested(site=site)
+            ne.NodeQueued(site=site)
+            | ne.NodeResolving(site=site)
+            | ne.CacheLookupRequested(site=site)
         ):
             return frontier.without((site.scope, site.spec_node_id)), []
-        case e.NodeSkipped(site=site) | e.NodeRecovered(site=site):
+        case ne.NodeSkipped(site=site) | ne.NodeRecovered(site=site):
             frontier = frontier.without((site.scope, site.spec_node_id))
             return _passed(frontier, definition, state, site)
-        case e.BranchDecided(node_id=node_id, chosen=chosen):
+        case ne.BranchDecided(node_id=node_id, chosen=chosen):
             scope = state.nodes[node_id].site.scope
             return _arrive(frontier, definition, state, scope, (chosen,))
         case (
-            e.NodeSucceeded(node_id=node_id)
-            | e.NodeFailed(node_id=node_id)
-            | e.NodeTimedOut(node_id=node_id)
+            ne.NodeSucceeded(node_id=node_id)
+            | ne.NodeFailed(node_id=node_id)
+            | ne.NodeTimedOut(node_id=node_id)
         ) if state.nodes[node_id].site.element >= 0:
             return frontier, []
-        case e.NodeSucceeded(node_id=node_id):
+        case ne.NodeSucceeded(node_id=node_id):
             return _passed(frontier, definition, state, state.nodes[node_id].site)
-        case e.NodeFailed(node_id=node_id) | e.NodeTimedOut(node_id=node_id):
+        case ne.NodeFailed(node_id=node_id) | ne.NodeTimedOut(node_id=node_id):
             node = state.nodes[node_id]
             frontier = _without_inside(frontier, state, node)
             return _passed(frontier, definition, state, node.site)
-        case e.NodeAborted(node_id=node_id) | e.NodeRetryScheduled(node_id=node_id):
+        case ne.NodeAborted(node_id=node_id) | ne.NodeRetryScheduled(node_id=node_id):
             return _without_inside(frontier, state, state.nodes[node_id]), []
         case _:
             return frontier, []
 
 
 def _passed(
-    frontier: Frontier, definition: Definition, state: Execution, site: e.NodeSite
+    frontier: Frontier, definition: Definition, state: Execution, site: sites.NodeSite
 ) -> tuple[Frontier, list[Place]]:
     graph = graph_of(definition, state, site.scope)
     after = graph.downstream.get(site.spec_node_id, ())
@@ -206,11 +207,11 @@ def _history(node: Node) -> Iterator[object]:
     if node.site.element >= 0:
         return
     if node.chosen:
-        yield e.BranchDecided(
+        yield ne.BranchDecided(
             occurred_at_us=0, node_id=node.site.node_id, chosen=node.chosen
         )
     if node.is_terminal and node.phase is not NodePhase.ABORTED:
-        yield e.NodeSkipped(occurred_at_us=0, site=node.site)
+        yield ne.NodeSkipped(occurred_at_us=0, site=node.site)
 
 
 def _arrive(

@@ -18,9 +18,7 @@ from domain.execution.step import Step, execution_spec
 from domain.execution.traversal import data_path, inline_max, source
 from domain.nodes import array, time_limits
 from domain.overrides import template_bytes
-from schemas import commands as c
-from schemas import dispatches as d
-from schemas import events as e
+from schemas import sites
 from schemas.ids import (
     ParentNode,
     checkpoint_path,
@@ -28,8 +26,12 @@ from schemas.ids import (
     generated_name,
     raw_output_prefix,
 )
+from schemas.messages import commands as c
+from schemas.messages import dispatches as d
+from schemas.messages import execution_events as e
+from schemas.messages import node_events as ne
+from schemas.messages.rejections import Rejected
 from schemas.phases import ExecutionPhase
-from schemas.rejections import Rejected
 from schemas.values import NO_VALUES, Failure, KeyValue, Values
 
 _LIGHT_BYTES = 512
@@ -53,17 +55,17 @@ def react(
 ) -> Sequence[Outgoing]:
     """Say what follows from a fact; `state` is the state right after it."""
     match event:
-        case e.TaskQueued() | e.TaskRedispatched():
+        case ne.TaskQueued() | ne.TaskRedispatched():
             return (_run(event, state, context),)
-        case e.NodeResolving():
+        case ne.NodeResolving():
             return (_resolve(event, state, context),)
-        case e.CacheLookupRequested():
+        case ne.CacheLookupRequested():
             return (look_up(event, state, context),)
-        case e.ChildRequested():
+        case ne.ChildRequested():
             return (_create_child(event, context),)
-        case e.ArrayGathering():
+        case ne.ArrayGathering():
             return (_gather(event, state, context),)
-        case e.TaskAborted():
+        case ne.TaskAborted():
             if state.nodes[event.node_id].array is not None:
                 return ()
             return (
@@ -74,11 +76,11 @@ def react(
                     reason=event.failure.message,
                 ),
             )
-        case e.NodeAborted() if state.nodes[event.node_id].awaits_outputs:
+        case ne.NodeAborted() if state.nodes[event.node_id].awaits_outputs:
             return (stop_waiting(event, context),)
-        case e.NodeAborted():
+        case ne.NodeAborted():
             return _abort_child(event, state)
-        case e.NodeFailed() if event.failure.code == time_limits.EXPIRED:
+        case ne.NodeFailed() if event.failure.code == time_limits.EXPIRED:
             return _abort_child(event, state)
         case (
             e.ExecutionCreated()
@@ -111,7 +113,7 @@ def react_to_refusal(
 
 
 def _run(
-    event: e.TaskQueued | e.TaskRedispatched, state: Execution, context: Context
+    event: ne.TaskQueued | ne.TaskRedispatched, state: Execution, context: Context
 ) -> d.RunTask:
     step = Step(state, context)
     node = step.node(event.node_id)
@@ -120,7 +122,7 @@ def _run(
     graph_node = step.graph_node(node)
     name = (
         event.generated_name
-        if isinstance(event, e.TaskQueued)
+        if isinstance(event, ne.TaskQueued)
         else _generated_name(step, node.site.node_id, node.attempt)
     )
     prefix = spec.raw_output_data_config.output_location_prefix or "raw"
@@ -142,7 +144,7 @@ def _run(
         input_path=given.input_path,
         output_path=f"{data_path(step, node.site)}/{event.attempt}",
         raw_output_prefix=raw_output_prefix(prefix, name),
-        interruptible=isinstance(event, e.TaskQueued) and event.interruptible,
+        interruptible=isinstance(event, ne.TaskQueued) and event.interruptible,
         envs=tuple(KeyValue(key=v.key, value=v.value) for v in spec.envs.values),
         previous_checkpoint=_previous_checkpoint(step, node, prefix),
         array_index=index,
@@ -176,7 +178,7 @@ def _generated_name(step: Step, node_id: str, attempt: int) -> str:
 
 
 def _resolve(
-    event: e.NodeResolving, state: Execution, context: Context
+    event: ne.NodeResolving, state: Execution, context: Context
 ) -> d.ResolveInputs:
     step = Step(state, context)
     site = event.site
@@ -207,7 +209,9 @@ def _resolve(
     )
 
 
-def _resolve_element(step: Step, site: e.NodeSite, context: Context) -> d.ResolveInputs:
+def _resolve_element(
+    step: Step, site: sites.NodeSite, context: Context
+) -> d.ResolveInputs:
     owner = step.node(site.parent_id)
     spec = step.graph_node(owner).spec
     names = [binding.var for binding in spec.inputs]
@@ -226,7 +230,7 @@ def _resolve_element(step: Step, site: e.NodeSite, context: Context) -> d.Resolv
 
 
 def _gather(
-    event: e.ArrayGathering, state: Execution, context: Context
+    event: ne.ArrayGathering, state: Execution, context: Context
 ) -> d.GatherOutputs:
     step = Step(state, context)
     node = step.node(event.node_id)
@@ -259,7 +263,7 @@ def _light(found: Iterable[Values]) -> Iterable[Values]:
             yield values
 
 
-def _create_child(event: e.ChildRequested, context: Context) -> Send:
+def _create_child(event: ne.ChildRequested, context: Context) -> Send:
     command = c.CreateExecution(
         project=event.child.project,
         domain=event.child.domain,
@@ -277,7 +281,7 @@ def _create_child(event: e.ChildRequested, context: Context) -> Send:
 
 
 def _abort_child(
-    event: e.NodeAborted | e.NodeFailed, state: Execution
+    event: ne.NodeAborted | ne.NodeFailed, state: Execution
 ) -> Sequence[Outgoing]:
     node = state.nodes[event.node_id]
     if not node.child or state.created is None:

@@ -7,8 +7,9 @@ from domain.execution.recovery import Made, Path, Saved
 from domain.execution.state import Node
 from domain.execution.step import Step
 from domain.graph import GraphNode
-from schemas.events import NodeRecovered, NodeSite
 from schemas.ids import ExecutionRef
+from schemas.messages.node_events import NodeRecovered
+from schemas.sites import NodeSite
 
 _ALWAYS_ANEW = frozenset({"start", "end"})
 

@@ -10,7 +10,7 @@ from flyteidl.admin import execution_pb2
 from immutables import Map
 from msgspec.structs import replace
 
-from schemas import events as e
+from schemas import sites
 from schemas.ids import (
     AttemptRef,
     CatalogKey,
@@ -20,6 +20,8 @@ from schemas.ids import (
     node_unique_id,
     raw_output_prefix,
 )
+from schemas.messages import execution_events as e
+from schemas.messages import node_events as ne
 from schemas.values import NO_VALUES, Blob, Values
 
 
@@ -38,7 +40,7 @@ class Saved(msgspec.Struct, frozen=True, kw_only=True):
     that its task had made.
     """
 
-    site: e.NodeSite
+    site: sites.NodeSite
     succeeded: bool = False
     inputs: Values = NO_VALUES
     input_path: str = ""
@@ -120,31 +122,31 @@ class _Notes:
         match fact:
             case e.ExecutionCreated():
                 self._raw = raw_outputs(fact.spec)
-            case e.NodeQueued(site=site):
+            case ne.NodeQueued(site=site):
                 self._put(
                     Saved(site=site, inputs=fact.inputs, input_path=fact.input_path)
                 )
-            case e.NodeRecovered():
+            case ne.NodeRecovered():
                 self._put(_repeated(fact))
-            case e.TaskQueued():
+            case ne.TaskQueued():
                 prefix = raw_output_prefix(self._raw, fact.generated_name)
                 self._change(fact.node_id, checkpoint=checkpoint_path(prefix))
-            case e.NodeExpanded():
+            case ne.NodeExpanded():
                 self._expand(fact)
-            case e.ChildRequested():
+            case ne.ChildRequested():
                 self._change(fact.node_id, child=fact.child)
-            case e.CacheLookedUp():
+            case ne.CacheLookedUp():
                 self._change(
                     fact.node_id,
                     cache_status=fact.status,
                     catalog=fact.key,
                     source=fact.source,
                 )
-            case e.CachePopulated():
+            case ne.CachePopulated():
                 self._change(fact.node_id, cache_status="POPULATED")
-            case e.CachePutFailed():
+            case ne.CachePutFailed():
                 self._change(fact.node_id, cache_status="PUT_FAILURE")
-            case e.NodeSucceeded():
+            case ne.NodeSucceeded():
                 self._change(
                     fact.node_id,
                     succeeded=True,
@@ -160,7 +162,7 @@ class _Notes:
         self._paths[site.node_id] = path = (*above, site.spec_node_id)
         self.found[path] = node
 
-    def _expand(self, fact: e.NodeExpanded) -> None:
+    def _expand(self, fact: ne.NodeExpanded) -> None:
         """Note what a task made; what an attempt before made is of no use then."""
         path = self._paths[fact.node_id]
         inside = [p for p in self.found if p[: len(path)] == path and p != path]
@@ -174,7 +176,7 @@ class _Notes:
         self.found[path] = replace(self.found[path], **fields)
 
 
-def _repeated(fact: e.NodeRecovered) -> Saved:
+def _repeated(fact: ne.NodeRecovered) -> Saved:
     """Return what was known of a node when it was recovered."""
     return Saved(
         site=fact.site,

@@ -10,8 +10,8 @@ from google.protobuf.message import DecodeError
 from domain.execution.context import Context
 from domain.execution.state import Execution
 from domain.types import describe, literal_matches
-from schemas import commands as c
-from schemas.rejections import Reason, Rejected
+from schemas.messages import commands as c
+from schemas.messages.rejections import Reason, Rejected
 
 
 def refusal(

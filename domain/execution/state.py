@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 from immutables import Map
 
-from schemas.events import ExecutionCreated, NodeSite, StreamParked
 from schemas.ids import CatalogKey
+from schemas.messages.execution_events import ExecutionCreated, StreamParked
 from schemas.phases import (
     TERMINAL_EXECUTION,
     TERMINAL_NODE,
@@ -14,6 +14,7 @@ from schemas.phases import (
     NodePhase,
     TaskPhase,
 )
+from schemas.sites import NodeSite
 from schemas.values import Blob, Failure, Values
 
 

@@ -18,12 +18,13 @@ from domain.execution.evolve import evolve
 from domain.execution.frontier import Frontier, Place, advance, graph_of, owner_of
 from domain.execution.state import Execution, Node
 from domain.graph import Definition, Graph, GraphNode
-from schemas import events as e
-from schemas.events import ExecutionCreated, ExecutionEvent, NodeSite
 from schemas.ids import node_unique_id
+from schemas.messages import node_events as ne
+from schemas.messages.execution_events import ExecutionCreated, ExecutionEvent
+from schemas.sites import NodeSite
 from schemas.values import Failure
 
-_MOVES = (e.NodeStarted, e.NodeSucceeded, e.NodeFailed, e.NodeTimedOut)
+_MOVES = (ne.NodeStarted, ne.NodeSucceeded, ne.NodeFailed, ne.NodeTimedOut)
 
 
 class Step:
@@ -62,7 +63,7 @@ class Step:
         self.state = evolve(self.state, event)
         if isinstance(event, _MOVES):
             self._note_element(self.state.nodes[event.node_id].site)
-        elif isinstance(event, e.NodeRecovered):
+        elif isinstance(event, ne.NodeRecovered):
             self._note_element(event.site)
         if self.state.created is not None:
             self.frontier, ready = advance(

@@ -24,14 +24,14 @@ from domain.nodes import (
     task,
 )
 from domain.offloading import in_the_way, names_read_whole, read_whole
-from schemas.events import (
+from schemas.messages.node_events import (
     CacheLookupRequested,
     NodeQueued,
     NodeResolving,
-    NodeSite,
     NodeSkipped,
 )
 from schemas.phases import NodePhase
+from schemas.sites import NodeSite
 from schemas.values import NO_VALUES, Failure, Values
 
 ENTER: dict[str, Callable[[Step, str, Values], None]] = {

@@ -11,9 +11,10 @@ from domain.execution.state import Array, Node
 from domain.execution.step import Step, literal_map
 from domain.graph import START
 from domain.nodes import launch_plan, task, time_limits
-from schemas import commands as c
-from schemas import events as e
+from schemas import sites
 from schemas.ids import element_id, generated_name
+from schemas.messages import commands as c
+from schemas.messages import node_events as ne
 from schemas.phases import SUCCESSES, NodePhase, TaskPhase
 from schemas.values import NO_VALUES, Failure, Values
 
@@ -41,7 +42,7 @@ def enter_sized(step: Step, node_id: str, size: int) -> None:
         fail_node(step, node_id, failure)
         return
     step.emit(
-        e.ArrayStarted(
+        ne.ArrayStarted(
             occurred_at_us=step.now_us,
             node_id=node_id,
             attempt=node.attempt,
@@ -79,7 +80,7 @@ def proceed(step: Step, node_id: str) -> None:
 def _run(step: Step, node: Node) -> None:
     node_id = node.site.node_id
     step.emit(
-        e.TaskStarted(
+        ne.TaskStarted(
             occurred_at_us=step.now_us,
             node_id=node_id,
             attempt=node.attempt,
@@ -89,7 +90,7 @@ def _run(step: Step, node: Node) -> None:
             started_at_us=step.now_us,
         )
     )
-    step.emit(e.NodeStarted(occurred_at_us=step.now_us, node_id=node_id))
+    step.emit(ne.NodeStarted(occurred_at_us=step.now_us, node_id=node_id))
     time_limits.begin(step, node_id)
 
 
@@ -107,7 +108,7 @@ def _begin(step: Step, node: Node, index: int) -> None:
     owner = step.graph_node(node)
     element = owner.element
     assert element is not None  # noqa: S101 - arrays have one
-    site = e.NodeSite(
+    site = sites.NodeSite(
         node_id=element_id(node.site.node_id, node.attempt, index),
         spec_node_id=f"n{index}",
         kind=element.kind,
@@ -125,7 +126,7 @@ def _begin(step: Step, node: Node, index: int) -> None:
     if arrays.is_sliced(owner):
         whole = (node.inputs or NO_VALUES).inline
         if whole is None:
-            step.emit(e.NodeResolving(occurred_at_us=step.now_us, site=site))
+            step.emit(ne.NodeResolving(occurred_at_us=step.now_us, site=site))
             return
         bound = owner.spec.array_node.bound_inputs
         sources = {START: literal_map(whole)}
@@ -139,13 +140,13 @@ def _begin(step: Step, node: Node, index: int) -> None:
     given = NO_VALUES if isinstance(inputs, Failure) else inputs
     if given is inputs and policy_at(step, site) is not None:
         step.emit(
-            e.CacheLookupRequested(
+            ne.CacheLookupRequested(
                 occurred_at_us=step.now_us, site=site, inputs=given, input_path=path
             )
         )
         return
     step.emit(
-        e.NodeQueued(
+        ne.NodeQueued(
             occurred_at_us=step.now_us, site=site, inputs=given, input_path=path
         )
     )
@@ -189,7 +190,7 @@ def _gather(step: Step, node: Node, array: Array) -> None:
             _succeed(step, node, Values(inline=data))
             return
     step.emit(
-        e.ArrayGathering(
+        ne.ArrayGathering(
             occurred_at_us=step.now_us,
             node_id=node.site.node_id,
             attempt=node.attempt,
@@ -213,7 +214,7 @@ def gathered(step: Step, report: c.ReportOutputsGathered) -> None:
 
 def _succeed(step: Step, node: Node, outputs: Values) -> None:
     step.emit(
-        e.TaskSucceeded(
+        ne.TaskSucceeded(
             occurred_at_us=step.now_us,
             node_id=node.site.node_id,
             attempt=node.attempt,
@@ -244,7 +245,7 @@ def _fail(step: Step, node: Node, array: Array, wanted: int) -> None:
 
 def _end_badly(step: Step, node: Node, failure: Failure) -> None:
     step.emit(
-        e.TaskFailed(
+        ne.TaskFailed(
             occurred_at_us=step.now_us,
             node_id=node.site.node_id,
             attempt=node.attempt,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from domain.execution.finishing import succeed_scope
 from domain.execution.step import Step
-from schemas.events import NodeSucceeded
+from schemas.messages.node_events import NodeSucceeded
 from schemas.values import Values
 
 

@@ -7,7 +7,7 @@ from flyteidl.core import literals_pb2
 from domain.branch import choose, operand_names
 from domain.execution.finishing import fail_node
 from domain.execution.step import Step, literal_map
-from schemas.events import BranchDecided, NodeStarted
+from schemas.messages.node_events import BranchDecided, NodeStarted
 from schemas.values import Failure, Values
 
 

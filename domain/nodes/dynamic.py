@@ -7,8 +7,8 @@ from domain.execution.recovery import Made
 from domain.execution.step import Step
 from domain.graph import START
 from domain.nodes import task
-from schemas import commands as c
-from schemas import events as e
+from schemas.messages import commands as c
+from schemas.messages import node_events as ne
 from schemas.phases import NodePhase
 from schemas.values import NO_VALUES, Failure
 
@@ -36,11 +36,11 @@ def expanded(step: Step, report: c.ReportTaskExpanded) -> None:
 
 def expand_again(step: Step, node_id: str, made: Made) -> None:
     """Begin what a task had made in the execution that this one recovers (ref §9)."""
-    step.emit(e.NodeStarted(occurred_at_us=step.now_us, node_id=node_id))
+    step.emit(ne.NodeStarted(occurred_at_us=step.now_us, node_id=node_id))
     deadline_us = task.deadline_us(step, step.node(node_id))
     if deadline_us:
         step.emit(
-            e.NodeTimeLimited(
+            ne.NodeTimeLimited(
                 occurred_at_us=step.now_us, node_id=node_id, deadline_us=deadline_us
             )
         )
@@ -49,7 +49,7 @@ def expand_again(step: Step, node_id: str, made: Made) -> None:
 
 def _expand(step: Step, node_id: str, made: Made) -> None:
     step.emit(
-        e.NodeExpanded(
+        ne.NodeExpanded(
             occurred_at_us=step.now_us,
             node_id=node_id,
             attempt=step.node(node_id).attempt,

@@ -10,8 +10,9 @@ from domain.execution.finishing import fail_node, succeed_node
 from domain.execution.state import Node
 from domain.execution.step import Step
 from domain.nodes import time_limits
-from schemas import commands as c
-from schemas import events as e
+from schemas.messages import commands as c
+from schemas.messages import execution_events as e
+from schemas.messages import node_events as ne
 from schemas.phases import NodePhase
 from schemas.values import NO_VALUES, Failure, Values
 
@@ -20,7 +21,7 @@ _BOOLEAN = types_pb2.LiteralType(simple=types_pb2.BOOLEAN)
 
 def enter(step: Step, node_id: str, _inputs: Values) -> None:
     """Begin to wait; a signal that is set already is taken at once."""
-    step.emit(e.NodeStarted(occurred_at_us=step.now_us, node_id=node_id))
+    step.emit(ne.NodeStarted(occurred_at_us=step.now_us, node_id=node_id))
     gate = _spec(step, step.node(node_id))
     if gate.WhichOneof("condition") == "sleep":
         _sleep(step, node_id, gate.sleep.duration.ToMicroseconds())
@@ -86,7 +87,7 @@ def _sleep(step: Step, node_id: str, duration_us: int) -> None:
         succeed_node(step, node_id, NO_VALUES)
         return
     step.emit(
-        e.GateSleeping(
+        ne.GateSleeping(
             occurred_at_us=step.now_us,
             node_id=node_id,
             wakes_at_us=step.now_us + duration_us,

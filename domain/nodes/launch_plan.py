@@ -10,9 +10,9 @@ from domain.execution.recovering import lost_child
 from domain.execution.state import Node
 from domain.execution.step import Step, execution_spec
 from domain.nodes import time_limits
-from schemas import commands as c
-from schemas import events as e
 from schemas.ids import EntityRef, ExecutionRef, child_execution_name
+from schemas.messages import commands as c
+from schemas.messages import node_events as ne
 from schemas.phases import ExecutionPhase
 from schemas.values import NO_VALUES, Failure, Values
 
@@ -30,10 +30,10 @@ def enter(step: Step, node_id: str, inputs: Values) -> None:
         domain=parent.domain,
         name=child_execution_name(parent.name, node_id, node.attempt),
     )
-    step.emit(e.NodeStarted(occurred_at_us=step.now_us, node_id=node_id))
+    step.emit(ne.NodeStarted(occurred_at_us=step.now_us, node_id=node_id))
     time_limits.begin(step, node_id)
     step.emit(
-        e.ChildRequested(
+        ne.ChildRequested(
             occurred_at_us=step.now_us,
             node_id=node_id,
             attempt=node.attempt,
@@ -56,7 +56,7 @@ def reported(step: Step, report: c.ReportChild) -> None:
             return
         project, domain, name = report.child.split("/", 2)
         step.emit(
-            e.ChildCreated(
+            ne.ChildCreated(
                 occurred_at_us=step.now_us,
                 node_id=report.node_id,
                 attempt=report.attempt,

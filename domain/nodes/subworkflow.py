@@ -5,7 +5,7 @@ from __future__ import annotations
 from domain.execution.step import Step
 from domain.graph import START
 from domain.nodes import time_limits
-from schemas.events import NodeStarted
+from schemas.messages.node_events import NodeStarted
 from schemas.values import Values
 
 

@@ -12,9 +12,9 @@ from domain.execution.finishing import (
 from domain.execution.state import Node
 from domain.execution.step import Step, execution_spec
 from domain.retry import exhausted, may_retry
-from schemas import commands as c
-from schemas import events as e
 from schemas.ids import generated_name
+from schemas.messages import commands as c
+from schemas.messages import node_events as ne
 from schemas.phases import NodePhase, TaskPhase
 from schemas.values import Failure, Values
 
@@ -27,7 +27,7 @@ def enter(step: Step, node_id: str, _inputs: Values) -> None:
     target = node.site.target
     assert target is not None  # noqa: S101 - the compiler refuses others
     step.emit(
-        e.TaskQueued(
+        ne.TaskQueued(
             occurred_at_us=step.now_us,
             node_id=node_id,
             attempt=node.attempt,
@@ -64,7 +64,7 @@ def end_well(
 ) -> None:
     """End an attempt well; its node goes on."""
     step.emit(
-        e.TaskSucceeded(
+        ne.TaskSucceeded(
             occurred_at_us=step.now_us,
             node_id=report.node_id,
             attempt=report.attempt,
@@ -81,7 +81,7 @@ def failed(step: Step, report: c.ReportTaskFailed) -> None:
     if held_by(step, report) is None:
         return
     step.emit(
-        e.TaskFailed(
+        ne.TaskFailed(
             occurred_at_us=step.now_us,
             node_id=report.node_id,
             attempt=report.attempt,
@@ -104,7 +104,7 @@ def lease_expired(step: Step, command: c.ExpireLease) -> None:
         return
     if command.dispatch_no < step.context.limits.redispatches:
         step.emit(
-            e.TaskRedispatched(
+            ne.TaskRedispatched(
                 occurred_at_us=step.now_us,
                 node_id=command.node_id,
                 attempt=command.attempt,
@@ -115,7 +115,7 @@ def lease_expired(step: Step, command: c.ExpireLease) -> None:
         return
     failure = Failure(code="RunnerLost", message=command.reason, kind="SYSTEM")
     step.emit(
-        e.TaskFailed(
+        ne.TaskFailed(
             occurred_at_us=step.now_us,
             node_id=command.node_id,
             attempt=command.attempt,
@@ -156,7 +156,7 @@ def time_reached(step: Step, node_id: str, attempt: int) -> None:
     failure = Failure(code="TimeoutExpired", message=message, kind="USER")
     if node.task in _OPEN:
         step.emit(
-            e.TaskAborted(
+            ne.TaskAborted(
                 occurred_at_us=step.now_us,
                 node_id=node_id,
                 attempt=attempt,
@@ -220,7 +220,7 @@ def _is_handed_out(node: Node) -> bool:
 
 def _start(step: Step, node: Node, report: _Report) -> None:
     step.emit(
-        e.TaskStarted(
+        ne.TaskStarted(
             occurred_at_us=step.now_us,
             node_id=report.node_id,
             attempt=report.attempt,
@@ -234,7 +234,7 @@ def _start(step: Step, node: Node, report: _Report) -> None:
         )
     )
     if node.phase is NodePhase.QUEUED:
-        step.emit(e.NodeStarted(occurred_at_us=step.now_us, node_id=report.node_id))
+        step.emit(ne.NodeStarted(occurred_at_us=step.now_us, node_id=report.node_id))
 
 
 def retry_or_fail(
@@ -255,7 +255,7 @@ def retry_or_fail(
     if node.inside is not None:
         abort_inside(step, node_id, failure.message)
     step.emit(
-        e.NodeRetryScheduled(
+        ne.NodeRetryScheduled(
             occurred_at_us=step.now_us,
             node_id=node_id,
             attempt=node.attempt,
@@ -270,7 +270,7 @@ def retry_or_fail(
 def _requeue(step: Step, node: Node) -> None:
     """Begin the next attempt of a node whose last one failed."""
     step.emit(
-        e.NodeRequeued(
+        ne.NodeRequeued(
             occurred_at_us=step.now_us,
             node_id=node.site.node_id,
             attempt=node.attempt + 1,

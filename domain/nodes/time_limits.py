@@ -7,7 +7,8 @@ from domain.execution.state import Node
 from domain.execution.step import Step
 from domain.execution.wishes import timeout_us
 from domain.retry import exhausted
-from schemas.events import ExecutionTimeLimited, NodeTimeLimited
+from schemas.messages.execution_events import ExecutionTimeLimited
+from schemas.messages.node_events import NodeTimeLimited
 from schemas.phases import NodePhase
 from schemas.values import Failure
 

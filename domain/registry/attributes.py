@@ -9,8 +9,8 @@ import msgspec
 from flyteidl.admin import matchable_resource_pb2
 
 from domain.registry.identity import invalid
-from schemas.registry_events import AttributesDeleted, AttributesSet
-from schemas.rejections import Reason, Rejected
+from schemas.messages.registry_events import AttributesDeleted, AttributesSet
+from schemas.messages.rejections import Reason, Rejected
 
 Fact = AttributesSet | AttributesDeleted
 _MESSAGE = matchable_resource_pb2.MatchingAttributes

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from domain.registry.identity import invalid
-from schemas.registry_events import CacheEvicted
-from schemas.rejections import Rejected
+from schemas.messages.registry_events import CacheEvicted
+from schemas.messages.rejections import Rejected
 
 
 def evict(

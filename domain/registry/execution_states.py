@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from flyteidl.admin import execution_pb2
 
 from domain.registry.identity import invalid
-from schemas.registry_events import ExecutionStateSet
-from schemas.rejections import Rejected
+from schemas.messages.registry_events import ExecutionStateSet
+from schemas.messages.rejections import Rejected
 
 ACTIVE = execution_pb2.EXECUTION_ACTIVE
 

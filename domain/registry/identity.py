@@ -11,7 +11,7 @@ from google.protobuf import json_format
 
 from domain.graph import entity_ref
 from schemas.ids import EntityRef
-from schemas.rejections import Reason, Rejected
+from schemas.messages.rejections import Reason, Rejected
 
 TEXT_MAX = 32_000
 _LABEL = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")

@@ -15,12 +15,12 @@ from domain.registry.identity import checked_ref, digest, existing, invalid
 from domain.types import accepts, describe
 from domain.well_formed import misfit
 from schemas.ids import EntityRef
-from schemas.registry_events import (
+from schemas.messages.registry_events import (
     LaunchPlanActivated,
     LaunchPlanDeactivated,
     LaunchPlanRegistered,
 )
-from schemas.rejections import Reason, Rejected
+from schemas.messages.rejections import Reason, Rejected
 
 Fact = LaunchPlanRegistered | LaunchPlanActivated | LaunchPlanDeactivated
 _SOME_DAY = datetime(2026, 1, 1, tzinfo=UTC)

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from flyteidl.admin import common_pb2
 
 from domain.registry.identity import invalid
-from schemas.registry_events import NamedEntityDescribed
-from schemas.rejections import Rejected
+from schemas.messages.registry_events import NamedEntityDescribed
+from schemas.messages.rejections import Rejected
 
 DESCRIPTION_MAX = 300
 _KINDS_WITH_STATE = frozenset({"TASK", "WORKFLOW"})

@@ -8,8 +8,8 @@ from typing import Any
 from flyteidl.admin import project_pb2
 
 from domain.registry.identity import invalid, is_label
-from schemas.registry_events import ProjectRegistered, ProjectReplaced
-from schemas.rejections import Reason, Rejected
+from schemas.messages.registry_events import ProjectRegistered, ProjectReplaced
+from schemas.messages.rejections import Reason, Rejected
 
 NAME_MAX = 64
 DESCRIPTION_MAX = 300

@@ -14,8 +14,8 @@ from domain.compiler.errors import CompileErrors
 from domain.compiler.tasks import compile_task
 from domain.registry.identity import checked_ref, digest, existing, invalid
 from domain.well_formed import misfit
-from schemas.registry_events import TaskRegistered
-from schemas.rejections import Rejected
+from schemas.messages.registry_events import TaskRegistered
+from schemas.messages.rejections import Rejected
 
 _SUFFIXES = {
     "n": Decimal("1e-9"), "u": Decimal("1e-6"), "m": Decimal("1e-3"), "": Decimal(1),

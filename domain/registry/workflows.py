@@ -7,8 +7,8 @@ from typing import Any
 
 from domain.registry.identity import existing, invalid
 from schemas.ids import EntityRef
-from schemas.registry_events import WorkflowRegistered
-from schemas.rejections import Rejected
+from schemas.messages.registry_events import WorkflowRegistered
+from schemas.messages.rejections import Rejected
 from schemas.values import Blob
 
 BOUNDARY_NODES = 2

@@ -22,7 +22,7 @@ from gateway.terminating import terminate
 from projections import queries, registry
 from projections.rows import ExecutionRow
 from schemas.ids import ExecutionRef
-from schemas.registry_events import ExecutionStateSet
+from schemas.messages.registry_events import ExecutionStateSet
 
 _RELAUNCH = execution_pb2.ExecutionMetadata.RELAUNCH
 _RECOVERED = execution_pb2.ExecutionMetadata.RECOVERED

@@ -17,8 +17,9 @@ from gateway.commands.failing import CommandFailed, ExitCode
 from gateway.commands.putting_back import put_back
 from gateway.commands.session import Session
 from gateway.commands.whole_log import open_log
-from schemas import codec, topics
+from schemas import topics
 from schemas.ids import execution_stream
+from schemas.wire import codec
 from workers.redriving import PAGE, Kept, Redriven, letters_of
 
 _ERROR_SHOWN = 100

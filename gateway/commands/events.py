@@ -15,16 +15,16 @@ from gateway.commands.failing import CommandFailed, ExitCode
 from gateway.commands.session import Session
 from infra.log import Received
 from projections import journal
-from schemas import codec, topics
-from schemas.answers import CommandHadNoEffect
-from schemas.events import (
-    CommandRejected,
+from schemas import topics
+from schemas.ids import ExecutionRef, execution_stream
+from schemas.messages.execution_events import (
     ExecutionAborted,
     ExecutionFailed,
     ExecutionSucceeded,
     ExecutionTimedOut,
 )
-from schemas.ids import ExecutionRef, execution_stream
+from schemas.messages.outcomes import CommandHadNoEffect, CommandRejected
+from schemas.wire import codec
 
 _ENDINGS = (ExecutionSucceeded, ExecutionFailed, ExecutionAborted, ExecutionTimedOut)
 _GOOD = ("Succeeded",)

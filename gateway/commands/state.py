@@ -16,9 +16,9 @@ from domain.execution.state import Execution, Node
 from gateway.commands.events import instant, not_found
 from gateway.commands.failing import CommandFailed
 from gateway.commands.session import Session
-from schemas import codec
 from schemas.ids import ExecutionRef, execution_stream
 from schemas.values import Failure
+from schemas.wire import codec
 
 _WIDTH = 200
 """Columns of a table that goes into a file or a pipe."""

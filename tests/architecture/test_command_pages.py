@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from schemas import commands, registry
+from schemas.messages import commands
+from schemas.wire import registry
 from tests.architecture.house import ROOT
 
 PAGES = ROOT / "docs" / "commands"

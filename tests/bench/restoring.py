@@ -11,8 +11,9 @@ from typing import Any
 import psycopg
 
 from infra.log_rows import from_row
-from schemas import codec, topics
-from schemas.snapshots import Checkpoint
+from schemas import topics
+from schemas.messages.snapshots import Checkpoint
+from schemas.wire import codec
 from tests.bench.engines import client_of, engine, timed
 from tests.bench.figure import Figure
 from tests.support import raw

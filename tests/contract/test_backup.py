@@ -13,9 +13,9 @@ from infra.errors import Permanent
 from infra.event_store import EventStore
 from infra.log import Record
 from projections import registry
-from schemas import events as e
-from schemas import registry_events as r
 from schemas import topics
+from schemas.messages import execution_events as e
+from schemas.messages import registry_events as r
 from tests.contract.conftest import KafkaKind
 from tests.support.engine import success
 from tests.support.postgres import migrated_database

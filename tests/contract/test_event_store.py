@@ -11,7 +11,7 @@ import pytest
 
 from infra.errors import Conflict
 from infra.event_store import EventStore
-from schemas.registry_events import ProjectRegistered, ProjectReplaced
+from schemas.messages.registry_events import ProjectRegistered, ProjectReplaced
 from tests.support.fakes import MemoryEventStore
 from tests.support.postgres import empty_database
 

@@ -9,11 +9,12 @@ from msgspec.structs import replace
 
 from domain.execution import decide
 from infra.log import Record
-from schemas import codec, topics
-from schemas import commands as c
-from schemas import events as e
-from schemas.answers import CommandHadNoEffect, CommandRejected
+from schemas import topics
 from schemas.envelope import Envelope
+from schemas.messages import commands as c
+from schemas.messages import execution_events as e
+from schemas.messages.outcomes import CommandHadNoEffect, CommandRejected
+from schemas.wire import codec
 from tests.contract.conftest import KafkaKind
 from tests.support.engine import CREATE, success
 from tests.support.propelling import House, stream_of

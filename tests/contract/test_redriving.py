@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from domain.execution import decide
-from schemas import codec, topics
-from schemas import commands as c
-from schemas import events as e
+from schemas import topics
+from schemas.messages import commands as c
+from schemas.messages import execution_events as e
+from schemas.wire import codec
 from tests.support.engine import success
 from tests.support.propelling import House
 from workers.redriving import PAGE, Redriver, letters_of

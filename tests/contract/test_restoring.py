@@ -6,10 +6,11 @@ import pytest
 from msgspec.structs import replace
 
 from infra.log import Log
-from schemas import codec
-from schemas import events as e
 from schemas import topics as t
-from schemas.commands import TerminateExecution
+from schemas.messages import execution_events as e
+from schemas.messages import node_events as ne
+from schemas.messages.commands import TerminateExecution
+from schemas.wire import codec
 from tests.contract.records import fact
 from tests.support.engine import CREATE, success
 from tests.support.propelling import House, stream_of
@@ -75,7 +76,7 @@ async def test_a_new_stream_costs_no_look_at_the_log(house: House) -> None:
 async def test_what_can_not_be_folded_costs_itself_alone(house: House) -> None:
     """A stream whose facts don't follow is a dead letter's; others go on."""
     broken = stream_of("broken")
-    orphan = e.NodeStarted(occurred_at_us=1, node_id="n7")
+    orphan = ne.NodeStarted(occurred_at_us=1, node_id="n7")
     record = fact(1, broken, codec.encode(orphan))
     envelope = replace(record.envelope, type=codec.type_name(orphan))
     await house.log.append([replace(record, envelope=envelope)])

@@ -10,12 +10,12 @@ from structlog.testing import capture_logs
 
 from domain.execution.chunks import Sizes
 from infra.log import Log, Received, Record
-from schemas import codec
-from schemas import events as e
 from schemas import topics as t
-from schemas.commands import TerminateExecution
 from schemas.envelope import Envelope
-from schemas.snapshots import Checkpoint, StreamChunk, StreamClosed, StreamHead
+from schemas.messages import execution_events as e
+from schemas.messages.commands import TerminateExecution
+from schemas.messages.snapshots import Checkpoint, StreamChunk, StreamClosed, StreamHead
+from schemas.wire import codec
 from tests.contract.records import fact
 from tests.support.engine import CREATE, success
 from tests.support.propelling import House, stream_of

@@ -14,9 +14,10 @@ from flytekit.configuration import PlatformConfig
 
 from infra import log_files
 from infra.log import Received
-from schemas import codec, topics
-from schemas.commands import TerminateExecution
+from schemas import topics
 from schemas.envelope import Envelope
+from schemas.messages.commands import TerminateExecution
+from schemas.wire import codec
 from tests.support.raw import create, register_layers, wait
 from tests.support.running import Running
 from workers import letters

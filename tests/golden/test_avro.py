@@ -14,7 +14,7 @@ import msgspec
 import pytest
 from fastavro import schemaless_writer
 
-from schemas import codec, registry
+from schemas.wire import codec, registry
 from tests.support.messages import example
 
 FOLDER = Path(__file__).parent / "avro"

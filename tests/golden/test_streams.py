@@ -17,8 +17,8 @@ import pytest
 
 from domain.execution.evolve import evolve
 from domain.execution.state import Execution
-from schemas import codec
-from schemas import commands as c
+from schemas.messages import commands as c
+from schemas.wire import codec
 from tests.support.engine import Engine, created, failure, start
 from tests.support.graphs import (
     branch_node,

@@ -16,7 +16,8 @@ from flytekit.clients.friendly import SynchronousFlyteClient
 from flytekit.configuration import PlatformConfig
 
 from infra.log import Received
-from schemas import codec, topics
+from schemas import topics
+from schemas.wire import codec
 from tests.support.door import Door, open_door
 from tests.support.postgres import migrated_database
 

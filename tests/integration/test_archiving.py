@@ -10,8 +10,8 @@ from flyteidl.admin import common_pb2, execution_pb2
 from flyteidl.core import identifier_pb2
 from msgspec.structs import replace
 
-from schemas import events as e
 from schemas.ids import ExecutionRef
+from schemas.messages import execution_events as e
 from tests.integration.conftest import refused
 from tests.support.door import Door
 from tests.support.engine import NOON_US, created

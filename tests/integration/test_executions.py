@@ -21,11 +21,13 @@ from google.rpc import status_pb2
 from msgspec.structs import replace
 
 from infra.log import Received
-from schemas import codec
-from schemas import events as e
-from schemas.commands import CreateExecution, TerminateExecution
+from schemas import sites
 from schemas.ids import EntityRef, ExecutionRef
+from schemas.messages import execution_events as e
+from schemas.messages import node_events as ne
+from schemas.messages.commands import CreateExecution, TerminateExecution
 from schemas.values import Blob, TaskLog, Values
+from schemas.wire import codec
 from tests.integration.conftest import accept, answering, refused
 from tests.support.door import Door
 from tests.support.engine import NOON_US, created
@@ -214,7 +216,7 @@ def run(door: Door) -> dict[str, str]:
     door.run(blobs.put(uris["outputs"], data))
     door.run(blobs.put(uris["deck"], b"<html>"))
     outputs = Values(uri=uris["outputs"], size=len(data))
-    site = e.NodeSite(node_id="n0", spec_node_id="n0", kind="task")
+    site = sites.NodeSite(node_id="n0", spec_node_id="n0", kind="task")
     task = EntityRef(kind="TASK", project="p", domain="d", name="t", version="v")
     spec = execution_pb2.ExecutionSpec(
         launch_plan=identifier(identifier_pb2.LAUNCH_PLAN), max_parallelism=9
@@ -229,20 +231,20 @@ def run(door: Door) -> dict[str, str]:
     facts = (
         first,
         e.ExecutionStarted(occurred_at_us=at),
-        e.NodeQueued(
+        ne.NodeQueued(
             occurred_at_us=at, site=site, inputs=Values(inline=values(x=1)),
             input_path="metadata/in.pb",
         ),
-        e.TaskQueued(
+        ne.TaskQueued(
             occurred_at_us=at, node_id="n0", attempt=0, task=task, task_type="python",
             generated_name="run-n0-0",
         ),
-        e.NodeStarted(occurred_at_us=at, node_id="n0"),
-        e.TaskSucceeded(
+        ne.NodeStarted(occurred_at_us=at, node_id="n0"),
+        ne.TaskSucceeded(
             occurred_at_us=at, node_id="n0", attempt=0, ended_at_us=at, outputs=outputs,
             logs=(TaskLog(name="log", uri="http://log"),),
         ),
-        e.NodeSucceeded(
+        ne.NodeSucceeded(
             occurred_at_us=at, node_id="n0", outputs=outputs, deck_uri=uris["deck"]
         ),
         e.ExecutionSucceeded(occurred_at_us=at, outputs=outputs),

@@ -18,12 +18,13 @@ from msgspec.structs import replace
 from infra.kafka_log import KafkaLog
 from infra.log import Record
 from infra.settings import KafkaSettings, LogSettings
-from schemas import codec, topics
-from schemas import commands as c
-from schemas import events as e
-from schemas.answers import CommandRejected
+from schemas import topics
 from schemas.envelope import Envelope
 from schemas.ids import EntityRef
+from schemas.messages import commands as c
+from schemas.messages import execution_events as e
+from schemas.messages.outcomes import CommandRejected
+from schemas.wire import codec
 from tests.support.door import open_door
 from tests.support.graphs import values
 from tests.support.kafka import broker

@@ -13,8 +13,9 @@ from gateway import submit as submitting
 from gateway.errors import Refused
 from gateway.submit import Submit
 from infra.database import Pool, open_pool
-from schemas import codec, topics
-from schemas.commands import TerminateExecution
+from schemas import topics
+from schemas.messages.commands import TerminateExecution
+from schemas.wire import codec
 from tests.support.fakes import MemoryLog
 from tests.support.postgres import migrated_database
 

@@ -13,9 +13,10 @@ from infra.blobs import PARTS, FileBlobs
 from infra.database import Pool, open_pool
 from infra.log import Received
 from infra.settings import RetentionSettings
-from schemas.commands import DeleteExecution
-from schemas.events import CacheLookedUp, ExecutionCreated
 from schemas.ids import execution_stream, raw_output_prefix
+from schemas.messages.commands import DeleteExecution
+from schemas.messages.execution_events import ExecutionCreated
+from schemas.messages.node_events import CacheLookedUp
 from tests.support import memory_log
 from tests.support.cached import KEY, SOURCE
 from tests.support.engine import STREAM, Engine, created

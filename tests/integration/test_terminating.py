@@ -9,9 +9,9 @@ from flyteidl.admin import common_pb2, execution_pb2
 from flyteidl.core import identifier_pb2
 from msgspec.structs import replace
 
-from schemas import events as e
-from schemas.commands import TerminateExecution
 from schemas.ids import ExecutionRef
+from schemas.messages import execution_events as e
+from schemas.messages.commands import TerminateExecution
 from tests.integration.conftest import accept, answering
 from tests.integration.test_archiving import forget_positions
 from tests.support.door import Door

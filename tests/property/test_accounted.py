@@ -14,9 +14,9 @@ from domain.execution.frontier import rebuild
 from domain.execution.react import Send
 from domain.execution.recovery import unique_id
 from domain.graph import Definition
-from schemas import commands as c
-from schemas import dispatches as d
-from schemas import events as e
+from schemas.messages import commands as c
+from schemas.messages import dispatches as d
+from schemas.messages import node_events as ne
 from tests.property.drawn import INSIDE, LIMITED, graphs
 from tests.property.test_execution import (
     ENDING_STEPS_MAX,
@@ -28,7 +28,7 @@ from tests.property.test_execution import (
 )
 from tests.support.engine import CREATE, Engine, created
 
-_ENDS = (e.TaskSucceeded, e.TaskFailed, e.TaskAborted)
+_ENDS = (ne.TaskSucceeded, ne.TaskFailed, ne.TaskAborted)
 _CHILD_ENDS = frozenset({"SUCCEEDED", "FAILED", "ABORTED", "TIMED_OUT"})
 
 
@@ -74,7 +74,7 @@ class Accounts:
         for run in self.engine.runs():
             key = run.node_id, run.attempt
             assert key in ended, key
-            assert not isinstance(ended[key], e.TaskAborted) or key in called_off
+            assert not isinstance(ended[key], ne.TaskAborted) or key in called_off
 
     def check_children(self) -> None:
         """Each child that was asked for ended or was told to."""

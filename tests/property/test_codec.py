@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas import codec, registry
-from schemas.codec import UndecodableMessage
+from schemas.wire import codec, registry
+from schemas.wire.codec import UndecodableMessage
 from tests.support.messages import bare, example, messages_of
 
 EACH = pytest.mark.parametrize("cls", registry.CLASSES, ids=lambda cls: cls.__name__)

@@ -17,11 +17,11 @@ from domain.execution.react import Send
 from domain.execution.state import Execution
 from domain.execution.timers import timers_of
 from domain.graph import Definition
-from schemas import commands as c
-from schemas import dispatches as d
-from schemas import events as e
+from schemas.messages import commands as c
+from schemas.messages import dispatches as d
+from schemas.messages import execution_events as e
+from schemas.messages.rejections import Rejected
 from schemas.phases import EXECUTION_MOVES, NODE_MOVES, ExecutionPhase, NodePhase
-from schemas.rejections import Rejected
 from schemas.values import Failure, Values
 from tests.property.drawn import INSIDE, LIMITED, graphs
 from tests.support.cached import cache_answers

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from domain.execution.react import Send
 from domain.execution.timers import timers_of
 from domain.graph import Definition
-from schemas import commands as c
-from schemas import dispatches as d
-from schemas import events as e
+from schemas.messages import commands as c
+from schemas.messages import dispatches as d
+from schemas.messages import node_events as ne
 from schemas.phases import SUCCESSES
 from schemas.values import Values
 from tests.property.drawn import INSIDE, graphs
@@ -170,5 +170,5 @@ def test_a_recovered_run_ends_with_the_values_of_a_clean_one(
     assert broken.state.phase == clean.state.phase
     assert broken.state.outputs == clean.state.outputs
     assert not {run.node_id for run in broken.runs()} & done
-    asked = [f for f in broken.events if isinstance(f, e.ChildRequested)]
+    asked = [f for f in broken.events if isinstance(f, ne.ChildRequested)]
     assert not {fact.node_id for fact in asked} & done

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from domain.execution.chunks import Sizes
 from domain.graph import Definition
 from infra.log import Record
-from schemas import codec, topics
+from schemas import topics
 from schemas.envelope import Envelope
-from schemas.snapshots import Checkpoint, StreamChunk
+from schemas.messages.snapshots import Checkpoint, StreamChunk
+from schemas.wire import codec
 from tests.property.test_execution import commands, graphs
 from tests.support.engine import CREATE, Engine, created
 from tests.support.fakes import MemoryLog

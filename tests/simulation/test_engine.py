@@ -18,12 +18,13 @@ from infra.blobs import FileBlobs
 from infra.errors import Transient
 from infra.log import OwnedPartition, Record
 from infra.settings import RunnerSettings
-from schemas import codec, topics
-from schemas.commands import CreateExecution
+from schemas import topics
 from schemas.envelope import Envelope
-from schemas.events import CachePopulated
 from schemas.ids import EntityRef, ExecutionRef, execution_stream
+from schemas.messages.commands import CreateExecution
+from schemas.messages.node_events import CachePopulated
 from schemas.phases import EXECUTION_MOVES, NODE_MOVES, NodePhase
+from schemas.wire import codec
 from tests.support.catalogs import FactCatalog
 from tests.support.engine import created
 from tests.support.fakes import MemoryData, MemoryLog

@@ -9,11 +9,13 @@ import pytest
 from msgspec.structs import replace
 
 from infra.log import Record
-from schemas import codec, topics
-from schemas import commands as c
-from schemas import events as e
+from schemas import topics
 from schemas.envelope import Envelope
 from schemas.ids import ExecutionRef, execution_stream
+from schemas.messages import commands as c
+from schemas.messages import execution_events as e
+from schemas.messages import node_events as ne
+from schemas.wire import codec
 from tests.simulation import test_engine as engines
 from tests.simulation.test_engine import World, check, live
 from tests.support.engine import CREATE
@@ -87,7 +89,7 @@ async def test_what_was_saved_is_not_run_again(
     monkeypatch.setattr(engines, "Hydration", Recalling)
     world = World(seed, tmp_path)
     await _send(world, ORIGINAL, replace(CREATE, name="e0"))
-    while len(_facts(world, ORIGINAL, e.NodeSucceeded)) < 2 + seed:
+    while len(_facts(world, ORIGINAL, ne.NodeSucceeded)) < 2 + seed:
         await live(world, world.draw.randint(20, 80))
     await _send(world, ORIGINAL, c.TerminateExecution(cause="enough"))
     await _until(world, ORIGINAL, e.ExecutionAborted, e.ExecutionSucceeded)
@@ -100,9 +102,9 @@ async def test_what_was_saved_is_not_run_again(
 
     check(world)
     assert _facts(world, AGAIN, e.ExecutionSucceeded)
-    done = {fact.node_id for fact in _facts(world, ORIGINAL, e.NodeSucceeded)}
-    queued = {fact.node_id for fact in _facts(world, AGAIN, e.TaskQueued)}
-    saved = {fact.site.node_id for fact in _facts(world, AGAIN, e.NodeRecovered)}
+    done = {fact.node_id for fact in _facts(world, ORIGINAL, ne.NodeSucceeded)}
+    queued = {fact.node_id for fact in _facts(world, AGAIN, ne.TaskQueued)}
+    saved = {fact.site.node_id for fact in _facts(world, AGAIN, ne.NodeRecovered)}
     assert saved
     assert saved <= done
     assert not queued & done

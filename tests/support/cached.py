@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from schemas import commands as c
-from schemas import dispatches as d
 from schemas.ids import AttemptRef, CatalogKey, EntityRef, ExecutionRef
+from schemas.messages import commands as c
+from schemas.messages import dispatches as d
 from schemas.values import Failure, Values
 from tests.support.graphs import values
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 
 from infra.errors import Transient
 from projections.catalog import Hit
-from schemas import codec, topics
-from schemas.events import CachePopulated
+from schemas import topics
 from schemas.ids import AttemptRef, CatalogKey, execution_of
+from schemas.messages.node_events import CachePopulated
+from schemas.wire import codec
 from tests.support.fakes import MemoryData
 
 

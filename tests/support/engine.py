@@ -14,11 +14,11 @@ from domain.execution.react import Outgoing
 from domain.execution.recovery import NOTHING_SAVED, Recovery, saved, unique_id
 from domain.execution.state import Execution
 from domain.graph import Definition
-from schemas import commands as c
-from schemas import dispatches as d
-from schemas import events as e
 from schemas.ids import EntityRef, ExecutionRef, ParentNode
-from schemas.rejections import Rejected
+from schemas.messages import commands as c
+from schemas.messages import dispatches as d
+from schemas.messages import execution_events as e
+from schemas.messages.rejections import Rejected
 from schemas.values import Blob, Failure, Values
 from tests.support.graphs import values
 from workers.streams import ENDS_INSIDE

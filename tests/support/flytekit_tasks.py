@@ -11,8 +11,8 @@ from typing import Any
 from flyteidl.core import identifier_pb2, literals_pb2, tasks_pb2, types_pb2
 
 from infra.blobs import FileBlobs
-from schemas.dispatches import RunTask
 from schemas.ids import EntityRef, ExecutionRef, execution_stream
+from schemas.messages.dispatches import RunTask
 from schemas.values import KeyValue, Values
 from workers.plugins.plugin import Work
 

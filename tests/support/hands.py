@@ -15,11 +15,12 @@ from flyteidl.core import types_pb2
 from infra.blobs import FileBlobs
 from infra.log import Received, Record
 from infra.settings import RunnerSettings
-from schemas import codec, topics
-from schemas import commands as c
-from schemas import dispatches as d
+from schemas import topics
 from schemas.envelope import Envelope
 from schemas.ids import attempt_id
+from schemas.messages import commands as c
+from schemas.messages import dispatches as d
+from schemas.wire import codec
 from tests.support import flytekit_tasks as t
 from tests.support.catalogs import MemoryCatalog
 from tests.support.fakes import MemoryData, MemoryLog

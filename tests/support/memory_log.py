@@ -6,10 +6,12 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 
 from infra.log import Received
-from schemas import answers, codec, topics
-from schemas import events as e
+from schemas import topics
 from schemas.envelope import Envelope
 from schemas.ids import event_id
+from schemas.messages import execution_events as e
+from schemas.messages import outcomes
+from schemas.wire import codec
 
 
 class MemoryLog:
@@ -45,7 +47,9 @@ class MemoryLog:
             )
 
     def answer(
-        self, stream: str, answer: e.CommandRejected | answers.CommandHadNoEffect
+        self,
+        stream: str,
+        answer: outcomes.CommandRejected | outcomes.CommandHadNoEffect,
     ) -> None:
         """Append what became of a command without facts."""
         envelope = Envelope(

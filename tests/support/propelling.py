@@ -13,12 +13,13 @@ from msgspec.structs import replace
 from domain.execution.chunks import Sizes
 from domain.graph import Definition
 from infra.log import Log, OwnedPartition, Received, Record
-from schemas import codec, topics
-from schemas import commands as c
-from schemas import dispatches as d
+from schemas import topics
 from schemas.envelope import Envelope
 from schemas.ids import ExecutionRef, execution_stream
-from schemas.letters import DeadLetter
+from schemas.messages import commands as c
+from schemas.messages import dispatches as d
+from schemas.messages.dead_letters import DeadLetter
+from schemas.wire import codec
 from tests.support.engine import CREATE, created
 from tests.support.graphs import definition, task_node, task_template
 from workers import restoring

@@ -9,7 +9,7 @@ from psycopg.sql import SQL, Identifier
 
 from infra.database import Pool
 from projections.projector import Projector
-from schemas import events as e
+from schemas.messages import execution_events as e
 from tests.support.memory_log import MemoryLog
 
 TABLES = (

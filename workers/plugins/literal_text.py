@@ -6,7 +6,7 @@ from typing import Any
 
 from google.protobuf.json_format import MessageToJson
 
-from schemas.rejections import Reason, Rejected
+from schemas.messages.rejections import Reason, Rejected
 
 _NANOS = 1_000_000_000
 

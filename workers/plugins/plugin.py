@@ -6,8 +6,8 @@ from typing import Protocol
 
 import msgspec
 
-from schemas.dispatches import RunTask
 from schemas.ids import EntityRef, attempt_id
+from schemas.messages.dispatches import RunTask
 from schemas.values import Blob, Failure, TaskLog, Values
 
 

@@ -19,8 +19,8 @@ from msgspec.structs import replace
 from infra.blobs import Blobs
 from infra.errors import InfraError
 from infra.settings import ProcessSettings
-from schemas.dispatches import RunTask
-from schemas.rejections import Rejected
+from schemas.messages.dispatches import RunTask
+from schemas.messages.rejections import Rejected
 from schemas.values import TaskLog
 from workers.plugins.bundles import NO_BUNDLE, BundleDamaged, flytekit_command, mirror
 from workers.plugins.checkpoints import resuming

@@ -20,7 +20,7 @@ from msgspec.structs import replace
 from domain.plain import Unfit, literal_of
 from infra.blobs import CHUNK_BYTES, Blobs
 from infra.errors import InfraError
-from schemas.rejections import Rejected
+from schemas.messages.rejections import Rejected
 from schemas.values import Failure
 from workers.plugins.literal_text import literal_text
 from workers.plugins.plugin import Failed, Work

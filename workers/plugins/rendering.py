@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 from flyteidl.core import literals_pb2
 
-from schemas.dispatches import RunTask
-from schemas.rejections import Reason, Rejected
+from schemas.messages.dispatches import RunTask
+from schemas.messages.rejections import Reason, Rejected
 from workers.plugins.literal_text import literal_text
 from workers.plugins.plugin import Work
 

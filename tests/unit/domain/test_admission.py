@@ -23,9 +23,9 @@ from domain.admission import (
     merge_inputs,
     relaunched,
 )
-from schemas.commands import CreateExecution
 from schemas.ids import EntityRef
-from schemas.rejections import Reason, Rejected
+from schemas.messages.commands import CreateExecution
+from schemas.messages.rejections import Reason, Rejected
 from tests.support.literals import INT, literals, number, text
 
 PLAN = EntityRef(kind="LAUNCH_PLAN", project="p", domain="d", name="lp", version="1")

@@ -10,12 +10,12 @@ from msgspec.structs import replace
 
 from domain.arrays import gathered, size_of, successes_wanted
 from domain.execution.react import Send
-from schemas import codec
-from schemas import commands as c
-from schemas import dispatches as d
-from schemas import events as e
 from schemas.ids import ParentNode, element_id
+from schemas.messages import commands as c
+from schemas.messages import dispatches as d
+from schemas.messages import node_events as ne
 from schemas.values import Failure, Values
+from schemas.wire import codec
 from tests.support.engine import Engine, created, start, success
 from tests.support.graphs import (
     array_node,
@@ -309,7 +309,7 @@ def test_no_scan_of_elements_for_a_fact() -> None:
     facts = run.do(success(run.run_of("n0-0-n7")))
 
     kinds = [type(fact) for fact in facts]
-    assert e.ArrayGathering not in kinds
+    assert ne.ArrayGathering not in kinds
     assert len(facts) < 10
 
 

@@ -9,9 +9,9 @@ from flyteidl.core import interface_pb2, literals_pb2
 from msgspec.structs import replace
 
 from domain.caching import catalog_key, policy_of
-from schemas import dispatches as d
-from schemas import events as e
 from schemas.ids import CatalogKey, EntityRef
+from schemas.messages import dispatches as d
+from schemas.messages import node_events as ne
 from schemas.values import Failure, Values
 from tests.support.cached import KEY, SOURCE, hit, miss
 from tests.support.engine import Engine, created, success
@@ -158,7 +158,7 @@ def test_a_hit_ends_the_node_at_once() -> None:
         "NodeQueued", "CacheLookedUp", "NodeSucceeding", "NodeSucceeded",
     ]  # fmt: skip
     assert not engine.runs()
-    found = next(f for f in facts if isinstance(f, e.CacheLookedUp))
+    found = next(f for f in facts if isinstance(f, ne.CacheLookedUp))
     assert (found.status, found.source) == ("HIT", SOURCE)
     assert _look_ups(engine)[1].inputs == Values(inline=values(x=7))
 
@@ -169,7 +169,7 @@ def test_a_miss_runs_the_task_and_keeps_its_outputs() -> None:
     engine.do(miss(_look_ups(engine)[0]))
     facts = engine.succeed("n0", 5)
 
-    kept = [f for f in facts if isinstance(f, e.CachePopulated)]
+    kept = [f for f in facts if isinstance(f, ne.CachePopulated)]
     assert [(k.key, k.outputs) for k in kept] == [(KEY, Values(inline=values(o0=5)))]
 
 
@@ -199,7 +199,7 @@ def test_a_node_waits_for_who_makes_its_outputs() -> None:
 
 def test_whoever_waits_is_told_of_an_abort() -> None:
     """Nobody waits for outputs in vain."""
-    from schemas.commands import TerminateExecution
+    from schemas.messages.commands import TerminateExecution
 
     engine = _cached(cache_serializable=True)
     engine.do(miss(_look_ups(engine)[0], "EXISTS"))
@@ -216,7 +216,7 @@ def test_retries_keep_the_key() -> None:
     assert "CachePopulated" not in _names(facts)
     facts = engine.succeed("n0")
 
-    kept = [f for f in facts if isinstance(f, e.CachePopulated)]
+    kept = [f for f in facts if isinstance(f, ne.CachePopulated)]
     assert [k.attempt for k in kept] == [1]
     assert len(_look_ups(engine)) == 2
 
@@ -228,7 +228,7 @@ def test_incomplete_outputs_are_not_kept() -> None:
     report = replace(success(engine.run_of("n0")), outputs=Values(inline=values(o1=1)))
     facts = engine.do(report)
 
-    failed = [f for f in facts if isinstance(f, e.CachePutFailed)]
+    failed = [f for f in facts if isinstance(f, ne.CachePutFailed)]
     assert [f.reason for f in failed] == [
         "Expected all outputs of the task, but there is no 'o0'"
     ]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from schemas import commands as c
-from schemas import events as e
 from schemas.ids import ParentNode
-from schemas.rejections import Reason, Rejected
+from schemas.messages import commands as c
+from schemas.messages import execution_events as e
+from schemas.messages.rejections import Reason, Rejected
 from tests.support.engine import Engine, created
 from tests.support.graphs import definition, task_node
 

@@ -6,8 +6,8 @@ from msgspec.structs import replace
 
 from domain.execution.frontier import rebuild
 from domain.execution.timers import timers_of
-from schemas import commands as c
-from schemas import events as e
+from schemas.messages import commands as c
+from schemas.messages import node_events as ne
 from schemas.phases import ExecutionPhase, NodePhase
 from tests.support.engine import Engine, created, expansion, failure, start, success
 from tests.support.graphs import (
@@ -45,7 +45,7 @@ def test_the_inside_runs_in_the_tasks_place() -> None:
     facts = engine.do(expansion(engine.run_of("n0"), "inside"))
 
     assert [type(f) for f in facts[:4]] == [
-        e.TaskStarted, e.NodeStarted, e.TaskSucceeded, e.NodeExpanded,
+        ne.TaskStarted, ne.NodeStarted, ne.TaskSucceeded, ne.NodeExpanded,
     ]  # fmt: skip
     assert engine.state.nodes["n0"].phase is NodePhase.DYNAMIC_RUNNING
     engine.succeed("n0-0-dn0", 5)
@@ -103,7 +103,7 @@ def test_an_abort_ends_the_inside_first() -> None:
     engine = begun()
     engine.do(expansion(engine.run_of("n0"), "inside"))
     facts = engine.do(c.TerminateExecution(cause="enough", principal="ann"))
-    ended = [f.node_id for f in facts if isinstance(f, e.NodeAborted)]
+    ended = [f.node_id for f in facts if isinstance(f, ne.NodeAborted)]
     assert ended.index("n0-0-dn0") < ended.index("n0")
     assert not engine.state.active
 
@@ -188,7 +188,7 @@ def test_an_attempt_has_its_inside_within_its_time_limit() -> None:
 
     assert engine.state.nodes["n0-0-dn0"].phase is NodePhase.ABORTED
     assert engine.state.nodes["n0"].attempt == 1
-    (retry,) = [f for f in facts if isinstance(f, e.NodeRetryScheduled)]
+    (retry,) = [f for f in facts if isinstance(f, ne.NodeRetryScheduled)]
     assert retry.failure.code == "TimeoutExpired"
     assert engine.state.slots == 1
 
@@ -200,5 +200,5 @@ def test_the_deck_is_the_tasks() -> None:
     engine.do(report)
     engine.succeed("n0-0-dn0")
     facts = engine.succeed("n0-0-dn1")
-    decks = {f.node_id: f.deck_uri for f in facts if isinstance(f, e.NodeSucceeded)}
+    decks = {f.node_id: f.deck_uri for f in facts if isinstance(f, ne.NodeSucceeded)}
     assert decks["n0"] == "deck"

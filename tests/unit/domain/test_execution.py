@@ -6,11 +6,12 @@ import pytest
 from flyteidl.core import literals_pb2
 
 from domain.execution.react import Send
-from schemas import commands as c
-from schemas import dispatches as d
-from schemas import events as e
 from schemas.ids import ParentNode
-from schemas.rejections import Reason, Rejected
+from schemas.messages import commands as c
+from schemas.messages import dispatches as d
+from schemas.messages import execution_events as e
+from schemas.messages import node_events as ne
+from schemas.messages.rejections import Reason, Rejected
 from schemas.values import Failure, Values
 from tests.support.engine import CREATE, STREAM, Engine, created, start, success
 from tests.support.graphs import (
@@ -216,7 +217,7 @@ def test_a_branch_runs_one_arm(x: int, arm: str) -> None:
     engine = Engine(definition([node], "b"), created(x))
     engine.begin()
 
-    decided = [m for m in engine.events if isinstance(m, e.BranchDecided)]
+    decided = [m for m in engine.events if isinstance(m, ne.BranchDecided)]
     assert [(m.chosen, m.operands) for m in decided] == [(arm, values(x=x))]
     engine.succeed(f"b-0-{arm}", 3)
     assert engine.phase("b") == "SUCCEEDED"

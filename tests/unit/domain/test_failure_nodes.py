@@ -11,9 +11,9 @@ from domain.execution.decide import execution
 from domain.execution.frontier import rebuild
 from domain.execution.timers import timers_of
 from domain.graph import definition_of
-from schemas import commands as c
-from schemas import dispatches as d
-from schemas import events as e
+from schemas.messages import commands as c
+from schemas.messages import dispatches as d
+from schemas.messages import execution_events as e
 from schemas.values import Failure, Values
 from tests.support.engine import Engine, created, start
 from tests.support.graphs import (

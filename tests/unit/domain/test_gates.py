@@ -6,8 +6,8 @@ import pytest
 from flyteidl.core import literals_pb2, types_pb2
 
 from domain.execution.timers import timers_of
-from schemas import commands as c
-from schemas.rejections import Reason, Rejected
+from schemas.messages import commands as c
+from schemas.messages.rejections import Reason, Rejected
 from schemas.values import Values
 from tests.support.engine import NOON_US, Engine, created
 from tests.support.graphs import (

@@ -13,10 +13,10 @@ from domain.execution.context import Limits
 from domain.execution.decide import execution
 from domain.execution.timers import timers_of
 from domain.wishes import PREFIX, duration_us, factor, misfit, times, variables_misfit
-from schemas import commands as c
-from schemas import dispatches as d
-from schemas import events as e
 from schemas.ids import ParentNode
+from schemas.messages import commands as c
+from schemas.messages import dispatches as d
+from schemas.messages import execution_events as e
 from tests.support.engine import Engine, created, failure, start
 from tests.support.graphs import (
     array_of,

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from domain.execution.recovery import saved
-from schemas import commands as c
-from schemas import events as e
 from schemas.ids import ExecutionRef
+from schemas.messages import commands as c
+from schemas.messages import execution_events as e
+from schemas.messages import node_events as ne
 from schemas.values import Failure, Values
 from tests.support.engine import Engine, created
 from tests.support.graphs import (
@@ -31,8 +32,10 @@ def facts(engine: Engine, kind: type) -> list[e.ExecutionEvent]:
 
 def recovered_nodes(engine: Engine) -> list[str]:
     """Return the ids of the nodes that were taken over, in order."""
-    found = facts(engine, e.NodeRecovered)
-    return [event.site.node_id for event in found if isinstance(event, e.NodeRecovered)]
+    found = facts(engine, ne.NodeRecovered)
+    return [
+        event.site.node_id for event in found if isinstance(event, ne.NodeRecovered)
+    ]
 
 
 def chain() -> Engine:
@@ -73,10 +76,10 @@ def test_a_recovered_node_repeats_what_was_known_of_it() -> None:
 
     again = original.recovered()
     of_n0 = [f for f in again.events if getattr(f, "node_id", "") == "n0"]
-    (fact,) = facts(again, e.NodeRecovered)
+    (fact,) = facts(again, ne.NodeRecovered)
 
     assert not of_n0
-    assert isinstance(fact, e.NodeRecovered)
+    assert isinstance(fact, ne.NodeRecovered)
     assert fact.inputs == Values(inline=values(x=1))
     assert fact.outputs == Values(inline=values(o0=7))
     assert fact.input_path.endswith("/n0/data/inputs.pb")
@@ -215,8 +218,8 @@ def test_a_failed_child_is_recovered_by_a_new_one() -> None:
 
     again = original.recovered()
 
-    (asked,) = facts(again, e.ChildRequested)
-    assert isinstance(asked, e.ChildRequested)
+    (asked,) = facts(again, ne.ChildRequested)
+    assert isinstance(asked, ne.ChildRequested)
     assert asked.recovers == CHILD
     sent = again.sent[-1]
     assert isinstance(sent.command, c.CreateExecution)
@@ -235,8 +238,8 @@ def test_a_child_that_succeeded_is_kept() -> None:
 
     again = original.recovered()
 
-    assert not facts(again, e.ChildRequested)
-    (fact,) = facts(again, e.NodeRecovered)
-    assert isinstance(fact, e.NodeRecovered)
+    assert not facts(again, ne.ChildRequested)
+    (fact,) = facts(again, ne.NodeRecovered)
+    assert isinstance(fact, ne.NodeRecovered)
     assert fact.child == CHILD
     assert again.state.nodes["n0"].child == CHILD.text()

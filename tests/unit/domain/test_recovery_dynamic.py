@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from domain.execution.timers import timers_of
-from schemas import commands as c
-from schemas import events as e
+from schemas.messages import commands as c
+from schemas.messages import node_events as ne
 from schemas.values import Values
 from tests.support.engine import Engine, created, expansion
 from tests.support.graphs import (
@@ -43,7 +43,7 @@ def nested() -> Engine:
 
 def recovered_nodes(engine: Engine) -> list[str]:
     """Return the ids of the nodes that were taken over, in order."""
-    found = [f for f in engine.events if isinstance(f, e.NodeRecovered)]
+    found = [f for f in engine.events if isinstance(f, ne.NodeRecovered)]
     return [fact.site.node_id for fact in found]
 
 

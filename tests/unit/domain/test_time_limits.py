@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from domain.execution.timers import timers_of
-from schemas import commands as c
-from schemas import dispatches as d
-from schemas import events as e
+from schemas.messages import commands as c
+from schemas.messages import dispatches as d
+from schemas.messages import execution_events as e
 from tests.support.engine import Engine, created, start
 from tests.support.graphs import definition, task_node, task_template
 

@@ -17,11 +17,13 @@ from infra.log import Record
 from infra.postgres_log import PostgresLog
 from infra.settings import LogSettings
 from projections.projector import Projector
-from schemas import codec, topics
-from schemas import events as e
+from schemas import sites, topics
 from schemas.envelope import Envelope
 from schemas.ids import EntityRef, ExecutionRef, event_id, execution_stream
+from schemas.messages import execution_events as e
+from schemas.messages import node_events as ne
 from schemas.values import NO_VALUES, Blob, Values
+from schemas.wire import codec
 from tests.support.postgres import migrated_database
 
 NOON_US = 1_700_000_000_000_000
@@ -34,7 +36,7 @@ def _ref(kind: str, name: str) -> EntityRef:
 
 
 def _facts(ref: ExecutionRef) -> list[e.ExecutionEvent]:
-    site = e.NodeSite(node_id="n0", spec_node_id="n0", kind="task")
+    site = sites.NodeSite(node_id="n0", spec_node_id="n0", kind="task")
     return [
         e.ExecutionCreated(
             occurred_at_us=NOON_US, execution=ref,
@@ -44,15 +46,15 @@ def _facts(ref: ExecutionRef) -> list[e.ExecutionEvent]:
             max_parallelism=1,
         ),
         e.ExecutionStarted(occurred_at_us=NOON_US),
-        e.NodeQueued(
+        ne.NodeQueued(
             occurred_at_us=NOON_US, site=site, inputs=NO_VALUES,
             input_path="metadata/propeller/x/n0/data/inputs.pb",
         ),
-        e.TaskQueued(
+        ne.TaskQueued(
             occurred_at_us=NOON_US, node_id="n0", attempt=0, task=_ref("TASK", "t"),
             task_type="python-task", generated_name="g",
         ),
-        e.NodeSucceeded(
+        ne.NodeSucceeded(
             occurred_at_us=NOON_US, node_id="n0", outputs=Values(inline=b"")
         ),
         e.ExecutionSucceeded(occurred_at_us=NOON_US, outputs=NO_VALUES),

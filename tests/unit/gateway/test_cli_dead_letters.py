@@ -16,9 +16,10 @@ from gateway.cli import app
 from infra.log import Received, Record
 from infra.postgres_log import PostgresLog
 from infra.settings import LogSettings
-from schemas import codec, topics
-from schemas import commands as c
+from schemas import topics
 from schemas.envelope import Envelope
+from schemas.messages import commands as c
+from schemas.wire import codec
 from tests.support.postgres import migrated_database
 from tests.support.propelling import stream_of
 from workers import letters

@@ -25,7 +25,7 @@ from gateway.errors import (
 )
 from infra.blobs import BlobNotFound, BlobTooLarge, PathRefused
 from infra.errors import Conflict, Transient
-from schemas.rejections import Reason, Rejected
+from schemas.messages.rejections import Reason, Rejected
 
 
 class Base:

@@ -7,7 +7,7 @@ import pytest
 from gateway import flyte_urls
 from gateway.flyte_urls import FlyteUrl
 from schemas.ids import ExecutionRef
-from schemas.rejections import Rejected
+from schemas.messages.rejections import Rejected
 
 REF = ExecutionRef(project="p", domain="d", name="run")
 

@@ -17,8 +17,8 @@ from projections.cached import owner_of
 from projections.catalog import Catalog, count_kept
 from projections.projector import rebuild
 from projections.queries import Page, list_nodes
-from schemas import dispatches as d
-from schemas.registry_events import CacheEvicted
+from schemas.messages import dispatches as d
+from schemas.messages.registry_events import CacheEvicted
 from schemas.values import Values
 from tests.support.cached import KEY, hit, miss
 from tests.support.engine import NOON_US, STREAM, Engine, created

@@ -6,8 +6,8 @@ import pytest
 from msgspec.structs import replace
 
 from projections import sweeping
-from schemas import commands as c
 from schemas.ids import ExecutionRef
+from schemas.messages import commands as c
 from tests.support.engine import STREAM, Engine, created
 from tests.support.graphs import definition, task_node
 from tests.support.views import Views

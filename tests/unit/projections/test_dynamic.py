@@ -8,8 +8,8 @@ import pytest
 
 from projections import queries
 from projections.projector import rebuild
-from schemas import commands as c
 from schemas.ids import ExecutionRef
+from schemas.messages import commands as c
 from tests.support.engine import STREAM, Engine, created, expansion
 from tests.support.graphs import definition, given_node, task_node, task_template
 from tests.support.views import Views

@@ -6,8 +6,8 @@ from msgspec.structs import replace
 
 from domain.graph import Definition
 from projections import queries
-from schemas import dispatches as d
 from schemas.ids import ExecutionRef
+from schemas.messages import dispatches as d
 from schemas.values import Values
 from tests.support.cached import hit, miss
 from tests.support.engine import STREAM, Engine, created, failure, success

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from domain.execution.state import Execution
-from schemas import commands as c
 from schemas.ids import ParentNode
+from schemas.messages import commands as c
 from schemas.phases import ExecutionPhase
 from tests.support.engine import STREAM, Engine, created
 from tests.support.graphs import definition, task_node

@@ -15,7 +15,7 @@ from projections.filters import (
     parse_filters,
     parse_sort,
 )
-from schemas.rejections import Reason, Rejected
+from schemas.messages.rejections import Reason, Rejected
 
 
 def sql_of(text: str, entity: Entity = entities.EXECUTIONS) -> str:

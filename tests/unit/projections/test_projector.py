@@ -17,13 +17,14 @@ from projections.applying import APPLY
 from projections.changes import Changes
 from projections.journal import LINES
 from projections.projector import Projector, rebuild
-from schemas import answers
-from schemas import events as e
-from schemas.codec import UndecodableMessage
-from schemas.commands import ReportChild, TerminateExecution
 from schemas.envelope import Envelope
 from schemas.ids import ExecutionRef
+from schemas.messages import execution_events as e
+from schemas.messages import node_events as ne
+from schemas.messages import outcomes
+from schemas.messages.commands import ReportChild, TerminateExecution
 from schemas.values import Failure
+from schemas.wire.codec import UndecodableMessage
 from tests.contract.records import dispatch
 from tests.support.engine import STREAM, Engine, created, start
 from tests.support.fakes import MemoryLog
@@ -265,12 +266,12 @@ async def test_an_outcome_names_the_first_fact(views: Views) -> None:
 
 async def test_refusals_are_outcomes(views: Views) -> None:
     """Refused and idle commands have outcomes too, and hold no place in a stream."""
-    rejected = e.CommandRejected(
+    rejected = outcomes.CommandRejected(
         command_id="c2", command_type="T", reason="NOT_FOUND", detail="Expected\0, but"
     )
     views.log.answer(STREAM, rejected)
     views.log.answer(
-        STREAM, answers.CommandHadNoEffect(command_id="c3", command_type="T")
+        STREAM, outcomes.CommandHadNoEffect(command_id="c3", command_type="T")
     )
     await views.follow()
 
@@ -287,7 +288,7 @@ async def test_outcomes_are_notified(views: Views, pool: Pool) -> None:
     ) as listener:
         await listener.execute("LISTEN flightlog_outcomes")
         views.log.answer(
-            STREAM, answers.CommandHadNoEffect(command_id="c4", command_type="T")
+            STREAM, outcomes.CommandHadNoEffect(command_id="c4", command_type="T")
         )
         await views.follow()
         heard = [n async for n in listener.notifies(timeout=5, stop_after=1)]
@@ -299,7 +300,7 @@ async def test_settle_hears_outcomes(views: Views) -> None:
     """Within the process, outcomes are told after the commit, without a detour."""
     heard: dict[str, object] = {}
     views.log.answer(
-        STREAM, answers.CommandHadNoEffect(command_id="c5", command_type="T")
+        STREAM, outcomes.CommandHadNoEffect(command_id="c5", command_type="T")
     )
     projector = Projector(views.log, views.pool, settle=heard.__setitem__)
     await projector.catch_up()
@@ -322,7 +323,7 @@ async def test_catching_up_waits_for_no_news(pool: Pool) -> None:
 async def test_old_outcomes_are_trimmed(views: Views) -> None:
     """Outcomes are forgotten after a while."""
     views.log.answer(
-        STREAM, answers.CommandHadNoEffect(command_id="c6", command_type="T")
+        STREAM, outcomes.CommandHadNoEffect(command_id="c6", command_type="T")
     )
     await views.follow()
     projector = Projector(views.log, views.pool, outcomes_kept_s=0, trim_s=0)
@@ -374,7 +375,7 @@ async def test_absurd_reports_do_not_stop_it(views: Views) -> None:
     """Times that no calendar holds and text with NUL are cut, not refused."""
     engine = an_engine(task_node("a"))
     engine.begin()
-    failed = e.TaskFailed(
+    failed = ne.TaskFailed(
         occurred_at_us=1,
         node_id="a",
         attempt=0,

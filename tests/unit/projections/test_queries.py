@@ -13,9 +13,9 @@ from msgspec.structs import replace
 from projections import queries
 from projections.queries import Page
 from projections.rows import ExecutionRow
-from schemas import events as e
 from schemas.ids import EntityRef, ExecutionRef, ParentNode, execution_stream
-from schemas.rejections import Rejected
+from schemas.messages import execution_events as e
+from schemas.messages.rejections import Rejected
 from schemas.values import Failure
 from tests.support.engine import NOON_US, created
 from tests.support.views import Views

@@ -12,9 +12,9 @@ from infra.database import Pool
 from projections import registry
 from projections.queries import Page
 from projections.registry_facts import STEPS
-from schemas import registry_events as r
 from schemas.ids import EntityRef
-from schemas.rejections import Rejected
+from schemas.messages import registry_events as r
+from schemas.messages.rejections import Rejected
 from schemas.values import Blob
 
 TEN = Page(limit=10)

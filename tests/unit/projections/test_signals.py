@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from projections import queries
-from schemas.commands import SetSignal
 from schemas.ids import ExecutionRef
+from schemas.messages.commands import SetSignal
 from tests.support.engine import STREAM, Engine, created
 from tests.support.graphs import definition, gate_node, integer
 from tests.support.views import Views

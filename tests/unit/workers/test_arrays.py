@@ -10,8 +10,8 @@ import pytest
 from flyteidl.core import literals_pb2, types_pb2
 from msgspec.structs import replace
 
-from schemas import commands as c
-from schemas import dispatches as d
+from schemas.messages import commands as c
+from schemas.messages import dispatches as d
 from schemas.values import Values
 from tests.support import flytekit_tasks as t
 from tests.support.graphs import integer, lists, promise, values

@@ -5,10 +5,12 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from infra.log import Received
-from schemas import codec, topics
-from schemas import events as e
+from schemas import topics
 from schemas.envelope import Envelope
+from schemas.messages import execution_events as e
+from schemas.messages import node_events as ne
 from schemas.values import NO_VALUES
+from schemas.wire import codec
 from tests.support.engine import STREAM, Engine, created
 from tests.support.graphs import definition, task_node
 from workers.audit import Audit
@@ -90,7 +92,7 @@ def test_an_illegal_move_is_found() -> None:
 
 def test_a_fact_of_an_unknown_node_is_found() -> None:
     """Facts follow from each other."""
-    facts = [*run(ended=False), e.NodeStarted(occurred_at_us=1, node_id="n9")]
+    facts = [*run(ended=False), ne.NodeStarted(occurred_at_us=1, node_id="n9")]
     assert any("names an unknown 'n9'" in what for what in found(on_log(facts)))
 
 
@@ -98,7 +100,9 @@ def test_a_child_without_facts_is_found() -> None:
     """Parents and children agree."""
     facts = run(ended=False)
     child = replace(created().execution, name="child")
-    facts.append(e.ChildCreated(occurred_at_us=1, node_id="n1", attempt=0, child=child))
+    facts.append(
+        ne.ChildCreated(occurred_at_us=1, node_id="n1", attempt=0, child=child)
+    )
     assert found(on_log(facts)) == [
         f"Expected the child execution/{child.text()}, but it has no facts"
     ]

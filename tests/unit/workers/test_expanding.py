@@ -11,8 +11,8 @@ from flyteidl.core import dynamic_job_pb2
 
 from infra.blobs import FileBlobs
 from infra.database import open_pool
-from schemas import dispatches as d
 from schemas.ids import EntityRef, ExecutionRef
+from schemas.messages import dispatches as d
 from schemas.values import NO_VALUES
 from tests.support.graphs import given_node, promise, task_node, task_template
 from tests.support.postgres import migrated_database

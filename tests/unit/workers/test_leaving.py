@@ -10,7 +10,7 @@ import pytest
 
 from infra.errors import Fenced, Transient
 from infra.log import Received, Record
-from schemas.events import ExecutionCreated
+from schemas.messages.execution_events import ExecutionCreated
 from tests.support.engine import created
 from tests.support.memory_log import MemoryLog
 from workers.snapshots import Cadence, Snapshots

@@ -10,9 +10,9 @@ from msgspec.structs import replace
 
 from domain.caching import catalog_key
 from projections.catalog import Hit
-from schemas import commands as c
-from schemas import dispatches as d
 from schemas.ids import CatalogKey
+from schemas.messages import commands as c
+from schemas.messages import dispatches as d
 from schemas.values import Values
 from tests.support.cached import SOURCE
 from tests.support.graphs import cached_template, integer, promise, values

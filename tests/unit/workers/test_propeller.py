@@ -11,9 +11,10 @@ import pytest
 from domain.execution import decide
 from infra.errors import Permanent
 from infra.log import OwnedPartition, Record, Serve
-from schemas import commands as c
-from schemas import events as e
 from schemas import topics
+from schemas.messages import commands as c
+from schemas.messages import execution_events as e
+from schemas.messages import node_events as ne
 from tests.support.fakes import MemoryLog
 from tests.support.propelling import House, stream_of
 
@@ -125,7 +126,7 @@ async def test_a_timer_that_raises_parks_its_stream(
                 started_at_us=1,
             ),
         )
-        await house.until_facts(stream, e.TaskStarted)
+        await house.until_facts(stream, ne.TaskStarted)
         beat = c.Heartbeat(runner="r", incarnation="i2", occurred_at_us=1)
         await house.send("runner/r", beat)
         await house.until_facts(stream, e.StreamParked)

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from infra.log import Record
-from schemas import codec, topics
+from schemas import topics
 from schemas.envelope import Envelope
 from schemas.ids import ExecutionRef, execution_stream
 from schemas.values import Values
+from schemas.wire import codec
 from tests.support.engine import Engine, created
 from tests.support.fakes import MemoryLog
 from tests.support.graphs import definition, task_node, values

@@ -9,7 +9,7 @@ from flyteidl.core import literals_pb2
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.rejections import Rejected
+from schemas.messages.rejections import Rejected
 from tests.support import flytekit_tasks as t
 from workers.plugins.bundles import flytekit_command
 from workers.plugins.literal_text import literal_text

@@ -10,10 +10,11 @@ import pytest
 from flyteidl.core import types_pb2
 
 from infra.log import Record
-from schemas import codec, topics
-from schemas import commands as c
-from schemas import dispatches as d
+from schemas import topics
+from schemas.messages import commands as c
+from schemas.messages import dispatches as d
 from schemas.values import NO_VALUES, Values
+from schemas.wire import codec
 from tests.support import flytekit_tasks as t
 from tests.support.hands import House, abort, container, echo_task, record
 from workers.plugins.plugin import Succeeded

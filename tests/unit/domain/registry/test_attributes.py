@@ -15,7 +15,7 @@ from domain.registry.attributes import (
     replace,
     resource_of,
 )
-from schemas.rejections import Reason, Rejected
+from schemas.messages.rejections import Reason, Rejected
 
 Attributes = matchable_resource_pb2.MatchingAttributes
 PLACE = Place(resource="WORKFLOW_EXECUTION_CONFIG", project="p", domain="d")

@@ -17,8 +17,8 @@ from domain.registry.launch_plans import (
     expected_inputs,
     register,
 )
-from schemas.registry_events import LaunchPlanActivated, LaunchPlanRegistered
-from schemas.rejections import Reason, Rejected
+from schemas.messages.registry_events import LaunchPlanActivated, LaunchPlanRegistered
+from schemas.messages.rejections import Reason, Rejected
 from tests.support.graphs import identifier
 from tests.support.literals import INT, MOMENT, literals, number, text
 

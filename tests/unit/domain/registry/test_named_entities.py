@@ -7,8 +7,8 @@ from flyteidl.admin import common_pb2
 from msgspec.structs import replace
 
 from domain.registry.named_entities import describe
-from schemas.registry_events import NamedEntityDescribed
-from schemas.rejections import Reason, Rejected
+from schemas.messages.registry_events import NamedEntityDescribed
+from schemas.messages.rejections import Reason, Rejected
 
 ARCHIVED = common_pb2.NAMED_ENTITY_ARCHIVED
 WANTED = NamedEntityDescribed(

@@ -8,8 +8,8 @@ import pytest
 from flyteidl.admin import project_pb2
 
 from domain.registry.projects import new_project, register, replace
-from schemas.registry_events import ProjectReplaced
-from schemas.rejections import Reason, Rejected
+from schemas.messages.registry_events import ProjectReplaced
+from schemas.messages.rejections import Reason, Rejected
 
 
 def test_a_new_project_is_registered() -> None:

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.registry.tasks import quantity, register
-from schemas.registry_events import TaskRegistered
-from schemas.rejections import Reason, Rejected
+from schemas.messages.registry_events import TaskRegistered
+from schemas.messages.rejections import Reason, Rejected
 from tests.support.graphs import identifier, task_template
 
 CPU = tasks_pb2.Resources.CPU

@@ -9,8 +9,8 @@ from flyteidl.core import compiler_pb2
 
 from domain.registry.workflows import register
 from schemas.ids import EntityRef
-from schemas.registry_events import WorkflowRegistered
-from schemas.rejections import Reason, Rejected
+from schemas.messages.registry_events import WorkflowRegistered
+from schemas.messages.rejections import Reason, Rejected
 from schemas.values import Blob
 from tests.support.graphs import task_node, workflow
 

@@ -15,28 +15,29 @@ from typing import Any, get_args
 from fastavro import parse_schema
 from fastavro.schema import fingerprint, to_parsing_canonical_form
 
-from schemas import (
-    answers,
+from schemas.messages import (
     commands,
+    dead_letters,
     dispatches,
-    events,
-    letters,
+    execution_events,
+    node_events,
+    outcomes,
     registry_events,
     snapshots,
 )
 
-AVRO = Path(__file__).parent / "avro"
+AVRO = Path(__file__).parents[1] / "avro"
 
 CLASSES: tuple[type[Any], ...] = (
     *get_args(commands.ExecutionCommand),
     commands.Heartbeat,
-    *get_args(events.ExecutionEvent),
-    events.CommandRejected,
-    answers.CommandHadNoEffect,
+    *get_args(execution_events.ExecutionEvent),
+    outcomes.CommandRejected,
+    outcomes.CommandHadNoEffect,
     *get_args(dispatches.DispatchMessage),
     dispatches.AbortTask,
     *get_args(registry_events.RegistryFact),
-    *get_args(letters.Letter),
+    *get_args(dead_letters.Letter),
     *get_args(snapshots.Snapshot),
 )
 
@@ -49,17 +50,17 @@ VERSIONS: dict[type[Any], int] = {
     dispatches.LookUpCache: 2,
     dispatches.ResolveInputs: 2,
     dispatches.RunTask: 2,
-    events.CacheLookupRequested: 2,
-    events.ChildRequested: 2,
-    events.ExecutionCreated: 2,
-    events.NodeQueued: 2,
-    events.NodeRequeued: 2,
-    events.NodeResolving: 2,
-    events.NodeRetryScheduled: 2,
-    events.NodeSkipped: 2,
-    events.TaskFailed: 2,
-    events.TaskQueued: 2,
-    events.TaskStarted: 2,
+    node_events.CacheLookupRequested: 2,
+    node_events.ChildRequested: 2,
+    execution_events.ExecutionCreated: 2,
+    node_events.NodeQueued: 2,
+    node_events.NodeRequeued: 2,
+    node_events.NodeResolving: 2,
+    node_events.NodeRetryScheduled: 2,
+    node_events.NodeSkipped: 2,
+    node_events.TaskFailed: 2,
+    node_events.TaskQueued: 2,
+    node_events.TaskStarted: 2,
     registry_events.TaskRegistered: 2,
     registry_events.WorkflowRegistered: 2,
 }

@@ -1,6 +1,6 @@
-"""Facts: what has happened to an execution. Past tense, and never taken back.
+"""Events of nodes and of their task attempts: past tense, and never taken back.
 
-Stored shapes: other fields are a new version, a new meaning is a new event. Times are
+Released shapes: other fields are a new version, a new meaning is a new event. Times are
 microseconds since 1970, UTC.
 """
 
@@ -8,95 +8,15 @@ from __future__ import annotations
 
 import msgspec
 
-from schemas import answers, sites
-from schemas.ids import (
-    AttemptRef,
-    CatalogKey,
-    EntityRef,
-    ExecutionRef,
-    ParentNode,
-)
+from schemas.ids import AttemptRef, CatalogKey, EntityRef, ExecutionRef
+from schemas.sites import NodeSite
 from schemas.values import Blob, Failure, TaskLog, Values
-
-NodeSite = sites.NodeSite
-CommandRejected = answers.CommandRejected
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
     """What every fact carries."""
 
     occurred_at_us: int
-
-
-class ExecutionCreated(Event, frozen=True, kw_only=True):
-    """An execution was admitted, with all its settings resolved; it is QUEUED.
-
-    `spec` is the resolved flyteidl.admin.ExecutionSpec; `definition` the compiled
-    closure; `inputs` the merged inputs, `user_inputs` what the request gave.
-    `created_by` is the id of the command, `root` the stream of the outermost parent.
-    `recovers` is the execution whose nodes that succeeded aren't run again.
-    """
-
-    execution: ExecutionRef
-    launch_plan: EntityRef
-    workflow: EntityRef
-    task: EntityRef | None
-    spec: bytes
-    inputs: Values
-    user_inputs: Values
-    definition: Blob
-    principal: str
-    max_parallelism: int
-    parent: ParentNode | None = None
-    root: str = ""
-    created_by: str = ""
-    recovers: ExecutionRef | None = None
-
-
-class ExecutionStarted(Event, frozen=True, kw_only=True):
-    """The execution is RUNNING."""
-
-
-class ExecutionSucceeding(Event, frozen=True, kw_only=True):
-    """Every node is done, the execution is SUCCEEDING."""
-
-
-class ExecutionSucceeded(Event, frozen=True, kw_only=True):
-    """The execution SUCCEEDED with these outputs."""
-
-    outputs: Values
-
-
-class ExecutionFailing(Event, frozen=True, kw_only=True):
-    """The execution will fail: what still runs is being stopped."""
-
-    failure: Failure
-
-
-class ExecutionFailed(Event, frozen=True, kw_only=True):
-    """The execution FAILED."""
-
-    failure: Failure
-
-
-class ExecutionAborting(Event, frozen=True, kw_only=True):
-    """Somebody terminated the execution: what still runs is being stopped."""
-
-    cause: str
-    principal: str
-
-
-class ExecutionAborted(Event, frozen=True, kw_only=True):
-    """The execution is ABORTED."""
-
-    cause: str
-    principal: str
-
-
-class ExecutionTimedOut(Event, frozen=True, kw_only=True):
-    """The execution passed its time limit."""
-
-    failure: Failure
 
 
 class NodeResolving(Event, frozen=True, kw_only=True):
@@ -367,22 +287,6 @@ class ArrayGathering(Event, frozen=True, kw_only=True):
     attempt: int
 
 
-class SignalRequested(Event, frozen=True, kw_only=True):
-    """A gate ('': a client) waits for a signal of this serialized core.LiteralType."""
-
-    node_id: str
-    signal_id: str
-    type: bytes
-
-
-class SignalSet(Event, frozen=True, kw_only=True):
-    """A signal has a value, a serialized flyteidl.core.Literal; the last one counts."""
-
-    signal_id: str
-    value: bytes
-    principal: str
-
-
 class GateSleeping(Event, frozen=True, kw_only=True):
     """A sleep gate is over at this time."""
 
@@ -395,23 +299,6 @@ class NodeTimeLimited(Event, frozen=True, kw_only=True):
 
     node_id: str
     deadline_us: int
-
-
-class StreamParked(Event, frozen=True, kw_only=True):
-    """A command of the execution can't be handled: it takes no more until it resumes.
-
-    That command and all later ones are dead letters.
-    """
-
-    command_id: str
-    command_type: str
-    error: str
-
-
-class StreamResumed(Event, frozen=True, kw_only=True):
-    """A parked execution takes commands again."""
-
-    principal: str
 
 
 class NodeRecovered(Event, frozen=True, kw_only=True):
@@ -432,16 +319,6 @@ class NodeRecovered(Event, frozen=True, kw_only=True):
     source: AttemptRef | None = None
 
 
-class ExecutionDeleted(Event, frozen=True, kw_only=True):
-    """An ended execution was deleted: the views don't show it, its blobs go.
-
-    `phase` is how it had ended. Its facts stay, and its name stays taken.
-    """
-
-    principal: str
-    phase: str
-
-
 class NodeExpanded(Event, frozen=True, kw_only=True):
     """A dynamic node runs the workflow that its task made: it is DYNAMIC_RUNNING.
 
@@ -454,60 +331,3 @@ class NodeExpanded(Event, frozen=True, kw_only=True):
     workflow: EntityRef
     inside: Blob
     spec_uri: str
-
-
-class ExecutionTimeLimited(Event, frozen=True, kw_only=True):
-    """The execution is TIMED_OUT if it hasn't ended by this time."""
-
-    deadline_us: int
-
-
-ExecutionEvent = (
-    ExecutionCreated
-    | ExecutionStarted
-    | ExecutionSucceeding
-    | ExecutionSucceeded
-    | ExecutionFailing
-    | ExecutionFailed
-    | ExecutionAborting
-    | ExecutionAborted
-    | ExecutionTimedOut
-    | NodeResolving
-    | NodeQueued
-    | NodeStarted
-    | BranchDecided
-    | ChildRequested
-    | ChildCreated
-    | NodeSucceeding
-    | NodeSucceeded
-    | NodeFailing
-    | NodeFailed
-    | NodeTimingOut
-    | NodeTimedOut
-    | NodeRetryScheduled
-    | NodeRequeued
-    | NodeSkipped
-    | NodeAborted
-    | TaskQueued
-    | TaskStarted
-    | TaskRedispatched
-    | TaskSucceeded
-    | TaskFailed
-    | TaskAborted
-    | CacheLookupRequested
-    | CacheLookedUp
-    | CachePopulated
-    | CachePutFailed
-    | ArrayStarted
-    | ArrayGathering
-    | SignalRequested
-    | SignalSet
-    | GateSleeping
-    | NodeTimeLimited
-    | StreamParked
-    | StreamResumed
-    | NodeRecovered
-    | ExecutionDeleted
-    | NodeExpanded
-    | ExecutionTimeLimited
-)

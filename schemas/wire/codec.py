@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 from fastavro import schemaless_reader, schemaless_writer
 
-from schemas.registry import by_class, by_fingerprint, namespace, newest
+from schemas.wire.registry import by_class, by_fingerprint, namespace, newest
 
 MARKER = b"\xc3\x01"
 _HEADER = len(MARKER) + 8

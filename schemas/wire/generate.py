@@ -1,6 +1,6 @@
 """Writes the Avro schema of a new message or version; released ones never change.
 
-Run `python -m schemas.generate` after adding a message, or a version of one.
+Run `python -m schemas.wire.generate` after adding a message, or a version of one.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 
-from schemas.registry import AVRO, CLASSES, namespace, newest, schema_path
+from schemas.wire.registry import AVRO, CLASSES, namespace, newest, schema_path
 
 _PLAIN = {str: "string", bytes: "bytes", int: "long", bool: "boolean", float: "double"}
 

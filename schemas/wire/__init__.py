@@ -1,0 +1,1 @@
+"""Wire format: the codec, the table of messages and their Avro schemas."""
