@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from infra.blobs import Blobs, PathRefused
+from infra.blobs.files import Blobs, PathRefused
 from schemas.ids import ExecutionRef
 
 FILE_NAME = "log.txt"

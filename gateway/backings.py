@@ -13,13 +13,13 @@ from psycopg_pool import PoolTimeout
 
 from gateway.data_dir import DataDir
 from gateway.services import Clock
-from infra.blob_store import open_blobs
-from infra.blobs import Blobs
+from infra.blobs.files import Blobs
+from infra.blobs.store import open_blobs
 from infra.clock import SystemClock
-from infra.database import Pool, alone, open_pool
 from infra.errors import Permanent, Transient
-from infra.kafka_log import KafkaLog
-from infra.patience import patiently
+from infra.eventlog.kafka.log import KafkaLog
+from infra.postgres.pool import Pool, alone, open_pool
+from infra.retry import patiently
 from infra.settings import Settings
 from projections.schema import migrate
 from projections.spans import SpansInViews

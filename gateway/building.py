@@ -13,13 +13,13 @@ from domain.execution.chunks import Sizes
 from domain.execution.context import Limits
 from gateway.attempt_logs import log_url
 from gateway.services import Clock
-from infra.blobs import Blobs
-from infra.database import Pool
-from infra.environment import task_environment
-from infra.event_store import EventStore
-from infra.log import Log
-from infra.s3_blobs import SCHEME, task_variables
+from infra.blobs.files import Blobs
+from infra.blobs.s3 import SCHEME, task_variables
+from infra.eventlog.contract import Log
+from infra.eventlog.event_store import EventStore
+from infra.postgres.pool import Pool
 from infra.settings import Settings, SnapshotSettings
+from infra.task_environment import task_environment
 from projections.catalog import Catalog
 from schemas.messages.dispatches import RunTask
 from workers import propeller as propellers

@@ -93,7 +93,7 @@ def up(
 
     It listens on 127.0.0.1 only. Whatever stops it, the next start goes on from there.
     """
-    from infra.environment import leave_forks_alone  # noqa: PLC0415 - before gRPC
+    from infra.task_environment import leave_forks_alone  # noqa: PLC0415 - before gRPC
 
     leave_forks_alone()
     from gateway.commands.up import up as run_engine  # noqa: PLC0415 - heavy

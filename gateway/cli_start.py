@@ -103,7 +103,7 @@ def _without_door(**given: object) -> Settings:
 
 
 def _start(role: str, settings: Settings) -> None:
-    from infra.environment import leave_forks_alone  # noqa: PLC0415 - before gRPC
+    from infra.task_environment import leave_forks_alone  # noqa: PLC0415 - before gRPC
 
     leave_forks_alone()
     from gateway.commands.start import start  # noqa: PLC0415 - heavy

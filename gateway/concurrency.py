@@ -12,7 +12,7 @@ import grpc
 from flyteidl.admin import launch_plan_pb2
 
 from gateway.errors import Refused
-from infra.database import Pool
+from infra.postgres.pool import Pool
 from projections import queries, registry
 from schemas.ids import EntityRef
 

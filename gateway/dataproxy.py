@@ -16,7 +16,7 @@ from gateway import flyte_urls, values
 from gateway.errors import Refused, accepted, guarded, invalid
 from gateway.executions import execution_ref, find_attempt, find_node, node_ref
 from gateway.services import Services
-from infra.signing import Grant
+from infra.blobs.signing import Grant
 from schemas.values import Values
 
 UPLOADS = "uploads"

@@ -10,7 +10,7 @@ import grpc
 from gateway.errors import Refused, accepted, invalid
 from gateway.services import Services
 from infra.errors import Conflict
-from infra.event_store import EventStore
+from infra.eventlog.event_store import EventStore
 from projections import registry
 from schemas.messages.rejections import Rejected
 

@@ -25,8 +25,8 @@ from gateway.commands.failing import CommandFailed
 from gateway.commands.session import Session, open_session
 from gateway.data_dir import DataDir, EngineAddress
 from gateway.readable import plain
-from infra.environment import task_environment
 from infra.settings import Settings
+from infra.task_environment import task_environment
 from projections import journal
 from schemas.ids import ExecutionRef, execution_stream
 from schemas.phases import ExecutionPhase

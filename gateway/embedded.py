@@ -23,14 +23,14 @@ from gateway.services import Services
 from gateway.submit import Submit
 from gateway.supervision import signals, watch
 from gateway.version import version
-from infra.blob_store import links, open_blobs
+from infra.blobs.signing import Signer
+from infra.blobs.store import links, open_blobs
 from infra.clock import SystemClock
-from infra.database import EmbeddedPostgres, open_pool
-from infra.event_store import EventStore
-from infra.log import OwnedPartition
-from infra.postgres_log import PostgresLog
+from infra.eventlog.contract import OwnedPartition
+from infra.eventlog.event_store import EventStore
+from infra.eventlog.postgres.log import PostgresLog
+from infra.postgres.pool import EmbeddedPostgres, open_pool
 from infra.settings import Settings
-from infra.signing import Signer
 from projections import queries
 from projections.projector import Projector
 from projections.schema import migrate

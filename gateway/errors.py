@@ -14,7 +14,7 @@ import structlog
 from google.protobuf import any_pb2
 from google.rpc import status_pb2
 
-from infra.blobs import BlobNotFound, BlobTooLarge, PathRefused
+from infra.blobs.files import BlobNotFound, BlobTooLarge, PathRefused
 from infra.errors import Conflict, Transient
 from schemas.messages.rejections import Reason, Rejected
 

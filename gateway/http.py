@@ -27,10 +27,10 @@ from gateway.submit import Submit
 from gateway.transcoding import routes
 from gateway.uploads import BlobRoutes
 from gateway.version import version
-from infra.blobs import Blobs
-from infra.database import Pool
+from infra.blobs.files import Blobs
+from infra.blobs.signing import Signer
+from infra.postgres.pool import Pool
 from infra.settings import Settings
-from infra.signing import Signer
 
 _METHODS = ["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD"]
 _CORS_HEADERS = ["Content-Type", "flyte-authorization"]

@@ -8,8 +8,8 @@ from fastapi import APIRouter
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
 from gateway.attempt_logs import attempt_log
-from infra.blobs import Blobs
-from infra.database import Pool
+from infra.blobs.files import Blobs
+from infra.postgres.pool import Pool
 from projections import queries
 from schemas.ids import ExecutionRef
 

@@ -20,12 +20,12 @@ from gateway.health import Health
 from gateway.http_server import HttpServer
 from gateway.services import Services
 from gateway.submit import Submit
-from infra.blob_store import links
-from infra.database import alone
-from infra.event_store import EventStore
-from infra.patience import RETRY_S
+from infra.blobs.signing import Signer
+from infra.blobs.store import links
+from infra.eventlog.event_store import EventStore
+from infra.postgres.pool import alone
+from infra.retry import RETRY_S
 from infra.settings import Settings
-from infra.signing import Signer
 
 log_ = structlog.get_logger(__name__)
 

@@ -9,12 +9,12 @@ from gateway.compiling import Compiling
 from gateway.concurrency import ConcurrencyLimits
 from gateway.redrive_routes import Redrive
 from gateway.submit import Submit
-from infra.blobs import Blobs
-from infra.database import Pool
-from infra.event_store import EventStore
-from infra.log import Log
+from infra.blobs.files import Blobs
+from infra.blobs.signing import Links, Signer
+from infra.eventlog.contract import Log
+from infra.eventlog.event_store import EventStore
+from infra.postgres.pool import Pool
 from infra.settings import Settings
-from infra.signing import Links, Signer
 
 
 class Clock(Protocol):

@@ -12,9 +12,9 @@ import psycopg
 import structlog
 
 from gateway.errors import CODES, Refused
-from infra.database import Pool
 from infra.errors import Transient
-from infra.log import Log, Record
+from infra.eventlog.contract import Log, Record
+from infra.postgres.pool import Pool
 from projections import queries
 from schemas import topics
 from schemas.envelope import Envelope

@@ -14,8 +14,8 @@ from fastapi import APIRouter
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
-from infra.blobs import BlobNotFound, Blobs, BlobTooLarge, PathRefused
-from infra.signing import Grant, SignatureRefused, Signer
+from infra.blobs.files import BlobNotFound, Blobs, BlobTooLarge, PathRefused
+from infra.blobs.signing import Grant, SignatureRefused, Signer
 
 log_ = structlog.get_logger(__name__)
 

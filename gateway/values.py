@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from gateway.services import Services
-from infra.blobs import BlobNotFound
-from infra.signing import Grant
+from infra.blobs.files import BlobNotFound
+from infra.blobs.signing import Grant
 from schemas.values import Values
 
 SECOND_US = 1_000_000

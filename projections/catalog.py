@@ -12,9 +12,9 @@ from psycopg import OperationalError
 from psycopg_pool import PoolTimeout
 
 from domain.caching import data_set
-from infra.database import Pool, queries
+from infra.coalesce import Rounds
 from infra.errors import Transient
-from infra.rounds import Rounds
+from infra.postgres.pool import Pool, queries
 from infra.settings import CacheSettings
 from projections import projector
 from projections.cached import columns_of

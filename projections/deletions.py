@@ -7,7 +7,7 @@ from typing import Any
 
 from psycopg import AsyncCursor
 
-from infra.database import queries
+from infra.postgres.pool import queries
 from projections.changes import Apply, Changes
 from projections.selecting import SQL_FILES
 from schemas.envelope import Envelope

@@ -9,7 +9,7 @@ from flyteidl.admin import launch_plan_pb2, task_pb2
 
 from domain.compiler.interfaces import LaunchPlanInterface
 from domain.graph import entity_ref
-from infra.database import Pool
+from infra.postgres.pool import Pool
 from projections import registry
 from schemas.ids import EntityRef
 

@@ -11,9 +11,9 @@ from typing import Any, Protocol
 import structlog
 from psycopg import AsyncConnection, OperationalError
 
-from infra.database import Pool, queries
 from infra.errors import Conflict
-from infra.log import Received
+from infra.eventlog.contract import Received
+from infra.postgres.pool import Pool, queries
 from projections.applying import take
 from projections.changes import Changes
 from projections.writing import write

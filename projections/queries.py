@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 from psycopg.sql import SQL
 
-from infra.database import Pool, queries
-from infra.log import Span
+from infra.eventlog.contract import Span
+from infra.postgres.pool import Pool, queries
 from projections import entities, selecting
 from projections.filters import parse_filters
 from projections.rows import (

@@ -9,7 +9,7 @@ from flyteidl.admin import project_pb2
 from psycopg import Cursor
 from psycopg.sql import SQL, Identifier, Literal
 
-from infra.database import Pool, queries
+from infra.postgres.pool import Pool, queries
 from projections import entities
 from projections.filters import Entity
 from projections.registry_facts import steps_of

@@ -10,7 +10,7 @@ from typing import Any, LiteralString
 from psycopg.errors import FeatureNotSupported
 from psycopg.sql import SQL, Composable, Composed, Identifier
 
-from infra.database import Pool, queries
+from infra.postgres.pool import Pool, queries
 from projections.filters import Entity, parse_filters, parse_sort
 from schemas.messages.rejections import Rejected
 

@@ -17,8 +17,8 @@ from psycopg import AsyncConnection
 from psycopg.conninfo import make_conninfo
 from psycopg.sql import SQL, Composed, Identifier
 
-from infra.database import Pool, open_pool, queries
-from infra.log import Received
+from infra.eventlog.contract import Received
+from infra.postgres.pool import Pool, open_pool, queries
 from projections.projector import NAME, Projector
 from projections.since import Since
 

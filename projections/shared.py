@@ -14,8 +14,8 @@ from typing import Protocol
 import structlog
 
 from infra.errors import Conflict
-from infra.log import Received, Share
-from infra.patience import patiently
+from infra.eventlog.contract import Received, Share
+from infra.retry import patiently
 from projections.projector import Projector, ViewsWentBack
 from schemas import topics
 

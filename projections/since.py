@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from infra.log import Received
+from infra.eventlog.contract import Received
 
 
 @dataclass(slots=True)

@@ -8,8 +8,8 @@ import structlog
 from psycopg import Error
 from psycopg_pool import PoolTimeout
 
-from infra.database import Pool
-from infra.log import Span
+from infra.eventlog.contract import Span
+from infra.postgres.pool import Pool
 from projections import queries
 
 log_ = structlog.get_logger(__name__)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from infra.database import Pool, queries
+from infra.postgres.pool import Pool, queries
 from projections.projector import NAME
 from projections.selecting import SQL_FILES, fetch
 from schemas.ids import ExecutionRef, execution_stream

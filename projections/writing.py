@@ -10,7 +10,7 @@ from typing import Any
 from psycopg import AsyncCursor
 from psycopg.sql import SQL, Composable, Composed, Identifier, Literal, Placeholder
 
-from infra.database import queries
+from infra.postgres.pool import queries
 from projections.changes import APPENDED, ENDED, FIRST_WINS, NO_NEWS, Changes, Rows
 from projections.deletions import write_deletions
 from projections.selecting import SQL_FILES

@@ -9,7 +9,7 @@ import msgspec
 
 from domain.execution.evolve import evolve
 from domain.execution.state import Execution
-from infra.log import Received
+from infra.eventlog.contract import Received
 from schemas.messages import execution_events as e
 from schemas.messages import node_events as ne
 from schemas.phases import (

@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from infra.errors import Permanent
-from infra.event_store import EventStore
-from infra.log import Received, Record
+from infra.eventlog.contract import Received, Record
+from infra.eventlog.event_store import EventStore
 from projections import registry
 from schemas import topics
 from schemas.messages.commands import Heartbeat

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
-from infra.log import Received, Record
+from infra.eventlog.contract import Received, Record
 from schemas.envelope import Envelope
 from schemas.messages import commands as c
 from schemas.messages import execution_events as e

@@ -10,8 +10,8 @@ from psycopg import OperationalError
 from psycopg_pool import PoolTimeout
 
 from domain.execution.state import Execution
-from infra.database import Pool
 from infra.errors import Transient
+from infra.postgres.pool import Pool
 from projections import queries
 from schemas.ids import EntityRef, ParentNode, execution_of
 from schemas.messages.execution_events import ExecutionCreated

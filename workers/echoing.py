@@ -8,7 +8,7 @@ from typing import Any
 
 from google.protobuf.message import DecodeError
 
-from infra.blobs import Blobs
+from infra.blobs.files import Blobs
 from schemas.messages.dispatches import RunTask
 from schemas.values import Values
 from workers.plugins.echo import echo

@@ -17,10 +17,10 @@ from psycopg_pool import PoolTimeout
 from domain.compiler.compile import CompileErrors, compile_workflow
 from domain.compiler.requirements import requirements
 from domain.graph import entity_ref
-from infra.blobs import BlobNotFound, Blobs, BlobTooLarge
-from infra.database import Pool
+from infra.blobs.files import BlobNotFound, Blobs, BlobTooLarge
 from infra.errors import Transient
-from infra.patience import patiently
+from infra.postgres.pool import Pool
+from infra.retry import patiently
 from projections import library
 from schemas.values import NO_VALUES
 from workers.plugins.plugin import (

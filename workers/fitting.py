@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from infra.log import Received
+from infra.eventlog.contract import Received
 from schemas.ids import ExecutionRef, execution_stream
 from schemas.messages import commands as c
 from schemas.wire import codec

@@ -9,7 +9,7 @@ from flyteidl.core import literals_pb2
 from google.protobuf.message import DecodeError
 
 from domain.arrays import gathered
-from infra.blobs import BlobNotFound, Blobs
+from infra.blobs.files import BlobNotFound, Blobs
 from schemas.messages.commands import ReportOutputsGathered
 from schemas.messages.dispatches import GatherOutputs
 from schemas.values import Failure, Values

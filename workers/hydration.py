@@ -18,10 +18,10 @@ from domain import admission, plain
 from domain.execution.recovery import NOTHING_SAVED, Recovery
 from domain.graph import Definition
 from domain.registry.identity import invalid
-from infra.blobs import BlobNotFound, PathRefused
-from infra.database import Pool
+from infra.blobs.files import BlobNotFound, PathRefused
 from infra.errors import Transient
-from infra.log import Log
+from infra.eventlog.contract import Log
+from infra.postgres.pool import Pool
 from projections import registry
 from schemas.envelope import Envelope
 from schemas.ids import EntityRef, ExecutionRef

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import structlog
 
-from infra.log import Received, Record
+from infra.eventlog.contract import Received, Record
 from schemas import topics
 from schemas.envelope import Envelope
 from schemas.messages.dead_letters import DeadLetter, DeadLetterRedriven

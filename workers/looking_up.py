@@ -13,9 +13,9 @@ from google.protobuf.message import DecodeError
 
 from domain.binding import START, resolve
 from domain.caching import catalog_key
-from infra.blobs import BlobNotFound, Blobs
+from infra.blobs.files import BlobNotFound, Blobs
 from infra.errors import Transient
-from infra.patience import patiently
+from infra.retry import patiently
 from projections.cached import owner_of
 from projections.catalog import Hit
 from schemas.ids import CatalogKey

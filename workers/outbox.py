@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from domain.execution.react import Outgoing, Send
-from infra.log import Received, Record
+from infra.eventlog.contract import Received, Record
 from schemas import topics
 from schemas.envelope import Envelope
 from schemas.ids import attempt_id, event_id

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from infra.log import Log, OwnedPartition
+from infra.eventlog.contract import Log, OwnedPartition
 from schemas import topics
 from workers.propeller import GROUP, Propeller
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from infra.log import Received
+from infra.eventlog.contract import Received
 
 Place = tuple[int, int]
 """A partition, and a position on it."""

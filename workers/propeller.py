@@ -16,8 +16,8 @@ from domain.execution.context import Context, Limits
 from domain.execution.decide import execution
 from domain.execution.react import react_to_refusal
 from infra.errors import Fenced, Permanent
-from infra.log import OwnedPartition, Received, Record
-from infra.patience import RETRY_S, patiently
+from infra.eventlog.contract import OwnedPartition, Received, Record
+from infra.retry import RETRY_S, patiently
 from schemas import topics
 from schemas.envelope import Envelope
 from schemas.ids import attempt_id

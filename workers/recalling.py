@@ -9,7 +9,7 @@ from typing import Protocol
 
 from domain.execution.recovery import NOTHING_SAVED, Recovery, saved, unique_id
 from domain.graph import Definition
-from infra.log import Log, Received
+from infra.eventlog.contract import Log, Received
 from schemas.ids import ExecutionRef, execution_stream
 from schemas.messages import execution_events as e
 from schemas.phases import ExecutionPhase

@@ -9,7 +9,7 @@ from typing import Protocol
 
 import msgspec
 
-from infra.log import Received, Record
+from infra.eventlog.contract import Received, Record
 from schemas import topics
 from schemas.envelope import Envelope
 from schemas.messages.commands import Heartbeat, ResumeStream

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from infra.errors import Permanent
-from infra.event_store import EventStore
-from infra.log import Received, Record
-from infra.patience import patiently
+from infra.eventlog.contract import Received, Record
+from infra.eventlog.event_store import EventStore
+from infra.retry import patiently
 from schemas import topics
 from workers.backup import REGISTRY_PAGE, registry_of, restore_registry
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from infra.log import Received, Record
+from infra.eventlog.contract import Received, Record
 from schemas import topics
 from schemas.envelope import Envelope
 from schemas.ids import attempt_id, report_id

@@ -14,7 +14,7 @@ from google.protobuf.message import DecodeError
 from domain.arrays import size_of
 from domain.binding import START, resolve
 from domain.offloading import in_the_way, is_offloaded, read_whole
-from infra.blobs import BlobNotFound, Blobs
+from infra.blobs.files import BlobNotFound, Blobs
 from schemas.messages.commands import ReportInputsResolved, ReportResolutionFailed
 from schemas.messages.dispatches import ResolveInputs
 from schemas.values import Failure, Values

@@ -10,8 +10,8 @@ from typing import Any, Protocol
 import structlog
 
 from domain.execution.chunks import Layout, Torn, form, joined
-from infra.log import OwnedPartition, Received
-from infra.patience import patiently
+from infra.eventlog.contract import OwnedPartition, Received
+from infra.retry import patiently
 from schemas import topics
 from schemas.messages.snapshots import Checkpoint, StreamChunk, StreamClosed, StreamHead
 from schemas.wire import codec

@@ -12,9 +12,9 @@ from typing import Any
 import structlog
 from flyteidl.core import tasks_pb2
 
-from infra.blobs import Blobs
-from infra.log import Consumer, Log, Received, Record
-from infra.patience import patiently
+from infra.blobs.files import Blobs
+from infra.eventlog.contract import Consumer, Log, Received, Record
+from infra.retry import patiently
 from infra.settings import RunnerSettings
 from schemas import topics
 from schemas.ids import attempt_id, checkpoint_path

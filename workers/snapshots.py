@@ -19,8 +19,8 @@ from msgspec.structs import replace
 
 from domain.execution.chunks import Layout, Sizes, cut, form, head_of
 from infra.errors import Fenced, Permanent, Transient
-from infra.log import OwnedPartition, Record
-from infra.patience import RETRY_S, patiently
+from infra.eventlog.contract import OwnedPartition, Record
+from infra.retry import RETRY_S, patiently
 from schemas import topics
 from schemas.envelope import Envelope
 from schemas.messages.snapshots import Checkpoint, Snapshot, StreamChunk, StreamHead

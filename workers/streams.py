@@ -11,7 +11,7 @@ from domain.execution.frontier import Frontier, advance, rebuild
 from domain.execution.recovery import NOTHING_SAVED, Recovery
 from domain.execution.state import Execution
 from domain.graph import Definition
-from infra.log import Log, Received
+from infra.eventlog.contract import Log, Received
 from schemas.messages import execution_events as e
 from schemas.messages import node_events as ne
 from schemas.messages.commands import ReportTaskExpanded

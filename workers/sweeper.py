@@ -10,10 +10,10 @@ from typing import Protocol
 import structlog
 
 from domain.execution.recovery import raw_outputs
-from infra.blobs import Blobs, PathRefused
-from infra.database import Pool
-from infra.log import Log, Record
-from infra.patience import patiently
+from infra.blobs.files import Blobs, PathRefused
+from infra.eventlog.contract import Log, Record
+from infra.postgres.pool import Pool
+from infra.retry import patiently
 from infra.settings import RetentionSettings
 from projections import sweeping
 from schemas import topics

@@ -6,9 +6,9 @@ import asyncio
 
 import structlog
 
-from infra.log_rows import PARTITION
-from infra.patience import patiently
-from infra.postgres_log import PostgresLog
+from infra.eventlog.postgres.log import PostgresLog
+from infra.eventlog.postgres.rows import PARTITION
+from infra.retry import patiently
 from infra.settings import LogSettings
 from schemas import topics
 from workers import propeller as propellers

@@ -8,7 +8,7 @@ from typing import Any
 
 from flyteidl.core import literals_pb2
 
-from infra.blobs import Blobs
+from infra.blobs.files import Blobs
 
 _KEPT_MAX = 8
 

@@ -14,7 +14,7 @@ from gateway.commands.session import Session
 from gateway.deciding import decide, stream_of
 from gateway.errors import Refused
 from infra.clock import SystemClock
-from infra.event_store import EventStore
+from infra.eventlog.event_store import EventStore
 from projections.catalog import count_kept
 
 _PARTS = 3

@@ -25,8 +25,8 @@ from gateway.commands.failing import CommandFailed, ExitCode
 from gateway.commands.session import Session
 from gateway.commands.whole_log import open_log
 from gateway.version import version
-from infra import log_files
-from infra.event_store import EventStore
+from infra.eventlog import avro_file
+from infra.eventlog.event_store import EventStore
 from projections.schema import migrate
 from schemas import topics
 from workers import backup
@@ -41,7 +41,7 @@ async def export(session: Session, file: Path, *, force: bool, json: bool) -> No
         ends = await log.end((topics.EVENTS,))
         bar = _bar(quiet=json)
         task = bar.add_task("exporting", total=sum(ends.values()))
-        with bar, log_files.writing(file, about) as out:
+        with bar, avro_file.writing(file, about) as out:
             async for records in backup.taken(log, store):
                 out.write(records)
                 counts.update(record.topic for record in records)
@@ -65,7 +65,7 @@ async def import_(session: Session, file: Path, *, json: bool) -> None:
         task = bar.add_task("importing", total=size)
         with bar:
             await backup.put_back(
-                log_files.reading(file, backup.PAGE),
+                avro_file.reading(file, backup.PAGE),
                 log,
                 store,
                 lambda read: bar.update(task, completed=read),
@@ -90,7 +90,7 @@ def _counted(file: Path) -> tuple[Counter[str], int]:
     if not file.is_file():
         raise CommandFailed(f"Expected {file} to exist, but it doesn't", ExitCode.USAGE)
     counts: Counter[str] = Counter()
-    for records, _ in log_files.reading(file, backup.PAGE):
+    for records, _ in avro_file.reading(file, backup.PAGE):
         counts.update(record.topic for record in records)
     return counts, file.stat().st_size
 

@@ -11,7 +11,7 @@ from gateway.commands.events import not_found
 from gateway.commands.failing import CommandFailed
 from gateway.commands.session import Session
 from gateway.commands.state import fold
-from infra.blobs import Blobs
+from infra.blobs.files import Blobs
 from schemas.ids import ExecutionRef
 
 

@@ -16,9 +16,9 @@ from gateway.commands.beginning import since_of
 from gateway.commands.facts_bar import FactsBar
 from gateway.commands.failing import ExitCode
 from gateway.commands.session import Session
-from infra.event_store import EventStore
-from infra.kafka_reader import KafkaReader
-from infra.log import Received
+from infra.eventlog.contract import Received
+from infra.eventlog.event_store import EventStore
+from infra.eventlog.kafka.reader import KafkaReader
 from projections.schema import migrate
 from projections.shadow import Difference, Shadow, shadowed
 from schemas import topics

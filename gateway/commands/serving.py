@@ -13,7 +13,7 @@ from gateway.commands.failing import CommandFailed
 from gateway.data_dir import EngineRuns
 from gateway.ports import PortTaken
 from gateway.supervision import PartEnded
-from infra import logs
+from infra import logging_setup
 from infra.errors import InfraError
 from infra.settings import Settings
 
@@ -23,7 +23,7 @@ GC_THRESHOLDS = (50_000, 50, 100)
 
 def run_until_stopped(settings: Settings, serving: Coroutine[Any, Any, None]) -> None:
     """Run it in a loop of its own; raises CommandFailed for what ended it."""
-    logs.set_up(settings.log_level, as_json=settings.log_json)
+    logging_setup.set_up(settings.log_level, as_json=settings.log_json)
     gc.set_threshold(*GC_THRESHOLDS)
     try:
         with asyncio.Runner() as runner:

@@ -10,12 +10,13 @@ from pathlib import Path
 
 from gateway.commands.failing import CommandFailed, ExitCode
 from gateway.data_dir import DataDir, EngineRuns
-from infra.blob_store import open_blobs
-from infra.blobs import Blobs
-from infra.database import EmbeddedPostgres, Pool, open_pool
-from infra.kafka_log import KafkaLog
-from infra.kafka_reader import KafkaReader
-from infra.log_reader import FactReader, LogReader
+from infra.blobs.files import Blobs
+from infra.blobs.store import open_blobs
+from infra.eventlog.contract import FactReader
+from infra.eventlog.kafka.log import KafkaLog
+from infra.eventlog.kafka.reader import KafkaReader
+from infra.eventlog.postgres.reader import LogReader
+from infra.postgres.pool import EmbeddedPostgres, Pool, open_pool
 from infra.settings import Settings
 from projections import queries
 from projections.spans import SpansInViews

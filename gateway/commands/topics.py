@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.table import Table
 
 from gateway.commands.failing import CommandFailed, ExitCode
-from infra import kafka_topics
-from infra.kafka_log import KafkaLog
+from infra.eventlog.kafka import topics
+from infra.eventlog.kafka.log import KafkaLog
 from infra.settings import Settings
 from schemas import topics as t
 from workers import propeller, runner
@@ -24,7 +24,7 @@ _GROUPS = {t.COMMANDS: propeller.GROUP, t.DISPATCHES: runner.GROUP}
 async def create(settings: Settings, *, json: bool) -> None:
     """Make the topics that are missing."""
     _check(settings)
-    made = await kafka_topics.create(settings.kafka)
+    made = await topics.create(settings.kafka)
     if json:
         _print({"made": list(made)})
         return
@@ -34,7 +34,7 @@ async def create(settings: Settings, *, json: bool) -> None:
 async def describe(settings: Settings, *, json: bool) -> None:
     """Print the topics; exits with 1 if one isn't as it must be."""
     _check(settings)
-    states = await kafka_topics.describe(settings.kafka)
+    states = await topics.describe(settings.kafka)
     are_right = all(state.is_right for state in states)
     behind = await unread(settings) if are_right else {}
     if json:
@@ -74,7 +74,7 @@ def _check(settings: Settings) -> None:
         )
 
 
-def _show(states: Sequence[kafka_topics.TopicState], behind: Mapping[str, int]) -> None:
+def _show(states: Sequence[topics.TopicState], behind: Mapping[str, int]) -> None:
     table = Table(box=None)
     for heading in ("topic", "partitions", "copies", "unread", ""):
         table.add_column(heading, no_wrap=True)

@@ -7,9 +7,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from gateway.commands.session import Session
-from infra.kafka_reader import KafkaReader
-from infra.log import Received, Record
-from infra.postgres_log import PostgresLog
+from infra.eventlog.contract import Received, Record
+from infra.eventlog.kafka.reader import KafkaReader
+from infra.eventlog.postgres.log import PostgresLog
 from workers.redriving import Letters
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import psycopg
 
-from infra.log_rows import from_row
+from infra.eventlog.postgres.rows import from_row
 from schemas import topics
 from schemas.messages.snapshots import Checkpoint
 from schemas.wire import codec

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from aiokafka import AIOKafkaProducer
 
-from infra.kafka_log import KafkaLog
+from infra.eventlog.kafka.log import KafkaLog
 from infra.settings import LogSettings
 from schemas import topics as t
 from tests.bench.chains import CHAIN, chains_on

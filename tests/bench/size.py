@@ -14,8 +14,8 @@ from typing import Any
 
 import psycopg
 
-from infra.database import EmbeddedPostgres, open_pool
-from infra.postgres_log import PostgresLog
+from infra.eventlog.postgres.log import PostgresLog
+from infra.postgres.pool import EmbeddedPostgres, open_pool
 from infra.settings import LogSettings
 from projections.projector import rebuild
 from tests.bench.engines import client_of, engine, timed

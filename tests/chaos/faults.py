@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import psycopg
 
-from infra.postgres_server import PostgresServer
+from infra.postgres.embedded_server import PostgresServer
 from tests.support.distributed import Distributed
 from tests.support.kafka import Kafka
 

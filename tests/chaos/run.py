@@ -16,7 +16,7 @@ from flytekit.exceptions.base import FlyteException
 from flytekit.exceptions.system import FlyteSystemException
 from flytekit.remote import FlyteRemote
 
-from infra.postgres_server import PostgresServer
+from infra.postgres.embedded_server import PostgresServer
 from tests.chaos.faults import Faults
 from tests.e2e.conftest import client, register
 from tests.e2e.running import start

@@ -13,10 +13,10 @@ import psycopg
 import pytest
 from eventsourcing.persistence import OperationalError
 
-from infra import kafka_topics
-from infra.kafka_log import KafkaLog
-from infra.log import Log
-from infra.postgres_log import PostgresLog
+from infra.eventlog.contract import Log
+from infra.eventlog.kafka import topics
+from infra.eventlog.kafka.log import KafkaLog
+from infra.eventlog.postgres.log import PostgresLog
 from infra.settings import KafkaSettings, LogSettings
 from tests.support.fakes import MemoryData, MemoryLog
 from tests.support.kafka import broker
@@ -99,7 +99,7 @@ class KafkaKind:
 
     async def open(self, **settings: Any) -> Any:
         if not self.logs:
-            await kafka_topics.create(self.settings)
+            await topics.create(self.settings)
         poll_s = settings.get("poll_s", 0.5)
         log = KafkaLog(self.settings, LogSettings(poll_s=poll_s))
         self.logs.append(log)

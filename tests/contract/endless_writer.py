@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 
-from infra.postgres_log import PostgresLog
+from infra.eventlog.postgres.log import PostgresLog
 from infra.settings import LogSettings
 from tests.contract.owning import kept, owning
 from tests.contract.records import dispatch, fact

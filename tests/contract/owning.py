@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from infra.log import Log, OwnedPartition
+from infra.eventlog.contract import Log, OwnedPartition
 from schemas import topics as t
 
 GROUP = "g"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from infra.log import Received, Record
+from infra.eventlog.contract import Received, Record
 from schemas import topics as t
 from schemas.envelope import Envelope
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from infra import log_files
 from infra.errors import Permanent
-from infra.event_store import EventStore
-from infra.log import Record
+from infra.eventlog import avro_file
+from infra.eventlog.contract import Record
+from infra.eventlog.event_store import EventStore
 from projections import registry
 from schemas import topics
 from schemas.messages import execution_events as e
@@ -60,7 +60,7 @@ async def stores() -> AsyncIterator[tuple[EventStore, EventStore]]:
 
 async def export(log: Any, store: EventStore, path: Path) -> None:
     """Write a log's backup."""
-    with log_files.writing(path, {}) as file:
+    with avro_file.writing(path, {}) as file:
         async for records in backup.taken(log, store):
             file.write(records)
 
@@ -82,7 +82,7 @@ async def test_another_cluster_goes_on(
     await here.send(stream, success(run))
     await export(log, stores[0], path)
 
-    pages = log_files.reading(path, 10)
+    pages = avro_file.reading(path, 10)
     count = await backup.put_back(pages, twin, stores[1], NOTHING)
     there = House(twin)
     assert await there.facts(stream) == await here.facts(stream)

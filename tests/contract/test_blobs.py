@@ -13,12 +13,12 @@ import pytest
 from flytekit.configuration import S3Config
 from flytekit.core.data_persistence import FileAccessProvider
 
-from infra.blobs import BlobNotFound, Blobs, BlobTooLarge, FileBlobs, PathRefused
+from infra.blobs.files import BlobNotFound, Blobs, BlobTooLarge, FileBlobs, PathRefused
+from infra.blobs.s3 import S3Blobs, S3Links, task_variables
+from infra.blobs.signing import Grant
 from infra.clock import SystemClock
 from infra.errors import Permanent, Transient
-from infra.s3_blobs import S3Blobs, S3Links, task_variables
 from infra.settings import S3Settings
-from infra.signing import Grant
 from tests.support.minio import Minio, s3
 
 pytestmark = pytest.mark.integration

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from infra.log import Log, OwnedPartition, Received, Record
+from infra.eventlog.contract import Log, OwnedPartition, Received, Record
 from schemas import topics as t
 from schemas.envelope import Envelope
 from tests.contract.records import STREAM, command, fact, ids

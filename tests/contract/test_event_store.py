@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from infra.errors import Conflict
-from infra.event_store import EventStore
+from infra.eventlog.event_store import EventStore
 from schemas.messages.registry_events import ProjectRegistered, ProjectReplaced
 from tests.support.fakes import MemoryEventStore
 from tests.support.postgres import empty_database

@@ -13,11 +13,11 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import MessageSizeTooLargeError
 from msgspec.structs import replace
 
-from infra import kafka_topics
 from infra.errors import Fenced, InfraError, Permanent, Transient
-from infra.kafka_log import KafkaLog
-from infra.kafka_owned import KafkaPartition
-from infra.log import OwnedPartition, Span
+from infra.eventlog.contract import OwnedPartition, Span
+from infra.eventlog.kafka import topics
+from infra.eventlog.kafka.log import KafkaLog
+from infra.eventlog.kafka.owned_partition import KafkaPartition
 from infra.settings import KafkaSettings, LogSettings
 from schemas import topics as t
 from tests.contract.conftest import PARTITIONS, STREAMS, KafkaKind
@@ -221,9 +221,9 @@ async def test_topics_are_checked(kafka: KafkaKind) -> None:
     log = KafkaLog(kafka.settings, LogSettings())
     with pytest.raises(Permanent, match="flightlog topics create"):
         await log.open()
-    made = await kafka_topics.create(kafka.settings)
-    assert set(made) == set(kafka_topics.ALL)
-    assert await kafka_topics.create(kafka.settings) == []
+    made = await topics.create(kafka.settings)
+    assert set(made) == set(topics.ALL)
+    assert await topics.create(kafka.settings) == []
     other = kafka.settings.model_copy(update={"partitions": 2})
     with pytest.raises(Permanent, match="with 2 partitions, but it has 4"):
         await KafkaLog(other, LogSettings()).open()
@@ -236,7 +236,7 @@ async def test_a_broker_that_dies_loses_nothing(tmp_path: Path) -> None:
     settings = KafkaSettings(
         servers=server.servers, partitions=1, session_s=3, heartbeat_s=0.5, request_s=5
     )
-    await kafka_topics.create(settings)
+    await topics.create(settings)
     log = KafkaLog(settings, LogSettings(poll_s=0.3))
     await log.open()
     copier, stop = Copier(), asyncio.Event()

@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from domain.execution import decide
-from infra.log import Record
+from infra.eventlog.contract import Record
 from schemas import topics
 from schemas.envelope import Envelope
 from schemas.messages import commands as c

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from infra.log import Log
+from infra.eventlog.contract import Log
 from schemas import topics as t
 from schemas.messages import execution_events as e
 from schemas.messages import node_events as ne

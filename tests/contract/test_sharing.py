@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from infra.log import Share
+from infra.eventlog.contract import Share
 from schemas import topics as t
 from tests.contract.conftest import PARTITIONS, STREAMS, KafkaKind
 from tests.contract.owning import owning

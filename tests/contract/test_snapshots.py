@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from structlog.testing import capture_logs
 
 from domain.execution.chunks import Sizes
-from infra.log import Log, Received, Record
+from infra.eventlog.contract import Log, Received, Record
 from schemas import topics as t
 from schemas.envelope import Envelope
 from schemas.messages import execution_events as e

@@ -12,8 +12,8 @@ import pytest
 from flytekit.clients.friendly import SynchronousFlyteClient
 from flytekit.configuration import PlatformConfig
 
-from infra import log_files
-from infra.log import Received
+from infra.eventlog import avro_file
+from infra.eventlog.contract import Received
 from schemas import topics
 from schemas.envelope import Envelope
 from schemas.messages.commands import TerminateExecution
@@ -56,7 +56,7 @@ def told(engine: Running, *words: str) -> list[Any]:
 
 def add_letter(path: Path) -> None:
     """Add to an export what nobody could handle: an abort of what isn't there."""
-    records = [r for page, _ in log_files.reading(path, 100) for r in page]
+    records = [r for page, _ in avro_file.reading(path, 100) for r in page]
     stop = TerminateExecution(cause="enough")
     envelope = Envelope(id="stop", type=codec.type_name(stop), stream=STREAM)
     received = Received(
@@ -64,7 +64,7 @@ def add_letter(path: Path) -> None:
         partition=0, position=7,
     )  # fmt: skip
     records.append(letters.letter(received, "Expected it, but it broke", 1))
-    with log_files.writing(path, {}) as file:
+    with avro_file.writing(path, {}) as file:
         file.write(records)
 
 

@@ -14,7 +14,7 @@ from flytekit.clients.friendly import SynchronousFlyteClient
 from flytekit.configuration import PlatformConfig
 from flytekit.exceptions.base import FlyteException
 
-from infra.postgres_server import PostgresServer
+from infra.postgres.embedded_server import PostgresServer
 from tests.support.raw import create, register_layers, wait
 from tests.support.running import Running
 

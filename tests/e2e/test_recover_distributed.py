@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from flytekit.exceptions.user import FlyteEntityNotExistException
 
-from infra.blobs import Found
-from infra.s3_blobs import S3Blobs
+from infra.blobs.files import Found
+from infra.blobs.s3 import S3Blobs
 from infra.settings import S3Settings
 from tests.e2e.conftest import client, register
 from tests.e2e.test_recover import NODE_RECOVERED, broken, phases, recovered, runs

@@ -7,7 +7,7 @@ from collections import defaultdict
 
 import pytest
 
-from infra.kafka_log import KafkaLog
+from infra.eventlog.kafka.log import KafkaLog
 from infra.settings import LogSettings
 from schemas import topics
 from tests.bench import resizing

@@ -15,7 +15,7 @@ from flyteidl.service import admin_pb2_grpc, dataproxy_pb2_grpc
 from flytekit.clients.friendly import SynchronousFlyteClient
 from flytekit.configuration import PlatformConfig
 
-from infra.log import Received
+from infra.eventlog.contract import Received
 from schemas import topics
 from schemas.wire import codec
 from tests.support.door import Door, open_door

@@ -20,7 +20,7 @@ from flyteidl.service import dataproxy_pb2
 from google.rpc import status_pb2
 from msgspec.structs import replace
 
-from infra.log import Received
+from infra.eventlog.contract import Received
 from schemas import sites
 from schemas.ids import EntityRef, ExecutionRef
 from schemas.messages import execution_events as e

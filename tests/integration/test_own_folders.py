@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from infra.blobs import FileBlobs
+from infra.blobs.files import FileBlobs
 from tests.integration.test_process_plugin import carry_out, new_plugin
 from tests.support import flytekit_tasks as t
 from workers.plugins.plugin import Succeeded

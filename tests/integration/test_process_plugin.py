@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from infra.blobs import FileBlobs
+from infra.blobs.files import FileBlobs
 from infra.settings import ProcessSettings
 from tests.support import flytekit_tasks as t
 from workers.plugins.plugin import Begun, Failed, Result, Succeeded, Work
@@ -317,7 +317,7 @@ async def test_a_dead_template_is_replaced(
 ENGINE = """
 import asyncio, sys
 from pathlib import Path
-from infra.blobs import FileBlobs
+from infra.blobs.files import FileBlobs
 from tests.integration.test_process_plugin import new_plugin
 from tests.support import flytekit_tasks as t
 

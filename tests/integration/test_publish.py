@@ -15,8 +15,8 @@ from flytekit.clients.friendly import SynchronousFlyteClient
 from flytekit.configuration import PlatformConfig
 from msgspec.structs import replace
 
-from infra.kafka_log import KafkaLog
-from infra.log import Record
+from infra.eventlog.contract import Record
+from infra.eventlog.kafka.log import KafkaLog
 from infra.settings import KafkaSettings, LogSettings
 from schemas import topics
 from schemas.envelope import Envelope

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from flyteidl.core import literals_pb2, types_pb2
 
-from infra.blobs import FileBlobs
+from infra.blobs.files import FileBlobs
 from schemas.values import Values
 from tests.integration.test_process_plugin import Run, carry_out, new_plugin
 from tests.support import flytekit_tasks as t

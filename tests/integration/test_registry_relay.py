@@ -18,11 +18,11 @@ from psycopg.rows import dict_row
 from typer.testing import CliRunner
 
 from gateway.cli import app
-from infra import kafka_topics
-from infra.database import open_pool
 from infra.errors import Permanent
-from infra.event_store import EventStore
-from infra.kafka_log import KafkaLog
+from infra.eventlog.event_store import EventStore
+from infra.eventlog.kafka import topics as kafka_topics
+from infra.eventlog.kafka.log import KafkaLog
+from infra.postgres.pool import open_pool
 from infra.settings import KafkaSettings, LogSettings
 from projections.projector import Projector
 from schemas import topics

@@ -12,7 +12,7 @@ import pytest
 from gateway import submit as submitting
 from gateway.errors import Refused
 from gateway.submit import Submit
-from infra.database import Pool, open_pool
+from infra.postgres.pool import Pool, open_pool
 from schemas import topics
 from schemas.messages.commands import TerminateExecution
 from schemas.wire import codec

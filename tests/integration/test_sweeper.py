@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from infra.blobs import PARTS, FileBlobs
-from infra.database import Pool, open_pool
-from infra.log import Received
+from infra.blobs.files import PARTS, FileBlobs
+from infra.eventlog.contract import Received
+from infra.postgres.pool import Pool, open_pool
 from infra.settings import RetentionSettings
 from schemas.ids import execution_stream, raw_output_prefix
 from schemas.messages.commands import DeleteExecution

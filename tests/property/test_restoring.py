@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from domain.execution.chunks import Sizes
 from domain.graph import Definition
-from infra.log import Record
+from infra.eventlog.contract import Record
 from schemas import topics
 from schemas.envelope import Envelope
 from schemas.messages.snapshots import Checkpoint, StreamChunk

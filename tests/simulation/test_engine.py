@@ -14,9 +14,9 @@ from domain.execution.chunks import Sizes
 from domain.execution.decide import execution as decider
 from domain.execution.state import Execution
 from domain.graph import Definition
-from infra.blobs import FileBlobs
+from infra.blobs.files import FileBlobs
 from infra.errors import Transient
-from infra.log import OwnedPartition, Record
+from infra.eventlog.contract import OwnedPartition, Record
 from infra.settings import RunnerSettings
 from schemas import topics
 from schemas.envelope import Envelope

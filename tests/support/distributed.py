@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from infra import kafka_topics
+from infra.eventlog.kafka import topics
 from infra.settings import KafkaSettings, S3Settings
 from tests.support.kafka import broker
 from tests.support.minio import s3
@@ -177,7 +177,7 @@ class Distributed:
     def start(self) -> None:
         """Make the topics, start the roles, and wait until they are ready."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        asyncio.run(kafka_topics.create(self.kafka))
+        asyncio.run(topics.create(self.kafka))
         for role in self.roles:
             role.start()
         for role in self.roles:

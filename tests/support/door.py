@@ -14,13 +14,13 @@ from gateway import grpc_server, projects
 from gateway.interceptor import Observe, nobody
 from gateway.services import Services
 from gateway.submit import Submit
-from infra.blobs import FileBlobs
+from infra.blobs.files import FileBlobs
+from infra.blobs.signing import Signer
 from infra.clock import SystemClock
-from infra.database import open_pool
-from infra.event_store import EventStore
-from infra.postgres_log import PostgresLog
+from infra.eventlog.event_store import EventStore
+from infra.eventlog.postgres.log import PostgresLog
+from infra.postgres.pool import open_pool
 from infra.settings import GatewaySettings, LogSettings, Settings
-from infra.signing import Signer
 from tests.support.http_server import nothing_redriven
 
 READY_S = 30.0

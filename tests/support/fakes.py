@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from infra.errors import Conflict, Fenced, Permanent, Transient
-from infra.log import Received, Record, Serve
+from infra.eventlog.contract import Received, Record, Serve
 from schemas import topics as t
 
 _POLL_S = 1.0
@@ -29,7 +29,7 @@ class MemoryData:
 
 
 class MemoryLog:
-    """A log in memory that keeps the contract of `infra.log`."""
+    """A log in memory that keeps the contract of `infra.eventlog.contract`."""
 
     def __init__(self, data: MemoryData | None = None, poll_s: float = _POLL_S) -> None:
         """Stand on data that other logs may have left."""

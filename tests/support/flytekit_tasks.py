@@ -10,7 +10,7 @@ from typing import Any
 
 from flyteidl.core import identifier_pb2, literals_pb2, tasks_pb2, types_pb2
 
-from infra.blobs import FileBlobs
+from infra.blobs.files import FileBlobs
 from schemas.ids import EntityRef, ExecutionRef, execution_stream
 from schemas.messages.dispatches import RunTask
 from schemas.values import KeyValue, Values

@@ -12,8 +12,8 @@ from typing import Any
 
 from flyteidl.core import types_pb2
 
-from infra.blobs import FileBlobs
-from infra.log import Received, Record
+from infra.blobs.files import FileBlobs
+from infra.eventlog.contract import Received, Record
 from infra.settings import RunnerSettings
 from schemas import topics
 from schemas.envelope import Envelope

@@ -14,9 +14,9 @@ from gateway.health import Health
 from gateway.http import HttpParts, build_app
 from gateway.http_server import HttpServer
 from gateway.ports import bind
-from infra.blobs import FileBlobs
+from infra.blobs.files import FileBlobs
+from infra.blobs.signing import Signer
 from infra.settings import Settings
-from infra.signing import Signer
 
 START_S = 5.0
 SECRET = b"s" * 32

@@ -7,12 +7,12 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
-from infra import kafka_topics
-from infra.blobs import FileBlobs
+from infra.blobs.files import FileBlobs
 from infra.clock import SystemClock
-from infra.database import Pool, open_pool
-from infra.kafka_log import KafkaLog
-from infra.log import OwnedPartition
+from infra.eventlog.contract import OwnedPartition
+from infra.eventlog.kafka import topics as kafka_topics
+from infra.eventlog.kafka.log import KafkaLog
+from infra.postgres.pool import Pool, open_pool
 from infra.settings import KafkaSettings, LogSettings, RunnerSettings, Settings
 from projections.catalog import Catalog
 from schemas import topics

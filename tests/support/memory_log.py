@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 
-from infra.log import Received
+from infra.eventlog.contract import Received
 from schemas import topics
 from schemas.envelope import Envelope
 from schemas.ids import event_id

@@ -17,7 +17,7 @@ from pathlib import Path
 import psycopg
 from psycopg.sql import SQL, Identifier
 
-from infra.database import EmbeddedPostgres
+from infra.postgres.pool import EmbeddedPostgres
 from projections.schema import migrate
 from tests.support import containers
 

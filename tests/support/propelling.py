@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from domain.execution.chunks import Sizes
 from domain.graph import Definition
-from infra.log import Log, OwnedPartition, Received, Record
+from infra.eventlog.contract import Log, OwnedPartition, Received, Record
 from schemas import topics
 from schemas.envelope import Envelope
 from schemas.ids import ExecutionRef, execution_stream

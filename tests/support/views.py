@@ -7,7 +7,7 @@ from typing import Any
 
 from psycopg.sql import SQL, Identifier
 
-from infra.database import Pool
+from infra.postgres.pool import Pool
 from projections.projector import Projector
 from schemas.messages import execution_events as e
 from tests.support.memory_log import MemoryLog

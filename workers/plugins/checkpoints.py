@@ -10,7 +10,7 @@ from typing import Protocol
 import structlog
 from msgspec.structs import replace
 
-from infra.blobs import Found, PathRefused
+from infra.blobs.files import Found, PathRefused
 from infra.errors import InfraError
 from workers.plugins.plugin import Work
 

@@ -13,7 +13,7 @@ from google.protobuf.message import DecodeError
 from msgspec.structs import replace
 
 from domain.execution.wishes import KILLED
-from infra.blobs import BlobNotFound, BlobTooLarge
+from infra.blobs.files import BlobNotFound, BlobTooLarge
 from schemas.values import NO_VALUES, Failure, Values
 from workers.plugins.plugin import Failed, Result, Succeeded, failed, interrupted
 

@@ -16,7 +16,7 @@ import structlog
 from flyteidl.core import tasks_pb2
 from msgspec.structs import replace
 
-from infra.blobs import Blobs
+from infra.blobs.files import Blobs
 from infra.errors import InfraError
 from infra.settings import ProcessSettings
 from schemas.messages.dispatches import RunTask

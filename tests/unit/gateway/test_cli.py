@@ -12,9 +12,9 @@ from typer.testing import CliRunner
 
 from gateway.cli import app
 from gateway.data_dir import DataDir, EngineAddress
-from infra.database import open_pool
-from infra.log import Record
-from infra.postgres_log import PostgresLog
+from infra.eventlog.contract import Record
+from infra.eventlog.postgres.log import PostgresLog
+from infra.postgres.pool import open_pool
 from infra.settings import LogSettings
 from projections.projector import Projector
 from schemas import sites, topics

@@ -13,8 +13,8 @@ import pytest
 from typer.testing import CliRunner
 
 from gateway.cli import app
-from infra.log import Received, Record
-from infra.postgres_log import PostgresLog
+from infra.eventlog.contract import Received, Record
+from infra.eventlog.postgres.log import PostgresLog
 from infra.settings import LogSettings
 from schemas import topics
 from schemas.envelope import Envelope

@@ -23,7 +23,7 @@ from gateway.errors import (
     missing,
     status_of,
 )
-from infra.blobs import BlobNotFound, BlobTooLarge, PathRefused
+from infra.blobs.files import BlobNotFound, BlobTooLarge, PathRefused
 from infra.errors import Conflict, Transient
 from schemas.messages.rejections import Reason, Rejected
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from gateway.uploads import byte_range
+from infra.blobs.signing import Grant, Signer
 from infra.settings import GatewaySettings, Settings
-from infra.signing import Grant, Signer
 from tests.support.http_server import SECRET, FixedClock, parts_of, serving
 
 NOW_US = FixedClock().now_us()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.blobs import (
+from infra.blobs.files import (
     CHUNK_BYTES,
     PARTS,
     BlobNotFound,

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import pytest
 
 from infra.errors import Permanent, Transient
-from infra.group_append import GroupAppend
-from infra.log import Record
+from infra.eventlog.contract import Record
+from infra.eventlog.postgres.group_commit import GroupAppend
 from tests.contract.records import command
 
 

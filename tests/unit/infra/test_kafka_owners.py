@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from aiokafka import TopicPartition
 
-from infra import kafka_owners
 from infra.errors import Fenced
-from infra.kafka_owners import KafkaOwners
+from infra.eventlog.kafka import partition_owner
+from infra.eventlog.kafka.partition_owner import KafkaOwners
 from infra.settings import KafkaSettings
 
 AT = TopicPartition("commands", 0)
@@ -30,7 +30,7 @@ async def test_who_is_fenced_joins_anew_unless_another_was_dealt_it(
     monkeypatch: pytest.MonkeyPatch, is_dealt: bool
 ) -> None:
     """A partition taken away in good order costs no further round of the group."""
-    monkeypatch.setattr(kafka_owners, "_NEWS_S", 0.3)
+    monkeypatch.setattr(partition_owner, "_NEWS_S", 0.3)
     owners = KafkaOwners(KafkaSettings(servers="x:1"), "group", "commands", 0.1)
 
     async def opened(_at: TopicPartition) -> Any:

@@ -8,23 +8,23 @@ import fastavro
 import pytest
 from msgspec.structs import replace
 
-from infra import log_files
 from infra.errors import Permanent
-from infra.log import Record
+from infra.eventlog import avro_file
+from infra.eventlog.contract import Record
 from tests.contract.records import command, fact
 
 
 def written(path: Path, count: int = 2500) -> list[Record]:
     """Write an export; return what is in it."""
     records = [replace(command("c1"), key=""), *(fact(n + 1) for n in range(count))]
-    with log_files.writing(path, {"flightlog.version": "9"}) as file:
+    with avro_file.writing(path, {"flightlog.version": "9"}) as file:
         file.write(records)
     return records
 
 
 def read(path: Path) -> list[Record]:
     """Read a whole export."""
-    return [record for page, _ in log_files.reading(path, 1000) for record in page]
+    return [record for page, _ in avro_file.reading(path, 1000) for record in page]
 
 
 def test_an_export_comes_back_whole(tmp_path: Path) -> None:
@@ -32,8 +32,8 @@ def test_an_export_comes_back_whole(tmp_path: Path) -> None:
     path = tmp_path / "log.avro"
     records = written(path)
     assert read(path) == records
-    assert [len(page) for page, _ in log_files.reading(path, 1000)] == [1000, 1000, 501]
-    assert log_files.about(path)["flightlog.version"] == "9"
+    assert [len(page) for page, _ in avro_file.reading(path, 1000)] == [1000, 1000, 501]
+    assert avro_file.about(path)["flightlog.version"] == "9"
     assert not list(tmp_path.glob("*.part"))
 
 
@@ -84,7 +84,7 @@ def test_an_export_that_fails_leaves_nothing(tmp_path: Path) -> None:
     path = tmp_path / "log.avro"
 
     def broken() -> None:
-        with log_files.writing(path, {}) as file:
+        with avro_file.writing(path, {}) as file:
             file.write([fact(1)])
             raise RuntimeError("the disk is full")
 

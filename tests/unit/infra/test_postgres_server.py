@@ -16,7 +16,7 @@ import psycopg
 import pytest
 
 from infra.errors import Permanent
-from infra.postgres_server import PostgresServer
+from infra.postgres.embedded_server import PostgresServer
 
 pytestmark = pytest.mark.integration
 

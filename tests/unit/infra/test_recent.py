@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.log import Received
-from infra.recent import Recent
+from infra.eventlog.contract import Received
+from infra.eventlog.postgres.recent_cache import Recent
 from schemas.envelope import Envelope
 
 

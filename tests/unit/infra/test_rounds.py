@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
+from infra.coalesce import Rounds
 from infra.errors import Transient
-from infra.rounds import Rounds
 
 
 class Slow:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from infra.environment import task_environment
 from infra.settings import Settings
+from infra.task_environment import task_environment
 
 
 def test_the_environment_reaches_every_level(monkeypatch: pytest.MonkeyPatch) -> None:

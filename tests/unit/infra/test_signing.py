@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.signing import Grant, SignatureRefused, Signer
+from infra.blobs.signing import Grant, SignatureRefused, Signer
 
 SIGNER = Signer(b"secret", "http://here/")
 GRANT = Grant(method="PUT", uri="/b/x", expires_at_us=100, md5="abc")

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from infra.database import Pool, open_pool
+from infra.postgres.pool import Pool, open_pool
 from tests.support.postgres import migrated_database
 from tests.support.views import Views
 

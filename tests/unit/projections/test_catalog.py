@@ -9,8 +9,8 @@ import psycopg
 import pytest
 from msgspec.structs import replace
 
-from infra.database import Pool
 from infra.errors import Transient
+from infra.postgres.pool import Pool
 from infra.settings import CacheSettings
 from projections import registry
 from projections.cached import owner_of

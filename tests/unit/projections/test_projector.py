@@ -10,8 +10,8 @@ import psycopg
 import pytest
 from psycopg import OperationalError
 
-from infra.database import Pool
 from infra.errors import Conflict
+from infra.postgres.pool import Pool
 from projections import queries
 from projections.applying import APPLY
 from projections.changes import Changes

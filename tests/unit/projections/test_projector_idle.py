@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from infra.database import Pool
+from infra.postgres.pool import Pool
 from projections.projector import Projector
 from tests.support.engine import STREAM, Engine, created
 from tests.support.graphs import definition, task_node

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from flyteidl.admin import project_pb2
 
-from infra.database import Pool
+from infra.postgres.pool import Pool
 from projections import registry
 from projections.queries import Page
 from projections.registry_facts import STEPS

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from infra.log import Received
+from infra.eventlog.contract import Received
 from projections.projector import Projector
 from projections.shared import SharedProjector
 from tests.support.engine import STREAM

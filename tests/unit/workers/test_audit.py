@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from infra.log import Received
+from infra.eventlog.contract import Received
 from schemas import topics
 from schemas.envelope import Envelope
 from schemas.messages import execution_events as e

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from infra.blobs import FileBlobs
+from infra.blobs.files import FileBlobs
 from tests.support import flytekit_tasks as t
 from workers.plugins.checkpoints import resuming
 from workers.plugins.plugin import Work

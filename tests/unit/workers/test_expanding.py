@@ -9,8 +9,8 @@ import pytest
 from flyteidl.admin import workflow_pb2
 from flyteidl.core import dynamic_job_pb2
 
-from infra.blobs import FileBlobs
-from infra.database import open_pool
+from infra.blobs.files import FileBlobs
+from infra.postgres.pool import open_pool
 from schemas.ids import EntityRef, ExecutionRef
 from schemas.messages import dispatches as d
 from schemas.values import NO_VALUES

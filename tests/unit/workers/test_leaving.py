@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import pytest
 
 from infra.errors import Fenced, Transient
-from infra.log import Received, Record
+from infra.eventlog.contract import Received, Record
 from schemas.messages.execution_events import ExecutionCreated
 from tests.support.engine import created
 from tests.support.memory_log import MemoryLog

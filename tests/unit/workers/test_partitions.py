@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, cast
 
-from infra.log import OwnedPartition, Serve
+from infra.eventlog.contract import OwnedPartition, Serve
 from tests.support.fakes import MemoryLog
 from workers.leases import Held, Leases
 from workers.partitions import Partitions

@@ -10,7 +10,7 @@ import pytest
 
 from domain.execution import decide
 from infra.errors import Permanent
-from infra.log import OwnedPartition, Record, Serve
+from infra.eventlog.contract import OwnedPartition, Record, Serve
 from schemas import topics
 from schemas.messages import commands as c
 from schemas.messages import execution_events as e

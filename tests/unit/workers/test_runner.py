@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from flyteidl.core import types_pb2
 
-from infra.log import Record
+from infra.eventlog.contract import Record
 from schemas import topics
 from schemas.messages import commands as c
 from schemas.messages import dispatches as d

@@ -9,7 +9,7 @@ import pytest
 from flyteidl.core import literals_pb2
 from google.protobuf.message import DecodeError
 
-from infra.blobs import BlobNotFound, FileBlobs
+from infra.blobs.files import BlobNotFound, FileBlobs
 from tests.support.graphs import lists
 from workers.wholes import Wholes
 

@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from infra.blobs import Blobs, FileBlobs
-from infra.patience import patiently
-from infra.s3_blobs import SCHEME, S3Blobs, S3Links
+from infra.blobs.files import Blobs, FileBlobs
+from infra.blobs.s3 import SCHEME, S3Blobs, S3Links
+from infra.blobs.signing import Links, Signer
+from infra.retry import patiently
 from infra.settings import Settings
-from infra.signing import Links, Signer
 
 
 @asynccontextmanager

@@ -8,8 +8,8 @@ from typing import Any
 from psycopg import Connection, Cursor
 from psycopg.sql import SQL
 
-from infra.log import Received, Record
-from infra.log_rows import from_row, to_row
+from infra.eventlog.contract import Received, Record
+from infra.eventlog.postgres.rows import from_row, to_row
 from schemas import topics
 
 CREATE = SQL(

@@ -5,21 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any
 
 from psycopg import errors
 from psycopg.sql import SQL
 
-from infra.database import Pool
 from infra.errors import Permanent
-from infra.log import Received
-from infra.log_rows import PARTITION, from_row
+from infra.eventlog.contract import NOWHERE, Received
+from infra.eventlog.postgres.rows import PARTITION, from_row
+from infra.postgres.pool import Pool
 from schemas import topics
 
 PAGE_ROWS = 1000
-NOWHERE: Mapping[int, int] = MappingProxyType({})
-"""Before the first position of every partition."""
 
 _STREAM = SQL(
     "SELECT topic, originator_version, state, notification_id FROM flightlog_log "
@@ -40,47 +37,6 @@ _POSITION = SQL(
     "SELECT coalesce(max(notification_id), 0) AS last FROM flightlog_positions "
     "WHERE application_name = %s"
 )
-
-
-class FactReader(Protocol):
-    """What commands read of a log, whichever kind it is."""
-
-    def stream(self, stream: str, after: int = 0) -> AsyncIterator[Sequence[Received]]:
-        """Return the facts of a stream after a sequence, page by page."""
-        ...
-
-    def follow_stream(self, stream: str) -> AsyncIterator[Sequence[Received]]:
-        """Follow the facts of a stream from its first one, for ever."""
-        ...
-
-    def follow(self, after: Mapping[int, int]) -> AsyncIterator[Sequence[Received]]:
-        """Follow all facts after positions, for ever."""
-        ...
-
-    def upto(
-        self,
-        end: Mapping[int, int],
-        topic: str = topics.EVENTS,
-        after: Mapping[int, int] = NOWHERE,
-    ) -> AsyncIterator[Sequence[Received]]:
-        """Return what is on a topic after positions and up to others, page by page."""
-        ...
-
-    async def since(self, at_us: int) -> Mapping[int, int]:
-        """Return positions on the events: what was recorded from a time on is after."""
-        ...
-
-    async def count_events(self) -> int:
-        """Return how many messages there are on the events topic, about."""
-        ...
-
-    async def end(self, topics: Sequence[str] = ()) -> Mapping[int, int]:
-        """Return the last positions: of these topics, if any are given."""
-        ...
-
-    async def positions(self, group: str, topic: str) -> Mapping[int, int]:
-        """Return a group's kept positions; 0 before the first."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

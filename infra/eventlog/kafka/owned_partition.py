@@ -22,9 +22,9 @@ from aiokafka.errors import (
 )
 
 from infra.errors import Fenced, Permanent, Transient
-from infra.kafka_clients import consumer_of, home_of, partition_of, producer_of
-from infra.kafka_records import received, sendable
-from infra.log import Received, Record
+from infra.eventlog.contract import Received, Record
+from infra.eventlog.kafka.clients import consumer_of, home_of, partition_of, producer_of
+from infra.eventlog.kafka.records import received, sendable
 from infra.settings import KafkaSettings
 
 log_ = structlog.get_logger(__name__)

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from infra.log import Received, Record
+from infra.eventlog.contract import Received, Record
 from schemas.envelope import Envelope
 
 SOURCE = "/flightlog"

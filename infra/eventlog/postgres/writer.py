@@ -23,11 +23,11 @@ from eventsourcing.persistence import (
 from psycopg import Connection, Cursor
 from psycopg.sql import SQL, Identifier, Literal
 
-from infra import log_compacted
 from infra.errors import Fenced, Permanent, Transient
-from infra.log import Received, Record
-from infra.log_rows import at, to_row
-from infra.recorder import SoleRecorder, datastore
+from infra.eventlog.contract import Received, Record
+from infra.eventlog.postgres import compacted as log_compacted
+from infra.eventlog.postgres.rows import at, to_row
+from infra.postgres.recorder import SoleRecorder, datastore
 from schemas import topics
 
 EVENTS_TABLE = "flightlog_log"

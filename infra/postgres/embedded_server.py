@@ -24,7 +24,7 @@ import psycopg
 import structlog
 
 from infra.errors import InfraError, Permanent, Transient
-from infra.system_user import Account, open_tree, open_way, server_account
+from infra.postgres.system_user import Account, open_tree, open_way, server_account
 
 log_ = structlog.get_logger(__name__)
 

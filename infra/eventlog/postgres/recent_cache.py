@@ -6,7 +6,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from infra.log import Received
+from infra.eventlog.contract import Received
 
 _OVERHEAD_BYTES = 1000
 """What a record costs in memory beside its body, roughly."""

@@ -22,8 +22,8 @@ from psycopg import Cursor
 from psycopg.sql import SQL, Identifier
 
 from infra.errors import Conflict, Transient
-from infra.log import Record
-from infra.recorder import Recorder, datastore
+from infra.eventlog.contract import Record
+from infra.postgres.recorder import Recorder, datastore
 from schemas import topics
 from schemas.envelope import Envelope
 from schemas.wire import codec

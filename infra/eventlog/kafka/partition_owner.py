@@ -17,10 +17,10 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import KafkaError
 
 from infra.errors import Fenced, Transient
-from infra.kafka_clients import member_of
-from infra.kafka_owned import KafkaPartition
-from infra.log import Serve
-from infra.patience import patiently
+from infra.eventlog.contract import Serve
+from infra.eventlog.kafka.clients import member_of
+from infra.eventlog.kafka.owned_partition import KafkaPartition
+from infra.retry import patiently
 from infra.settings import KafkaSettings
 
 log_ = structlog.get_logger(__name__)

@@ -19,7 +19,7 @@ import urllib3
 from minio import Minio
 from minio.error import InvalidResponseError, MinioException, S3Error, ServerError
 
-from infra.blobs import (
+from infra.blobs.files import (
     CHUNK_BYTES,
     BlobNotFound,
     BlobTooLarge,
@@ -27,9 +27,9 @@ from infra.blobs import (
     PathRefused,
     plain_address,
 )
+from infra.blobs.signing import Grant
 from infra.errors import Permanent, Transient
 from infra.settings import S3Settings
-from infra.signing import Grant
 from schemas.values import Blob
 
 SCHEME = "s3://"

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 
 from infra.errors import Permanent
-from infra.log import Record
+from infra.eventlog.contract import Record
 
 _RECORDS_MAX = 2000
 """Records in one transaction, unless a single caller brings more."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 from eventsourcing.persistence import StoredEvent
 
-from infra.log import Received, Record
+from infra.eventlog.contract import Received, Record
 from schemas import topics
 from schemas.envelope import Envelope
 

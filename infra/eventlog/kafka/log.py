@@ -10,14 +10,22 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
-from infra import kafka_topics
 from infra.errors import Permanent, Transient
-from infra.kafka_clients import consumer_of, partition_of, producer_of
-from infra.kafka_consumer import KafkaConsumer
-from infra.kafka_owners import KafkaOwners
-from infra.kafka_records import received, sendable
-from infra.kafka_share import KafkaShare
-from infra.log import Consumer, Received, Record, Serve, Share, Span, Spans
+from infra.eventlog.contract import (
+    Consumer,
+    Received,
+    Record,
+    Serve,
+    Share,
+    Span,
+    Spans,
+)
+from infra.eventlog.kafka import topics as kafka_topics
+from infra.eventlog.kafka.assignment import KafkaShare
+from infra.eventlog.kafka.clients import consumer_of, partition_of, producer_of
+from infra.eventlog.kafka.consumer import KafkaConsumer
+from infra.eventlog.kafka.partition_owner import KafkaOwners
+from infra.eventlog.kafka.records import received, sendable
 from infra.settings import KafkaSettings, LogSettings
 from schemas import topics as t
 from schemas.envelope import Envelope

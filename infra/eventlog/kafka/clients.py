@@ -9,7 +9,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.partitioner import murmur2
 
 from infra.errors import Permanent
-from infra.log import Record
+from infra.eventlog.contract import Record
 from infra.settings import KafkaSettings
 
 _RETRY_MS = 10

@@ -14,7 +14,7 @@ from fastavro import reader as container_of
 from fastavro.write import Writer
 
 from infra.errors import Permanent
-from infra.log import Record
+from infra.eventlog.contract import Record
 from schemas.envelope import Envelope
 
 FORMAT = "1"

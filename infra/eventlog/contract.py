@@ -11,11 +11,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
 import msgspec
 
+from schemas import topics
 from schemas.envelope import Envelope
+
+NOWHERE: Mapping[int, int] = MappingProxyType({})
+"""Before the first position of every partition."""
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
@@ -226,4 +231,45 @@ class SharedLog(Log, Protocol):
 
     def share(self, group: str, topic: str) -> AbstractAsyncContextManager[Share]:
         """Read what falls to this process, as one of a group."""
+        ...
+
+
+class FactReader(Protocol):
+    """What commands read of a log, whichever kind it is."""
+
+    def stream(self, stream: str, after: int = 0) -> AsyncIterator[Sequence[Received]]:
+        """Return the facts of a stream after a sequence, page by page."""
+        ...
+
+    def follow_stream(self, stream: str) -> AsyncIterator[Sequence[Received]]:
+        """Follow the facts of a stream from its first one, for ever."""
+        ...
+
+    def follow(self, after: Mapping[int, int]) -> AsyncIterator[Sequence[Received]]:
+        """Follow all facts after positions, for ever."""
+        ...
+
+    def upto(
+        self,
+        end: Mapping[int, int],
+        topic: str = topics.EVENTS,
+        after: Mapping[int, int] = NOWHERE,
+    ) -> AsyncIterator[Sequence[Received]]:
+        """Return what is on a topic after positions and up to others, page by page."""
+        ...
+
+    async def since(self, at_us: int) -> Mapping[int, int]:
+        """Return positions on the events: what was recorded from a time on is after."""
+        ...
+
+    async def count_events(self) -> int:
+        """Return how many messages there are on the events topic, about."""
+        ...
+
+    async def end(self, topics: Sequence[str] = ()) -> Mapping[int, int]:
+        """Return the last positions: of these topics, if any are given."""
+        ...
+
+    async def positions(self, group: str, topic: str) -> Mapping[int, int]:
+        """Return a group's kept positions; 0 before the first."""
         ...

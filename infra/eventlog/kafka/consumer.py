@@ -10,10 +10,10 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
 from infra.errors import Transient
-from infra.kafka_clients import member_of
-from infra.kafka_owners import Listener
-from infra.kafka_records import received
-from infra.log import Received
+from infra.eventlog.contract import Received
+from infra.eventlog.kafka.clients import member_of
+from infra.eventlog.kafka.partition_owner import Listener
+from infra.eventlog.kafka.records import received
 from infra.settings import KafkaSettings
 
 

@@ -13,7 +13,7 @@ from psycopg import AsyncConnection
 from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool
 
-from infra.postgres_server import PostgresServer
+from infra.postgres.embedded_server import PostgresServer
 
 Pool = AsyncConnectionPool[AsyncConnection[dict[str, object]]]
 

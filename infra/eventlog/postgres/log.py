@@ -16,15 +16,15 @@ import structlog
 from eventsourcing.persistence import InterfaceError, OperationalError, Tracking
 from psycopg.sql import SQL, Identifier
 
-from infra import log_compacted
 from infra.errors import Fenced, Permanent, Transient
-from infra.group_append import GroupAppend
-from infra.log import Consumer, Received, Record, Serve
-from infra.log_rows import PARTITION, from_row
-from infra.log_writer import EVENTS_TABLE, POSITIONS_TABLE, LogWriter
-from infra.patience import patiently
-from infra.recent import Recent
-from infra.recorder import SoleRecorder, datastore
+from infra.eventlog.contract import Consumer, Received, Record, Serve
+from infra.eventlog.postgres import compacted as log_compacted
+from infra.eventlog.postgres.group_commit import GroupAppend
+from infra.eventlog.postgres.recent_cache import Recent
+from infra.eventlog.postgres.rows import PARTITION, from_row
+from infra.eventlog.postgres.writer import EVENTS_TABLE, POSITIONS_TABLE, LogWriter
+from infra.postgres.recorder import SoleRecorder, datastore
+from infra.retry import patiently
 from infra.settings import LogSettings
 
 log_ = structlog.get_logger(__name__)

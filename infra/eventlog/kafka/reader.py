@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from infra.kafka_log import KafkaLog
-from infra.log import Received
-from infra.log_reader import NOWHERE
+from infra.eventlog.contract import NOWHERE, Received
+from infra.eventlog.kafka.log import KafkaLog
 from schemas import topics
 
 _PAGE = 1000

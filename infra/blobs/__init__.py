@@ -1,0 +1,1 @@
+"""Blob stores: plain files and S3."""

@@ -1,0 +1,1 @@
+"""The event log: its contract, and the adapters for Postgres, Kafka and files."""

@@ -1,0 +1,1 @@
+"""The event log on Kafka: the log that processes of several roles share."""

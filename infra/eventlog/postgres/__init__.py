@@ -1,0 +1,1 @@
+"""The event log on Postgres: the log of the embedded engine."""

@@ -1,0 +1,1 @@
+"""Postgres: connection pools, the embedded server, the event store's recorder."""
