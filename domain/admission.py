@@ -14,10 +14,10 @@ from flyteidl.admin import (
 from flyteidl.core import execution_pb2 as core_execution_pb2
 from flyteidl.core import literals_pb2
 
-from domain import wishes
+from domain import annotations as wishes
+from domain.literals.casting import accepts, describe, literal_type
+from domain.literals.protobuf_checks import misfit
 from domain.registry.identity import invalid
-from domain.types import accepts, describe, literal_type
-from domain.well_formed import misfit
 from schemas.messages.commands import CreateExecution
 from schemas.messages.rejections import Reason, Rejected
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from flyteidl.core import tasks_pb2
 
+from domain.annotations import times
 from domain.graph import Definition, GraphNode
-from domain.wishes import times
 
 
 def template_bytes(

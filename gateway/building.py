@@ -9,8 +9,8 @@ from typing import Protocol
 
 import structlog
 
-from domain.execution.chunks import Sizes
 from domain.execution.context import Limits
+from domain.execution.state.snapshot_chunks import Sizes
 from gateway.attempt_logs import log_url
 from gateway.services import Clock
 from infra.blobs.files import Blobs

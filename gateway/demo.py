@@ -19,8 +19,8 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from domain.execution.evolve import evolve
-from domain.execution.state import Execution
+from domain.execution.state.evolve import evolve
+from domain.execution.state.state import Execution
 from gateway.commands.failing import CommandFailed
 from gateway.commands.session import Session, open_session
 from gateway.data_dir import DataDir, EngineAddress

@@ -7,7 +7,7 @@ from typing import Any
 from flyteidl.admin import signal_pb2
 from flyteidl.service import signal_pb2_grpc
 
-from domain.execution.signals import misfit
+from domain.execution.outcomes.signals import misfit
 from gateway.admin.callers import actor
 from gateway.errors import accepted, guarded, invalid, missing
 from gateway.executions import execution_ref, find_execution

@@ -11,7 +11,7 @@ import msgspec
 from psycopg import OperationalError
 from psycopg_pool import PoolTimeout
 
-from domain.caching import data_set
+from domain.literals.cache_keys import data_set
 from infra.coalesce import Rounds
 from infra.errors import Transient
 from infra.postgres.pool import Pool, queries

@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
-from domain.execution.evolve import evolve
-from domain.execution.state import Execution
+from domain.execution.state.evolve import evolve
+from domain.execution.state.state import Execution
 from infra.eventlog.contract import Received
 from schemas.messages import execution_events as e
 from schemas.messages import node_events as ne

@@ -9,7 +9,7 @@ from typing import Protocol
 from psycopg import OperationalError
 from psycopg_pool import PoolTimeout
 
-from domain.execution.state import Execution
+from domain.execution.state.state import Execution
 from infra.errors import Transient
 from infra.postgres.pool import Pool
 from projections import queries

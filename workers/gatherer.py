@@ -8,7 +8,7 @@ from typing import Any
 from flyteidl.core import literals_pb2
 from google.protobuf.message import DecodeError
 
-from domain.arrays import gathered
+from domain.literals.array_values import gathered
 from infra.blobs.files import BlobNotFound, Blobs
 from schemas.messages.commands import ReportOutputsGathered
 from schemas.messages.dispatches import GatherOutputs

@@ -14,9 +14,10 @@ from msgspec.structs import replace
 from psycopg import OperationalError
 from psycopg_pool import PoolTimeout
 
-from domain import admission, plain
-from domain.execution.recovery import NOTHING_SAVED, Recovery
+from domain import admission
+from domain.execution.state.saved_nodes import NOTHING_SAVED, Recovery
 from domain.graph import Definition
+from domain.literals import json_values
 from domain.registry.identity import invalid
 from infra.blobs.files import BlobNotFound, PathRefused
 from infra.errors import Transient
@@ -307,7 +308,7 @@ def _from_json(text: str, expected: Any) -> Any:
     for name, value in plain_values.items():
         if expected is not None and name in expected.parameters:
             asked = expected.parameters[name].var.type
-            literals.literals[name].CopyFrom(plain.literal_of(value, asked))
+            literals.literals[name].CopyFrom(json_values.literal_of(value, asked))
         else:
             literals.literals[name].scalar.primitive.string_value = str(value)
     return literals

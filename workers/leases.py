@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from domain.execution.state import Execution
+from domain.execution.state.state import Execution
 from schemas.messages import node_events as ne
 from schemas.messages.commands import ExpireLease, Heartbeat
 from schemas.phases import TaskPhase

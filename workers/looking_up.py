@@ -11,8 +11,8 @@ import structlog
 from flyteidl.core import interface_pb2, literals_pb2
 from google.protobuf.message import DecodeError
 
-from domain.binding import START, resolve
-from domain.caching import catalog_key
+from domain.literals.bindings import START, resolve
+from domain.literals.cache_keys import catalog_key
 from infra.blobs.files import BlobNotFound, Blobs
 from infra.errors import Transient
 from infra.retry import patiently

@@ -11,9 +11,9 @@ from typing import Any, Protocol
 import structlog
 from msgspec.structs import replace
 
-from domain.execution import parking
 from domain.execution.context import Context, Limits
 from domain.execution.decide import execution
+from domain.execution.outcomes import parking
 from domain.execution.react import react_to_refusal
 from infra.errors import Fenced, Permanent
 from infra.eventlog.contract import OwnedPartition, Received, Record

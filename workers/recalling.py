@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from domain.execution.recovery import NOTHING_SAVED, Recovery, saved, unique_id
+from domain.execution.state.saved_nodes import NOTHING_SAVED, Recovery, saved, unique_id
 from domain.graph import Definition
 from infra.eventlog.contract import Log, Received
 from schemas.ids import ExecutionRef, execution_stream

@@ -11,9 +11,9 @@ import structlog
 from flyteidl.core import literals_pb2
 from google.protobuf.message import DecodeError
 
-from domain.arrays import size_of
-from domain.binding import START, resolve
-from domain.offloading import in_the_way, is_offloaded, read_whole
+from domain.literals.array_values import size_of
+from domain.literals.bindings import START, resolve
+from domain.literals.offloading import in_the_way, is_offloaded, read_whole
 from infra.blobs.files import BlobNotFound, Blobs
 from schemas.messages.commands import ReportInputsResolved, ReportResolutionFailed
 from schemas.messages.dispatches import ResolveInputs

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import structlog
 
-from domain.execution.chunks import Layout, Torn, form, joined
+from domain.execution.state.snapshot_chunks import Layout, Torn, form, joined
 from infra.eventlog.contract import OwnedPartition, Received
 from infra.retry import patiently
 from schemas import topics

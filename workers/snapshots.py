@@ -17,7 +17,7 @@ from typing import TypeVar
 import structlog
 from msgspec.structs import replace
 
-from domain.execution.chunks import Layout, Sizes, cut, form, head_of
+from domain.execution.state.snapshot_chunks import Layout, Sizes, cut, form, head_of
 from infra.errors import Fenced, Permanent, Transient
 from infra.eventlog.contract import OwnedPartition, Record
 from infra.retry import RETRY_S, patiently

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
-from domain.execution.evolve import evolve
-from domain.execution.frontier import Frontier, advance, rebuild
-from domain.execution.recovery import NOTHING_SAVED, Recovery
-from domain.execution.state import Execution
+from domain.execution.state.evolve import evolve
+from domain.execution.state.frontier import Frontier, advance, rebuild
+from domain.execution.state.saved_nodes import NOTHING_SAVED, Recovery
+from domain.execution.state.state import Execution
 from domain.graph import Definition
 from infra.eventlog.contract import Log, Received
 from schemas.messages import execution_events as e

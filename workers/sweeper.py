@@ -9,7 +9,7 @@ from typing import Protocol
 
 import structlog
 
-from domain.execution.recovery import raw_outputs
+from domain.execution.state.saved_nodes import raw_outputs
 from infra.blobs.files import Blobs, PathRefused
 from infra.eventlog.contract import Log, Record
 from infra.postgres.pool import Pool

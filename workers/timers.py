@@ -6,8 +6,8 @@ import heapq
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from domain.execution.state import Execution
-from domain.execution.timers import Timer, execution_timer, timer_of, timers_of
+from domain.execution.state.state import Execution
+from domain.execution.state.timers import Timer, execution_timer, timer_of, timers_of
 from schemas.messages.execution_events import ExecutionTimeLimited
 
 _STALE_MIN = 64

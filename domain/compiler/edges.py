@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from domain.binding import promises
 from domain.compiler.branches import with_arms
 from domain.compiler.errors import Code, Findings
 from domain.graph import END, START
+from domain.literals.bindings import promises
 
 
 @dataclass(frozen=True, slots=True)

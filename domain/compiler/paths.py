@@ -8,8 +8,8 @@ from typing import Any
 
 from flyteidl.core import types_pb2
 
-from domain.json_schemas import field_names
-from domain.types import describe, is_none
+from domain.literals.casting import describe, is_none
+from domain.literals.json_schemas import field_names
 
 
 @dataclass(frozen=True, slots=True)

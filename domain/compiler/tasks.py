@@ -8,8 +8,8 @@ from typing import Any
 from flyteidl.core import compiler_pb2, tasks_pb2
 from google.protobuf import json_format
 
+from domain.annotations import variables_misfit
 from domain.compiler.errors import Code, CompileErrors, Findings
-from domain.wishes import variables_misfit
 
 _QUANTITY = re.compile(
     r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+|[KMGTPE]i|[numkMGTPE])?"

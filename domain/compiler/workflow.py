@@ -7,7 +7,6 @@ from typing import Any
 
 from flyteidl.core import compiler_pb2
 
-from domain.binding import promises
 from domain.compiler.bindings import bound_types, check_bindings
 from domain.compiler.branches import (
     arms,
@@ -27,7 +26,8 @@ from domain.compiler.interfaces import (
 )
 from domain.compiler.ordering import order_of
 from domain.graph import END, START
-from domain.well_formed import misfit
+from domain.literals.bindings import promises
+from domain.literals.protobuf_checks import misfit
 
 Outputs = dict[str, Mapping[str, Any] | None]
 

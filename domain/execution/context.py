@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from domain.execution.frontier import Frontier
-from domain.execution.recovery import NOTHING_SAVED, Recovery
+from domain.execution.state.frontier import Frontier
+from domain.execution.state.saved_nodes import NOTHING_SAVED, Recovery
 from domain.graph import Definition
 from schemas.messages.execution_events import ExecutionCreated
 from schemas.messages.rejections import Rejected

@@ -6,16 +6,24 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from domain.decider import Decider
-from domain.execution import caching, deletion, finishing, parking, signals
 from domain.execution.context import Context
-from domain.execution.evolve import evolve
+from domain.execution.decision import Step, outcome
+from domain.execution.nodes import (
+    array,
+    branch,
+    dynamic,
+    gate,
+    launch_plan,
+    task,
+    time_limits,
+)
+from domain.execution.outcomes import caching, completion, deletion, parking, signals
 from domain.execution.react import Outgoing, react
-from domain.execution.state import Execution
-from domain.execution.step import Step, outcome
-from domain.execution.timers import read_timer
+from domain.execution.state.evolve import evolve
+from domain.execution.state.state import Execution
+from domain.execution.state.timers import read_timer
 from domain.execution.traversal import begin, enter, settle
 from domain.graph import START
-from domain.nodes import array, branch, dynamic, gate, launch_plan, task, time_limits
 from schemas.messages import commands as c
 from schemas.messages import execution_events as e
 from schemas.messages.rejections import Reason, Rejected
@@ -92,7 +100,7 @@ def _terminate(step: Step, command: c.TerminateExecution) -> None:
             principal=command.principal,
         )
     )
-    finishing.abort_all(step, command.cause)
+    completion.abort_all(step, command.cause)
     step.emit(
         e.ExecutionAborted(
             occurred_at_us=step.now_us,
@@ -139,7 +147,7 @@ def _resolution_failed(step: Step, command: c.ReportResolutionFailed) -> None:
     if node is None or node.phase is not NodePhase.NOT_YET_STARTED:
         return
     enter(step, node.site, node.inputs or NO_VALUES, proceed=False)
-    finishing.fail_node(step, command.node_id, command.failure)
+    completion.fail_node(step, command.node_id, command.failure)
 
 
 def _cache_looked_up(step: Step, command: c.ReportCacheLookedUp) -> None:
@@ -153,7 +161,7 @@ def _cache_looked_up(step: Step, command: c.ReportCacheLookedUp) -> None:
     caching.answered(step, command)
     if command.status == "HIT":
         outputs = command.outputs or NO_VALUES
-        finishing.succeed_node(step, command.node_id, outputs)
+        completion.succeed_node(step, command.node_id, outputs)
     elif command.reservation != "EXISTS":
         task.enter(step, command.node_id, node.inputs or NO_VALUES)
 

@@ -6,17 +6,17 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from domain import arrays
-from domain.binding import START, needed
-from domain.branch import operand_names
-from domain.execution.caching import look_up, stop_waiting
 from domain.execution.context import Context
-from domain.execution.failing import bindings_of
-from domain.execution.recovering import left_of
-from domain.execution.state import Execution, Node
-from domain.execution.step import Step, execution_spec
-from domain.execution.traversal import data_path, inline_max, source
-from domain.nodes import array, time_limits
+from domain.execution.decision import Step, execution_spec
+from domain.execution.nodes import array, time_limits
+from domain.execution.outcomes.caching import look_up, stop_waiting
+from domain.execution.outcomes.failure_node import bindings_of
+from domain.execution.outcomes.inputs import data_path, inline_max, source
+from domain.execution.outcomes.recovery import left_of
+from domain.execution.state.state import Execution, Node
+from domain.literals import array_values
+from domain.literals.bindings import START, needed
+from domain.literals.conditions import operand_names
 from domain.overrides import template_bytes
 from schemas import sites
 from schemas.ids import (
@@ -168,7 +168,7 @@ def _given(step: Step, node: Node) -> tuple[Node, int]:
     if node.site.element < 0:
         return node, -1
     owner = step.node(node.site.parent_id)
-    if arrays.is_sliced(step.graph_node(owner)):
+    if array_values.is_sliced(step.graph_node(owner)):
         return node, -1
     return owner, node.site.element
 
@@ -215,7 +215,7 @@ def _resolve_element(
     owner = step.node(site.parent_id)
     spec = step.graph_node(owner).spec
     names = [binding.var for binding in spec.inputs]
-    bindings = arrays.element_bindings(
+    bindings = array_values.element_bindings(
         names, spec.array_node.bound_inputs, site.element
     )
     whole = d.SourceValues(node_id=START, values=owner.inputs or NO_VALUES)

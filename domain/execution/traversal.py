@@ -4,16 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from domain.arrays import INLINE_BYTES_MAX, is_sliced
-from domain.binding import needed, resolve
-from domain.execution import failing, recovering
-from domain.execution.caching import policy_at
-from domain.execution.finishing import end_branch_blocked, end_scope_blocked, fail_node
-from domain.execution.frontier import Place
-from domain.execution.step import Step, literal_map
-from domain.graph import START, GraphNode
-from domain.moments import give_back
-from domain.nodes import (
+from domain.execution.decision import Step, literal_map
+from domain.execution.nodes import (
     array,
     boundary,
     branch,
@@ -23,7 +15,19 @@ from domain.nodes import (
     subworkflow,
     task,
 )
-from domain.offloading import in_the_way, names_read_whole, read_whole
+from domain.execution.outcomes import failure_node, recovery
+from domain.execution.outcomes.caching import policy_at
+from domain.execution.outcomes.completion import (
+    end_branch_blocked,
+    end_scope_blocked,
+    fail_node,
+)
+from domain.execution.outcomes.inputs import data_path, inline_max, source
+from domain.execution.state.frontier import Place
+from domain.graph import GraphNode
+from domain.literals.bindings import needed, resolve
+from domain.literals.dataclass_times import give_back
+from domain.literals.offloading import in_the_way, names_read_whole, read_whole
 from schemas.messages.node_events import (
     CacheLookupRequested,
     NodeQueued,
@@ -74,7 +78,7 @@ def _has_slot(step: Step) -> bool:
 
 def _reach(step: Step, place: Place, graph_node: GraphNode) -> None:
     scope, _ = place
-    if not failing.is_open(step, scope, graph_node):
+    if not failure_node.is_open(step, scope, graph_node):
         return
     if _is_blocked(step, scope, graph_node):
         site = _site(step, place)
@@ -85,7 +89,7 @@ def _reach(step: Step, place: Place, graph_node: GraphNode) -> None:
             end_branch_blocked(step, site.node_id)
         return
     site = _site(step, place)
-    if recovering.recover(step, site):
+    if recovery.recover(step, site):
         return
     inputs = _inputs(step, scope, graph_node)
     if inputs is None:
@@ -100,7 +104,7 @@ def _reach(step: Step, place: Place, graph_node: GraphNode) -> None:
 
 def begin(step: Step, site: NodeSite, inputs: Values) -> None:
     """Enter a node whose inputs are known; one with a cache is looked up first."""
-    made = recovering.made_before(step, site)
+    made = recovery.made_before(step, site)
     if made is not None:
         enter(step, site, inputs, proceed=False)
         dynamic.expand_again(step, site.node_id, made)
@@ -132,27 +136,6 @@ def enter(step: Step, site: NodeSite, inputs: Values, *, proceed: bool = True) -
         ENTER.get(site.kind, _refuse)(step, site.node_id, inputs)
 
 
-def data_path(step: Step, site: NodeSite) -> str:
-    """Return the folder of a node's data, relative to the blobs' root (ref §4.7)."""
-    if not site.parent_id:
-        execution = step.created.execution
-        name = f"{execution.project}-{execution.domain}-{execution.name}"
-        return f"metadata/propeller/{name}/{site.spec_node_id}/data"
-    parent = step.node(site.parent_id)
-    above = parent.input_path.removesuffix("/inputs.pb")
-    own = site.spec_node_id if site.element < 0 else str(site.element)
-    return f"{above}/{parent.attempt}/{own}"
-
-
-def source(step: Step, scope: str, spec_node_id: str) -> Values:
-    """Return the outputs of an upstream node; START's are the scope's inputs.
-
-    Only a failure node may name one that wasn't reached.
-    """
-    node = step.state.nodes.get(step.unique_id(scope, spec_node_id or START))
-    return (node.outputs if node else None) or NO_VALUES
-
-
 def _is_blocked(step: Step, scope: str, graph_node: GraphNode) -> bool:
     if scope not in step.state.failures:
         return False
@@ -167,7 +150,7 @@ def _inputs(step: Step, scope: str, graph_node: GraphNode) -> Values | Failure |
     """Return a node's inputs; None where a runner must resolve or offload them."""
     if graph_node.kind == "start":
         return _scope_inputs(step, scope)
-    bindings = failing.bindings_of(step, scope, graph_node)
+    bindings = failure_node.bindings_of(step, scope, graph_node)
     sources = {}
     for upstream in needed(bindings):
         values = source(step, scope, upstream)
@@ -188,13 +171,6 @@ def _inputs(step: Step, scope: str, graph_node: GraphNode) -> Values | Failure |
     if len(data) > inline_max(graph_node, step.context.limits.inline_bytes):
         return None
     return Values(inline=data)
-
-
-def inline_max(graph_node: GraphNode, limit: int) -> int:
-    """Return how many bytes of a node's inputs may be inline."""
-    if graph_node.kind == "array" and not is_sliced(graph_node):
-        return min(limit, INLINE_BYTES_MAX)
-    return limit
 
 
 def _scope_inputs(step: Step, scope: str) -> Values:

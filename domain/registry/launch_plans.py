@@ -11,9 +11,9 @@ from flyteidl.admin import launch_plan_pb2
 from flyteidl.core import interface_pb2, types_pb2
 
 from domain.graph import entity_ref
+from domain.literals.casting import accepts, describe
+from domain.literals.protobuf_checks import misfit
 from domain.registry.identity import checked_ref, digest, existing, invalid
-from domain.types import accepts, describe
-from domain.well_formed import misfit
 from schemas.ids import EntityRef
 from schemas.messages.registry_events import (
     LaunchPlanActivated,

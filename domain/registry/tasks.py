@@ -12,8 +12,8 @@ from flyteidl.core import tasks_pb2
 
 from domain.compiler.errors import CompileErrors
 from domain.compiler.tasks import compile_task
+from domain.literals.protobuf_checks import misfit
 from domain.registry.identity import checked_ref, digest, existing, invalid
-from domain.well_formed import misfit
 from schemas.messages.registry_events import TaskRegistered
 from schemas.messages.rejections import Rejected
 

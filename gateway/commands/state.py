@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from domain.execution.evolve import evolve
-from domain.execution.state import Execution, Node
+from domain.execution.state.evolve import evolve
+from domain.execution.state.state import Execution, Node
 from gateway.commands.events import instant, not_found
 from gateway.commands.failing import CommandFailed
 from gateway.commands.session import Session

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from flyteidl.core import execution_pb2
 
-from domain.execution import evolve
+from domain.execution.state import evolve
 from projections import applying
 from schemas.messages import (
     commands,

@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 from structlog.testing import capture_logs
 
-from domain.execution.chunks import Sizes
+from domain.execution.state.snapshot_chunks import Sizes
 from infra.eventlog.contract import Log, Received, Record
 from schemas import topics as t
 from schemas.envelope import Envelope

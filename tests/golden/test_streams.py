@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from domain.execution.evolve import evolve
-from domain.execution.state import Execution
+from domain.execution.state.evolve import evolve
+from domain.execution.state.state import Execution
 from schemas.messages import commands as c
 from schemas.wire import codec
 from tests.support.engine import Engine, created, failure, start

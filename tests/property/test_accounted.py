@@ -10,9 +10,9 @@ from immutables import Map
 
 from domain.execution.context import Limits
 from domain.execution.decide import execution
-from domain.execution.frontier import rebuild
 from domain.execution.react import Send
-from domain.execution.recovery import unique_id
+from domain.execution.state.frontier import rebuild
+from domain.execution.state.saved_nodes import unique_id
 from domain.graph import Definition
 from schemas.messages import commands as c
 from schemas.messages import dispatches as d

@@ -8,7 +8,7 @@ from flyteidl.core import literals_pb2
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.caching import catalog_key
+from domain.literals.cache_keys import catalog_key
 from schemas.ids import CatalogKey, EntityRef
 from tests.support.graphs import cached_template, integer
 

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.execution import chunks
-from domain.execution.chunks import Layout, Sizes, Torn
-from domain.execution.evolve import evolve
-from domain.execution.state import Execution, Node
+from domain.execution.state import snapshot_chunks
+from domain.execution.state.evolve import evolve
+from domain.execution.state.snapshot_chunks import Layout, Sizes, Torn
+from domain.execution.state.state import Execution, Node
 from domain.graph import Definition
 from schemas.phases import NodePhase
 from schemas.sites import NodeSite
@@ -37,14 +37,18 @@ class Kept:
     def write(self, state: Execution, sequence: int, lost: int | None = None) -> None:
         """Write what changed; the write of this number doesn't arrive."""
         before = self.layout
-        self.layout, dirty = chunks.cut(before, state, sequence, self.sizes)
+        self.layout, dirty = snapshot_chunks.cut(before, state, sequence, self.sizes)
         self._check(before, state, {chunk.number for chunk in dirty})
         writes: list[Any] = [*dirty, None]
         for number, chunk in enumerate(writes):
             if number == lost:
                 continue
             if chunk is None:
-                self.head = sequence, chunks.head_of(state), self.layout.written
+                self.head = (
+                    sequence,
+                    snapshot_chunks.head_of(state),
+                    self.layout.written,
+                )
             else:
                 self.chunks[chunk.number] = sequence, chunk.body
 
@@ -68,7 +72,7 @@ class Kept:
         """Return what is there, as whoever comes next reads it."""
         assert self.head is not None
         sequence, head, written = self.head
-        state, self.layout = chunks.joined(head, written, self.chunks)
+        state, self.layout = snapshot_chunks.joined(head, written, self.chunks)
         return sequence, state
 
 
@@ -137,11 +141,15 @@ def _copy(kept: Kept) -> Kept:
 def test_chunks_keep_to_their_sizes() -> None:
     """A chunk has no more nodes and bytes than it may, but for a single large node."""
     state = _wide(50, 100)
-    layout, first = chunks.cut(Layout(), state, 1, Sizes(nodes_max=8, bytes_max=1500))
+    layout, first = snapshot_chunks.cut(
+        Layout(), state, 1, Sizes(nodes_max=8, bytes_max=1500)
+    )
     assert len(first) > 50 / 8
     large = _node("n7", 5000)
     state = Execution(nodes=state.nodes.set("n7", large))
-    layout, second = chunks.cut(layout, state, 2, Sizes(nodes_max=8, bytes_max=1500))
+    layout, second = snapshot_chunks.cut(
+        layout, state, 2, Sizes(nodes_max=8, bytes_max=1500)
+    )
 
     assert ("n7",) in layout.members
     assert len(second) < len(first)
@@ -150,10 +158,10 @@ def test_chunks_keep_to_their_sizes() -> None:
 def test_one_node_of_many_costs_one_chunk() -> None:
     """What an execution of many nodes writes for a change doesn't grow with it."""
     state = _wide(5000, 10)
-    layout, first = chunks.cut(Layout(), state, 1, Sizes())
+    layout, first = snapshot_chunks.cut(Layout(), state, 1, Sizes())
     assert len(first) == 20
     state = Execution(nodes=state.nodes.set("n9", _node("n9", 11)))
-    layout, second = chunks.cut(layout, state, 2, Sizes())
+    layout, second = snapshot_chunks.cut(layout, state, 2, Sizes())
 
     assert [chunk.number for chunk in second] == [layout.places["n9"]]
     assert layout.written.count(2) == 1
@@ -161,13 +169,13 @@ def test_one_node_of_many_costs_one_chunk() -> None:
 
 def test_damaged_bytes_are_torn() -> None:
     """Bytes that are no state are told, whatever is in them."""
-    layout, written = chunks.cut(Layout(), _wide(1, 1), 1, Sizes())
+    layout, written = snapshot_chunks.cut(Layout(), _wide(1, 1), 1, Sizes())
     found = {0: (1, written[0].body)}
-    head = chunks.head_of(_wide(1, 1))
-    assert chunks.joined(head, layout.written, found)[0] == _wide(1, 1)
+    head = snapshot_chunks.head_of(_wide(1, 1))
+    assert snapshot_chunks.joined(head, layout.written, found)[0] == _wide(1, 1)
     for bad_head, bad_chunk in [(b"", found), (head, {0: (1, b"x")}), (head, {})]:
         with pytest.raises(Torn):
-            chunks.joined(bad_head, layout.written, bad_chunk)
+            snapshot_chunks.joined(bad_head, layout.written, bad_chunk)
 
 
 def _wide(count: int, size: int) -> Execution:

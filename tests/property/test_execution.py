@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from domain.execution.context import Limits
 from domain.execution.decide import execution
-from domain.execution.evolve import evolve
-from domain.execution.frontier import Frontier, rebuild
 from domain.execution.react import Send
-from domain.execution.state import Execution
-from domain.execution.timers import timers_of
+from domain.execution.state.evolve import evolve
+from domain.execution.state.frontier import Frontier, rebuild
+from domain.execution.state.state import Execution
+from domain.execution.state.timers import timers_of
 from domain.graph import Definition
 from schemas.messages import commands as c
 from schemas.messages import dispatches as d

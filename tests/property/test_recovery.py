@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.execution.react import Send
-from domain.execution.timers import timers_of
+from domain.execution.state.timers import timers_of
 from domain.graph import Definition
 from schemas.messages import commands as c
 from schemas.messages import dispatches as d

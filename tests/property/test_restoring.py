@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.execution.chunks import Sizes
+from domain.execution.state.snapshot_chunks import Sizes
 from domain.graph import Definition
 from infra.eventlog.contract import Record
 from schemas import topics

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from domain.execution.chunks import Sizes
 from domain.execution.decide import execution as decider
-from domain.execution.state import Execution
+from domain.execution.state.snapshot_chunks import Sizes
+from domain.execution.state.state import Execution
 from domain.graph import Definition
 from infra.blobs.files import FileBlobs
 from infra.errors import Transient

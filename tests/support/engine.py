@@ -9,10 +9,10 @@ from immutables import Map
 
 from domain.execution.context import Context, Limits
 from domain.execution.decide import execution
-from domain.execution.frontier import Frontier, advance
 from domain.execution.react import Outgoing
-from domain.execution.recovery import NOTHING_SAVED, Recovery, saved, unique_id
-from domain.execution.state import Execution
+from domain.execution.state.frontier import Frontier, advance
+from domain.execution.state.saved_nodes import NOTHING_SAVED, Recovery, saved, unique_id
+from domain.execution.state.state import Execution
 from domain.graph import Definition
 from schemas.ids import EntityRef, ExecutionRef, ParentNode
 from schemas.messages import commands as c

@@ -15,8 +15,8 @@ from flyteidl.core import (
     workflow_pb2,
 )
 
-from domain.binding import needed
 from domain.graph import END, START, Definition, arms_of, definition_of
+from domain.literals.bindings import needed
 
 INT = types_pb2.LiteralType(simple=types_pb2.INTEGER)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from domain.execution.chunks import Sizes
+from domain.execution.state.snapshot_chunks import Sizes
 from domain.graph import Definition
 from infra.eventlog.contract import Log, OwnedPartition, Received, Record
 from schemas import topics

@@ -12,7 +12,7 @@ from flyteidl.core import errors_pb2, execution_pb2, literals_pb2
 from google.protobuf.message import DecodeError
 from msgspec.structs import replace
 
-from domain.execution.wishes import KILLED
+from domain.execution.outcomes.limits import KILLED
 from infra.blobs.files import BlobNotFound, BlobTooLarge
 from schemas.values import NO_VALUES, Failure, Values
 from workers.plugins.plugin import Failed, Result, Succeeded, failed, interrupted

@@ -17,7 +17,7 @@ from typing import Any
 from flyteidl.core import literals_pb2, types_pb2
 from msgspec.structs import replace
 
-from domain.plain import Unfit, literal_of
+from domain.literals.json_values import Unfit, literal_of
 from infra.blobs.files import CHUNK_BYTES, Blobs
 from infra.errors import InfraError
 from schemas.messages.rejections import Rejected

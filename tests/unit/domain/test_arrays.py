@@ -8,8 +8,8 @@ import pytest
 from flyteidl.core import literals_pb2
 from msgspec.structs import replace
 
-from domain.arrays import gathered, size_of, successes_wanted
 from domain.execution.react import Send
+from domain.literals.array_values import gathered, size_of, successes_wanted
 from schemas.ids import ParentNode, element_id
 from schemas.messages import commands as c
 from schemas.messages import dispatches as d

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from flyteidl.core import literals_pb2, types_pb2
 
-from domain.binding import needed, resolve
+from domain.literals.bindings import needed, resolve
 from schemas.values import Failure
 from tests.support.literals import (
     listed,

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from flyteidl.core import condition_pb2, literals_pb2, workflow_pb2
 
-from domain.branch import choose, operand_names
+from domain.literals.conditions import choose, operand_names
 from schemas.values import Failure
 from tests.support.literals import literals, number, packed, primitive, text
 

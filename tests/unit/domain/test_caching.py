@@ -8,7 +8,7 @@ from flyteidl.admin import execution_pb2
 from flyteidl.core import interface_pb2, literals_pb2
 from msgspec.structs import replace
 
-from domain.caching import catalog_key, policy_of
+from domain.literals.cache_keys import catalog_key, policy_of
 from schemas.ids import CatalogKey, EntityRef
 from schemas.messages import dispatches as d
 from schemas.messages import node_events as ne

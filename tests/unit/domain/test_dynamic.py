@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from domain.execution.frontier import rebuild
-from domain.execution.timers import timers_of
+from domain.execution.state.frontier import rebuild
+from domain.execution.state.timers import timers_of
 from schemas.messages import commands as c
 from schemas.messages import node_events as ne
 from schemas.phases import ExecutionPhase, NodePhase

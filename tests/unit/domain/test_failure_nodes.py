@@ -8,8 +8,8 @@ import pytest
 from flyteidl.core import compiler_pb2, literals_pb2, types_pb2
 
 from domain.execution.decide import execution
-from domain.execution.frontier import rebuild
-from domain.execution.timers import timers_of
+from domain.execution.state.frontier import rebuild
+from domain.execution.state.timers import timers_of
 from domain.graph import definition_of
 from schemas.messages import commands as c
 from schemas.messages import dispatches as d

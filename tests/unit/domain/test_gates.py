@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from flyteidl.core import literals_pb2, types_pb2
 
-from domain.execution.timers import timers_of
+from domain.execution.state.timers import timers_of
 from schemas.messages import commands as c
 from schemas.messages.rejections import Reason, Rejected
 from schemas.values import Values

@@ -9,10 +9,17 @@ from flyteidl.admin import execution_pb2
 from flyteidl.core import tasks_pb2
 from msgspec.structs import replace
 
+from domain.annotations import (
+    PREFIX,
+    duration_us,
+    factor,
+    misfit,
+    times,
+    variables_misfit,
+)
 from domain.execution.context import Limits
 from domain.execution.decide import execution
-from domain.execution.timers import timers_of
-from domain.wishes import PREFIX, duration_us, factor, misfit, times, variables_misfit
+from domain.execution.state.timers import timers_of
 from schemas.ids import ParentNode
 from schemas.messages import commands as c
 from schemas.messages import dispatches as d

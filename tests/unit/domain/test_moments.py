@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from flyteidl.core import interface_pb2, types_pb2
 
-from domain.moments import give_back
+from domain.literals.dataclass_times import give_back
 from tests.support.literals import MOMENT, TEXT, literals, packed, primitive, text
 
 SPAN = types_pb2.LiteralType(simple=types_pb2.DURATION)

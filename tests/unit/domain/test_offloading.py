@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from flyteidl.core import literals_pb2, types_pb2
 
-from domain.binding import START
-from domain.offloading import in_the_way, is_offloaded, read_whole
+from domain.literals.bindings import START
+from domain.literals.offloading import in_the_way, is_offloaded, read_whole
 from tests.support.graphs import integer
 
 

@@ -10,8 +10,8 @@ from flyteidl.core import types_pb2
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.plain import Unfit, literal_of
-from domain.types import accepts
+from domain.literals.casting import accepts
+from domain.literals.json_values import Unfit, literal_of
 from tests.support.literals import INT, MOMENT, TEXT, listed, mapped, number, text
 
 Type = types_pb2.LiteralType

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from domain.execution.recovery import saved
+from domain.execution.state.saved_nodes import saved
 from schemas.ids import ExecutionRef
 from schemas.messages import commands as c
 from schemas.messages import execution_events as e

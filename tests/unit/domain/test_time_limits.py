@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from domain.execution.timers import timers_of
+from domain.execution.state.timers import timers_of
 from schemas.messages import commands as c
 from schemas.messages import dispatches as d
 from schemas.messages import execution_events as e

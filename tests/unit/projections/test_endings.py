@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from domain.execution.state import Execution
+from domain.execution.state.state import Execution
 from schemas.ids import ParentNode
 from schemas.messages import commands as c
 from schemas.phases import ExecutionPhase

@@ -8,7 +8,7 @@ from typing import Any
 from flyteidl.core import literals_pb2
 from msgspec.structs import replace
 
-from domain.caching import catalog_key
+from domain.literals.cache_keys import catalog_key
 from projections.catalog import Hit
 from schemas.ids import CatalogKey
 from schemas.messages import commands as c

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from domain.execution.state import Execution
-from domain.execution.timers import timers_of
+from domain.execution.state.state import Execution
+from domain.execution.state.timers import timers_of
 from tests.support.engine import STREAM, Engine, created
 from tests.support.graphs import definition, gate_node
 from workers.timers import Timers

@@ -1,0 +1,1 @@
+"""Outcomes: how nodes and executions end, are tried again, recovered or cached."""

@@ -1,0 +1,235 @@
+"""States cut into chunks of nodes: only those that changed are written again; pure.
+
+A node stays in the chunk that it came to first, unless that grows too large. Whatever
+is read back is either the state that was written, or tells that it isn't whole.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
+from hashlib import blake2b
+from itertools import chain
+from itertools import count as numbers_from
+from typing import Any, get_args, get_origin, get_type_hints
+
+import msgspec
+from immutables import Map
+from msgspec.structs import replace
+
+from domain.execution.state.state import Execution, Node
+
+FOLDING = 1
+"""To be raised when facts fold to another state than they did, in the same classes."""
+
+
+class Sizes(msgspec.Struct, frozen=True, kw_only=True):
+    """How large a chunk may grow; a single node may be larger."""
+
+    nodes_max: int = 256
+    bytes_max: int = 256 * 1024
+
+
+class Chunk(msgspec.Struct, frozen=True):
+    """One chunk to write: its number, and its nodes as bytes."""
+
+    number: int
+    body: bytes
+
+
+class Layout(msgspec.Struct, frozen=True, kw_only=True):
+    """What was written of a stream: its nodes, and which chunk each lies in.
+
+    `members` are the ids in each chunk, `written` the sequence at which it was last.
+    """
+
+    nodes: Map[str, Node] = Map()
+    places: Map[str, int] = Map()
+    members: tuple[tuple[str, ...], ...] = ()
+    written: tuple[int, ...] = ()
+
+
+class Torn(ValueError):  # noqa: N818 - named for what happened
+    """What was read is no whole state."""
+
+
+def form() -> str:
+    """Return how states are written today: it changes with the classes of states."""
+    return f"{FOLDING}-{_shape()}"
+
+
+def cut(
+    layout: Layout, state: Execution, sequence: int, sizes: Sizes
+) -> tuple[Layout, Sequence[Chunk]]:
+    """Return the chunks that must be written to bring a layout to a state."""
+    members = dict(enumerate(layout.members))
+    dirty = dict[int, None]()
+    fresh: list[str] = []
+    for node_id, node in state.nodes.items():
+        if layout.nodes.get(node_id) is node:
+            continue
+        place = layout.places.get(node_id)
+        if place is None:
+            fresh.append(node_id)
+        else:
+            dirty[place] = None
+    for place, ids in _placed(fresh, members, sizes):
+        members[place] = (*members.get(place, ()), *ids)
+        dirty[place] = None
+    chunks = list(_encoded(state.nodes, members, dirty, sizes))
+    return _laid_out(layout, state.nodes, sequence, chunks), [
+        Chunk(number, body) for number, _, body in chunks
+    ]
+
+
+def _placed(
+    fresh: Sequence[str], members: Mapping[int, tuple[str, ...]], sizes: Sizes
+) -> Iterator[tuple[int, Sequence[str]]]:
+    """Share out new nodes: the last chunk is filled, then others begin."""
+    last = max(len(members) - 1, 0)
+    room = max(sizes.nodes_max - len(members.get(last, ())), 0)
+    if fresh[:room]:
+        yield last, fresh[:room]
+    for start in range(room, len(fresh), sizes.nodes_max):
+        last += 1
+        yield last, fresh[start : start + sizes.nodes_max]
+
+
+def _encoded(
+    nodes: Mapping[str, Node],
+    members: dict[int, tuple[str, ...]],
+    dirty: Iterable[int],
+    sizes: Sizes,
+) -> Iterator[tuple[int, tuple[str, ...], bytes]]:
+    """Encode chunks; what is too much for one goes to new ones, behind all others."""
+    spare = numbers_from(len(members))
+    for number in dirty:
+        pieces = _pieces(nodes, members[number], sizes)
+        for (ids, parts), at in zip(pieces, chain((number,), spare), strict=False):
+            yield at, ids, zlib.compress(_encoder.encode(parts), 1)
+
+
+def _pieces(
+    nodes: Mapping[str, Node], ids: Sequence[str], sizes: Sizes
+) -> Iterator[tuple[tuple[str, ...], list[msgspec.Raw]]]:
+    taken, parts, size = list[str](), list[msgspec.Raw](), 0
+    for node_id in ids:
+        part = msgspec.Raw(_encoder.encode(nodes[node_id]))
+        size += len(part)
+        if parts and size > sizes.bytes_max:
+            yield tuple(taken), parts
+            taken, parts, size = [], [], len(part)
+        taken.append(node_id)
+        parts.append(part)
+    yield tuple(taken), parts
+
+
+def _laid_out(
+    layout: Layout,
+    nodes: Map[str, Node],
+    sequence: int,
+    chunks: Sequence[tuple[int, tuple[str, ...], bytes]],
+) -> Layout:
+    length = max([len(layout.members), *(number + 1 for number, _, _ in chunks)])
+    members = [*layout.members, *([()] * (length - len(layout.members)))]
+    written = [*layout.written, *([0] * (length - len(layout.written)))]
+    with layout.places.mutate() as places:
+        for number, ids, _ in chunks:
+            members[number], written[number] = ids, sequence
+            places.update(dict.fromkeys(ids, number))
+        found = places.finish()
+    return Layout(
+        nodes=nodes, places=found, members=tuple(members), written=tuple(written)
+    )
+
+
+def head_of(state: Execution) -> bytes:
+    """Return a state without its nodes, as bytes, and how many it has."""
+    bare = replace(state, nodes=Map(), active=Map())
+    return _encoder.encode((len(state.nodes), bare))
+
+
+def joined(
+    head: bytes, written: Sequence[int], chunks: Mapping[int, tuple[int, bytes]]
+) -> tuple[Execution, Layout]:
+    """Return the state that a head and its chunks hold; raises Torn if it isn't whole.
+
+    A chunk is the sequence at which it was written, and its bytes.
+    """
+    members = list[tuple[str, ...]]()
+    nodes, places, active = Map[str, Node](), Map[str, int](), Map[str, None]()
+    with nodes.mutate() as n, places.mutate() as p, active.mutate() as a:
+        for number, sequence in enumerate(written):
+            found = _nodes_in(chunks, number, sequence)
+            members.append(tuple(node.site.node_id for node in found))
+            for node in found:
+                node_id = node.site.node_id
+                n[node_id], p[node_id] = node, number
+                if not node.is_terminal:
+                    a[node_id] = None
+        nodes, places, active = n.finish(), p.finish(), a.finish()
+    try:
+        count, bare = _head.decode(head)
+    except msgspec.MsgspecError as error:
+        message = f"Expected a head, but: {error}"
+        raise Torn(message) from error
+    if not count == len(nodes) == sum(len(ids) for ids in members):
+        message = f"Expected each of {count} nodes once, but got {members}"
+        raise Torn(message)
+    return replace(bare, nodes=nodes, active=active), Layout(
+        nodes=nodes, places=places, members=tuple(members), written=tuple(written)
+    )
+
+
+def _nodes_in(
+    chunks: Mapping[int, tuple[int, bytes]], number: int, sequence: int
+) -> list[Node]:
+    found, body = chunks.get(number, (0, b""))
+    if found != sequence:
+        message = f"Expected chunk {number} as of {sequence}, but got that of {found}"
+        raise Torn(message)
+    try:
+        return _nodes.decode(zlib.decompress(body))
+    except (zlib.error, msgspec.MsgspecError) as error:
+        message = f"Expected nodes in chunk {number}, but: {error}"
+        raise Torn(message) from error
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Map):
+        return dict(value)
+    message = f"Expected a value of a state, but got {type(value)}"
+    raise TypeError(message)
+
+
+def _made(kind: Any, value: Any) -> Any:
+    if get_origin(kind) is Map:
+        items: Any = dict.__class_getitem__(get_args(kind))
+        return Map(msgspec.convert(value, items, dec_hook=_made))
+    message = f"Expected a field of a state, but got {kind}"
+    raise TypeError(message)
+
+
+_encoder = msgspec.msgpack.Encoder(enc_hook=_plain)
+_head = msgspec.msgpack.Decoder(tuple[int, Execution], dec_hook=_made)
+_nodes = msgspec.msgpack.Decoder(list[Node], dec_hook=_made)
+
+
+@cache
+def _shape() -> str:
+    """Return a digest of the classes that states are made of, and of their fields."""
+    said = "\n".join(sorted(set(_fields(Execution, set()))))
+    return blake2b(said.encode(), digest_size=6).hexdigest()
+
+
+def _fields(kind: Any, seen: set[Any]) -> Iterator[str]:
+    for part in get_args(kind):
+        yield from _fields(part, seen)
+    if kind in seen or not isinstance(kind, type):
+        return
+    seen.add(kind)
+    if issubclass(kind, msgspec.Struct):
+        for name, hint in get_type_hints(kind).items():
+            yield f"{kind.__name__}.{name}: {hint}"
+            yield from _fields(hint, seen)

@@ -1,0 +1,1 @@
+"""Literals: values, types, bindings and what is computed of them."""

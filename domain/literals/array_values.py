@@ -1,0 +1,112 @@
+"""Arrays as values: a size out of lists, an element's inputs, lists of outputs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+from flyteidl.core import literals_pb2, types_pb2, workflow_pb2
+
+from domain.graph import Graph, GraphNode
+from domain.literals.bindings import START, promises
+from schemas.values import Failure
+
+INLINE_BYTES_MAX = 2048
+"""How much of the lists each element's dispatch may bear: more goes by reference."""
+
+
+def is_sliced(graph_node: GraphNode) -> bool:
+    """Tell whether each element is given its own items rather than the whole lists."""
+    array = graph_node.spec.array_node
+    own = array.data_mode == workflow_pb2.ArrayNode.INDIVIDUAL_INPUT_FILES
+    element = graph_node.element
+    return own or (element is not None and element.kind == "launch_plan")
+
+
+def size_of(inputs: Any, bound: Collection[str]) -> int | Failure:
+    """Return how many elements the lists of a core.LiteralMap make (ref §5.7)."""
+    lengths = {
+        name: len(literal.collection.literals)
+        for name, literal in inputs.literals.items()
+        if name not in bound and literal.WhichOneof("value") == "collection"
+    }
+    if len(set(lengths.values())) > 1:
+        found = ", ".join(f"'{name}' {lengths[name]}" for name in sorted(lengths))
+        return _no_size(f"lists of one length, but their lengths are: {found}")
+    if lengths:
+        return next(iter(lengths.values()))
+    if all(name in bound for name in inputs.literals):
+        return 1
+    return _no_size("an input that is a list, but there is none")
+
+
+def _no_size(found: str) -> Failure:
+    message = f"Expected the array to have {found}"
+    return Failure(code="InvalidArrayLength", message=message, kind="USER")
+
+
+def successes_wanted(array: Any, size: int) -> int:
+    """Return how many elements of a core.ArrayNode must succeed.
+
+    None at all isn't a wish that flytekit knows: 0 is what it sends for no wish.
+    """
+    criteria = array.WhichOneof("success_criteria")
+    if criteria == "min_successes" and array.min_successes:
+        return int(array.min_successes)
+    if criteria == "min_success_ratio":
+        # A ratio is sent with 24 bits: 0.6 of five elements are three, not four.
+        return math.ceil(size * float(f"{array.min_success_ratio:.6g}"))
+    return size
+
+
+def element_bindings(
+    names: Iterable[str], bound: Collection[str], index: int
+) -> list[Any]:
+    """Return core.Bindings that take an element's inputs out of the array's."""
+    bindings = []
+    for name in sorted(names):
+        promise = types_pb2.OutputReference(node_id=START, var=name)
+        if name not in bound:
+            promise.attr_path.add(int_value=index)
+        data = literals_pb2.BindingData(promise=promise)
+        bindings.append(literals_pb2.Binding(var=name, binding=data))
+    return bindings
+
+
+def output_names(
+    graph: Graph, graph_node: GraphNode, tasks: Mapping[Any, Any]
+) -> tuple[str, ...]:
+    """Return the names of an array's outputs: a launch plan's are those in use."""
+    template = tasks.get(graph_node.target)
+    if template is not None:
+        return tuple(sorted(template.interface.outputs.variables))
+    names = {
+        promise.var
+        for node in graph.nodes.values()
+        for binding in node.spec.inputs
+        for promise in promises(binding.binding)
+        if promise.node_id == graph_node.id
+    }
+    return tuple(sorted(names))
+
+
+def gathered(names: Collection[str], size: int, outputs: Mapping[int, Any]) -> Any:
+    """Return a core.LiteralMap of lists; who yielded nothing stands there as none."""
+    found = literals_pb2.LiteralMap()
+    for name in names:
+        found.literals[name].collection.SetInParent()
+    for literals in outputs.values():
+        for name in literals.literals:
+            found.literals[name].collection.SetInParent()
+    nothing = literals_pb2.LiteralMap()
+    for name, literal in found.literals.items():
+        items = literal.collection.literals
+        for index in range(size):
+            known = outputs.get(index, nothing).literals
+            item = items.add()
+            if name in known:
+                item.CopyFrom(known[name])
+            else:
+                item.scalar.none_type.SetInParent()
+    return found

@@ -1,1 +1,0 @@
-"""What entering a node means, one module for each kind of node."""
