@@ -21,8 +21,8 @@ from infra.eventlog.kafka.log import KafkaLog
 from infra.postgres.pool import Pool, alone, open_pool
 from infra.retry import patiently
 from infra.settings import Settings
-from projections.schema import migrate
-from projections.spans import SpansInViews
+from projections.migrate import migrate
+from projections.queries.stream_extents import SpansInViews
 
 log_ = structlog.get_logger(__name__)
 

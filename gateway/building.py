@@ -20,7 +20,7 @@ from infra.eventlog.event_store import EventStore
 from infra.postgres.pool import Pool
 from infra.settings import Settings, SnapshotSettings
 from infra.task_environment import task_environment
-from projections.catalog import Catalog
+from projections.queries.catalog import Catalog
 from schemas.messages.dispatches import RunTask
 from workers import propeller as propellers
 from workers.closed import Endings

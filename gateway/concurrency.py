@@ -13,7 +13,7 @@ from flyteidl.admin import launch_plan_pb2
 
 from gateway.errors import Refused
 from infra.postgres.pool import Pool
-from projections import queries, registry
+from projections.queries import executions, registry
 from schemas.ids import EntityRef
 
 _SKIP = launch_plan_pb2.CONCURRENCY_LIMIT_BEHAVIOR_SKIP
@@ -46,7 +46,7 @@ class ConcurrencyLimits:
         name = (plan.project, plan.domain, plan.name)
         turn = self._turns.setdefault(name, asyncio.Lock())
         async with turn:
-            under_way = await queries.count_under_way(pool, *name)
+            under_way = await executions.count_under_way(pool, *name)
             if under_way >= limit:
                 raise Refused(
                     grpc.StatusCode.ALREADY_EXISTS,

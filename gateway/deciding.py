@@ -11,7 +11,7 @@ from gateway.errors import Refused, accepted, invalid
 from gateway.services import Services
 from infra.errors import Conflict
 from infra.eventlog.event_store import EventStore
-from projections import registry
+from projections.queries import registry
 from schemas.messages.rejections import Rejected
 
 TRIES = 10

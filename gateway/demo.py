@@ -27,7 +27,7 @@ from gateway.data_dir import DataDir, EngineAddress
 from gateway.readable import plain
 from infra.settings import Settings
 from infra.task_environment import task_environment
-from projections import journal
+from projections.views import journal
 from schemas.ids import ExecutionRef, execution_stream
 from schemas.phases import ExecutionPhase
 from schemas.wire import codec

@@ -31,9 +31,9 @@ from infra.eventlog.event_store import EventStore
 from infra.eventlog.postgres.log import PostgresLog
 from infra.postgres.pool import EmbeddedPostgres, open_pool
 from infra.settings import Settings
-from projections import queries
-from projections.projector import Projector
-from projections.schema import migrate
+from projections.migrate import migrate
+from projections.projector.projector import Projector
+from projections.queries import executions
 from workers import restoring
 from workers.partitions import Partitions, Restore
 from workers.plugins.process import ProcessPlugin
@@ -184,7 +184,7 @@ def _restore(services: Services) -> Restore:
         """Take up what lives by snapshots, or by the views, which have caught up."""
         if await restoring.by_snapshots(services.log, partition, propeller):
             return
-        await propeller.restore(await queries.open_streams(services.pool))
+        await propeller.restore(await executions.open_streams(services.pool))
         propeller.snapshots.begin(propeller.streams.live)
 
     return restore

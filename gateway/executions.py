@@ -7,7 +7,7 @@ from typing import Any
 from domain.registry.identity import check_part
 from gateway.errors import accepted, invalid, missing
 from gateway.services import Services
-from projections import queries
+from projections.queries import executions
 from projections.rows import ExecutionRow, NodeRow, TaskRow
 from schemas.ids import ExecutionRef
 
@@ -38,7 +38,7 @@ def node_ref(identifier: Any) -> tuple[ExecutionRef, str]:
 
 async def find_execution(services: Services, ref: ExecutionRef) -> ExecutionRow:
     """Return an execution; raises Refused with NOT_FOUND."""
-    row = await queries.get_execution(services.pool, ref)
+    row = await executions.get_execution(services.pool, ref)
     if row is None:
         raise missing("EXECUTION", ref.text())
     return row
@@ -46,7 +46,7 @@ async def find_execution(services: Services, ref: ExecutionRef) -> ExecutionRow:
 
 async def find_node(services: Services, ref: ExecutionRef, node: str) -> NodeRow:
     """Return a node execution; raises Refused with NOT_FOUND."""
-    row = await queries.get_node(services.pool, ref, node)
+    row = await executions.get_node(services.pool, ref, node)
     if row is None:
         raise missing("NODE_EXECUTION", f"{ref.text()}/{node}")
     return row
@@ -57,7 +57,7 @@ async def find_attempt(
 ) -> tuple[TaskRow, NodeRow]:
     """Return an attempt and its node execution; raises Refused with NOT_FOUND."""
     found = await find_node(services, ref, node)
-    row = await queries.get_task_execution(services.pool, ref, node, attempt)
+    row = await executions.get_task_execution(services.pool, ref, node, attempt)
     if row is None:
         raise missing("TASK_EXECUTION", f"{ref.text()}/{node}/{attempt}")
     return row, found

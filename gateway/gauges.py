@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from projections.projector import Projector
+from projections.projector.projector import Projector
 from workers.partitions import Partitions
 from workers.runner import Runner
 

@@ -12,8 +12,8 @@ from domain.registry.identity import checked_ref
 from gateway.deciding import check_place, decide, stream_of
 from gateway.errors import accepted, invalid, missing
 from gateway.services import Services
-from projections import registry
-from projections.library import of_kind
+from projections.queries import registry
+from projections.queries.compiler_inputs import of_kind
 from schemas.ids import EntityRef
 
 

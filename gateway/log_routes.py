@@ -10,7 +10,7 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from gateway.attempt_logs import attempt_log
 from infra.blobs.files import Blobs
 from infra.postgres.pool import Pool
-from projections import queries
+from projections.queries import executions
 from schemas.ids import ExecutionRef
 
 PATH = "/logs/{project}/{domain}/{execution}/{node}/{attempt}"
@@ -34,7 +34,7 @@ class LogRoutes:
     ) -> Response:
         """Send an attempt's log as it is now."""
         ref = ExecutionRef(project=project, domain=domain, name=execution)
-        row = await queries.get_node(self.pool, ref, node)
+        row = await executions.get_node(self.pool, ref, node)
         uri = await attempt_log(self.blobs, row.input_path, attempt) if row else None
         if uri is None:
             words = f"Expected a log of {ref.text()} {node} attempt {attempt}, but none"

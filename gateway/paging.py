@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from gateway.errors import invalid
-from projections.queries import Page
+from projections.queries.executions import Page
 
 _ASCENDING = 1
 _OFFSET_DIGITS_MAX = 12

@@ -7,7 +7,7 @@ from typing import Any
 from domain.registry import projects
 from gateway.deciding import decide, stream_of
 from gateway.services import Services
-from projections import registry
+from projections.queries import registry
 
 FIRST = "flytesnacks"
 """The project that is there from the start."""

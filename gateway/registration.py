@@ -17,7 +17,7 @@ from gateway.deciding import check_place, decide, escaped, stream_of
 from gateway.errors import CODES, Refused, accepted, invalid
 from gateway.services import Services
 from gateway.translate import identifier
-from projections import library, registry
+from projections.queries import compiler_inputs, registry
 from schemas.ids import EntityRef
 from schemas.values import Blob
 
@@ -55,8 +55,8 @@ async def create_workflow(services: Services, request: Any) -> None:
     compiled = await services.compiling(
         template,
         subs,
-        await library.task_templates(services.pool, needs.tasks),
-        await library.launch_plan_interfaces(services.pool, needs.launch_plans),
+        await compiler_inputs.task_templates(services.pool, needs.tasks),
+        await compiler_inputs.launch_plan_interfaces(services.pool, needs.launch_plans),
     )
     await _refuse_known(services, ref, compiled)
     await _store_workflow(services, ref, compiled, request.spec.description)

@@ -21,8 +21,8 @@ from gateway import building, gauges
 from gateway.backings import Backings
 from gateway.metrics import Gauges
 from infra.settings import Settings
-from projections.projector import Projector
-from projections.shared import SharedProjector
+from projections.projector.partitioned import SharedProjector
+from projections.projector.projector import Projector
 from workers import restoring
 from workers.closed import EndingsInViews
 

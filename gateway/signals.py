@@ -13,7 +13,7 @@ from gateway.errors import accepted, guarded, invalid, missing
 from gateway.executions import execution_ref, find_execution
 from gateway.paging import next_token, page_of
 from gateway.services import Services
-from projections import queries
+from projections.queries import executions
 from projections.rows import SignalRow
 from schemas.ids import ExecutionRef, execution_of, execution_stream
 from schemas.messages.commands import RequestSignal, SetSignal
@@ -36,11 +36,11 @@ class Signals(signal_pb2_grpc.SignalServiceServicer):  # type: ignore[misc]
         ref, signal_id = _signal_ref(request.id)
         await find_execution(self.services, ref)
         data = request.type.SerializeToString(deterministic=True)
-        row = await queries.get_signal(self.services.pool, ref, signal_id)
+        row = await executions.get_signal(self.services.pool, ref, signal_id)
         if row is None or row.type != data:
             command = RequestSignal(signal_id=signal_id, type=data)
             await self._submit(ref, command, context)
-            row = await queries.get_signal(self.services.pool, ref, signal_id)
+            row = await executions.get_signal(self.services.pool, ref, signal_id)
         if row is None:
             raise missing("SIGNAL", f"{ref.text()}/{signal_id}")
         return _signal(row)
@@ -49,7 +49,7 @@ class Signals(signal_pb2_grpc.SignalServiceServicer):  # type: ignore[misc]
         """Return the signals that gates of an execution wait for, or have waited."""
         ref = execution_ref(request.workflow_execution_id)
         page = page_of(request)
-        rows = accepted(await queries.list_signals(self.services.pool, ref, page))
+        rows = accepted(await executions.list_signals(self.services.pool, ref, page))
         return signal_pb2.SignalList(
             signals=[_signal(row) for row in rows], token=next_token(page, rows)
         )
@@ -74,7 +74,7 @@ class Signals(signal_pb2_grpc.SignalServiceServicer):  # type: ignore[misc]
         self, ref: ExecutionRef, signal_id: str, value: bytes
     ) -> None:
         """Refuse what would have been refused: an ended execution takes the rest."""
-        row = await queries.get_signal(self.services.pool, ref, signal_id)
+        row = await executions.get_signal(self.services.pool, ref, signal_id)
         if row is None:
             name = ref.text()
             raise invalid(

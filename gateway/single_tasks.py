@@ -16,7 +16,7 @@ from gateway.launch_plans import create_launch_plan
 from gateway.named_entities import describe
 from gateway.registration import create_workflow
 from gateway.services import Services
-from projections import registry
+from projections.queries import registry
 from schemas.ids import EntityRef
 from schemas.messages.rejections import Reason
 

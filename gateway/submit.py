@@ -15,7 +15,7 @@ from gateway.errors import CODES, Refused
 from infra.errors import Transient
 from infra.eventlog.contract import Log, Record
 from infra.postgres.pool import Pool
-from projections import queries
+from projections.queries import executions
 from schemas import topics
 from schemas.envelope import Envelope
 from schemas.messages.rejections import Reason
@@ -131,7 +131,7 @@ class Submit:
     async def _look(self, command_ids: Sequence[str]) -> None:
         """Read what became of commands; a database that is away tells nothing."""
         try:
-            found = await queries.outcomes(self._pool, command_ids)
+            found = await executions.outcomes(self._pool, command_ids)
         except psycopg.OperationalError as error:
             log_.warning("outcomes_unread", error=str(error))
             return

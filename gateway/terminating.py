@@ -6,7 +6,7 @@ import structlog
 
 from gateway.errors import Refused
 from gateway.services import Services
-from projections import queries
+from projections.queries import executions
 from schemas.ids import ExecutionRef, execution_stream
 from schemas.messages.commands import TerminateExecution
 
@@ -28,7 +28,9 @@ async def terminate(
     waiting = [ref]
     while waiting:
         parent = waiting.pop()
-        found = await queries.open_and_tagged(services.pool, parent, EAGER, parent.name)
+        found = await executions.open_and_tagged(
+            services.pool, parent, EAGER, parent.name
+        )
         for child in found:
             why = f"eager execution [{parent.text()}] cancelled, reason [{cause}]"
             try:

@@ -8,7 +8,7 @@ from typing import Protocol
 from infra.errors import Permanent
 from infra.eventlog.contract import Received, Record
 from infra.eventlog.event_store import EventStore
-from projections import registry
+from projections.queries import registry
 from schemas import topics
 from schemas.messages.commands import Heartbeat
 from schemas.wire import codec

@@ -12,7 +12,7 @@ from psycopg_pool import PoolTimeout
 from domain.execution.state.state import Execution
 from infra.errors import Transient
 from infra.postgres.pool import Pool
-from projections import queries
+from projections.queries import executions
 from schemas.ids import EntityRef, ParentNode, execution_of
 from schemas.messages.execution_events import ExecutionCreated
 from schemas.messages.snapshots import StreamClosed
@@ -99,7 +99,7 @@ class EndingsInViews:
                     node_id=ending.parent_node_id or "",
                     is_deleted=ending.is_deleted,
                 )
-                for ending in await queries.ended(self.pool, streams)
+                for ending in await executions.ended(self.pool, streams)
             }
         except (OperationalError, PoolTimeout) as error:
             message = f"Expected the views to answer, but: {error}"

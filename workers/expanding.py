@@ -21,7 +21,7 @@ from infra.blobs.files import BlobNotFound, Blobs, BlobTooLarge
 from infra.errors import Transient
 from infra.postgres.pool import Pool
 from infra.retry import patiently
-from projections import library
+from projections.queries import compiler_inputs
 from schemas.values import NO_VALUES
 from workers.plugins.plugin import (
     Expanded,
@@ -67,9 +67,13 @@ class Expander:
         needs = requirements(template, spec.subworkflows)
         tasks = {entity_ref(task.id): task for task in spec.tasks}
         others = [i for i in needs.tasks if entity_ref(i) not in tasks]
-        tasks |= await _patiently(lambda: library.task_templates(self.pool, others))
+        tasks |= await _patiently(
+            lambda: compiler_inputs.task_templates(self.pool, others)
+        )
         plans = await _patiently(
-            lambda: library.launch_plan_interfaces(self.pool, needs.launch_plans)
+            lambda: compiler_inputs.launch_plan_interfaces(
+                self.pool, needs.launch_plans
+            )
         )
         compiled = await asyncio.to_thread(
             compile_workflow, template, spec.subworkflows, tasks, plans
@@ -83,7 +87,7 @@ class Expander:
             closure.SerializeToString(deterministic=True),
         )
         return Expanded(
-            workflow=library.of_kind(template.id, "WORKFLOW"),
+            workflow=compiler_inputs.of_kind(template.id, "WORKFLOW"),
             inside=inside,
             spec_uri=spec_uri,
         )

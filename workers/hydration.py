@@ -23,7 +23,7 @@ from infra.blobs.files import BlobNotFound, PathRefused
 from infra.errors import Transient
 from infra.eventlog.contract import Log
 from infra.postgres.pool import Pool
-from projections import registry
+from projections.queries import registry
 from schemas.envelope import Envelope
 from schemas.ids import EntityRef, ExecutionRef
 from schemas.messages.commands import CreateExecution

@@ -16,8 +16,8 @@ from domain.literals.cache_keys import catalog_key
 from infra.blobs.files import BlobNotFound, Blobs
 from infra.errors import Transient
 from infra.retry import patiently
-from projections.cached import owner_of
-from projections.catalog import Hit
+from projections.queries.catalog import Hit
+from projections.views.catalog import owner_of
 from schemas.ids import CatalogKey
 from schemas.messages.commands import ReportCacheLookedUp, ReportResolutionFailed
 from schemas.messages.dispatches import LookUpCache

@@ -15,7 +15,7 @@ from infra.eventlog.contract import Log, Record
 from infra.postgres.pool import Pool
 from infra.retry import patiently
 from infra.settings import RetentionSettings
-from projections import sweeping
+from projections.queries import retention
 from schemas import topics
 from schemas.envelope import Envelope
 from schemas.ids import (
@@ -68,11 +68,11 @@ class Sweeper:
         limit = self.settings.round_max
         if self.settings.executions_s:
             age_s = self.settings.executions_s
-            old = await sweeping.old(self.pool, age_s, limit)
+            old = await retention.old(self.pool, age_s, limit)
             await self._delete(old, DeleteExecution(principal=ACTOR))
         for stream in await self._due(limit):
             if await self._sweep(stream):
-                await sweeping.note_swept(self.pool, stream)
+                await retention.note_swept(self.pool, stream)
                 self.swept += 1
         await self._drop_leftovers()
 
@@ -82,12 +82,12 @@ class Sweeper:
         Views that are being built may know of a deletion, and not yet of a recovery
         that began before it in another partition.
         """
-        if not await sweeping.due(self.pool, limit):
+        if not await retention.due(self.pool, limit):
             return ()
         end = await self.log.end((topics.EVENTS,))
         for _ in range(_LOOKS):
-            if await sweeping.reach(self.pool, end):
-                return await sweeping.due(self.pool, limit)
+            if await retention.reach(self.pool, end):
+                return await retention.due(self.pool, limit)
             await asyncio.sleep(_LOOK_S)
         return ()
 
@@ -99,14 +99,14 @@ class Sweeper:
             for fact in facts
             if isinstance(fact, ne.ChildCreated)
         ]
-        left = await sweeping.shown(self.pool, children)
+        left = await retention.shown(self.pool, children)
         if left:
             wish = DeleteExecution(principal=ACTOR, with_parent=True)
             await self._delete(left, wish)
             return False
         ref = execution_of(stream)
         prefixes = [f"metadata/{ref.project}/{ref.domain}/{ref.name}"]
-        if await sweeping.shares_folders(self.pool, ref):
+        if await retention.shares_folders(self.pool, ref):
             log_.info("blobs_shared", stream=stream)
         else:
             prefixes += _shared_prefixes(ref, facts)
@@ -149,7 +149,7 @@ class Sweeper:
             if found.modified_s < before_s:
                 await self.blobs.delete(found.uri)
         await self.blobs.drop_parts(before_s)
-        await sweeping.drop_reservations(self.pool)
+        await retention.drop_reservations(self.pool)
 
 
 def _shared_prefixes(ref: ExecutionRef, facts: Sequence[object]) -> Sequence[str]:

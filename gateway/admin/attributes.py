@@ -17,7 +17,7 @@ from domain.registry.attributes import Place
 from gateway.deciding import check_place, decide, stream_of
 from gateway.errors import accepted, invalid, missing
 from gateway.services import Services
-from projections import registry
+from projections.queries import registry
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from gateway.admin import versions
 from gateway.errors import accepted, invalid, missing
 from gateway.paging import next_token, page_of
 from gateway.services import Services
-from projections import registry
+from projections.queries import registry
 
 
 class DescriptionRpcs:

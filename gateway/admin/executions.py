@@ -19,7 +19,7 @@ from gateway.executions import execution_ref, find_execution
 from gateway.paging import next_token, page_of
 from gateway.services import Services
 from gateway.terminating import terminate
-from projections import queries, registry
+from projections.queries import executions, registry
 from projections.rows import ExecutionRow
 from schemas.ids import ExecutionRef
 from schemas.messages.registry_events import ExecutionStateSet
@@ -152,7 +152,7 @@ class ExecutionRpcs:
         if not at.project or not at.domain:
             raise invalid("Expected a project and a domain, but one is empty")
         rows = accepted(
-            await queries.list_executions(
+            await executions.list_executions(
                 self.services.pool, at.project, at.domain, page, name=at.name
             )
         )

@@ -13,8 +13,8 @@ from gateway.admin import versions
 from gateway.errors import invalid, missing
 from gateway.paging import next_token, page_of
 from gateway.services import Services
-from projections import registry
-from projections.queries import Page
+from projections.queries import registry
+from projections.queries.executions import Page
 
 _KIND = "LAUNCH_PLAN"
 

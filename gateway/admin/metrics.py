@@ -12,7 +12,7 @@ from domain.graph import Definition, definition_of
 from gateway.executions import execution_ref, find_execution
 from gateway.services import Services
 from gateway.spans import Timed, span_of
-from projections import queries
+from projections.queries import executions
 from projections.rows import ExecutionRow
 from schemas.ids import ExecutionRef, execution_of
 
@@ -38,8 +38,8 @@ class MetricRpcs:
         definition = await asyncio.to_thread(_indexed, data)
         if not depth:
             return Timed(row=row, definition=definition, nodes=())
-        nodes = await queries.list_all_nodes(services.pool, ref)
-        attempts = await queries.list_all_attempts(services.pool, ref)
+        nodes = await executions.list_all_nodes(services.pool, ref)
+        attempts = await executions.list_all_attempts(services.pool, ref)
         children: dict[str, Timed] = {}
         for node in nodes:
             if node.dynamic_workflow is not None:
@@ -64,7 +64,7 @@ class MetricRpcs:
     async def _child(self, node_id: str, child: str, depth: int) -> dict[str, Timed]:
         project, domain, name = child.split("/", 2)
         ref = ExecutionRef(project=project, domain=domain, name=name)
-        row = await queries.get_execution(self.services.pool, ref)
+        row = await executions.get_execution(self.services.pool, ref)
         return {} if row is None else {node_id: await self._timed(row, depth)}
 
 

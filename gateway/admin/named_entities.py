@@ -12,7 +12,7 @@ from gateway.admin.versions import check_place, kind_of
 from gateway.errors import accepted, invalid, missing
 from gateway.paging import next_token, page_of
 from gateway.services import Services
-from projections import registry
+from projections.queries import registry
 
 
 class NamedEntityRpcs:

@@ -14,8 +14,8 @@ from gateway.executions import execution_ref, find_attempt, find_node, node_ref
 from gateway.paging import next_token, page_of
 from gateway.services import Services
 from gateway.translate import identifier
-from projections import queries
-from projections.queries import Page
+from projections.queries import executions
+from projections.queries.executions import Page
 from projections.rows import NodeRow
 from schemas.values import Blob
 
@@ -35,7 +35,7 @@ class NodeExecutionRpcs:
         page = page_of(request)
         ref = execution_ref(request.workflow_execution_id)
         rows = accepted(
-            await queries.list_nodes(
+            await executions.list_nodes(
                 self.services.pool, ref, request.unique_parent_id, page
             )
         )
@@ -52,7 +52,7 @@ class NodeExecutionRpcs:
         rows: list[NodeRow] = []
         if of.is_dynamic:
             rows = accepted(
-                await queries.list_made_nodes(
+                await executions.list_made_nodes(
                     self.services.pool, ref, node, attempt, page
                 )
             )

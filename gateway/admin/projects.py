@@ -11,7 +11,7 @@ from gateway.errors import accepted, missing
 from gateway.paging import next_token, page_of
 from gateway.services import Services
 from gateway.version import version
-from projections import registry
+from projections.queries import registry
 
 
 class ProjectRpcs:

@@ -13,7 +13,7 @@ from gateway.errors import accepted
 from gateway.executions import find_attempt, node_ref
 from gateway.paging import next_token, page_of
 from gateway.services import Services
-from projections import queries
+from projections.queries import executions
 from projections.rows import ElementRow, NodeRow, TaskRow
 from schemas.ids import execution_of
 
@@ -35,9 +35,9 @@ class TaskExecutionRpcs:
         page = page_of(request)
         ref, node = node_ref(request.node_execution_id)
         rows = accepted(
-            await queries.list_task_executions(self.services.pool, ref, node, page)
+            await executions.list_task_executions(self.services.pool, ref, node, page)
         )
-        of = await queries.get_node(self.services.pool, ref, node)
+        of = await executions.get_node(self.services.pool, ref, node)
         uri = self._input_uri(of) if of is not None else ""
         return task_execution_pb2.TaskExecutionList(
             task_executions=[await self._shown(row, uri) for row in rows],
@@ -60,7 +60,9 @@ class TaskExecutionRpcs:
         elements: Sequence[ElementRow] = ()
         if row.array_size > 0:
             ref = execution_of(row.stream)
-            elements = await queries.list_elements(self.services.pool, ref, row.node_id)
+            elements = await executions.list_elements(
+                self.services.pool, ref, row.node_id
+            )
         return to_flyte.task_execution(row, input_uri=uri, elements=elements)
 
     def _input_uri(self, node: NodeRow) -> str:

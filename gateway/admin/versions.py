@@ -13,8 +13,8 @@ from gateway.errors import accepted, invalid, missing
 from gateway.paging import next_token, page_of
 from gateway.services import Services
 from gateway.translate_registry import entity_id
-from projections import registry
-from projections.queries import Page
+from projections.queries import registry
+from projections.queries.executions import Page
 
 KINDS = {
     identifier_pb2.TASK: "TASK",

@@ -11,7 +11,7 @@ from gateway import translate_registry as to_flyte
 from gateway.admin import versions
 from gateway.paging import next_token
 from gateway.services import Services
-from projections.registry import closure_blob
+from projections.queries.registry import closure_blob
 
 
 class WorkflowRpcs:

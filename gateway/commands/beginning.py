@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from gateway.commands.failing import CommandFailed, ExitCode
 from gateway.commands.session import Session
-from projections.since import Since
+from projections.projector.start_position import Since
 from schemas import topics
 
 _SECOND_US = 1_000_000

@@ -15,7 +15,7 @@ from gateway.deciding import decide, stream_of
 from gateway.errors import Refused
 from infra.clock import SystemClock
 from infra.eventlog.event_store import EventStore
-from projections.catalog import count_kept
+from projections.queries.catalog import count_kept
 
 _PARTS = 3
 

@@ -14,7 +14,7 @@ from rich.text import Text
 from gateway.commands.failing import CommandFailed, ExitCode
 from gateway.commands.session import Session
 from infra.eventlog.contract import Received
-from projections import journal
+from projections.views import journal
 from schemas import topics
 from schemas.ids import ExecutionRef, execution_stream
 from schemas.messages.execution_events import (

@@ -27,7 +27,7 @@ from gateway.commands.whole_log import open_log
 from gateway.version import version
 from infra.eventlog import avro_file
 from infra.eventlog.event_store import EventStore
-from projections.schema import migrate
+from projections.migrate import migrate
 from schemas import topics
 from workers import backup
 

@@ -19,8 +19,8 @@ from gateway.commands.session import Session
 from infra.eventlog.contract import Received
 from infra.eventlog.event_store import EventStore
 from infra.eventlog.kafka.reader import KafkaReader
-from projections.schema import migrate
-from projections.shadow import Difference, Shadow, shadowed
+from projections.migrate import migrate
+from projections.projector.rebuild import Difference, Shadow, shadowed
 from schemas import topics
 from workers import registry_relay
 

@@ -18,8 +18,8 @@ from infra.eventlog.kafka.reader import KafkaReader
 from infra.eventlog.postgres.reader import LogReader
 from infra.postgres.pool import EmbeddedPostgres, Pool, open_pool
 from infra.settings import Settings
-from projections import queries
-from projections.spans import SpansInViews
+from projections.queries import executions
+from projections.queries.stream_extents import SpansInViews
 from schemas.ids import ExecutionRef
 
 _CONNECTIONS = 2
@@ -54,7 +54,7 @@ class Session:
                 f"Expected project/domain/name or a name, but got '{text}'",
                 ExitCode.USAGE,
             )
-        found = await queries.find_executions(self.pool, text)
+        found = await executions.find_executions(self.pool, text)
         if not found:
             raise CommandFailed(f"Expected execution '{text}' to exist, but it doesn't")
         if len(found) > 1:

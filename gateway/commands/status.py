@@ -19,7 +19,7 @@ from gateway.commands.session import open_session
 from gateway.commands.topics import unread
 from gateway.data_dir import DataDir, EngineAddress
 from infra.settings import Settings
-from projections import queries
+from projections.queries import executions as queries
 
 _PROBE_S = 3.0
 

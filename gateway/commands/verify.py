@@ -14,8 +14,8 @@ from gateway.commands.beginning import since_of
 from gateway.commands.facts_bar import FactsBar
 from gateway.commands.failing import ExitCode
 from gateway.commands.session import Session
-from projections import queries
-from projections.since import Since
+from projections.projector.start_position import Since
+from projections.queries import executions
 from schemas import topics
 from workers.audit import Audit, Finding
 
@@ -29,7 +29,7 @@ async def run(session: Session, begin: str | None, *, json: bool) -> None:
     created before is left aside.
     """
     since = None if begin is None else await since_of(session, begin)
-    phases = await queries.phases(session.pool)
+    phases = await executions.phases(session.pool)
     audit, findings = await _audited(session, since, quiet=json)
     findings += audit.end()
     if since is not None:

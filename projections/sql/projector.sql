@@ -1,4 +1,4 @@
--- kept --
+-- stored_positions --
 SELECT log_partition, position FROM projector_positions WHERE name = %s
 
 -- move --

@@ -8,9 +8,6 @@ CREATE SCHEMA flightlog_shadow
 -- The projector moves its position in each transaction: it waits for ours.
 LOCK TABLE public.projector_positions IN EXCLUSIVE MODE
 
--- kept --
-SELECT log_partition, position FROM public.projector_positions WHERE name = %s
-
 -- begin --
 INSERT INTO projector_positions (name, log_partition, position) VALUES (%s, %s, %s)
 

@@ -11,7 +11,7 @@ import pytest
 from flyteidl.core import execution_pb2
 
 from domain.execution.state import evolve
-from projections import applying
+from projections.views import apply
 from schemas.messages import (
     commands,
     dead_letters,
@@ -111,7 +111,7 @@ def _without_docs(described: Any) -> Any:
 def test_every_fact_can_be_folded_and_projected() -> None:
     """State and views know what each fact of an execution does to them."""
     assert set(evolve.APPLY) == FACTS
-    assert set(applying.APPLY) == FACTS
+    assert set(apply.APPLY) == FACTS
 
 
 def test_execution_phases_are_flytes() -> None:

@@ -17,7 +17,7 @@ import psycopg
 from infra.eventlog.postgres.log import PostgresLog
 from infra.postgres.pool import EmbeddedPostgres, open_pool
 from infra.settings import LogSettings
-from projections.projector import rebuild
+from projections.projector.projector import rebuild
 from tests.bench.engines import client_of, engine, timed
 from tests.bench.figure import Figure
 from tests.support import raw

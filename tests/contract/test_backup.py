@@ -12,7 +12,7 @@ from infra.errors import Permanent
 from infra.eventlog import avro_file
 from infra.eventlog.contract import Record
 from infra.eventlog.event_store import EventStore
-from projections import registry
+from projections.queries import registry
 from schemas import topics
 from schemas.messages import execution_events as e
 from schemas.messages import registry_events as r

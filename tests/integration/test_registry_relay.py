@@ -24,7 +24,7 @@ from infra.eventlog.kafka import topics as kafka_topics
 from infra.eventlog.kafka.log import KafkaLog
 from infra.postgres.pool import open_pool
 from infra.settings import KafkaSettings, LogSettings
-from projections.projector import Projector
+from projections.projector.projector import Projector
 from schemas import topics
 from tests.integration.test_publish import PLAN, PYTHON, Engine
 from tests.support.door import open_door

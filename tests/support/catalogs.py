@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from infra.errors import Transient
-from projections.catalog import Hit
+from projections.queries.catalog import Hit
 from schemas import topics
 from schemas.ids import AttemptRef, CatalogKey, execution_of
 from schemas.messages.node_events import CachePopulated

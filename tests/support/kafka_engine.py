@@ -14,7 +14,7 @@ from infra.eventlog.kafka import topics as kafka_topics
 from infra.eventlog.kafka.log import KafkaLog
 from infra.postgres.pool import Pool, open_pool
 from infra.settings import KafkaSettings, LogSettings, RunnerSettings, Settings
-from projections.catalog import Catalog
+from projections.queries.catalog import Catalog
 from schemas import topics
 from workers.definitions import DefinitionCache
 from workers.hydration import Hydrator

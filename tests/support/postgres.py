@@ -18,7 +18,7 @@ import psycopg
 from psycopg.sql import SQL, Identifier
 
 from infra.postgres.pool import EmbeddedPostgres
-from projections.schema import migrate
+from projections.migrate import migrate
 from tests.support import containers
 
 _NUMBERS = itertools.count(1)

@@ -8,7 +8,7 @@ from typing import Any
 from psycopg.sql import SQL, Identifier
 
 from infra.postgres.pool import Pool
-from projections.projector import Projector
+from projections.projector.projector import Projector
 from schemas.messages import execution_events as e
 from tests.support.memory_log import MemoryLog
 

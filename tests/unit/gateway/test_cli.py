@@ -16,7 +16,7 @@ from infra.eventlog.contract import Record
 from infra.eventlog.postgres.log import PostgresLog
 from infra.postgres.pool import open_pool
 from infra.settings import LogSettings
-from projections.projector import Projector
+from projections.projector.projector import Projector
 from schemas import sites, topics
 from schemas.envelope import Envelope
 from schemas.ids import EntityRef, ExecutionRef, event_id, execution_stream

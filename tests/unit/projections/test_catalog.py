@@ -12,11 +12,11 @@ from msgspec.structs import replace
 from infra.errors import Transient
 from infra.postgres.pool import Pool
 from infra.settings import CacheSettings
-from projections import registry
-from projections.cached import owner_of
-from projections.catalog import Catalog, count_kept
-from projections.projector import rebuild
-from projections.queries import Page, list_nodes
+from projections.projector.projector import rebuild
+from projections.queries import registry
+from projections.queries.catalog import Catalog, count_kept
+from projections.queries.executions import Page, list_nodes
+from projections.views.catalog import owner_of
 from schemas.messages import dispatches as d
 from schemas.messages.registry_events import CacheEvicted
 from schemas.values import Values

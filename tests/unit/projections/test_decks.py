@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from projections import queries
+from projections.queries import executions
 from schemas.ids import ExecutionRef
 from tests.support.engine import STREAM, Engine, created, failure, start
 from tests.support.graphs import definition, task_node
@@ -25,7 +25,7 @@ async def test_a_running_task_shows_its_deck(views: Views) -> None:
     engine.do(replace(start(engine.run_of("a")), deck_uri="/b/deck.html"))
     await views.given(STREAM, *engine.events)
 
-    node = await queries.get_node(views.pool, MAIN, "a")
+    node = await executions.get_node(views.pool, MAIN, "a")
     assert node is not None
     assert (node.phase, node.deck_uri) == ("RUNNING", "/b/deck.html")
 
@@ -36,6 +36,6 @@ async def test_a_task_that_failed_at_once_shows_its_deck(views: Views) -> None:
     engine.do(replace(failure(engine.run_of("a")), deck_uri="/b/deck.html"))
     await views.given(STREAM, *engine.events)
 
-    node = await queries.get_node(views.pool, MAIN, "a")
+    node = await executions.get_node(views.pool, MAIN, "a")
     assert node is not None
     assert (node.phase, node.deck_uri) == ("FAILED", "/b/deck.html")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from projections import sweeping
+from projections.queries import retention
 from schemas.ids import ExecutionRef
 from schemas.messages import commands as c
 from tests.support.engine import STREAM, Engine, created
@@ -47,13 +47,13 @@ async def test_one_line_is_left(views: Views, batch_max: int) -> None:
 async def test_what_is_deleted_is_due_until_it_is_swept(views: Views) -> None:
     """The sweeper is told once more until it notes that it is done."""
     await views.given(STREAM, *ended().events)
-    assert await sweeping.due(views.pool, 10) == []
+    assert await retention.due(views.pool, 10) == []
     await views.given(STREAM, deleted().events[-1])
 
-    assert await sweeping.due(views.pool, 10) == [STREAM]
-    assert await sweeping.shown(views.pool, [STREAM]) == []
-    await sweeping.note_swept(views.pool, STREAM)
-    assert await sweeping.due(views.pool, 10) == []
+    assert await retention.due(views.pool, 10) == [STREAM]
+    assert await retention.shown(views.pool, [STREAM]) == []
+    await retention.note_swept(views.pool, STREAM)
+    assert await retention.due(views.pool, 10) == []
 
 
 async def test_an_original_waits_for_its_recovery(views: Views) -> None:
@@ -69,18 +69,18 @@ async def test_an_original_waits_for_its_recovery(views: Views) -> None:
     ]
     await views.given(STREAM, *engine.events)
     await views.given(AGAIN, *second[:-1])
-    assert await sweeping.due(views.pool, 10) == []
+    assert await retention.due(views.pool, 10) == []
     await views.given(AGAIN, second[-1])
 
-    assert await sweeping.due(views.pool, 10) == [AGAIN]
-    await sweeping.note_swept(views.pool, AGAIN)
-    assert await sweeping.due(views.pool, 10) == [STREAM]
+    assert await retention.due(views.pool, 10) == [AGAIN]
+    await retention.note_swept(views.pool, AGAIN)
+    assert await retention.due(views.pool, 10) == [STREAM]
 
 
 async def test_only_old_executions_of_users_are_too_old(views: Views) -> None:
     """What ended in 2023 is; an age that nothing has finds nothing."""
     await views.given(STREAM, *ended().events)
 
-    assert await sweeping.old(views.pool, 3600, 10) == [STREAM]
-    assert await sweeping.old(views.pool, 3600, 0) == []
-    assert await sweeping.old(views.pool, 10**10, 10) == []
+    assert await retention.old(views.pool, 3600, 10) == [STREAM]
+    assert await retention.old(views.pool, 3600, 0) == []
+    assert await retention.old(views.pool, 10**10, 10) == []

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from projections import queries
-from projections.projector import rebuild
+from projections.projector.projector import rebuild
+from projections.queries import executions
 from schemas.ids import ExecutionRef
 from schemas.messages import commands as c
 from tests.support.engine import STREAM, Engine, created, expansion
@@ -40,9 +40,9 @@ async def test_the_phase_shown_never_goes_back(views: Views) -> None:
     for fact in made_twice().events:
         views.log.add(STREAM, fact)
         await views.follow()
-        node = await queries.get_node(views.pool, MAIN, "n0")
+        node = await executions.get_node(views.pool, MAIN, "n0")
         phases += [node.phase] if node is not None else []
-    row: Any = await queries.get_node(views.pool, MAIN, "n0")
+    row: Any = await executions.get_node(views.pool, MAIN, "n0")
 
     shown = ["QUEUED", "RUNNING", "DYNAMIC_RUNNING"]
     assert list(dict.fromkeys(phases)) == shown
@@ -68,13 +68,15 @@ async def test_what_each_attempt_made_is_found(views: Views) -> None:
     await views.follow()
 
     async def listed(filters: str) -> set[tuple[str, str]]:
-        page = queries.Page(limit=9, filters=filters)
-        rows: Any = await queries.list_nodes(views.pool, MAIN, "", page)
+        page = executions.Page(limit=9, filters=filters)
+        rows: Any = await executions.list_nodes(views.pool, MAIN, "", page)
         return {(row.spec_node_id, row.retry_group) for row in rows}
 
     for attempt in (0, 1):
-        page = queries.Page(limit=9)
-        made: Any = await queries.list_made_nodes(views.pool, MAIN, "n0", attempt, page)
+        page = executions.Page(limit=9)
+        made: Any = await executions.list_made_nodes(
+            views.pool, MAIN, "n0", attempt, page
+        )
         expected = {("start-node", str(attempt)), ("dn0", str(attempt))}
         assert expected <= {(row.spec_node_id, row.retry_group) for row in made}
         assert expected == await listed(f"eq(parent_task_execution_id,n0/{attempt})")

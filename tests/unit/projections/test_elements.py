@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from domain.graph import Definition
-from projections import queries
+from projections.queries import executions
 from schemas.ids import ExecutionRef
 from schemas.messages import dispatches as d
 from schemas.values import Values
@@ -51,7 +51,7 @@ async def test_each_element_has_a_row_in_its_order(views: Views) -> None:
     engine.do(failure(first, recoverable=True))
     engine.do(success(second))
     await views.given(STREAM, *engine.events)
-    found = await queries.list_elements(views.pool, MAIN, "a")
+    found = await executions.list_elements(views.pool, MAIN, "a")
 
     assert [
         (e.element, e.phase, e.cache_status, e.task_phase, e.retry_attempt)
@@ -67,8 +67,8 @@ async def versions(views: Views) -> list[int]:
     """Return the versions of the array's phase that filters find."""
     found = []
     for version in range(10):
-        page = queries.Page(limit=9, filters=f"eq(phase_version,{version})")
-        rows = await queries.list_task_executions(views.pool, MAIN, "a", page)
+        page = executions.Page(limit=9, filters=f"eq(phase_version,{version})")
+        rows = await executions.list_task_executions(views.pool, MAIN, "a", page)
         assert isinstance(rows, list)
         found += [version] * len(rows)
     return found
@@ -96,9 +96,9 @@ async def test_elements_are_not_among_the_nodes(views: Views) -> None:
     for look_up in looked_up(engine):
         engine.do(hit(look_up))
     await views.given(STREAM, *engine.events)
-    page = queries.Page(limit=9)
-    all_nodes = await queries.list_nodes(views.pool, MAIN, "", page)
-    children = await queries.list_nodes(views.pool, MAIN, "a", page)
+    page = executions.Page(limit=9)
+    all_nodes = await executions.list_nodes(views.pool, MAIN, "", page)
+    children = await executions.list_nodes(views.pool, MAIN, "a", page)
 
     assert isinstance(all_nodes, list)
     assert "a" in {node.node_id for node in all_nodes}

@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from projections import entities
-from projections.filter_values import BadValue, value_of
-from projections.filters import (
+from projections.queries import filter_columns
+from projections.queries.filter_values import BadValue, value_of
+from projections.queries.filters import (
     EXPRESSIONS_MAX,
     Condition,
     Entity,
@@ -18,7 +18,7 @@ from projections.filters import (
 from schemas.messages.rejections import Reason, Rejected
 
 
-def sql_of(text: str, entity: Entity = entities.EXECUTIONS) -> str:
+def sql_of(text: str, entity: Entity = filter_columns.EXECUTIONS) -> str:
     """Return the SQL of a filter that must be good."""
     condition = parse_filters(text, entity)
     assert isinstance(condition, Condition), condition
@@ -27,12 +27,12 @@ def sql_of(text: str, entity: Entity = entities.EXECUTIONS) -> str:
 
 def values_of(text: str) -> tuple[object, ...]:
     """Return the values of a filter that must be good."""
-    condition = parse_filters(text, entities.EXECUTIONS)
+    condition = parse_filters(text, filter_columns.EXECUTIONS)
     assert isinstance(condition, Condition), condition
     return condition.values
 
 
-def refusal(text: str, entity: Entity = entities.EXECUTIONS) -> str:
+def refusal(text: str, entity: Entity = filter_columns.EXECUTIONS) -> str:
     """Return why a filter is refused."""
     rejected = parse_filters(text, entity)
     assert isinstance(rejected, Rejected), rejected
@@ -87,8 +87,8 @@ def test_other_tables_are_found_by_whole_ids() -> None:
 
 def test_ids_of_executions_on_nodes() -> None:
     """Lists of nodes know their execution's id, by both spellings."""
-    own = sql_of("eq(execution_name,x)", entities.NODES)
-    joined = sql_of("eq(execution.execution_name,x)", entities.NODES)
+    own = sql_of("eq(execution_name,x)", filter_columns.NODES)
+    joined = sql_of("eq(execution.execution_name,x)", filter_columns.NODES)
 
     assert "split_part(node_executions.stream, '/', 4) = %s" in own
     assert "EXISTS" in joined
@@ -121,7 +121,7 @@ def test_bad_filters(text: str, words: str) -> None:
 
 def test_bad_filters_of_nodes() -> None:
     """Messages bear Flyte's letters for the entity."""
-    assert "'ne.name' is invalid filter" in refusal("eq(name,x)", entities.NODES)
+    assert "'ne.name' is invalid filter" in refusal("eq(name,x)", filter_columns.NODES)
 
 
 def test_filters_are_bounded() -> None:
@@ -134,7 +134,7 @@ def test_filters_are_bounded() -> None:
 def test_sort_keys() -> None:
     """A sort key is a column, by Flyte's name; equal rows keep one order."""
     order = parse_sort(
-        "execution_created_at", ascending=False, entity=entities.EXECUTIONS
+        "execution_created_at", ascending=False, entity=filter_columns.EXECUTIONS
     )
 
     assert not isinstance(order, Rejected)
@@ -144,7 +144,7 @@ def test_sort_keys() -> None:
 
 def test_bad_sort_key() -> None:
     """An unknown sort key is refused in Flyte's words."""
-    rejected = parse_sort("name", ascending=True, entity=entities.EXECUTIONS)
+    rejected = parse_sort("name", ascending=True, entity=filter_columns.EXECUTIONS)
 
     assert isinstance(rejected, Rejected)
     assert "invalid sort key 'name'" in rejected.detail

@@ -12,11 +12,11 @@ from psycopg import OperationalError
 
 from infra.errors import Conflict
 from infra.postgres.pool import Pool
-from projections import queries
-from projections.applying import APPLY
-from projections.changes import Changes
-from projections.journal import LINES
-from projections.projector import Projector, rebuild
+from projections.projector.projector import Projector, rebuild
+from projections.queries import executions
+from projections.views.apply import APPLY
+from projections.views.changes import Changes
+from projections.views.journal import LINES
 from schemas.envelope import Envelope
 from schemas.ids import ExecutionRef
 from schemas.messages import execution_events as e
@@ -85,9 +85,9 @@ async def test_one_task_shows(views: Views) -> None:
     engine.succeed("a")
     await views.given(STREAM, *engine.events)
 
-    execution = await queries.get_execution(views.pool, MAIN)
-    node = await queries.get_node(views.pool, MAIN, "a")
-    attempt = await queries.get_task_execution(views.pool, MAIN, "a", 0)
+    execution = await executions.get_execution(views.pool, MAIN)
+    node = await executions.get_node(views.pool, MAIN, "a")
+    attempt = await executions.get_task_execution(views.pool, MAIN, "a", 0)
 
     assert execution is not None
     assert node is not None
@@ -110,7 +110,7 @@ async def test_nodes_show_in_order(views: Views) -> None:
     engine.succeed("a")
     await views.given(STREAM, *engine.events)
 
-    nodes = await queries.list_nodes(views.pool, MAIN, "", queries.Page(limit=10))
+    nodes = await executions.list_nodes(views.pool, MAIN, "", executions.Page(limit=10))
 
     assert not hasattr(nodes, "reason")
     assert ["start-node", "a", "end-node"] == [n.node_id for n in nodes]
@@ -122,13 +122,13 @@ async def test_a_node_stays_running_across_retries(views: Views) -> None:
     engine.begin()
     engine.do(start(engine.run_of("a")))
     await views.given(STREAM, *engine.events)
-    before = await queries.get_node(views.pool, MAIN, "a")
+    before = await executions.get_node(views.pool, MAIN, "a")
     engine.events.clear()
     engine.fail("a", recoverable=True)
     engine.do(start(engine.run_of("a")))
     await views.given(STREAM, *engine.events)
 
-    after = await queries.get_node(views.pool, MAIN, "a")
+    after = await executions.get_node(views.pool, MAIN, "a")
 
     assert before is not None
     assert after is not None
@@ -169,8 +169,10 @@ async def test_branches_show_as_parents(views: Views) -> None:
     engine.begin()
     await views.given(STREAM, *engine.events)
 
-    branch = await queries.get_node(views.pool, MAIN, "b")
-    inside = await queries.list_nodes(views.pool, MAIN, "b", queries.Page(limit=5))
+    branch = await executions.get_node(views.pool, MAIN, "b")
+    inside = await executions.list_nodes(
+        views.pool, MAIN, "b", executions.Page(limit=5)
+    )
 
     assert branch is not None
     assert (branch.is_parent, branch.is_array) == (True, False)
@@ -184,8 +186,10 @@ async def test_sub_workflows_show_as_parents(views: Views) -> None:
     engine.begin()
     await views.given(STREAM, *engine.events)
 
-    node = await queries.get_node(views.pool, MAIN, "w")
-    inside = await queries.list_nodes(views.pool, MAIN, "w", queries.Page(limit=5))
+    node = await executions.get_node(views.pool, MAIN, "w")
+    inside = await executions.list_nodes(
+        views.pool, MAIN, "w", executions.Page(limit=5)
+    )
 
     assert node is not None
     assert node.is_parent
@@ -201,7 +205,7 @@ async def test_a_child_execution_shows(views: Views) -> None:
     engine.do(report)
     await views.given(STREAM, *engine.events)
 
-    node = await queries.get_node(views.pool, MAIN, "l")
+    node = await executions.get_node(views.pool, MAIN, "l")
 
     assert node is not None
     assert (node.child, node.is_parent) == ("p/d/child", False)
@@ -214,8 +218,8 @@ async def test_an_abort_shows(views: Views) -> None:
     engine.do(TerminateExecution(cause="enough", principal="me"))
     await views.given(STREAM, *engine.events)
 
-    execution = await queries.get_execution(views.pool, MAIN)
-    attempt = await queries.get_task_execution(views.pool, MAIN, "a", 0)
+    execution = await executions.get_execution(views.pool, MAIN)
+    attempt = await executions.get_task_execution(views.pool, MAIN, "a", 0)
 
     assert execution is not None
     assert attempt is not None
@@ -230,15 +234,15 @@ async def test_a_failure_shows(views: Views) -> None:
     engine.fail("a")
     await views.given(STREAM, *engine.events)
 
-    execution = await queries.get_execution(views.pool, MAIN)
-    node = await queries.get_node(views.pool, MAIN, "a")
+    execution = await executions.get_execution(views.pool, MAIN)
+    node = await executions.get_node(views.pool, MAIN, "a")
 
     assert execution is not None
     assert node is not None
     assert execution.error == node.error
     assert execution.error is not None
     assert execution.error.message == "it broke"
-    assert (await queries.phase_counts(views.pool, MAIN))["FAILED"] == 1
+    assert (await executions.phase_counts(views.pool, MAIN))["FAILED"] == 1
 
 
 async def test_the_journal_tells(views: Views) -> None:
@@ -248,7 +252,7 @@ async def test_the_journal_tells(views: Views) -> None:
     engine.fail("a")
     await views.given(STREAM, *engine.events)
 
-    lines = await queries.read_journal(views.pool, MAIN)
+    lines = await executions.read_journal(views.pool, MAIN)
 
     assert [len(engine.events)] == [lines[-1].sequence]
     assert "attempt 0 failed (not recoverable): [USER] Boom: it broke" in {
@@ -261,7 +265,7 @@ async def test_an_outcome_names_the_first_fact(views: Views) -> None:
     engine = an_engine(task_node("a"))
     await views.given(STREAM, *engine.begin(), command="c1", reply=True)
 
-    assert ("done", f"{STREAM}/1", "", "") == await queries.outcome(views.pool, "c1")
+    assert ("done", f"{STREAM}/1", "", "") == await executions.outcome(views.pool, "c1")
 
 
 async def test_refusals_are_outcomes(views: Views) -> None:
@@ -278,7 +282,7 @@ async def test_refusals_are_outcomes(views: Views) -> None:
     assert {
         "c2": ("rejected", "", "NOT_FOUND", "Expected\N{REPLACEMENT CHARACTER}, but"),
         "c3": ("no_effect", "", "", ""),
-    } == await queries.outcomes(views.pool, ["c2", "c3", "c4"])
+    } == await executions.outcomes(views.pool, ["c2", "c3", "c4"])
 
 
 async def test_outcomes_are_notified(views: Views, pool: Pool) -> None:
@@ -329,11 +333,11 @@ async def test_old_outcomes_are_trimmed(views: Views) -> None:
     projector = Projector(views.log, views.pool, outcomes_kept_s=0, trim_s=0)
     task = asyncio.create_task(projector.run())
     async with asyncio.timeout(5):
-        while await queries.outcome(views.pool, "c6") is not None:  # noqa: ASYNC110
+        while await executions.outcome(views.pool, "c6") is not None:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     task.cancel()
 
-    assert await queries.outcome(views.pool, "c6") is None
+    assert await executions.outcome(views.pool, "c6") is None
 
 
 async def test_unknown_bytes_stop_the_projector(views: Views) -> None:
@@ -385,7 +389,7 @@ async def test_absurd_reports_do_not_stop_it(views: Views) -> None:
     )
     await views.given(STREAM, *engine.events, failed)
 
-    attempt = await queries.get_task_execution(views.pool, MAIN, "a", 0)
+    attempt = await executions.get_task_execution(views.pool, MAIN, "a", 0)
 
     assert attempt is not None
     assert attempt.ended_at is not None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from infra.postgres.pool import Pool
-from projections.projector import Projector
+from projections.projector.projector import Projector
 from tests.support.engine import STREAM, Engine, created
 from tests.support.graphs import definition, task_node
 from tests.support.views import Views

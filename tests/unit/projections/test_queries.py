@@ -10,8 +10,8 @@ import pytest
 from flyteidl.admin import common_pb2, execution_pb2
 from msgspec.structs import replace
 
-from projections import queries
-from projections.queries import Page
+from projections.queries import executions
+from projections.queries.executions import Page
 from projections.rows import ExecutionRow
 from schemas.ids import EntityRef, ExecutionRef, ParentNode, execution_stream
 from schemas.messages import execution_events as e
@@ -37,7 +37,7 @@ async def create(views: Views, *facts: e.ExecutionCreated) -> None:
 async def names(views: Views, **page: Any) -> list[str]:
     """Return the names of the executions on a page."""
     wanted = Page(**{"limit": 10, **page})
-    rows = await queries.list_executions(views.pool, "p", "d", wanted)
+    rows = await executions.list_executions(views.pool, "p", "d", wanted)
     assert not isinstance(rows, Rejected), rows
     assert all(isinstance(row, ExecutionRow) for row in rows)
     return [row.execution_name for row in rows]
@@ -99,16 +99,16 @@ async def test_single_tasks_have_tags_too(views: Views) -> None:
     of_main = "eq(execution_tag.key,eager-exec)+eq(execution_tag.value,main)"
     assert ["a"] == await names(views, filters=of_main)
     main = ExecutionRef(project="p", domain="d", name="main")
-    found = await queries.open_and_tagged(views.pool, main, "eager-exec", "main")
+    found = await executions.open_and_tagged(views.pool, main, "eager-exec", "main")
     assert ["a"] == [ref.name for ref in found]
-    assert [] == await queries.open_and_tagged(views.pool, main, "eager-exec", "a")
+    assert [] == await executions.open_and_tagged(views.pool, main, "eager-exec", "a")
 
 
 async def test_bad_filters_are_refused(views: Views) -> None:
     """A bad filter or sort is a refusal, never an error of the database."""
     for page in (Page(limit=1, filters="eq(name,x)"), Page(limit=1, sort_key="name")):
         assert isinstance(
-            await queries.list_executions(views.pool, "p", "d", page), Rejected
+            await executions.list_executions(views.pool, "p", "d", page), Rejected
         )
 
 
@@ -130,7 +130,7 @@ async def test_nodes_sort(views: Views, name: str) -> None:
     page = Page(limit=5, sort_key=name, filters="eq(execution.execution_name,x)")
     execution = ExecutionRef(project="p", domain="d", name="x")
 
-    assert [] == await queries.list_nodes(views.pool, execution, "", page)
+    assert [] == await executions.list_nodes(views.pool, execution, "", page)
 
 
 async def test_executions_are_found_by_what_they_came_from(views: Views) -> None:
@@ -169,7 +169,7 @@ async def test_what_is_under_way_is_counted_by_launch_plan(views: Views) -> None
     )
     await views.given("execution/p/d/c", ended)
 
-    assert await queries.count_under_way(views.pool, "p", "d", "plan") == 2
+    assert await executions.count_under_way(views.pool, "p", "d", "plan") == 2
 
 
 async def test_attempts_filter(views: Views) -> None:
@@ -181,29 +181,29 @@ async def test_attempts_filter(views: Views) -> None:
     execution = ExecutionRef(project="p", domain="d", name="x")
     page = Page(limit=5, filters=filters)
 
-    assert [] == await queries.list_task_executions(views.pool, execution, "n", page)
+    assert [] == await executions.list_task_executions(views.pool, execution, "n", page)
 
 
 async def test_executions_are_found_by_name(views: Views) -> None:
     """A bare name finds executions wherever they are; open ones are known."""
     await create(views, an_execution("a"), an_execution("b"))
 
-    found = await queries.find_executions(views.pool, "a")
+    found = await executions.find_executions(views.pool, "a")
 
     assert ["p/d/a"] == [execution.text() for execution in found]
     expected = ["execution/p/d/a", "execution/p/d/b"]
-    assert expected == await queries.open_streams(views.pool)
-    assert {"QUEUED": 2} == await queries.execution_counts(views.pool)
+    assert expected == await executions.open_streams(views.pool)
+    assert {"QUEUED": 2} == await executions.execution_counts(views.pool)
 
 
 async def test_what_is_unknown_is_none(views: Views) -> None:
     """Rows that don't exist are None."""
     nobody = ExecutionRef(project="p", domain="d", name="nobody")
 
-    assert await queries.get_execution(views.pool, nobody) is None
-    assert await queries.get_node(views.pool, nobody, "n") is None
-    assert await queries.get_task_execution(views.pool, nobody, "n", 0) is None
-    assert await queries.outcome(views.pool, "c") is None
+    assert await executions.get_execution(views.pool, nobody) is None
+    assert await executions.get_node(views.pool, nobody, "n") is None
+    assert await executions.get_task_execution(views.pool, nobody, "n", 0) is None
+    assert await executions.outcome(views.pool, "c") is None
 
 
 async def test_a_newer_version_may_add_a_column_meanwhile(views: Views) -> None:
@@ -211,12 +211,12 @@ async def test_a_newer_version_may_add_a_column_meanwhile(views: Views) -> None:
     await create(views, an_execution("a"))
     ref = ExecutionRef(project="p", domain="d", name="a")
     for _ in range(10):
-        assert await queries.get_execution(views.pool, ref) is not None
+        assert await executions.get_execution(views.pool, ref) is not None
     other = await psycopg.AsyncConnection.connect(views.pool.conninfo)
     async with other:
         await other.execute("ALTER TABLE executions ADD COLUMN later text")
 
     found = await asyncio.gather(
-        *(queries.get_execution(views.pool, ref) for _ in range(10))
+        *(executions.get_execution(views.pool, ref) for _ in range(10))
     )
     assert [row.execution_name for row in found if row] == ["a"] * 10

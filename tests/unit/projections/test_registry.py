@@ -9,9 +9,9 @@ import pytest
 from flyteidl.admin import project_pb2
 
 from infra.postgres.pool import Pool
-from projections import registry
-from projections.queries import Page
-from projections.registry_facts import STEPS
+from projections.queries import registry
+from projections.queries.executions import Page
+from projections.views.registry import STEPS
 from schemas.ids import EntityRef
 from schemas.messages import registry_events as r
 from schemas.messages.rejections import Rejected

@@ -6,7 +6,7 @@ import psycopg
 from psycopg.sql import SQL, Composed, Identifier, Literal
 from yoyo import get_backend, read_migrations
 
-from projections.schema import MIGRATIONS, migrate
+from projections.migrate import MIGRATIONS, migrate
 from tests.support.postgres import empty_database
 
 

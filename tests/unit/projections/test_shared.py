@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager
 import pytest
 
 from infra.eventlog.contract import Received
-from projections.projector import Projector
-from projections.shared import SharedProjector
+from projections.projector.partitioned import SharedProjector
+from projections.projector.projector import Projector
 from tests.support.engine import STREAM
 from tests.support.memory_log import MemoryLog
 from tests.support.views import Views

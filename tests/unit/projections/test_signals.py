@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from projections import queries
+from projections.queries import executions
 from schemas.ids import ExecutionRef
 from schemas.messages.commands import SetSignal
 from tests.support.engine import STREAM, Engine, created
@@ -18,15 +18,15 @@ async def test_a_signal_shows_with_its_last_value(views: Views) -> None:
     engine = Engine(definition([gate], "a"), created())
     engine.begin()
     await views.given(STREAM, *engine.events)
-    asked = await queries.get_signal(views.pool, MAIN, "s")
+    asked = await executions.get_signal(views.pool, MAIN, "s")
     value = integer(7).SerializeToString()
     ended = engine.do(SetSignal(signal_id="s", value=value, principal="ann"))
     await views.given(STREAM, *ended)
-    told = await queries.get_signal(views.pool, MAIN, "s")
+    told = await executions.get_signal(views.pool, MAIN, "s")
 
     assert asked is not None
     assert (asked.node_id, asked.value) == ("a", None)
     assert told is not None
     assert (told.value, told.principal) == (value, "ann")
-    page = queries.Page(limit=5, filters="eq(signal_id,s)")
-    assert await queries.list_signals(views.pool, MAIN, page) == [told]
+    page = executions.Page(limit=5, filters="eq(signal_id,s)")
+    assert await executions.list_signals(views.pool, MAIN, page) == [told]

@@ -9,7 +9,7 @@ from flyteidl.core import literals_pb2
 from msgspec.structs import replace
 
 from domain.literals.cache_keys import catalog_key
-from projections.catalog import Hit
+from projections.queries.catalog import Hit
 from schemas.ids import CatalogKey
 from schemas.messages import commands as c
 from schemas.messages import dispatches as d

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from projections.changes import Apply, Changes, pack
+from projections.views.changes import Apply, Changes, pack
 from schemas.envelope import Envelope
 from schemas.ids import (
     AttemptRef,

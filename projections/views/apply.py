@@ -4,8 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from projections import cached, deletions, executions, journal, nodes, signals, tasks
-from projections.changes import Apply, Changes, time_of
+from projections.views import (
+    catalog,
+    deletions,
+    executions,
+    journal,
+    nodes,
+    signals,
+    tasks,
+)
+from projections.views.changes import Apply, Changes, time_of
 from schemas.envelope import Envelope
 from schemas.messages import outcomes
 
@@ -13,7 +21,7 @@ APPLY: dict[type, Apply] = {
     **executions.APPLY,
     **nodes.APPLY,
     **tasks.APPLY,
-    **cached.APPLY,
+    **catalog.APPLY,
     **signals.APPLY,
     **deletions.APPLY,
 }

@@ -11,8 +11,10 @@ from psycopg.sql import SQL
 
 from infra.eventlog.contract import Span
 from infra.postgres.pool import Pool, queries
-from projections import entities, selecting
-from projections.filters import parse_filters
+from projections.queries import filter_columns
+from projections.queries import page as selecting
+from projections.queries.filters import parse_filters
+from projections.queries.page import fetch, fetch_one, select
 from projections.rows import (
     ElementRow,
     ExecutionRow,
@@ -22,7 +24,7 @@ from projections.rows import (
     TaskRow,
     row_of,
 )
-from projections.selecting import SQL_FILES, fetch, fetch_one, select
+from projections.sql_files import SQL_FILES
 from schemas.ids import ExecutionRef, execution_of, execution_stream
 from schemas.messages.rejections import Rejected
 
@@ -54,7 +56,7 @@ async def list_executions(
     where: dict[str, Any] = {"execution_project": project, "execution_domain": domain}
     if name:
         where["execution_name"] = name
-    condition = parse_filters(page.filters, entities.EXECUTIONS)
+    condition = parse_filters(page.filters, filter_columns.EXECUTIONS)
     if isinstance(condition, Rejected):
         return condition
     if "state" not in condition.fields:
@@ -62,7 +64,7 @@ async def list_executions(
         page = replace(page, filters=filters)
     order = SQL("executions.created_at DESC, executions.stream")
     rows: list[ExecutionRow] | Rejected = _rows(
-        ExecutionRow, await select(pool, entities.EXECUTIONS, where, page, order)
+        ExecutionRow, await select(pool, filter_columns.EXECUTIONS, where, page, order)
     )
     return rows
 
@@ -143,14 +145,14 @@ async def list_nodes(
     arrays aren't among them.
     """
     where: dict[str, Any] = {"stream": execution_stream(execution), "element": -1}
-    condition = parse_filters(page.filters, entities.NODES)
+    condition = parse_filters(page.filters, filter_columns.NODES)
     if isinstance(condition, Rejected):
         return condition
     if parent_id or not condition.fields & _OF_PARENTS:
         where["parent_id"] = parent_id
     order = SQL("node_executions.number")
     rows: list[NodeRow] | Rejected = _rows(
-        NodeRow, await select(pool, entities.NODES, where, page, order)
+        NodeRow, await select(pool, filter_columns.NODES, where, page, order)
     )
     return rows
 
@@ -167,7 +169,7 @@ async def list_made_nodes(
     }
     order = SQL("node_executions.number")
     rows: list[NodeRow] | Rejected = _rows(
-        NodeRow, await select(pool, entities.NODES, where, page, order)
+        NodeRow, await select(pool, filter_columns.NODES, where, page, order)
     )
     return rows
 
@@ -211,7 +213,7 @@ async def list_task_executions(
     where = {"stream": execution_stream(execution), "node_id": node_id}
     order = SQL("task_executions.retry_attempt")
     rows: list[TaskRow] | Rejected = _rows(
-        TaskRow, await select(pool, entities.TASK_EXECUTIONS, where, page, order)
+        TaskRow, await select(pool, filter_columns.TASK_EXECUTIONS, where, page, order)
     )
     return rows
 
@@ -240,7 +242,7 @@ async def list_signals(
     where = {"stream": execution_stream(execution)}
     order = SQL("signals.created_at, signals.signal_id")
     rows: list[SignalRow] | Rejected = _rows(
-        SignalRow, await select(pool, entities.SIGNALS, where, page, order)
+        SignalRow, await select(pool, filter_columns.SIGNALS, where, page, order)
     )
     return rows
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from psycopg.sql import SQL, Composable, Identifier
 
-from projections.filter_values import BadValue, value_of
+from projections.queries.filter_values import BadValue, value_of
 from schemas.messages.rejections import Reason, Rejected
 
 _EXPRESSION = re.compile(r"([a-zA-Z_]+)\(([\w.]+),\s?(.+)\)", re.DOTALL)

@@ -16,7 +16,7 @@ import structlog
 from infra.errors import Conflict
 from infra.eventlog.contract import Received, Share
 from infra.retry import patiently
-from projections.projector import Projector, ViewsWentBack
+from projections.projector.projector import Projector, ViewsWentBack
 from schemas import topics
 
 log_ = structlog.get_logger(__name__)

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, LiteralString
 
 from psycopg.errors import FeatureNotSupported
 from psycopg.sql import SQL, Composable, Composed, Identifier
 
 from infra.postgres.pool import Pool, queries
-from projections.filters import Entity, parse_filters, parse_sort
+from projections.queries.filters import Entity, parse_filters, parse_sort
+from projections.sql_files import SQL_FILES
 from schemas.messages.rejections import Rejected
 
-SQL_FILES = Path(__file__).parent / "sql"
 _PAGE = queries(SQL_FILES / "views.sql")["page"]
 
 

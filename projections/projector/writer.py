@@ -11,9 +11,16 @@ from psycopg import AsyncCursor
 from psycopg.sql import SQL, Composable, Composed, Identifier, Literal, Placeholder
 
 from infra.postgres.pool import queries
-from projections.changes import APPENDED, ENDED, FIRST_WINS, NO_NEWS, Changes, Rows
-from projections.deletions import write_deletions
-from projections.selecting import SQL_FILES
+from projections.sql_files import SQL_FILES
+from projections.views.changes import (
+    APPENDED,
+    ENDED,
+    FIRST_WINS,
+    NO_NEWS,
+    Changes,
+    Rows,
+)
+from projections.views.deletions import write_deletions
 
 _ENDED = SQL(", ").join(map(Literal, sorted(ENDED)))
 # A command's id from outside may be longer than a notification can be; whoever waits

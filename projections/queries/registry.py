@@ -10,18 +10,12 @@ from psycopg import Cursor
 from psycopg.sql import SQL, Identifier, Literal
 
 from infra.postgres.pool import Pool, queries
-from projections import entities
-from projections.filters import Entity
-from projections.registry_facts import steps_of
+from projections.queries import filter_columns
+from projections.queries.filters import Entity
+from projections.queries.page import Page, fetch, fetch_one, narrow, select
 from projections.rows import ExecutionStateRow, unpack
-from projections.selecting import (
-    SQL_FILES,
-    Page,
-    fetch,
-    fetch_one,
-    narrow,
-    select,
-)
+from projections.sql_files import SQL_FILES
+from projections.views.registry import steps_of
 from schemas.ids import EntityRef
 from schemas.messages import registry_events as r
 from schemas.messages.rejections import Rejected
@@ -30,13 +24,13 @@ from schemas.values import Blob
 TABLES = {"TASK": "tasks", "WORKFLOW": "workflows", "LAUNCH_PLAN": "launch_plans"}
 _NUMBERS = {kind: number for number, kind in enumerate(TABLES, 1)}
 ENTITIES: dict[str, Entity] = {
-    "TASK": entities.TASKS,
-    "WORKFLOW": entities.WORKFLOWS,
-    "LAUNCH_PLAN": entities.LAUNCH_PLANS,
+    "TASK": filter_columns.TASKS,
+    "WORKFLOW": filter_columns.WORKFLOWS,
+    "LAUNCH_PLAN": filter_columns.LAUNCH_PLANS,
 }
 DESCRIBED: dict[str, Entity] = {
-    "TASK": entities.DESCRIBED_TASKS,
-    "WORKFLOW": entities.DESCRIBED_WORKFLOWS,
+    "TASK": filter_columns.DESCRIBED_TASKS,
+    "WORKFLOW": filter_columns.DESCRIBED_WORKFLOWS,
 }
 GENERATED = ".flytegen%"
 """Names that the server made itself: listings of names leave them out (ref §1.3)."""
@@ -135,7 +129,7 @@ async def list_ids(
 async def _names(
     pool: Pool, kind: str, place: tuple[str, str], page: Page, hidden: str
 ) -> list[dict[str, Any]] | Rejected:
-    found = narrow(entities.NAMES, page, SQL("names.name"))
+    found = narrow(filter_columns.NAMES, page, SQL("names.name"))
     if isinstance(found, Rejected):
         return found
     condition, values, order = found
@@ -171,7 +165,7 @@ async def get_project(pool: Pool, identifier: str) -> Any | None:
 async def list_projects(pool: Pool, page: Page) -> list[Any] | Rejected:
     """Return projects, by identifier unless sorted otherwise."""
     order = SQL("projects.identifier")
-    found = await select(pool, entities.PROJECTS, {}, page, order)
+    found = await select(pool, filter_columns.PROJECTS, {}, page, order)
     if isinstance(found, Rejected):
         return found
     return [project_pb2.Project.FromString(row["project"]) for row in found]

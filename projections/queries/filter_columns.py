@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from projections.filters import Entity
+from projections.queries.filters import Entity
 
 _TIMES = {
     "created_at": "time",

@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from projections.cached import owner_of
-from projections.changes import Apply, Changes, error_columns, pack
 from projections.rows import DynamicWorkflow
+from projections.views.catalog import owner_of
+from projections.views.changes import Apply, Changes, error_columns, pack
 from schemas import sites
 from schemas.envelope import Envelope
 from schemas.messages import node_events as ne

@@ -16,16 +16,16 @@ from infra.coalesce import Rounds
 from infra.errors import Transient
 from infra.postgres.pool import Pool, queries
 from infra.settings import CacheSettings
-from projections import projector
-from projections.cached import columns_of
+from projections.positions import have_reached, stored_positions
+from projections.queries.page import fetch_one
 from projections.rows import unpack
-from projections.selecting import SQL_FILES, fetch, fetch_one
+from projections.sql_files import SQL_FILES
+from projections.views.catalog import columns_of
 from schemas import topics
 from schemas.ids import AttemptRef, CatalogKey
 from schemas.values import Values
 
 _SQL = queries(SQL_FILES / "catalog.sql")
-_KEPT = queries(SQL_FILES / "projector.sql")["kept"]
 _LOOK_S = 0.005
 _LOOK_S_MAX = 0.2
 _T = TypeVar("_T")
@@ -86,14 +86,16 @@ class Catalog:
         loop, pause_s = asyncio.get_running_loop(), _LOOK_S
         until_s = loop.time() + self.settings.behind_s
         while True:
-            rows: list[Any] = await _heard(fetch(self.pool, _KEPT, (projector.NAME,)))
-            kept = {row["log_partition"]: row["position"] for row in rows}
-            if all(kept.get(p, 0) >= position for p, position in end.items()):
+            if have_reached(await _heard(self._positions()), end):
                 return True
             if loop.time() >= until_s:
                 return False
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 2, _LOOK_S_MAX)
+
+    async def _positions(self) -> Mapping[int, int]:
+        async with self.pool.connection() as conn:
+            return await stored_positions(conn)
 
     async def reserve(self, key: CatalogKey, owner: str) -> bool:
         """Let an owner make outputs alone for a while; False if another does."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any, LiteralString
 
 import msgspec
@@ -19,12 +18,13 @@ from psycopg.sql import SQL, Composed, Identifier
 
 from infra.eventlog.contract import Received
 from infra.postgres.pool import Pool, open_pool, queries
-from projections.projector import NAME, Projector
-from projections.since import Since
+from projections.positions import PROJECTOR, stored_positions
+from projections.projector.projector import Projector
+from projections.projector.start_position import Since
+from projections.sql_files import SQL_FILES
 
 SCHEMA = "flightlog_shadow"
-_FILES = Path(__file__).parent / "sql"
-_SQL = queries(_FILES / "shadow.sql")
+_SQL = queries(SQL_FILES / "shadow.sql")
 _BESIDE = ("projector_positions", "outcomes", "catalog_reservations")
 """Tables that a projector writes and that no fold of facts alone gives."""
 _SAMPLES_MAX = 5
@@ -53,7 +53,7 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
 
 def view_names() -> tuple[str, ...]:
     """Return the tables that are folded from facts: those that a rebuild empties."""
-    emptied = queries(_FILES / "projector.sql")["empty"]
+    emptied = queries(SQL_FILES / "projector.sql")["empty"]
     return tuple(re.findall(r"\w+", emptied.partition("TRUNCATE")[2]))
 
 
@@ -110,9 +110,9 @@ class Shadow:
         if self._since is not None:
             async with self._shadow.connection() as conn:
                 for partition, position in self._since.positions.items():
-                    await conn.execute(_SQL["begin"], (NAME, partition, position))
+                    await conn.execute(_SQL["begin"], (PROJECTOR, partition, position))
         async with self._pool.connection() as conn:
-            await self._fold(await _kept(conn) or self._end, progress)
+            await self._fold(await stored_positions(conn) or self._end, progress)
 
     async def _fold(self, end: Positions, progress: Progress) -> None:
         before = self.folded
@@ -132,7 +132,7 @@ class Shadow:
         """
         async with self._pool.connection() as conn, conn.transaction():
             await conn.execute(_SQL["hold"])
-            kept = await _kept(conn)
+            kept = await stored_positions(conn)
             await self._fold(kept or self._end, lambda _: None)
             part = self._since is not None
             found = [
@@ -167,11 +167,6 @@ async def shadowed(
         await shadow.close()
         async with pool.connection() as conn:
             await conn.execute(_SQL["drop"])
-
-
-async def _kept(conn: AsyncConnection[Any]) -> Positions:
-    rows = await (await conn.execute(_SQL["kept"], (NAME,))).fetchall()
-    return {row["log_partition"]: row["position"] for row in rows}
 
 
 def _twin(table: str) -> Composed:

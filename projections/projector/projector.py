@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Protocol
 
 import structlog
@@ -14,16 +13,17 @@ from psycopg import AsyncConnection, OperationalError
 from infra.errors import Conflict
 from infra.eventlog.contract import Received
 from infra.postgres.pool import Pool, queries
-from projections.applying import take
-from projections.changes import Changes
-from projections.writing import write
+from projections.positions import PROJECTOR, have_reached, stored_positions
+from projections.projector.writer import write
+from projections.sql_files import SQL_FILES
+from projections.views.apply import take
+from projections.views.changes import Changes
 from schemas import topics
 from schemas.wire import codec
 
 log_ = structlog.get_logger(__name__)
 
-NAME = "views"
-_SQL = queries(Path(__file__).parent / "sql" / "projector.sql")
+_SQL = queries(SQL_FILES / "projector.sql")
 _PROVEN_S = 2.0
 """What was committed this long ago is on the disk: a crash of Postgres keeps it."""
 # Decoding is work for the processor: others get their turn after so many messages.
@@ -136,7 +136,7 @@ class Projector:
             self._unproven_s = None
 
     def _reached(self, end: Mapping[int, int]) -> bool:
-        return all(self.positions.get(p, 0) >= position for p, position in end.items())
+        return have_reached(self.positions, end)
 
     async def load(self) -> None:
         """Find the positions that the views have reached."""
@@ -144,12 +144,11 @@ class Projector:
 
     async def _load(self) -> None:
         async with self.pool.connection() as conn:
-            cursor = await conn.execute(_SQL["kept"], (NAME,))
-            rows: list[Any] = await cursor.fetchall()
+            stored = await stored_positions(conn)
         self.positions = {
-            row["log_partition"]: row["position"]
-            for row in rows
-            if self.only is None or row["log_partition"] in self.only
+            number: position
+            for number, position in stored.items()
+            if self.only is None or number in self.only
         }
 
     async def take(
@@ -225,12 +224,11 @@ class Projector:
         """Move the positions; False if an answer was lost and it is done already."""
         for partition, to in ends.items():
             before = self.positions.get(partition, 0)
-            move = {"name": NAME, "partition": partition, "from": before, "to": to}
+            move = {"name": PROJECTOR, "partition": partition, "from": before, "to": to}
             cursor = await conn.execute(_SQL["move"], move)
             if cursor.rowcount == 1:
                 continue
-            cursor = await conn.execute(_SQL["kept"], (NAME,))
-            kept = {r["log_partition"]: r["position"] for r in await cursor.fetchall()}
+            kept = await stored_positions(conn)
             if ends.items() <= kept.items():
                 return False
             message = (
@@ -272,7 +270,7 @@ async def rebuild(
     """
     async with pool.connection() as conn, conn.transaction():
         await conn.execute(_SQL["empty"])
-        await conn.execute(_SQL["forget"], (NAME,))
+        await conn.execute(_SQL["forget"], (PROJECTOR,))
     projector = Projector(log, pool, outcomes=False, progress=progress)
     await projector.catch_up()
     return projector.applied

@@ -8,8 +8,8 @@ from typing import Any
 from psycopg import AsyncCursor
 
 from infra.postgres.pool import queries
-from projections.changes import Apply, Changes
-from projections.selecting import SQL_FILES
+from projections.sql_files import SQL_FILES
+from projections.views.changes import Apply, Changes
 from schemas.envelope import Envelope
 from schemas.messages import execution_events as e
 

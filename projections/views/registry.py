@@ -8,7 +8,7 @@ from typing import Any
 from flyteidl.admin import project_pb2
 
 from domain.literals.cache_keys import data_set
-from projections.changes import pack, time_of
+from projections.views.changes import pack, time_of
 from schemas.ids import EntityRef, execution_stream
 from schemas.messages import registry_events as r
 

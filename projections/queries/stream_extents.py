@@ -10,7 +10,7 @@ from psycopg_pool import PoolTimeout
 
 from infra.eventlog.contract import Span
 from infra.postgres.pool import Pool
-from projections import queries
+from projections.queries import executions
 
 log_ = structlog.get_logger(__name__)
 
@@ -24,7 +24,7 @@ class SpansInViews:
     async def of(self, stream: str) -> Span | None:
         """Return the span of an execution's stream; None if it isn't known."""
         try:
-            return await queries.span(self.pool, stream)
+            return await executions.span(self.pool, stream)
         except (Error, PoolTimeout) as error:
             log_.warning("span_unknown", stream=stream, error=str(error))
             return None

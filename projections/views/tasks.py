@@ -6,7 +6,7 @@ from datetime import datetime
 
 import msgspec
 
-from projections.changes import Apply, Changes, error_columns, pack, time_of
+from projections.views.changes import Apply, Changes, error_columns, pack, time_of
 from schemas.envelope import Envelope
 from schemas.messages import node_events as ne
 from schemas.values import TaskLog

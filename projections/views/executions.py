@@ -7,7 +7,7 @@ from typing import Any
 
 from flyteidl.admin import execution_pb2
 
-from projections.changes import Apply, Changes, error_columns, pack
+from projections.views.changes import Apply, Changes, error_columns, pack
 from schemas.envelope import Envelope
 from schemas.ids import execution_of
 from schemas.messages import execution_events as e

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from projections.changes import Apply, Changes
+from projections.views.changes import Apply, Changes
 from schemas.envelope import Envelope
 from schemas.messages import execution_events as e
 

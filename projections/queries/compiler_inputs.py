@@ -10,7 +10,7 @@ from flyteidl.admin import launch_plan_pb2, task_pb2
 from domain.compiler.interfaces import LaunchPlanInterface
 from domain.graph import entity_ref
 from infra.postgres.pool import Pool
-from projections import registry
+from projections.queries import registry
 from schemas.ids import EntityRef
 
 

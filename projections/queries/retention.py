@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from infra.postgres.pool import Pool, queries
-from projections.projector import NAME
-from projections.selecting import SQL_FILES, fetch
+from projections.positions import have_reached, stored_positions
+from projections.queries.page import fetch
+from projections.sql_files import SQL_FILES
 from schemas.ids import ExecutionRef, execution_stream
 
 _SQL = queries(SQL_FILES / "sweeping.sql")
-_KEPT = queries(SQL_FILES / "projector.sql")["kept"]
 
 
 async def due(pool: Pool, limit: int) -> Sequence[str]:
@@ -20,9 +20,8 @@ async def due(pool: Pool, limit: int) -> Sequence[str]:
 
 async def reach(pool: Pool, end: Mapping[int, int]) -> bool:
     """Tell whether the views have come as far as these positions of the events."""
-    rows = await fetch(pool, _KEPT, (NAME,))
-    kept = {row["log_partition"]: row["position"] for row in rows}
-    return all(kept.get(number, 0) >= position for number, position in end.items())
+    async with pool.connection() as conn:
+        return have_reached(await stored_positions(conn), end)
 
 
 async def note_swept(pool: Pool, stream: str) -> None:

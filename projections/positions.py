@@ -1,0 +1,27 @@
+"""Positions of the projector: how far the read models have come on the events."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from psycopg import AsyncConnection
+
+from infra.postgres.pool import queries
+from projections.sql_files import SQL_FILES
+
+PROJECTOR = "views"
+"""The name under which the projector keeps its positions."""
+_STORED = queries(SQL_FILES / "projector.sql")["stored_positions"]
+
+
+async def stored_positions(conn: AsyncConnection[Any]) -> dict[int, int]:
+    """Return the projector's position on each partition that it has begun."""
+    cursor = await conn.execute(_STORED, (PROJECTOR,))
+    rows: list[Any] = await cursor.fetchall()
+    return {row["log_partition"]: row["position"] for row in rows}
+
+
+def have_reached(positions: Mapping[int, int], end: Mapping[int, int]) -> bool:
+    """Return whether positions are at or past the end of every partition."""
+    return all(positions.get(number, 0) >= last for number, last in end.items())

@@ -1,0 +1,1 @@
+"""The projector: follows the events, writes rows with its position, rebuilds."""

@@ -1,0 +1,1 @@
+"""Queries of the read models: what gateway and workers read."""

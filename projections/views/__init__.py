@@ -1,0 +1,1 @@
+"""Views: what each event changes in the rows of the read models, pure."""
