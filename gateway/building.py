@@ -22,22 +22,22 @@ from infra.settings import Settings, SnapshotSettings
 from infra.task_environment import task_environment
 from projections.queries.catalog import Catalog
 from schemas.messages.dispatches import RunTask
-from workers import propeller as propellers
-from workers.closed import Endings
-from workers.definitions import DefinitionCache
-from workers.expanding import Expander
-from workers.hydration import Hydrator
-from workers.leases import Leases
-from workers.looking_up import LookUps
-from workers.pace import Pace
-from workers.partitions import Partitions, Restore
-from workers.plugins.process import ProcessPlugin
-from workers.propeller import Propeller
-from workers.registry_relay import RegistryRelay
-from workers.runner import Runner
-from workers.snapshots import Cadence, Snapshots
-from workers.streams import Streams
-from workers.sweeper import Sweeper
+from workers.operations.registry_relay import RegistryRelay
+from workers.operations.retention import Sweeper
+from workers.plugins.process.plugin import ProcessPlugin
+from workers.propeller import loop as propellers
+from workers.propeller.backpressure import Pace
+from workers.propeller.leases import Leases
+from workers.propeller.loading.admission import Hydrator
+from workers.propeller.loading.definition_cache import DefinitionCache
+from workers.propeller.loading.stream_cache import Streams
+from workers.propeller.loading.stream_endings import Endings
+from workers.propeller.loop import Propeller
+from workers.propeller.partitions import Partitions, Restore
+from workers.propeller.snapshots import Cadence, Snapshots
+from workers.runner.cache_lookup import LookUps
+from workers.runner.dynamic_compiler import Expander
+from workers.runner.loop import Runner
 
 log_ = structlog.get_logger(__name__)
 

@@ -34,13 +34,13 @@ from infra.settings import Settings
 from projections.migrate import migrate
 from projections.projector.projector import Projector
 from projections.queries import executions
-from workers import restoring
-from workers.partitions import Partitions, Restore
-from workers.plugins.process import ProcessPlugin
-from workers.propeller import Propeller
-from workers.runner import Runner
-from workers.sweeper import Sweeper
-from workers.trimming import trim
+from workers.operations.log_trimmer import trim
+from workers.operations.retention import Sweeper
+from workers.plugins.process.plugin import ProcessPlugin
+from workers.propeller import restore as restoring
+from workers.propeller.loop import Propeller
+from workers.propeller.partitions import Partitions, Restore
+from workers.runner.loop import Runner
 
 log_ = structlog.get_logger(__name__)
 

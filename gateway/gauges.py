@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from projections.projector.projector import Projector
-from workers.partitions import Partitions
-from workers.runner import Runner
+from workers.propeller.partitions import Partitions
+from workers.runner.loop import Runner
 
 Figures = Mapping[str, tuple[str, float]]
 

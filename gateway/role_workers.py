@@ -23,8 +23,8 @@ from gateway.metrics import Gauges
 from infra.settings import Settings
 from projections.projector.partitioned import SharedProjector
 from projections.projector.projector import Projector
-from workers import restoring
-from workers.closed import EndingsInViews
+from workers.propeller import restore as restoring
+from workers.propeller.loading.stream_endings import EndingsInViews
 
 _DOOR_PORT = 30081
 

@@ -1,4 +1,4 @@
-"""The topics of the log: names, and what each carries (design: Messages)."""
+"""The topics of the log, and the consumer groups that read them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,10 @@ SNAPSHOTS = "flightlog.snapshots"
 REGISTRY = "flightlog.registry"
 NOTIFICATIONS = "flightlog.notifications"
 DEAD_LETTERS = "flightlog.dead-letters"
+
+PROPELLER_GROUP = "propeller"
+PROJECTOR_GROUP = "projector"
+RUNNER_GROUP = "runner"
 
 COMPACTED = frozenset({SNAPSHOTS})
 """Topics of which only the newest record of each key is kept."""

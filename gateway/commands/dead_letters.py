@@ -20,7 +20,7 @@ from gateway.commands.whole_log import open_log
 from schemas import topics
 from schemas.ids import execution_stream
 from schemas.wire import codec
-from workers.redriving import PAGE, Kept, Redriven, letters_of
+from workers.operations.redrive import PAGE, Kept, Redriven, letters_of
 
 _ERROR_SHOWN = 100
 _ASK_S = 60.0

@@ -29,7 +29,7 @@ from infra.eventlog import avro_file
 from infra.eventlog.event_store import EventStore
 from projections.migrate import migrate
 from schemas import topics
-from workers import backup
+from workers.operations import backup
 
 
 async def export(session: Session, file: Path, *, force: bool, json: bool) -> None:

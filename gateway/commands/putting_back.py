@@ -19,7 +19,7 @@ from gateway.data_dir import EngineAddress
 from gateway.redrive_routes import PATH, Asked, Redrive
 from gateway.services import Clock
 from infra.clock import SystemClock
-from workers.redriving import WAIT_S, Letters, Redriven, Redriver
+from workers.operations.redrive import WAIT_S, Letters, Redriven, Redriver
 
 _ASK_S = 60.0
 

@@ -22,7 +22,7 @@ from infra.eventlog.kafka.reader import KafkaReader
 from projections.migrate import migrate
 from projections.projector.rebuild import Difference, Shadow, shadowed
 from schemas import topics
-from workers import registry_relay
+from workers.operations import registry_relay
 
 
 async def run(session: Session, begin: str | None, *, swap: bool, json: bool) -> None:

@@ -16,9 +16,8 @@ from infra.eventlog.kafka import topics
 from infra.eventlog.kafka.log import KafkaLog
 from infra.settings import Settings
 from schemas import topics as t
-from workers import propeller, runner
 
-_GROUPS = {t.COMMANDS: propeller.GROUP, t.DISPATCHES: runner.GROUP}
+_GROUPS = {t.COMMANDS: t.PROPELLER_GROUP, t.DISPATCHES: t.RUNNER_GROUP}
 
 
 async def create(settings: Settings, *, json: bool) -> None:

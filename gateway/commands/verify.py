@@ -17,7 +17,7 @@ from gateway.commands.session import Session
 from projections.projector.start_position import Since
 from projections.queries import executions
 from schemas import topics
-from workers.audit import Audit, Finding
+from workers.operations.audit import Audit, Finding
 
 _SHOWN_MAX = 100
 

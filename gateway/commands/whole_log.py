@@ -10,7 +10,7 @@ from gateway.commands.session import Session
 from infra.eventlog.contract import Received, Record
 from infra.eventlog.kafka.reader import KafkaReader
 from infra.eventlog.postgres.log import PostgresLog
-from workers.redriving import Letters
+from workers.operations.redrive import Letters
 
 
 @dataclass(slots=True)

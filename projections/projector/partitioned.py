@@ -21,8 +21,6 @@ from schemas import topics
 
 log_ = structlog.get_logger(__name__)
 
-GROUP = "projector"
-
 
 class SharedLog(Protocol):
     """What a shared projector asks of the log."""
@@ -41,7 +39,7 @@ class SharedProjector:
 
     async def run(self) -> None:
         """Apply events for ever; raises UndecodableMessage for one it can't read."""
-        async with self.log.share(GROUP, topics.EVENTS) as share:
+        async with self.log.share(topics.PROJECTOR_GROUP, topics.EVENTS) as share:
             while True:
                 try:
                     await self._follow(share)

@@ -20,7 +20,7 @@ from tests.contract.conftest import KafkaKind
 from tests.support.engine import success
 from tests.support.postgres import migrated_database
 from tests.support.propelling import House
-from workers import backup, propeller
+from workers.operations import backup
 
 NOTHING = lambda _: None  # noqa: E731
 
@@ -114,5 +114,5 @@ async def test_only_an_empty_log_takes_a_backup(
         await backup.put_back([(records, 0)], log, stores[1], NOTHING)
     with pytest.raises(Permanent, match="Expected an empty registry"):
         await backup.put_back([(records, 0)], twin, stores[0], NOTHING)
-    kept = await log.positions(propeller.GROUP, topics.COMMANDS)
+    kept = await log.positions(topics.PROPELLER_GROUP, topics.COMMANDS)
     assert any(kept.values())

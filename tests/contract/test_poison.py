@@ -18,7 +18,7 @@ from schemas.wire import codec
 from tests.contract.conftest import KafkaKind
 from tests.support.engine import CREATE, success
 from tests.support.propelling import House, stream_of
-from workers import letters
+from workers import dead_letters
 
 DAY_US = 24 * 3600 * 1_000_000
 POISON = c.ReportChild(node_id="n0", attempt=0, child="p/d/x", phase="QUEUED")
@@ -149,7 +149,7 @@ async def test_a_parked_stream_stays_parked_and_goes_on_when_resumed(
         found = await house.read(topics.DEAD_LETTERS)
         await house.log.append(
             [
-                letters.back(letter, kept.envelope.id, 1)
+                dead_letters.back(letter, kept.envelope.id, 1)
                 for kept, letter in zip(found, dead, strict=True)
             ]
         )

@@ -19,7 +19,7 @@ from schemas.wire import codec
 from tests.contract.records import fact
 from tests.support.engine import CREATE, success
 from tests.support.propelling import House, stream_of
-from workers import restoring
+from workers.propeller import restore
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -70,7 +70,7 @@ async def test_only_what_came_later_is_read_again(house: House) -> None:
         stream = await house.create("one")
         first = await house.run_of(stream, "n0")
         point = await _settled(house)
-    found = await restoring.read(house.log, 0)
+    found = await restore.read(house.log, 0)
     assert found.after == point.events_offset
     assert not found.changed
     assert found.live[stream].sequence == len(await house.facts(stream))
@@ -90,7 +90,7 @@ async def test_who_lets_go_leaves_all_that_changed(house: House) -> None:
         stream = await house.create("one")
         await house.run_of(stream, "n0")
         assert not await _newest(house.log)
-    found = await restoring.read(house.log, 0)
+    found = await restore.read(house.log, 0)
     assert found.after == (await house.log.end((t.EVENTS,)))[0]
     assert found.live[stream].sequence == len(await house.facts(stream))
 
@@ -165,7 +165,7 @@ async def test_a_form_of_another_version_is_ignored(house: House) -> None:
     head = (await _said(house.log))[stream]
     await house.log.append([_kept(stream, codec.encode(replace(head, form="9-9")))])
     with capture_logs() as said:
-        found = await restoring.read(house.log, 0)
+        found = await restore.read(house.log, 0)
 
     assert found.live[stream].sequence == len(await house.facts(stream))
     assert "snapshots_ignored" in {line["event"] for line in said}
@@ -182,7 +182,7 @@ async def test_a_missing_snapshot_is_folded_again(house: House) -> None:
         await house.send(stream, success(first))
         await house.run_of(stream, "n1")
     await house.log.append([_kept(stream, b"")])
-    found = await restoring.read(house.log, 0)
+    found = await restore.read(house.log, 0)
 
     assert found.live[stream].sequence == len(await house.facts(stream))
 
@@ -203,7 +203,7 @@ async def test_what_is_deleted_after_the_checkpoint_does_not_live(house: House) 
     envelope = replace(record.envelope, type=codec.type_name(gone))
     await house.log.append([replace(record, envelope=envelope)])
 
-    found = await restoring.read(house.log, 0)
+    found = await restore.read(house.log, 0)
 
     assert stream not in found.live
     assert found.ended[stream].is_deleted

@@ -20,7 +20,7 @@ from schemas.messages.commands import TerminateExecution
 from schemas.wire import codec
 from tests.support.raw import create, register_layers, wait
 from tests.support.running import Running
-from workers import letters
+from workers import dead_letters
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 
@@ -63,7 +63,7 @@ def add_letter(path: Path) -> None:
         topic=topics.COMMANDS, key=STREAM, envelope=envelope, body=codec.encode(stop),
         partition=0, position=7,
     )  # fmt: skip
-    records.append(letters.letter(received, "Expected it, but it broke", 1))
+    records.append(dead_letters.letter(received, "Expected it, but it broke", 1))
     with avro_file.writing(path, {}) as file:
         file.write(records)
 

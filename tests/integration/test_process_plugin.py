@@ -17,7 +17,7 @@ from infra.blobs.files import FileBlobs
 from infra.settings import ProcessSettings
 from tests.support import flytekit_tasks as t
 from workers.plugins.plugin import Begun, Failed, Result, Succeeded, Work
-from workers.plugins.process import ProcessPlugin
+from workers.plugins.process.plugin import ProcessPlugin
 
 ROOT = Path(__file__).parents[2]
 Run = Callable[..., Coroutine[Any, Any, Result]]

@@ -32,7 +32,7 @@ from tests.support.kafka import broker
 from tests.support.kafka_engine import engine_on
 from tests.support.postgres import empty_database, migrated_database
 from tests.support.raw import register_layers
-from workers.registry_relay import RegistryRelay
+from workers.operations.registry_relay import RegistryRelay
 
 pytestmark = pytest.mark.integration
 

@@ -25,7 +25,7 @@ from tests.support.graphs import definition, task_node
 from tests.support.hands import Ticking
 from tests.support.postgres import migrated_database
 from tests.support.views import Views
-from workers.sweeper import REQUESTS, Sweeper
+from workers.operations.retention import REQUESTS, Sweeper
 
 pytestmark = pytest.mark.integration
 NOW_US = 1_900_000_000_000_000
@@ -115,7 +115,7 @@ async def test_nothing_is_swept_while_views_are_behind(
     sweeper: Sweeper, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They may not know yet of a recovery that uses the blobs."""
-    monkeypatch.setattr("workers.sweeper._LOOKS", 2)
+    monkeypatch.setattr("workers.operations.retention._LOOKS", 2)
     engine = _deleted()
     views = Views(sweeper.pool, Streaming())
     views.log.add(STREAM, *engine.events)

@@ -18,11 +18,11 @@ from schemas.wire import codec
 from tests.property.test_execution import commands, graphs
 from tests.support.engine import CREATE, Engine, created
 from tests.support.fakes import MemoryLog
-from workers import restoring
-from workers.closed import closed
-from workers.restoring import Found
-from workers.snapshots import Cadence, Snapshots
-from workers.streams import Live, Streams
+from workers.propeller import restore
+from workers.propeller.loading.stream_cache import Live, Streams
+from workers.propeller.loading.stream_endings import closed
+from workers.propeller.restore import Found
+from workers.propeller.snapshots import Cadence, Snapshots
 
 STREAMS, STEPS_MAX = 3, 40
 CADENCE = Cadence(every_s=0.0, commit_bytes=1, sizes=Sizes(nodes_max=2))
@@ -150,7 +150,7 @@ async def _run(graph: Definition, data: st.DataObject) -> None:
         for _ in range(data.draw(st.integers(0, 2))):
             await house.snapshots.turn(house.partition, house.streams, 0)
         if data.draw(st.integers(0, 7)) == 0:
-            found = await restoring.read(log, 0)
+            found = await restore.read(log, 0)
             house.check(found)
             house.take_over(found)
-    house.check(await restoring.read(log, 0))
+    house.check(await restore.read(log, 0))

@@ -40,15 +40,15 @@ from tests.support.graphs import (
     workflow,
     workflow_node,
 )
-from workers import restoring
-from workers.hydration import Admission
-from workers.leases import Leases
-from workers.looking_up import LookUps
-from workers.partitions import Partitions
-from workers.propeller import Bounds, Propeller
-from workers.runner import Runner
-from workers.snapshots import Cadence, Snapshots
-from workers.streams import Streams
+from workers.propeller import restore as restoring
+from workers.propeller.leases import Leases
+from workers.propeller.loading.admission import Admission
+from workers.propeller.loading.stream_cache import Streams
+from workers.propeller.loop import Bounds, Propeller
+from workers.propeller.partitions import Partitions
+from workers.propeller.snapshots import Cadence, Snapshots
+from workers.runner.cache_lookup import LookUps
+from workers.runner.loop import Runner
 
 EXECUTIONS, CRASHES, ROUNDS_MAX = 4, 12, 200
 MAPPED = 2

@@ -20,8 +20,8 @@ from tests.simulation import test_engine as engines
 from tests.simulation.test_engine import World, check, live
 from tests.support.engine import CREATE
 from tests.support.fakes import MemoryLog
-from workers.hydration import Admission
-from workers.recalling import recall
+from workers.propeller.loading.admission import Admission
+from workers.propeller.loading.recovery_source import recall
 
 SEEDS = range(8)
 CRASHES, ROUNDS_MAX = 6, 200

@@ -24,9 +24,9 @@ from schemas.wire import codec
 from tests.support import flytekit_tasks as t
 from tests.support.catalogs import MemoryCatalog
 from tests.support.fakes import MemoryData, MemoryLog
-from workers.looking_up import LookUps
 from workers.plugins.plugin import Begun, Result, Work
-from workers.runner import GROUP, Runner
+from workers.runner.cache_lookup import LookUps
+from workers.runner.loop import Runner
 
 NUMBERS = itertools.count(1)
 
@@ -124,7 +124,7 @@ class House:
     def keeps_all(self) -> bool:
         """Tell whether the position is past every dispatch."""
         last = max(r.position for r in self.on(topics.DISPATCHES))
-        return self.data.positions.get(GROUP, 0) >= last
+        return self.data.positions.get(topics.RUNNER_GROUP, 0) >= last
 
     async def until(self, holds: Callable[[], object]) -> None:
         """Wait until something is so."""

@@ -16,14 +16,14 @@ from infra.postgres.pool import Pool, open_pool
 from infra.settings import KafkaSettings, LogSettings, RunnerSettings, Settings
 from projections.queries.catalog import Catalog
 from schemas import topics
-from workers.definitions import DefinitionCache
-from workers.hydration import Hydrator
-from workers.leases import Leases
-from workers.looking_up import LookUps
-from workers.partitions import Partitions
-from workers.propeller import Propeller
-from workers.runner import Runner
-from workers.streams import Streams
+from workers.propeller.leases import Leases
+from workers.propeller.loading.admission import Hydrator
+from workers.propeller.loading.definition_cache import DefinitionCache
+from workers.propeller.loading.stream_cache import Streams
+from workers.propeller.loop import Propeller
+from workers.propeller.partitions import Partitions
+from workers.runner.cache_lookup import LookUps
+from workers.runner.loop import Runner
 
 
 @asynccontextmanager

@@ -22,13 +22,13 @@ from schemas.messages.dead_letters import DeadLetter
 from schemas.wire import codec
 from tests.support.engine import CREATE, created
 from tests.support.graphs import definition, task_node, task_template
-from workers import restoring
-from workers.hydration import Admission
-from workers.leases import Leases
-from workers.partitions import Partitions
-from workers.propeller import Bounds, Propeller
-from workers.snapshots import Cadence, Snapshots
-from workers.streams import Streams
+from workers.propeller import restore as restoring
+from workers.propeller.leases import Leases
+from workers.propeller.loading.admission import Admission
+from workers.propeller.loading.stream_cache import Streams
+from workers.propeller.loop import Bounds, Propeller
+from workers.propeller.partitions import Partitions
+from workers.propeller.snapshots import Cadence, Snapshots
 
 NOON_US = 1_700_000_000_000_000
 SOON_S = 30

@@ -26,7 +26,7 @@ from tests.support.graphs import (
     task_template,
     values,
 )
-from workers.leases import Leases
+from workers.propeller.leases import Leases
 
 
 def engine(

@@ -22,7 +22,7 @@ from schemas.messages import commands as c
 from schemas.wire import codec
 from tests.support.postgres import migrated_database
 from tests.support.propelling import stream_of
-from workers import letters
+from workers import dead_letters
 
 STOP = c.TerminateExecution(cause="enough")
 ONE = stream_of("one")
@@ -35,7 +35,9 @@ def _bad(position: int, body: bytes) -> Record:
         topic=topics.COMMANDS, key=ONE, envelope=envelope, body=body, partition=0,
         position=position,
     )  # fmt: skip
-    return letters.letter(received, "Expected it whole, but it broke\nand so on", 1)
+    return dead_letters.letter(
+        received, "Expected it whole, but it broke\nand so on", 1
+    )
 
 
 def _on(url: str, deed: Callable[[PostgresLog], Coroutine[Any, Any, Any]]) -> Any:

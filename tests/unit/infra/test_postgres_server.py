@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[3]
 STARTER = """
 import sys, time
 from pathlib import Path
-from infra.postgres_server import PostgresServer
+from infra.postgres.embedded_server import PostgresServer
 print(PostgresServer(Path(sys.argv[1]), durable=False).start(), flush=True)
 time.sleep(60)
 """

@@ -11,8 +11,8 @@ from schemas.phases import ExecutionPhase
 from tests.support.engine import STREAM, Engine, created
 from tests.support.graphs import definition, task_node
 from tests.support.views import Views
-from workers.closed import EndingsInViews, closed, remembered
-from workers.streams import Live, Streams
+from workers.propeller.loading.stream_cache import Live, Streams
+from workers.propeller.loading.stream_endings import EndingsInViews, closed, remembered
 
 RUNNING = "execution/p/d/other"
 PARENT = ParentNode(stream="execution/p/d/above", node_id="n4", attempt=2)

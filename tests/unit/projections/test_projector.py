@@ -38,7 +38,7 @@ from tests.support.graphs import (
     workflow_node,
 )
 from tests.support.views import Views
-from workers.outbox import fact
+from workers.propeller.records import fact
 
 MAIN = ExecutionRef(project="p", domain="d", name="main-1")
 

@@ -13,7 +13,7 @@ from schemas.values import NO_VALUES
 from schemas.wire import codec
 from tests.support.engine import STREAM, Engine, created
 from tests.support.graphs import definition, task_node
-from workers.audit import Audit
+from workers.operations.audit import Audit
 
 
 def run(*, ended: bool = True) -> list[e.ExecutionEvent]:

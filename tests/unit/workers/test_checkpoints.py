@@ -8,8 +8,8 @@ from msgspec.structs import replace
 
 from infra.blobs.files import FileBlobs
 from tests.support import flytekit_tasks as t
-from workers.plugins.checkpoints import resuming
 from workers.plugins.plugin import Work
+from workers.plugins.process.checkpoints import resuming
 
 
 def _work(blobs: FileBlobs, **fields: object) -> Work:

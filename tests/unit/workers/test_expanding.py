@@ -16,8 +16,8 @@ from schemas.messages import dispatches as d
 from schemas.values import NO_VALUES
 from tests.support.graphs import given_node, promise, task_node, task_template
 from tests.support.postgres import migrated_database
-from workers.expanding import BUILD_FAILED, Expander
 from workers.plugins.plugin import Expanded, Failed, Result, Succeeded, Work
+from workers.runner.dynamic_compiler import BUILD_FAILED, Expander
 
 pytestmark = pytest.mark.integration
 

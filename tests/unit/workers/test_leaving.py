@@ -13,8 +13,8 @@ from infra.eventlog.contract import Received, Record
 from schemas.messages.execution_events import ExecutionCreated
 from tests.support.engine import created
 from tests.support.memory_log import MemoryLog
-from workers.snapshots import Cadence, Snapshots
-from workers.streams import Live, Streams
+from workers.propeller.loading.stream_cache import Live, Streams
+from workers.propeller.snapshots import Cadence, Snapshots
 
 STREAM = "execution-p:d:one"
 

@@ -7,7 +7,7 @@ import asyncio
 from schemas import topics
 from tests.support.fakes import MemoryLog
 from tests.support.propelling import House
-from workers.pace import Pace
+from workers.propeller.backpressure import Pace
 
 
 class Views:

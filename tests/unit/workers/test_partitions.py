@@ -8,12 +8,12 @@ from typing import Any, cast
 
 from infra.eventlog.contract import OwnedPartition, Serve
 from tests.support.fakes import MemoryLog
-from workers.leases import Held, Leases
-from workers.partitions import Partitions
-from workers.propeller import Bounds, Propeller
-from workers.recalling import Definitions
-from workers.streams import Streams
-from workers.timers import Timers
+from workers.propeller.leases import Held, Leases
+from workers.propeller.loading.recovery_source import Definitions
+from workers.propeller.loading.stream_cache import Streams
+from workers.propeller.loop import Bounds, Propeller
+from workers.propeller.partitions import Partitions
+from workers.propeller.timers import Timers
 
 SECOND_US = 1_000_000
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.positions import Positions
+from workers.runner.offset_tracker import Positions
 
 
 @given(

@@ -15,7 +15,7 @@ from schemas.wire import codec
 from tests.support.engine import Engine, created
 from tests.support.fakes import MemoryLog
 from tests.support.graphs import definition, task_node, values
-from workers.recalling import recall
+from workers.propeller.loading.recovery_source import recall
 
 FIRST = ExecutionRef(project="p", domain="d", name="main-1")
 SECOND = ExecutionRef(project="p", domain="d", name="main-2")

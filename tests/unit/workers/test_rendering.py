@@ -11,10 +11,14 @@ from hypothesis import strategies as st
 
 from schemas.messages.rejections import Rejected
 from tests.support import flytekit_tasks as t
-from workers.plugins.bundles import flytekit_command
-from workers.plugins.literal_text import literal_text
 from workers.plugins.plugin import Work
-from workers.plugins.rendering import Command, asks_for_template, render_command
+from workers.plugins.process.code_bundles import flytekit_command
+from workers.plugins.process.command_rendering import (
+    Command,
+    asks_for_template,
+    render_command,
+)
+from workers.plugins.process.literal_text import literal_text
 
 
 def work(**fields: Any) -> Work:

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from workers.plugins.slots import Slots
+from workers.plugins.process.slots import Slots
 
 
 class Line:

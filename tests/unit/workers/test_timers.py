@@ -6,7 +6,7 @@ from domain.execution.state.state import Execution
 from domain.execution.state.timers import timers_of
 from tests.support.engine import STREAM, Engine, created
 from tests.support.graphs import definition, gate_node
-from workers.timers import Timers
+from workers.propeller.timers import Timers
 
 STREAMS = 500
 

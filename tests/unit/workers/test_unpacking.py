@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from workers.plugins.bundles import BundleDamaged, unpack
+from workers.plugins.process.code_bundles import BundleDamaged, unpack
 
 
 @pytest.fixture(params=["new", "old"])

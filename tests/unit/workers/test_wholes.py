@@ -11,7 +11,7 @@ from google.protobuf.message import DecodeError
 
 from infra.blobs.files import BlobNotFound, FileBlobs
 from tests.support.graphs import lists
-from workers.wholes import Wholes
+from workers.runner.literal_cache import Wholes
 
 
 class Counting(FileBlobs):

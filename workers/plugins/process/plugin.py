@@ -22,8 +22,6 @@ from infra.settings import ProcessSettings
 from schemas.messages.dispatches import RunTask
 from schemas.messages.rejections import Rejected
 from schemas.values import TaskLog
-from workers.plugins.bundles import NO_BUNDLE, BundleDamaged, flytekit_command, mirror
-from workers.plugins.checkpoints import resuming
 from workers.plugins.outputs import Made, deck_uri, exited, read_result
 from workers.plugins.plugin import (
     Begun,
@@ -34,16 +32,28 @@ from workers.plugins.plugin import (
     interrupted,
 )
 from workers.plugins.pods import container_of, takes_slot
-from workers.plugins.raw_container import RawContainer, chunks_of
-from workers.plugins.rendering import (
+from workers.plugins.process.checkpoints import resuming
+from workers.plugins.process.code_bundles import (
+    NO_BUNDLE,
+    BundleDamaged,
+    flytekit_command,
+    mirror,
+)
+from workers.plugins.process.command_rendering import (
     Command,
     asks_for_template,
     render_command,
     template_path,
 )
-from workers.plugins.slots import Slots
-from workers.plugins.templates import Templates
-from workers.plugins.warm import Job, PythonRefused, Template, TemplateDied
+from workers.plugins.process.fork_server import (
+    Job,
+    PythonRefused,
+    Template,
+    TemplateDied,
+)
+from workers.plugins.process.raw_container import RawContainer, chunks_of
+from workers.plugins.process.slots import Slots
+from workers.plugins.process.template_pool import Templates
 
 log_ = structlog.get_logger(__name__)
 

@@ -18,8 +18,13 @@ from schemas.messages.commands import ReportTaskExpanded
 from schemas.messages.snapshots import StreamClosed
 from schemas.phases import ExecutionPhase
 from schemas.wire import codec
-from workers.closed import Endings, closed, remembered
-from workers.recalling import ENDINGS, Definitions, recall, with_made
+from workers.propeller.loading.recovery_source import (
+    ENDINGS,
+    Definitions,
+    recall,
+    with_made,
+)
+from workers.propeller.loading.stream_endings import Endings, closed, remembered
 
 _FORGET_MAX = 5_000
 """Endings that are forgotten at once."""

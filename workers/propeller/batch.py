@@ -12,8 +12,8 @@ from schemas.messages import commands as c
 from schemas.messages import execution_events as e
 from schemas.messages.rejections import Reason, Rejected
 from schemas.wire import codec
-from workers import outbox
-from workers.streams import Live
+from workers.propeller import records as outbox
+from workers.propeller.loading.stream_cache import Live
 
 _ERROR_MAX = 2000
 

@@ -12,7 +12,6 @@ from projections.queries import registry
 from schemas import topics
 from schemas.messages.commands import Heartbeat
 from schemas.wire import codec
-from workers import propeller, runner
 
 PAGE = 1000
 REGISTRY_PAGE = 200
@@ -53,8 +52,8 @@ async def taken(log: Source, store: EventStore) -> AsyncIterator[Sequence[Record
     letters. The kept positions are read first: what was handled up to them is in the
     facts, and what was handled since comes again and has no effect.
     """
-    handled = await log.positions(propeller.GROUP, topics.COMMANDS)
-    carried_out = await log.positions(runner.GROUP, topics.DISPATCHES)
+    handled = await log.positions(topics.PROPELLER_GROUP, topics.COMMANDS)
+    carried_out = await log.positions(topics.RUNNER_GROUP, topics.DISPATCHES)
     after: dict[str, Mapping[int, int]] = {
         topics.EVENTS: {},
         topics.COMMANDS: handled,

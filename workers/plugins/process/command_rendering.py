@@ -11,8 +11,8 @@ from flyteidl.core import literals_pb2
 
 from schemas.messages.dispatches import RunTask
 from schemas.messages.rejections import Reason, Rejected
-from workers.plugins.literal_text import literal_text
 from workers.plugins.plugin import Work
+from workers.plugins.process.literal_text import literal_text
 
 _PLACEHOLDER = re.compile(r"\{\{\s*[.$]([a-zA-Z_][^}\s]*)\s*\}\}")
 _INPUTS = "inputs."

@@ -22,9 +22,9 @@ from infra.blobs.files import CHUNK_BYTES, Blobs
 from infra.errors import InfraError
 from schemas.messages.rejections import Rejected
 from schemas.values import Failure
-from workers.plugins.literal_text import literal_text
 from workers.plugins.plugin import Failed, Work
-from workers.plugins.rendering import Command
+from workers.plugins.process.command_rendering import Command
+from workers.plugins.process.literal_text import literal_text
 
 _TEXT_BYTES_MAX = 1024
 _BLOB_BYTES_MAX = 1 << 40

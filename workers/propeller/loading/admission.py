@@ -30,8 +30,8 @@ from schemas.messages.commands import CreateExecution
 from schemas.messages.execution_events import ExecutionCreated
 from schemas.messages.rejections import Rejected
 from schemas.values import Blob, Values
-from workers.definitions import DefinitionCache
-from workers.recalling import Original, recall, with_made
+from workers.propeller.loading.definition_cache import DefinitionCache
+from workers.propeller.loading.recovery_source import Original, recall, with_made
 
 KNOWN_MAX = 1000
 _CONFIG = "WORKFLOW_EXECUTION_CONFIG"

@@ -11,8 +11,6 @@ from infra.eventlog.postgres.rows import PARTITION
 from infra.retry import patiently
 from infra.settings import LogSettings
 from schemas import topics
-from workers import propeller as propellers
-from workers import runner as runners
 
 log_ = structlog.get_logger(__name__)
 
@@ -25,8 +23,8 @@ async def trim(log: PostgresLog, settings: LogSettings) -> None:
 
 
 async def _trim_once(log: PostgresLog, settings: LogSettings) -> None:
-    handled = await log.positions(propellers.GROUP, topics.COMMANDS)
-    carried_out = await log.positions(runners.GROUP, topics.DISPATCHES)
+    handled = await log.positions(topics.PROPELLER_GROUP, topics.COMMANDS)
+    carried_out = await log.positions(topics.RUNNER_GROUP, topics.DISPATCHES)
     positions = {
         topics.COMMANDS: handled[PARTITION],
         topics.DISPATCHES: carried_out[PARTITION],

@@ -19,7 +19,7 @@ from schemas.messages.commands import ReportInputsResolved, ReportResolutionFail
 from schemas.messages.dispatches import ResolveInputs
 from schemas.values import Failure, Values
 from workers.plugins.plugin import interrupted
-from workers.wholes import Wholes
+from workers.runner.literal_cache import Wholes
 
 log_ = structlog.get_logger(__name__)
 

@@ -11,7 +11,7 @@ import structlog
 
 from infra.eventlog.contract import Log, OwnedPartition
 from schemas import topics
-from workers.propeller import GROUP, Propeller
+from workers.propeller.loop import Propeller
 
 log_ = structlog.get_logger(__name__)
 
@@ -37,7 +37,7 @@ class Partitions:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Handle commands until `stop`; ends by an error if the log is fenced."""
-        await self.log.own(GROUP, topics.COMMANDS, self.serve, stop)
+        await self.log.own(topics.PROPELLER_GROUP, topics.COMMANDS, self.serve, stop)
 
     async def serve(self, partition: OwnedPartition, stop: asyncio.Event) -> None:
         """Restore a partition and handle its commands until `stop`."""

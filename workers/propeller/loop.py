@@ -26,18 +26,17 @@ from schemas.messages import execution_events as e
 from schemas.messages import outcomes
 from schemas.messages.rejections import Reason, Rejected
 from schemas.wire import codec
-from workers import fitting, outbox
-from workers.batch import Batch, Own, own
-from workers.hydration import Admission, Hydration
-from workers.leases import Leases
-from workers.pace import Pace
-from workers.snapshots import Snapshots
-from workers.streams import Live, Streams
-from workers.timers import Timers
+from workers.propeller import command_check
+from workers.propeller import records as outbox
+from workers.propeller.backpressure import Pace
+from workers.propeller.batch import Batch, Own, own
+from workers.propeller.leases import Leases
+from workers.propeller.loading.admission import Admission, Hydration
+from workers.propeller.loading.stream_cache import Live, Streams
+from workers.propeller.snapshots import Snapshots
+from workers.propeller.timers import Timers
 
 log_ = structlog.get_logger(__name__)
-
-GROUP = "propeller"
 
 
 class Clock(Protocol):
@@ -216,7 +215,7 @@ class Propeller:
             if self.leases.heard(command, self.clock.now_us()):
                 self.leases_due_us = 0
             return
-        found = fitting.misfit(command, received.key, received.envelope.stream)
+        found = command_check.misfit(command, received.key, received.envelope.stream)
         if not found and not await partition.holds(received.key):
             found = (
                 f"Expected key '{received.key}' in the partition that every client's "
@@ -225,7 +224,7 @@ class Propeller:
         if found:
             self._refuse_letter(batch, received, found)
             return
-        await self._handle(batch, fitting.addressed(received, command), command)
+        await self._handle(batch, command_check.addressed(received, command), command)
 
     async def _handle(self, batch: Batch, received: Received, command: Any) -> None:
         """Hydrate and decide one command; whatever raises costs only its stream.

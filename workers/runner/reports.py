@@ -13,7 +13,7 @@ from schemas.ids import attempt_id, report_id
 from schemas.messages import commands as c
 from schemas.messages import dispatches as d
 from schemas.wire import codec
-from workers.letters import letter
+from workers.dead_letters import letter
 from workers.plugins.plugin import Begun, Expanded, Failed, Result
 
 

@@ -17,7 +17,7 @@ from infra.eventlog.contract import Received, Record
 from infra.eventlog.event_store import EventStore
 from infra.retry import patiently
 from schemas import topics
-from workers.backup import REGISTRY_PAGE, registry_of, restore_registry
+from workers.operations.backup import REGISTRY_PAGE, registry_of, restore_registry
 
 NAME = "relay"
 POLL_S = 1.0

@@ -18,7 +18,7 @@ import structlog
 
 log_ = structlog.get_logger(__name__)
 
-SCRIPT = Path(__file__).parent / "warm_template.py"
+SCRIPT = Path(__file__).parent / "zygote.py"
 _LINE_MAX = 1 << 22
 _REPLY_MAX = 1 << 16
 _TAIL_BYTES = 2000

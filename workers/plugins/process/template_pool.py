@@ -15,8 +15,8 @@ from pathlib import Path
 import structlog
 
 from infra.settings import ProcessSettings
-from workers.plugins.bundles import NO_BUNDLE, unpack
-from workers.plugins.warm import Nursery, Template
+from workers.plugins.process.code_bundles import NO_BUNDLE, unpack
+from workers.plugins.process.fork_server import Nursery, Template
 
 log_ = structlog.get_logger(__name__)
 

@@ -20,19 +20,18 @@ from schemas import topics
 from schemas.ids import attempt_id, checkpoint_path
 from schemas.messages import dispatches as d
 from schemas.wire import codec
-from workers.echoing import Echo
-from workers.gatherer import gather_outputs, not_gathered
-from workers.looking_up import LookUps
 from workers.plugins.plugin import Failed, Plugin, Result, Work, failed, interrupted
 from workers.plugins.pods import is_container
-from workers.positions import Place, Positions, place_of
-from workers.reports import Clock, Reports, work_reported
-from workers.resolver import Resolver
-from workers.wholes import Wholes
+from workers.runner.cache_lookup import LookUps
+from workers.runner.echo_tasks import Echo
+from workers.runner.input_resolver import Resolver
+from workers.runner.literal_cache import Wholes
+from workers.runner.offset_tracker import Place, Positions, place_of
+from workers.runner.output_gatherer import gather_outputs, not_gathered
+from workers.runner.reports import Clock, Reports, work_reported
 
 log_ = structlog.get_logger(__name__)
 
-GROUP = "runner"
 ECHO_TYPE = "echo"
 _REMEMBERED_MAX = 100_000
 _LOOK_BACK_BATCH = 1000
@@ -92,7 +91,7 @@ class Runner:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Carry dispatches out until `stop`; what still runs then is stopped."""
-        async with self.log.consume(GROUP, topics.DISPATCHES) as consumer:
+        async with self.log.consume(topics.RUNNER_GROUP, topics.DISPATCHES) as consumer:
             told = await patiently(
                 lambda: self.log.end((topics.ABORTS,)), "start_delayed"
             )

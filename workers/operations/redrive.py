@@ -15,8 +15,7 @@ from schemas.envelope import Envelope
 from schemas.messages.commands import Heartbeat, ResumeStream
 from schemas.messages.dead_letters import DeadLetter, DeadLetterRedriven
 from schemas.wire import codec
-from workers.letters import back, note
-from workers.propeller import GROUP
+from workers.dead_letters import back, note
 
 PAGE = 1000
 WAIT_S = 10.0
@@ -151,7 +150,7 @@ class Redriver:
         loop = asyncio.get_running_loop()
         until = loop.time() + self.wait_s
         while loop.time() < until:
-            kept = await self.log.positions(GROUP, topics.COMMANDS)
+            kept = await self.log.positions(topics.PROPELLER_GROUP, topics.COMMANDS)
             if all(kept.get(at, 0) >= end for at, end in ends.items()):
                 return True
             await asyncio.sleep(_LOOK_S)

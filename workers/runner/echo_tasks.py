@@ -14,7 +14,7 @@ from schemas.values import Values
 from workers.plugins.echo import echo
 from workers.plugins.outputs import written_values
 from workers.plugins.plugin import Result, Succeeded, Work, failed
-from workers.wholes import Wholes
+from workers.runner.literal_cache import Wholes
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from schemas.ids import CatalogKey
 from schemas.messages.commands import ReportCacheLookedUp, ReportResolutionFailed
 from schemas.messages.dispatches import LookUpCache
 from schemas.values import Failure
-from workers.wholes import Wholes
+from workers.runner.literal_cache import Wholes
 
 log_ = structlog.get_logger(__name__)
 

@@ -25,7 +25,7 @@ from schemas import topics
 from schemas.envelope import Envelope
 from schemas.messages.snapshots import Checkpoint, Snapshot, StreamChunk, StreamHead
 from schemas.wire import codec
-from workers.streams import Live, Streams
+from workers.propeller.loading.stream_cache import Live, Streams
 
 log_ = structlog.get_logger(__name__)
 

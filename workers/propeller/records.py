@@ -15,7 +15,7 @@ from schemas.messages import execution_events as e
 from schemas.messages import outcomes
 from schemas.messages.rejections import Rejected
 from schemas.wire import codec
-from workers.letters import letter
+from workers.dead_letters import letter
 
 Answer = outcomes.CommandRejected | outcomes.CommandHadNoEffect
 

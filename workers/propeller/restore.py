@@ -15,10 +15,10 @@ from infra.retry import patiently
 from schemas import topics
 from schemas.messages.snapshots import Checkpoint, StreamChunk, StreamClosed, StreamHead
 from schemas.wire import codec
-from workers.closed import closed
-from workers.propeller import Propeller
-from workers.snapshots import CHECKPOINT
-from workers.streams import Live, ended, folded
+from workers.propeller.loading.stream_cache import Live, ended, folded
+from workers.propeller.loading.stream_endings import closed
+from workers.propeller.loop import Propeller
+from workers.propeller.snapshots import CHECKPOINT
 
 log_ = structlog.get_logger(__name__)
 

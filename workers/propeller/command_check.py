@@ -10,7 +10,7 @@ from infra.eventlog.contract import Received
 from schemas.ids import ExecutionRef, execution_stream
 from schemas.messages import commands as c
 from schemas.wire import codec
-from workers.letters import place
+from workers.dead_letters import place
 
 _OWN = (c.TimeReached, c.ExpireLease)
 _STREAM = "execution/"

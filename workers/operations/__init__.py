@@ -1,0 +1,1 @@
+"""Operations: verify, back up, redrive, retain and relay what the log holds."""

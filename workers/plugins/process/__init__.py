@@ -1,0 +1,1 @@
+"""The process plugin: tasks as processes forked from warm ones."""

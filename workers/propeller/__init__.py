@@ -1,0 +1,1 @@
+"""The propeller: turns commands into events, both committed in one transaction."""

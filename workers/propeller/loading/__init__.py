@@ -1,0 +1,1 @@
+"""Loading: what a command needs before it can be decided."""

@@ -1,0 +1,1 @@
+"""The runner: carries out dispatches and reports what came of them."""
