@@ -15,7 +15,7 @@ import pytest
 from pydantic import BaseModel
 from typer.main import get_command
 
-from gateway.cli import app
+from gateway.cli.main import app
 from infra.settings import CONFIG_VARIABLE, Settings
 from tests.architecture.house import ROOT, kept_files
 

@@ -28,7 +28,7 @@ from flyteidl.service import (
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
-from gateway.admin.service import Admin
+from gateway.rpc.admin.service import Admin
 from tests.integration.conftest import Calls, refused
 from tests.support.door import Door
 

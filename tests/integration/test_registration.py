@@ -281,7 +281,7 @@ def test_racing_activations_all_end(admin: Any) -> None:
 
 def test_a_single_task_gets_a_workflow_of_its_own(door: Door, admin: Any) -> None:
     """The workflow and launch plan around a task are made once, and hidden."""
-    from gateway.single_tasks import register_single_task
+    from gateway.registry.single_task import register_single_task
 
     admin.CreateTask(in_place(echo_task("t"), "alone"))
     ref = EntityRef(

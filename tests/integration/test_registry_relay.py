@@ -17,7 +17,7 @@ from flytekit.configuration import PlatformConfig
 from psycopg.rows import dict_row
 from typer.testing import CliRunner
 
-from gateway.cli import app
+from gateway.cli.main import app
 from infra.errors import Permanent
 from infra.eventlog.event_store import EventStore
 from infra.eventlog.kafka import topics as kafka_topics

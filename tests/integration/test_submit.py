@@ -9,9 +9,9 @@ from contextlib import asynccontextmanager
 import grpc
 import pytest
 
-from gateway import submit as submitting
-from gateway.errors import Refused
-from gateway.submit import Submit
+from gateway.services import submit as submitting
+from gateway.services.errors import Refused
+from gateway.services.submit import Submit
 from infra.postgres.pool import Pool, open_pool
 from schemas import topics
 from schemas.messages.commands import TerminateExecution

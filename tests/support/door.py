@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gateway import grpc_server, projects
-from gateway.interceptor import Observe, nobody
-from gateway.services import Services
-from gateway.submit import Submit
+from gateway.registry import projects
+from gateway.rpc import server as grpc_server
+from gateway.rpc.interceptor import Observe, nobody
+from gateway.services.container import Services
+from gateway.services.submit import Submit
 from infra.blobs.files import FileBlobs
 from infra.blobs.signing import Signer
 from infra.clock import SystemClock

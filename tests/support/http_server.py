@@ -10,10 +10,10 @@ from typing import Any
 
 import httpx
 
-from gateway.health import Health
-from gateway.http import HttpParts, build_app
-from gateway.http_server import HttpServer
-from gateway.ports import bind
+from gateway.bootstrap.ports import bind
+from gateway.rest.app import HttpParts, build_app
+from gateway.rest.server import HttpServer
+from gateway.telemetry.health import Health
 from infra.blobs.files import FileBlobs
 from infra.blobs.signing import Signer
 from infra.settings import Settings

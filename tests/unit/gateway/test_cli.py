@@ -10,8 +10,8 @@ import msgspec
 import pytest
 from typer.testing import CliRunner
 
-from gateway.cli import app
-from gateway.data_dir import DataDir, EngineAddress
+from gateway.bootstrap.data_dir import DataDir, EngineAddress
+from gateway.cli.main import app
 from infra.eventlog.contract import Record
 from infra.eventlog.postgres.log import PostgresLog
 from infra.postgres.pool import open_pool

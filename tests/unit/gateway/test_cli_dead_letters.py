@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from typer.testing import CliRunner
 
-from gateway.cli import app
+from gateway.cli.main import app
 from infra.eventlog.contract import Received, Record
 from infra.eventlog.postgres.log import PostgresLog
 from infra.settings import LogSettings

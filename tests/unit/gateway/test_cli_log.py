@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from gateway.cli import app
+from gateway.cli.main import app
 from tests.support.postgres import empty_database, migrated_database
 from tests.unit.gateway.test_cli import REF, _fill
 

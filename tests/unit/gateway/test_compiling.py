@@ -8,9 +8,9 @@ import pytest
 from flyteidl.core import identifier_pb2, workflow_pb2
 
 from domain.graph import entity_ref
-from gateway import compiling
-from gateway.compiling import Compiling
-from gateway.errors import Refused
+from gateway.services import compile_pool
+from gateway.services.compile_pool import Compiling
+from gateway.services.errors import Refused
 from tests.support.graphs import INT, identifier, task_node, task_template
 
 
@@ -37,7 +37,7 @@ async def test_thread_and_process_agree(monkeypatch: pytest.MonkeyPatch) -> None
     """Where a graph is compiled makes no difference to what comes out."""
     template = a_chain(5)
     here = await compiled(template)
-    monkeypatch.setattr(compiling, "NODES_IN_THREAD_MAX", 4)
+    monkeypatch.setattr(compile_pool, "NODES_IN_THREAD_MAX", 4)
     there = await compiled(template)
     assert here == there
     assert 7 == len(there.closure.primary.template.nodes)
@@ -48,14 +48,14 @@ async def test_errors_come_back_from_both(monkeypatch: pytest.MonkeyPatch) -> No
     template = a_chain(3)
     template.nodes[0].task_node.reference_id.name = "unheard-of"
     for limit in (1_000, 2):
-        monkeypatch.setattr(compiling, "NODES_IN_THREAD_MAX", limit)
+        monkeypatch.setattr(compile_pool, "NODES_IN_THREAD_MAX", limit)
         with pytest.raises(Refused, match="TaskReferenceNotFound.*n0"):
             await compiled(template)
 
 
 async def test_a_compilation_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """A graph that takes too long is refused, and its process ends."""
-    monkeypatch.setattr(compiling, "NODES_IN_THREAD_MAX", 2)
-    monkeypatch.setattr(compiling, "COMPILE_S_MAX", 0.01)
+    monkeypatch.setattr(compile_pool, "NODES_IN_THREAD_MAX", 2)
+    monkeypatch.setattr(compile_pool, "COMPILE_S_MAX", 0.01)
     with pytest.raises(Refused, match="it takes longer"):
         await compiled(a_chain(3))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.data_dir import DataDir, EngineAddress, EngineRuns
+from gateway.bootstrap.data_dir import DataDir, EngineAddress, EngineRuns
 
 ADDRESS = EngineAddress(
     pid=1, host="127.0.0.1", grpc_port=2, http_port=3, postgres="postgresql://x",

@@ -11,8 +11,8 @@ from flyteidl.admin import event_pb2, version_pb2
 from google.rpc import status_pb2
 from structlog.testing import capture_logs
 
-from gateway.calls import CallFailed, RestContext
-from gateway.errors import (
+from gateway.rest.local_call import CallFailed, RestContext
+from gateway.services.errors import (
     CODES,
     DETAIL_BYTES_MAX,
     Refused,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from gateway import flyte_urls
-from gateway.flyte_urls import FlyteUrl
+from gateway.translate import flyte_urls
+from gateway.translate.flyte_urls import FlyteUrl
 from schemas.ids import ExecutionRef
 from schemas.messages.rejections import Rejected
 

@@ -9,9 +9,9 @@ import grpc
 import pytest
 from flyteidl.admin import execution_pb2, version_pb2
 
-from gateway.grpc_server import ADMIN
-from gateway.health import Health
-from gateway.redrive_routes import PATH, Asked
+from gateway.rpc.server import ADMIN
+from gateway.services.redrive import PATH, Asked
+from gateway.telemetry.health import Health
 from infra.settings import GatewaySettings, Settings
 from tests.support.http_server import parts_of, serving
 

@@ -7,14 +7,8 @@ import json
 import pytest
 from flyteidl.admin import execution_pb2, project_pb2
 
-from gateway.marshalling import (
-    BadRequest,
-    Form,
-    forms,
-    read_request,
-    write_reply,
-)
-from gateway.transcoding import Match, RouteTable, routes
+from gateway.rest.json_codec import BadRequest, Form, forms, read_request, write_reply
+from gateway.rest.route_table import Match, RouteTable, routes
 
 TABLE = RouteTable(routes())
 

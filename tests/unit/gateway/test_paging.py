@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from flyteidl.admin import common_pb2, launch_plan_pb2, project_pb2
 
-from gateway.errors import Refused
-from gateway.paging import LIMIT_MAX, next_token, page_of
+from gateway.rpc.paging import LIMIT_MAX, next_token, page_of
+from gateway.services.errors import Refused
 
 
 def test_a_page_is_read_off_a_request() -> None:

@@ -10,7 +10,7 @@ import pytest
 from flytekit.core.context_manager import FlyteContextManager
 from flytekit.core.type_engine import TypeEngine
 
-from gateway.readable import plain
+from gateway.cli.commands.executions.literal_json import plain
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ import psycopg
 import pytest
 from typer.testing import CliRunner
 
-from gateway.cli import app
-from gateway.data_dir import DataDir, EngineAddress
+from gateway.bootstrap.data_dir import DataDir, EngineAddress
+from gateway.cli.main import app
 from tests.support.postgres import migrated_database
 from tests.unit.gateway.test_cli import REF, _fill
 

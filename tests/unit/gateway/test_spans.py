@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from domain.graph import END, START
-from gateway.spans import Timed, span_of
+from gateway.translate.execution_spans import Timed, span_of
 from tests.support.graphs import definition, task_node, workflow, workflow_node
 from tests.unit.gateway.test_translate_executions import (
     NOON,

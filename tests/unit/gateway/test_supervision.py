@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from gateway.supervision import PartEnded, watch
+from gateway.bootstrap.supervision import PartEnded, watch
 
 
 async def _raises() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.transcoding import Match, OtherMethods, RouteTable, routes
+from gateway.rest.route_table import Match, OtherMethods, RouteTable, routes
 
 TABLE = RouteTable(routes())
 

@@ -9,7 +9,7 @@ from flyteidl.core import catalog_pb2, execution_pb2
 from flyteidl.event import event_pb2
 from msgspec.structs import replace
 
-from gateway.translate_arrays import add_elements
+from gateway.translate.arrays import add_elements
 from projections.rows import ElementRow
 from schemas.phases import SHOWN_NODE
 from schemas.values import TaskLog

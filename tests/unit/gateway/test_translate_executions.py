@@ -9,8 +9,8 @@ import pytest
 from flyteidl.admin import execution_pb2
 from flyteidl.core import execution_pb2 as core_execution_pb2
 
-from gateway import translate
-from gateway.translate_executions import (
+from gateway.translate import identifiers
+from gateway.translate.executions import (
     blob_uri,
     execution,
     node_execution,
@@ -149,7 +149,7 @@ def test_an_abort_wins_over_an_error() -> None:
 
 def test_an_unheard_of_kind_of_error_is_unknown() -> None:
     """What outsiders report can't make an execution unreadable."""
-    found = translate.error(Failure(code="E", message="m", kind="WEIRD"))
+    found = identifiers.error(Failure(code="E", message="m", kind="WEIRD"))
     assert core_execution_pb2.ExecutionError.UNKNOWN == found.kind
 
 

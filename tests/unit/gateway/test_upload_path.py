@@ -9,8 +9,8 @@ from flyteidl.service import dataproxy_pb2
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.dataproxy import upload_path
-from gateway.errors import Refused
+from gateway.rpc.dataproxy import upload_path
+from gateway.services.errors import Refused
 
 MD5 = bytes(range(16))
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.uploads import byte_range
+from gateway.rest.routes.blobs import byte_range
 from infra.blobs.signing import Grant, Signer
 from infra.settings import GatewaySettings, Settings
 from tests.support.http_server import SECRET, FixedClock, parts_of, serving

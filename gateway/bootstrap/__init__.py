@@ -1,0 +1,1 @@
+"""Bootstrap: builds adapters and processes, the only place that does."""

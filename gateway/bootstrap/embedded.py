@@ -1,0 +1,287 @@
+"""The embedded engine: the only place that builds adapters, wired and supervised."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import os
+import socket
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+import structlog
+
+from gateway.bootstrap import components, gauges
+from gateway.bootstrap.components import redriving
+from gateway.bootstrap.data_dir import DataDir, EngineAddress
+from gateway.bootstrap.ports import bind, free_port
+from gateway.bootstrap.supervision import signals, watch
+from gateway.registry import projects
+from gateway.services.container import Services
+from gateway.services.submit import Submit
+from gateway.telemetry.health import Health
+from gateway.version import version
+from infra.blobs.signing import Signer
+from infra.blobs.store import links, open_blobs
+from infra.clock import SystemClock
+from infra.eventlog.contract import OwnedPartition
+from infra.eventlog.event_store import EventStore
+from infra.eventlog.postgres.log import PostgresLog
+from infra.postgres.pool import EmbeddedPostgres, open_pool
+from infra.settings import Settings
+from projections.migrate import migrate
+from projections.projector.projector import Projector
+from projections.queries import executions
+from workers.operations.log_trimmer import trim
+from workers.operations.retention import Sweeper
+from workers.plugins.process.plugin import ProcessPlugin
+from workers.propeller import restore as restoring
+from workers.propeller.loop import Propeller
+from workers.propeller.partitions import Partitions, Restore
+from workers.runner.loop import Runner
+
+log_ = structlog.get_logger(__name__)
+
+PARTS = ("projector", "propeller", "runner", "grpc", "http")
+_STEP_S = 2.0
+"""Each step of an orderly stop may take this long."""
+
+OnReady = Callable[[EngineAddress], None]
+
+
+@dataclass(slots=True, kw_only=True)
+class Engine:
+    """The parts of one engine, built and connected, but not yet running."""
+
+    services: Services
+    log: PostgresLog
+    projector: Projector
+    propeller: Partitions
+    runner: Runner
+    sweeper: Sweeper
+    process: ProcessPlugin | None
+    health: Health
+
+
+async def run(settings: Settings, on_ready: OnReady = lambda _: None) -> None:
+    """Run an engine until SIGTERM or SIGINT; raises what ended it otherwise.
+
+    Raises EngineRuns if the data folder is taken, PortTaken if a port is.
+    """
+    data = DataDir(settings.data_dir)
+    stopping = asyncio.Event()
+    if not settings.grpc_port:  # Tasks are told of it before anybody listens.
+        found = {"grpc_port": free_port(settings.host)}
+        settings = settings.model_copy(update=found)
+    with (
+        data.hold(),
+        signals(stopping),
+        bind(settings.host, settings.http_port) as http_socket,
+    ):
+        await _run(settings, data, http_socket, stopping, on_ready)
+    log_.info("stopped")
+
+
+async def _run(
+    settings: Settings,
+    data: DataDir,
+    http_socket: socket.socket,
+    stopping: asyncio.Event,
+    on_ready: OnReady,
+) -> None:
+    async with AsyncExitStack() as stack:
+        url = settings.postgres or await _start_postgres(data, stack)
+        base_url = f"http://{settings.host}:{http_socket.getsockname()[1]}"
+        engine = await stack.enter_async_context(_build(settings, data, url, base_url))
+
+        def ready(grpc_port: int) -> None:
+            address = EngineAddress(
+                pid=os.getpid(),
+                host=settings.host,
+                grpc_port=grpc_port,
+                http_port=http_socket.getsockname()[1],
+                postgres=url,
+                version=version(),
+                started_at_us=engine.services.clock.now_us(),
+            )
+            data.announce(address)
+            on_ready(address)
+
+        await _Service(engine, http_socket, stopping, ready).run()
+
+
+async def _start_postgres(data: DataDir, stack: AsyncExitStack) -> str:
+    server = EmbeddedPostgres(data.postgres)
+    url = await asyncio.to_thread(server.start)
+    guard = asyncio.create_task(server.keep_running(), name="postgres")
+
+    async def stop() -> None:
+        guard.cancel()
+        await asyncio.wait([guard])
+        await asyncio.to_thread(server.stop)
+
+    stack.push_async_callback(stop)
+    return url
+
+
+@asynccontextmanager
+async def _build(
+    settings: Settings, data: DataDir, url: str, base_url: str
+) -> AsyncIterator[Engine]:
+    """Connect everything; what was opened last is closed first."""
+    clock = SystemClock()
+    await asyncio.to_thread(migrate, url)
+    async with AsyncExitStack() as stack:
+        log = PostgresLog(url, settings.log)
+        await log.open()
+        stack.push_async_callback(log.close)
+        store = EventStore(url)
+        await store.open()
+        stack.push_async_callback(store.close)
+        pool = await open_pool(url)
+        stack.push_async_callback(pool.close)
+        blobs = await stack.enter_async_context(open_blobs(settings, data.blobs))
+        signer = Signer(data.secret(), base_url)
+        submit = Submit(log, pool, settings.gateway.outcome_s)
+        services = Services(
+            settings=settings,
+            clock=clock,
+            pool=pool,
+            blobs=blobs,
+            signer=signer,
+            links=links(settings, blobs, signer, clock.now_us),
+            store=store,
+            log=log,
+            submit=submit,
+            redrive=redriving(log, clock),
+        )
+        process = components.process_plugin(
+            settings, data.path / "bundles", pool, blobs, base_url
+        )
+        if process is not None:
+            stack.callback(process.close)
+        projector = Projector(log, pool, settle=submit.settle)
+        engine = Engine(
+            services=services,
+            log=log,
+            projector=projector,
+            propeller=components.partitions(
+                services, _restore(services), applied=lambda: projector.applied
+            ),
+            runner=components.runner(services, process, settings.runner.name),
+            sweeper=components.sweeper(services),
+            process=process,
+            health=Health(PARTS),
+        )
+        await projects.seed(services, projects.FIRST)
+        yield engine
+
+
+def _restore(services: Services) -> Restore:
+    async def restore(partition: OwnedPartition, propeller: Propeller) -> None:
+        """Take up what lives by snapshots, or by the views, which have caught up."""
+        if await restoring.by_snapshots(services.log, partition, propeller):
+            return
+        await propeller.restore(await executions.open_streams(services.pool))
+        propeller.snapshots.begin(propeller.streams.live)
+
+    return restore
+
+
+@dataclass(slots=True)
+class _Service:
+    """One engine at work: starts its parts in order, watches them, stops them."""
+
+    engine: Engine
+    http_socket: socket.socket
+    stopping: asyncio.Event
+    on_ready: Callable[[int], None]
+
+    async def run(self) -> None:
+        """Run until `stopping`; the first part to die ends all."""
+        engine, drain_s = self.engine, self.engine.services.settings.gateway.drain_s
+        async with asyncio.TaskGroup() as group:
+            stops = await self._start_work(group)
+            doors = await asyncio.to_thread(_import_doors)
+            http, grpc = doors.build(engine.services, engine.health, self._gauges)
+            http_task = self._start(group, "http", http.serve_on(self.http_socket))
+            await grpc.start()
+            engine.health.serves("grpc")
+            self.on_ready(grpc.port)
+            try:
+                await self.stopping.wait()
+                engine.health.draining = True
+                http.stop()
+            finally:
+                await grpc.stop(drain_s)
+            await stops()
+            await _end(http_task)
+
+    def _start(
+        self, group: asyncio.TaskGroup, name: str, part: Coroutine[Any, Any, None]
+    ) -> asyncio.Task[None]:
+        task = group.create_task(watch(name, part, self.stopping), name=name)
+        self.engine.health.serves(name)
+        return task
+
+    async def _start_work(
+        self, group: asyncio.TaskGroup
+    ) -> Callable[[], Coroutine[Any, Any, None]]:
+        """Start what does the work; return what stops it: runner, propeller, views."""
+        engine = self.engine
+        work, hands = asyncio.Event(), asyncio.Event()
+        await engine.projector.catch_up()
+        projector = self._start(group, "projector", engine.projector.run())
+        propeller = self._start(group, "propeller", engine.propeller.run(work))
+        runner = self._start(group, "runner", engine.runner.run(hands))
+        extra = [
+            self._start(group, "sweeper", engine.sweeper.run()),
+            self._start(
+                group,
+                "trimmer",
+                trim(engine.log, engine.services.settings.log),
+            ),
+        ]
+        if engine.process is not None:
+            extra.append(group.create_task(components.warm_up(engine.process)))
+
+        async def stop() -> None:
+            hands.set()
+            await _end(runner)
+            work.set()
+            await _end(propeller)
+            for task in (*extra, projector):
+                task.cancel()
+
+        return stop
+
+    def _gauges(self) -> Mapping[str, tuple[str, float]]:
+        engine = self.engine
+        letters = engine.propeller.dead_letters + engine.runner.dead_letters
+        words, _ = gauges.of_runner(engine.runner)["dead_letters"]
+        return {
+            **gauges.of_propeller(engine.propeller),
+            **gauges.of_projector(engine.projector),
+            "dead_letters": (words, letters),
+            "executions_swept": (
+                "Deleted executions whose blobs are gone since the start.",
+                engine.sweeper.swept,
+            ),
+            "ready": ("1 once every part serves.", float(engine.health.ready)),
+        }
+
+
+def _import_doors() -> ModuleType:
+    """Import what serves clients: work that was under way needn't wait for it."""
+    return importlib.import_module("gateway.bootstrap.servers")
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    """Wait for a part to end by itself, and cancel it if it takes too long."""
+    await asyncio.wait([task], timeout=_STEP_S)
+    if not task.done():
+        log_.warning("part_cancelled", part=task.get_name())
+        task.cancel()

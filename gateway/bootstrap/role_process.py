@@ -1,0 +1,125 @@
+"""Roles as processes of their own: each runs until SIGTERM, then drains."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import structlog
+
+from gateway.bootstrap.adapters import check, opened
+from gateway.bootstrap.ports import bind
+from gateway.bootstrap.supervision import signals, watch
+from gateway.bootstrap.worker_roles import WORKERS, Build
+from gateway.rest.routes import health as health_routes
+from gateway.rest.server import HttpServer
+from gateway.telemetry.exposition import EngineGauges, new_registry
+from gateway.telemetry.health import Health
+from infra.settings import Settings
+
+log_ = structlog.get_logger(__name__)
+
+GATEWAY = "gateway"
+ROLES = (GATEWAY, *WORKERS)
+_DRAIN_S = 8.0
+"""What a worker has begun must be over by then; a second signal ends it at once."""
+_HTTP_S = 1.0
+
+OnReady = Callable[[str, str], None]
+"""Hears where gRPC is ('' without a door), and where HTTP is."""
+
+
+async def run(role: str, settings: Settings, on_ready: OnReady) -> None:
+    """Run a role until SIGTERM or SIGINT; raises what ended it otherwise.
+
+    Raises Permanent if the settings or what they name can't be used, PortTaken.
+    """
+    check(settings)
+    stopping = asyncio.Event()
+    log_.info("role_starts", role=role)
+    with (
+        signals(stopping),
+        bind(settings.host, settings.http_port) as bound,
+    ):
+        if role == GATEWAY:
+            await _run_gateway(settings, bound, stopping, on_ready)
+        else:
+            worker = _Worker(role, WORKERS[role], settings, bound, stopping)
+            await worker.run(on_ready)
+    log_.info("stopped", role=role)
+
+
+async def _run_gateway(
+    settings: Settings, bound: socket.socket, stop: asyncio.Event, on_ready: OnReady
+) -> None:
+    from gateway.bootstrap.gateway_role import gateway  # noqa: PLC0415 - heavy: gRPC, FastAPI
+
+    health = Health((GATEWAY,))
+    url = _url(settings, bound)
+
+    async def serve() -> None:
+        async with (
+            opened(settings) as backings,
+            gateway(backings, health, url) as door,
+        ):
+            health.serves(GATEWAY)
+            on_ready(f"{settings.host}:{door.grpc.port}", url)
+            await door.run(bound, stop)
+
+    async with asyncio.TaskGroup() as group:
+        serving = group.create_task(watch(GATEWAY, serve(), stop))
+        await stop.wait()
+        was_ready, health.draining = health.ready, True
+        await _end(serving, at_once=not was_ready)
+
+
+@dataclass(slots=True, eq=False)
+class _Worker:
+    """One role without a door, with its health beside it."""
+
+    role: str
+    build: Build
+    settings: Settings
+    bound: socket.socket
+    stop: asyncio.Event
+
+    async def run(self, on_ready: OnReady) -> None:
+        """Work until told to stop; health is served before anything is connected."""
+        health = Health((self.role,))
+        figures: list[Callable[[], Mapping[str, tuple[str, float]]]] = []
+        registry = new_registry()
+        registry.register(EngineGauges(lambda: figures[0]() if figures else {}))
+        http = HttpServer(health_routes.app(health, registry), _HTTP_S)
+
+        async def work() -> None:
+            async with (
+                opened(self.settings) as backings,
+                self.build(backings) as worker,
+            ):
+                figures.append(worker.gauges)
+                health.serves(self.role)
+                on_ready("", _url(self.settings, self.bound))
+                await worker.run(self.stop)
+
+        async with asyncio.TaskGroup() as group:
+            serving = group.create_task(http.serve_on(self.bound))
+            working = group.create_task(watch(self.role, work(), self.stop))
+            await self.stop.wait()
+            was_ready, health.draining = health.ready, True
+            await _end(working, at_once=not was_ready)
+            http.stop()
+            await _end(serving)
+
+
+async def _end(task: asyncio.Task[None], *, at_once: bool = False) -> None:
+    """Wait for a task to end by itself, and cancel it if it takes too long."""
+    await asyncio.wait({task}, timeout=0 if at_once else _DRAIN_S)
+    if not task.done():
+        log_.warning("part_cancelled", part=task.get_name())
+        task.cancel()
+
+
+def _url(settings: Settings, bound: socket.socket) -> str:
+    return f"http://{settings.host}:{bound.getsockname()[1]}"

@@ -1,0 +1,50 @@
+"""The doors of one engine: gRPC and HTTP over the very same servicers."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry
+
+from gateway.bootstrap.ports import PortTaken, port_taken
+from gateway.rest.app import HttpParts, build_app
+from gateway.rest.server import HttpServer
+from gateway.rpc import server
+from gateway.services.container import Services
+from gateway.telemetry.exposition import EngineGauges, Gauges, GrpcMetrics, new_registry
+from gateway.telemetry.health import Health
+
+
+def build(
+    services: Services, health: Health, gauges: Gauges
+) -> tuple[HttpServer, server.GrpcServer]:
+    """Return the HTTP and the gRPC server; raises PortTaken."""
+    servicers = server.servicers(services)
+    registry = new_registry()
+    registry.register(EngineGauges(gauges))
+    app = build_app(
+        HttpParts(
+            servicers=servicers,
+            blobs=services.blobs,
+            signer=services.signer,
+            pool=services.pool,
+            clock=services.clock,
+            settings=services.settings,
+            health=health,
+            redrive=services.redrive,
+            submit=services.submit,
+            registry=registry,
+        )
+    )
+    http = HttpServer(app, services.settings.gateway.drain_s)
+    return http, _grpc(services, servicers, registry)
+
+
+def _grpc(
+    services: Services, servicers: dict[str, object], registry: CollectorRegistry
+) -> server.GrpcServer:
+    host, port = services.settings.host, services.settings.grpc_port
+    where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    observe = GrpcMetrics(registry).observe
+    try:
+        return server.build_server(services, servicers, where, observe)
+    except RuntimeError as error:
+        raise PortTaken(port_taken(host, port)) from error

@@ -1,0 +1,1 @@
+"""Commands of `flightlog`, one file each."""

@@ -1,0 +1,1 @@
+"""Commands on executions, their values and their cached outputs."""

@@ -1,0 +1,56 @@
+"""`flightlog logs`: what an execution's tasks wrote to stdout and stderr."""
+
+from __future__ import annotations
+
+import sys
+
+from rich.console import Console
+
+from gateway.cli.commands.executions.state import fold
+from gateway.cli.commands.log.events import not_found
+from gateway.cli.errors import CommandFailed
+from gateway.cli.session.session import Session
+from gateway.executions.task_logs import attempt_log
+from infra.blobs.files import Blobs
+from schemas.ids import ExecutionRef
+
+
+async def show(
+    session: Session, text: str, node_id: str | None, attempt: int | None
+) -> None:
+    """Print the logs of one node's attempt, or of every node's last attempt."""
+    ref = await session.execution(text)
+    folded = await fold(session, ref, None)
+    if not folded.sequence:
+        raise not_found(ref)
+    ran = {key: node for key, node in folded.state.nodes.items() if node.task}
+    if node_id is not None and node_id not in ran:
+        known = ", ".join(sorted(ran)) or "none"
+        raise CommandFailed(
+            f"Expected a node that ran a task, but '{node_id}' isn't one of: {known}"
+        )
+    chosen = [node_id] if node_id is not None else sorted(ran)
+    console = Console(highlight=False)
+    printed = 0
+    for key in chosen:
+        number = ran[key].attempt if attempt is None else attempt
+        uri = await attempt_log(session.blobs, ran[key].input_path, number)
+        if uri is not None:
+            if len(chosen) > 1:
+                console.print(f"[bold cyan]── {key}, attempt {number}[/]")
+            await _copy(session.blobs, uri)
+            printed += 1
+    if not printed:
+        raise CommandFailed(_nothing(ref, node_id))
+
+
+def _nothing(ref: ExecutionRef, node_id: str | None) -> str:
+    where = f"{ref.text()} {node_id}" if node_id else ref.text()
+    return f"Expected logs of {where}, but its tasks wrote none (yet)"
+
+
+async def _copy(blobs: Blobs, uri: str) -> None:
+    sys.stdout.flush()
+    async for chunk in blobs.stream(uri):
+        sys.stdout.buffer.write(chunk)
+    sys.stdout.buffer.flush()

@@ -1,0 +1,1 @@
+"""Commands on the event log and the read models that follow it."""

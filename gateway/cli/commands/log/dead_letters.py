@@ -1,0 +1,163 @@
+"""`flightlog dead-letters`: what nobody could handle, and putting it back."""
+
+from __future__ import annotations
+
+import base64
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from gateway.cli.commands.log.events import instant
+from gateway.cli.errors import CommandFailed, ExitCode
+from gateway.cli.session.redrive_client import put_back
+from gateway.cli.session.session import Session
+from gateway.cli.session.writable_log import open_log
+from schemas import topics
+from schemas.ids import execution_stream
+from schemas.wire import codec
+from workers.operations.redrive import PAGE, Kept, Redriven, letters_of
+
+_ERROR_SHOWN = 100
+_ASK_S = 60.0
+
+
+async def show_all(
+    session: Session, execution: str | None, *, redriven: bool, json: bool
+) -> None:
+    """Print the dead letters of an execution or of all."""
+    found = [kept for kept in await _letters(session) if redriven or not kept.redriven]
+    if execution is not None:
+        stream = execution_stream(await session.execution(execution))
+        found = [kept for kept in found if kept.letter.stream == stream]
+    if json:
+        for kept in found:
+            _print_json(_short(kept))
+        return
+    if not found:
+        typer.echo("no dead letters")
+        return
+    console = Console(highlight=False, soft_wrap=True)
+    for kept in found:
+        dead = kept.letter
+        line = Text(f"{kept.id.removeprefix('flightlog.'):<18} ")
+        line.append(instant(dead.occurred_at_us)[:19] + " ", style="dim")
+        line.append(f"{dead.type.rpartition('.')[2] or '?':<20} ", style="bold")
+        line.append((dead.stream.removeprefix("execution/") or "?") + " ", "cyan")
+        line.append(("put back; " if kept.redriven else "") + _line(dead.error))
+        console.print(line)
+
+
+async def show(session: Session, letter_id: str, *, json: bool) -> None:
+    """Print one letter."""
+    kept = _named(await _letters(session), letter_id)
+    dead = kept.letter
+    shown: dict[str, Any] = {
+        **_short(kept),
+        "partition": dead.partition,
+        "position": dead.position,
+        "key": dead.key,
+        "correlation": dead.correlation,
+        "causation": dead.causation,
+        "actor": dead.actor,
+        "sent": instant(dead.sent_at_us),
+        "bytes": base64.b64encode(dead.body).decode(),
+    }
+    try:
+        message = codec.decode(dead.body)
+    except codec.UndecodableMessage as error:
+        shown["unreadable"] = str(error)
+    else:
+        shown["data"] = codec.to_json(message)
+    if json:
+        _print_json(shown)
+        return
+    console = Console(highlight=False, soft_wrap=True)
+    for name, value in shown.items():
+        text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+        console.print(f"[bold]{name:<12}[/]", end="")
+        console.print(text, markup=False)
+
+
+async def redrive(
+    session: Session, names: Sequence[str], *, every: bool, json: bool
+) -> None:
+    """Put letters back in order; exits with 1 if an execution parks again."""
+    if every == bool(names):
+        raise CommandFailed(
+            "Expected executions or letters to put back, or --all", ExitCode.USAGE
+        )
+    found = [kept for kept in await _letters(session) if not kept.redriven]
+    ids = [_named(found, name).id for name in names if _is_letter(name)]
+    streams: list[str] = [
+        execution_stream(await session.execution(name))
+        for name in names
+        if not _is_letter(name)
+    ]
+    if every:
+        streams = [kept.letter.stream for kept in found]
+    done = await put_back(session, streams, ids)
+    if json:
+        _print_json(msgspec.to_builtins(done))
+    else:
+        _tell(done)
+    if done.parked_again or (not done.redriven and not every):
+        raise typer.Exit(ExitCode.FAILED)
+
+
+def _tell(done: Redriven) -> None:
+    typer.echo(f"put back {len(done.redriven)} dead letters")
+    if done.left:
+        typer.echo(f"left {len(done.left)} that this version can't read")
+    for stream in done.parked_again:
+        typer.echo(f"{stream.removeprefix('execution/')} is parked again")
+
+
+async def _letters(session: Session) -> list[Kept]:
+    async with open_log(session) as log:
+        return await letters_of(log.upto_now(topics.DEAD_LETTERS, {}, PAGE))
+
+
+def _named(found: Sequence[Kept], name: str) -> Kept:
+    for kept in found:
+        if kept.id == _whole(name):
+            return kept
+    raise CommandFailed(f"Expected dead letter '{name}' to exist, but it doesn't")
+
+
+def _is_letter(name: str) -> bool:
+    topic, *places = _whole(name).split("/")
+    return topic in {topics.COMMANDS, topics.DISPATCHES} and all(
+        place.isdigit() for place in places
+    )
+
+
+def _whole(name: str) -> str:
+    return name if name.startswith("flightlog.") else f"flightlog.{name}"
+
+
+def _short(kept: Kept) -> dict[str, Any]:
+    dead = kept.letter
+    return {
+        "letter": kept.id,
+        "redriven": kept.redriven,
+        "time": instant(dead.occurred_at_us),
+        "topic": dead.topic,
+        "stream": dead.stream,
+        "id": dead.id,
+        "type": dead.type,
+        "error": dead.error,
+    }
+
+
+def _line(text: str) -> str:
+    line = text.strip().partition("\n")[0]
+    return line if len(line) <= _ERROR_SHOWN else line[: _ERROR_SHOWN - 1] + "…"
+
+
+def _print_json(found: Any) -> None:
+    sys.stdout.write(msgspec.json.encode(found).decode() + "\n")

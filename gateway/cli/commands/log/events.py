@@ -1,0 +1,149 @@
+"""`flightlog events`: facts of executions, as lines of text or JSON."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from rich.console import Console
+from rich.text import Text
+
+from gateway.cli.errors import CommandFailed, ExitCode
+from gateway.cli.session.session import Session
+from infra.eventlog.contract import Received
+from projections.views import journal
+from schemas import topics
+from schemas.ids import ExecutionRef, execution_stream
+from schemas.messages.execution_events import (
+    ExecutionAborted,
+    ExecutionFailed,
+    ExecutionSucceeded,
+    ExecutionTimedOut,
+)
+from schemas.messages.outcomes import CommandHadNoEffect, CommandRejected
+from schemas.wire import codec
+
+_ENDINGS = (ExecutionSucceeded, ExecutionFailed, ExecutionAborted, ExecutionTimedOut)
+_GOOD = ("Succeeded",)
+_BAD = ("Failed", "Aborted", "TimedOut", "Rejected")
+
+
+def as_json(received: Received, message: Any) -> dict[str, Any]:
+    """Return a fact as `--json` prints it."""
+    envelope = received.envelope
+    return {
+        "id": envelope.id,
+        "type": envelope.type,
+        "stream": envelope.stream,
+        "sequence": envelope.sequence,
+        "time": instant(envelope.recorded_at_us),
+        "correlation": envelope.correlation,
+        "causation": envelope.causation,
+        "data": codec.to_json(message),
+    }
+
+
+def instant(at_us: int) -> str:
+    """Return a time as RFC 3339 text, UTC."""
+    seconds, micros = divmod(at_us, 1_000_000)
+    at = datetime.fromtimestamp(seconds, tz=UTC).replace(microsecond=micros)
+    return at.isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+class Printer:
+    """Prints facts, one a line."""
+
+    def __init__(self, *, json: bool, streams: bool = False) -> None:
+        """Print JSON or words; `streams` tells whose fact each one is."""
+        self._json = json
+        self._streams = streams
+        self._console = Console(soft_wrap=True, highlight=False)
+
+    def print(self, facts: Iterable[tuple[Received, Any]]) -> None:
+        """Print facts."""
+        for received, message in facts:
+            if self._json:
+                line = msgspec.json.encode(as_json(received, message))
+                sys.stdout.buffer.write(line + b"\n")
+            else:
+                self._console.print(self._line(received, message))
+        sys.stdout.flush()
+
+    def _line(self, received: Received, message: Any) -> Text:
+        envelope = received.envelope
+        kind = envelope.type.rpartition(".")[2]
+        style = (
+            "green" if kind.endswith(_GOOD) else "red" if kind.endswith(_BAD) else ""
+        )
+        text = Text()
+        if self._streams:
+            text.append(envelope.stream.partition("/")[2] + " ", style="cyan")
+        text.append(f"{envelope.sequence:>5} ", style="dim")
+        text.append(instant(envelope.recorded_at_us)[11:23] + " ", style="dim")
+        text.append(f"{kind:<20} ", style=style)
+        text.append(f"{_subject(message):<22} ", style="bold")
+        text.append(_summary(message))
+        return text
+
+
+def _subject(message: Any) -> str:
+    if isinstance(message, CommandRejected | CommandHadNoEffect):
+        return ""
+    return journal.subject(message)
+
+
+def _summary(message: Any) -> str:
+    if isinstance(message, CommandRejected):
+        return f"{message.reason}: {message.detail}"
+    if isinstance(message, CommandHadNoEffect):
+        return message.command_type.rpartition(".")[2]
+    return journal.summary(message)
+
+
+def decoded(page: Iterable[Received]) -> list[tuple[Received, Any]]:
+    """Return records with their messages."""
+    return [(received, codec.decode(received.body)) for received in page]
+
+
+async def show(session: Session, text: str, *, json: bool) -> None:
+    """Print every fact of an execution."""
+    ref = await session.execution(text)
+    printer, count = Printer(json=json), 0
+    async for page in session.log.stream(execution_stream(ref)):
+        printer.print(decoded(page))
+        count += len(page)
+    if not count:
+        raise not_found(ref)
+
+
+async def tail(
+    session: Session, text: str | None, *, json: bool, from_start: bool
+) -> None:
+    """Print facts as they happen: of one execution until it ends, or of all."""
+    if session.is_down:
+        raise CommandFailed(
+            "Expected an engine whose facts can be followed, but none runs; "
+            "'flightlog events show' prints what there is",
+            ExitCode.NO_ENGINE,
+        )
+    if text is None:
+        after = {} if from_start else await session.log.end((topics.EVENTS,))
+        printer = Printer(json=json, streams=True)
+        async for page in session.log.follow(after):
+            printer.print(decoded(page))
+        return
+    stream = execution_stream(await session.execution(text))
+    printer = Printer(json=json)
+    async for page in session.log.follow_stream(stream):
+        facts = decoded(page)
+        printer.print(facts)
+        if isinstance(facts[-1][1], _ENDINGS):
+            return
+
+
+def not_found(ref: ExecutionRef) -> CommandFailed:
+    """Return the failure for an execution without facts."""
+    return CommandFailed(f"Expected execution {ref.text()} to exist, but it doesn't")

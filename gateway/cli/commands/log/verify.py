@@ -1,0 +1,100 @@
+"""`flightlog verify`: the log checked by itself, and the views against the log."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import typer
+from rich.console import Console
+
+from gateway.cli.errors import ExitCode
+from gateway.cli.session.progress_bar import FactsBar
+from gateway.cli.session.session import Session
+from gateway.cli.session.start_position import since_of
+from projections.projector.start_position import Since
+from projections.queries import executions
+from schemas import topics
+from workers.operations.audit import Audit, Finding
+
+_SHOWN_MAX = 100
+
+
+async def run(session: Session, begin: str | None, *, json: bool) -> None:
+    """Check every fact, and each execution's phase in the views.
+
+    Exits with 1 where something is wrong. `begin` is a time or a position: what was
+    created before is left aside.
+    """
+    since = None if begin is None else await since_of(session, begin)
+    phases = await executions.phases(session.pool)
+    audit, findings = await _audited(session, since, quiet=json)
+    findings += audit.end()
+    if since is not None:
+        phases = {s: phase for s, phase in phases.items() if s in since.streams}
+    findings += _against_views(audit, phases)
+    if json:
+        found: dict[str, Any] = {
+            "facts": audit.facts,
+            "executions": audit.executions,
+            "findings": [msgspec.to_builtins(f) for f in findings],
+        }
+        sys.stdout.write(msgspec.json.encode(found).decode() + "\n")
+    else:
+        _print(audit, findings)
+    if findings:
+        raise typer.Exit(ExitCode.FAILED)
+
+
+async def _audited(
+    session: Session, since: Since | None, *, quiet: bool
+) -> tuple[Audit, list[Finding]]:
+    audit, findings = Audit(), list[Finding]()
+    total = await session.log.count_events()
+    end = await session.log.end((topics.EVENTS,))
+    after = {} if since is None else since.positions
+    done = 0
+    with FactsBar("verifying", total, quiet=quiet) as bar:
+        if not total:
+            return audit, findings
+        async for page in session.log.upto(end, topics.EVENTS, after):
+            for received in page if since is None else since.keep(page):
+                findings += audit.take(received)
+            done += len(page)
+            bar.reach(done)
+    return audit, findings
+
+
+def _against_views(audit: Audit, shown: dict[str, str]) -> list[Finding]:
+    """Return the executions whose view lacks, or is ahead of the log's truth.
+
+    The views were read first: a phase that is behind will follow, one that the log
+    never had won't.
+    """
+    told = audit.phases()
+    return [
+        Finding(at=stream, what="Expected facts of this execution, but there are none")
+        for stream in shown
+        if stream not in told
+    ] + [
+        Finding(
+            at=stream,
+            what=f"Expected the view to say {told[stream]}, but it says {phase}",
+        )
+        for stream, phase in shown.items()
+        if stream in told and audit.contradicts(stream, phase)
+    ]
+
+
+def _print(audit: Audit, findings: Sequence[Finding]) -> None:
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(f"checked {audit.facts:,} facts of {audit.executions:,} executions")
+    for found in findings[:_SHOWN_MAX]:
+        console.print(f"[red]{found.at}[/]: {found.what}")
+    if len(findings) > _SHOWN_MAX:
+        console.print(f"… and {len(findings) - _SHOWN_MAX} more")
+    console.print(
+        "[red]the log is not as it must be[/]" if findings else "all is as it must be"
+    )

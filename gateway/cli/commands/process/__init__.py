@@ -1,0 +1,1 @@
+"""Commands that start processes, or look at running ones."""

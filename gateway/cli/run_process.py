@@ -1,0 +1,48 @@
+"""Running an engine, or one role, as the whole business of this process."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import Coroutine
+from typing import Any
+
+from psycopg import OperationalError
+
+from gateway.bootstrap.data_dir import EngineRuns
+from gateway.bootstrap.ports import PortTaken
+from gateway.bootstrap.supervision import PartEnded
+from gateway.cli.errors import CommandFailed
+from infra import logging_setup
+from infra.errors import InfraError
+from infra.settings import Settings
+
+GC_THRESHOLDS = (50_000, 50, 100)
+"""Live executions are many small objects without cycles: look at them rarely."""
+
+
+def run_until_stopped(settings: Settings, serving: Coroutine[Any, Any, None]) -> None:
+    """Run it in a loop of its own; raises CommandFailed for what ended it."""
+    logging_setup.set_up(settings.log_level, as_json=settings.log_json)
+    gc.set_threshold(*GC_THRESHOLDS)
+    try:
+        with asyncio.Runner() as runner:
+            runner.run(serving)
+    except (EngineRuns, PortTaken, InfraError) as error:
+        raise CommandFailed(str(error)) from error
+    except OperationalError as error:
+        raise CommandFailed(
+            f"Expected a Postgres that answers, but: {error}"
+        ) from error
+    except BaseExceptionGroup as group:
+        died = group.subgroup((PartEnded, PortTaken, InfraError))
+        if died is None:
+            raise
+        first = _first(died)
+        raise CommandFailed(f"The engine ended: {first}") from group
+
+
+def _first(group: BaseException) -> BaseException:
+    while isinstance(group, BaseExceptionGroup):
+        group = group.exceptions[0]
+    return group

@@ -1,0 +1,1 @@
+"""Sessions: what commands open to work with an engine's data."""

@@ -1,0 +1,51 @@
+"""Putting dead letters back: by the running engine, or on a log that nobody owns."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+from collections.abc import Sequence
+from contextlib import closing
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException
+
+import msgspec
+
+from gateway.bootstrap.data_dir import EngineAddress
+from gateway.cli.errors import CommandFailed
+from gateway.cli.session.session import Session
+from gateway.cli.session.writable_log import open_log
+from gateway.services.redrive import PATH, Asked
+from infra.clock import SystemClock
+from workers.operations.redrive import WAIT_S, Redriven, Redriver
+
+_ASK_S = 60.0
+
+
+async def put_back(
+    session: Session, streams: Sequence[str], ids: Sequence[str]
+) -> Redriven:
+    """Put letters back: a running embedded engine does it itself, as it alone may."""
+    asked = Asked(streams=streams, letters=ids, principal=getpass.getuser())
+    engine = session.data.address()
+    if engine is not None and not session.settings.kafka.servers:
+        return await asyncio.to_thread(_ask, engine, asked)
+    wait_s = WAIT_S if session.settings.kafka.servers else 0.0
+    async with open_log(session) as log:
+        redriver = Redriver(log=log, now_us=SystemClock().now_us, wait_s=wait_s)
+        return await redriver.redrive(streams, ids, asked.principal)
+
+
+def _ask(engine: EngineAddress, asked: Asked) -> Redriven:
+    connection = HTTPConnection(engine.host, engine.http_port, timeout=_ASK_S)
+    try:
+        with closing(connection):
+            connection.request("POST", PATH, msgspec.json.encode(asked))
+            answer = connection.getresponse()
+            body = answer.read()
+    except (HTTPException, OSError) as error:
+        raise CommandFailed(f"Expected the engine to answer, but: {error}") from error
+    if answer.status != HTTPStatus.OK:
+        text = body.decode(errors="replace")
+        raise CommandFailed(f"Expected the engine to put them back, but: {text}")
+    return msgspec.json.decode(body, type=Redriven)

@@ -1,0 +1,1 @@
+"""Executions: created, terminated, looked up, with their values and logs."""

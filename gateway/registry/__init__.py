@@ -1,0 +1,1 @@
+"""The registry: projects, entities, launch plans and names, written by events."""

@@ -1,0 +1,51 @@
+"""Registration of launch plans, and which version of each is active (ref §2.1)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flyteidl.admin import launch_plan_pb2
+from flyteidl.core import interface_pb2
+
+from domain.registry import launch_plans
+from domain.registry.identity import checked_ref
+from gateway.registry.append import check_place, decide, stream_of
+from gateway.services.container import Services
+from gateway.services.errors import accepted, invalid, missing
+from projections.queries import registry
+from projections.queries.compiler_inputs import of_kind
+from schemas.ids import EntityRef
+
+
+async def create_launch_plan(services: Services, request: Any) -> None:
+    """Register a launch plan version of a workflow that exists."""
+    ref = accepted(checked_ref(request.id, "LAUNCH_PLAN"))
+    await check_place(services, ref.project, ref.domain)
+    workflow = of_kind(request.spec.workflow_id, "WORKFLOW")
+    row = await registry.get_entity(services.pool, workflow)
+    if row is None:
+        raise missing("WORKFLOW", workflow.text())
+    interface = interface_pb2.TypedInterface.FromString(bytes(row["interface"]))
+    now = services.clock.now_us()
+    await decide(
+        services,
+        _plan_stream(ref),
+        lambda known: launch_plans.register(known, request, interface, now_us=now),
+    )
+
+
+async def update_launch_plan(services: Services, request: Any) -> None:
+    """Activate or deactivate a launch plan version."""
+    ref = accepted(checked_ref(request.id, "LAUNCH_PLAN"))
+    if request.state not in launch_plan_pb2.LaunchPlanState.values():
+        raise invalid(f"Expected a launch plan's state, but got {request.state}")
+    now = services.clock.now_us()
+    active = request.state == launch_plan_pb2.ACTIVE
+    change = launch_plans.activate if active else launch_plans.deactivate
+    await decide(
+        services, _plan_stream(ref), lambda known: change(known, ref, now_us=now)
+    )
+
+
+def _plan_stream(ref: EntityRef) -> str:
+    return stream_of("launch_plan", ref.project, ref.domain, ref.name)

@@ -1,0 +1,119 @@
+"""The HTTP door: REST by transcoding, blobs, logs of attempts, health, metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+import grpc
+from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
+from prometheus_client import CollectorRegistry
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from gateway.rest import openapi
+from gateway.rest.cors import LOOPBACK_ORIGIN, LocalOnly, is_loopback
+from gateway.rest.local_call import error_body
+from gateway.rest.route_table import routes
+from gateway.rest.routes import health as health_routes
+from gateway.rest.routes.blobs import BlobRoutes
+from gateway.rest.routes.deletion import DeletionRoutes
+from gateway.rest.routes.redrive import RedriveRoutes
+from gateway.rest.routes.task_logs import LogRoutes
+from gateway.rest.transcoded_routes import Rest
+from gateway.services.redrive import Redrive
+from gateway.services.submit import Submit
+from gateway.telemetry.exposition import RestMetrics, new_registry
+from gateway.telemetry.health import Health
+from gateway.version import version
+from infra.blobs.files import Blobs
+from infra.blobs.signing import Signer
+from infra.postgres.pool import Pool
+from infra.settings import Settings
+
+_METHODS = ["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD"]
+_CORS_HEADERS = ["Content-Type", "flyte-authorization"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpParts:
+    """What the HTTP door needs.
+
+    `servicers` are the very objects that gRPC serves, by full service name.
+    """
+
+    servicers: Mapping[str, Any]
+    blobs: Blobs
+    signer: Signer
+    pool: Pool
+    clock: Any
+    settings: Settings
+    health: Health
+    redrive: Redrive
+    submit: Submit
+    registry: CollectorRegistry = field(default_factory=new_registry)
+
+
+def build_app(parts: HttpParts) -> FastAPI:
+    """Return the application with all routes."""
+    app = FastAPI(
+        title="Flightlog", version=version(), docs_url=None, redoc_url=None,
+        openapi_url=None,
+    )  # fmt: skip
+    app.include_router(health_routes.router(parts.health, parts.registry))
+    _add_own(app)
+    blob_routes = BlobRoutes(
+        blobs=parts.blobs,
+        signer=parts.signer,
+        clock=parts.clock,
+        bytes_max=parts.settings.gateway.upload_bytes_max,
+    )
+    app.include_router(blob_routes.router())
+    app.include_router(LogRoutes(parts.blobs, parts.pool).router())
+    app.include_router(RedriveRoutes(parts.redrive).router())
+    app.include_router(DeletionRoutes(parts.submit, parts.clock).router())
+    rest = Rest(
+        servicers=parts.servicers,
+        settings=parts.settings.gateway,
+        metrics=RestMetrics(parts.registry),
+    )
+    app.add_route("/{path:path}", rest.handle, methods=_METHODS)
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origin_regex=LOOPBACK_ORIGIN,
+        allow_methods=_METHODS,
+        allow_headers=_CORS_HEADERS,
+    )
+    app.add_exception_handler(Exception, _failed)
+    if is_loopback(parts.settings.host):
+        app.add_middleware(LocalOnly)
+    return app
+
+
+async def _failed(_request: Request, _error: Exception) -> Response:
+    """Answer for a route that raised; the server's log has the trace."""
+    status, body = error_body(
+        grpc.StatusCode.INTERNAL, "Expected to serve this, but it failed"
+    )
+    return Response(body, status_code=status, media_type="application/json")
+
+
+def _add_own(app: FastAPI) -> None:
+    @app.get("/healthcheck")
+    async def healthcheck() -> Response:
+        """Answer 200 with nothing while this process lives, as Flyte does."""
+        return Response()
+
+    @app.get("/openapi.json")
+    @app.get("/api/v1/openapi")
+    async def document() -> Response:
+        """Describe the REST API."""
+        return JSONResponse(_document())
+
+
+@cache
+def _document() -> dict[str, Any]:
+    return openapi.describe(routes(), version())

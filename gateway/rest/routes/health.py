@@ -1,0 +1,34 @@
+"""Health and metrics over HTTP: of an engine, or of one role."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, FastAPI
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from starlette.responses import JSONResponse, Response
+
+from gateway.telemetry.health import Health
+
+
+def router(health: Health, registry: CollectorRegistry) -> APIRouter:
+    """Return the routes `/healthz` and `/metrics`."""
+    routes = APIRouter()
+
+    @routes.get("/healthz")
+    async def healthz() -> Response:
+        """Answer 200 once every part serves."""
+        body = {"ready": health.ready, "waiting_for": health.missing}
+        return JSONResponse(body, status_code=200 if health.ready else 503)
+
+    @routes.get("/metrics")
+    async def metrics() -> Response:
+        """Tell Prometheus."""
+        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+
+    return routes
+
+
+def app(health: Health, registry: CollectorRegistry) -> FastAPI:
+    """Return an application with these routes alone, for a role without a door."""
+    found = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    found.include_router(router(health, registry))
+    return found

@@ -1,0 +1,47 @@
+"""Logs of attempts over HTTP: the links that executions show."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fastapi import APIRouter
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
+
+from gateway.executions.task_logs import attempt_log
+from infra.blobs.files import Blobs
+from infra.postgres.pool import Pool
+from projections.queries import executions
+from schemas.ids import ExecutionRef
+
+PATH = "/logs/{project}/{domain}/{execution}/{node}/{attempt}"
+
+
+@dataclass(frozen=True, slots=True)
+class LogRoutes:
+    """Serves the log text of attempts; one that runs has written no length yet."""
+
+    blobs: Blobs
+    pool: Pool
+
+    def router(self) -> APIRouter:
+        """Return the route."""
+        router = APIRouter(tags=["logs"])
+        router.add_api_route(PATH, self.get, methods=["GET", "HEAD"])
+        return router
+
+    async def get(
+        self, project: str, domain: str, execution: str, node: str, attempt: int
+    ) -> Response:
+        """Send an attempt's log as it is now."""
+        ref = ExecutionRef(project=project, domain=domain, name=execution)
+        row = await executions.get_node(self.pool, ref, node)
+        uri = await attempt_log(self.blobs, row.input_path, attempt) if row else None
+        if uri is None:
+            words = f"Expected a log of {ref.text()} {node} attempt {attempt}, but none"
+            return PlainTextResponse(f"{words} was written\n", status_code=404)
+        headers = {"x-content-type-options": "nosniff", "cache-control": "no-store"}
+        return StreamingResponse(
+            self.blobs.stream(uri),
+            media_type="text/plain; charset=utf-8",
+            headers=headers,
+        )

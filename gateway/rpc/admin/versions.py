@@ -1,0 +1,79 @@
+"""Versions and names of tasks, workflows, launch plans: found, and listed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from flyteidl.admin import common_pb2
+from flyteidl.core import identifier_pb2
+
+from domain.registry.identity import checked_ref
+from gateway.rpc.paging import next_token, page_of
+from gateway.services.container import Services
+from gateway.services.errors import accepted, invalid, missing
+from gateway.translate.registry import entity_id
+from projections.queries import registry
+from projections.queries.executions import Page
+
+KINDS = {
+    identifier_pb2.TASK: "TASK",
+    identifier_pb2.WORKFLOW: "WORKFLOW",
+    identifier_pb2.LAUNCH_PLAN: "LAUNCH_PLAN",
+}
+
+
+def kind_of(resource_type: int) -> str:
+    """Return the kind of a core.ResourceType; raises Refused for what isn't one."""
+    if resource_type not in KINDS:
+        raise invalid("Expected a task, workflow or launch plan, but another type")
+    return KINDS[resource_type]
+
+
+def check_place(project: str, domain: str) -> None:
+    """Refuse a list of everything, everywhere."""
+    if not project or not domain:
+        raise invalid("Expected a project and a domain, but one is empty")
+
+
+async def find(services: Services, identifier: Any, kind: str) -> dict[str, Any]:
+    """Return the row of a version; raises Refused with NOT_FOUND."""
+    ref = accepted(checked_ref(identifier, kind))
+    row = await registry.get_entity(services.pool, ref)
+    if row is None:
+        raise missing(kind, ref.text())
+    return row
+
+
+async def listed(
+    services: Services, kind: str, request: Any
+) -> tuple[Page, Sequence[dict[str, Any]]]:
+    """Return the page that an admin.ResourceListRequest asks for, and its rows."""
+    page, at = page_of(request), request.id
+    check_place(at.project, at.domain)
+    where = {"project": at.project, "domain": at.domain}
+    if at.name:
+        where["name"] = at.name
+    return page, await rows(services, kind, where, page)
+
+
+async def rows(
+    services: Services, kind: str, where: Mapping[str, Any], page: Page
+) -> Sequence[dict[str, Any]]:
+    """Return rows of versions; raises Refused for bad filters and sort keys."""
+    found = await registry.list_entities(services.pool, kind, dict(where), page)
+    return accepted(found)
+
+
+async def names(services: Services, kind: str, request: Any) -> Any:
+    """Answer an admin.NamedEntityIdentifierListRequest."""
+    page = page_of(request)
+    check_place(request.project, request.domain)
+    found = accepted(
+        await registry.list_ids(
+            services.pool, kind, request.project, request.domain, page
+        )
+    )
+    return common_pb2.NamedEntityIdentifierList(
+        entities=[entity_id(row) for row in found], token=next_token(page, found)
+    )

@@ -1,0 +1,1 @@
+"""What requests are served with: submission, compilation, concurrency, errors."""

@@ -1,0 +1,1 @@
+"""Translation of rows to flyteidl messages, pure."""
