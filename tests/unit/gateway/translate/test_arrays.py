@@ -13,7 +13,7 @@ from gateway.translate.arrays import add_elements
 from projections.rows import ElementRow
 from schemas.phases import SHOWN_NODE
 from schemas.values import TaskLog
-from tests.unit.gateway.test_translate_executions import an_attempt
+from tests.unit.gateway.translate.test_executions import an_attempt
 
 _TASK = execution_pb2.TaskExecution.Phase
 _CACHE = catalog_pb2.CatalogCacheStatus

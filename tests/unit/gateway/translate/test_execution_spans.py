@@ -8,7 +8,7 @@ from typing import Any
 from domain.graph import END, START
 from gateway.translate.execution_spans import Timed, span_of
 from tests.support.graphs import definition, task_node, workflow, workflow_node
-from tests.unit.gateway.test_translate_executions import (
+from tests.unit.gateway.translate.test_executions import (
     NOON,
     a_node,
     an_attempt,

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from gateway.cli.main import app
 from tests.support.postgres import empty_database, migrated_database
-from tests.unit.gateway.test_cli import REF, _fill
+from tests.unit.gateway.cli.test_main import REF, _fill
 
 RUNNER = CliRunner()
 Call = Callable[..., Any]

@@ -20,7 +20,7 @@ from infra.postgres.embedded_server import PostgresServer
 
 pytestmark = pytest.mark.integration
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 STARTER = """
 import sys, time
 from pathlib import Path

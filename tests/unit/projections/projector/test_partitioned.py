@@ -14,7 +14,7 @@ from projections.projector.projector import Projector
 from tests.support.engine import STREAM
 from tests.support.memory_log import MemoryLog
 from tests.support.views import Views
-from tests.unit.projections.test_projector import a_retried_run
+from tests.unit.projections.projector.test_projector import a_retried_run
 
 pytestmark = pytest.mark.integration
 
