@@ -7,7 +7,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from tests.support import containers
+from tests.support.components import containers
 
 _HERE = hashlib.sha256(str(Path(__file__).parent).encode()).hexdigest()[:8]
 

@@ -14,7 +14,7 @@ import pytest
 
 from schemas.messages import commands
 from schemas.wire import registry
-from tests.architecture.house import ROOT
+from tests.architecture.repository import ROOT
 
 PAGES = ROOT / "docs" / "commands"
 UPDATES = os.environ.get("UPDATE_DOCS") == "1"

@@ -17,7 +17,7 @@ from typer.main import get_command
 
 from gateway.cli.main import app
 from infra.settings import CONFIG_VARIABLE, Settings
-from tests.architecture.house import ROOT, kept_files
+from tests.architecture.repository import ROOT, kept_files
 
 CONFIGURATION = ROOT / "docs" / "configuration.md"
 UPDATES = os.environ.get("UPDATE_DOCS") == "1"

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tomllib
 
-from tests.architecture.house import FLOORS, ROOT
+from tests.architecture.repository import FLOORS, ROOT
 
 
 def test_every_contract_on_imports_is_kept() -> None:

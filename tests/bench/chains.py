@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.bench.engines import AnEngine, client_of, engine, median_of, timed
 from tests.bench.figure import Figure
 from tests.support import raw
-from tests.support.running import Running
+from tests.support.harness.engine_process import Running
 
 CHAIN = 40
 HITS = 1_000

@@ -14,8 +14,8 @@ from flytekit.clients.friendly import SynchronousFlyteClient
 from flytekit.configuration import PlatformConfig
 
 from tests.support import raw
-from tests.support.distributed import Distributed
-from tests.support.running import Running
+from tests.support.harness.distributed import Distributed
+from tests.support.harness.engine_process import Running
 
 AnEngine = Running | Distributed
 _PAGE = 100

@@ -10,7 +10,7 @@ from typing import Any
 from tests.bench.engines import client_of, engine, timed
 from tests.bench.figure import Figure
 from tests.support import raw
-from tests.support.running import Running
+from tests.support.harness.engine_process import Running
 
 WIDTHS = (100, 1_000, 10_000)
 BASE = 1_000

@@ -12,8 +12,8 @@ from tests.bench.engines import client_of, engine, timed
 from tests.bench.figure import Figure
 from tests.bench.machine import pss_mb
 from tests.support import raw
-from tests.support.distributed import Distributed
-from tests.support.running import Running
+from tests.support.harness.distributed import Distributed
+from tests.support.harness.engine_process import Running
 
 IDLE_S = 60
 _LOAD_S = 1.0

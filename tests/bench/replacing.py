@@ -8,7 +8,7 @@ from tests.bench.engines import client_of, timed, wait_all
 from tests.bench.figure import Figure
 from tests.bench.load import percentiles, steps
 from tests.support import raw
-from tests.support.distributed import PROPELLER, Distributed
+from tests.support.harness.distributed import PROPELLER, Distributed
 
 EXECUTIONS, LAYERS, WIDTH = 16, 400, 2
 _BEFORE_S = 4.0

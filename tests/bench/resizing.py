@@ -18,7 +18,7 @@ from flyteidl.admin import signal_pb2
 from tests.bench.engines import client_of, wait_all
 from tests.bench.figure import Figure
 from tests.support import raw
-from tests.support.distributed import (
+from tests.support.harness.distributed import (
     GATEWAY,
     PROJECTOR,
     PROPELLER,

@@ -17,7 +17,7 @@ from schemas.wire import codec
 from tests.bench.engines import client_of, engine, timed
 from tests.bench.figure import Figure
 from tests.support import raw
-from tests.support.running import Running
+from tests.support.harness.engine_process import Running
 
 CLIENTS = 16
 LIVE, HISTORY = 10_000, 1_000

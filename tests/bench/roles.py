@@ -20,7 +20,7 @@ from tests.bench.load import measured
 from tests.bench.recovery import next_fact
 from tests.bench.replacing import replacing
 from tests.support import raw
-from tests.support.distributed import (
+from tests.support.harness.distributed import (
     GATEWAY,
     PROJECTOR,
     PROPELLER,

@@ -21,7 +21,7 @@ from projections.projector.projector import rebuild
 from tests.bench.engines import client_of, engine, timed
 from tests.bench.figure import Figure
 from tests.support import raw
-from tests.support.running import Running
+from tests.support.harness.engine_process import Running
 
 SIZES = (100, 1_000, 10_000, 50_000)
 BASE = 1_000

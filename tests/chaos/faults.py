@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 import psycopg
 
 from infra.postgres.embedded_server import PostgresServer
-from tests.support.distributed import Distributed
-from tests.support.kafka import Kafka
+from tests.support.components.kafka import Kafka
+from tests.support.harness.distributed import Distributed
 
 PROGRESS_S = 60.0
 AWAY_S = (0.5, 2.0)

@@ -20,7 +20,9 @@ from infra.postgres.embedded_server import PostgresServer
 from tests.chaos.faults import Faults
 from tests.e2e.conftest import client, register
 from tests.e2e.running import start
-from tests.support.distributed import (
+from tests.support.components.kafka import Kafka
+from tests.support.components.minio import s3
+from tests.support.harness.distributed import (
     GATEWAY,
     PROJECTOR,
     PROPELLER,
@@ -28,8 +30,6 @@ from tests.support.distributed import (
     Distributed,
     Outside,
 )
-from tests.support.kafka import Kafka
-from tests.support.minio import s3
 
 ROLES = (GATEWAY, PROPELLER, PROPELLER, PROJECTOR, PROJECTOR, RUNNER, RUNNER)
 PARTITIONS = 8

@@ -18,9 +18,9 @@ from infra.eventlog.kafka import topics
 from infra.eventlog.kafka.log import KafkaLog
 from infra.eventlog.postgres.log import PostgresLog
 from infra.settings import KafkaSettings, LogSettings
+from tests.support.components.kafka import broker
+from tests.support.components.postgres import empty_database
 from tests.support.fakes import MemoryData, MemoryLog
-from tests.support.kafka import broker
-from tests.support.postgres import empty_database
 
 POLL_S = 0.2
 LOCK_S = 0.3

@@ -17,9 +17,9 @@ from schemas import topics
 from schemas.messages import execution_events as e
 from schemas.messages import registry_events as r
 from tests.contract.conftest import KafkaKind
+from tests.support.components.postgres import migrated_database
 from tests.support.engine import success
-from tests.support.postgres import migrated_database
-from tests.support.propelling import House
+from tests.support.harness.propeller_harness import House
 from workers.operations import backup
 
 NOTHING = lambda _: None  # noqa: E731

@@ -19,7 +19,7 @@ from infra.blobs.signing import Grant
 from infra.clock import SystemClock
 from infra.errors import Permanent, Transient
 from infra.settings import S3Settings
-from tests.support.minio import Minio, s3
+from tests.support.components.minio import Minio, s3
 
 pytestmark = pytest.mark.integration
 

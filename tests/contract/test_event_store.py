@@ -12,8 +12,8 @@ import pytest
 from infra.errors import Conflict
 from infra.eventlog.event_store import EventStore
 from schemas.messages.registry_events import ProjectRegistered, ProjectReplaced
+from tests.support.components.postgres import empty_database
 from tests.support.fakes import MemoryEventStore
-from tests.support.postgres import empty_database
 
 STREAM = "registry/project/p"
 

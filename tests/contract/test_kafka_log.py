@@ -23,7 +23,7 @@ from schemas import topics as t
 from tests.contract.conftest import PARTITIONS, STREAMS, KafkaKind
 from tests.contract.owning import GROUP, kept, owning
 from tests.contract.records import STREAM, command, dispatch, fact, ids
-from tests.support.kafka import Kafka
+from tests.support.components.kafka import Kafka
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 

@@ -17,7 +17,7 @@ from schemas.messages.outcomes import CommandHadNoEffect, CommandRejected
 from schemas.wire import codec
 from tests.contract.conftest import KafkaKind
 from tests.support.engine import CREATE, success
-from tests.support.propelling import House, stream_of
+from tests.support.harness.propeller_harness import House, stream_of
 from workers import dead_letters
 
 DAY_US = 24 * 3600 * 1_000_000

@@ -13,7 +13,7 @@ from schemas.messages import commands as c
 from schemas.messages import execution_events as e
 from schemas.wire import codec
 from tests.support.engine import success
-from tests.support.propelling import House
+from tests.support.harness.propeller_harness import House
 from workers.operations.redrive import PAGE, Redriver, letters_of
 
 POISON = c.ReportChild(node_id="n0", attempt=0, child="p/d/x", phase="QUEUED")

@@ -13,7 +13,7 @@ from schemas.messages.commands import TerminateExecution
 from schemas.wire import codec
 from tests.contract.records import fact
 from tests.support.engine import CREATE, success
-from tests.support.propelling import House, stream_of
+from tests.support.harness.propeller_harness import House, stream_of
 
 pytestmark = pytest.mark.timeout(120)
 

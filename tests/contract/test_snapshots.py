@@ -18,7 +18,7 @@ from schemas.messages.snapshots import Checkpoint, StreamChunk, StreamClosed, St
 from schemas.wire import codec
 from tests.contract.records import fact
 from tests.support.engine import CREATE, success
-from tests.support.propelling import House, stream_of
+from tests.support.harness.propeller_harness import House, stream_of
 from workers.propeller import restore
 
 pytestmark = pytest.mark.timeout(120)

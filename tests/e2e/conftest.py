@@ -16,8 +16,8 @@ from flytekit.core.context_manager import FlyteContextManager
 from flytekit.core.data_persistence import FileAccessProvider
 from flytekit.remote import FlyteRemote
 
-from tests.support.distributed import Distributed, distributed
-from tests.support.running import Running
+from tests.support.harness.distributed import Distributed, distributed
+from tests.support.harness.engine_process import Running
 
 AnEngine = Running | Distributed
 

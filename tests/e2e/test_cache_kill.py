@@ -15,8 +15,8 @@ from flytekit.clients.friendly import SynchronousFlyteClient
 from flytekit.configuration import PlatformConfig
 
 from tests.e2e.test_postgres_killed import kill, patient_phase
+from tests.support.harness.engine_process import Running
 from tests.support.raw import create, register_layers, wait
-from tests.support.running import Running
 
 pytestmark = pytest.mark.e2e
 NODES, KILLS = 400, 2

@@ -21,7 +21,7 @@ from flytekit.remote import FlyteRemote
 
 from tests.e2e.conftest import DOMAIN, PROJECT, client, pyflyte, register
 from tests.e2e.running import finish, start
-from tests.support.distributed import ONE_OF_EACH, Distributed, distributed
+from tests.support.harness.distributed import ONE_OF_EACH, Distributed, distributed
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 

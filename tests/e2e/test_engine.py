@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.running import Running
+from tests.support.harness.engine_process import Running
 
 pytestmark = pytest.mark.e2e
 STOP_S = 10

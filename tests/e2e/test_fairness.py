@@ -9,7 +9,7 @@ from flytekit.clients.friendly import SynchronousFlyteClient
 from flytekit.configuration import PlatformConfig
 
 from tests.support import raw
-from tests.support.running import Running
+from tests.support.harness.engine_process import Running
 
 pytestmark = pytest.mark.e2e
 WIDE, SLEEP_S = 60, 0.1

@@ -14,8 +14,8 @@ import pytest
 from flytekit.clients.friendly import SynchronousFlyteClient
 from flytekit.configuration import PlatformConfig
 
+from tests.support.harness.engine_process import Running
 from tests.support.raw import create, register_layers, wait
-from tests.support.running import Running
 
 pytestmark = pytest.mark.e2e
 SEED, KILLS, EXECUTIONS, LAYERS, WIDTH = 20261124, 10, 4, 10, 5

@@ -18,8 +18,8 @@ from schemas import topics
 from schemas.envelope import Envelope
 from schemas.messages.commands import TerminateExecution
 from schemas.wire import codec
+from tests.support.harness.engine_process import Running
 from tests.support.raw import create, register_layers, wait
-from tests.support.running import Running
 from workers import dead_letters
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]

@@ -13,7 +13,7 @@ from minio import Minio
 
 from tests.e2e.conftest import client, register
 from tests.e2e.running import finish, start
-from tests.support.distributed import PROPELLER, Distributed, distributed
+from tests.support.harness.distributed import PROPELLER, Distributed, distributed
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 FLOW = "shapes_flow.inner"

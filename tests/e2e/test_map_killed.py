@@ -12,8 +12,8 @@ from flytekit.clients.friendly import SynchronousFlyteClient
 from flytekit.configuration import PlatformConfig
 
 from tests.e2e.test_kill import ENDED, facts
+from tests.support.harness.engine_process import Running
 from tests.support.raw import create, register_map, wait
-from tests.support.running import Running
 
 pytestmark = pytest.mark.e2e
 SEED, KILLS, WIDTH = 20261125, 4, 60

@@ -14,7 +14,7 @@ from flytekit.remote import FlyteRemote
 
 from tests.e2e.conftest import client, register
 from tests.e2e.running import finish, run, start
-from tests.support.running import Running
+from tests.support.harness.engine_process import Running
 
 pytestmark = pytest.mark.e2e
 SUCCEEDED, FAILED = 4, 6

@@ -15,8 +15,8 @@ from flytekit.configuration import PlatformConfig
 from flytekit.exceptions.base import FlyteException
 
 from infra.postgres.embedded_server import PostgresServer
+from tests.support.harness.engine_process import Running
 from tests.support.raw import create, register_layers, wait
-from tests.support.running import Running
 
 pytestmark = pytest.mark.e2e
 KILLS, LIMIT_S = 3, 90

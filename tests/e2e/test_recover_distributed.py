@@ -15,7 +15,7 @@ from infra.blobs.s3 import S3Blobs
 from infra.settings import S3Settings
 from tests.e2e.conftest import client, register
 from tests.e2e.test_recover import NODE_RECOVERED, broken, phases, recovered, runs
-from tests.support.distributed import Distributed, distributed
+from tests.support.harness.distributed import Distributed, distributed
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 FLOW, SWEPT_S = "recover_flow.py", 60.0

@@ -17,7 +17,7 @@ from tests.e2e.conftest import (
 )
 from tests.e2e.running import finish
 from tests.e2e.test_kill import facts
-from tests.support.running import Running
+from tests.support.harness.engine_process import Running
 
 pytestmark = pytest.mark.e2e
 FLOW = "recover_flow.py"

@@ -14,7 +14,7 @@ from flytekit.remote import FlyteRemote
 
 from tests.e2e.conftest import DOMAIN, PROJECT, VERSION, pyflyte
 from tests.e2e.running import finish
-from tests.support.running import Running
+from tests.support.harness.engine_process import Running
 
 pytestmark = pytest.mark.e2e
 RESERVED_S, TAKES_S = 2.5, 6.0

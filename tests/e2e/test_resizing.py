@@ -11,7 +11,7 @@ from infra.eventlog.kafka.log import KafkaLog
 from infra.settings import LogSettings
 from schemas import topics
 from tests.bench import resizing
-from tests.support.distributed import PROPELLER, Distributed, distributed
+from tests.support.harness.distributed import PROPELLER, Distributed, distributed
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 

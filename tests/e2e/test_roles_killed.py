@@ -14,7 +14,7 @@ from flytekit.clients.friendly import SynchronousFlyteClient
 from flytekit.configuration import PlatformConfig
 
 from tests.e2e.test_kill import check_whole
-from tests.support.distributed import (
+from tests.support.harness.distributed import (
     GATEWAY,
     PROJECTOR,
     PROPELLER,

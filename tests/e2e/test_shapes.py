@@ -9,7 +9,7 @@ from flytekit.remote import FlyteRemote
 
 from tests.e2e.conftest import DOMAIN, PROJECT, pyflyte
 from tests.e2e.running import run
-from tests.support.running import Running
+from tests.support.harness.engine_process import Running
 
 pytestmark = pytest.mark.e2e
 SUCCEEDED, ABORTED = 4, 7

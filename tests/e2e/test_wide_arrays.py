@@ -15,8 +15,8 @@ from flytekit.clients.friendly import SynchronousFlyteClient
 from flytekit.configuration import PlatformConfig
 
 from tests.e2e.test_kill import facts
+from tests.support.harness.engine_process import Running
 from tests.support.raw import DOMAIN, PROJECT, create, register_map, wait
-from tests.support.running import Running
 
 pytestmark = pytest.mark.e2e
 WIDE, NARROW, OPEN = 2_500, 250, 400

@@ -18,8 +18,8 @@ from flytekit.configuration import PlatformConfig
 from infra.eventlog.contract import Received
 from schemas import topics
 from schemas.wire import codec
-from tests.support.door import Door, open_door
-from tests.support.postgres import migrated_database
+from tests.support.components.postgres import migrated_database
+from tests.support.harness.gateway_harness import Door, open_door
 
 Answer = Callable[[Received], tuple[str, str, str, str]]
 

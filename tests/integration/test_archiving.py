@@ -13,9 +13,9 @@ from msgspec.structs import replace
 from schemas.ids import ExecutionRef
 from schemas.messages import execution_events as e
 from tests.integration.conftest import refused
-from tests.support.door import Door
 from tests.support.engine import NOON_US, created
-from tests.support.views import Views
+from tests.support.harness.gateway_harness import Door
+from tests.support.harness.read_models import Views
 
 pytestmark = pytest.mark.integration
 PROJECT, DOMAIN = "archive", "d"

@@ -12,7 +12,7 @@ from google.protobuf.duration_pb2 import Duration
 
 from schemas.values import Blob
 from tests.integration.conftest import refused
-from tests.support.door import Door
+from tests.support.harness.gateway_harness import Door
 
 pytestmark = pytest.mark.integration
 

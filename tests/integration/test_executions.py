@@ -29,11 +29,11 @@ from schemas.messages.commands import CreateExecution, TerminateExecution
 from schemas.values import Blob, TaskLog, Values
 from schemas.wire import codec
 from tests.integration.conftest import accept, answering, refused
-from tests.support.door import Door
 from tests.support.engine import NOON_US, created
 from tests.support.graphs import values
+from tests.support.harness.gateway_harness import Door
+from tests.support.harness.read_models import Views
 from tests.support.raw import echo_task
-from tests.support.views import Views
 
 pytestmark = pytest.mark.integration
 

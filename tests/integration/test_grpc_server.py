@@ -30,7 +30,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from gateway.rpc.admin.service import Admin
 from tests.integration.conftest import Calls, refused
-from tests.support.door import Door
+from tests.support.harness.gateway_harness import Door
 
 pytestmark = pytest.mark.integration
 

@@ -19,9 +19,9 @@ from google.protobuf import message_factory
 
 from tests.integration.conftest import accept, answering
 from tests.support import raw
-from tests.support.door import Door, open_door
+from tests.support.components.postgres import migrated_database
+from tests.support.harness.gateway_harness import Door, open_door
 from tests.support.noise import Noise
-from tests.support.postgres import migrated_database
 
 SERVICES = (
     *admin_pb2.DESCRIPTOR.services_by_name.values(),

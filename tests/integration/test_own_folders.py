@@ -6,7 +6,7 @@ from pathlib import Path
 
 from infra.blobs.files import FileBlobs
 from tests.integration.test_process_plugin import carry_out, new_plugin
-from tests.support import flytekit_tasks as t
+from tests.support.flytekit import tasks as t
 from workers.plugins.plugin import Succeeded
 
 SOURCE = """

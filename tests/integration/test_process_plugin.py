@@ -15,7 +15,7 @@ import pytest
 
 from infra.blobs.files import FileBlobs
 from infra.settings import ProcessSettings
-from tests.support import flytekit_tasks as t
+from tests.support.flytekit import tasks as t
 from workers.plugins.plugin import Begun, Failed, Result, Succeeded, Work
 from workers.plugins.process.plugin import ProcessPlugin
 

@@ -25,11 +25,11 @@ from schemas.messages import commands as c
 from schemas.messages import execution_events as e
 from schemas.messages.outcomes import CommandRejected
 from schemas.wire import codec
-from tests.support.door import open_door
+from tests.support.components.kafka import broker
+from tests.support.components.postgres import migrated_database
 from tests.support.graphs import values
-from tests.support.kafka import broker
-from tests.support.kafka_engine import engine_on
-from tests.support.postgres import migrated_database
+from tests.support.harness.gateway_harness import open_door
+from tests.support.harness.kafka_engine import engine_on
 from tests.support.raw import DOMAIN, PROJECT, VERSION, register_layers
 
 pytestmark = pytest.mark.integration

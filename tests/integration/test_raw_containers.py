@@ -12,7 +12,7 @@ from flyteidl.core import literals_pb2, types_pb2
 from infra.blobs.files import FileBlobs
 from schemas.values import Values
 from tests.integration.test_process_plugin import Run, carry_out, new_plugin
-from tests.support import flytekit_tasks as t
+from tests.support.flytekit import tasks as t
 from workers.plugins.plugin import Failed, Succeeded
 
 pytestmark = pytest.mark.integration

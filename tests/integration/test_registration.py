@@ -31,8 +31,8 @@ from google.rpc import status_pb2
 
 from schemas.ids import EntityRef
 from tests.integration.conftest import refused
-from tests.support import flytekit_workflows as flows
-from tests.support.door import Door
+from tests.support.flytekit import workflows as flows
+from tests.support.harness.gateway_harness import Door
 from tests.support.raw import echo_task, layers_workflow
 
 pytestmark = pytest.mark.integration

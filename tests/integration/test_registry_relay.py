@@ -27,10 +27,10 @@ from infra.settings import KafkaSettings, LogSettings
 from projections.projector.projector import Projector
 from schemas import topics
 from tests.integration.test_publish import PLAN, PYTHON, Engine
-from tests.support.door import open_door
-from tests.support.kafka import broker
-from tests.support.kafka_engine import engine_on
-from tests.support.postgres import empty_database, migrated_database
+from tests.support.components.kafka import broker
+from tests.support.components.postgres import empty_database, migrated_database
+from tests.support.harness.gateway_harness import open_door
+from tests.support.harness.kafka_engine import engine_on
 from tests.support.raw import register_layers
 from workers.operations.registry_relay import RegistryRelay
 

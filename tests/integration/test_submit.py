@@ -16,8 +16,8 @@ from infra.postgres.pool import Pool, open_pool
 from schemas import topics
 from schemas.messages.commands import TerminateExecution
 from schemas.wire import codec
+from tests.support.components.postgres import migrated_database
 from tests.support.fakes import MemoryLog
-from tests.support.postgres import migrated_database
 
 pytestmark = pytest.mark.integration
 

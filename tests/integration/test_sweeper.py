@@ -18,13 +18,13 @@ from schemas.messages.commands import DeleteExecution
 from schemas.messages.execution_events import ExecutionCreated
 from schemas.messages.node_events import CacheLookedUp
 from tests.support import memory_log
-from tests.support.cached import KEY, SOURCE
+from tests.support.cache_lookups import KEY, SOURCE
+from tests.support.components.postgres import migrated_database
 from tests.support.engine import STREAM, Engine, created
 from tests.support.fakes import MemoryLog
 from tests.support.graphs import definition, task_node
-from tests.support.hands import Ticking
-from tests.support.postgres import migrated_database
-from tests.support.views import Views
+from tests.support.harness.read_models import Views
+from tests.support.harness.runner_harness import Ticking
 from workers.operations.retention import REQUESTS, Sweeper
 
 pytestmark = pytest.mark.integration

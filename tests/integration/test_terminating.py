@@ -14,9 +14,9 @@ from schemas.messages import execution_events as e
 from schemas.messages.commands import TerminateExecution
 from tests.integration.conftest import accept, answering
 from tests.integration.test_archiving import forget_positions
-from tests.support.door import Door
 from tests.support.engine import NOON_US, created
-from tests.support.views import Views
+from tests.support.harness.gateway_harness import Door
+from tests.support.harness.read_models import Views
 
 pytestmark = pytest.mark.integration
 PROJECT, DOMAIN = "eager", "d"

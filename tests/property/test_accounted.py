@@ -17,7 +17,7 @@ from domain.graph import Definition
 from schemas.messages import commands as c
 from schemas.messages import dispatches as d
 from schemas.messages import node_events as ne
-from tests.property.drawn import INSIDE, LIMITED, graphs
+from tests.property.generated_graphs import INSIDE, LIMITED, graphs
 from tests.property.test_execution import (
     ENDING_STEPS_MAX,
     LIMITS,

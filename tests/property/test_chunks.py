@@ -16,7 +16,7 @@ from domain.graph import Definition
 from schemas.phases import NodePhase
 from schemas.sites import NodeSite
 from schemas.values import Values
-from tests.property.drawn import graphs
+from tests.property.generated_graphs import graphs
 from tests.property.test_execution import commands
 from tests.support.engine import CREATE, Engine, created
 

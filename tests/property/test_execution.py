@@ -23,8 +23,8 @@ from schemas.messages import execution_events as e
 from schemas.messages.rejections import Rejected
 from schemas.phases import EXECUTION_MOVES, NODE_MOVES, ExecutionPhase, NodePhase
 from schemas.values import Failure, Values
-from tests.property.drawn import INSIDE, LIMITED, graphs
-from tests.support.cached import cache_answers
+from tests.property.generated_graphs import INSIDE, LIMITED, graphs
+from tests.support.cache_lookups import cache_answers
 from tests.support.engine import (
     CREATE,
     Engine,

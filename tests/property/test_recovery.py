@@ -17,9 +17,9 @@ from schemas.messages import dispatches as d
 from schemas.messages import node_events as ne
 from schemas.phases import SUCCESSES
 from schemas.values import Values
-from tests.property.drawn import INSIDE, graphs
+from tests.property.generated_graphs import INSIDE, graphs
 from tests.property.test_execution import Watch
-from tests.support.cached import miss
+from tests.support.cache_lookups import miss
 from tests.support.engine import (
     CREATE,
     Engine,

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from infra.postgres.pool import Pool, open_pool
-from tests.support.postgres import migrated_database
-from tests.support.views import Views
+from tests.support.components.postgres import migrated_database
+from tests.support.harness.read_models import Views
 
 
 @pytest.fixture

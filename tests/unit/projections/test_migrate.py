@@ -7,7 +7,7 @@ from psycopg.sql import SQL, Composed, Identifier, Literal
 from yoyo import get_backend, read_migrations
 
 from projections.migrate import MIGRATIONS, migrate
-from tests.support.postgres import empty_database
+from tests.support.components.postgres import empty_database
 
 
 def tables(url: str) -> set[str]:

@@ -8,8 +8,8 @@ import pytest
 
 from domain.compiler.compile import CompileErrors
 from domain.graph import END, START, definition_of
-from tests.support import flytekit_workflows as written
-from tests.support.flytekit_graphs import serialize
+from tests.support.flytekit import workflows as written
+from tests.support.flytekit.graphs import serialize
 
 
 def _compiled(workflow: Any) -> Any:

@@ -13,7 +13,7 @@ from schemas.ids import CatalogKey, EntityRef
 from schemas.messages import dispatches as d
 from schemas.messages import node_events as ne
 from schemas.values import Failure, Values
-from tests.support.cached import KEY, SOURCE, hit, miss
+from tests.support.cache_lookups import KEY, SOURCE, hit, miss
 from tests.support.engine import Engine, created, success
 from tests.support.graphs import (
     array_node,

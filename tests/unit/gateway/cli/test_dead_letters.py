@@ -20,8 +20,8 @@ from schemas import topics
 from schemas.envelope import Envelope
 from schemas.messages import commands as c
 from schemas.wire import codec
-from tests.support.postgres import migrated_database
-from tests.support.propelling import stream_of
+from tests.support.components.postgres import migrated_database
+from tests.support.harness.propeller_harness import stream_of
 from workers import dead_letters
 
 STOP = c.TerminateExecution(cause="enough")

@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from gateway.cli.main import app
-from tests.support.postgres import empty_database, migrated_database
+from tests.support.components.postgres import empty_database, migrated_database
 from tests.unit.gateway.cli.test_main import REF, _fill
 
 RUNNER = CliRunner()

@@ -24,7 +24,7 @@ from schemas.messages import execution_events as e
 from schemas.messages import node_events as ne
 from schemas.values import NO_VALUES, Blob, Values
 from schemas.wire import codec
-from tests.support.postgres import migrated_database
+from tests.support.components.postgres import migrated_database
 
 NOON_US = 1_700_000_000_000_000
 REF = ExecutionRef(project="flytesnacks", domain="development", name="report-1")

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from gateway.bootstrap.data_dir import DataDir, EngineAddress
 from gateway.cli.main import app
-from tests.support.postgres import migrated_database
+from tests.support.components.postgres import migrated_database
 from tests.unit.gateway.cli.test_main import REF, _fill
 
 RUNNER = CliRunner()

@@ -12,8 +12,8 @@ from infra.eventlog.contract import Received
 from projections.projector.partitioned import SharedProjector
 from projections.projector.projector import Projector
 from tests.support.engine import STREAM
+from tests.support.harness.read_models import Views
 from tests.support.memory_log import MemoryLog
-from tests.support.views import Views
 from tests.unit.projections.projector.test_projector import a_retried_run
 
 pytestmark = pytest.mark.integration

@@ -37,7 +37,7 @@ from tests.support.graphs import (
     workflow,
     workflow_node,
 )
-from tests.support.views import Views
+from tests.support.harness.read_models import Views
 from workers.propeller.records import fact
 
 MAIN = ExecutionRef(project="p", domain="d", name="main-1")

@@ -8,7 +8,7 @@ from infra.postgres.pool import Pool
 from projections.projector.projector import Projector
 from tests.support.engine import STREAM, Engine, created
 from tests.support.graphs import definition, task_node
-from tests.support.views import Views
+from tests.support.harness.read_models import Views
 
 SOON_S = 10
 

@@ -20,10 +20,10 @@ from projections.views.catalog import owner_of
 from schemas.messages import dispatches as d
 from schemas.messages.registry_events import CacheEvicted
 from schemas.values import Values
-from tests.support.cached import KEY, hit, miss
+from tests.support.cache_lookups import KEY, hit, miss
 from tests.support.engine import NOON_US, STREAM, Engine, created
 from tests.support.graphs import cached_template, definition, task_node, values
-from tests.support.views import Views
+from tests.support.harness.read_models import Views
 
 SHORT = CacheSettings(reservation_s=0.1, behind_s=0.1)
 

@@ -18,7 +18,7 @@ from schemas.messages import execution_events as e
 from schemas.messages.rejections import Rejected
 from schemas.values import Failure
 from tests.support.engine import NOON_US, created
-from tests.support.views import Views
+from tests.support.harness.read_models import Views
 
 
 def an_execution(name: str, at_s: int = 0, **changes: Any) -> e.ExecutionCreated:

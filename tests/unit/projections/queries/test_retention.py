@@ -10,7 +10,7 @@ from schemas.ids import ExecutionRef
 from schemas.messages import commands as c
 from tests.support.engine import STREAM, Engine, created
 from tests.support.graphs import definition, task_node
-from tests.support.views import Views
+from tests.support.harness.read_models import Views
 
 AGAIN = "execution/p/d/main-2"
 MAIN = ExecutionRef(project="p", domain="d", name="main-1")

@@ -8,7 +8,7 @@ from projections.queries import executions
 from schemas.ids import ExecutionRef
 from tests.support.engine import STREAM, Engine, created, failure, start
 from tests.support.graphs import definition, task_node
-from tests.support.views import Views
+from tests.support.harness.read_models import Views
 
 MAIN = ExecutionRef(project="p", domain="d", name="main-1")
 

@@ -12,7 +12,7 @@ from schemas.ids import ExecutionRef
 from schemas.messages import commands as c
 from tests.support.engine import STREAM, Engine, created, expansion
 from tests.support.graphs import definition, given_node, task_node, task_template
-from tests.support.views import Views
+from tests.support.harness.read_models import Views
 
 MAIN = ExecutionRef(project="p", domain="d", name="main-1")
 

@@ -9,7 +9,7 @@ from projections.queries import executions
 from schemas.ids import ExecutionRef
 from schemas.messages import dispatches as d
 from schemas.values import Values
-from tests.support.cached import hit, miss
+from tests.support.cache_lookups import hit, miss
 from tests.support.engine import STREAM, Engine, created, failure, success
 from tests.support.graphs import (
     array_node,
@@ -18,7 +18,7 @@ from tests.support.graphs import (
     lists,
     task_template,
 )
-from tests.support.views import Views
+from tests.support.harness.read_models import Views
 
 MAIN = ExecutionRef(project="p", domain="d", name="main-1")
 

@@ -7,7 +7,7 @@ from schemas.ids import ExecutionRef
 from schemas.messages.commands import SetSignal
 from tests.support.engine import STREAM, Engine, created
 from tests.support.graphs import definition, gate_node, integer
-from tests.support.views import Views
+from tests.support.harness.read_models import Views
 
 MAIN = ExecutionRef(project="p", domain="d", name="main-1")
 

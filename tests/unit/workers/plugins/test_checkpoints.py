@@ -7,7 +7,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from infra.blobs.files import FileBlobs
-from tests.support import flytekit_tasks as t
+from tests.support.flytekit import tasks as t
 from workers.plugins.plugin import Work
 from workers.plugins.process.checkpoints import resuming
 

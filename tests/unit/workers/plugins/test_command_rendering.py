@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.messages.rejections import Rejected
-from tests.support import flytekit_tasks as t
+from tests.support.flytekit import tasks as t
 from workers.plugins.plugin import Work
 from workers.plugins.process.code_bundles import flytekit_command
 from workers.plugins.process.command_rendering import (

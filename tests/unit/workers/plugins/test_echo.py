@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from flyteidl.core import literals_pb2, tasks_pb2, types_pb2
 
-from tests.support import flytekit_tasks as t
+from tests.support.flytekit import tasks as t
 from workers.plugins.echo import echo
 
 INTEGER = types_pb2.LiteralType(simple=types_pb2.INTEGER)

@@ -13,9 +13,9 @@ from msgspec.structs import replace
 from schemas.messages import commands as c
 from schemas.messages import dispatches as d
 from schemas.values import Values
-from tests.support import flytekit_tasks as t
+from tests.support.flytekit import tasks as t
 from tests.support.graphs import integer, lists, promise, values
-from tests.support.hands import House, container
+from tests.support.harness.runner_harness import House, container
 from workers.plugins.echo import echo
 
 INTEGER = types_pb2.LiteralType(simple=types_pb2.INTEGER)

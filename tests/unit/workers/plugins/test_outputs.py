@@ -8,7 +8,7 @@ import pytest
 from flyteidl.core import errors_pb2
 
 from infra.blobs.files import FileBlobs
-from tests.support import flytekit_tasks as t
+from tests.support.flytekit import tasks as t
 from workers.plugins.outputs import Made, exited, read_result
 from workers.plugins.plugin import Failed, Result, Succeeded
 

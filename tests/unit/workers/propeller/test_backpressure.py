@@ -6,7 +6,7 @@ import asyncio
 
 from schemas import topics
 from tests.support.fakes import MemoryLog
-from tests.support.propelling import House
+from tests.support.harness.propeller_harness import House
 from workers.propeller.backpressure import Pace
 
 

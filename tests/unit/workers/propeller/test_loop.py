@@ -16,7 +16,7 @@ from schemas.messages import commands as c
 from schemas.messages import execution_events as e
 from schemas.messages import node_events as ne
 from tests.support.fakes import MemoryLog
-from tests.support.propelling import House, stream_of
+from tests.support.harness.propeller_harness import House, stream_of
 
 KEPT_MAX = 4_000
 STOP = c.TerminateExecution(cause="enough")

@@ -10,7 +10,7 @@ from schemas.messages import commands as c
 from schemas.phases import ExecutionPhase
 from tests.support.engine import STREAM, Engine, created
 from tests.support.graphs import definition, task_node
-from tests.support.views import Views
+from tests.support.harness.read_models import Views
 from workers.propeller.loading.stream_cache import Live, Streams
 from workers.propeller.loading.stream_endings import EndingsInViews, closed, remembered
 

@@ -14,9 +14,9 @@ from schemas.ids import CatalogKey
 from schemas.messages import commands as c
 from schemas.messages import dispatches as d
 from schemas.values import Values
-from tests.support.cached import SOURCE
+from tests.support.cache_lookups import SOURCE
 from tests.support.graphs import cached_template, integer, promise, values
-from tests.support.hands import House
+from tests.support.harness.runner_harness import House
 
 INTERFACE = cached_template().interface
 LOOK_UP = d.LookUpCache(

@@ -14,8 +14,8 @@ from infra.postgres.pool import open_pool
 from schemas.ids import EntityRef, ExecutionRef
 from schemas.messages import dispatches as d
 from schemas.values import NO_VALUES
+from tests.support.components.postgres import migrated_database
 from tests.support.graphs import given_node, promise, task_node, task_template
-from tests.support.postgres import migrated_database
 from workers.plugins.plugin import Expanded, Failed, Result, Succeeded, Work
 from workers.runner.dynamic_compiler import BUILD_FAILED, Expander
 

@@ -15,8 +15,14 @@ from schemas.messages import commands as c
 from schemas.messages import dispatches as d
 from schemas.values import NO_VALUES, Values
 from schemas.wire import codec
-from tests.support import flytekit_tasks as t
-from tests.support.hands import House, abort, container, echo_task, record
+from tests.support.flytekit import tasks as t
+from tests.support.harness.runner_harness import (
+    House,
+    abort,
+    container,
+    echo_task,
+    record,
+)
 from workers.plugins.plugin import Succeeded
 
 

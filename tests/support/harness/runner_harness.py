@@ -21,9 +21,9 @@ from schemas.ids import attempt_id
 from schemas.messages import commands as c
 from schemas.messages import dispatches as d
 from schemas.wire import codec
-from tests.support import flytekit_tasks as t
 from tests.support.catalogs import MemoryCatalog
 from tests.support.fakes import MemoryData, MemoryLog
+from tests.support.flytekit import tasks as t
 from workers.plugins.plugin import Begun, Result, Work
 from workers.runner.cache_lookup import LookUps
 from workers.runner.loop import Runner

@@ -13,9 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from infra.settings import S3Settings
-from tests.support import containers
-from tests.support.components import cached
-from tests.support.running import free_port
+from tests.support.components import containers
+from tests.support.components.build_cache import cached
+from tests.support.harness.engine_process import free_port
 
 KEY, SECRET = "flightlog", "flightlog-secret"
 READY_S = 30.0

@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from tests.support import containers
-from tests.support.components import cached
-from tests.support.running import free_port
+from tests.support.components import containers
+from tests.support.components.build_cache import cached
+from tests.support.harness.engine_process import free_port
 
 READY_S = 60.0
-CONFIG = Path(__file__).parents[2] / "infra" / "deploy" / "components" / "kafka"
+CONFIG = Path(__file__).parents[3] / "infra" / "deploy" / "components" / "kafka"
 
 
 class Kafka:

@@ -18,10 +18,10 @@ from pathlib import Path
 
 from infra.eventlog.kafka import topics
 from infra.settings import KafkaSettings, S3Settings
-from tests.support.kafka import broker
-from tests.support.minio import s3
-from tests.support.postgres import empty_database
-from tests.support.running import READY_S, free_port
+from tests.support.components.kafka import broker
+from tests.support.components.minio import s3
+from tests.support.components.postgres import empty_database
+from tests.support.harness.engine_process import READY_S, free_port
 
 STOP_S = 15.0
 GATEWAY, PROPELLER, PROJECTOR, RUNNER = "gateway", "propeller", "projector", "runner"

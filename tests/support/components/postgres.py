@@ -19,7 +19,7 @@ from psycopg.sql import SQL, Identifier
 
 from infra.postgres.pool import EmbeddedPostgres
 from projections.migrate import migrate
-from tests.support import containers
+from tests.support.components import containers
 
 _NUMBERS = itertools.count(1)
 _RUN = f"test_{os.getpid()}"

@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any
 
 from infra.settings import S3Settings
-from tests.support.running import free_port
+from tests.support.harness.engine_process import free_port
 
 POSTGRES = "postgres:15-bookworm"
 KAFKA = "apache/kafka:4.4.0"

@@ -1,0 +1,1 @@
+"""Components: real Postgres, Kafka and S3 for tests, found or started."""

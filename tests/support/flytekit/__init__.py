@@ -1,0 +1,1 @@
+"""Workflows and tasks written with flytekit, and the graphs compiled from them."""

@@ -1,0 +1,1 @@
+"""Harnesses: parts of the engine as tests build and drive them."""
