@@ -29,7 +29,7 @@ from tests.golden.summaries import (
     write_rows,
     write_states,
 )
-from tests.support.postgres import empty_database
+from tests.support.components.postgres import empty_database
 
 LOGS = sorted((Path(__file__).parent / "logs").glob("*.avro"))
 UPDATES = os.environ.get("UPDATE_GOLDEN") == "1"
