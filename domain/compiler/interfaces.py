@@ -147,7 +147,7 @@ def _of_gate(node: Any, found: Findings) -> Interface | None:
 
 
 def _of_array(array: Any, library: Library, found: Findings) -> Interface | None:
-    """Return the sub-node's interface, in lists unless it is registered so (§0b.11)."""
+    """Return the sub-node's interface; in lists, unless it is so already (ref §3.4)."""
     interface = declared_interface(array.node, library, found)
     if interface is None:
         return None

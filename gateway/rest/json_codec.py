@@ -38,7 +38,7 @@ def form_of(media_types: str) -> Form | None:
 
 
 def forms(accept: str, content_type: str) -> tuple[Form, Form]:
-    """Return the forms of the request and of the reply (ref §0b.3)."""
+    """Return the forms of the request and of the reply (ref §1.1)."""
     inbound = form_of(content_type)
     outbound = form_of(accept) or inbound
     return inbound or Form.CAMEL, outbound or Form.CAMEL

@@ -34,7 +34,7 @@ _WORKFLOW = core_execution_pb2.WorkflowExecution.Phase
 _NODE = core_execution_pb2.NodeExecution.Phase
 _TASK = core_execution_pb2.TaskExecution.Phase
 _CACHE = catalog_pb2.CatalogCacheStatus
-# What begins a workflow or chooses an arm has no inputs to Flyte (ref §0b.12).
+# What begins a workflow or chooses an arm has no inputs to Flyte (ref §4.3).
 _WITHOUT_INPUTS = frozenset({"start", "branch"})
 _ABORTS = frozenset({"ABORTING", "ABORTED"})
 

@@ -1,4 +1,4 @@
-"""The echo plugin: succeeds at once, passing its input on (ref §0b.17)."""
+"""The echo plugin: succeeds at once, passing its input on (ref §6.2)."""
 
 from __future__ import annotations
 

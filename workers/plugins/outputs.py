@@ -156,7 +156,7 @@ def _kind(origin: int) -> str:
 
 
 def exited(code: int, tail: str) -> Failed:
-    """Return the failure of a process that ended otherwise than with 0 (ref §0b.15).
+    """Return the failure of a process that ended otherwise than with 0 (ref §6.6).
 
     A negative code is the signal that ended it. `tail` is the end of its log.
     """

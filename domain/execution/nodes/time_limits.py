@@ -50,7 +50,7 @@ def execution_reached(step: Step) -> None:
 
 
 def reached(step: Step, node: Node) -> None:
-    """Fail a node whose time is over, with everything inside it (ref §0b.13)."""
+    """Fail a node whose time is over, with everything inside it (ref §4.6)."""
     if node.is_terminal or node.phase is NodePhase.FAILING:
         return
     if not 0 < node.deadline_us <= step.now_us:

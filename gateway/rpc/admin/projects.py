@@ -37,7 +37,7 @@ class ProjectRpcs:
         return self._with_domains(found)
 
     async def ListProjects(self, request: Any, _context: Any) -> Any:  # noqa: N802
-        """Return projects; a limit of 0 is no limit (ref §0b.1)."""
+        """Return projects; a limit of 0 is no limit (ref §1.3)."""
         page = page_of(request, needs_limit=False)
         found = accepted(await registry.list_projects(self.services.pool, page))
         return project_pb2.Projects(

@@ -129,7 +129,7 @@ def _place_in_array(index: int) -> dict[str, str]:
 
 
 def _platform(dispatch: RunTask) -> dict[str, str]:
-    """Return what names the execution: it wins over all else (ref §0b.5)."""
+    """Return what names the execution: it wins over all else (ref §6.4)."""
     w, x, t = dispatch.workflow, dispatch.execution, dispatch.task
     return {
         **_place_in_array(dispatch.array_index),

@@ -171,7 +171,7 @@ def test_one_signal_lets_go_on_all_that_wait_for_it() -> None:
 
 
 def test_a_gate_waits_no_longer_than_its_time_limit() -> None:
-    """Its failure has the code of a task's that ran for too long (ref §0b.13)."""
+    """Its failure has the code of a task's that ran for too long (ref §4.6)."""
     gate = gate_node("n0", signal="s")
     gate.metadata.timeout.FromSeconds(6)
     engine = begun(gate, output="n0")

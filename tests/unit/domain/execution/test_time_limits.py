@@ -32,7 +32,7 @@ def wake(engine: Engine) -> list[e.ExecutionEvent]:
 
 
 def test_a_task_that_runs_too_long_is_stopped_and_counts_as_a_try() -> None:
-    """The attempt is aborted, the node fails in Flyte's words (ref §0b.13)."""
+    """The attempt is aborted, the node fails in Flyte's words (ref §4.6)."""
     engine = timed(6)
     engine.do(start(engine.run_of("n0")))
 

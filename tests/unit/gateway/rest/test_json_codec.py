@@ -34,7 +34,7 @@ def _match(http_method: str, path: str) -> Match:
 def test_chooses_forms_as_the_real_gateway(
     accept: str, content_type: str, expected: tuple[Form, Form]
 ) -> None:
-    """Either header may ask for JSON by proto names or for bytes (ref §0b.3)."""
+    """Either header may ask for JSON by proto names or for bytes (ref §1.1)."""
     assert forms(accept, content_type) == expected
 
 

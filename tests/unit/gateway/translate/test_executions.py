@@ -94,7 +94,7 @@ def test_what_is_not_known_yet_is_absent() -> None:
     [("task", "/blobs/in.pb"), ("end", "/blobs/in.pb"), ("start", ""), ("branch", "")],
 )
 def test_where_inputs_lie(kind: str, uri: str) -> None:
-    """Start nodes and branches tell of none, as in Flyte (ref §0b.12)."""
+    """Start nodes and branches tell of none, as in Flyte (ref §4.3)."""
     found = node_execution(a_node(kind=kind, input_path="in.pb"), root="/blobs")
     assert found.input_uri == uri
 

@@ -1,4 +1,4 @@
-"""The echo plugin: values pass through, or are zero (ref §0b.17)."""
+"""The echo plugin: values pass through, or are zero (ref §6.2)."""
 
 from __future__ import annotations
 
