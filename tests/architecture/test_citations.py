@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.architecture.house import FLOORS, ROOT, kept_files
+from tests.architecture.repository import FLOORS, ROOT, kept_files
 
 REFERENCE = Path("docs/reference/flyte-behaviour.md")
 TOP = frozenset(path.parts[0] for path in kept_files() if len(path.parts) > 1)
