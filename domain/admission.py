@@ -16,7 +16,7 @@ from flyteidl.core import literals_pb2
 
 from domain import annotations as wishes
 from domain.literals.casting import accepts, describe, literal_type
-from domain.literals.protobuf_checks import misfit
+from domain.literals.protobuf_checks import violation
 from domain.registry.identity import invalid
 from schemas.messages.commands import CreateExecution
 from schemas.messages.rejections import Reason, Rejected
@@ -143,7 +143,7 @@ def _check_place(command: CreateExecution, facts: Facts) -> Rejected | None:
 
 
 def _check_spec(spec: Any) -> Rejected | None:
-    wrong = misfit(spec, "spec")
+    wrong = violation(spec, "spec")
     if wrong:
         return invalid(wrong)
     for notification in spec.notifications.notifications:
@@ -152,7 +152,7 @@ def _check_spec(spec: Any) -> Rejected | None:
         kind = notification.WhichOneof("type")
         if not kind or not getattr(notification, kind).recipients_email:
             return invalid("Expected notifications with recipients, but one has none")
-    unknown = wishes.misfit(spec.annotations.values)
+    unknown = wishes.violation(spec.annotations.values)
     if unknown:
         return invalid(unknown)
     labels = spec.labels.values

@@ -48,7 +48,7 @@ def factor(text: str) -> float | None:
     return found if 1.0 <= found <= FACTOR_MAX else None
 
 
-def misfit(wishes: Mapping[str, str]) -> str | None:
+def violation(wishes: Mapping[str, str]) -> str | None:
     """Return why the annotations of ours among these can't be granted."""
     for key in sorted(wishes):
         if not key.startswith(PREFIX):
@@ -62,7 +62,7 @@ def misfit(wishes: Mapping[str, str]) -> str | None:
     return None
 
 
-def variables_misfit(variables: Mapping[str, str]) -> str | None:
+def variables_violation(variables: Mapping[str, str]) -> str | None:
     """Return why the variables of ours in a task's environment can't be granted."""
     for key, name in sorted(VARIABLES.items()):
         read, like = _READ[key]

@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
-class Rounds(Generic[T]):
+class CoalescedCall(Generic[T]):
     """Puts a question whose answer may only be older than nobody's asking.
 
     Who comes while it is being answered shares the next round with all others.

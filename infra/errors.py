@@ -14,17 +14,17 @@ class InfraError(Exception):
     """Something outside failed."""
 
 
-class Transient(InfraError):  # noqa: N818 - a kind of condition, drawn above
+class TransientError(InfraError):
     """The outside is away for a while."""
 
 
-class Conflict(InfraError):  # noqa: N818
+class ConflictError(InfraError):
     """Somebody else wrote to the stream first."""
 
 
-class Fenced(InfraError):  # noqa: N818
+class FencedError(InfraError):
     """Another engine has taken the log over."""
 
 
-class Permanent(InfraError):  # noqa: N818
+class PermanentError(InfraError):
     """Trying again can't help."""

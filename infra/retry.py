@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import structlog
 
-from infra.errors import Transient
+from infra.errors import TransientError
 
 log_ = structlog.get_logger(__name__)
 
@@ -18,7 +18,7 @@ RETRY_S_MAX = 5.0
 _T = TypeVar("_T")
 
 
-async def patiently(
+async def retry_transient(
     action: Callable[[], Awaitable[_T]],
     what: str,
     retry_s: float = RETRY_S,
@@ -31,7 +31,7 @@ async def patiently(
     while True:
         try:
             return await action()
-        except Transient as error:
+        except TransientError as error:
             log_.warning(what, error=str(error), wait_s=retry_s)
             await asyncio.sleep(retry_s)
             retry_s = min(retry_s * 2, retry_s_max)

@@ -19,7 +19,7 @@ Sources = Mapping[str, Mapping[str, Any] | None]
 _VARIABLE = re.compile(r"(?:\[(?P<index>\d+)\]\.)?(?P<name>[^\[\]]+)")
 
 
-class Misfit(NamedTuple):
+class Violation(NamedTuple):
     """Why a binding doesn't fit its parameter."""
 
     code: Code
@@ -41,9 +41,9 @@ def check_bindings(
             text = f"Expected no input '{binding.var}', but it is bound"
             found.add(Code.VARIABLE_NAME_NOT_FOUND, node_id, text)
             continue
-        for misfit in _misfits(binding.binding, asked, sources):
-            text = f"input '{binding.var}': {misfit.text}"
-            found.add(misfit.code, node_id, text)
+        for violation in _violations(binding.binding, asked, sources):
+            text = f"input '{binding.var}': {violation.text}"
+            found.add(violation.code, node_id, text)
     for name, asked in interface.inputs.items():
         if name in bound or name in interface.optional or allows_none(asked):
             continue
@@ -58,7 +58,7 @@ def bound_types(
     types: dict[str, Any | None] = {}
     for binding in _once_each(node_id, bindings, found):
         given = _given(binding.binding, sources)
-        if isinstance(given, Misfit):
+        if isinstance(given, Violation):
             found.add(given.code, node_id, f"input '{binding.var}': {given.text}")
             given = None
         types[binding.var] = given
@@ -79,68 +79,70 @@ def _once_each(node_id: str, bindings: Iterable[Any], found: Findings) -> Iterat
         seen.add(binding.var)
 
 
-def _misfits(data: Any, asked: Any, sources: Sources) -> Iterator[Misfit]:
+def _violations(data: Any, asked: Any, sources: Sources) -> Iterator[Violation]:
     kind, wanted = data.WhichOneof("value"), asked.WhichOneof("type")
     if kind == "promise":
-        yield from _promise_misfits(data.promise, asked, sources)
+        yield from _promise_violations(data.promise, asked, sources)
     elif kind == "scalar":
-        yield from _scalar_misfits(data.scalar, asked)
+        yield from _scalar_violations(data.scalar, asked)
     elif wanted == "union_type":
-        yield from _union_misfits(data, asked, sources)
+        yield from _union_violations(data, asked, sources)
     elif kind == "collection" and wanted == "collection_type":
         for item in data.collection.bindings:
-            yield from _misfits(item, asked.collection_type, sources)
+            yield from _violations(item, asked.collection_type, sources)
     elif kind == "map" and wanted == "map_value_type":
         for item in data.map.bindings.values():
-            yield from _misfits(item, asked.map_value_type, sources)
+            yield from _violations(item, asked.map_value_type, sources)
     else:
         text = f"Expected a {describe(asked)}, but it is bound to a {kind or 'nothing'}"
-        yield Misfit(Code.MISMATCHING_BINDINGS, text)
+        yield Violation(Code.MISMATCHING_BINDINGS, text)
 
 
-def _promise_misfits(promise: Any, asked: Any, sources: Sources) -> Iterator[Misfit]:
+def _promise_violations(
+    promise: Any, asked: Any, sources: Sources
+) -> Iterator[Violation]:
     given = promised_type(promise, sources)
-    if isinstance(given, Misfit):
+    if isinstance(given, Violation):
         yield given
     elif given is not None and not castable(given, asked):
         whence = f"'{promise.var}' of node '{promise.node_id}'"
         text = f"Expected a {describe(asked)}, but {whence} is a {describe(given)}"
-        yield Misfit(Code.MISMATCHING_TYPES, text)
+        yield Violation(Code.MISMATCHING_TYPES, text)
 
 
-def _scalar_misfits(scalar: Any, asked: Any) -> Iterator[Misfit]:
+def _scalar_violations(scalar: Any, asked: Any) -> Iterator[Violation]:
     given = scalar_type(scalar)
     if given is None:
         text = f"Expected a {describe(asked)}, but it is bound to no known value"
-        yield Misfit(Code.UNRECOGNIZED_VALUE, text)
+        yield Violation(Code.UNRECOGNIZED_VALUE, text)
         return
     if not castable(given, asked):
         text = f"Expected a {describe(asked)}, but it is bound to a {describe(given)}"
-        yield Misfit(Code.MISMATCHING_TYPES, text)
+        yield Violation(Code.MISMATCHING_TYPES, text)
     elif asked.WhichOneof("type") == "enum_type":
         value = scalar.primitive.string_value
         if value not in asked.enum_type.values:
             text = f"Expected {describe(asked)}, but it is bound to '{value}'"
-            yield Misfit(Code.ILLEGAL_ENUM_VALUE, text)
+            yield Violation(Code.ILLEGAL_ENUM_VALUE, text)
 
 
-def _union_misfits(data: Any, asked: Any, sources: Sources) -> Iterator[Misfit]:
+def _union_violations(data: Any, asked: Any, sources: Sources) -> Iterator[Violation]:
     """Find exactly one variant that a list or map of bindings fits."""
     fitting = [
         variant
         for variant in asked.union_type.variants
-        if next(_misfits(data, variant, sources), None) is None
+        if next(_violations(data, variant, sources), None) is None
     ]
     if not fitting:
         text = f"Expected a {describe(asked)}, but no variant fits"
-        yield Misfit(Code.INCOMPATIBLE_BINDING_UNION_VALUE, text)
+        yield Violation(Code.INCOMPATIBLE_BINDING_UNION_VALUE, text)
     elif len(fitting) > 1:
         both = " and ".join(describe(variant) for variant in fitting)
         text = f"Expected one fitting variant of {describe(asked)}, but {both} fit"
-        yield Misfit(Code.AMBIGUOUS_BINDING_UNION_VALUE, text)
+        yield Violation(Code.AMBIGUOUS_BINDING_UNION_VALUE, text)
 
 
-def _given(data: Any, sources: Sources) -> Any | Misfit | None:
+def _given(data: Any, sources: Sources) -> Any | Violation | None:
     kind = data.WhichOneof("value")
     if kind == "promise":
         return promised_type(data.promise, sources)
@@ -152,10 +154,10 @@ def _given(data: Any, sources: Sources) -> Any | Misfit | None:
     return _given_items(kind, [_given(item, sources) for item in items])
 
 
-def _given_items(kind: str | None, given: Sequence[Any]) -> Any | Misfit | None:
+def _given_items(kind: str | None, given: Sequence[Any]) -> Any | Violation | None:
     """Return the type of a list or map of bindings, if its items agree on theirs."""
     for item in given:
-        if item is None or isinstance(item, Misfit):
+        if item is None or isinstance(item, Violation):
             return item
     if not given or any(item != given[0] for item in given[1:]):
         return None
@@ -164,7 +166,7 @@ def _given_items(kind: str | None, given: Sequence[Any]) -> Any | Misfit | None:
     return types_pb2.LiteralType(map_value_type=given[0])
 
 
-def promised_type(promise: Any, sources: Sources) -> Any | Misfit | None:
+def promised_type(promise: Any, sources: Sources) -> Any | Violation | None:
     """Return the type of what a promise names, None where it can't be known.
 
     The node must exist: that is checked where edges are made.
@@ -175,11 +177,11 @@ def promised_type(promise: Any, sources: Sources) -> Any | Misfit | None:
     parsed = _VARIABLE.fullmatch(promise.var)
     if parsed is None:
         text = f"Expected the name of an output, but got '{promise.var}'"
-        return Misfit(Code.SYNTAX_ERROR, text)
+        return Violation(Code.SYNTAX_ERROR, text)
     if parsed["name"] not in outputs:
         node_id = promise.node_id
         text = f"Expected node '{node_id}' to give '{promise.var}', but it doesn't"
-        return Misfit(Code.VARIABLE_NAME_NOT_FOUND, text)
+        return Violation(Code.VARIABLE_NAME_NOT_FOUND, text)
     given = outputs[parsed["name"]]
     if given is None:
         return None
@@ -188,13 +190,13 @@ def promised_type(promise: Any, sources: Sources) -> Any | Misfit | None:
 
 def _inside(
     given: Any, path: Sequence[Any], *, is_indexed: bool
-) -> Any | Misfit | None:
+) -> Any | Violation | None:
     if is_indexed:
         if given.WhichOneof("type") != "collection_type":
             text = f"Expected a list to take an item of, but got a {describe(given)}"
-            return Misfit(Code.MISMATCHING_TYPES, text)
+            return Violation(Code.MISMATCHING_TYPES, text)
         given = given.collection_type
     inner = type_at(given, path)
     if isinstance(inner, NoSuchField):
-        return Misfit(Code.FIELD_NOT_FOUND, inner.text)
+        return Violation(Code.FIELD_NOT_FOUND, inner.text)
     return inner

@@ -8,7 +8,7 @@ from typing import Any
 from flyteidl.core import compiler_pb2, tasks_pb2
 from google.protobuf import json_format
 
-from domain.annotations import variables_misfit
+from domain.annotations import variables_violation
 from domain.compiler.errors import Code, CompileErrors, Findings
 
 _QUANTITY = re.compile(
@@ -40,7 +40,7 @@ def _check_container(template: Any, found: Findings) -> None:
     if not container.image:
         text = "Expected a container with an image, but it has none"
         found.add(Code.VALUE_REQUIRED, "container", text)
-    wrong = variables_misfit({entry.key: entry.value for entry in container.env})
+    wrong = variables_violation({entry.key: entry.value for entry in container.env})
     if wrong:
         found.add(Code.INVALID_VALUE, "container.env", wrong)
     for entry in (*container.resources.requests, *container.resources.limits):

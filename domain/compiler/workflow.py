@@ -27,7 +27,7 @@ from domain.compiler.interfaces import (
 from domain.compiler.ordering import order_of
 from domain.graph import END, START
 from domain.literals.bindings import promises
-from domain.literals.protobuf_checks import misfit
+from domain.literals.protobuf_checks import violation
 
 Outputs = dict[str, Mapping[str, Any] | None]
 
@@ -138,7 +138,7 @@ def _check_node(
 def _check_times(node: Any, found: Findings) -> None:
     sleep = node.gate_node.sleep
     for part, name in ((node.metadata, "metadata"), (sleep, "sleep")):
-        wrong = misfit(part, name)
+        wrong = violation(part, name)
         if wrong:
             found.add(Code.INVALID_VALUE, node.id, wrong)
 

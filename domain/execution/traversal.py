@@ -26,7 +26,7 @@ from domain.execution.outcomes.inputs import data_path, inline_max, source
 from domain.execution.state.frontier import Place
 from domain.graph import GraphNode
 from domain.literals.bindings import needed, resolve
-from domain.literals.dataclass_times import give_back
+from domain.literals.dataclass_times import restore
 from domain.literals.offloading import in_the_way, names_read_whole, read_whole
 from schemas.messages.node_events import (
     CacheLookupRequested,
@@ -164,7 +164,7 @@ def _inputs(step: Step, scope: str, graph_node: GraphNode) -> Values | Failure |
         return resolved
     interface = step.interface(scope, graph_node)
     if interface is not None:
-        give_back(resolved, interface.inputs.variables)
+        restore(resolved, interface.inputs.variables)
     if read_whole(resolved, names_read_whole(graph_node)):
         return None
     data = resolved.SerializeToString(deterministic=True)

@@ -16,7 +16,7 @@ from google.protobuf import duration_pb2, timestamp_pb2
 from domain.literals.casting import is_none
 
 
-def give_back(inputs: Any, variables: Mapping[str, Any]) -> None:
+def restore(inputs: Any, variables: Mapping[str, Any]) -> None:
     """Turn a core.LiteralMap's texts and numbers into the moments that are asked for.
 
     What can't be turned stays as it is: its reader knows best why.

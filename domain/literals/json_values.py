@@ -23,21 +23,21 @@ _DURATION_MAX_S = 315_576_000_000
 """Protobuf's longest duration: ten thousand years."""
 
 
-class Unfit(ValueError):  # noqa: N818 - a value that doesn't fit
+class TypeMismatchError(ValueError):
     """A JSON value doesn't fit the type that is asked."""
 
 
-def literal_of(value: Any, asked: Any) -> Any:
+def to_literal(value: Any, asked: Any) -> Any:
     """Return a JSON value as a core.Literal of a type; raises Unfit."""
     kind = asked.WhichOneof("type")
     if kind == "union_type":
         return _union(value, asked)
     if kind == "collection_type" and isinstance(value, list):
-        items = [literal_of(item, asked.collection_type) for item in value]
+        items = [to_literal(item, asked.collection_type) for item in value]
         collection = literals_pb2.LiteralCollection(literals=items)
         return literals_pb2.Literal(collection=collection)
     if kind == "map_value_type" and isinstance(value, dict):
-        named = {k: literal_of(v, asked.map_value_type) for k, v in value.items()}
+        named = {k: to_literal(v, asked.map_value_type) for k, v in value.items()}
         return _map(named, value, asked)
     if kind == "enum_type" and value in asked.enum_type.values:
         return _primitive(literals_pb2.Primitive(string_value=value))
@@ -48,9 +48,9 @@ def literal_of(value: Any, asked: Any) -> Any:
     raise _unfit(value, asked)
 
 
-def _unfit(value: Any, asked: Any) -> Unfit:
+def _unfit(value: Any, asked: Any) -> TypeMismatchError:
     shown = reprlib.repr(value)  # short, whatever its size and depth
-    return Unfit(f"Expected {describe(asked)}, but got {shown}")
+    return TypeMismatchError(f"Expected {describe(asked)}, but got {shown}")
 
 
 def _map(named: dict[str, Any], value: Any, asked: Any) -> Any:
@@ -122,8 +122,8 @@ def _datetime(value: str, asked: Any) -> Any:
 def _union(value: Any, asked: Any) -> Any:
     for variant in asked.union_type.variants:
         try:
-            literal = literal_of(value, variant)
-        except Unfit:
+            literal = to_literal(value, variant)
+        except TypeMismatchError:
             continue
         union = literals_pb2.Union(value=literal, type=variant)
         return literals_pb2.Literal(scalar=literals_pb2.Scalar(union=union))

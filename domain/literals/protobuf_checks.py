@@ -12,13 +12,13 @@ _TIMESTAMP_S_MIN, _TIMESTAMP_S_MAX = -62_135_596_800, 253_402_300_799
 _NANOS_MAX = 999_999_999
 
 
-def misfit(message: Any, path: str) -> str | None:
+def violation(message: Any, path: str) -> str | None:
     """Return the refusal of a value that means nothing; None without one.
 
     It walks every field: for messages of a few fields, not for whole workflows.
     """
     if message.DESCRIPTOR.full_name in _TIMES:
-        return duration_misfit(message, path)
+        return duration_violation(message, path)
     is_value = message.DESCRIPTOR.full_name == "google.protobuf.Value"
     if is_value and not math.isfinite(message.number_value):
         return f"Expected {path} to be finite, but it is {message.number_value}"
@@ -31,7 +31,7 @@ def misfit(message: Any, path: str) -> str | None:
     return None
 
 
-def duration_misfit(time: Any, path: str) -> str | None:
+def duration_violation(time: Any, path: str) -> str | None:
     """Return how a google.protobuf Duration or Timestamp is out of its range."""
     seconds, nanos = time.seconds, time.nanos
     if time.DESCRIPTOR.name == "Timestamp":
@@ -57,7 +57,7 @@ def _items(field: Any, value: Any) -> Any:
 
 def _item(field: Any, item: Any, path: str) -> str | None:
     if hasattr(item, "DESCRIPTOR"):
-        return misfit(item, path)
+        return violation(item, path)
     is_enum = field.cpp_type == FieldDescriptor.CPPTYPE_ENUM
     if is_enum and item not in field.enum_type.values_by_number:
         return f"Expected {path} to be a known value, but it is {item}"

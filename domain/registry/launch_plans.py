@@ -12,7 +12,7 @@ from flyteidl.core import interface_pb2, types_pb2
 
 from domain.graph import entity_ref
 from domain.literals.casting import accepts, describe
-from domain.literals.protobuf_checks import misfit
+from domain.literals.protobuf_checks import violation
 from domain.registry.identity import checked_ref, digest, existing, invalid
 from schemas.ids import EntityRef
 from schemas.messages.registry_events import (
@@ -36,7 +36,7 @@ def register(
     ref = checked_ref(request.id, "LAUNCH_PLAN")
     if isinstance(ref, Rejected):
         return ref
-    wrong = misfit(request.spec, "spec")
+    wrong = violation(request.spec, "spec")
     if wrong:
         return invalid(wrong)
     expected = expected_inputs(request.spec, interface)

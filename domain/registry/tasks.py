@@ -12,7 +12,7 @@ from flyteidl.core import tasks_pb2
 
 from domain.compiler.errors import CompileErrors
 from domain.compiler.tasks import compile_task
-from domain.literals.protobuf_checks import misfit
+from domain.literals.protobuf_checks import violation
 from domain.registry.identity import checked_ref, digest, existing, invalid
 from schemas.messages.registry_events import TaskRegistered
 from schemas.messages.rejections import Rejected
@@ -53,7 +53,7 @@ def register(
     template = tasks_pb2.TaskTemplate()
     template.CopyFrom(request.spec.template)
     template.id.CopyFrom(request.id)
-    wrong = misfit(template, "template")
+    wrong = violation(template, "template")
     refused = invalid(wrong) if wrong else _check(template)
     if refused is not None:
         return refused

@@ -16,13 +16,13 @@ from gateway.services.container import Clock
 from infra.blobs.files import Blobs
 from infra.blobs.store import open_blobs
 from infra.clock import SystemClock
-from infra.errors import Permanent, Transient
+from infra.errors import PermanentError, TransientError
 from infra.eventlog.kafka.log import KafkaLog
 from infra.postgres.pool import Pool, alone, open_pool
-from infra.retry import patiently
+from infra.retry import retry_transient
 from infra.settings import Settings
 from projections.migrate import migrate
-from projections.queries.stream_extents import SpansInViews
+from projections.queries.stream_extents import StreamExtentQuery
 
 log_ = structlog.get_logger(__name__)
 
@@ -51,7 +51,7 @@ def check(settings: Settings) -> None:
             f"Expected {' and '.join(missing)} to be set, but roles have nothing to "
             "stand on without; 'flightlog up' needs neither"
         )
-        raise Permanent(message)
+        raise PermanentError(message)
 
 
 @asynccontextmanager
@@ -63,12 +63,14 @@ async def opened(settings: Settings) -> AsyncIterator[Backings]:
     data = DataDir(settings.data_dir)
     data.path.mkdir(parents=True, exist_ok=True)
     async with AsyncExitStack() as stack:
-        await patiently(lambda: _tables(settings.postgres), "postgres_delayed")
-        pool = await patiently(lambda: _pool(settings.postgres), "postgres_delayed")
+        await retry_transient(lambda: _tables(settings.postgres), "postgres_delayed")
+        pool = await retry_transient(
+            lambda: _pool(settings.postgres), "postgres_delayed"
+        )
         stack.push_async_callback(pool.close)
-        log = KafkaLog(settings.kafka, settings.log, SpansInViews(pool))
+        log = KafkaLog(settings.kafka, settings.log, StreamExtentQuery(pool))
         stack.push_async_callback(log.close)
-        await patiently(log.open, "log_delayed")
+        await retry_transient(log.open, "log_delayed")
         blobs = await stack.enter_async_context(open_blobs(settings, data.blobs))
         yield Backings(
             settings=settings,
@@ -86,11 +88,15 @@ async def _tables(url: str) -> None:
         async with alone(url):
             await asyncio.to_thread(migrate, url, is_alone=True)
     except psycopg.OperationalError as error:
-        raise Transient(f"Expected a Postgres that answers, but: {error}") from error
+        raise TransientError(
+            f"Expected a Postgres that answers, but: {error}"
+        ) from error
 
 
 async def _pool(url: str) -> Pool:
     try:
         return await open_pool(url)
     except (psycopg.OperationalError, PoolTimeout) as error:
-        raise Transient(f"Expected a Postgres that answers, but: {error}") from error
+        raise TransientError(
+            f"Expected a Postgres that answers, but: {error}"
+        ) from error

@@ -29,12 +29,12 @@ from workers.operations.registry_relay import RegistryRelay
 from workers.operations.retention import Sweeper
 from workers.plugins.process.plugin import ProcessPlugin
 from workers.propeller import loop as propellers
-from workers.propeller.backpressure import Pace
+from workers.propeller.backpressure import ProjectionLagThrottle
 from workers.propeller.leases import Leases
-from workers.propeller.loading.admission import Hydrator
+from workers.propeller.loading.admission import AdmissionLoader
 from workers.propeller.loading.definition_cache import DefinitionCache
-from workers.propeller.loading.stream_cache import Streams
-from workers.propeller.loading.stream_endings import Endings
+from workers.propeller.loading.stream_cache import StreamCache
+from workers.propeller.loading.stream_endings import ClosedStreamIndex
 from workers.propeller.loop import Propeller
 from workers.propeller.partitions import Partitions, Restore
 from workers.propeller.snapshots import Cadence, Snapshots
@@ -105,7 +105,7 @@ def process_plugin(
 def partitions(
     backing: Backing,
     restore: Restore,
-    endings: Endings | None = None,
+    endings: ClosedStreamIndex | None = None,
     applied: Callable[[], int] | None = None,
 ) -> Partitions:
     """Return what serves owned partitions, restored in the given way.
@@ -123,17 +123,17 @@ def partitions(
 def _propeller(
     backing: Backing,
     definitions: DefinitionCache,
-    endings: Endings | None,
+    endings: ClosedStreamIndex | None,
     applied: Callable[[], int] | None,
 ) -> Propeller:
     settings = backing.settings
     return Propeller(
-        pace=Pace(applied),
-        streams=Streams(
+        pace=ProjectionLagThrottle(applied),
+        streams=StreamCache(
             backing.log, definitions, settings.propeller.closed_max, endings
         ),
         snapshots=Snapshots(_cadence(settings.snapshots)),
-        hydration=Hydrator(
+        loader=AdmissionLoader(
             log=backing.log,
             pool=backing.pool,
             blobs=backing.blobs,

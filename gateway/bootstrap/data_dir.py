@@ -18,7 +18,7 @@ _LOCK_S = 2.0
 _LOCK_PAUSE_S = 0.02
 
 
-class EngineRuns(Exception):  # noqa: N818 - named for what was found
+class EngineAlreadyRunningError(Exception):
     """Another engine has this data folder."""
 
 
@@ -62,7 +62,7 @@ class DataDir:
         self.path.mkdir(parents=True, exist_ok=True)
         with self._lock.open("a+") as file:
             if not self._lock_within(file, _LOCK_S):
-                raise EngineRuns(self._who_runs())
+                raise EngineAlreadyRunningError(self._who_runs())
             self._address.unlink(missing_ok=True)
             try:
                 yield

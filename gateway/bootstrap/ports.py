@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 
 
-class PortTaken(Exception):  # noqa: N818 - named for what was found
+class PortInUseError(Exception):
     """Somebody else listens on the port."""
 
 
@@ -19,7 +19,7 @@ def bind(host: str, port: int) -> socket.socket:
         bound.listen(1024)
     except OSError as error:
         bound.close()
-        raise PortTaken(port_taken(host, port)) from error
+        raise PortInUseError(port_taken(host, port)) from error
     bound.setblocking(False)  # noqa: FBT003 - the library's own signature
     return bound
 

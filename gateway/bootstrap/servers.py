@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry
 
-from gateway.bootstrap.ports import PortTaken, port_taken
+from gateway.bootstrap.ports import PortInUseError, port_taken
 from gateway.rest.app import HttpParts, build_app
 from gateway.rest.server import HttpServer
 from gateway.rpc import server
@@ -47,4 +47,4 @@ def _grpc(
     try:
         return server.build_server(services, servicers, where, observe)
     except RuntimeError as error:
-        raise PortTaken(port_taken(host, port)) from error
+        raise PortInUseError(port_taken(host, port)) from error

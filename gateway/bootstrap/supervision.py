@@ -18,7 +18,7 @@ STOP_S_MAX = 9.0
 """A stop that takes longer is cut short: whatever stands was committed."""
 
 
-class PartEnded(Exception):  # noqa: N818 - named for what happened
+class PartEndedError(Exception):
     """A part of the engine ended though nobody had asked it to."""
 
 
@@ -32,9 +32,9 @@ async def watch(
         raise
     except Exception as error:
         log_.exception("part_died", part=name)
-        raise PartEnded(f"Expected {name} to run on, but: {error}") from error
+        raise PartEndedError(f"Expected {name} to run on, but: {error}") from error
     if not stopping.is_set():
-        raise PartEnded(f"Expected {name} to run on, but it returned")
+        raise PartEndedError(f"Expected {name} to run on, but it returned")
 
 
 @contextmanager

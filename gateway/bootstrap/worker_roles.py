@@ -21,10 +21,10 @@ from gateway.bootstrap import components, gauges
 from gateway.bootstrap.adapters import Backings
 from gateway.telemetry.exposition import Gauges
 from infra.settings import Settings
-from projections.projector.partitioned import SharedProjector
+from projections.projector.partitioned import PartitionedProjector
 from projections.projector.projector import Projector
 from workers.propeller import restore as restoring
-from workers.propeller.loading.stream_endings import EndingsInViews
+from workers.propeller.loading.stream_endings import ClosedStreamQuery
 
 _DOOR_PORT = 30081
 
@@ -47,7 +47,7 @@ async def propeller(backings: Backings) -> AsyncIterator[Worker]:
     What several of them sweep up is the same: who comes second finds nothing.
     """
     restore = partial(restoring.restore, backings.log)
-    endings = EndingsInViews(backings.pool)
+    endings = ClosedStreamQuery(backings.pool)
     partitions = components.partitions(backings, restore, endings)
     sweeper = components.sweeper(backings)
 
@@ -65,7 +65,7 @@ async def propeller(backings: Backings) -> AsyncIterator[Worker]:
 async def projector(backings: Backings) -> AsyncIterator[Worker]:
     """Fold the events of partitions that fall to this process into views."""
     folding = Projector(backings.log, backings.pool)
-    shared = SharedProjector(backings.log, folding)
+    shared = PartitionedProjector(backings.log, folding)
 
     async def run(stop: asyncio.Event) -> None:
         """Stop between two transactions, or within one: it counts whole or not."""

@@ -14,7 +14,7 @@ class ExitCode(IntEnum):
     NO_ENGINE = 3
 
 
-class CommandFailed(Exception):  # noqa: N818 - named for what happened
+class CommandError(Exception):
     """A command can't do what was asked; its text is for the user."""
 
     def __init__(self, text: str, code: ExitCode = ExitCode.FAILED) -> None:

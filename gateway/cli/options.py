@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gateway.cli.errors import CommandFailed, ExitCode
+from gateway.cli.errors import CommandError, ExitCode
 
 if TYPE_CHECKING:
     from gateway.cli.session.session import Session
@@ -102,9 +102,9 @@ def guarded(work: Callable[[], None]) -> None:
 
     try:
         work()
-    except (CommandFailed, InfraError) as error:
+    except (CommandError, InfraError) as error:
         typer.echo(str(error), err=True)
-        code = error.code if isinstance(error, CommandFailed) else ExitCode.FAILED
+        code = error.code if isinstance(error, CommandError) else ExitCode.FAILED
         raise typer.Exit(code) from error
     except KeyboardInterrupt as error:
         raise typer.Exit(130) from error

@@ -9,10 +9,10 @@ from typing import Any
 
 from psycopg import OperationalError
 
-from gateway.bootstrap.data_dir import EngineRuns
-from gateway.bootstrap.ports import PortTaken
-from gateway.bootstrap.supervision import PartEnded
-from gateway.cli.errors import CommandFailed
+from gateway.bootstrap.data_dir import EngineAlreadyRunningError
+from gateway.bootstrap.ports import PortInUseError
+from gateway.bootstrap.supervision import PartEndedError
+from gateway.cli.errors import CommandError
 from infra import logging_setup
 from infra.errors import InfraError
 from infra.settings import Settings
@@ -28,18 +28,16 @@ def run_until_stopped(settings: Settings, serving: Coroutine[Any, Any, None]) ->
     try:
         with asyncio.Runner() as runner:
             runner.run(serving)
-    except (EngineRuns, PortTaken, InfraError) as error:
-        raise CommandFailed(str(error)) from error
+    except (EngineAlreadyRunningError, PortInUseError, InfraError) as error:
+        raise CommandError(str(error)) from error
     except OperationalError as error:
-        raise CommandFailed(
-            f"Expected a Postgres that answers, but: {error}"
-        ) from error
+        raise CommandError(f"Expected a Postgres that answers, but: {error}") from error
     except BaseExceptionGroup as group:
-        died = group.subgroup((PartEnded, PortTaken, InfraError))
+        died = group.subgroup((PartEndedError, PortInUseError, InfraError))
         if died is None:
             raise
         first = _first(died)
-        raise CommandFailed(f"The engine ended: {first}") from group
+        raise CommandError(f"The engine ended: {first}") from group
 
 
 def _first(group: BaseException) -> BaseException:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gateway.services.container import Services
-from infra.blobs.files import BlobNotFound
+from infra.blobs.files import BlobNotFoundError
 from infra.blobs.signing import Grant
 from schemas.values import Values
 
@@ -49,7 +49,7 @@ async def _size(services: Services, values: Values) -> int:
         return values.size
     size = await services.blobs.size(values.uri)
     if size is None:
-        raise BlobNotFound(f"Expected values at {values.uri}, but there are none")
+        raise BlobNotFoundError(f"Expected values at {values.uri}, but there are none")
     return size
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from infra.blobs.files import Blobs, PathRefused
+from infra.blobs.files import Blobs, InvalidBlobPathError
 from schemas.ids import ExecutionRef
 
 FILE_NAME = "log.txt"
@@ -20,7 +20,7 @@ async def attempt_log(blobs: Blobs, input_path: str, attempt: int) -> str | None
     folder = blobs.uri(f"{input_path.removesuffix(_INPUTS)}/{attempt}")
     try:
         found = await blobs.list(folder)
-    except PathRefused:
+    except InvalidBlobPathError:
         return None
     runs = [(log.modified_s, log.uri) for log in found if _is_log(log.uri, folder)]
     return max(runs)[1] if runs else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import structlog
 
 from gateway.services.container import Services
-from gateway.services.errors import Refused
+from gateway.services.errors import RpcError
 from projections.queries import executions
 from schemas.ids import ExecutionRef, execution_stream
 from schemas.messages.commands import TerminateExecution
@@ -35,7 +35,7 @@ async def terminate(
             why = f"eager execution [{parent.text()}] cancelled, reason [{cause}]"
             try:
                 await _submit(services, child, why, actor)
-            except Refused as refused:
+            except RpcError as refused:
                 log_.info("child_not_terminated", child=child, why=refused.detail)
                 continue
             waiting.append(child)

@@ -8,8 +8,8 @@ from typing import Any, Protocol
 import grpc
 
 from gateway.services.container import Services
-from gateway.services.errors import Refused, accepted, invalid
-from infra.errors import Conflict
+from gateway.services.errors import RpcError, accepted, invalid
+from infra.errors import ConflictError
 from infra.eventlog.event_store import EventStore
 from projections.queries import registry
 from schemas.messages.rejections import Rejected
@@ -42,10 +42,10 @@ async def decide(services: Registry, stream: str, decide_: Decide) -> None:
             await services.store.append(
                 stream, len(known), events, actor="", also=registry.writer(events)
             )
-        except Conflict:
+        except ConflictError:
             continue
         return
-    raise Refused(
+    raise RpcError(
         grpc.StatusCode.ABORTED,
         f"Expected to change {stream}, but others change it all the time; try again",
     )

@@ -15,7 +15,7 @@ from domain.registry.identity import checked_ref, existing
 from gateway.registry.append import check_place, decide, escaped, stream_of
 from gateway.services.compile_pool import Compiled
 from gateway.services.container import Services
-from gateway.services.errors import CODES, Refused, accepted, invalid
+from gateway.services.errors import CODES, RpcError, accepted, invalid
 from gateway.translate.identifiers import identifier
 from projections.queries import compiler_inputs, registry
 from schemas.ids import EntityRef
@@ -71,7 +71,7 @@ async def _refuse_known(services: Services, ref: EntityRef, compiled: Compiled) 
         reason = workflow_pb2.CreateWorkflowFailureReason()
         reason.exists_identical_structure.id.CopyFrom(identifier(ref))
         refused = existing(ref, same=True, known=None, given=None)
-        raise Refused(CODES[refused.reason], refused.detail, reason)
+        raise RpcError(CODES[refused.reason], refused.detail, reason)
     reason = workflow_pb2.CreateWorkflowFailureReason()
     reason.exists_different_structure.id.CopyFrom(identifier(ref))
     given = compiled.closure.primary.template
@@ -83,7 +83,7 @@ async def _refuse_known(services: Services, ref: EntityRef, compiled: Compiled) 
     refused = await asyncio.to_thread(
         existing, ref, same=False, known=known, given=given
     )
-    raise Refused(CODES[refused.reason], refused.detail, reason)
+    raise RpcError(CODES[refused.reason], refused.detail, reason)
 
 
 async def _store_workflow(

@@ -15,7 +15,7 @@ from gateway.registry.entities import create_workflow
 from gateway.registry.launch_plans import create_launch_plan
 from gateway.registry.named_entities import describe
 from gateway.services.container import Services
-from gateway.services.errors import Refused, missing
+from gateway.services.errors import RpcError, missing
 from projections.queries import registry
 from schemas.ids import EntityRef
 from schemas.messages.rejections import Reason
@@ -49,7 +49,7 @@ async def register_single_task(services: Services, ref: EntityRef) -> None:
     ):
         try:
             await create(services, request)
-        except Refused as refused:
+        except RpcError as refused:
             if refused.code.name != Reason.ALREADY_EXISTS.value:
                 raise
     place = (ref.project, ref.domain, name)

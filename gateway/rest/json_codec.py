@@ -10,7 +10,7 @@ from typing import Any
 from google.protobuf import json_format
 from google.protobuf.message import DecodeError
 
-from gateway.rest.message_fields import BadField, set_field
+from gateway.rest.message_fields import InvalidFieldError, set_field
 from gateway.rest.route_table import Match
 
 _NESTING_MAX = 100
@@ -24,7 +24,7 @@ class Form(StrEnum):
     CAMEL = "*/*"
 
 
-class BadRequest(ValueError):  # noqa: N818 - named for what happened
+class InvalidRequestError(ValueError):
     """The request's body or a parameter can't be read."""
 
 
@@ -64,8 +64,8 @@ def read_request(
                     set_field(request, name, text)
         for name, text in match.fields.items():
             set_field(request, name, text)
-    except BadField as error:
-        raise BadRequest(str(error)) from error
+    except InvalidFieldError as error:
+        raise InvalidRequestError(str(error)) from error
     return request
 
 
@@ -81,12 +81,14 @@ def _read_body(message: Any, body: bytes, form: Form) -> None:
         try:
             message.ParseFromString(body)
         except DecodeError as error:
-            raise BadRequest(f"Expected a binary {kind}, but: {error}") from error
+            raise InvalidRequestError(
+                f"Expected a binary {kind}, but: {error}"
+            ) from error
         return
     try:
         fields = json.loads(body)
         if not isinstance(fields, dict):
-            raise BadRequest(
+            raise InvalidRequestError(
                 f"Expected {kind} as a JSON object, but it is another value"
             )
         json_format.ParseDict(
@@ -96,9 +98,9 @@ def _read_body(message: Any, body: bytes, form: Form) -> None:
             max_recursion_depth=_NESTING_MAX,
         )
     except (json_format.ParseError, ValueError, RecursionError) as error:
-        if isinstance(error, BadRequest):
+        if isinstance(error, InvalidRequestError):
             raise
-        raise BadRequest(f"Expected {kind} as JSON, but: {error}") from error
+        raise InvalidRequestError(f"Expected {kind} as JSON, but: {error}") from error
 
 
 def write_reply(message: Any, form: Form) -> tuple[bytes, str]:

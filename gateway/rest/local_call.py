@@ -25,7 +25,7 @@ _PASSED = frozenset(
 )
 
 
-class CallFailed(grpc.aio.AbortError):  # type: ignore[misc]
+class CallError(grpc.aio.AbortError):  # type: ignore[misc]
     """The servicer ended the call with a status other than OK."""
 
     def __init__(self, code: grpc.StatusCode, details: str) -> None:
@@ -55,7 +55,7 @@ class RestContext:
         """End the call with a status; raises CallFailed."""
         self._code, self._details = code, details
         self._trailing = tuple(trailing_metadata)
-        raise CallFailed(code, details)
+        raise CallError(code, details)
 
     async def abort_with_status(self, status: Any) -> NoReturn:
         """End the call with a status that bears its own code and text."""
@@ -111,30 +111,30 @@ async def call(
     """Return the servicer's reply; raises CallFailed for everything else."""
     method = getattr(servicer, rpc, None)
     if method is None:
-        raise CallFailed(
+        raise CallError(
             grpc.StatusCode.UNIMPLEMENTED, f"Expected to serve {rpc}, but it is missing"
         )
     try:
         async with asyncio.timeout(timeout_s):
             reply = await method(request, context)
-    except CallFailed:
+    except CallError:
         raise
     except TimeoutError as error:
-        raise CallFailed(
+        raise CallError(
             grpc.StatusCode.DEADLINE_EXCEEDED,
             f"Expected {rpc} to answer within {timeout_s:g} s, but it takes longer",
         ) from error
     except NotImplementedError as error:
-        raise CallFailed(
+        raise CallError(
             grpc.StatusCode.UNIMPLEMENTED, str(error) or f"{rpc} is not implemented"
         ) from error
     except Exception as error:
         log_.exception("rest_call_raised", rpc=rpc)
-        raise CallFailed(
+        raise CallError(
             grpc.StatusCode.INTERNAL, f"Expected to serve {rpc}, but it failed"
         ) from error
     if context.code() not in (None, grpc.StatusCode.OK):
-        raise CallFailed(context.code(), context.details())
+        raise CallError(context.code(), context.details())
     return reply
 
 

@@ -14,7 +14,7 @@ _TRUE = frozenset({"true", "1", "t"})
 _FALSE = frozenset({"false", "0", "f"})
 
 
-class BadField(ValueError):  # noqa: N818 - named for what happened
+class InvalidFieldError(ValueError):
     """A field's text isn't what the field holds."""
 
 
@@ -51,7 +51,7 @@ def _assign(message: Any, field: Any, key: str | None, *, path: str, text: str) 
     target = field
     if key is not None:
         if field.message_type is None or not field.message_type.GetOptions().map_entry:
-            raise BadField(f"Expected '{path}' to name a map, but it is none")
+            raise InvalidFieldError(f"Expected '{path}' to name a map, but it is none")
         target = field.message_type.fields_by_name["value"]
     value = _value(target, path=path, text=text)
     if key is not None:
@@ -62,7 +62,7 @@ def _assign(message: Any, field: Any, key: str | None, *, path: str, text: str) 
     try:
         json_format.ParseDict({field.name: value}, patch)
     except json_format.ParseError as error:
-        raise BadField(_expected(target, path=path, text=text)) from error
+        raise InvalidFieldError(_expected(target, path=path, text=text)) from error
     if not field.is_repeated:
         message.ClearField(field.name)
     message.MergeFrom(patch)
@@ -72,14 +72,14 @@ def _value(field: Any, *, path: str, text: str) -> Any:
     if field.type == FieldDescriptor.TYPE_BOOL:
         if text.lower() in _TRUE | _FALSE:
             return text.lower() in _TRUE
-        raise BadField(_expected(field, path=path, text=text))
+        raise InvalidFieldError(_expected(field, path=path, text=text))
     if field.type == FieldDescriptor.TYPE_ENUM:
         return int(text) if text.lstrip("-").isdigit() else text
     if field.message_type is not None and text.startswith(("{", "[")):
         try:
             return json.loads(text)
         except ValueError as error:
-            raise BadField(_expected(field, path=path, text=text)) from error
+            raise InvalidFieldError(_expected(field, path=path, text=text)) from error
     return text
 
 

@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from gateway.rest import json_codec
 from gateway.rest.local_call import (
-    CallFailed,
+    CallError,
     RestContext,
     call,
     error_body,
@@ -50,9 +50,9 @@ class Rest:
         try:
             response = await self._serve(request, match)
             code = grpc.StatusCode.OK
-        except CallFailed as error:
+        except CallError as error:
             response, code = _failure(error.code, error.details), error.code
-        except json_codec.BadRequest as error:
+        except json_codec.InvalidRequestError as error:
             code = grpc.StatusCode.INVALID_ARGUMENT
             response = _failure(code, str(error))
         self.metrics.observe(match.route.rpc, code.name, time.monotonic() - started)
@@ -62,7 +62,7 @@ class Rest:
         route = match.route
         servicer = self.servicers.get(route.service)
         if servicer is None:
-            raise CallFailed(
+            raise CallError(
                 grpc.StatusCode.UNIMPLEMENTED, f"unknown service {route.service}"
             )
         inbound, outbound = json_codec.forms(
@@ -89,12 +89,12 @@ class Rest:
             async for chunk in request.stream():
                 body += chunk
                 if len(body) > limit:
-                    raise CallFailed(
+                    raise CallError(
                         grpc.StatusCode.RESOURCE_EXHAUSTED,
                         f"Expected a body of at most {limit} bytes, but it has more",
                     )
         except ClientDisconnect as error:
-            raise CallFailed(
+            raise CallError(
                 grpc.StatusCode.CANCELLED, "The client went away"
             ) from error
         return bytes(body)

@@ -15,7 +15,7 @@ from flyteidl.service import dataproxy_pb2, dataproxy_pb2_grpc
 from gateway.executions import data as values
 from gateway.executions.lookup import execution_ref, find_attempt, find_node, node_ref
 from gateway.services.container import Services
-from gateway.services.errors import Refused, accepted, guarded, invalid
+from gateway.services.errors import RpcError, accepted, guarded, invalid
 from gateway.translate import flyte_urls
 from infra.blobs.signing import Grant
 from schemas.values import Values
@@ -55,13 +55,13 @@ class DataProxy(dataproxy_pb2_grpc.DataProxyServiceServicer):  # type: ignore[mi
             return
         if not md5:
             detail = f"Expected {uri} to be free, but it isn't; give its content_md5"
-            raise Refused(grpc.StatusCode.ALREADY_EXISTS, detail)
+            raise RpcError(grpc.StatusCode.ALREADY_EXISTS, detail)
         stored = hashlib.md5(usedforsecurity=False)
         async for chunk in self.services.blobs.stream(uri):
             stored.update(chunk)
         if stored.digest() != md5:
             detail = f"Expected {uri} to be free, but other content lies there"
-            raise Refused(grpc.StatusCode.ALREADY_EXISTS, detail)
+            raise RpcError(grpc.StatusCode.ALREADY_EXISTS, detail)
 
     async def CreateDownloadLocation(self, request: Any, _context: Any) -> Any:  # noqa: N802
         """Return a link to get one blob of the store."""
@@ -85,7 +85,7 @@ class DataProxy(dataproxy_pb2_grpc.DataProxyServiceServicer):  # type: ignore[mi
         expires = self._expiry(request)
         try:
             row = await find_node(self.services, ref, node)
-        except Refused as refused:
+        except RpcError as refused:
             raise invalid(refused.detail) from refused
         url = await self._deck(row.deck_uri, expires)
         reply = dataproxy_pb2.CreateDownloadLinkResponse(signed_url=[url])
@@ -117,7 +117,7 @@ class DataProxy(dataproxy_pb2_grpc.DataProxyServiceServicer):  # type: ignore[mi
         else:
             known = ", ".join(sorted(literals.literals)) or "none"
             detail = f"Expected one of {known}, but got '{at.variable[:100]}'"
-            raise Refused(grpc.StatusCode.NOT_FOUND, detail)
+            raise RpcError(grpc.StatusCode.NOT_FOUND, detail)
         return reply
 
     async def _values(self, at: flyte_urls.FlyteUrl) -> Values:
@@ -130,13 +130,13 @@ class DataProxy(dataproxy_pb2_grpc.DataProxyServiceServicer):  # type: ignore[mi
             found = row.outputs if outputs else node.inputs
         if found is None and outputs:
             detail = f"Expected outputs of {ref.text()}/{at.node}, but there are none"
-            raise Refused(grpc.StatusCode.NOT_FOUND, detail)
+            raise RpcError(grpc.StatusCode.NOT_FOUND, detail)
         return found or _NOTHING
 
     async def _deck(self, uri: str, expires_at_us: int) -> str:
         if not uri or await self.services.blobs.size(uri) is None:
             detail = "Expected the node to have a deck, but there is none"
-            raise Refused(grpc.StatusCode.NOT_FOUND, detail)
+            raise RpcError(grpc.StatusCode.NOT_FOUND, detail)
         grant = Grant(method="GET", uri=uri, expires_at_us=expires_at_us)
         return self.services.links.url(grant)
 

@@ -10,7 +10,7 @@ from typing import Any
 import grpc
 import structlog
 
-from gateway.services.errors import Refused, abort, invalid
+from gateway.services.errors import RpcError, abort, invalid
 
 log_ = structlog.get_logger(__name__)
 
@@ -95,7 +95,7 @@ def _unknown(method: str) -> Any:
     """Return a handler that says what is missing: grpc's own words don't."""
     service, _, rpc = method.strip("/").rpartition("/")
     why = "authentication is off" if service in _AUTH else "this server has none"
-    refused = Refused(
+    refused = RpcError(
         grpc.StatusCode.UNIMPLEMENTED,
         f"unknown service {service}: Expected {rpc} to be served, but {why}",
     )

@@ -7,7 +7,7 @@ from typing import Any
 from flyteidl.admin import signal_pb2
 from flyteidl.service import signal_pb2_grpc
 
-from domain.execution.outcomes.signals import misfit
+from domain.execution.outcomes.signals import violation
 from gateway.executions.lookup import execution_ref, find_execution
 from gateway.rpc.caller import actor
 from gateway.rpc.paging import next_token, page_of
@@ -81,7 +81,7 @@ class Signals(signal_pb2_grpc.SignalServiceServicer):  # type: ignore[misc]
                 f"Expected execution '{name}' to have waited for signal "
                 f"'{signal_id}', but it ended without"
             )
-        wrong = misfit(signal_id, value, row.type)
+        wrong = violation(signal_id, value, row.type)
         if wrong:
             raise invalid(wrong)
 

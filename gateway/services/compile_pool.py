@@ -27,7 +27,7 @@ from domain.compiler.compile import compile_workflow
 from domain.compiler.errors import CompileErrors
 from domain.compiler.interfaces import LaunchPlanInterface
 from domain.registry.identity import digest
-from gateway.services.errors import Refused, invalid
+from gateway.services.errors import RpcError, invalid
 from schemas.ids import EntityRef
 
 log_ = structlog.get_logger(__name__)
@@ -85,13 +85,13 @@ class Compiling:
                 async with asyncio.timeout(COMPILE_S_MAX):
                     found = await loop.run_in_executor(pool, _compile_packed, parts)
             except BrokenProcessPool as error:
-                raise Refused(
+                raise RpcError(
                     grpc.StatusCode.RESOURCE_EXHAUSTED,
                     "Expected to compile the workflow, but the compiler's process "
                     "died; is there enough memory?",
                 ) from error
             except TimeoutError as error:
-                raise Refused(
+                raise RpcError(
                     grpc.StatusCode.RESOURCE_EXHAUSTED,
                     f"Expected to compile the workflow within {COMPILE_S_MAX:g} s, "
                     "but it takes longer",

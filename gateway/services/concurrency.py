@@ -11,7 +11,7 @@ from weakref import WeakValueDictionary
 import grpc
 from flyteidl.admin import launch_plan_pb2
 
-from gateway.services.errors import Refused
+from gateway.services.errors import RpcError
 from infra.postgres.pool import Pool
 from projections.queries import executions, registry
 from schemas.ids import EntityRef
@@ -48,7 +48,7 @@ class ConcurrencyLimits:
         async with turn:
             under_way = await executions.count_under_way(pool, *name)
             if under_way >= limit:
-                raise Refused(
+                raise RpcError(
                     grpc.StatusCode.ALREADY_EXISTS,
                     f"Expected less than {limit} executions of launch plan "
                     f"'{plan.name}' under way, but its concurrency limit is reached: "

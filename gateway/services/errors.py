@@ -14,8 +14,8 @@ import structlog
 from google.protobuf import any_pb2
 from google.rpc import status_pb2
 
-from infra.blobs.files import BlobNotFound, BlobTooLarge, PathRefused
-from infra.errors import Conflict, Transient
+from infra.blobs.files import BlobNotFoundError, BlobTooLargeError, InvalidBlobPathError
+from infra.errors import ConflictError, TransientError
 from schemas.messages.rejections import Reason, Rejected
 
 log_ = structlog.get_logger(__name__)
@@ -31,10 +31,10 @@ _ESCAPED_BYTES = 3
 
 # What the pipes say in words that are fit for clients.
 _TOLD: dict[type[Exception], grpc.StatusCode] = {
-    BlobNotFound: grpc.StatusCode.NOT_FOUND,
-    BlobTooLarge: grpc.StatusCode.RESOURCE_EXHAUSTED,
-    PathRefused: grpc.StatusCode.INVALID_ARGUMENT,
-    Conflict: grpc.StatusCode.ABORTED,
+    BlobNotFoundError: grpc.StatusCode.NOT_FOUND,
+    BlobTooLargeError: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    InvalidBlobPathError: grpc.StatusCode.INVALID_ARGUMENT,
+    ConflictError: grpc.StatusCode.ABORTED,
 }
 
 T = TypeVar("T")
@@ -42,7 +42,7 @@ C = TypeVar("C", bound=type)
 Rpc = Callable[[Any, Any, Any], Awaitable[Any]]
 
 
-class Refused(Exception):  # noqa: N818 - a refusal on its way out
+class RpcError(Exception):
     """A call that ends with a status other than OK.
 
     `reasons` are messages that tell programs why, as Flyte attaches them.
@@ -59,25 +59,25 @@ class Refused(Exception):  # noqa: N818 - a refusal on its way out
 def accepted(outcome: T | Rejected) -> T:
     """Return what was accepted; raises Refused for a rejection."""
     if isinstance(outcome, Rejected):
-        raise Refused(CODES[outcome.reason], outcome.detail)
+        raise RpcError(CODES[outcome.reason], outcome.detail)
     return outcome
 
 
-def invalid(detail: str) -> Refused:
+def invalid(detail: str) -> RpcError:
     """Return the refusal of a bad argument."""
-    return Refused(grpc.StatusCode.INVALID_ARGUMENT, detail)
+    return RpcError(grpc.StatusCode.INVALID_ARGUMENT, detail)
 
 
-def missing(kind: str, identifier: str) -> Refused:
+def missing(kind: str, identifier: str) -> RpcError:
     """Return the refusal of an id that names nothing, in Flyte's words."""
     detail = f"missing entity of type {kind} with identifier {identifier}"
-    return Refused(grpc.StatusCode.NOT_FOUND, detail)
+    return RpcError(grpc.StatusCode.NOT_FOUND, detail)
 
 
-def absent(rpc: str) -> Refused:
+def absent(rpc: str) -> RpcError:
     """Return the refusal of an RPC that this server doesn't have."""
     detail = f"Expected an RPC that this server has, but {rpc} is not implemented"
-    return Refused(grpc.StatusCode.UNIMPLEMENTED, detail)
+    return RpcError(grpc.StatusCode.UNIMPLEMENTED, detail)
 
 
 def guarded(cls: C) -> C:
@@ -110,14 +110,14 @@ def _guarded(rpc: str, method: Rpc) -> Rpc:
     return call
 
 
-async def abort(context: Any, refused: Refused) -> NoReturn:
+async def abort(context: Any, refused: RpcError) -> NoReturn:
     """End a call with a refusal."""
     detail = fitting(refused.detail, DETAIL_BYTES_MAX)
     await context.abort(refused.code, detail, _trailing(refused))
     raise AssertionError  # pragma: no cover - abort raises
 
 
-def _trailing(refused: Refused) -> tuple[tuple[str, bytes], ...]:
+def _trailing(refused: RpcError) -> tuple[tuple[str, bytes], ...]:
     """Return the reasons for programs, where there is room for them."""
     if not refused.reasons or len(refused.detail.encode()) > _REASONS_BESIDE_MAX:
         return ()
@@ -140,25 +140,25 @@ def fitting(text: str, bytes_max: int) -> str:
     return text
 
 
-def status_of(rpc: str, error: Exception) -> Refused:
+def status_of(rpc: str, error: Exception) -> RpcError:
     """Return the status of a call that raised; what nobody expected is logged."""
-    if isinstance(error, Refused):
+    if isinstance(error, RpcError):
         return error
     if isinstance(error, psycopg.DataError):
         why = str(error).partition("\n")[0]
         return invalid(f"Expected values that can be stored, but: {why}")
     for kind, code in _TOLD.items():
         if isinstance(error, kind):
-            return Refused(code, str(error))
-    if isinstance(error, psycopg.OperationalError | Transient):
+            return RpcError(code, str(error))
+    if isinstance(error, psycopg.OperationalError | TransientError):
         return _logged(rpc, error, grpc.StatusCode.UNAVAILABLE, "its store is away")
     return _logged(rpc, error, grpc.StatusCode.INTERNAL, "it failed")
 
 
-def _logged(rpc: str, error: Exception, code: grpc.StatusCode, found: str) -> Refused:
+def _logged(rpc: str, error: Exception, code: grpc.StatusCode, found: str) -> RpcError:
     error_id = secrets.token_hex(8)
     log_.error("rpc_failed", rpc=rpc, error_id=error_id, exc_info=error)
-    return Refused(
+    return RpcError(
         code,
         f"Expected to serve {rpc}, but {found}; the server's log tells why under "
         f"error id {error_id}",

@@ -11,8 +11,8 @@ import grpc
 import psycopg
 import structlog
 
-from gateway.services.errors import CODES, Refused
-from infra.errors import Transient
+from gateway.services.errors import CODES, RpcError
+from infra.errors import TransientError
 from infra.eventlog.contract import Log, Record
 from infra.postgres.pool import Pool
 from projections.queries import executions
@@ -72,7 +72,7 @@ class Submit:
         clients would repeat it at once, and double what bears no name (ref §1.5).
         """
         if len(self._waiting) >= WAITING_MAX:
-            raise Refused(
+            raise RpcError(
                 grpc.StatusCode.RESOURCE_EXHAUSTED,
                 f"Expected fewer than {WAITING_MAX} commands under way, but there are "
                 "as many; nothing was done",
@@ -89,7 +89,7 @@ class Submit:
             del self._waiting[command_id]
         kind, fact_id, reason, detail = outcome
         if kind == "rejected":
-            raise Refused(CODES[Reason(reason)], str(detail))
+            raise RpcError(CODES[Reason(reason)], str(detail))
         return str(fact_id)
 
     async def _append(self, record: Record) -> None:
@@ -97,10 +97,10 @@ class Submit:
         for pause_s in (*APPEND_PAUSES_S, None):
             try:
                 await self._log.append([record])
-            except Transient as error:
+            except TransientError as error:
                 log_.warning("append_waits", id=record.envelope.id, error=str(error))
                 if pause_s is None:
-                    raise Refused(
+                    raise RpcError(
                         grpc.StatusCode.DEADLINE_EXCEEDED,
                         "Expected to append the command, but the log is away; it is "
                         f"not known whether command {record.envelope.id} stands",
@@ -122,7 +122,7 @@ class Submit:
         await self._look([command_id])
         if future.done():
             return future.result()
-        raise Refused(
+        raise RpcError(
             grpc.StatusCode.DEADLINE_EXCEEDED,
             f"Expected an outcome within {self._limit_s:g} s, but there is none yet; "
             f"the command {command_id} stands and will be handled",

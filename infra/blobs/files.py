@@ -23,15 +23,15 @@ PARTS = ".parts"
 """The folder of what is being written: whole files are moved from there."""
 
 
-class BlobNotFound(InfraError):  # noqa: N818 - named for what happened
+class BlobNotFoundError(InfraError):
     """No blob has this address."""
 
 
-class BlobTooLarge(InfraError):  # noqa: N818
+class BlobTooLargeError(InfraError):
     """The blob is larger than what may be read."""
 
 
-class PathRefused(InfraError):  # noqa: N818
+class InvalidBlobPathError(InfraError):
     """The address leads out of the store."""
 
 
@@ -120,7 +120,7 @@ class FileBlobs:
         inside = path.is_relative_to(self._root) and path != self._root
         if not inside or "\0" in uri:
             message = f"Expected an address below {self.root}, but got {uri!r}"
-            raise PathRefused(message)
+            raise InvalidBlobPathError(message)
         return path
 
     async def put(self, uri: str, data: bytes) -> Blob:
@@ -146,7 +146,7 @@ class FileBlobs:
                     size += len(chunk)
                     if size > limit:
                         message = f"Expected at most {limit} bytes, but got more"
-                        raise BlobTooLarge(message)
+                        raise BlobTooLargeError(message)
                     sha.update(chunk)
                     md5.update(chunk)
                     await asyncio.to_thread(part.write, chunk)
@@ -161,7 +161,7 @@ class FileBlobs:
         path, size = _found(uri)
         if limit is not None and size > limit:
             message = f"Expected at most {limit} bytes at {uri}, but there are {size}"
-            raise BlobTooLarge(message)
+            raise BlobTooLargeError(message)
         if size > CHUNK_BYTES:
             return await asyncio.to_thread(path.read_bytes)
         return path.read_bytes()
@@ -240,7 +240,7 @@ def _found(uri: str) -> tuple[Path, int]:
     size = _size(path)
     if size is None:
         message = f"Expected a blob at {uri!r}, but there is none"
-        raise BlobNotFound(message)
+        raise BlobNotFoundError(message)
     return path, size
 
 

@@ -21,14 +21,14 @@ from minio.error import InvalidResponseError, MinioException, S3Error, ServerErr
 
 from infra.blobs.files import (
     CHUNK_BYTES,
-    BlobNotFound,
-    BlobTooLarge,
+    BlobNotFoundError,
+    BlobTooLargeError,
     Found,
-    PathRefused,
+    InvalidBlobPathError,
     plain_address,
 )
 from infra.blobs.signing import Grant
-from infra.errors import Permanent, Transient
+from infra.errors import PermanentError, TransientError
 from infra.settings import S3Settings
 from schemas.values import Blob
 
@@ -46,7 +46,7 @@ def client(settings: S3Settings, endpoint: str) -> Minio:
     """Return a client of an endpoint: an URL as `http://127.0.0.1:9000`."""
     at = urlsplit(endpoint)
     if at.scheme not in {"http", "https"} or not at.netloc:
-        raise Permanent(f"Expected an http(s) URL of an S3, but got {endpoint!r}")
+        raise PermanentError(f"Expected an http(s) URL of an S3, but got {endpoint!r}")
     pool = urllib3.PoolManager(
         maxsize=settings.connections,
         timeout=urllib3.Timeout(connect=settings.timeout_s, read=settings.timeout_s),
@@ -126,7 +126,7 @@ class S3Blobs:
                 size += len(chunk)
                 if size > limit:
                     message = f"Expected at most {limit} bytes, but got more"
-                    raise BlobTooLarge(message)
+                    raise BlobTooLargeError(message)
                 sha.update(chunk)
                 md5.update(chunk)
                 await asyncio.to_thread(part.write, chunk)
@@ -148,7 +148,7 @@ class S3Blobs:
             with _response(self._client.get_object(bucket, key)) as response:
                 size = int(response.headers.get("content-length", 0))
                 if limit is not None and size > limit:
-                    raise BlobTooLarge(
+                    raise BlobTooLargeError(
                         f"Expected at most {limit} bytes at {uri}, but there are {size}"
                     )
                 return bytes(response.read())
@@ -172,7 +172,7 @@ class S3Blobs:
         bucket, key = _split(uri)
         try:
             found = await self._call(uri, lambda: self._client.stat_object(bucket, key))
-        except BlobNotFound:
+        except BlobNotFoundError:
             return None
         return int(found.size or 0)
 
@@ -226,7 +226,7 @@ class S3Blobs:
         """Return bucket and key of an address in the store; raises PathRefused."""
         if not plain_address(uri, self.root):
             message = f"Expected an address below {self.root}, but got {uri!r}"
-            raise PathRefused(message)
+            raise InvalidBlobPathError(message)
         return _split(uri)
 
     async def _call(self, uri: str, function: Callable[[], _T]) -> _T:
@@ -249,7 +249,7 @@ class S3Links:
     def url(self, grant: Grant) -> str:
         """Return a link for a grant; S3 checks a Content-MD5 that is sent along."""
         if not plain_address(grant.uri, self._root):
-            raise PathRefused(f"Expected an address below {self._root}")
+            raise InvalidBlobPathError(f"Expected an address below {self._root}")
         bucket, key = _split(grant.uri)
         left_s = max(1, (grant.expires_at_us - self._now_us()) // 1_000_000)
         return self._client.get_presigned_url(
@@ -270,7 +270,7 @@ def task_variables(settings: S3Settings) -> dict[str, str]:
 def _split(uri: str) -> tuple[str, str]:
     bucket, slash, key = uri.removeprefix(SCHEME).partition("/")
     if not uri.startswith(SCHEME) or not bucket or not slash or not key:
-        raise BlobNotFound(f"Expected an address s3://bucket/key, but got {uri!r}")
+        raise BlobNotFoundError(f"Expected an address s3://bucket/key, but got {uri!r}")
     return bucket, key
 
 
@@ -290,10 +290,10 @@ def _translated(uri: str) -> Iterator[None]:
         yield
     except S3Error as error:
         if error.code in _GONE:
-            raise BlobNotFound(
+            raise BlobNotFoundError(
                 f"Expected a blob at {uri!r}, but there is none"
             ) from error
-        kind = Transient if error.code in _PASSING else Permanent
+        kind = TransientError if error.code in _PASSING else PermanentError
         raise kind(
             f"Expected S3 to serve {uri!r}, but: {error.code}: {error.message}"
         ) from error
@@ -303,6 +303,6 @@ def _translated(uri: str) -> Iterator[None]:
         InvalidResponseError,
         OSError,
     ) as error:
-        raise Transient(f"Expected S3 to serve {uri!r}, but: {error}") from error
+        raise TransientError(f"Expected S3 to serve {uri!r}, but: {error}") from error
     except (MinioException, ValueError) as error:  # the latter for a bad name
-        raise Permanent(f"Expected S3 to serve {uri!r}, but: {error}") from error
+        raise PermanentError(f"Expected S3 to serve {uri!r}, but: {error}") from error

@@ -22,7 +22,7 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True):
     md5: str = ""
 
 
-class SignatureRefused(Exception):  # noqa: N818 - named for what happened
+class InvalidSignatureError(Exception):
     """The link was altered, or its time is over."""
 
 
@@ -56,19 +56,19 @@ class Signer:
         try:
             data = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
         except ValueError as error:
-            raise SignatureRefused(
+            raise InvalidSignatureError(
                 "Expected a signed link, but it is damaged"
             ) from error
         mac, body = data[:32], data[32:]
         if not hmac.compare_digest(mac, self._mac(body)):
-            raise SignatureRefused("Expected a signed link, but it was altered")
+            raise InvalidSignatureError("Expected a signed link, but it was altered")
         grant = msgspec.msgpack.decode(body, type=Grant)
         if grant.method != method:
-            raise SignatureRefused(
+            raise InvalidSignatureError(
                 f"Expected a link for {method}, but it is for {grant.method}"
             )
         if grant.expires_at_us < now_us:
-            raise SignatureRefused("Expected a fresh link, but its time is over")
+            raise InvalidSignatureError("Expected a fresh link, but its time is over")
         return grant
 
     def _mac(self, body: bytes) -> bytes:

@@ -9,7 +9,7 @@ from pathlib import Path
 from infra.blobs.files import Blobs, FileBlobs
 from infra.blobs.s3 import SCHEME, S3Blobs, S3Links
 from infra.blobs.signing import Links, Signer
-from infra.retry import patiently
+from infra.retry import retry_transient
 from infra.settings import Settings
 
 
@@ -24,7 +24,7 @@ async def open_blobs(settings: Settings, folder: Path) -> AsyncIterator[Blobs]:
         return
     blobs = S3Blobs(settings.blobs, settings.s3)
     try:
-        await patiently(blobs.open, "blobs_delayed")
+        await retry_transient(blobs.open, "blobs_delayed")
         yield blobs
     finally:
         await blobs.close()

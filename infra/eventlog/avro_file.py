@@ -13,7 +13,7 @@ from fastavro import parse_schema
 from fastavro import reader as container_of
 from fastavro.write import Writer
 
-from infra.errors import Permanent
+from infra.errors import PermanentError
 from infra.eventlog.contract import Record
 from schemas.envelope import Envelope
 
@@ -91,7 +91,7 @@ def reading(path: Path, page: int) -> Iterator[tuple[Sequence[Record], int]]:
                     found = []
         except (*_BROKEN, struct.error) as error:
             message = f"Expected {path.name} to be a whole export, but: {error!r}"
-            raise Permanent(message) from error
+            raise PermanentError(message) from error
         yield found, source.tell()
 
 
@@ -102,7 +102,7 @@ def about(path: Path) -> dict[str, str]:
             found = dict(container_of(source).metadata)
         except (*_BROKEN, struct.error) as error:
             message = f"Expected {path.name} to be an export of a log, but: {error!r}"
-            raise Permanent(message) from error
+            raise PermanentError(message) from error
     _check(found)
     return {k: v for k, v in found.items() if k.startswith("flightlog.")}
 

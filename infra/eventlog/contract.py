@@ -2,8 +2,8 @@
 
 A position is that of a message within its partition, from 1 on; 0 is before the first.
 On Kafka it is the offset after the message's own, so that a kept position is what a
-group commits. Whether topics share positions is the adapter's business: `before` leads
-from one topic to another.
+group commits. Whether topics share positions is the adapter's business:
+`positions_before` leads from one topic to another.
 """
 
 from __future__ import annotations
@@ -102,14 +102,14 @@ class Consumer(Protocol):
         ...
 
 
-class Share(Protocol):
+class PartitionAssignment(Protocol):
     """Partitions of a topic that fall to this process; it keeps positions elsewhere."""
 
-    async def ours(self) -> frozenset[int]:
+    async def partitions(self) -> frozenset[int]:
         """Return the partitions that are ours by now; waits for the first deal."""
         ...
 
-    def is_dealt_anew(self) -> bool:
+    def is_reassigned(self) -> bool:
         """Tell whether other partitions are ours than those that are read."""
         ...
 
@@ -157,7 +157,7 @@ class Log(Protocol):
         """
         ...
 
-    def upto_now(
+    def read_to_end(
         self,
         topic: str,
         after: Mapping[int, int],
@@ -170,7 +170,7 @@ class Log(Protocol):
         """
         ...
 
-    def compacted(
+    def read_compacted(
         self, topic: str, partition: int
     ) -> AsyncIterator[Sequence[Received]]:
         """Yield what is on a compacted topic's partition at the call, then end.
@@ -180,7 +180,9 @@ class Log(Protocol):
         """
         ...
 
-    async def before(self, received: Received, topic: str) -> Mapping[int, int]:
+    async def positions_before(
+        self, received: Received, topic: str
+    ) -> Mapping[int, int]:
         """Return positions on a topic: what is there up to them is older than this."""
         ...
 
@@ -194,7 +196,7 @@ class Log(Protocol):
         """Return the facts of a stream, by sequence."""
         ...
 
-    async def last(self, stream: str) -> Received | None:
+    async def last_event(self, stream: str) -> Received | None:
         """Return the last fact of a stream."""
         ...
 
@@ -207,7 +209,7 @@ class Log(Protocol):
         ...
 
 
-class Span(NamedTuple):
+class StreamExtent(NamedTuple):
     """Where the facts of a stream lie on the log.
 
     Its first fact is not much older than `began_us`. `ended` is the sequence of its
@@ -221,15 +223,17 @@ class Span(NamedTuple):
 class Spans(Protocol):
     """Where it is known, beside the log, when streams began and ended."""
 
-    async def of(self, stream: str) -> Span | None:
+    async def of(self, stream: str) -> StreamExtent | None:
         """Return the span of a stream; None if it isn't known, or can't be had now."""
         ...
 
 
-class SharedLog(Log, Protocol):
+class PartitionedLog(Log, Protocol):
     """A log whose topics many processes read together, each a share."""
 
-    def share(self, group: str, topic: str) -> AbstractAsyncContextManager[Share]:
+    def share(
+        self, group: str, topic: str
+    ) -> AbstractAsyncContextManager[PartitionAssignment]:
         """Read what falls to this process, as one of a group."""
         ...
 
@@ -249,7 +253,7 @@ class FactReader(Protocol):
         """Follow all facts after positions, for ever."""
         ...
 
-    def upto(
+    def read_range(
         self,
         end: Mapping[int, int],
         topic: str = topics.EVENTS,

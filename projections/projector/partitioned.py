@@ -13,28 +13,30 @@ from typing import Protocol
 
 import structlog
 
-from infra.errors import Conflict
-from infra.eventlog.contract import Received, Share
-from infra.retry import patiently
-from projections.projector.projector import Projector, ViewsWentBack
+from infra.errors import ConflictError
+from infra.eventlog.contract import PartitionAssignment, Received
+from infra.retry import retry_transient
+from projections.projector.projector import Projector, ReadModelsWentBackError
 from schemas import topics
 
 log_ = structlog.get_logger(__name__)
 
 
-class SharedLog(Protocol):
+class PartitionedLog(Protocol):
     """What a shared projector asks of the log."""
 
-    def share(self, group: str, topic: str) -> AbstractAsyncContextManager[Share]:
+    def share(
+        self, group: str, topic: str
+    ) -> AbstractAsyncContextManager[PartitionAssignment]:
         """Read what falls to this process, as one of a group."""
         ...
 
 
 @dataclass(slots=True)
-class SharedProjector:
+class PartitionedProjector:
     """Applies the events of the partitions that fall to this process."""
 
-    log: SharedLog
+    log: PartitionedLog
     projector: Projector
 
     async def run(self) -> None:
@@ -43,26 +45,26 @@ class SharedProjector:
             while True:
                 try:
                     await self._follow(share)
-                except (ViewsWentBack, Conflict) as error:
+                except (ReadModelsWentBackError, ConflictError) as error:
                     log_.warning("views_moved", error=str(error))
 
-    async def _follow(self, share: Share) -> None:
+    async def _follow(self, share: PartitionAssignment) -> None:
         """Go on from what the views have, until other partitions are dealt."""
-        projector, ours = self.projector, await share.ours()
+        projector, ours = self.projector, await share.partitions()
         projector.only = ours
         await projector.load()
         kept = {number: projector.positions.get(number, 0) for number in ours}
-        await patiently(lambda: share.begin(kept), "reading_delayed")
+        await retry_transient(lambda: share.begin(kept), "reading_delayed")
         log_.info("partitions_shared", partitions=sorted(ours))
-        while not share.is_dealt_anew():
+        while not share.is_reassigned():
             await self._step(share)
 
-    async def _step(self, share: Share) -> None:
+    async def _step(self, share: PartitionAssignment) -> None:
         projector = self.projector
-        batch = await patiently(
+        batch = await retry_transient(
             lambda: share.read(projector.batch_max), "reading_delayed"
         )
-        reached = await patiently(share.reached, "reading_delayed")
+        reached = await retry_transient(share.reached, "reading_delayed")
         batch = self._new(batch)
         if batch:
             ends = {number: reached[number] for number in {r.partition for r in batch}}

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import structlog
 from psycopg import AsyncConnection, OperationalError
 
-from infra.errors import Conflict
+from infra.errors import ConflictError
 from infra.eventlog.contract import Received
 from infra.postgres.pool import Pool, queries
 from projections.positions import PROJECTOR, have_reached, stored_positions
@@ -53,7 +53,7 @@ def _no_progress(_applied: int) -> None:
     """Tell nobody how far it is."""
 
 
-class ViewsWentBack(Exception):  # noqa: N818 - named for what was found
+class ReadModelsWentBackError(Exception):
     """A crash of Postgres took the last commits, which don't wait for the disk."""
 
 
@@ -102,7 +102,7 @@ class Projector:
             await self.load()
             try:
                 await self._follow_on(end)
-            except ViewsWentBack as error:
+            except ReadModelsWentBackError as error:
                 log_.warning("views_went_back", error=str(error))
             else:
                 return
@@ -131,7 +131,7 @@ class Projector:
         await self.load()
         if self.positions != applied:
             message = f"Expected to be at {applied}, but views are at {self.positions}"
-            raise ViewsWentBack(message)
+            raise ReadModelsWentBackError(message)
         if asyncio.get_running_loop().time() >= self._unproven_s + _PROVEN_S:
             self._unproven_s = None
 
@@ -140,7 +140,7 @@ class Projector:
 
     async def load(self) -> None:
         """Find the positions that the views have reached."""
-        await self._patiently(self._load)
+        await self._retry_transient(self._load)
 
     async def _load(self) -> None:
         async with self.pool.connection() as conn:
@@ -161,8 +161,8 @@ class Projector:
         to = _ends(batch) if ends is None else ends
         try:
             changes = await self._fold(batch)
-            await self._patiently(lambda: self._commit(to, changes))
-        except (ViewsWentBack, Conflict):
+            await self._retry_transient(lambda: self._commit(to, changes))
+        except (ReadModelsWentBackError, ConflictError):
             raise
         except Exception as error:
             self.stopped = str(error) or repr(error)
@@ -183,17 +183,17 @@ class Projector:
         for number, received in enumerate(batch, 1):
             try:
                 take(changes, received.envelope, codec.decode(received.body))
-            except (codec.UndecodableMessage, KeyError) as error:
+            except (codec.UndecodableMessageError, KeyError) as error:
                 where = f"event '{received.envelope.id}' at {received.position}"
                 message = f"Expected to apply {where}, but: {error}"
-                raise codec.UndecodableMessage(message) from error
+                raise codec.UndecodableMessageError(message) from error
             if number % _TURN == 0:
                 await asyncio.sleep(0)
         if not self.outcomes:
             changes.outcomes.clear()
         return changes
 
-    async def _patiently(self, deed: Callable[[], Any]) -> None:
+    async def _retry_transient(self, deed: Callable[[], Any]) -> None:
         """Do it; wait out, for as long as it takes, that Postgres is away."""
         wait_s = self.retry_s
         while True:
@@ -210,7 +210,7 @@ class Projector:
         """Move on past what is no event."""
         moved = {p: to for p, to in ends.items() if to > self.positions.get(p, 0)}
         if moved:
-            await self._patiently(lambda: self._commit(moved, Changes()))
+            await self._retry_transient(lambda: self._commit(moved, Changes()))
             self.positions |= moved
 
     async def _commit(self, ends: Mapping[int, int], changes: Changes) -> None:
@@ -236,8 +236,8 @@ class Projector:
                 f"but its position is {kept.get(partition)}"
             )
             if kept.get(partition, 0) < before:
-                raise ViewsWentBack(message)
-            raise Conflict(message)
+                raise ReadModelsWentBackError(message)
+            raise ConflictError(message)
         return True
 
     async def trim(self) -> None:
@@ -251,7 +251,7 @@ class Projector:
             async with self.pool.connection() as conn:
                 await conn.execute(_SQL["trim_outcomes"], (self.outcomes_kept_s,))
 
-        await self._patiently(trim)
+        await self._retry_transient(trim)
 
 
 def _ends(batch: Sequence[Received]) -> dict[int, int]:

@@ -20,7 +20,7 @@ from infra.eventlog.contract import Received
 from infra.postgres.pool import Pool, open_pool, queries
 from projections.positions import PROJECTOR, stored_positions
 from projections.projector.projector import Projector
-from projections.projector.start_position import Since
+from projections.projector.start_position import ReplayStart
 from projections.sql_files import SQL_FILES
 
 SCHEMA = "flightlog_shadow"
@@ -60,7 +60,7 @@ def view_names() -> tuple[str, ...]:
 class _UpTo:
     """Events up to positions, in the shape that a projector follows."""
 
-    def __init__(self, read: Read, end: Positions, since: Since | None) -> None:
+    def __init__(self, read: Read, end: Positions, since: ReplayStart | None) -> None:
         self._read = read
         self._end = end
         self._since = since
@@ -81,7 +81,7 @@ class _UpTo:
         return self._end
 
 
-class Shadow:
+class Rebuild:
     """The rebuilt views; `folded` counts the events that went into them.
 
     Where no projector has been yet there is nothing to be as far as: the views are
@@ -95,7 +95,7 @@ class Shadow:
         shadow: Pool,
         read: Read,
         end: Positions,
-        since: Since | None = None,
+        since: ReplayStart | None = None,
     ) -> None:
         """Take the pools of the live schema and of the shadow's."""
         self._since = since
@@ -125,7 +125,7 @@ class Shadow:
         await projector.catch_up()
         self.folded += projector.applied
 
-    async def settle(self, *, swap: bool) -> Sequence[Difference]:
+    async def compare_and_swap(self, *, swap: bool) -> Sequence[Difference]:
         """Compare each view with its rebuilt one, and put the rebuilt rows in place.
 
         All in one transaction, which a running projector waits for.
@@ -150,9 +150,9 @@ class Shadow:
 
 
 @asynccontextmanager
-async def shadowed(
-    url: str, pool: Pool, read: Read, end: Positions, since: Since | None = None
-) -> AsyncIterator[Shadow]:
+async def open_rebuild(
+    url: str, pool: Pool, read: Read, end: Positions, since: ReplayStart | None = None
+) -> AsyncIterator[Rebuild]:
     """Make an empty shadow of the views' tables; it is gone afterwards."""
     async with pool.connection() as conn:
         await conn.execute(_SQL["drop"])
@@ -162,7 +162,7 @@ async def shadowed(
     path = f"-csearch_path={SCHEMA}"
     shadow = await open_pool(make_conninfo(url, options=path), size=2)
     try:
-        yield Shadow(pool, shadow, read, end, since)
+        yield Rebuild(pool, shadow, read, end, since)
     finally:
         await shadow.close()
         async with pool.connection() as conn:

@@ -9,7 +9,7 @@ from infra.eventlog.contract import Received
 
 
 @dataclass(slots=True)
-class Since:
+class ReplayStart:
     """Keeps what is about executions created after positions, and from a time on.
 
     The others' first facts lie before: of them nothing can be folded.

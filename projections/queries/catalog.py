@@ -12,8 +12,8 @@ from psycopg import OperationalError
 from psycopg_pool import PoolTimeout
 
 from domain.literals.cache_keys import data_set
-from infra.coalesce import Rounds
-from infra.errors import Transient
+from infra.coalesce import CoalescedCall
+from infra.errors import TransientError
 from infra.postgres.pool import Pool, queries
 from infra.settings import CacheSettings
 from projections.positions import have_reached, stored_positions
@@ -59,11 +59,11 @@ class Catalog:
     pool: Pool
     log: EventLog
     settings: CacheSettings
-    _catching_up: Rounds[bool] = field(init=False)
+    _catching_up: CoalescedCall[bool] = field(init=False)
 
     def __post_init__(self) -> None:
         """Let all who wait for the views at a time share one wait."""
-        self._catching_up = Rounds(self._caught_up)
+        self._catching_up = CoalescedCall(self._caught_up)
 
     async def find(self, key: CatalogKey) -> Hit | None:
         """Return the outputs of a key, if they are kept."""
@@ -122,4 +122,4 @@ async def _heard(answer: Awaitable[_T]) -> _T:
         return await answer
     except (OperationalError, PoolTimeout) as error:
         message = f"Expected the catalog to answer, but: {error}"
-        raise Transient(message) from error
+        raise TransientError(message) from error

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from psycopg.sql import SQL
 
-from infra.eventlog.contract import Span
+from infra.eventlog.contract import StreamExtent
 from infra.postgres.pool import Pool, queries
 from projections.queries import filter_columns
 from projections.queries import page as selecting
@@ -109,10 +109,10 @@ async def ended(pool: Pool, streams: Sequence[str]) -> list[Ended]:
     return [Ended(**row) for row in await fetch(pool, _SQL["ended"], (list(streams),))]
 
 
-async def span(pool: Pool, stream: str) -> Span | None:
+async def span(pool: Pool, stream: str) -> StreamExtent | None:
     """Return when an execution began, and which fact ended it."""
     row = await fetch_one(pool, _SQL["span"], (stream,))
-    return Span(**row) if row else None
+    return StreamExtent(**row) if row else None
 
 
 async def open_streams(pool: Pool) -> list[str]:

@@ -13,7 +13,7 @@ _UNIT_S = {
 }  # fmt: skip
 
 
-class BadValue(ValueError):  # noqa: N818 - a refusal's text, turned into a value
+class InvalidValueError(ValueError):
     """The text is no value of this kind."""
 
 
@@ -33,7 +33,7 @@ def _integer(text: str) -> int:
         return int(text)
     except ValueError as error:
         message = f"'{text}' is no whole number"
-        raise BadValue(message) from error
+        raise InvalidValueError(message) from error
 
 
 def _time(text: str) -> datetime:
@@ -43,7 +43,7 @@ def _time(text: str) -> datetime:
         return (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError) as error:
         message = f"timestamp {text} must conform to RFC3339 Nano spec"
-        raise BadValue(message) from error
+        raise InvalidValueError(message) from error
 
 
 def _seconds(text: str) -> float:
@@ -56,4 +56,4 @@ def _seconds(text: str) -> float:
         return float(text)
     except ValueError as error:
         message = f"failed to parse duration [{text}]"
-        raise BadValue(message) from error
+        raise InvalidValueError(message) from error

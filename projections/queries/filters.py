@@ -8,7 +8,7 @@ from typing import Any
 
 from psycopg.sql import SQL, Composable, Identifier
 
-from projections.queries.filter_values import BadValue, value_of
+from projections.queries.filter_values import InvalidValueError, value_of
 from schemas.messages.rejections import Reason, Rejected
 
 _EXPRESSION = re.compile(r"([a-zA-Z_]+)\(([\w.]+),\s?(.+)\)", re.DOTALL)
@@ -158,7 +158,7 @@ def _compare(call: _Call) -> Condition | Rejected:
         operator = SQL(_OPERATORS[call.function])
         value = value_of(kind, call.value)
         return Condition(SQL("{} {} %s").format(left, operator), (value,))
-    except BadValue as error:
+    except InvalidValueError as error:
         return _invalid(f"{error} for '{call.field}'")
 
 

@@ -8,7 +8,7 @@ import structlog
 from psycopg import Error
 from psycopg_pool import PoolTimeout
 
-from infra.eventlog.contract import Span
+from infra.eventlog.contract import StreamExtent
 from infra.postgres.pool import Pool
 from projections.queries import executions
 
@@ -16,12 +16,12 @@ log_ = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class SpansInViews:
+class StreamExtentQuery:
     """Spans by the views; while those can't be had, everything is read instead."""
 
     pool: Pool
 
-    async def of(self, stream: str) -> Span | None:
+    async def of(self, stream: str) -> StreamExtent | None:
         """Return the span of an execution's stream; None if it isn't known."""
         try:
             return await executions.span(self.pool, stream)

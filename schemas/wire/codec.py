@@ -19,7 +19,7 @@ MARKER = b"\xc3\x01"
 _HEADER = len(MARKER) + 8
 
 
-class UndecodableMessage(ValueError):  # noqa: N818 - named for what happened
+class UndecodableMessageError(ValueError):
     """The bytes are no message that this version knows."""
 
 
@@ -44,7 +44,7 @@ def decode(data: bytes) -> Any:
     """Return the message in these bytes; raises UndecodableMessage."""
     if len(data) < _HEADER or data[:2] != MARKER:
         message = f"Expected Avro single-object bytes, but got {data[:10].hex()!r}"
-        raise UndecodableMessage(message)
+        raise UndecodableMessageError(message)
     entry = by_fingerprint().get(data[2:_HEADER])
     if entry is None:
         found = data[2:_HEADER].hex()
@@ -52,7 +52,7 @@ def decode(data: bytes) -> Any:
             f"Expected a known schema, but fingerprint {found} is none of them; "
             "was it written by a newer version?"
         )
-        raise UndecodableMessage(message)
+        raise UndecodableMessageError(message)
     stream = io.BytesIO(data)
     stream.seek(_HEADER)
     try:
@@ -60,11 +60,11 @@ def decode(data: bytes) -> Any:
         decoded = msgspec.convert(fields, entry.cls, builtin_types=(bytes,))
     except (EOFError, ValueError, IndexError, msgspec.ValidationError) as error:
         message = f"Expected a whole {entry.name}, but its bytes are damaged: {error!r}"
-        raise UndecodableMessage(message) from error
+        raise UndecodableMessageError(message) from error
     if stream.tell() != len(data):
         extra = len(data) - stream.tell()
         message = f"Expected a whole {entry.name}, but {extra} bytes follow it"
-        raise UndecodableMessage(message)
+        raise UndecodableMessageError(message)
     return decoded
 
 

@@ -94,7 +94,7 @@ async def _on_topics(engine: Distributed) -> tuple[int, int]:
         found = [
             len(received.body)
             for topic in (t.COMMANDS, t.EVENTS, t.DISPATCHES)
-            async for batch in log.upto_now(topic, {}, 1000)
+            async for batch in log.read_to_end(topic, {}, 1000)
             for received in batch
         ]
     finally:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from infra.errors import Permanent
+from infra.errors import PermanentError
 from infra.eventlog import avro_file
 from infra.eventlog.contract import Record
 from infra.eventlog.event_store import EventStore
@@ -110,9 +110,11 @@ async def test_only_an_empty_log_takes_a_backup(
         stream = await house.create("one")
         await house.until_facts(stream, e.ExecutionStarted)
     records: list[Record] = []
-    with pytest.raises(Permanent, match="Expected an empty log, but flightlog.events"):
+    with pytest.raises(
+        PermanentError, match="Expected an empty log, but flightlog.events"
+    ):
         await backup.put_back([(records, 0)], log, stores[1], NOTHING)
-    with pytest.raises(Permanent, match="Expected an empty registry"):
+    with pytest.raises(PermanentError, match="Expected an empty registry"):
         await backup.put_back([(records, 0)], twin, stores[0], NOTHING)
     kept = await log.positions(topics.PROPELLER_GROUP, topics.COMMANDS)
     assert any(kept.values())

@@ -13,11 +13,17 @@ import pytest
 from flytekit.configuration import S3Config
 from flytekit.core.data_persistence import FileAccessProvider
 
-from infra.blobs.files import BlobNotFound, Blobs, BlobTooLarge, FileBlobs, PathRefused
+from infra.blobs.files import (
+    BlobNotFoundError,
+    Blobs,
+    BlobTooLargeError,
+    FileBlobs,
+    InvalidBlobPathError,
+)
 from infra.blobs.s3 import S3Blobs, S3Links, task_variables
 from infra.blobs.signing import Grant
 from infra.clock import SystemClock
-from infra.errors import Permanent, Transient
+from infra.errors import PermanentError, TransientError
 from infra.settings import S3Settings
 from tests.support.components.minio import Minio, s3
 
@@ -76,7 +82,7 @@ async def test_what_was_put_is_got(blobs: Blobs, size: int) -> None:
 async def test_a_stream_is_stored_whole_or_not_at_all(blobs: Blobs) -> None:
     """A stream above the limit leaves nothing; one below it all of it."""
     uri, big = blobs.uri("stream"), secrets.token_bytes(3_000_000)
-    with pytest.raises(BlobTooLarge):
+    with pytest.raises(BlobTooLargeError):
         await blobs.put_stream(uri, parts(big, big), limit=len(big))
     assert await blobs.size(uri) is None
     blob, md5 = await blobs.put_stream(uri, parts(big, big), limit=2 * len(big))
@@ -88,14 +94,14 @@ async def test_a_stream_is_stored_whole_or_not_at_all(blobs: Blobs) -> None:
 async def test_what_is_missing_or_too_large_is_told(blobs: Blobs) -> None:
     """Errors say which blob, and why."""
     uri = blobs.uri("none")
-    with pytest.raises(BlobNotFound, match="none"):
+    with pytest.raises(BlobNotFoundError, match="none"):
         await blobs.get(uri)
-    with pytest.raises(BlobNotFound):
+    with pytest.raises(BlobNotFoundError):
         await whole(blobs, uri)
     assert await blobs.size(uri) is None
     await blobs.delete(uri)
     await blobs.put(uri, b"12345")
-    with pytest.raises(BlobTooLarge):
+    with pytest.raises(BlobTooLargeError):
         await blobs.get(uri, limit=4)
     await blobs.delete(uri)
     assert await blobs.size(uri) is None
@@ -109,7 +115,7 @@ async def test_nothing_is_written_elsewhere(blobs: Blobs) -> None:
         "s3://other/key",
         f"{blobs.root}-not/ours",
     ):
-        with pytest.raises(PathRefused):
+        with pytest.raises(InvalidBlobPathError):
             await blobs.put(uri, b"x")
 
 
@@ -131,7 +137,7 @@ async def test_folders_are_deleted(blobs: Blobs) -> None:
     left = await blobs.list(blobs.uri("away"))
 
     assert [found.uri for found in left] == [blobs.uri("away/ab/3")]
-    with pytest.raises(PathRefused):
+    with pytest.raises(InvalidBlobPathError):
         await blobs.delete_below("/etc/away")
 
 
@@ -140,7 +146,7 @@ async def test_a_blob_is_had_as_a_file(blobs: Blobs, tmp_path: Path) -> None:
     uri = blobs.uri("bundle.tar.gz")
     await blobs.put(uri, b"packed")
     assert (await blobs.local(uri, tmp_path / "copies")).read_bytes() == b"packed"
-    with pytest.raises(BlobNotFound):
+    with pytest.raises(BlobNotFoundError):
         await blobs.local(blobs.uri("none"), tmp_path / "copies")
 
 
@@ -195,11 +201,11 @@ async def test_an_s3_that_refuses_or_is_gone_is_told(
     """Wrong keys are an error for good; a server that is away is one that passes."""
     wrong = server.model_copy(update={"secret_key": "wrong", "retries": 0})
     blobs = S3Blobs(bucket(), wrong)
-    with pytest.raises(Permanent, match="SignatureDoesNotMatch"):
+    with pytest.raises(PermanentError, match="SignatureDoesNotMatch"):
         await blobs.put(blobs.uri("x"), b"x")
     await blobs.close()
     gone = Minio(tmp_path / "gone").settings.model_copy(update={"retries": 0})
     blobs = S3Blobs(bucket(), gone)
-    with pytest.raises(Transient, match="Expected S3 to serve"):
+    with pytest.raises(TransientError, match="Expected S3 to serve"):
         await blobs.get(blobs.uri("x"))
     await blobs.close()

@@ -21,7 +21,7 @@ def _kept(key: str, body: bytes, name: str = "") -> Record:
 
 async def _newest(log: Log) -> dict[str, Received]:
     newest: dict[str, Received] = {}
-    async for batch in log.compacted(t.SNAPSHOTS, 0):
+    async for batch in log.read_compacted(t.SNAPSHOTS, 0):
         for received in batch:
             newest.pop(received.key, None)
             if received.body:
@@ -64,9 +64,9 @@ async def test_it_is_kept_with_the_rest_of_a_transaction(log: Log) -> None:
 
     await log.own("g", t.COMMANDS, serve, stop)
     tail = [
-        r async for batch in log.upto_now(t.EVENTS, {0: ends[0]}, 10) for r in batch
+        r async for batch in log.read_to_end(t.EVENTS, {0: ends[0]}, 10) for r in batch
     ]
-    after = [r async for b in log.upto_now(t.EVENTS, {0: ends[1]}, 10) for r in b]
+    after = [r async for b in log.read_to_end(t.EVENTS, {0: ends[1]}, 10) for r in b]
 
     assert sorted(await _newest(log)) == ["a", "b"]
     assert ids(tail) == [f"{STREAM}/1", f"{STREAM}/2"]

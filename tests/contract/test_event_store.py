@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from infra.errors import Conflict
+from infra.errors import ConflictError
 from infra.eventlog.event_store import EventStore
 from schemas.messages.registry_events import ProjectRegistered, ProjectReplaced
 from tests.support.components.postgres import empty_database
@@ -65,7 +65,7 @@ async def test_a_lost_race_is_a_conflict(store: Any) -> None:
 
 async def test_a_version_that_is_not_there_is_a_conflict(store: Any) -> None:
     """Nothing can be appended after facts that don't exist."""
-    with pytest.raises(Conflict):
+    with pytest.raises(ConflictError):
         await store.append(STREAM, 3, [replaced(b"four")], actor="me")
     assert await store.load(STREAM) == []
 
@@ -94,7 +94,7 @@ async def test_read_models_are_written_in_the_same_transaction() -> None:
             cursor.execute("INSERT INTO seen VALUES ('p')")
 
         await store.append(STREAM, 0, [registered()], actor="me", also=see)
-        with pytest.raises(Conflict):
+        with pytest.raises(ConflictError):
             await store.append(STREAM, 0, [registered()], actor="me", also=see)
         assert conn.execute("SELECT count(*) FROM seen").fetchall() == [(1,)]
     await store.close()

@@ -13,8 +13,8 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import MessageSizeTooLargeError
 from msgspec.structs import replace
 
-from infra.errors import Fenced, InfraError, Permanent, Transient
-from infra.eventlog.contract import OwnedPartition, Span
+from infra.errors import FencedError, InfraError, PermanentError, TransientError
+from infra.eventlog.contract import OwnedPartition, StreamExtent
 from infra.eventlog.kafka import topics
 from infra.eventlog.kafka.log import KafkaLog
 from infra.eventlog.kafka.owned_partition import KafkaPartition
@@ -73,7 +73,9 @@ class Copier:
 async def copied(log: KafkaLog) -> list[str]:
     """Return the ids of all facts that are on the log."""
     return [
-        r.envelope.id async for batch in log.upto_now(t.EVENTS, {}, 500) for r in batch
+        r.envelope.id
+        async for batch in log.read_to_end(t.EVENTS, {}, 500)
+        for r in batch
     ]
 
 
@@ -120,7 +122,7 @@ async def test_a_stream_keeps_its_partition_on_every_topic(kafka: KafkaKind) -> 
     await log.append([r for s in STREAMS for r in (command(s, s), fact(1, s))])
     places: dict[str, set[int]] = {s: set() for s in STREAMS}
     for topic in (t.COMMANDS, t.EVENTS):
-        async for batch in log.upto_now(topic, {}, 100):
+        async for batch in log.read_to_end(topic, {}, 100):
             for r in batch:
                 places[r.key].add(r.partition)
     assert all(len(found) == 1 for found in places.values())
@@ -137,7 +139,7 @@ async def test_a_newer_owner_fences_the_older(kafka: KafkaKind) -> None:
     await old._producer.begin_transaction()
     await old._send([fact(1, body=b"old")])
     await new.open()
-    with pytest.raises(Fenced):
+    with pytest.raises(FencedError):
         await old.commit([], taken.position)
     assert ids(await new.read(9)) == ["c1"]
     await new.commit([fact(1, body=b"new")], taken.position)
@@ -156,16 +158,16 @@ async def test_an_oversized_record_costs_nothing_else(kafka: KafkaKind) -> None:
     partition = partition_at(kafka)
     await partition.open()
     (taken,) = await partition.read(9)
-    with pytest.raises(Permanent):
+    with pytest.raises(PermanentError):
         await partition.commit(
             [fact(1), dispatch("d1"), fact(2, body=b"x" * 60_000)], taken.position
         )
-    with pytest.raises(Permanent):
+    with pytest.raises(PermanentError):
         await log.append([fact(3, body=b"x" * 60_000)])
     assert await kept(log) == 0
     await partition.commit([fact(1)], taken.position)
     assert ids(await log.stream(STREAM)) == [f"{STREAM}/1"]
-    assert not [r async for b in log.upto_now(t.DISPATCHES, {}, 9) for r in b]
+    assert not [r async for b in log.read_to_end(t.DISPATCHES, {}, 9) for r in b]
     await partition.close()
 
 
@@ -181,7 +183,7 @@ async def test_ten_megabytes_are_refused_by_the_broker(kafka: KafkaKind) -> None
             await producer.send_and_wait(topic, bytes(10_000_000), b"key", 0)
         await producer.send_and_wait(topic, bytes(7_000_000), b"key", 0)
         await producer.send_and_wait(topic, b"after", b"key", 0)
-    found = [r async for batch in log.upto_now(t.COMMANDS, {}, 9) for r in batch]
+    found = [r async for batch in log.read_to_end(t.COMMANDS, {}, 9) for r in batch]
     assert [r.body for r in found] == [b"before", bytes(7_000_000), b"after"]
 
 
@@ -197,7 +199,7 @@ async def test_foreign_records_are_read_too(kafka: KafkaKind) -> None:
             ("ce_flightlogsequence", b"x"),
         ]
         await producer.send_and_wait(topic, b"", b"key", 0, headers=headers)
-    found = [r async for batch in log.upto_now(t.COMMANDS, {}, 9) for r in batch]
+    found = [r async for batch in log.read_to_end(t.COMMANDS, {}, 9) for r in batch]
     assert [(r.key, r.body) for r in found] == [("", b"garbage"), ("key", b"")]
     assert [r.envelope.sequence for r in found] == [0, 0]
 
@@ -205,27 +207,27 @@ async def test_foreign_records_are_read_too(kafka: KafkaKind) -> None:
 async def test_what_was_there_before_is_found_by_the_brokers_time(
     kafka: KafkaKind,
 ) -> None:
-    """No message older than another is looked for after its `before`."""
+    """No message older than another is looked for after its `positions_before`."""
     log = await kafka.open()
     await log.append([command(f"c{n}", STREAMS[n % 12]) for n in range(30)])
     await log.append([dispatch("d1")])
-    (seen,) = [r async for b in log.upto_now(t.DISPATCHES, {}, 9) for r in b]
-    after = await log.before(seen, t.COMMANDS)
+    (seen,) = [r async for b in log.read_to_end(t.DISPATCHES, {}, 9) for r in b]
+    after = await log.positions_before(seen, t.COMMANDS)
     assert set(after) == set(range(PARTITIONS))
-    found = [r async for b in log.upto_now(t.COMMANDS, after, 99) for r in b]
+    found = [r async for b in log.read_to_end(t.COMMANDS, after, 99) for r in b]
     assert len(found) == 30  # all of them are younger than the clocks may differ
 
 
 async def test_topics_are_checked(kafka: KafkaKind) -> None:
     """Missing topics and a wrong number of partitions are told in words."""
     log = KafkaLog(kafka.settings, LogSettings())
-    with pytest.raises(Permanent, match="flightlog topics create"):
+    with pytest.raises(PermanentError, match="flightlog topics create"):
         await log.open()
     made = await topics.create(kafka.settings)
     assert set(made) == set(topics.ALL)
     assert await topics.create(kafka.settings) == []
     other = kafka.settings.model_copy(update={"partitions": 2})
-    with pytest.raises(Permanent, match="with 2 partitions, but it has 4"):
+    with pytest.raises(PermanentError, match="with 2 partitions, but it has 4"):
         await KafkaLog(other, LogSettings()).open()
 
 
@@ -266,7 +268,7 @@ async def _append(log: KafkaLog, name: str) -> None:
             try:
                 await log.append([command(name)])
             except InfraError as error:
-                assert isinstance(error, Transient)
+                assert isinstance(error, TransientError)
                 await asyncio.sleep(0.2)
             else:
                 return
@@ -289,10 +291,10 @@ async def test_nothing_is_lost_while_an_owner_waits(kafka: KafkaKind) -> None:
 class Spanned:
     """Spans as the views might tell them."""
 
-    def __init__(self, found: Span | None) -> None:
+    def __init__(self, found: StreamExtent | None) -> None:
         self.found = found
 
-    async def of(self, stream: str) -> Span | None:
+    async def of(self, stream: str) -> StreamExtent | None:
         """Tell what is known."""
         return self.found
 
@@ -309,14 +311,16 @@ async def test_a_stream_is_read_from_where_it_began(
     now_us = time.time_ns() // 1000
     await plain.append([fact(n) for n in range(1, 6)])
     await plain.append([fact(1, f"new-{n}") for n in range(50)])
-    span = None if ahead_s is None else Span(now_us + ahead_s * 1_000_000, ended)
+    span = (
+        None if ahead_s is None else StreamExtent(now_us + ahead_s * 1_000_000, ended)
+    )
     log = KafkaLog(kafka.settings, LogSettings(poll_s=0.3), Spanned(span))
     kafka.logs.append(log)
     await log.open()
 
     assert [r.envelope.sequence for r in await log.stream(STREAM)] == [1, 2, 3, 4, 5]
     assert [r.envelope.sequence for r in await log.stream(STREAM, 2, 2)] == [3, 4]
-    last = await log.last(STREAM)
+    last = await log.last_event(STREAM)
     assert last is not None
     assert last.envelope.sequence == 5
     assert await log.stream("execution-p:d:nobody") == []

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from infra.errors import Permanent
+from infra.errors import PermanentError
 from schemas import topics as t
 from tests.contract.owning import kept, owning
 from tests.contract.records import (
@@ -95,10 +95,10 @@ async def test_streams_are_read_by_sequence(log: Any) -> None:
     assert [r.envelope.sequence for r in await log.stream(STREAM, after=1)] == [2, 3]
     assert [r.envelope.sequence for r in await log.stream(STREAM, limit=1)] == [1]
     assert plain(await log.stream(other)) == [fact(1, other)]
-    last = await log.last(STREAM)
+    last = await log.last_event(STREAM)
     assert last is not None
     assert plain([last]) == [fact(3)]
-    assert await log.last("execution/p/d/none") is None
+    assert await log.last_event("execution/p/d/none") is None
     assert list(await log.stream("execution/p/d/none")) == []
 
 
@@ -185,5 +185,5 @@ async def test_a_large_commit(log: Any) -> None:
 async def test_a_closed_log_refuses(log: Any) -> None:
     """Nobody waits for ever on a log that is closed."""
     await log.close()
-    with pytest.raises(Permanent):
+    with pytest.raises(PermanentError):
         await log.append([command("c1")])

@@ -233,7 +233,9 @@ async def test_a_fact_that_cannot_be_read_stops_its_reader(house: House) -> None
     spoiled = Record(topic=topics.EVENTS, key=stream, envelope=envelope, body=newer)
     await house.log.append([spoiled])
     await house.send(stream, STOP)
-    with pytest.raises(codec.UndecodableMessage, match="written by a newer version"):
+    with pytest.raises(
+        codec.UndecodableMessageError, match="written by a newer version"
+    ):
         async with house.propeller():
             await house.until_letters(1)
 

@@ -67,7 +67,7 @@ async def test_an_execution_goes_on_where_it_was_parked(
         await house.until_facts(stream, e.ExecutionSucceeded)
     assert len(done.redriven) == 2
     assert not done.parked_again
-    letters = await letters_of(house.log.upto_now(topics.DEAD_LETTERS, {}, PAGE))
+    letters = await letters_of(house.log.read_to_end(topics.DEAD_LETTERS, {}, PAGE))
     assert [letter.redriven for letter in letters] == [True, True]
     facts = await house.facts(stream)
     resumed = next(f for f in facts if isinstance(f, e.StreamResumed))

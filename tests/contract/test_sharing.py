@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from infra.eventlog.contract import Share
+from infra.eventlog.contract import PartitionAssignment
 from schemas import topics as t
 from tests.contract.conftest import PARTITIONS, STREAMS, KafkaKind
 from tests.contract.owning import owning
@@ -17,10 +17,10 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 SOON_S = 40
 
 
-async def until_ours(share: Share, count: int) -> frozenset[int]:
+async def until_ours(share: PartitionAssignment, count: int) -> frozenset[int]:
     """Wait until so many partitions are ours."""
     async with asyncio.timeout(SOON_S):
-        while len(ours := await share.ours()) != count:
+        while len(ours := await share.partitions()) != count:
             await asyncio.sleep(0.05)
     return ours
 
@@ -70,10 +70,10 @@ async def test_members_share_and_take_over(kafka: KafkaKind) -> None:
     one, other = await kafka.open(), await kafka.open()
     async with one.share("g", t.EVENTS) as first:
         await first.begin(dict.fromkeys(await until_ours(first, PARTITIONS), 0))
-        assert not first.is_dealt_anew()
+        assert not first.is_reassigned()
         async with other.share("g", t.EVENTS) as second:
             theirs = await until_ours(second, PARTITIONS // 2)
             ours = await until_ours(first, PARTITIONS // 2)
-            assert first.is_dealt_anew()
+            assert first.is_reassigned()
             assert ours | theirs == frozenset(range(PARTITIONS))
         await until_ours(first, PARTITIONS)

@@ -32,7 +32,7 @@ def house(log: Log) -> House:
 
 async def _newest(log: Log) -> dict[str, Received]:
     newest: dict[str, Received] = {}
-    async for batch in log.compacted(t.SNAPSHOTS, 0):
+    async for batch in log.read_compacted(t.SNAPSHOTS, 0):
         newest |= {received.key: received for received in batch}
     return {key: received for key, received in newest.items() if received.body}
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from infra.errors import Fenced, InfraError, Permanent, Transient
+from infra.errors import FencedError, InfraError, PermanentError, TransientError
 from schemas import topics as t
 from tests.contract.owning import kept, owning
 from tests.contract.records import STREAM, command, dispatch, fact, ids, outcome, plain
@@ -64,7 +64,7 @@ async def test_one_callers_bad_record_is_its_own_trouble(log: Any) -> None:
         log.append([command("after")]),
         return_exceptions=True,
     )
-    assert [type(r) for r in results] == [type(None), Permanent, type(None)]
+    assert [type(r) for r in results] == [type(None), PermanentError, type(None)]
     assert sorted(ids(await everything(log))) == ["after", "before"]
 
 
@@ -73,7 +73,7 @@ async def test_a_refused_commit_leaves_nothing(log: Any) -> None:
     await log.append([command("c1"), fact(1, body=b"theirs")])
     async with owning(log) as partition:
         (taken,) = await partition.read(10)
-        with pytest.raises(Fenced):
+        with pytest.raises(FencedError):
             await partition.commit([dispatch("d1"), fact(1), fact(2)], taken.position)
     assert ids(await everything(log)) == ["c1", f"{STREAM}/1"]
     assert await kept(log) == 0
@@ -83,7 +83,7 @@ async def test_half_repeated_facts_are_refused(log: Any) -> None:
     """Facts come whole: some there and some not is another's writing."""
     await log.append([fact(1)])
     async with owning(log) as partition:
-        with pytest.raises(Fenced):
+        with pytest.raises(FencedError):
             await partition.commit([fact(1), fact(2)], None)
     assert len(await log.stream(STREAM)) == 1
 
@@ -94,7 +94,7 @@ async def test_a_commit_behind_the_position_is_refused(log: Any) -> None:
     async with owning(log) as partition:
         first, second = await partition.read(10)
         await partition.commit([fact(1)], second.position)
-        with pytest.raises(Fenced):
+        with pytest.raises(FencedError):
             await partition.commit([fact(2)], first.position)
     assert len(await log.stream(STREAM)) == 1
 
@@ -102,7 +102,7 @@ async def test_a_commit_behind_the_position_is_refused(log: Any) -> None:
 async def test_a_new_owner_fences_the_old(log: Any) -> None:
     """Who owned the partition before can commit no more."""
     async with owning(log) as old, owning(log) as new:
-        with pytest.raises(Fenced):
+        with pytest.raises(FencedError):
             await old.commit([fact(1)], None)
         await new.commit([fact(1, body=b"new")], None)
     assert [r.body for r in await log.stream(STREAM)] == [b"new"]
@@ -110,7 +110,7 @@ async def test_a_new_owner_fences_the_old(log: Any) -> None:
 
 async def test_two_engines_cannot_share_a_log(kind: Any, log: Any) -> None:
     """A second engine gets a clear error until the first lets go."""
-    with pytest.raises(Fenced, match="another engine"):
+    with pytest.raises(FencedError, match="another engine"):
         await kind.open()
     await log.append([command("c1")])
     await log.close()
@@ -125,11 +125,11 @@ async def test_an_engine_that_lost_its_log_is_fenced(kind: Any, log: Any) -> Non
     kind.end_sessions()
     second = await kind.open()
     await second.append([command("c2")])
-    with pytest.raises((Fenced, Transient)):
+    with pytest.raises((FencedError, TransientError)):
         await log.append([command("c3")])
     await second.close()
     async with owning(log) as partition:
-        with pytest.raises((Fenced, Transient)):
+        with pytest.raises((FencedError, TransientError)):
             await partition.commit([fact(1)], None)
     third = await kind.open()
     assert ids(await everything(third)) == ["c1", "c2"]
@@ -142,7 +142,7 @@ async def test_a_lost_answer_to_a_commit(kind: Any, log: Any) -> None:
         (taken,) = await partition.read(10)
         records = [fact(1), dispatch("d1"), command("c2")]
         kind.lose_next_answer(log)
-        with pytest.raises(Transient):
+        with pytest.raises(TransientError):
             await partition.commit(records, taken.position)
         await partition.commit(records, taken.position)
         assert ids(await partition.read(10)) == ["c2"]
@@ -160,7 +160,7 @@ async def test_a_lost_answer_without_position(kind: Any, log: Any) -> None:
     """The same for a commit that moves no position."""
     async with owning(log) as partition:
         kind.lose_next_answer(log)
-        with pytest.raises(Transient):
+        with pytest.raises(TransientError):
             await partition.commit([fact(1)], None)
         await partition.commit([fact(1)], None)
     assert len(await log.stream(STREAM)) == 1
@@ -170,7 +170,7 @@ async def test_a_lost_answer_hides_nothing_from_readers(kind: Any, log: Any) -> 
     """What was appended is read although its sender was told otherwise."""
     async with log.consume("r", t.COMMANDS) as consumer:
         kind.lose_next_answer(log)
-        with pytest.raises(Transient):
+        with pytest.raises(TransientError):
             await log.append([command("c1")])
         await log.append([command("c2")])
         found: list[str] = []
@@ -233,5 +233,5 @@ async def test_a_lost_session_heals(kind: Any, log: Any) -> None:
                 await log.append([command("c2")])
                 break
             except InfraError as error:
-                assert isinstance(error, Transient)
+                assert isinstance(error, TransientError)
     assert ids(await everything(log)) == ["c1", "c2"]

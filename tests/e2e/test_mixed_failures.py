@@ -36,7 +36,7 @@ def mixed(remote: FlyteRemote, name: str, a: int, note: Path) -> Any:
     ],
 )
 def test_failure_nodes_and_dynamics_go_together(
-    remote: FlyteRemote, tmp_path: Path, name: str, culprit: str
+    remote: FlyteRemote, tmp_path: Path, name: str, failed_node: str
 ) -> None:
     """Whichever holds the other, it is told the right node, and the error stays."""
     done = mixed(remote, name, 3, tmp_path / "note")
@@ -45,7 +45,7 @@ def test_failure_nodes_and_dynamics_go_together(
     assert done.closure.error.kind == USER
     assert "bad 3" in done.closure.error.message
     assert done.node_executions["n0"].closure.phase == NODE_FAILED
-    assert (tmp_path / "note").read_text() == culprit
+    assert (tmp_path / "note").read_text() == failed_node
 
 
 def test_a_childs_error_comes_up_through_arrays_and_dynamics(

@@ -46,7 +46,7 @@ async def _sequences(engine: Distributed) -> dict[str, list[int]]:
     log = KafkaLog(engine.kafka, LogSettings())
     await log.open()
     found: dict[str, list[int]] = defaultdict(list)
-    async for batch in log.upto_now(topics.EVENTS, {}, 1000):
+    async for batch in log.read_to_end(topics.EVENTS, {}, 1000):
         for received in batch:
             if received.envelope.sequence:
                 found[received.envelope.stream].append(received.envelope.sequence)

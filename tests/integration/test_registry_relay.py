@@ -18,7 +18,7 @@ from psycopg.rows import dict_row
 from typer.testing import CliRunner
 
 from gateway.cli.main import app
-from infra.errors import Permanent
+from infra.errors import PermanentError
 from infra.eventlog.event_store import EventStore
 from infra.eventlog.kafka import topics as kafka_topics
 from infra.eventlog.kafka.log import KafkaLog
@@ -106,7 +106,7 @@ def told(kafka: KafkaSettings, url: str, *words: str) -> tuple[int, dict[str, An
 
 async def on_topic(relay: RegistryRelay) -> list[str]:
     """Return the ids on the registry's topic."""
-    pages = relay.log.upto_now(topics.REGISTRY, {}, 100)
+    pages = relay.log.read_to_end(topics.REGISTRY, {}, 100)
     return [r.envelope.id async for page in pages for r in page]
 
 
@@ -220,7 +220,7 @@ async def test_a_registry_beside_a_log_that_has_facts_is_refused(
     async with relaying(kafka, url) as relay:
         await relay.catch_up()
     async with relaying(kafka, empty_database()) as relay:
-        with pytest.raises(Permanent, match="run `flightlog replay --swap`"):
+        with pytest.raises(PermanentError, match="run `flightlog replay --swap`"):
             await relay.check()
 
 

@@ -10,7 +10,7 @@ import grpc
 import pytest
 
 from gateway.services import submit as submitting
-from gateway.services.errors import Refused
+from gateway.services.errors import RpcError
 from gateway.services.submit import Submit
 from infra.postgres.pool import Pool, open_pool
 from schemas import topics
@@ -103,7 +103,7 @@ async def test_a_rejection_is_raised(log: MemoryLog, pool: Pool) -> None:
     async with submitted(submit) as task:
         outcome = ("rejected", "", "FAILED_PRECONDITION", "Expected x, but y")
         submit.settle(command_id(log), outcome)
-        with pytest.raises(Refused, match="Expected x, but y") as refused:
+        with pytest.raises(RpcError, match="Expected x, but y") as refused:
             await task
     assert grpc.StatusCode.FAILED_PRECONDITION is refused.value.code
 
@@ -129,7 +129,7 @@ async def test_news_of_another_process_is_heard(
     await asyncio.sleep(0.2)
     async with submitted(submit) as task:
         await write(pool, command_id(log), "rejected", notify=True)
-        with pytest.raises(Refused) as refused:
+        with pytest.raises(RpcError) as refused:
             await task
     assert grpc.StatusCode.NOT_FOUND is refused.value.code
     listening.cancel()
@@ -162,7 +162,7 @@ async def test_at_the_limit_the_client_learns_that_the_command_stands(
 ) -> None:
     """DEADLINE_EXCEEDED, never UNAVAILABLE: clients would repeat what stands."""
     submit = Submit(log, pool, limit_s=0.1)
-    with pytest.raises(Refused, match="stands and will be handled") as refused:
+    with pytest.raises(RpcError, match="stands and will be handled") as refused:
         await submit(STREAM, COMMAND, actor="", now_us=0)
     assert grpc.StatusCode.DEADLINE_EXCEEDED is refused.value.code
     assert command_id(log) in refused.value.detail
@@ -175,7 +175,7 @@ async def test_a_database_that_is_away_is_no_unavailable(
     monkeypatch.setattr(submitting, "LOOK_AGAIN_S", 0.02)
     await pool.close()
     submit = Submit(log, pool, limit_s=0.1)
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(RpcError) as refused:
         await submit(STREAM, COMMAND, actor="", now_us=0)
     assert grpc.StatusCode.DEADLINE_EXCEEDED is refused.value.code
 
@@ -198,7 +198,7 @@ async def test_too_many_waiting_commands_are_turned_away(
     monkeypatch.setattr(submitting, "WAITING_MAX", 1)
     submit = Submit(log, pool, limit_s=5)
     async with submitted(submit):
-        with pytest.raises(Refused, match="nothing was done") as refused:
+        with pytest.raises(RpcError, match="nothing was done") as refused:
             await submit(STREAM, COMMAND, actor="", now_us=0)
     assert grpc.StatusCode.RESOURCE_EXHAUSTED is refused.value.code
     assert 1 == len(log.data.records)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from domain.execution.state import snapshot_chunks
 from domain.execution.state.evolve import evolve
-from domain.execution.state.snapshot_chunks import Layout, Sizes, Torn
+from domain.execution.state.snapshot_chunks import Layout, Sizes, TornSnapshotError
 from domain.execution.state.state import Execution, Node
 from domain.graph import Definition
 from schemas.phases import NodePhase
@@ -127,7 +127,7 @@ def test_a_lost_write_is_an_older_state_or_torn(
             continue
         try:
             sequence, state = Kept.read(_copy(kept))
-        except Torn:
+        except TornSnapshotError:
             continue
         assert state == states[sequence]
 
@@ -174,7 +174,7 @@ def test_damaged_bytes_are_torn() -> None:
     head = snapshot_chunks.head_of(_wide(1, 1))
     assert snapshot_chunks.joined(head, layout.written, found)[0] == _wide(1, 1)
     for bad_head, bad_chunk in [(b"", found), (head, {0: (1, b"x")}), (head, {})]:
-        with pytest.raises(Torn):
+        with pytest.raises(TornSnapshotError):
             snapshot_chunks.joined(bad_head, layout.written, bad_chunk)
 
 

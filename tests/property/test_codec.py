@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.wire import codec, registry
-from schemas.wire.codec import UndecodableMessage
+from schemas.wire.codec import UndecodableMessageError
 from tests.support.messages import bare, example, messages_of
 
 EACH = pytest.mark.parametrize("cls", registry.CLASSES, ids=lambda cls: cls.__name__)
@@ -38,14 +38,14 @@ def test_a_message_cut_anywhere_is_refused(cls: type[Any]) -> None:
     """No part of a message passes for a whole one."""
     whole = codec.encode(example(cls))
     for length in range(len(whole)):
-        with pytest.raises(UndecodableMessage, match="Expected"):
+        with pytest.raises(UndecodableMessageError, match="Expected"):
             codec.decode(whole[:length])
 
 
 @EACH
 def test_a_message_with_something_behind_it_is_refused(cls: type[Any]) -> None:
     """Bytes behind a message are no part of it."""
-    with pytest.raises(UndecodableMessage, match="1 bytes follow"):
+    with pytest.raises(UndecodableMessageError, match="1 bytes follow"):
         codec.decode(codec.encode(example(cls)) + b"\x00")
 
 
@@ -57,7 +57,7 @@ def test_a_damaged_body_is_refused_or_is_a_message(cls: type[Any], body: bytes) 
     header = codec.encode(example(cls))[:HEADER]
     try:
         message = codec.decode(header + body)
-    except UndecodableMessage as refused:
+    except UndecodableMessageError as refused:
         assert registry.by_class()[cls].name in str(refused)
     else:
         assert isinstance(message, cls)
@@ -74,7 +74,7 @@ def test_a_message_with_one_other_byte_never_crashes(
     data[at % len(data)] = byte
     try:
         codec.decode(bytes(data))
-    except UndecodableMessage as refused:
+    except UndecodableMessageError as refused:
         assert str(refused).startswith("Expected")
 
 
@@ -82,13 +82,15 @@ def test_a_message_with_one_other_byte_never_crashes(
 @settings(deadline=None)
 def test_other_bytes_are_refused(data: bytes) -> None:
     """Bytes of something else are told from messages."""
-    with pytest.raises(UndecodableMessage, match="single-object"):
+    with pytest.raises(UndecodableMessageError, match="single-object"):
         codec.decode(b"{" + data)
 
 
 def test_a_schema_of_a_newer_version_is_named() -> None:
     """An unknown fingerprint is shown, and what may have happened."""
-    with pytest.raises(UndecodableMessage, match="0102030405060708.*newer version"):
+    with pytest.raises(
+        UndecodableMessageError, match="0102030405060708.*newer version"
+    ):
         codec.decode(codec.MARKER + bytes(range(1, 9)) + b"body")
 
 

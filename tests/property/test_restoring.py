@@ -19,7 +19,7 @@ from tests.property.test_execution import commands, graphs
 from tests.support.engine import CREATE, Engine, created
 from tests.support.fakes import MemoryLog
 from workers.propeller import restore
-from workers.propeller.loading.stream_cache import Live, Streams
+from workers.propeller.loading.stream_cache import StreamCache, StreamState
 from workers.propeller.loading.stream_endings import closed
 from workers.propeller.restore import Found
 from workers.propeller.snapshots import Cadence, Snapshots
@@ -72,7 +72,7 @@ class House:
 
     def take_over(self, found: Found) -> None:
         """Begin as another owner does, with what he found."""
-        self.streams = Streams(self.log, None, closed_max=1)  # type: ignore[arg-type]
+        self.streams = StreamCache(self.log, None, closed_max=1)  # type: ignore[arg-type]
         for stream, ending in found.ended.items():
             self.streams.put_ended(stream, ending)
         self.snapshots = Snapshots(CADENCE, layouts=found.layouts)
@@ -101,11 +101,13 @@ class House:
         self.streams.put(stream, live)
         self.snapshots.note(stream, live)
 
-    def live(self, stream: str) -> Live:
+    def live(self, stream: str) -> StreamState:
         """Return an execution as all of its facts fold to it."""
         engine = self.engines[stream]
         last_us = max(event.occurred_at_us for event in engine.events)
-        return Live(state=engine.state, sequence=len(engine.events), last_us=last_us)
+        return StreamState(
+            state=engine.state, sequence=len(engine.events), last_us=last_us
+        )
 
     def check(self, found: Found) -> None:
         """Check that what was found is what the facts say."""

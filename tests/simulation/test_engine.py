@@ -15,7 +15,7 @@ from domain.execution.state.snapshot_chunks import Sizes
 from domain.execution.state.state import Execution
 from domain.graph import Definition
 from infra.blobs.files import FileBlobs
-from infra.errors import Transient
+from infra.errors import TransientError
 from infra.eventlog.contract import OwnedPartition, Record
 from infra.settings import RunnerSettings
 from schemas import topics
@@ -43,7 +43,7 @@ from tests.support.graphs import (
 from workers.propeller import restore as restoring
 from workers.propeller.leases import Leases
 from workers.propeller.loading.admission import Admission
-from workers.propeller.loading.stream_cache import Streams
+from workers.propeller.loading.stream_cache import StreamCache
 from workers.propeller.loop import Bounds, Propeller
 from workers.propeller.partitions import Partitions
 from workers.propeller.snapshots import Cadence, Snapshots
@@ -107,7 +107,7 @@ def _child() -> Definition:
     return definition([task_node("n0"), task_node("n1", "n0")], "n1", tasks=tasks)
 
 
-class Hydration:
+class CommandLoader:
     """Admits everything."""
 
     def __init__(self, world: World) -> None:
@@ -146,7 +146,7 @@ class Definitions:
         return self.world.definition(self.name)
 
 
-class NamedStreams(Streams):
+class NamedStreams(StreamCache):
     """Streams that tell their definitions which one is being restored."""
 
     async def get(self, stream: str) -> Any:
@@ -173,7 +173,7 @@ def propeller(world: World, log: MemoryLog) -> Propeller:
     """Return a propeller with nothing in memory."""
     return Propeller(
         streams=NamedStreams(log, Definitions(world), closed_max=100),
-        hydration=Hydration(world),
+        loader=CommandLoader(world),
         clock=world.clock,
         leases=Leases(10**12),
         bounds=Bounds(
@@ -242,7 +242,7 @@ async def live(world: World, steps: int) -> None:
     results = await asyncio.gather(*tasks, return_exceptions=True)
     await log.close()
     for result in results:
-        if isinstance(result, Exception) and not isinstance(result, Transient):
+        if isinstance(result, Exception) and not isinstance(result, TransientError):
             raise result
 
 

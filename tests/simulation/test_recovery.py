@@ -21,7 +21,7 @@ from tests.simulation.test_engine import World, check, live
 from tests.support.engine import CREATE
 from tests.support.fakes import MemoryLog
 from workers.propeller.loading.admission import Admission
-from workers.propeller.loading.recovery_source import recall
+from workers.propeller.loading.recovery_source import load_recovery_source
 
 SEEDS = range(8)
 CRASHES, ROUNDS_MAX = 6, 200
@@ -29,7 +29,7 @@ ORIGINAL = ExecutionRef(project="p", domain="d", name="e0")
 AGAIN = ExecutionRef(project="p", domain="d", name="r0")
 
 
-class Recalling(engines.Hydration):
+class RecoveringLoader(engines.CommandLoader):
     """Admits everything, with what the original has left."""
 
     async def admit(
@@ -39,7 +39,9 @@ class Recalling(engines.Hydration):
         found = await super().admit(command, envelope, now_us)
         if command.recovers is None:
             return found
-        original = await recall(MemoryLog(self.world.data), command.recovers)
+        original = await load_recovery_source(
+            MemoryLog(self.world.data), command.recovers
+        )
         created = replace(found.created, recovers=command.recovers)
         return Admission(created, found.definition, original.recovery)
 
@@ -86,7 +88,7 @@ async def test_what_was_saved_is_not_run_again(
     seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An execution is terminated half way; its recovery runs the rest, and no more."""
-    monkeypatch.setattr(engines, "Hydration", Recalling)
+    monkeypatch.setattr(engines, "CommandLoader", RecoveringLoader)
     world = World(seed, tmp_path)
     await _send(world, ORIGINAL, replace(CREATE, name="e0"))
     while len(_facts(world, ORIGINAL, ne.NodeSucceeded)) < 2 + seed:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from infra.errors import Transient
+from infra.errors import TransientError
 from projections.queries.catalog import Hit
 from schemas import topics
 from schemas.ids import AttemptRef, CatalogKey, execution_of
@@ -53,7 +53,7 @@ class MemoryCatalog:
     def _answer(self) -> None:
         if self.away:
             self.away -= 1
-            raise Transient("Expected the catalog to answer, but it is away")
+            raise TransientError("Expected the catalog to answer, but it is away")
 
 
 class FactCatalog(MemoryCatalog):

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from infra.errors import Conflict, Fenced, Permanent, Transient
+from infra.errors import ConflictError, FencedError, PermanentError, TransientError
 from infra.eventlog.contract import Received, Record, Serve
 from schemas import topics as t
 
@@ -45,7 +45,7 @@ class MemoryLog:
         """Take the log; raises Fenced if another has it."""
         if self.data.holder not in (None, self):
             message = "Expected to own this log, but another engine runs on its data"
-            raise Fenced(message)
+            raise FencedError(message)
         self.data.holder = self
         self.data.epoch += 1
         self._epoch = self.data.epoch
@@ -65,10 +65,10 @@ class MemoryLog:
         self, records: Sequence[Record], group: str | None, position: int
     ) -> None:
         if self._closed:
-            raise Permanent("Expected an open log, but it is closed")
+            raise PermanentError("Expected an open log, but it is closed")
         if self.data.epoch != self._epoch:
             message = "Expected to own this log still, but another engine took it over"
-            raise Fenced(message)
+            raise FencedError(message)
         compacted = [r for r in records if r.topic in t.COMPACTED]
         records = [r for r in records if r.topic not in t.COMPACTED]
         fresh = self._fresh(records)
@@ -77,7 +77,9 @@ class MemoryLog:
             return
         repeats_fact = any(_is_fact(r) and _key(r) in self.data.known for r in records)
         if passed or repeats_fact:
-            raise Fenced(f"Expected to append {records}, but another engine wrote here")
+            raise FencedError(
+                f"Expected to append {records}, but another engine wrote here"
+            )
         for record in compacted:
             self.data.newest.pop((record.topic, record.key), None)
             if record.body:
@@ -90,7 +92,7 @@ class MemoryLog:
             self.data.positions[group] = position
         if self.lose_next_answer:
             self.lose_next_answer = False
-            raise Transient("the connection was lost")
+            raise TransientError("the connection was lost")
         self._wake()
 
     def _fresh(self, records: Sequence[Record]) -> dict[tuple[str, int], Record]:
@@ -98,12 +100,12 @@ class MemoryLog:
         for record in records:
             key = _key(record)
             if "\0" in key[0]:
-                raise Permanent("Expected text, but it holds a zero byte")
+                raise PermanentError("Expected text, but it holds a zero byte")
             known = self.data.known.get(key) or fresh.get(key)
             if known is None:
                 fresh[key] = record
             elif _is_fact(record) and known != record:
-                raise Fenced(f"Expected to append {key}, but it is there")
+                raise FencedError(f"Expected to append {key}, but it is there")
         return fresh
 
     def _wake(self) -> None:
@@ -119,7 +121,7 @@ class MemoryLog:
 
         def check() -> None:
             if self._owners.get(key) is not token:
-                raise Fenced(f"Expected to own {topic}, but somebody else does")
+                raise FencedError(f"Expected to own {topic}, but somebody else does")
 
         await serve(MemoryPartition(self, group, (topic,), check), stop)
 
@@ -136,7 +138,7 @@ class MemoryLog:
         while True:
             yield await cursor.read(limit)
 
-    async def upto_now(
+    async def read_to_end(
         self,
         topic: str,
         after: Mapping[int, int],
@@ -152,14 +154,16 @@ class MemoryLog:
             position = found[-1].position
             yield found
 
-    async def compacted(
+    async def read_compacted(
         self, topic: str, partition: int
     ) -> AsyncIterator[Sequence[Received]]:
         """Yield the newest record of each key of a compacted topic."""
         del partition  # there is one
         yield [_at(r, 0) for (at, _), r in self.data.newest.items() if at == topic]
 
-    async def before(self, received: Received, topic: str) -> Mapping[int, int]:
+    async def positions_before(
+        self, received: Received, topic: str
+    ) -> Mapping[int, int]:
         """Return the position before a message: topics share one order here."""
         del topic
         return {0: received.position - 1}
@@ -176,7 +180,7 @@ class MemoryLog:
         found = [r for r in self._facts(stream) if r.envelope.sequence > after]
         return found[:limit]
 
-    async def last(self, stream: str) -> Received | None:
+    async def last_event(self, stream: str) -> Received | None:
         """Return the last fact of a stream."""
         found = self._facts(stream)
         return found[-1] if found else None
@@ -313,7 +317,7 @@ class MemoryEventStore:
         facts = self._streams.setdefault(stream, [])
         if len(facts) != expected_version:
             message = f"Expected {stream} at version {expected_version}, but it moved"
-            raise Conflict(message)
+            raise ConflictError(message)
         if also is not None:
             also(None)
         facts.extend(events)

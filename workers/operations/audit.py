@@ -67,7 +67,7 @@ class Audit:
         stream.sequence = envelope.sequence
         try:
             fact = codec.decode(received.body)
-        except codec.UndecodableMessage as error:
+        except codec.UndecodableMessageError as error:
             yield Finding(at=envelope.id, what=str(error))
             return
         if stream.state is None and _is_late_deletion(fact, stream):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
-from infra.errors import Permanent
+from infra.errors import PermanentError
 from infra.eventlog.contract import Received, Record
 from infra.eventlog.event_store import EventStore
 from projections.queries import registry
@@ -22,7 +22,7 @@ _HEARTBEAT = codec.type_name(Heartbeat)
 class Source(Protocol):
     """A log as far as a backup reads it."""
 
-    def upto_now(
+    def read_to_end(
         self, topic: str, after: Mapping[int, int], limit: int
     ) -> AsyncIterator[Sequence[Received]]:
         """Yield what is on a topic now, after positions."""
@@ -61,7 +61,7 @@ async def taken(log: Source, store: EventStore) -> AsyncIterator[Sequence[Record
         topics.DEAD_LETTERS: {},
     }
     for topic in _RESTORED:
-        async for page in log.upto_now(topic, after[topic], PAGE):
+        async for page in log.read_to_end(topic, after[topic], PAGE):
             yield [_record(r) for r in page if r.envelope.type != _HEARTBEAT]
     async for records in registry_of(store):
         yield records
@@ -89,10 +89,10 @@ async def put_back(
     for topic in _RESTORED:
         if any((await log.end((topic,))).values()):
             message = f"Expected an empty log, but {topic} has records"
-            raise Permanent(message)
+            raise PermanentError(message)
     if await store.facts(0, 1):
         message = "Expected an empty registry, but it has facts"
-        raise Permanent(message)
+        raise PermanentError(message)
     count = 0
     for records, read in pages:
         known = [r for r in records if r.topic != topics.REGISTRY]

@@ -8,7 +8,7 @@ import structlog
 
 from infra.eventlog.postgres.log import PostgresLog
 from infra.eventlog.postgres.rows import PARTITION
-from infra.retry import patiently
+from infra.retry import retry_transient
 from infra.settings import LogSettings
 from schemas import topics
 
@@ -19,7 +19,7 @@ async def trim(log: PostgresLog, settings: LogSettings) -> None:
     """Delete handled messages now and then; events stay for ever."""
     while True:
         await asyncio.sleep(settings.trim_s)
-        await patiently(lambda: _trim_once(log, settings), "trimming_delayed")
+        await retry_transient(lambda: _trim_once(log, settings), "trimming_delayed")
 
 
 async def _trim_once(log: PostgresLog, settings: LogSettings) -> None:

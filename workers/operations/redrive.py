@@ -47,7 +47,7 @@ class Letters(Protocol):
         """Append records."""
         ...
 
-    def upto_now(
+    def read_to_end(
         self, topic: str, after: Mapping[int, int], limit: int
     ) -> AsyncIterator[Sequence[Received]]:
         """Yield what is on a topic now."""
@@ -126,7 +126,7 @@ class Redriver:
         return done
 
     async def _open(self) -> list[Kept]:
-        pages = self.log.upto_now(topics.DEAD_LETTERS, {}, PAGE)
+        pages = self.log.read_to_end(topics.DEAD_LETTERS, {}, PAGE)
         return [kept for kept in await letters_of(pages) if not kept.redriven]
 
     async def _put_back(self, chosen: Sequence[Kept], principal: str) -> None:
@@ -174,7 +174,7 @@ def _resume(stream: str, key: str, principal: str, now_us: int) -> Record:
 def _is_readable(letter: DeadLetter) -> bool:
     try:
         codec.decode(letter.body)
-    except codec.UndecodableMessage:
+    except codec.UndecodableMessageError:
         return False
     return True
 

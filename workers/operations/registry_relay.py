@@ -12,10 +12,10 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from infra.errors import Permanent
+from infra.errors import PermanentError
 from infra.eventlog.contract import Received, Record
 from infra.eventlog.event_store import EventStore
-from infra.retry import patiently
+from infra.retry import retry_transient
 from schemas import topics
 from workers.operations.backup import REGISTRY_PAGE, registry_of, restore_registry
 
@@ -30,7 +30,7 @@ class RegistryLog(Protocol):
         """Append records."""
         ...
 
-    def upto_now(
+    def read_to_end(
         self, topic: str, after: Mapping[int, int], limit: int
     ) -> AsyncIterator[Sequence[Received]]:
         """Yield what is on a topic now."""
@@ -60,13 +60,15 @@ class RegistryRelay:
                 f"{topics.REGISTRY}, but this Postgres lacks them: "
                 "run `flightlog replay --swap`"
             )
-            raise Permanent(message)
+            raise PermanentError(message)
 
     async def run(self) -> None:
         """Copy for ever; what is away is waited for."""
-        position = await patiently(lambda: self.store.position(NAME), "relay_delayed")
+        position = await retry_transient(
+            lambda: self.store.position(NAME), "relay_delayed"
+        )
         while True:
-            moved = await patiently(lambda: self._copy(position), "relay_delayed")  # noqa: B023 - awaited
+            moved = await retry_transient(lambda: self._copy(position), "relay_delayed")  # noqa: B023 - awaited
             if moved == position:
                 await asyncio.sleep(self.poll_s)
             position = moved
@@ -91,7 +93,7 @@ async def missing(store: EventStore, log: RegistryLog) -> list[Record]:
     """Return the facts that are on the log and not in the registry, in their order."""
     known = {record.envelope.id async for page in registry_of(store) for record in page}
     found: list[Record] = []
-    async for batch in log.upto_now(topics.REGISTRY, {}, REGISTRY_PAGE):
+    async for batch in log.read_to_end(topics.REGISTRY, {}, REGISTRY_PAGE):
         for received in batch:
             if received.envelope.id in known:
                 continue

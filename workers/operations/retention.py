@@ -10,10 +10,10 @@ from typing import Protocol
 import structlog
 
 from domain.execution.state.saved_nodes import raw_outputs
-from infra.blobs.files import Blobs, PathRefused
+from infra.blobs.files import Blobs, InvalidBlobPathError
 from infra.eventlog.contract import Log, Record
 from infra.postgres.pool import Pool
-from infra.retry import patiently
+from infra.retry import retry_transient
 from infra.settings import RetentionSettings
 from projections.queries import retention
 from schemas import topics
@@ -61,7 +61,7 @@ class Sweeper:
         """Do a round now and then, for ever."""
         while True:
             await asyncio.sleep(self.settings.round_s)
-            await patiently(self.round, "sweeping_delayed")
+            await retry_transient(self.round, "sweeping_delayed")
 
     async def round(self) -> None:
         """Ask for what is too old to be deleted, and sweep up what is deleted."""
@@ -113,7 +113,7 @@ class Sweeper:
         for prefix in prefixes:
             try:
                 await self.blobs.delete_below(self.blobs.uri(prefix))
-            except PathRefused:
+            except InvalidBlobPathError:
                 log_.info("blobs_left", stream=stream, prefix=prefix)
         return True
 

@@ -13,7 +13,7 @@ from google.protobuf.message import DecodeError
 from msgspec.structs import replace
 
 from domain.execution.outcomes.limits import KILLED
-from infra.blobs.files import BlobNotFound, BlobTooLarge
+from infra.blobs.files import BlobNotFoundError, BlobTooLargeError
 from schemas.values import NO_VALUES, Failure, Values
 from workers.plugins.plugin import Failed, Result, Succeeded, failed, interrupted
 
@@ -64,9 +64,9 @@ async def read_result(
     uri = f"{prefix}/outputs.pb"
     try:
         data = await blobs.get(uri, bytes_max)
-    except BlobTooLarge as large:
+    except BlobTooLargeError as large:
         return failed("OutputSizeExceeded", str(large))
-    except BlobNotFound:
+    except BlobNotFoundError:
         if not declared:
             return Succeeded(outputs=NO_VALUES, deck_uri=deck)
         return _not_found(f"Expected outputs at {uri}, but the task wrote none")
@@ -117,9 +117,9 @@ async def _read_error(blobs: Readable, uri: str, limit: int) -> Failed | None:
     """Return the failure in an ErrorDocument: it decides kind and recovery."""
     try:
         document = errors_pb2.ErrorDocument.FromString(await blobs.get(uri, limit))
-    except BlobNotFound:
+    except BlobNotFoundError:
         return None
-    except (BlobTooLarge, DecodeError) as unread:
+    except (BlobTooLargeError, DecodeError) as unread:
         message = f"Expected an error document at {uri} that can be read, but: {unread}"
         return interrupted("ErrorFileBadFormat", message)
     error = document.error

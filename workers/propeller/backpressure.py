@@ -14,7 +14,7 @@ _GLANCE_S = 0.002
 
 
 @dataclass(slots=True)
-class Pace:
+class ProjectionLagThrottle:
     """What was put on the events here against what the views took up since the start.
 
     `applied` counts the latter; without it there is nothing to wait for. Views that

@@ -13,7 +13,7 @@ from schemas.messages import execution_events as e
 from schemas.messages.rejections import Reason, Rejected
 from schemas.wire import codec
 from workers.propeller import records as outbox
-from workers.propeller.loading.stream_cache import Live
+from workers.propeller.loading.stream_cache import StreamState
 
 _ERROR_MAX = 2000
 
@@ -23,7 +23,7 @@ class Batch:
     """What one transaction appends, and the states it leads to."""
 
     records: list[Record] = field(default_factory=list)
-    states: dict[str, Live] = field(default_factory=dict)
+    states: dict[str, StreamState] = field(default_factory=dict)
     facts: list[tuple[str, e.ExecutionEvent]] = field(default_factory=list)
     position: int | None = None
     dead_letters: int = 0
@@ -49,8 +49,8 @@ class Batch:
 
     def fail(
         self,
-        item: Received | Own,
-        live: Live | None,
+        item: Received | InternalCommand,
+        live: StreamState | None,
         error: Exception,
         now_us: int,
         *,
@@ -68,7 +68,7 @@ class Batch:
             self.put_aside(item, repr(error), refused, now_us, whole=whole)
 
     def _park(
-        self, envelope: Envelope, live: Live, error: Exception, now_us: int
+        self, envelope: Envelope, live: StreamState, error: Exception, now_us: int
     ) -> None:
         parked = e.StreamParked(
             occurred_at_us=now_us,
@@ -84,14 +84,16 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True)
-class Own:
+class InternalCommand:
     """A wish that the loop gives to a stream by itself."""
 
     command: c.ExpireLease | c.TimeReached
     envelope: Envelope
 
 
-def own(stream: str, command: c.ExpireLease | c.TimeReached, key: str) -> Own:
+def internal_command(
+    stream: str, command: c.ExpireLease | c.TimeReached, key: str
+) -> InternalCommand:
     """Return a wish of the loop's own; its id is the key."""
     envelope = Envelope(id=key, type=codec.type_name(command), stream=stream)
-    return Own(command, envelope)
+    return InternalCommand(command, envelope)

@@ -16,7 +16,7 @@ _OWN = (c.TimeReached, c.ExpireLease)
 _STREAM = "execution/"
 
 
-def misfit(command: Any, key: str, stream: str) -> str:
+def validate_command(command: Any, key: str, stream: str) -> str:
     """Return why a command may not come this way; '' if it may."""
     if not isinstance(command, c.Command):
         return f"Expected a command, but {type(command).__name__} is none"
@@ -38,7 +38,7 @@ def misfit(command: Any, key: str, stream: str) -> str:
     return ""
 
 
-def addressed(received: Received, command: c.Command) -> Received:
+def with_envelope_defaults(received: Received, command: c.Command) -> Received:
     """Return a command with what an outsider's envelope may leave out."""
     envelope = received.envelope
     if envelope.id and envelope.type:

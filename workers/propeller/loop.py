@@ -15,9 +15,9 @@ from domain.execution.context import Context, Limits
 from domain.execution.decide import execution
 from domain.execution.outcomes import parking
 from domain.execution.react import react_to_refusal
-from infra.errors import Fenced, Permanent
+from infra.errors import FencedError, PermanentError
 from infra.eventlog.contract import OwnedPartition, Received, Record
-from infra.retry import RETRY_S, patiently
+from infra.retry import RETRY_S, retry_transient
 from schemas import topics
 from schemas.envelope import Envelope
 from schemas.ids import attempt_id
@@ -28,11 +28,11 @@ from schemas.messages.rejections import Reason, Rejected
 from schemas.wire import codec
 from workers.propeller import command_check
 from workers.propeller import records as outbox
-from workers.propeller.backpressure import Pace
-from workers.propeller.batch import Batch, Own, own
+from workers.propeller.backpressure import ProjectionLagThrottle
+from workers.propeller.batch import Batch, InternalCommand, internal_command
 from workers.propeller.leases import Leases
-from workers.propeller.loading.admission import Admission, Hydration
-from workers.propeller.loading.stream_cache import Live, Streams
+from workers.propeller.loading.admission import Admission, CommandLoader
+from workers.propeller.loading.stream_cache import StreamCache, StreamState
 from workers.propeller.snapshots import Snapshots
 from workers.propeller.timers import Timers
 
@@ -63,15 +63,15 @@ class Bounds:
 class Propeller:
     """The loop over one owned partition of the commands topic."""
 
-    streams: Streams
-    hydration: Hydration
+    streams: StreamCache
+    loader: CommandLoader
     clock: Clock
     leases: Leases
     timers: Timers = field(default_factory=Timers)
     bounds: Bounds = Bounds()
     limits: Limits = field(default_factory=Limits)
     snapshots: Snapshots = field(default_factory=Snapshots)
-    pace: Pace = field(default_factory=Pace)
+    pace: ProjectionLagThrottle = field(default_factory=ProjectionLagThrottle)
     handled: int = 0
     dropped: int = 0
     dead_letters: int = 0
@@ -85,14 +85,14 @@ class Propeller:
         for stream in streams:
             try:
                 live = await self._stream(stream)
-            except (codec.UndecodableMessage, Fenced):
+            except (codec.UndecodableMessageError, FencedError):
                 raise
             except Exception:
                 log_.exception("stream_not_restored", stream=stream)
                 continue
-            self.take_up(stream, live)
+            self.adopt_stream(stream, live)
 
-    def take_up(self, stream: str, live: Live) -> None:
+    def adopt_stream(self, stream: str, live: StreamState) -> None:
         """Keep a restored stream; if it lives, its leases and timers are watched."""
         self.streams.put(stream, live)
         if not live.state.is_terminal:
@@ -106,7 +106,7 @@ class Propeller:
             await self.pace.keep()
             if not pending:
                 pending.extend(await self._read(partition))
-            await self._turn(partition, pending)
+            await self._process_batch(partition, pending)
             await self.snapshots.turn(partition, self.streams, self.clock.now_us())
         await self.snapshots.leave(partition, self.streams, self.clock.now_us())
 
@@ -124,7 +124,9 @@ class Propeller:
         except TimeoutError:
             return ()
 
-    async def _turn(self, partition: OwnedPartition, pending: deque[Received]) -> None:
+    async def _process_batch(
+        self, partition: OwnedPartition, pending: deque[Received]
+    ) -> None:
         batch, taken = Batch(), list[Received]()
         for received in pending:
             await self._take(partition, batch, received)
@@ -135,11 +137,11 @@ class Propeller:
                 await asyncio.sleep(0)
         wishes = [*self._lost_leases(), *self._due_timers()]
         for wish in wishes:
-            await self._do_own(batch, wish)
+            await self._handle_internal(batch, wish)
         if taken or batch.records:
             try:
                 await self._commit(partition, batch)
-            except Permanent as error:
+            except PermanentError as error:
                 log_.warning("batch_refused", error=str(error), commands=len(taken))
                 await self._one_by_one(partition, taken, wishes)
         for _ in taken:
@@ -149,32 +151,35 @@ class Propeller:
         self,
         partition: OwnedPartition,
         taken: Sequence[Received],
-        wishes: Sequence[Own],
+        wishes: Sequence[InternalCommand],
     ) -> None:
         """Find what the log can't keep: whatever led to it costs its stream only."""
-        items: list[Received | Own] = [*taken, *wishes]
+        items: list[Received | InternalCommand] = [*taken, *wishes]
         for item in items:
             batch = Batch()
-            if isinstance(item, Own):
-                await self._do_own(batch, item)
+            if isinstance(item, InternalCommand):
+                await self._handle_internal(batch, item)
             else:
                 await self._take(partition, batch, item)
             try:
                 await self._commit(partition, batch)
-            except Permanent as error:
+            except PermanentError as error:
                 await self._commit_aside(partition, item, error)
 
     async def _commit_aside(
-        self, partition: OwnedPartition, item: Received | Own, error: Exception
+        self,
+        partition: OwnedPartition,
+        item: Received | InternalCommand,
+        error: Exception,
     ) -> None:
         for whole in (True, False):
             batch = Batch()
-            self._set_aside(batch, item, error, whole=whole)
+            self._quarantine(batch, item, error, whole=whole)
             if isinstance(item, Received):
                 batch.position = item.position
             try:
                 await self._commit(partition, batch)
-            except Permanent:
+            except PermanentError:
                 if not whole:
                     raise
             else:
@@ -182,7 +187,7 @@ class Propeller:
 
     async def _commit(self, partition: OwnedPartition, batch: Batch) -> None:
         """Append everything with the position; wait out what passes by itself."""
-        await patiently(
+        await retry_transient(
             lambda: partition.commit(batch.records, batch.position),
             "commit_delayed",
             self.bounds.retry_s,
@@ -208,23 +213,27 @@ class Propeller:
         batch.position = received.position
         try:
             command = codec.decode(received.body)
-        except codec.UndecodableMessage as error:
-            self._refuse_letter(batch, received, str(error))
+        except codec.UndecodableMessageError as error:
+            self._dead_letter(batch, received, str(error))
             return
         if isinstance(command, c.Heartbeat):
             if self.leases.heard(command, self.clock.now_us()):
                 self.leases_due_us = 0
             return
-        found = command_check.misfit(command, received.key, received.envelope.stream)
+        found = command_check.validate_command(
+            command, received.key, received.envelope.stream
+        )
         if not found and not await partition.holds(received.key):
             found = (
                 f"Expected key '{received.key}' in the partition that every client's "
                 f"own partitioner gives it, but it is in {partition.number}"
             )
         if found:
-            self._refuse_letter(batch, received, found)
+            self._dead_letter(batch, received, found)
             return
-        await self._handle(batch, command_check.addressed(received, command), command)
+        await self._handle(
+            batch, command_check.with_envelope_defaults(received, command), command
+        )
 
     async def _handle(self, batch: Batch, received: Received, command: Any) -> None:
         """Hydrate and decide one command; whatever raises costs only its stream.
@@ -233,16 +242,16 @@ class Propeller:
         version wrote must not be skipped: it ends the propeller.
         """
         try:
-            await patiently(
+            await retry_transient(
                 lambda: self._hydrate_and_decide(batch, received, command),
                 "hydration_delayed",
                 self.bounds.retry_s,
             )
-        except (codec.UndecodableMessage, Fenced):
+        except (codec.UndecodableMessageError, FencedError):
             raise
         except Exception as error:
             log_.exception("decider_raised", command=received.envelope.id)
-            self._set_aside(batch, received, error)
+            self._quarantine(batch, received, error)
         self.handled += 1
 
     async def _hydrate_and_decide(
@@ -259,13 +268,13 @@ class Propeller:
             batch.put_aside(received, refused.detail, refused, now_us)
             return
         if isinstance(command, c.ReportTaskExpanded):
-            inside = await self.hydration.load(command.inside)
+            inside = await self.loader.load(command.inside)
             live = live.with_inside(command, inside)
         admission: Admission | Rejected | None = None
         if isinstance(command, c.CreateExecution) and not live.sequence:
-            admission = await self.hydration.admit(command, envelope, now_us)
+            admission = await self.loader.admit(command, envelope, now_us)
         if isinstance(admission, Admission):
-            live = Live(
+            live = StreamState(
                 definition=admission.definition,
                 correlation=admission.created.root or envelope.stream,
                 recovery=admission.recovery,
@@ -279,7 +288,7 @@ class Propeller:
         batch: Batch,
         envelope: Envelope,
         command: Any,
-        live: Live,
+        live: StreamState,
         admission: e.ExecutionCreated | Rejected | None,
         now_us: int,
     ) -> None:
@@ -310,7 +319,7 @@ class Propeller:
         self,
         batch: Batch,
         cause: Envelope,
-        live: Live,
+        live: StreamState,
         events: Sequence[e.ExecutionEvent],
         context: Context,
     ) -> None:
@@ -340,10 +349,10 @@ class Propeller:
         else:
             self.dropped += 1
 
-    def _set_aside(
+    def _quarantine(
         self,
         batch: Batch,
-        item: Received | Own,
+        item: Received | InternalCommand,
         error: Exception,
         *,
         whole: bool = True,
@@ -352,19 +361,19 @@ class Propeller:
         live = batch.states.get(stream) or self.streams.known(stream)
         batch.fail(item, live, error, self.clock.now_us(), whole=whole)
 
-    def _refuse_letter(self, batch: Batch, received: Received, error: str) -> None:
+    def _dead_letter(self, batch: Batch, received: Received, error: str) -> None:
         """Put aside what is no command for this partition."""
         refused = Rejected(Reason.INVALID_ARGUMENT, error)
         batch.put_aside(received, error, refused, self.clock.now_us())
 
-    def _lost_leases(self) -> Sequence[Own]:
+    def _lost_leases(self) -> Sequence[InternalCommand]:
         """Return wishes for streams whose runners are gone."""
         now_us = self.clock.now_us()
         if now_us < self.leases_due_us:
             return ()
         self.leases_due_us = now_us + round(self.bounds.lease_check_s * 1_000_000)
         return [
-            own(
+            internal_command(
                 stream,
                 command,
                 f"{attempt_id(stream, command.node_id, command.attempt)}"
@@ -373,15 +382,17 @@ class Propeller:
             for stream, command in self.leases.expired(now_us)
         ]
 
-    def _due_timers(self) -> Sequence[Own]:
+    def _due_timers(self) -> Sequence[InternalCommand]:
         """Return a wish for each live stream whose timer is due."""
         return [
-            own(stream, c.TimeReached(timer_id=timer.id), f"{stream}/timer/{timer.id}")
+            internal_command(
+                stream, c.TimeReached(timer_id=timer.id), f"{stream}/timer/{timer.id}"
+            )
             for stream, timer in self.timers.due(self.clock.now_us())
             if self.streams.known(stream) is not None
         ]
 
-    async def _do_own(self, batch: Batch, wish: Own) -> None:
+    async def _handle_internal(self, batch: Batch, wish: InternalCommand) -> None:
         """Decide a wish of our own; a parked stream takes it up when it resumes."""
         stream = wish.envelope.stream
         live = batch.states.get(stream) or await self._stream(stream)
@@ -392,9 +403,9 @@ class Propeller:
             self._decide(batch, wish.envelope, wish.command, live, None, now_us)
         except Exception as error:
             log_.exception("decider_raised", command=wish.envelope.id)
-            self._set_aside(batch, wish, error)
+            self._quarantine(batch, wish, error)
 
-    async def _stream(self, stream: str) -> Live:
-        return await patiently(
+    async def _stream(self, stream: str) -> StreamState:
+        return await retry_transient(
             lambda: self.streams.get(stream), "restore_delayed", self.bounds.retry_s
         )

@@ -9,13 +9,18 @@ from typing import Any, Protocol
 
 import structlog
 
-from domain.execution.state.snapshot_chunks import Layout, Torn, form, joined
+from domain.execution.state.snapshot_chunks import (
+    Layout,
+    TornSnapshotError,
+    form,
+    joined,
+)
 from infra.eventlog.contract import OwnedPartition, Received
-from infra.retry import patiently
+from infra.retry import retry_transient
 from schemas import topics
 from schemas.messages.snapshots import Checkpoint, StreamChunk, StreamClosed, StreamHead
 from schemas.wire import codec
-from workers.propeller.loading.stream_cache import Live, ended, folded
+from workers.propeller.loading.stream_cache import StreamState, ended, folded
 from workers.propeller.loading.stream_endings import closed
 from workers.propeller.loop import Propeller
 from workers.propeller.snapshots import CHECKPOINT
@@ -30,7 +35,7 @@ _BREATH = 100
 class SnapshotLog(Protocol):
     """What restoring asks of the log."""
 
-    def upto_now(
+    def read_to_end(
         self,
         topic: str,
         after: Mapping[int, int],
@@ -40,7 +45,7 @@ class SnapshotLog(Protocol):
         """Yield what is on a topic after positions and was there at the call."""
         ...
 
-    def compacted(
+    def read_compacted(
         self, topic: str, partition: int
     ) -> AsyncIterator[Sequence[Received]]:
         """Yield what is on a compacted topic's partition at the call, then end."""
@@ -55,7 +60,7 @@ class Found:
     that events after it belong to, `broken` those whose events don't follow.
     """
 
-    live: dict[str, Live] = field(default_factory=dict)
+    live: dict[str, StreamState] = field(default_factory=dict)
     ended: dict[str, StreamClosed] = field(default_factory=dict)
     layouts: dict[str, Layout] = field(default_factory=dict)
     after: int = 0
@@ -71,7 +76,9 @@ async def restore(log: SnapshotLog, partition: OwnedPartition, into: Propeller) 
     It is owned, so nobody adds events to it meanwhile. A stream that can't be folded
     costs only itself: its commands are dead letters.
     """
-    found = await patiently(lambda: read(log, partition.number), "restore_delayed")
+    found = await retry_transient(
+        lambda: read(log, partition.number), "restore_delayed"
+    )
     _take_up(found, into)
 
 
@@ -79,12 +86,14 @@ async def by_snapshots(
     log: SnapshotLog, partition: OwnedPartition, into: Propeller
 ) -> bool:
     """Take up what lies on a partition, unless all of its history had to be read."""
-    found = await patiently(
+    found = await retry_transient(
         lambda: _snapshots(log, partition.number), "restore_delayed"
     )
     if not found.after and await partition.end(topics.EVENTS):
         return False
-    await patiently(lambda: _tail(log, partition.number, found), "restore_delayed")
+    await retry_transient(
+        lambda: _tail(log, partition.number, found), "restore_delayed"
+    )
     _take_up(found, into)
     return True
 
@@ -93,8 +102,8 @@ def _take_up(found: Found, into: Propeller) -> None:
     for stream, ending in found.ended.items():
         into.streams.put_ended(stream, ending)
     for stream, live in found.live.items():
-        into.take_up(stream, live)
-    into.streams.know_all(unread=found.broken, but_forgotten=found.forgotten > 0)
+        into.adopt_stream(stream, live)
+    into.streams.mark_complete(unread=found.broken, but_forgotten=found.forgotten > 0)
     into.snapshots.layouts = found.layouts
     into.snapshots.is_withheld = bool(found.broken)
     into.snapshots.forgotten = found.forgotten
@@ -118,7 +127,7 @@ async def _tail(log: SnapshotLog, partition: int, found: Found) -> None:
 
 async def _snapshots(log: SnapshotLog, partition: int) -> Found:
     newest: dict[str, Received] = {}
-    async for batch in log.compacted(topics.SNAPSHOTS, partition):
+    async for batch in log.read_compacted(topics.SNAPSHOTS, partition):
         for received in batch:
             newest.pop(received.key, None)
             if received.body:
@@ -153,7 +162,7 @@ def _message(received: Received) -> Any:
     """Return what a snapshot says; None if this version can't read it."""
     try:
         message = codec.decode(received.body)
-    except codec.UndecodableMessage:
+    except codec.UndecodableMessageError:
         return None
     if isinstance(message, StreamHead | StreamChunk) and message.form != form():
         return None
@@ -172,11 +181,11 @@ async def _join(
             await asyncio.sleep(0)
         try:
             state, layout = joined(head.body, head.chunks, chunks.get(stream, {}))
-        except Torn:
+        except TornSnapshotError:
             torn += 1
             continue
         found.layouts[stream] = layout
-        found.live[stream] = Live(
+        found.live[stream] = StreamState(
             state=state,
             sequence=head.sequence,
             correlation=head.correlation,
@@ -188,7 +197,7 @@ async def _join(
 async def _fold(log: SnapshotLog, partition: int, found: Found) -> None:
     """Bring states forward by the events after them, which say their sequence."""
     after = {partition: found.after}
-    async for batch in log.upto_now(topics.EVENTS, after, _BATCH, partition):
+    async for batch in log.read_to_end(topics.EVENTS, after, _BATCH, partition):
         for received in batch:
             stream = received.envelope.stream
             live, ending = found.live.get(stream), found.ended.get(stream)
@@ -202,12 +211,12 @@ async def _fold(log: SnapshotLog, partition: int, found: Found) -> None:
         await asyncio.sleep(0)
 
 
-def _follow(found: Found, live: Live, received: Received) -> None:
+def _follow(found: Found, live: StreamState, received: Received) -> None:
     stream = received.envelope.stream
     try:
         live = folded(live, received)
         ending = closed(live.state, live.sequence) if live.state.is_terminal else None
-    except codec.UndecodableMessage:
+    except codec.UndecodableMessageError:
         raise
     except Exception:
         log_.exception("stream_not_restored", stream=stream)

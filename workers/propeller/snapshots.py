@@ -18,14 +18,14 @@ import structlog
 from msgspec.structs import replace
 
 from domain.execution.state.snapshot_chunks import Layout, Sizes, cut, form, head_of
-from infra.errors import Fenced, Permanent, Transient
+from infra.errors import FencedError, PermanentError, TransientError
 from infra.eventlog.contract import OwnedPartition, Record
-from infra.retry import RETRY_S, patiently
+from infra.retry import RETRY_S, retry_transient
 from schemas import topics
 from schemas.envelope import Envelope
 from schemas.messages.snapshots import Checkpoint, Snapshot, StreamChunk, StreamHead
 from schemas.wire import codec
-from workers.propeller.loading.stream_cache import Live, Streams
+from workers.propeller.loading.stream_cache import StreamCache, StreamState
 
 log_ = structlog.get_logger(__name__)
 
@@ -69,18 +69,18 @@ class Snapshots:
 
     cadence: Cadence = Cadence()
     layouts: dict[str, Layout] = field(default_factory=dict)
-    changed: dict[str, Live | None] = field(default_factory=dict)
+    changed: dict[str, StreamState | None] = field(default_factory=dict)
     forgotten: int = 0
     is_withheld: bool = False
     written_bytes: int = 0
     due_us: int | None = None
     going: _Round | None = None
 
-    def note(self, stream: str, live: Live) -> None:
+    def note(self, stream: str, live: StreamState) -> None:
         """Take note of a stream that has changed."""
         self.changed[stream] = None if live.state.is_terminal else live
 
-    def begin(self, live: Mapping[str, Live]) -> None:
+    def begin(self, live: Mapping[str, StreamState]) -> None:
         """Begin anew with these streams, when no snapshots could be taken up.
 
         What ended before is among the forgotten ones.
@@ -89,7 +89,7 @@ class Snapshots:
         self.forgotten = max(self.forgotten, 1)
 
     async def turn(
-        self, partition: OwnedPartition, streams: Streams, now_us: int
+        self, partition: OwnedPartition, streams: StreamCache, now_us: int
     ) -> None:
         """Write a bit, if it is time to.
 
@@ -103,7 +103,7 @@ class Snapshots:
             if now_us < self.due_us:
                 return
             self.due_us = now_us + every_us
-            position = await self._patiently(lambda: partition.end(topics.EVENTS))
+            position = await self._retry_transient(lambda: partition.end(topics.EVENTS))
             self.going = _Round(
                 position, deque(self.changed), self.cadence.commit_bytes
             )
@@ -114,7 +114,7 @@ class Snapshots:
                 await self._finish(going.position, partition, streams)
 
     async def leave(
-        self, partition: OwnedPartition, streams: Streams, now_us: int
+        self, partition: OwnedPartition, streams: StreamCache, now_us: int
     ) -> None:
         """Write all that has changed, for who comes next; no longer than `last_s`.
 
@@ -129,17 +129,17 @@ class Snapshots:
                     await self.turn(partition, streams, now_us)
                     if self.going is None:
                         return
-        except (Fenced, Permanent, TimeoutError) as error:
+        except (FencedError, PermanentError, TimeoutError) as error:
             log_.info("snapshots_left_out", at=partition.number, error=repr(error))
 
-    async def _patiently(self, action: Callable[[], Awaitable[_T]]) -> _T:
-        return await patiently(action, "snapshot_delayed", self.cadence.retry_s)
+    async def _retry_transient(self, action: Callable[[], Awaitable[_T]]) -> _T:
+        return await retry_transient(action, "snapshot_delayed", self.cadence.retry_s)
 
     async def _write(
-        self, going: _Round, partition: OwnedPartition, streams: Streams
+        self, going: _Round, partition: OwnedPartition, streams: StreamCache
     ) -> None:
         records, size = list[Record](), 0
-        taken = dict[str, tuple[Live | None, Layout | None]]()
+        taken = dict[str, tuple[StreamState | None, Layout | None]]()
         while going.left and (not taken or size < going.commit_bytes):
             stream = going.left.popleft()
             live = self.changed.pop(stream)
@@ -149,7 +149,7 @@ class Snapshots:
             size += sum(len(record.body) for record in found)
         try:
             await self._commit(partition, records)
-        except Permanent as error:
+        except PermanentError as error:
             self.changed = {s: live for s, (live, _) in taken.items()} | self.changed
             if len(taken) > 1:
                 going.left.extendleft(taken)
@@ -165,10 +165,10 @@ class Snapshots:
                 self.layouts[stream] = layout
 
     async def _finish(
-        self, position: int, partition: OwnedPartition, streams: Streams
+        self, position: int, partition: OwnedPartition, streams: StreamCache
     ) -> None:
         """Say that all is written; let go of endings that are too many."""
-        old = [s for s in await _forgettable(streams) if s not in self.changed]
+        old = [s for s in await evictable(streams) if s not in self.changed]
         checkpoint = Checkpoint(
             events_offset=position, forgotten=self.forgotten + len(old)
         )
@@ -183,11 +183,11 @@ class Snapshots:
     ) -> None:
         at = partition.number
         addressed = [replace(record, partition=at) for record in records]
-        await self._patiently(lambda: partition.commit(addressed, None))
+        await self._retry_transient(lambda: partition.commit(addressed, None))
         self.written_bytes += sum(len(record.body) for record in addressed)
 
     def _snapshot(
-        self, stream: str, live: Live | None, streams: Streams
+        self, stream: str, live: StreamState | None, streams: StreamCache
     ) -> tuple[Layout | None, list[Record]]:
         """Return what is written of a stream then, and the records that do so."""
         before = self.layouts.get(stream, Layout())
@@ -224,11 +224,11 @@ class Snapshots:
         return layout, [*records, _record(stream, stream, head)]
 
 
-async def _forgettable(streams: Streams) -> Sequence[str]:
+async def evictable(streams: StreamCache) -> Sequence[str]:
     """Return endings to let go of; none while nobody can tell that he knows them."""
     try:
         return await streams.forgettable()
-    except Transient as error:
+    except TransientError as error:
         log_.warning("endings_kept", error=str(error))
         return ()
 

@@ -13,16 +13,16 @@ from google.protobuf.message import DecodeError
 
 from domain.literals.bindings import START, resolve
 from domain.literals.cache_keys import catalog_key
-from infra.blobs.files import BlobNotFound, Blobs
-from infra.errors import Transient
-from infra.retry import patiently
+from infra.blobs.files import BlobNotFoundError, Blobs
+from infra.errors import TransientError
+from infra.retry import retry_transient
 from projections.queries.catalog import Hit
 from projections.views.catalog import owner_of
 from schemas.ids import CatalogKey
 from schemas.messages.commands import ReportCacheLookedUp, ReportResolutionFailed
 from schemas.messages.dispatches import LookUpCache
 from schemas.values import Failure
-from workers.runner.literal_cache import Wholes
+from workers.runner.literal_cache import LiteralMapCache
 
 log_ = structlog.get_logger(__name__)
 
@@ -63,11 +63,11 @@ class LookUps:
     catalog: Catalog
     blobs: Blobs
     poll_s: float
-    _wholes: Wholes = field(init=False)
+    _wholes: LiteralMapCache = field(init=False)
 
     def __post_init__(self) -> None:
         """Let elements of one array share what they read."""
-        self._wholes = Wholes(self.blobs)
+        self._wholes = LiteralMapCache(self.blobs)
 
     async def answers(
         self, dispatch: LookUpCache, is_aborted: Callable[[], bool]
@@ -99,14 +99,14 @@ class LookUps:
             return
         try:
             await self.catalog.extend(owners)
-        except Transient as error:
+        except TransientError as error:
             log_.warning("reservations_not_extended", error=str(error))
 
     async def _key(self, dispatch: LookUpCache) -> CatalogKey | Failure:
         try:
             inputs = await self._inputs(dispatch)
             interface = interface_pb2.TypedInterface.FromString(dispatch.interface)
-        except (BlobNotFound, DecodeError) as error:
+        except (BlobNotFoundError, DecodeError) as error:
             message = (
                 f"Expected to read the inputs that are the cache's key, but: {error}"
             )
@@ -121,10 +121,10 @@ class LookUps:
         """Return what counts as a core.LiteralMap, or a Failure to take it out."""
         data, uri = dispatch.inputs.inline, dispatch.inputs.uri
         if data is None and dispatch.bindings:
-            inputs = await _patiently(lambda: self._wholes.read(uri))
+            inputs = await _retry_transient(lambda: self._wholes.read(uri))
         else:
             if data is None:
-                data = await _patiently(lambda: self.blobs.get(uri))
+                data = await _retry_transient(lambda: self.blobs.get(uri))
             inputs = literals_pb2.LiteralMap.FromString(data)
         if not dispatch.bindings:
             return inputs
@@ -136,7 +136,7 @@ class LookUps:
     ) -> AsyncIterator[Report]:
         """Let the node make the outputs alone, or wait for who does."""
         owner, is_told = owner_of(dispatch.stream, dispatch.node_id), False
-        while not await _patiently(lambda: self.catalog.reserve(key, owner)):
+        while not await _retry_transient(lambda: self.catalog.reserve(key, owner)):
             if not is_told:
                 is_told = True
                 yield _report(dispatch, key, "MISS", reservation="EXISTS")
@@ -148,24 +148,24 @@ class LookUps:
                 return
         # Who held the reservation may have kept the outputs since the last look.
         if hit := await self._find_late(key):
-            await _patiently(lambda: self.catalog.release(key, owner))
+            await _retry_transient(lambda: self.catalog.release(key, owner))
             yield _hit(dispatch, key, hit)
             return
         yield _report(dispatch, key, "MISS", reservation="ACQUIRED")
 
     async def _find_late(self, key: CatalogKey) -> Hit | None:
         """Look again once the catalog knows what has happened until now."""
-        if not await _patiently(self.catalog.caught_up):
+        if not await _retry_transient(self.catalog.caught_up):
             log_.warning("catalog_behind", task=key.name)
         return await self._find(key)
 
     async def _find(self, key: CatalogKey) -> Hit | None:
         """Return kept outputs; those whose blob is gone are none."""
-        hit: Hit | None = await _patiently(lambda: self.catalog.find(key))
+        hit: Hit | None = await _retry_transient(lambda: self.catalog.find(key))
         if hit is None or hit.outputs.inline is not None:
             return hit
         uri = hit.outputs.uri
-        if await _patiently(lambda: self.blobs.size(uri)) is None:
+        if await _retry_transient(lambda: self.blobs.size(uri)) is None:
             log_.warning("cached_outputs_gone", task=key.name, uri=uri)
             return None
         return hit
@@ -193,5 +193,5 @@ def _report(
     )
 
 
-async def _patiently(action: Callable[[], Any]) -> Any:
-    return await patiently(action, "look_up_delayed")
+async def _retry_transient(action: Callable[[], Any]) -> Any:
+    return await retry_transient(action, "look_up_delayed")

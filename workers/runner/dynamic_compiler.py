@@ -17,10 +17,10 @@ from psycopg_pool import PoolTimeout
 from domain.compiler.compile import CompileErrors, compile_workflow
 from domain.compiler.requirements import requirements
 from domain.graph import entity_ref
-from infra.blobs.files import BlobNotFound, Blobs, BlobTooLarge
-from infra.errors import Transient
+from infra.blobs.files import BlobNotFoundError, Blobs, BlobTooLargeError
+from infra.errors import TransientError
 from infra.postgres.pool import Pool
-from infra.retry import patiently
+from infra.retry import retry_transient
 from projections.queries import compiler_inputs
 from schemas.values import NO_VALUES
 from workers.plugins.plugin import (
@@ -54,9 +54,9 @@ class Expander:
         try:
             data = await self.blobs.get(spec_uri, self.bytes_max)
             spec = dynamic_job_pb2.DynamicJobSpec.FromString(data)
-        except BlobTooLarge as large:
+        except BlobTooLargeError as large:
             return failed(BUILD_FAILED, str(large))
-        except BlobNotFound as missing:
+        except BlobNotFoundError as missing:
             return interrupted(BUILD_FAILED, str(missing))
         except DecodeError:
             message = f"Expected a workflow at {spec_uri}, but it is damaged"
@@ -67,10 +67,10 @@ class Expander:
         needs = requirements(template, spec.subworkflows)
         tasks = {entity_ref(task.id): task for task in spec.tasks}
         others = [i for i in needs.tasks if entity_ref(i) not in tasks]
-        tasks |= await _patiently(
+        tasks |= await _retry_transient(
             lambda: compiler_inputs.task_templates(self.pool, others)
         )
-        plans = await _patiently(
+        plans = await _retry_transient(
             lambda: compiler_inputs.launch_plan_interfaces(
                 self.pool, needs.launch_plans
             )
@@ -93,7 +93,7 @@ class Expander:
         )
 
 
-async def _patiently(read: Callable[[], Awaitable[_T]]) -> _T:
+async def _retry_transient(read: Callable[[], Awaitable[_T]]) -> _T:
     """Wait out that the registry is away: that isn't the task's fault."""
 
     async def action() -> _T:
@@ -101,9 +101,9 @@ async def _patiently(read: Callable[[], Awaitable[_T]]) -> _T:
             return await read()
         except (OperationalError, PoolTimeout) as error:
             message = f"Expected the registry to answer, but: {error}"
-            raise Transient(message) from error
+            raise TransientError(message) from error
 
-    return await patiently(action, "expanding_delayed")
+    return await retry_transient(action, "expanding_delayed")
 
 
 def _template(work: Work, spec: Any, data: bytes) -> Any:

@@ -14,7 +14,7 @@ from schemas.values import Values
 from workers.plugins.echo import echo
 from workers.plugins.outputs import written_values
 from workers.plugins.plugin import Result, Succeeded, Work, failed
-from workers.runner.literal_cache import Wholes
+from workers.runner.literal_cache import LiteralMapCache
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,13 +23,13 @@ class Echo:
 
     blobs: Blobs
     inline_limit: int
-    wholes: Wholes
+    literal_maps: LiteralMapCache
 
     def at_once(self, template: Any, dispatch: RunTask) -> Result | None:
         """Return the result if it can be had without I/O."""
         given: Any = dispatch.inputs.inline
         if given is None:
-            given = self.wholes.known(dispatch.inputs.uri)
+            given = self.literal_maps.known(dispatch.inputs.uri)
         if given is None:
             return None
         data = _echo(template, given, dispatch.array_index)
@@ -63,7 +63,7 @@ class Echo:
         if dispatch.array_index < 0:
             return await self.blobs.get(uri)
         try:
-            return await self.wholes.read(uri)
+            return await self.literal_maps.read(uri)
         except DecodeError:
             return await self.blobs.get(uri)  # echoing says it
 

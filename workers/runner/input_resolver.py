@@ -14,12 +14,12 @@ from google.protobuf.message import DecodeError
 from domain.literals.array_values import size_of
 from domain.literals.bindings import START, resolve
 from domain.literals.offloading import in_the_way, is_offloaded, read_whole
-from infra.blobs.files import BlobNotFound, Blobs
+from infra.blobs.files import BlobNotFoundError, Blobs
 from schemas.messages.commands import ReportInputsResolved, ReportResolutionFailed
 from schemas.messages.dispatches import ResolveInputs
 from schemas.values import Failure, Values
 from workers.plugins.plugin import interrupted
-from workers.runner.literal_cache import Wholes
+from workers.runner.literal_cache import LiteralMapCache
 
 log_ = structlog.get_logger(__name__)
 
@@ -33,7 +33,7 @@ class Resolver:
 
     blobs: Blobs
     inline_limit: int
-    wholes: Wholes
+    literal_maps: LiteralMapCache
 
     async def answer(self, dispatch: ResolveInputs) -> Report:
         """Return the report on a node's inputs, also where the unexpected happens."""
@@ -45,13 +45,13 @@ class Resolver:
             return _refused(dispatch, interrupted("PluginFailure", message).failure)
 
     async def _resolve(self, dispatch: ResolveInputs) -> Report:
-        wholes = self.wholes if _takes_a_part(dispatch) else None
+        literal_maps = self.literal_maps if _takes_a_part(dispatch) else None
         try:
             sources = {
-                source.node_id: await _load(source.values, self.blobs, wholes)
+                source.node_id: await _load(source.values, self.blobs, literal_maps)
                 for source in dispatch.sources
             }
-        except (BlobNotFound, DecodeError) as error:
+        except (BlobNotFoundError, DecodeError) as error:
             return _failed(dispatch, f"{_UNREAD}, but: {error}")
         return await _resolve_from(dispatch, sources, self.blobs, self.inline_limit)
 
@@ -72,14 +72,14 @@ async def _resolve_from(
         bindings = [literals_pb2.Binding.FromString(b) for b in dispatch.bindings]
         while offloaded := in_the_way(bindings, sources):
             await _read(offloaded, blobs)
-    except (BlobNotFound, DecodeError) as error:
+    except (BlobNotFoundError, DecodeError) as error:
         return _failed(dispatch, f"{_UNREAD}, but: {error}")
     resolved = resolve(bindings, sources)
     if isinstance(resolved, Failure):
         return _refused(dispatch, resolved)
     try:
         await _read(read_whole(resolved, _names_read_whole(dispatch, resolved)), blobs)
-    except (BlobNotFound, DecodeError) as error:
+    except (BlobNotFoundError, DecodeError) as error:
         return _failed(dispatch, f"Expected to read what was put aside, but: {error}")
     size: int | Failure = -1
     if dispatch.array is not None:
@@ -114,10 +114,12 @@ async def _keep(
     return Values(uri=blob.uri, digest=blob.digest, size=blob.size)
 
 
-async def _load(values: Values, blobs: Blobs, wholes: Wholes | None) -> Any:
+async def _load(
+    values: Values, blobs: Blobs, literal_maps: LiteralMapCache | None
+) -> Any:
     data = values.inline
-    if data is None and wholes is not None:
-        return await wholes.read(values.uri)
+    if data is None and literal_maps is not None:
+        return await literal_maps.read(values.uri)
     if data is None:
         data = await blobs.get(values.uri)
     return literals_pb2.LiteralMap.FromString(data)

@@ -13,7 +13,7 @@ from infra.blobs.files import Blobs
 _KEPT_MAX = 8
 
 
-class Wholes:
+class LiteralMapCache:
     """The literal maps that elements of the latest arrays asked for; never changed."""
 
     def __init__(self, blobs: Blobs) -> None:

@@ -14,7 +14,7 @@ from flyteidl.core import tasks_pb2
 
 from infra.blobs.files import Blobs
 from infra.eventlog.contract import Consumer, Log, Received, Record
-from infra.retry import patiently
+from infra.retry import retry_transient
 from infra.settings import RunnerSettings
 from schemas import topics
 from schemas.ids import attempt_id, checkpoint_path
@@ -25,7 +25,7 @@ from workers.plugins.pods import is_container
 from workers.runner.cache_lookup import LookUps
 from workers.runner.echo_tasks import Echo
 from workers.runner.input_resolver import Resolver
-from workers.runner.literal_cache import Wholes
+from workers.runner.literal_cache import LiteralMapCache
 from workers.runner.offset_tracker import Place, Positions, place_of
 from workers.runner.output_gatherer import gather_outputs, not_gathered
 from workers.runner.reports import Clock, Reports, work_reported
@@ -80,9 +80,9 @@ class Runner:
         self._reports = Reports(
             clock=self.clock, runner=self.settings.name, incarnation=self.incarnation
         )
-        wholes = Wholes(self.blobs)
-        self._echo = Echo(self.blobs, self.inline_limit, wholes)
-        self._resolver = Resolver(self.blobs, self.inline_limit, wholes)
+        literal_maps = LiteralMapCache(self.blobs)
+        self._echo = Echo(self.blobs, self.inline_limit, literal_maps)
+        self._resolver = Resolver(self.blobs, self.inline_limit, literal_maps)
 
     @property
     def dead_letters(self) -> int:
@@ -92,7 +92,7 @@ class Runner:
     async def run(self, stop: asyncio.Event) -> None:
         """Carry dispatches out until `stop`; what still runs then is stopped."""
         async with self.log.consume(topics.RUNNER_GROUP, topics.DISPATCHES) as consumer:
-            told = await patiently(
+            told = await retry_transient(
                 lambda: self.log.end((topics.ABORTS,)), "start_delayed"
             )
             await self._append(await self._beats())
@@ -132,7 +132,9 @@ class Runner:
         unseen = [r for p, r in oldest.items() if p not in self._looked_back]
         await asyncio.gather(
             *(
-                patiently(partial(self._read_since, first, topic), "start_delayed")
+                retry_transient(
+                    partial(self._read_since, first, topic), "start_delayed"
+                )
                 for first in unseen
                 for topic in (topics.ABORTS, topics.COMMANDS)
             )
@@ -140,8 +142,8 @@ class Runner:
         self._looked_back |= {first.partition for first in unseen}
 
     async def _read_since(self, first: Received, topic: str) -> None:
-        after = await self.log.before(first, topic)
-        async for batch in self.log.upto_now(topic, after, _LOOK_BACK_BATCH):
+        after = await self.log.positions_before(first, topic)
+        async for batch in self.log.read_to_end(topic, after, _LOOK_BACK_BATCH):
             for received in batch:
                 if topic == topics.ABORTS:
                     _remember(self._aborted, received.key, None)
@@ -158,7 +160,9 @@ class Runner:
                 await asyncio.sleep(_ROOM_S)
                 continue
             limit = min(room, self.settings.dispatches_max)
-            batch = await patiently(lambda: consumer.read(limit), "reading_delayed")  # noqa: B023 - awaited
+            batch = await retry_transient(
+                partial(consumer.read, limit), "reading_delayed"
+            )
             if consumer.generation != generation:
                 generation = consumer.generation
                 self._looked_back.clear()
@@ -187,7 +191,7 @@ class Runner:
         """Begin one dispatch; return all there is to report, or None if it goes on."""
         try:
             dispatch = codec.decode(received.body)
-        except codec.UndecodableMessage as error:
+        except codec.UndecodableMessageError as error:
             return self._reports.dead_letter(received, str(error))
         if isinstance(dispatch, d.ResolveInputs):
             self._spawn(group, place_of(received), self._resolve(dispatch))
@@ -359,7 +363,7 @@ class Runner:
 
     async def _beats(self) -> Sequence[Record]:
         """Return a heartbeat for each partition of commands: each keeps leases."""
-        count = await patiently(
+        count = await retry_transient(
             lambda: self.log.partitions(topics.COMMANDS), "start_delayed"
         )
         return [self._reports.heartbeat(partition) for partition in range(count)]
@@ -375,11 +379,11 @@ class Runner:
                 kept = settled
 
     async def _append(self, records: Sequence[Record]) -> None:
-        await patiently(lambda: self.log.append(records), "report_delayed")
+        await retry_transient(lambda: self.log.append(records), "report_delayed")
 
 
 async def _keep(consumer: Consumer, positions: Mapping[int, int]) -> None:
-    await patiently(lambda: consumer.commit(positions), "position_delayed")
+    await retry_transient(lambda: consumer.commit(positions), "position_delayed")
 
 
 def _unexpected(error: Exception) -> Failed:

@@ -9,7 +9,7 @@ from flyteidl.core import literals_pb2
 from google.protobuf.message import DecodeError
 
 from domain.literals.array_values import gathered
-from infra.blobs.files import BlobNotFound, Blobs
+from infra.blobs.files import BlobNotFoundError, Blobs
 from schemas.messages.commands import ReportOutputsGathered
 from schemas.messages.dispatches import GatherOutputs
 from schemas.values import Failure, Values
@@ -33,7 +33,7 @@ async def gather_outputs(
 
     try:
         found = await asyncio.gather(*(load(values) for values in dispatch.sources))
-    except (BlobNotFound, DecodeError) as error:
+    except (BlobNotFoundError, DecodeError) as error:
         message = f"Expected to read what the array's elements wrote, but: {error}"
         return not_gathered(dispatch, message)
     outputs = dict(zip(dispatch.indexes, found, strict=True))

@@ -53,7 +53,7 @@ def _error(step: Step, scope: str) -> Any:
     return literals_pb2.Scalar(
         error=types_pb2.Error(
             message=failure.message if failure else "",
-            failed_node_id=state.culprits[scope] if is_a_node_s else "",
+            failed_node_id=state.failed_nodes[scope] if is_a_node_s else "",
         )
     )
 

@@ -26,7 +26,7 @@ def refusal(
     return None
 
 
-def misfit(signal_id: str, value: bytes, wanted: bytes) -> str:
+def violation(signal_id: str, value: bytes, wanted: bytes) -> str:
     """Return what is wrong with a signal's value; '' if it has the signal's type."""
     asked = types_pb2.LiteralType.FromString(wanted)
     try:
@@ -61,7 +61,7 @@ def _setting_refused(
             f"Expected execution '{name}' to wait for signal '{command.signal_id}', "
             f"but until now it waits for {known}",
         )
-    wrong = misfit(command.signal_id, command.value, signal.type)
+    wrong = violation(command.signal_id, command.value, signal.type)
     return Rejected(Reason.INVALID_ARGUMENT, wrong) if wrong else None
 
 

@@ -147,11 +147,11 @@ def _with_failure(state: Execution, node_id: str, failure: Failure) -> Execution
     scope = node.site.scope
     if node.site.element >= 0:
         return state
-    culprits = state.culprits
+    failed_nodes = state.failed_nodes
     if not node.chosen:
-        culprits = culprits.set(scope, node_id)
+        failed_nodes = failed_nodes.set(scope, node_id)
     failures = state.failures.set(scope, failure)
-    return replace(state, failures=failures, culprits=culprits)
+    return replace(state, failures=failures, failed_nodes=failed_nodes)
 
 
 def _node_timing_out(state: Execution, event: ne.NodeTimingOut) -> Execution:

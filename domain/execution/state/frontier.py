@@ -161,7 +161,7 @@ def _is_within(state: Execution, scope: str, outer: str) -> bool:
     return scope == outer
 
 
-def _is_bygone(state: Execution, site: NodeSite) -> bool:
+def is_superseded(state: Execution, site: NodeSite) -> bool:
     """Tell whether a node lies in what a task made that has ended or is tried again."""
     while site.parent_id:
         parent = state.nodes[site.parent_id]
@@ -176,7 +176,7 @@ def _is_bygone(state: Execution, site: NodeSite) -> bool:
 def rebuild(definition: Definition, state: Execution) -> Frontier:
     """Return the frontier of a restored state: once, O(nodes)."""
     frontier = Frontier()
-    nodes = [n for n in state.nodes.values() if not _is_bygone(state, n.site)]
+    nodes = [n for n in state.nodes.values() if not is_superseded(state, n.site)]
     for node in nodes:
         for event in _history(node):
             frontier, _ = advance(frontier, definition, state, event)

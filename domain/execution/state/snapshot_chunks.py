@@ -20,7 +20,7 @@ from msgspec.structs import replace
 
 from domain.execution.state.state import Execution, Node
 
-FOLDING = 1
+EVOLVE_REVISION = 1
 """To be raised when facts fold to another state than they did, in the same classes."""
 
 
@@ -50,13 +50,13 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True):
     written: tuple[int, ...] = ()
 
 
-class Torn(ValueError):  # noqa: N818 - named for what happened
+class TornSnapshotError(ValueError):
     """What was read is no whole state."""
 
 
 def form() -> str:
     """Return how states are written today: it changes with the classes of states."""
-    return f"{FOLDING}-{_shape()}"
+    return f"{EVOLVE_REVISION}-{_shape()}"
 
 
 def cut(
@@ -173,10 +173,10 @@ def joined(
         count, bare = _head.decode(head)
     except msgspec.MsgspecError as error:
         message = f"Expected a head, but: {error}"
-        raise Torn(message) from error
+        raise TornSnapshotError(message) from error
     if not count == len(nodes) == sum(len(ids) for ids in members):
         message = f"Expected each of {count} nodes once, but got {members}"
-        raise Torn(message)
+        raise TornSnapshotError(message)
     return replace(bare, nodes=nodes, active=active), Layout(
         nodes=nodes, places=places, members=tuple(members), written=tuple(written)
     )
@@ -188,12 +188,12 @@ def _nodes_in(
     found, body = chunks.get(number, (0, b""))
     if found != sequence:
         message = f"Expected chunk {number} as of {sequence}, but got that of {found}"
-        raise Torn(message)
+        raise TornSnapshotError(message)
     try:
         return _nodes.decode(zlib.decompress(body))
     except (zlib.error, msgspec.MsgspecError) as error:
         message = f"Expected nodes in chunk {number}, but: {error}"
-        raise Torn(message) from error
+        raise TornSnapshotError(message) from error
 
 
 def _plain(value: Any) -> Any:

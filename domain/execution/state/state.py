@@ -111,7 +111,7 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
 
     `active` holds the ids of nodes that have not ended, `slots` counts those of them
     that max_parallelism counts. `failures` holds the last failure of each scope,
-    `culprits` the node whose it is. `parked` says why it takes no commands. A
+    `failed_nodes` the node whose it is. `parked` says why it takes no commands. A
     deleted one had ended before.
     """
 
@@ -121,7 +121,7 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
     active: Map[str, None] = Map()
     slots: int = 0
     failures: Map[str, Failure] = Map()
-    culprits: Map[str, str] = Map()
+    failed_nodes: Map[str, str] = Map()
     signals: Map[str, Signal] = Map()
     outputs: Values | None = None
     failure: Failure | None = None

@@ -12,7 +12,7 @@ from http.client import HTTPConnection, HTTPException
 import msgspec
 
 from gateway.bootstrap.data_dir import EngineAddress
-from gateway.cli.errors import CommandFailed
+from gateway.cli.errors import CommandError
 from gateway.cli.session.session import Session
 from gateway.cli.session.writable_log import open_log
 from gateway.services.redrive import PATH, Asked
@@ -44,8 +44,8 @@ def _ask(engine: EngineAddress, asked: Asked) -> Redriven:
             answer = connection.getresponse()
             body = answer.read()
     except (HTTPException, OSError) as error:
-        raise CommandFailed(f"Expected the engine to answer, but: {error}") from error
+        raise CommandError(f"Expected the engine to answer, but: {error}") from error
     if answer.status != HTTPStatus.OK:
         text = body.decode(errors="replace")
-        raise CommandFailed(f"Expected the engine to put them back, but: {text}")
+        raise CommandError(f"Expected the engine to put them back, but: {text}")
     return msgspec.json.decode(body, type=Redriven)

@@ -8,8 +8,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from gateway.bootstrap.data_dir import DataDir, EngineRuns
-from gateway.cli.errors import CommandFailed, ExitCode
+from gateway.bootstrap.data_dir import DataDir, EngineAlreadyRunningError
+from gateway.cli.errors import CommandError, ExitCode
 from infra.blobs.files import Blobs
 from infra.blobs.store import open_blobs
 from infra.eventlog.contract import FactReader
@@ -19,7 +19,7 @@ from infra.eventlog.postgres.reader import LogReader
 from infra.postgres.pool import EmbeddedPostgres, Pool, open_pool
 from infra.settings import Settings
 from projections.queries import executions
-from projections.queries.stream_extents import SpansInViews
+from projections.queries.stream_extents import StreamExtentQuery
 from schemas.ids import ExecutionRef
 
 _CONNECTIONS = 2
@@ -50,16 +50,16 @@ class Session:
             project, domain, name = parts
             return ExecutionRef(project=project, domain=domain, name=name)
         if len(parts) != 1:
-            raise CommandFailed(
+            raise CommandError(
                 f"Expected project/domain/name or a name, but got '{text}'",
                 ExitCode.USAGE,
             )
         found = await executions.find_executions(self.pool, text)
         if not found:
-            raise CommandFailed(f"Expected execution '{text}' to exist, but it doesn't")
+            raise CommandError(f"Expected execution '{text}' to exist, but it doesn't")
         if len(found) > 1:
             names = ", ".join(ref.text() for ref in found)
-            raise CommandFailed(
+            raise CommandError(
                 f"Expected a unique name, but '{text}' is one of: {names}",
                 ExitCode.USAGE,
             )
@@ -76,7 +76,7 @@ async def open_session(
     """
     data = DataDir(settings.data_dir)
     if settings.kafka.servers and not settings.postgres:
-        raise CommandFailed(
+        raise CommandError(
             "Expected FLIGHTLOG_POSTGRES to be set as FLIGHTLOG_KAFKA__SERVERS is, "
             "but it isn't",
             ExitCode.USAGE,
@@ -88,7 +88,7 @@ async def open_session(
             yield session
         return
     if not create and not _initialised(data.postgres):
-        raise CommandFailed(
+        raise CommandError(
             f"Expected the data of an engine in {data.path}, but none ever ran there; "
             "start one with 'flightlog up'",
             ExitCode.NO_ENGINE,
@@ -110,9 +110,9 @@ async def _own_postgres(data: DataDir) -> AsyncIterator[str]:
                 yield url
             finally:
                 await asyncio.to_thread(server.stop)
-    except EngineRuns as error:
+    except EngineAlreadyRunningError as error:
         words = f"{error}, and isn't ready yet"
-        raise CommandFailed(words, ExitCode.NO_ENGINE) from error
+        raise CommandError(words, ExitCode.NO_ENGINE) from error
 
 
 @asynccontextmanager
@@ -125,7 +125,7 @@ async def _connected(
         blobs = await stack.enter_async_context(open_blobs(settings, data.blobs))
         log: FactReader = LogReader(pool)
         if settings.kafka.servers:
-            kafka = KafkaLog(settings.kafka, settings.log, SpansInViews(pool))
+            kafka = KafkaLog(settings.kafka, settings.log, StreamExtentQuery(pool))
             await kafka.open()
             stack.push_async_callback(kafka.close)
             log = KafkaReader(kafka)

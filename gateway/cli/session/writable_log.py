@@ -37,13 +37,13 @@ class EmbeddedLog:
         if self._owned is not None:
             await self._owned.close()
 
-    async def upto_now(
+    async def read_to_end(
         self, topic: str, after: Mapping[int, int], limit: int
     ) -> AsyncIterator[Sequence[Received]]:
         """Yield what is on a topic now."""
         del limit
         reader = self.session.log
-        async for page in reader.upto(await reader.end(), topic, after):
+        async for page in reader.read_range(await reader.end(), topic, after):
             yield page
 
     async def positions(self, group: str, topic: str) -> Mapping[int, int]:

@@ -14,8 +14,13 @@ from fastapi import APIRouter
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
-from infra.blobs.files import BlobNotFound, Blobs, BlobTooLarge, PathRefused
-from infra.blobs.signing import Grant, SignatureRefused, Signer
+from infra.blobs.files import (
+    BlobNotFoundError,
+    Blobs,
+    BlobTooLargeError,
+    InvalidBlobPathError,
+)
+from infra.blobs.signing import Grant, InvalidSignatureError, Signer
 
 log_ = structlog.get_logger(__name__)
 
@@ -31,7 +36,7 @@ class Clock(Protocol):
         ...
 
 
-class UploadRefused(Exception):  # noqa: N818 - named for what happened
+class UploadRejectedError(Exception):
     """What was sent isn't what the link or the headers promise."""
 
     def __init__(self, status: int, detail: str) -> None:
@@ -64,11 +69,11 @@ class BlobRoutes:
             expected = _expected(request, grant, self.bytes_max)
             chunks = _checked(request.stream(), expected)
             blob, md5 = await self.blobs.put_stream(grant.uri, chunks, self.bytes_max)
-        except (SignatureRefused, PathRefused) as error:
+        except (InvalidSignatureError, InvalidBlobPathError) as error:
             return _refusal(403, str(error))
-        except BlobTooLarge as error:
+        except BlobTooLargeError as error:
             return _refusal(413, str(error))
-        except UploadRefused as error:
+        except UploadRejectedError as error:
             return _refusal(error.status, error.detail)
         except ClientDisconnect:
             return _refusal(400, "Expected a whole body, but the client went away")
@@ -83,9 +88,9 @@ class BlobRoutes:
             if size is None:
                 return _refusal(404, "Expected a blob under this link, but it is gone")
             return self._send(grant.uri, size, request)
-        except (SignatureRefused, PathRefused) as error:
+        except (InvalidSignatureError, InvalidBlobPathError) as error:
             return _refusal(403, str(error))
-        except BlobNotFound as error:
+        except BlobNotFoundError as error:
             return _refusal(404, str(error))
 
     def _send(self, uri: str, size: int, request: Request) -> Response:
@@ -130,12 +135,12 @@ def _expected(request: Request, grant: Grant, bytes_max: int) -> _Expected:
     length = request.headers.get("content-length")
     size = int(length) if length and length.isdigit() else None
     if size is not None and size > bytes_max:
-        raise UploadRefused(
+        raise UploadRejectedError(
             413, f"Expected at most {bytes_max} bytes, but Content-Length is {size}"
         )
     sent = request.headers.get("content-md5", "")
     if grant.md5 and sent and sent != grant.md5:
-        raise UploadRefused(
+        raise UploadRejectedError(
             400, f"Expected Content-MD5 {grant.md5} as signed, but got {sent}"
         )
     text = grant.md5 or sent
@@ -148,7 +153,7 @@ def _md5(text: str) -> bytes:
     except (binascii.Error, ValueError):
         digest = b""
     if len(digest) != _MD5_BYTES:
-        raise UploadRefused(
+        raise UploadRejectedError(
             400, f"Expected Content-MD5 as 16 bytes in base64, but got {text!r}"
         )
     return digest
@@ -169,13 +174,13 @@ async def _checked(
     if held:
         yield bytes(held)
     if expected.size is not None and size != expected.size:
-        raise UploadRefused(
+        raise UploadRejectedError(
             400, f"Expected {expected.size} bytes (Content-Length), but got {size}"
         )
     if expected.md5 is not None and md5.digest() != expected.md5:
         wanted = base64.b64encode(expected.md5).decode()
         found = base64.b64encode(md5.digest()).decode()
-        raise UploadRefused(
+        raise UploadRejectedError(
             400, f"Expected contents with Content-MD5 {wanted}, but theirs is {found}"
         )
 

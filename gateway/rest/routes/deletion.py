@@ -9,7 +9,7 @@ from starlette.responses import JSONResponse, Response
 
 from gateway.rest.local_call import error_body
 from gateway.services.container import Clock
-from gateway.services.errors import Refused
+from gateway.services.errors import RpcError
 from gateway.services.submit import Submit
 from schemas.ids import ExecutionRef, execution_stream
 from schemas.messages.commands import DeleteExecution
@@ -43,7 +43,7 @@ class DeletionRoutes:
                 actor=principal,
                 now_us=self.clock.now_us(),
             )
-        except Refused as refused:
+        except RpcError as refused:
             status, body = error_body(refused.code, refused.detail)
             return Response(body, status_code=status, media_type="application/json")
         return JSONResponse({"execution": ref.text(), "deleted": bool(fact)})

@@ -6,7 +6,7 @@ from typing import Any, NoReturn
 
 import grpc
 
-from gateway.services.errors import Refused
+from gateway.services.errors import RpcError
 
 
 class EventRpcs:
@@ -29,8 +29,8 @@ class EventRpcs:
         raise _refusal("CreateTaskEvent")
 
 
-def _refusal(rpc: str) -> Refused:
-    return Refused(
+def _refusal(rpc: str) -> RpcError:
+    return RpcError(
         grpc.StatusCode.UNIMPLEMENTED,
         f"Expected no events from outside, but got {rpc}: this engine decides phases "
         "itself, and publishes each as an event of its log",

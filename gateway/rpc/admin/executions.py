@@ -17,7 +17,7 @@ from gateway.registry.append import decide, stream_of
 from gateway.rpc.caller import actor
 from gateway.rpc.paging import next_token, page_of
 from gateway.services.container import Services
-from gateway.services.errors import Refused, accepted, invalid, missing
+from gateway.services.errors import RpcError, accepted, invalid, missing
 from gateway.translate import executions as to_flyte
 from gateway.translate import identifiers
 from projections.queries import executions, registry
@@ -106,13 +106,13 @@ class ExecutionRpcs:
         ref = execution_ref(request.id)
         try:
             await terminate(self.services, ref, request.cause, actor=actor(context))
-        except Refused as refused:
+        except RpcError as refused:
             raise await self._termination_refused(ref, refused) from refused
         return execution_pb2.ExecutionTerminateResponse()
 
     async def _termination_refused(
-        self, ref: ExecutionRef, refused: Refused
-    ) -> Refused:
+        self, ref: ExecutionRef, refused: RpcError
+    ) -> RpcError:
         """Return the refusal in Flyte's words, with its reason for programs."""
         if refused.code is grpc.StatusCode.NOT_FOUND:
             return missing("EXECUTION", ref.text())
@@ -121,7 +121,7 @@ class ExecutionRpcs:
         row = await find_execution(self.services, ref)
         reason = event_pb2.EventFailureReason()
         reason.already_in_terminal_state.current_phase = row.phase
-        return Refused(refused.code, refused.detail, reason)
+        return RpcError(refused.code, refused.detail, reason)
 
     async def GetExecution(self, request: Any, _context: Any) -> Any:  # noqa: N802
         """Return an execution."""

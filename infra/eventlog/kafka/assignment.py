@@ -16,7 +16,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from infra.errors import Transient
+from infra.errors import TransientError
 from infra.eventlog.contract import Received
 from infra.eventlog.kafka.clients import consumer_of, member_of
 from infra.eventlog.kafka.partition_owner import Listener
@@ -29,7 +29,7 @@ _LOOK_MS = 200
 _AGAIN_S = 0.5
 
 
-class KafkaShare:
+class KafkaPartitionAssignment:
     """The partitions of one topic that fall to one member of a group."""
 
     def __init__(
@@ -52,7 +52,7 @@ class KafkaShare:
         self._dealt.set()
 
     @asynccontextmanager
-    async def joined(self) -> AsyncIterator[KafkaShare]:
+    async def joined(self) -> AsyncIterator[KafkaPartitionAssignment]:
         """Be a member meanwhile; raises Transient if no broker answers."""
         try:
             await self._member.start()
@@ -65,7 +65,7 @@ class KafkaShare:
                 await asyncio.wait([living])
         except (KafkaError, OSError) as error:
             message = f"Expected a broker that lets us share, but: {error!r}"
-            raise Transient(message) from error
+            raise TransientError(message) from error
         finally:
             await self._reader.stop()
             await self._member.stop()
@@ -79,12 +79,12 @@ class KafkaShare:
                 log_.warning("membership_shaky", topic=self._topic, error=repr(error))
                 await asyncio.sleep(_AGAIN_S)
 
-    async def ours(self) -> frozenset[int]:
+    async def partitions(self) -> frozenset[int]:
         """Return the partitions that are ours by now; waits for the first deal."""
         await self._dealt.wait()
         return self._ours
 
-    def is_dealt_anew(self) -> bool:
+    def is_reassigned(self) -> bool:
         """Tell whether other partitions are ours than those that are read."""
         return self._read != self._ours
 
@@ -131,4 +131,4 @@ async def _asking(answer: Any) -> Any:
         return await answer
     except (KafkaError, OSError) as error:
         message = f"Expected the broker to answer, but: {error!r}"
-        raise Transient(message) from error
+        raise TransientError(message) from error

@@ -8,7 +8,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.partitioner import murmur2
 
-from infra.errors import Permanent
+from infra.errors import PermanentError
 from infra.eventlog.contract import Record
 from infra.settings import KafkaSettings
 
@@ -55,7 +55,7 @@ def member_of(settings: KafkaSettings, group: str, **more: Any) -> AIOKafkaConsu
     return consumer_of(settings, group_id=group, group_instance_id=static, **more)
 
 
-async def partition_of(
+async def partition_for_record(
     producer: AIOKafkaProducer, record: Record, prefix: str = ""
 ) -> int:
     """Return where a record goes: to the partition it names, or that of its key.
@@ -64,15 +64,15 @@ async def partition_of(
     """
     if record.partition is not None:
         return record.partition
-    return await home_of(producer, prefix + record.topic, record.key)
+    return await partition_for_key(producer, prefix + record.topic, record.key)
 
 
-async def home_of(producer: AIOKafkaProducer, topic: str, key: str) -> int:
+async def partition_for_key(producer: AIOKafkaProducer, topic: str, key: str) -> int:
     """Return the partition of a topic that a key belongs to."""
     count = len(await producer.partitions_for(topic))
     if not count:
         message = f"Expected topic {topic}, but it has no partitions"
-        raise Permanent(message)
+        raise PermanentError(message)
     return _hash(key) % count
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
-from infra.errors import Transient
+from infra.errors import TransientError
 from infra.eventlog.contract import Received
 from infra.eventlog.kafka.clients import member_of
 from infra.eventlog.kafka.partition_owner import Listener
@@ -51,7 +51,7 @@ class KafkaConsumer:
         except (KafkaError, OSError) as error:
             await self._member.stop()
             message = f"Expected a broker that lets us join, but: {error!r}"
-            raise Transient(message) from error
+            raise TransientError(message) from error
 
     async def close(self) -> None:
         """Leave the group."""
@@ -65,7 +65,7 @@ class KafkaConsumer:
             )
         except KafkaError as error:
             message = f"Expected to read {self._topic}, but: {error!r}"
-            raise Transient(message) from error
+            raise TransientError(message) from error
         return [
             received(message, self._prefix)
             for batch in found.values()
@@ -89,5 +89,5 @@ class KafkaConsumer:
             return
         except (KafkaError, OSError) as error:
             message = f"Expected to keep positions of {self._topic}, but: {error!r}"
-            raise Transient(message) from error
+            raise TransientError(message) from error
         self._kept |= {at.partition: position for at, position in newer.items()}

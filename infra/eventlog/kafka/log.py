@@ -10,19 +10,19 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
-from infra.errors import Permanent, Transient
+from infra.errors import PermanentError, TransientError
 from infra.eventlog.contract import (
     Consumer,
+    PartitionAssignment,
     Received,
     Record,
     Serve,
-    Share,
-    Span,
     Spans,
+    StreamExtent,
 )
 from infra.eventlog.kafka import topics as kafka_topics
-from infra.eventlog.kafka.assignment import KafkaShare
-from infra.eventlog.kafka.clients import consumer_of, partition_of, producer_of
+from infra.eventlog.kafka.assignment import KafkaPartitionAssignment
+from infra.eventlog.kafka.clients import consumer_of, partition_for_record, producer_of
 from infra.eventlog.kafka.consumer import KafkaConsumer
 from infra.eventlog.kafka.partition_owner import KafkaOwners
 from infra.eventlog.kafka.records import received, sendable
@@ -69,7 +69,7 @@ class KafkaLog:
     def _sender(self) -> AIOKafkaProducer:
         if self._producer is None:
             message = "Expected an open log, but it is closed"
-            raise Permanent(message)
+            raise PermanentError(message)
         return self._producer
 
     async def append(self, records: Sequence[Record]) -> None:
@@ -80,16 +80,16 @@ class KafkaLog:
         try:
             sent = []
             for record in records:
-                at = await partition_of(self._sender, record, self._prefix)
+                at = await partition_for_record(self._sender, record, self._prefix)
                 arguments = sendable(record, self._prefix)
                 sent.append(await self._sender.send(**arguments, partition=at))
             await asyncio.gather(*sent)
         except MessageSizeTooLargeError as error:
             message = f"Expected a record that the log can keep, but: {error}"
-            raise Permanent(message) from error
+            raise PermanentError(message) from error
         except (KafkaError, OSError) as error:
             message = f"Expected the broker to take records, but: {error!r}"
-            raise Transient(message) from error
+            raise TransientError(message) from error
 
     async def own(
         self, group: str, topic: str, serve: Serve, stop: asyncio.Event
@@ -111,9 +111,13 @@ class KafkaLog:
         finally:
             await consumer.close()
 
-    def share(self, group: str, topic: str) -> AbstractAsyncContextManager[Share]:
+    def share(
+        self, group: str, topic: str
+    ) -> AbstractAsyncContextManager[PartitionAssignment]:
         """Read what falls to this process, as one of a group."""
-        return KafkaShare(self._settings, group, topic, self._poll_s).joined()
+        return KafkaPartitionAssignment(
+            self._settings, group, topic, self._poll_s
+        ).joined()
 
     async def tail(
         self, topics: Sequence[str], after: Mapping[int, int], limit: int
@@ -124,7 +128,7 @@ class KafkaLog:
             while True:
                 yield await self._read(reader, limit, wait_ms)
 
-    async def upto_now(
+    async def read_to_end(
         self,
         topic: str,
         after: Mapping[int, int],
@@ -135,7 +139,7 @@ class KafkaLog:
         async for batch in self._upto_now(topic, after, limit, partition):
             yield batch
 
-    async def compacted(
+    async def read_compacted(
         self, topic: str, partition: int
     ) -> AsyncIterator[Sequence[Received]]:
         """Yield what is on a compacted topic's partition at the call, then end."""
@@ -206,7 +210,9 @@ class KafkaLog:
             for message in batch
         ]
 
-    async def before(self, received: Received, topic: str) -> Mapping[int, int]:
+    async def positions_before(
+        self, received: Received, topic: str
+    ) -> Mapping[int, int]:
         """Return positions on a topic: what is there up to them is older than this.
 
         By the broker's own times: clocks of processes don't matter.
@@ -253,16 +259,16 @@ class KafkaLog:
         found = await self._facts(stream, span, upto)
         return [received for received in found if received.envelope.sequence > after]
 
-    async def last(self, stream: str) -> Received | None:
+    async def last_event(self, stream: str) -> Received | None:
         """Return the last fact of a stream: reads its partition up to the end."""
         found = await self._facts(stream, await self._span(stream))
         return found[-1] if found else None
 
-    async def _span(self, stream: str) -> Span | None:
+    async def _span(self, stream: str) -> StreamExtent | None:
         return await self._spans.of(stream) if self._spans is not None else None
 
     async def _facts(
-        self, stream: str, span: Span | None, upto: int = 0
+        self, stream: str, span: StreamExtent | None, upto: int = 0
     ) -> Sequence[Received]:
         """Return the facts of a stream up to a sequence; to all that there are if 0.
 
@@ -280,18 +286,18 @@ class KafkaLog:
         self, stream: str, after: Mapping[int, int], upto: int
     ) -> Sequence[Received]:
         found: list[Received] = []
-        partition = await self.partition_of(stream)
+        partition = await self.partition_for_record(stream)
         async for batch in self._upto_now(t.EVENTS, after, _SCAN_MAX, partition):
             found += [r for r in batch if r.envelope.stream == stream]
             if upto and found and found[-1].envelope.sequence >= upto:
                 return [r for r in found if r.envelope.sequence <= upto]
         return found
 
-    async def partition_of(self, stream: str) -> int:
+    async def partition_for_record(self, stream: str) -> int:
         """Return the partition that holds a stream."""
         envelope = Envelope(id="", type="", stream=stream)
         record = Record(topic=t.EVENTS, key=stream, envelope=envelope, body=b"")
-        return await partition_of(self._sender, record, self._prefix)
+        return await partition_for_record(self._sender, record, self._prefix)
 
     async def positions(self, group: str, topic: str) -> Mapping[int, int]:
         """Return a group's kept position on each partition; 0 before the first."""
@@ -326,4 +332,4 @@ async def _asking(answer: Any) -> Any:
         return await answer
     except (KafkaError, OSError) as error:
         message = f"Expected the broker to answer, but: {error!r}"
-        raise Transient(message) from error
+        raise TransientError(message) from error

@@ -21,9 +21,14 @@ from aiokafka.errors import (
     ProducerFenced,
 )
 
-from infra.errors import Fenced, Permanent, Transient
+from infra.errors import FencedError, PermanentError, TransientError
 from infra.eventlog.contract import Received, Record
-from infra.eventlog.kafka.clients import consumer_of, home_of, partition_of, producer_of
+from infra.eventlog.kafka.clients import (
+    consumer_of,
+    partition_for_key,
+    partition_for_record,
+    producer_of,
+)
 from infra.eventlog.kafka.records import received, sendable
 from infra.settings import KafkaSettings
 
@@ -63,7 +68,7 @@ class KafkaPartition:
             self._reader.seek(self._at, position)
         except (KafkaError, OSError) as error:
             message = f"Expected to own {self._at}, but: {error!r}"
-            raise Transient(message) from error
+            raise TransientError(message) from error
 
     async def _committed(self) -> int:
         asking: AIOKafkaConsumer = consumer_of(self._settings, group_id=self._group)
@@ -91,14 +96,14 @@ class KafkaPartition:
             )
         except KafkaError as error:
             message = f"Expected to read {self._at}, but: {error!r}"
-            raise Transient(message) from error
+            raise TransientError(message) from error
         prefix = self._settings.prefix
         return [received(message, prefix) for message in found.get(self._at, ())]
 
     async def holds(self, key: str) -> bool:
         """Tell whether this is where every client's own partitioner puts a key."""
         at: int = self._at.partition
-        return at == await home_of(self._producer, self._at.topic, key)
+        return at == await partition_for_key(self._producer, self._at.topic, key)
 
     async def end(self, topic: str) -> int:
         """Return the last position of a topic's partition of this number."""
@@ -107,7 +112,7 @@ class KafkaPartition:
             found: Any = await self._reader.end_offsets([at])
         except KafkaError as error:
             message = f"Expected the end of {at}, but: {error!r}"
-            raise Transient(message) from error
+            raise TransientError(message) from error
         return int(found[at])
 
     async def commit(self, records: Sequence[Record], position: int | None) -> None:
@@ -118,18 +123,18 @@ class KafkaPartition:
         """
         if self._is_dead:
             message = f"Expected to own {self._at}, but it was lost"
-            raise Fenced(message)
+            raise FencedError(message)
         if not records and position is None:
             return
         try:
             await self._transact(records, position)
-        except (Transient, Permanent):
+        except (TransientError, PermanentError):
             raise
         except BaseException as error:
             self._is_dead = True
             if isinstance(error, (*_GONE, KafkaError)):
                 message = f"Expected to commit to {self._at}, but: {error!r}"
-                raise Fenced(message) from error
+                raise FencedError(message) from error
             raise
 
     async def _transact(self, records: Sequence[Record], position: int | None) -> None:
@@ -143,19 +148,19 @@ class KafkaPartition:
         except MessageSizeTooLargeError as error:
             await self._producer.abort_transaction()
             message = f"Expected a record that the log can keep, but: {error}"
-            raise Permanent(message) from error
+            raise PermanentError(message) from error
         except _GONE:
             raise
         except KafkaError as error:
             await self._producer.abort_transaction()
             message = f"Expected to append to the log, but: {error!r}"
-            raise Transient(message) from error
+            raise TransientError(message) from error
         await self._producer.commit_transaction()
 
     async def _send(self, records: Sequence[Record]) -> None:
         sent, prefix = [], self._settings.prefix
         for record in records:
-            at = await partition_of(self._producer, record, prefix)
+            at = await partition_for_record(self._producer, record, prefix)
             arguments = sendable(record, prefix)
             sending = await self._producer.send(**arguments, partition=at)
             sending.add_done_callback(_take_note)

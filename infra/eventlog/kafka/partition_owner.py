@@ -16,11 +16,11 @@ import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import KafkaError
 
-from infra.errors import Fenced, Transient
+from infra.errors import FencedError, TransientError
 from infra.eventlog.contract import Serve
 from infra.eventlog.kafka.clients import member_of
 from infra.eventlog.kafka.owned_partition import KafkaPartition
-from infra.retry import patiently
+from infra.retry import retry_transient
 from infra.settings import KafkaSettings
 
 log_ = structlog.get_logger(__name__)
@@ -76,7 +76,7 @@ class KafkaOwners:
             self._lost.clear()
             try:
                 await self._member(serve, stop)
-            except (KafkaError, OSError, Transient) as error:
+            except (KafkaError, OSError, TransientError) as error:
                 log_.warning("membership_lost", group=self._group, error=repr(error))
             finally:
                 await self._let_go(list(self._served))
@@ -118,11 +118,11 @@ class KafkaOwners:
     async def _serve(
         self, at: TopicPartition, serve: Serve, stop: asyncio.Event
     ) -> None:
-        opened = await patiently(lambda: self._open(at), "owning_delayed")
+        opened = await retry_transient(lambda: self._open(at), "owning_delayed")
         log_.info("partition_owned", partition=at.partition, group=self._group)
         try:
             await serve(opened, stop)
-        except Fenced as error:
+        except FencedError as error:
             log_.warning("partition_lost", partition=at.partition, error=str(error))
             await _any_of(stop.wait(), timeout_s=_NEWS_S)
             if not stop.is_set():

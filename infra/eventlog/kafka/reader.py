@@ -52,14 +52,14 @@ class KafkaReader:
             if page:
                 yield page
 
-    async def upto(
+    async def read_range(
         self,
         end: Mapping[int, int],
         topic: str = topics.EVENTS,
         after: Mapping[int, int] = NOWHERE,
     ) -> AsyncIterator[Sequence[Received]]:
         """Return what is on a topic after positions and up to others."""
-        async for page in self.log.upto_now(topic, after, _PAGE):
+        async for page in self.log.read_to_end(topic, after, _PAGE):
             yield [r for r in page if r.position <= end.get(r.partition, 0)]
 
     async def since(self, at_us: int) -> Mapping[int, int]:

@@ -11,7 +11,7 @@ import msgspec
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
-from infra.errors import Permanent, Transient
+from infra.errors import PermanentError, TransientError
 from infra.settings import KafkaSettings
 from schemas import topics
 
@@ -70,7 +70,7 @@ async def create(settings: KafkaSettings) -> Sequence[str]:
             answer = await admin.create_topics(wanted)
         except KafkaError as error:
             message = f"Expected the broker to make topics, but: {error!r}"
-            raise Transient(message) from error
+            raise TransientError(message) from error
     made = []
     for topic, code, *why in answer.topic_errors:
         refused = for_code(code)
@@ -78,7 +78,7 @@ async def create(settings: KafkaSettings) -> Sequence[str]:
             continue
         if code:
             message = f"Expected to make topic {topic}, but: {refused.__name__} {why}"
-            raise Permanent(message)
+            raise PermanentError(message)
         made.append(topic.removeprefix(settings.prefix))
     await _appeared(settings)
     return made
@@ -93,7 +93,7 @@ async def describe(settings: KafkaSettings) -> Sequence[TopicState]:
             )
         except KafkaError as error:
             message = f"Expected the broker to describe topics, but: {error!r}"
-            raise Transient(message) from error
+            raise TransientError(message) from error
     known = {
         topic["topic"].removeprefix(settings.prefix): topic["partitions"]
         for topic in found
@@ -122,7 +122,7 @@ async def check(settings: KafkaSettings) -> None:
         message = (
             f"Expected topic {topic.name} with {topic.expected} partitions, but {what}"
         )
-        raise Permanent(message)
+        raise PermanentError(message)
 
 
 async def _appeared(settings: KafkaSettings) -> None:
@@ -160,7 +160,7 @@ async def _admin(settings: KafkaSettings) -> Any:
         await admin.start()
     except KafkaError as error:
         message = f"Expected a broker at {settings.servers}, but: {error!r}"
-        raise Transient(message) from error
+        raise TransientError(message) from error
     try:
         yield admin
     finally:

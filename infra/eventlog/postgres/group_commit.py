@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 
-from infra.errors import Permanent
+from infra.errors import PermanentError
 from infra.eventlog.contract import Record
 
 _RECORDS_MAX = 2000
@@ -33,7 +33,7 @@ class GroupAppend:
             return
         async with self._turns:
             if self._closed:
-                raise Permanent("Expected an open log, but it is closed")
+                raise PermanentError("Expected an open log, but it is closed")
             done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._pending.append((records, done))
             if self._flusher is None or self._flusher.done():
@@ -57,7 +57,7 @@ class GroupAppend:
 
     async def _insert_group(self, group: Sequence[_Pending]) -> None:
         error = await self._try([r for records, _ in group for r in records])
-        if isinstance(error, Permanent) and len(group) > 1:
+        if isinstance(error, PermanentError) and len(group) > 1:
             # One caller's records can't be kept: the others must not suffer for it.
             for records, done in group:
                 _settle(done, await self._try(records))

@@ -16,7 +16,7 @@ import structlog
 from eventsourcing.persistence import InterfaceError, OperationalError, Tracking
 from psycopg.sql import SQL, Identifier
 
-from infra.errors import Fenced, Permanent, Transient
+from infra.errors import FencedError, PermanentError, TransientError
 from infra.eventlog.contract import Consumer, Received, Record, Serve
 from infra.eventlog.postgres import compacted as log_compacted
 from infra.eventlog.postgres.group_commit import GroupAppend
@@ -24,7 +24,7 @@ from infra.eventlog.postgres.recent_cache import Recent
 from infra.eventlog.postgres.rows import PARTITION, from_row
 from infra.eventlog.postgres.writer import EVENTS_TABLE, POSITIONS_TABLE, LogWriter
 from infra.postgres.recorder import SoleRecorder, datastore
-from infra.retry import patiently
+from infra.retry import retry_transient
 from infra.settings import LogSettings
 
 log_ = structlog.get_logger(__name__)
@@ -109,7 +109,7 @@ class PostgresLog:
     def _take_up(self, done: asyncio.Future[Sequence[Received]]) -> None:
         """Give news to the readers; an answer that was lost makes memory gappy."""
         error = None if done.cancelled() else done.exception()
-        if done.cancelled() or isinstance(error, Fenced | Permanent):
+        if done.cancelled() or isinstance(error, FencedError | PermanentError):
             return
         if error is not None:
             self._recent = None
@@ -142,7 +142,7 @@ class PostgresLog:
         def check() -> None:
             if self._owners.get(key) is not token:
                 message = f"Expected to own {topic} for {group}, but somebody else does"
-                raise Fenced(message)
+                raise FencedError(message)
 
         position = await self._position(group)
         await serve(_Owned(self, group, topic, position, check), stop)
@@ -163,7 +163,7 @@ class PostgresLog:
         while True:
             yield await cursor.read(limit)
 
-    async def upto_now(
+    async def read_to_end(
         self,
         topic: str,
         after: Mapping[int, int],
@@ -179,7 +179,7 @@ class PostgresLog:
             position = found[-1].position
             yield found
 
-    async def compacted(
+    async def read_compacted(
         self, topic: str, partition: int
     ) -> AsyncIterator[Sequence[Received]]:
         """Yield the newest record of each key of a compacted topic."""
@@ -194,7 +194,9 @@ class PostgresLog:
             yield found
             after = found[-1].key
 
-    async def before(self, received: Received, topic: str) -> Mapping[int, int]:
+    async def positions_before(
+        self, received: Received, topic: str
+    ) -> Mapping[int, int]:
         """Return the position before a message: topics share one order here."""
         del topic
         return {PARTITION: received.position - 1}
@@ -210,7 +212,7 @@ class PostgresLog:
         """Return the facts of a stream, by sequence; positions are not known (0)."""
         return await self._facts(stream, gt=after or None, limit=limit)
 
-    async def last(self, stream: str) -> Received | None:
+    async def last_event(self, stream: str) -> Received | None:
         """Return the last fact of a stream; its position is not known (0)."""
         found = await self._facts(stream, desc=True, limit=1)
         return found[0] if found else None
@@ -270,7 +272,7 @@ class PostgresLog:
         try:
             return await loop.run_in_executor(self._read_threads, function)
         except (OperationalError, InterfaceError) as error:
-            raise Transient(str(error)) from error
+            raise TransientError(str(error)) from error
 
 
 class _Cursor:
@@ -301,7 +303,7 @@ class _Cursor:
         if recent is not None:
             found = recent.read(self._topics, self._after, limit)
         if found is None:
-            found = await patiently(
+            found = await retry_transient(
                 lambda: self._log._in_reader(lambda: self._select(limit)),  # noqa: SLF001
                 "reading_delayed",
             )

@@ -10,7 +10,7 @@ from typing import Any
 from psycopg import errors
 from psycopg.sql import SQL
 
-from infra.errors import Permanent
+from infra.errors import PermanentError
 from infra.eventlog.contract import NOWHERE, Received
 from infra.eventlog.postgres.rows import PARTITION, from_row
 from infra.postgres.pool import Pool
@@ -76,7 +76,7 @@ class LogReader:
             else:
                 await asyncio.sleep(self.poll_s)
 
-    async def upto(
+    async def read_range(
         self,
         end: Mapping[int, int],
         topic: str = topics.EVENTS,
@@ -126,7 +126,7 @@ class LogReader:
                 row = await (await conn.execute(query, values)).fetchone()
         except errors.UndefinedTable as error:
             message = "Expected a log in this database, but there is none"
-            raise Permanent(message) from error
+            raise PermanentError(message) from error
         return int(str(row["last"])) if row else 0
 
     async def _rows(self, query: SQL, values: tuple[Any, ...]) -> list[Received]:
@@ -135,7 +135,7 @@ class LogReader:
                 rows = await (await conn.execute(query, values)).fetchall()
         except errors.UndefinedTable as error:
             message = "Expected a log in this database, but there is none"
-            raise Permanent(message) from error
+            raise PermanentError(message) from error
         return [
             from_row(
                 str(row["topic"]),

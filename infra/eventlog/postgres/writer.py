@@ -23,7 +23,7 @@ from eventsourcing.persistence import (
 from psycopg import Connection, Cursor
 from psycopg.sql import SQL, Identifier, Literal
 
-from infra.errors import Fenced, Permanent, Transient
+from infra.errors import FencedError, PermanentError, TransientError
 from infra.eventlog.contract import Received, Record
 from infra.eventlog.postgres import compacted as log_compacted
 from infra.eventlog.postgres.rows import at, to_row
@@ -90,7 +90,7 @@ class LogWriter:
             self.recorder.insert_tracking(Tracking(_EPOCH, self._epoch))
             return self.recorder.max_notification_id() or 0
         except (OperationalError, InterfaceError) as error:
-            raise Transient(str(error)) from error
+            raise TransientError(str(error)) from error
 
     def close(self) -> None:
         """Let go of the lock, with the session."""
@@ -153,7 +153,7 @@ class LogWriter:
         if repeats_fact or passed:
             raise _fenced(records[0]) from conflict
         if len(fresh) == len(records):
-            raise Permanent(str(conflict)) from conflict
+            raise PermanentError(str(conflict)) from conflict
         left = list(fresh.values())
         return insert([r for r, _ in left], [row for _, row in left])
 
@@ -212,7 +212,7 @@ class LogWriter:
             self._session = None
             conn.execute(_UNLOCK, (_LOCK,))
             message = "Expected to own this log still, but another engine took it over"
-            raise Fenced(message)
+            raise FencedError(message)
 
     def _lock(self, conn: Connection[Any]) -> None:
         """Take the lock; a killed engine's session takes a moment to let go."""
@@ -223,7 +223,7 @@ class LogWriter:
                 message = (
                     "Expected to own this log, but another engine runs on its data"
                 )
-                raise Fenced(message)
+                raise FencedError(message)
             time.sleep(_LOCK_PAUSE_S)
         self._session = conn
 
@@ -237,12 +237,12 @@ def _key(row: StoredEvent) -> _Key:
     return str(row.originator_id), row.originator_version
 
 
-def _fenced(record: Record) -> Fenced:
-    return Fenced(
+def _fenced(record: Record) -> FencedError:
+    return FencedError(
         f"Expected to append {record.envelope.id}, but another engine wrote here"
     )
 
 
-def _translation(error: PersistenceError) -> Transient | Permanent:
+def _translation(error: PersistenceError) -> TransientError | PermanentError:
     passing = isinstance(error, OperationalError | InterfaceError | InternalError)
-    return Transient(str(error)) if passing else Permanent(str(error))
+    return TransientError(str(error)) if passing else PermanentError(str(error))

@@ -17,9 +17,9 @@ from infra.settings import KafkaSettings, LogSettings, RunnerSettings, Settings
 from projections.queries.catalog import Catalog
 from schemas import topics
 from workers.propeller.leases import Leases
-from workers.propeller.loading.admission import Hydrator
+from workers.propeller.loading.admission import AdmissionLoader
 from workers.propeller.loading.definition_cache import DefinitionCache
-from workers.propeller.loading.stream_cache import Streams
+from workers.propeller.loading.stream_cache import StreamCache
 from workers.propeller.loop import Propeller
 from workers.propeller.partitions import Partitions
 from workers.runner.cache_lookup import LookUps
@@ -44,7 +44,7 @@ async def engine_on(
         async def restore(partition: OwnedPartition, made: Propeller) -> None:
             streams = {
                 received.envelope.stream
-                async for batch in log.upto_now(topics.EVENTS, {}, 1000)
+                async for batch in log.read_to_end(topics.EVENTS, {}, 1000)
                 for received in batch
                 if received.partition == partition.number
             }
@@ -87,8 +87,8 @@ def _propeller(
 ) -> Propeller:
     definitions = DefinitionCache(blobs, 100)
     return Propeller(
-        streams=Streams(log, definitions, closed_max=100),
-        hydration=Hydrator(
+        streams=StreamCache(log, definitions, closed_max=100),
+        loader=AdmissionLoader(
             pool=pool,
             log=log,
             blobs=blobs,

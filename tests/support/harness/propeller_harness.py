@@ -25,7 +25,7 @@ from tests.support.graphs import definition, task_node, task_template
 from workers.propeller import restore as restoring
 from workers.propeller.leases import Leases
 from workers.propeller.loading.admission import Admission
-from workers.propeller.loading.stream_cache import Streams
+from workers.propeller.loading.stream_cache import StreamCache
 from workers.propeller.loop import Bounds, Propeller
 from workers.propeller.partitions import Partitions
 from workers.propeller.snapshots import Cadence, Snapshots
@@ -95,8 +95,8 @@ class House:
 
     def _make(self) -> Propeller:
         return Propeller(
-            streams=Streams(self.log, self, closed_max=self.closed_max),
-            hydration=self,
+            streams=StreamCache(self.log, self, closed_max=self.closed_max),
+            loader=self,
             clock=self.clock,
             leases=Leases(10**15),
             bounds=Bounds(retry_s=0.01),
@@ -152,7 +152,7 @@ class House:
 
     async def read(self, topic: str) -> list[Received]:
         """Return what is on a topic now."""
-        return [r async for b in self.log.upto_now(topic, {}, 100) for r in b]
+        return [r async for b in self.log.read_to_end(topic, {}, 100) for r in b]
 
     async def facts(self, stream: str) -> list[Any]:
         """Return the facts of a stream."""

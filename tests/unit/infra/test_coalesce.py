@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from infra.coalesce import Rounds
-from infra.errors import Transient
+from infra.coalesce import CoalescedCall
+from infra.errors import TransientError
 
 
 class Slow:
@@ -34,7 +34,7 @@ async def _some_turns() -> None:
 async def test_who_comes_later_shares_the_next_round() -> None:
     """No answer was begun before its asker came; there are two rounds for all."""
     slow = Slow()
-    rounds = Rounds(slow.ask)
+    rounds = CoalescedCall(slow.ask)
     first = asyncio.create_task(rounds.answer())
     await _some_turns()
     later = [asyncio.create_task(rounds.answer()) for _ in range(50)]
@@ -50,7 +50,7 @@ async def test_who_comes_later_shares_the_next_round() -> None:
 async def test_one_who_gives_up_leaves_the_round_to_others() -> None:
     """Whoever shares a round may be cancelled alone."""
     slow = Slow()
-    rounds = Rounds(slow.ask)
+    rounds = CoalescedCall(slow.ask)
     one, other = (asyncio.create_task(rounds.answer()) for _ in range(2))
     await _some_turns()
     one.cancel()
@@ -62,7 +62,7 @@ async def test_one_who_gives_up_leaves_the_round_to_others() -> None:
 
 async def test_a_round_that_fails_is_over() -> None:
     """All who share it are told; the next one asks anew."""
-    answers = iter([Transient("away"), 7])
+    answers = iter([TransientError("away"), 7])
 
     async def ask() -> int:
         found = next(answers)
@@ -70,11 +70,11 @@ async def test_a_round_that_fails_is_over() -> None:
             raise found
         return found
 
-    rounds = Rounds(ask)
+    rounds = CoalescedCall(ask)
     for told in await asyncio.gather(
         rounds.answer(), rounds.answer(), return_exceptions=True
     ):
-        assert isinstance(told, Transient)
+        assert isinstance(told, TransientError)
     assert await rounds.answer() == 7
 
 
@@ -82,7 +82,7 @@ async def test_nothing_is_asked_without_an_asker() -> None:
     """Rounds that nobody waits for don't go on."""
     slow = Slow()
     slow.go.set()
-    rounds = Rounds(slow.ask)
+    rounds = CoalescedCall(slow.ask)
     await rounds.answer()
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.01):

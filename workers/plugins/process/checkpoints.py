@@ -10,7 +10,7 @@ from typing import Protocol
 import structlog
 from msgspec.structs import replace
 
-from infra.blobs.files import Found, PathRefused
+from infra.blobs.files import Found, InvalidBlobPathError
 from infra.errors import InfraError
 from workers.plugins.plugin import Work
 
@@ -44,7 +44,7 @@ async def resuming(work: Work, blobs: Listed) -> Work:
 async def _is_there(place: str, blobs: Listed) -> bool:
     try:
         return bool(await blobs.list(place))
-    except PathRefused:
+    except InvalidBlobPathError:
         # Outside of the store: elsewhere on this machine, or the task must look itself.
         is_local = place.startswith("/")
         return not is_local or await asyncio.to_thread(Path(place).exists)

@@ -15,7 +15,7 @@ NO_BUNDLE = ""
 PICKLED = "pkl.gz"
 
 
-class BundleDamaged(Exception):  # noqa: N818 - named for what happened
+class BundleDamagedError(Exception):
     """The code bundle can't be unpacked."""
 
 
@@ -83,7 +83,7 @@ def unpack(bundle: Path, folder: Path, name: str) -> None:
             _extract(archive, folder)
     except (tarfile.TarError, OSError, EOFError) as error:
         message = f"Expected a code bundle at {bundle}, but: {error}"
-        raise BundleDamaged(message) from error
+        raise BundleDamagedError(message) from error
 
 
 def mirror(folder: Path, own: Path) -> None:

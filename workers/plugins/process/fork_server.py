@@ -26,11 +26,11 @@ _REAPED_S = 5.0
 """How long the kernel may take to end what was killed."""
 
 
-class TemplateDied(Exception):  # noqa: N818 - named for what happened
+class TemplateDiedError(Exception):
     """The template ended; its tasks are gone with it."""
 
 
-class PythonRefused(Exception):  # noqa: N818 - named for what happened
+class UnusablePythonError(Exception):
     """The Python of the tasks can't be a template: trying again can't help."""
 
 
@@ -104,7 +104,7 @@ class Template:
     async def begin(self, request: dict[str, Any]) -> Job:
         """Hand a task in; return once its process is there. Raises TemplateDied."""
         if not self.alive:
-            raise TemplateDied("Expected a warm template, but it has ended")
+            raise TemplateDiedError("Expected a warm template, but it has ended")
         number = next(self._ids)
         loop = asyncio.get_running_loop()
         job = self._jobs[number] = Job(loop.create_future(), loop.create_future())
@@ -114,7 +114,7 @@ class Template:
             await asyncio.shield(job.pid)
         except OSError as error:
             self._lose()
-            raise TemplateDied(str(error)) from error
+            raise TemplateDiedError(str(error)) from error
         except asyncio.CancelledError:
             await job.stop(0)
             raise
@@ -147,7 +147,7 @@ class Template:
             job.kill()
             for future in (job.pid, job.code):
                 if not future.done():
-                    future.set_exception(TemplateDied("The warm template ended"))
+                    future.set_exception(TemplateDiedError("The warm template ended"))
                     future.exception()
         self._writer.close()
 
@@ -164,7 +164,7 @@ def _settle(future: asyncio.Future[int], value: int) -> None:
 
 
 @dataclass(slots=True, eq=False)
-class Nursery:
+class ForkServer:
     """The process that templates are forked from: flytekit is imported once."""
 
     python: Sequence[str]
@@ -219,18 +219,18 @@ class Nursery:
             )
         except OSError as error:
             message = f"Expected a Python at '{self.python[0]}', but: {error}"
-            raise PythonRefused(message) from error
+            raise UnusablePythonError(message) from error
 
     def _refuse(self, said: dict[str, Any]) -> None:
         if "failed" in said:
             message = (
                 f"Expected '{self.python[0]}' to import flytekit, but: {said['failed']}"
             )
-            raise PythonRefused(message)
+            raise UnusablePythonError(message)
         data = self._log_path.read_bytes()[-_TAIL_BYTES:]
         tail = data.decode(errors="replace")
         message = f"Expected '{self.python[0]}' to start, but it didn't: {tail}"
-        raise TemplateDied(message)
+        raise TemplateDiedError(message)
 
     @property
     def _log_path(self) -> Path:
@@ -241,7 +241,7 @@ class Nursery:
     ) -> Template:
         """Fork a template that works in a folder; raises TemplateDied."""
         if self._control is None:
-            raise TemplateDied("Expected a nursery, but it has not started")
+            raise TemplateDiedError("Expected a nursery, but it has not started")
         ours, theirs = socket.socketpair()
         request = {"folder": str(folder), "env": env, "path": list(path)}
         with theirs:
@@ -252,7 +252,7 @@ class Nursery:
             except OSError as error:
                 ours.close()
                 self.kill()
-                raise TemplateDied(f"The nursery ended: {error}") from error
+                raise TemplateDiedError(f"The nursery ended: {error}") from error
         reader, writer = await asyncio.open_connection(sock=ours, limit=_LINE_MAX)
         template = Template(folder, reader, writer)
         template.listen()

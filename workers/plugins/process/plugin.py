@@ -35,7 +35,7 @@ from workers.plugins.pods import container_of, takes_slot
 from workers.plugins.process.checkpoints import resuming
 from workers.plugins.process.code_bundles import (
     NO_BUNDLE,
-    BundleDamaged,
+    BundleDamagedError,
     flytekit_command,
     mirror,
 )
@@ -47,9 +47,9 @@ from workers.plugins.process.command_rendering import (
 )
 from workers.plugins.process.fork_server import (
     Job,
-    PythonRefused,
     Template,
-    TemplateDied,
+    TemplateDiedError,
+    UnusablePythonError,
 )
 from workers.plugins.process.raw_container import RawContainer, chunks_of
 from workers.plugins.process.slots import Slots
@@ -131,9 +131,9 @@ class ProcessPlugin:
         self._runs[work.key] = run
         try:
             return await self._begin(run, template, container)
-        except (BundleDamaged, PythonRefused) as error:
+        except (BundleDamagedError, UnusablePythonError) as error:
             return failed("BadTaskDefinition", str(error), "SYSTEM")
-        except TemplateDied as died:
+        except TemplateDiedError as died:
             return interrupted("Interrupted", str(died))
 
     def _new_run(self, work: Work, template: Any) -> _Run:
@@ -226,7 +226,7 @@ class ProcessPlugin:
             return interrupted("Interrupted", message)
         try:
             code = await run.job.ended()
-        except TemplateDied as died:
+        except TemplateDiedError as died:
             return _with_logs(interrupted("Interrupted", str(died)), run)
         self._templates.proven()
         if code != 0:
@@ -281,7 +281,7 @@ class ProcessPlugin:
         """Import flytekit, so that a first task needn't wait for it."""
         try:
             self._templates.release(await self._templates.warm(NO_BUNDLE, {}))
-        except (PythonRefused, TemplateDied) as error:
+        except (UnusablePythonError, TemplateDiedError) as error:
             log_.warning("no_warm_template", error=str(error))
 
     def close(self) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 from flyteidl.core import literals_pb2, types_pb2
 from msgspec.structs import replace
 
-from domain.literals.json_values import Unfit, literal_of
+from domain.literals.json_values import TypeMismatchError, to_literal
 from infra.blobs.files import CHUNK_BYTES, Blobs
 from infra.errors import InfraError
 from schemas.messages.rejections import Rejected
@@ -126,7 +126,7 @@ class RawContainer:
         for inner, below in await asyncio.to_thread(_files, path):
             chunks = chunks_of(inner)
             await self._blobs.put_stream(f"{uri}{below}", chunks, _BLOB_BYTES_MAX)
-        return literal_of(uri, asked)
+        return to_literal(uri, asked)
 
 
 def _link(path: Path, target: Path) -> None:
@@ -170,17 +170,17 @@ def _parsed(text: str, asked: Any) -> Any:
     """Return a file's text as a literal; raises ValueError."""
     simple = asked.simple if asked.WhichOneof("type") == "simple" else -1
     if simple in _NUMBERS:
-        return literal_of(_NUMBERS[simple](text.strip()), asked)
+        return to_literal(_NUMBERS[simple](text.strip()), asked)
     if simple == types_pb2.BOOLEAN:
         known = {"true": True, "1": True, "false": False, "0": False}
         word = text.strip().lower()
         if word not in known:
             message = f"'{word[:40]}' is neither true nor false"
-            raise Unfit(message)
-        return literal_of(known[word], asked)
+            raise TypeMismatchError(message)
+        return to_literal(known[word], asked)
     if simple == types_pb2.STRING:
-        return literal_of(text, asked)
-    return literal_of(text.strip(), asked)
+        return to_literal(text, asked)
+    return to_literal(text.strip(), asked)
 
 
 async def chunks_of(path: Path) -> AsyncIterator[bytes]:

@@ -16,7 +16,7 @@ import structlog
 
 from infra.settings import ProcessSettings
 from workers.plugins.process.code_bundles import NO_BUNDLE, unpack
-from workers.plugins.process.fork_server import Nursery, Template
+from workers.plugins.process.fork_server import ForkServer, Template
 
 log_ = structlog.get_logger(__name__)
 
@@ -67,7 +67,7 @@ class Templates:
     fetch: Callable[[str, Path], Awaitable[Path]]
     base_env: dict[str, str]
     _open: OrderedDict[Key, _Slot] = field(default_factory=OrderedDict)
-    _nurseries: dict[str, Nursery] = field(default_factory=dict)
+    _nurseries: dict[str, ForkServer] = field(default_factory=dict)
     _starting: asyncio.Lock = field(default_factory=asyncio.Lock)
     _starts: dict[str, int] = field(default_factory=dict)
     _numbers: itertools.count[int] = field(default_factory=itertools.count)
@@ -125,11 +125,11 @@ class Templates:
             archive = await self.fetch(bundle, self.folder / "bundles")
             name = bundle.rpartition("/")[2]
             await asyncio.to_thread(unpack, archive, folder, name)
-        nursery = await self._nursery("plain" if is_plain else "flytekit")
+        fork_server = await self._fork_server("plain" if is_plain else "flytekit")
         path = [] if bundle == NO_BUNDLE or is_plain else [str(folder)]
-        return await nursery.open(folder, dict(own), path)
+        return await fork_server.open(folder, dict(own), path)
 
-    async def _nursery(self, kind: str) -> Nursery:
+    async def _fork_server(self, kind: str) -> ForkServer:
         async with self._starting:
             known = self._nurseries.get(kind)
             if known is not None and known.alive:
@@ -137,12 +137,12 @@ class Templates:
             if known is not None:
                 known.kill()
             await self._hold_back(kind)
-            nursery = self._new_nursery(kind)
-            await nursery.start(self.settings.template_start_s)
-            self._nurseries[kind] = nursery
-            return nursery
+            fork_server = self._new_fork_server(kind)
+            await fork_server.start(self.settings.template_start_s)
+            self._nurseries[kind] = fork_server
+            return fork_server
 
-    def _new_nursery(self, kind: str) -> Nursery:
+    def _new_fork_server(self, kind: str) -> ForkServer:
         if kind == "plain":
             python: tuple[str, ...] = (sys.executable, "-I", "-S")
             env = self.base_env
@@ -153,7 +153,7 @@ class Templates:
             temporary = self.folder / "tmp"
             temporary.mkdir(parents=True, exist_ok=True)
             env = {**self.base_env, "PYTHONPATH": path, "TMPDIR": str(temporary)}
-        return Nursery(python, kind, self.folder, env)
+        return ForkServer(python, kind, self.folder, env)
 
     async def _hold_back(self, kind: str) -> None:
         """Wait before starting again what has died without doing any good."""
@@ -170,8 +170,8 @@ class Templates:
             slot.starting.cancel()
             _let_go(slot)
         self._open.clear()
-        for nursery in self._nurseries.values():
-            nursery.kill()
+        for fork_server in self._nurseries.values():
+            fork_server.kill()
 
 
 def _let_go(slot: _Slot) -> None:

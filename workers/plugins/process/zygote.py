@@ -69,12 +69,12 @@ def is_safe_to_fork():
         os._exit(0)
     os.waitpid(child, 0)
     until = time.monotonic() + LOOP_STOP_S
-    while len(strangers()) > 1 and time.monotonic() < until:
+    while len(unknown_threads()) > 1 and time.monotonic() < until:
         time.sleep(0.002)  # a joined thread leaves the kernel's list a little later
-    return len(strangers()) == 1
+    return len(unknown_threads()) == 1
 
 
-def strangers():
+def unknown_threads():
     """Return the threads that nothing is known of, this one among them."""
     found = []
     for thread in os.listdir("/proc/self/task"):
@@ -94,7 +94,7 @@ class Template:
         self.me = os.getpid()
         self.running = {}
         self.modules = {}
-        self.scouts = {}
+        self.fork_probes = {}
         self.rest = b""
         self.wake_r, self.wake_w = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.signal(signal.SIGCHLD, lambda *_: None)
@@ -114,12 +114,14 @@ class Template:
     def serve(self):
         """Fork and reap until the engine hangs up."""
         while True:
-            ready, _, _ = select.select([self.peer, self.wake_r, *self.scouts], [], [])
+            ready, _, _ = select.select(
+                [self.peer, self.wake_r, *self.fork_probes], [], []
+            )
             if self.wake_r in ready:
                 os.read(self.wake_r, 4096)
             self.reap()
-            for scout in [fd for fd in ready if fd in self.scouts]:
-                self.hear_scout(scout)
+            for fork_probe in [fd for fd in ready if fd in self.fork_probes]:
+                self.hear_fork_probe(fork_probe)
             if self.peer in ready:
                 self.take()
 
@@ -149,12 +151,12 @@ class Template:
         self.running[child] = request["id"]
         if told is not None:
             os.close(tell)
-            self.scouts[told] = module
+            self.fork_probes[told] = module
         self.say({"id": request["id"], "pid": child})
 
-    def hear_scout(self, told):
+    def hear_fork_probe(self, told):
         """Import what a task has imported well; what spoils forking stays with them."""
-        module = self.scouts.pop(told)
+        module = self.fork_probes.pop(told)
         answer = os.read(told, 1)
         os.close(told)
         if answer != b"1":
@@ -205,7 +207,7 @@ def run_task(request, parent, tell):
         if "numpy" in sys.modules:
             sys.modules["numpy"].random.seed()
         if tell is not None:
-            scout(request["module"], tell)
+            fork_probe(request["module"], tell)
         code = call(request["args"])
     except BaseException:
         traceback.print_exc()
@@ -224,7 +226,7 @@ def execute(args, env):
         os._exit(NOT_FOUND if found else NOT_EXECUTABLE)
 
 
-def scout(module, tell):
+def fork_probe(module, tell):
     """Import the task's module; tell the template whether it may do so too."""
     try:
         import_as_task(module)

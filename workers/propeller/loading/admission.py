@@ -19,8 +19,8 @@ from domain.execution.state.saved_nodes import NOTHING_SAVED, Recovery
 from domain.graph import Definition
 from domain.literals import json_values
 from domain.registry.identity import invalid
-from infra.blobs.files import BlobNotFound, PathRefused
-from infra.errors import Transient
+from infra.blobs.files import BlobNotFoundError, InvalidBlobPathError
+from infra.errors import TransientError
 from infra.eventlog.contract import Log
 from infra.postgres.pool import Pool
 from projections.queries import registry
@@ -31,7 +31,11 @@ from schemas.messages.execution_events import ExecutionCreated
 from schemas.messages.rejections import Rejected
 from schemas.values import Blob, Values
 from workers.propeller.loading.definition_cache import DefinitionCache
-from workers.propeller.loading.recovery_source import Original, recall, with_made
+from workers.propeller.loading.recovery_source import (
+    RecoverySource,
+    load_recovery_source,
+    with_made,
+)
 
 KNOWN_MAX = 1000
 _CONFIG = "WORKFLOW_EXECUTION_CONFIG"
@@ -46,7 +50,7 @@ class Admission:
     recovery: Recovery = NOTHING_SAVED
 
 
-class Hydration(Protocol):
+class CommandLoader(Protocol):
     """What brings in from outside what a creation needs."""
 
     async def admit(
@@ -77,7 +81,7 @@ class Blobs(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Hydrator:
+class AdmissionLoader:
     """Reads the registry, the blob store and the log for creations."""
 
     log: Log
@@ -100,7 +104,7 @@ class Hydrator:
             return await self._admit(command, envelope, now_us)
         except (OperationalError, PoolTimeout) as error:
             message = f"Expected the registry to answer, but: {error}"
-            raise Transient(message) from error
+            raise TransientError(message) from error
 
     async def load(self, blob: Blob) -> Definition:
         """Return the compiled workflow in a blob."""
@@ -151,11 +155,13 @@ class Hydrator:
             )
         return Admission(replace(created, recovers=None), definition)
 
-    async def _original(self, command: CreateExecution) -> Original | Rejected | None:
+    async def _original(
+        self, command: CreateExecution
+    ) -> RecoverySource | Rejected | None:
         """Return the execution that a creation recovers, or why it can't."""
         if command.recovers is None:
             return None
-        original = await recall(self.log, command.recovers)
+        original = await load_recovery_source(self.log, command.recovers)
         refused = admission.check_original(
             command,
             exists=original.created is not None and not original.is_deleted,
@@ -218,7 +224,12 @@ class Hydrator:
             if command.inputs_json is not None:
                 return _from_json(command.inputs_json, facts.expected_inputs)
             return literals_pb2.LiteralMap.FromString(command.inputs or b"")
-        except (DecodeError, ValueError, BlobNotFound, PathRefused) as error:
+        except (
+            DecodeError,
+            ValueError,
+            BlobNotFoundError,
+            InvalidBlobPathError,
+        ) as error:
             return invalid(f"Expected inputs that can be read, but: {error}")
 
     async def _created(
@@ -308,7 +319,7 @@ def _from_json(text: str, expected: Any) -> Any:
     for name, value in plain_values.items():
         if expected is not None and name in expected.parameters:
             asked = expected.parameters[name].var.type
-            literals.literals[name].CopyFrom(json_values.literal_of(value, asked))
+            literals.literals[name].CopyFrom(json_values.to_literal(value, asked))
         else:
             literals.literals[name].scalar.primitive.string_value = str(value)
     return literals

@@ -30,7 +30,7 @@ ENDINGS: dict[type, ExecutionPhase] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Original:
+class RecoverySource:
     """An execution to be recovered: how it began, what it left, and whether it ended.
 
     `created` is None if there is no such execution. What a deleted one left stays as
@@ -71,7 +71,7 @@ async def with_made(
     return definition
 
 
-async def recall(log: Log, ref: ExecutionRef) -> Original:
+async def load_recovery_source(log: Log, ref: ExecutionRef) -> RecoverySource:
     """Read what an execution left, with what it had itself been given to recover."""
     chain: list[Sequence[Received]] = []
     at: ExecutionRef | None = ref
@@ -81,11 +81,13 @@ async def recall(log: Log, ref: ExecutionRef) -> Original:
         first = codec.decode(facts[0].body) if facts else None
         at = first.recovers if isinstance(first, e.ExecutionCreated) else None
     if sum(map(len, chain)) > _LARGE_FACTS:
-        return await asyncio.to_thread(_left, ref, chain)
-    return _left(ref, chain)
+        return await asyncio.to_thread(saved_node, ref, chain)
+    return saved_node(ref, chain)
 
 
-def _left(ref: ExecutionRef, chain: Sequence[Sequence[Received]]) -> Original:
+def saved_node(
+    ref: ExecutionRef, chain: Sequence[Sequence[Received]]
+) -> RecoverySource:
     """Return what a chain of executions left, of which each recovers the next."""
     recovery: Recovery = NOTHING_SAVED
     newest: list[e.ExecutionEvent] = []
@@ -94,7 +96,7 @@ def _left(ref: ExecutionRef, chain: Sequence[Sequence[Received]]) -> Original:
         recovery = saved(newest, recovery)
     created = newest[0] if newest else None
     last = newest[-1] if newest else None
-    return Original(
+    return RecoverySource(
         ref=ref,
         created=created if isinstance(created, e.ExecutionCreated) else None,
         recovery=recovery,

@@ -21,10 +21,14 @@ from schemas.wire import codec
 from workers.propeller.loading.recovery_source import (
     ENDINGS,
     Definitions,
-    recall,
+    load_recovery_source,
     with_made,
 )
-from workers.propeller.loading.stream_endings import Endings, closed, remembered
+from workers.propeller.loading.stream_endings import (
+    ClosedStreamIndex,
+    closed,
+    closed_execution,
+)
 
 _FORGET_MAX = 5_000
 """Endings that are forgotten at once."""
@@ -40,7 +44,7 @@ ENDS_INSIDE = (
 
 
 @dataclass(frozen=True, slots=True)
-class Live:
+class StreamState:
     """One stream as folded so far; `sequence` is its last fact's, 0 for none."""
 
     state: Execution = field(default_factory=Execution)
@@ -51,7 +55,7 @@ class Live:
     last_us: int = 0
     recovery: Recovery = NOTHING_SAVED
 
-    def after(self, event: e.ExecutionEvent) -> Live:
+    def after(self, event: e.ExecutionEvent) -> StreamState:
         """Return the stream with one more fact."""
         state = evolve(self.state, event)
         frontier, definition = self.frontier, self.definition
@@ -68,7 +72,9 @@ class Live:
             last_us=max(self.last_us, event.occurred_at_us),
         )
 
-    def with_inside(self, report: ReportTaskExpanded, inside: Definition) -> Live:
+    def with_inside(
+        self, report: ReportTaskExpanded, inside: Definition
+    ) -> StreamState:
         """Return the stream with what a task of it made at hand, unless it's late."""
         node = self.state.nodes.get(report.node_id)
         if self.definition is None or node is None or node.inside is not None:
@@ -79,10 +85,10 @@ class Live:
         return replace(self, definition=definition)
 
 
-def folded(live: Live, received: Received) -> Live:
+def folded(live: StreamState, received: Received) -> StreamState:
     """Return a stream with one more record of its own, without graph and frontier."""
     event = codec.decode(received.body)
-    return Live(
+    return StreamState(
         state=evolve(live.state, event),
         sequence=received.envelope.sequence,
         correlation=received.envelope.correlation,
@@ -90,7 +96,7 @@ def folded(live: Live, received: Received) -> Live:
     )
 
 
-class Streams:
+class StreamCache:
     """The states of the streams of one owned partition."""
 
     def __init__(
@@ -98,7 +104,7 @@ class Streams:
         log: Log,
         definitions: Definitions,
         closed_max: int,
-        endings: Endings | None = None,
+        endings: ClosedStreamIndex | None = None,
     ) -> None:
         """Remember about `closed_max` ended streams; live ones have no bound.
 
@@ -106,7 +112,7 @@ class Streams:
         """
         self._log = log
         self._definitions = definitions
-        self._live: dict[str, Live] = {}
+        self._live: dict[str, StreamState] = {}
         self._closed: dict[str, StreamClosed] = {}
         self._closed_max = closed_max
         self._endings = endings
@@ -118,7 +124,7 @@ class Streams:
         """Return how many streams live."""
         return len(self._live)
 
-    async def get(self, stream: str) -> Live:
+    async def get(self, stream: str) -> StreamState:
         """Return a stream's state; a stream without facts has sequence 0."""
         live = self._live.get(stream)
         if live is None:
@@ -130,12 +136,12 @@ class Streams:
             self.put(stream, live)
         return live
 
-    async def _not_live(self, stream: str) -> Live:
+    async def _not_live(self, stream: str) -> StreamState:
         ending = self._closed.get(stream)
         is_read = stream in self._unread or not self._is_complete
         if ending is None and not is_read:
             if not self._has_forgotten:
-                return Live()
+                return StreamState()
             if self._endings is not None:
                 ending = (await self._endings.of((stream,))).get(stream)
                 return ended(stream, ending)
@@ -143,7 +149,7 @@ class Streams:
             return await self._restore(stream)
         return ended(stream, ending)
 
-    def know_all(self, unread: Iterable[str] = (), *, but_forgotten: bool) -> None:
+    def mark_complete(self, unread: Iterable[str] = (), *, but_forgotten: bool) -> None:
         """Take streams that aren't in memory for new: all were put, but for these.
 
         Endings that are forgotten must be looked up.
@@ -152,12 +158,12 @@ class Streams:
         self._has_forgotten = but_forgotten
         self._unread |= set(unread)
 
-    def known(self, stream: str) -> Live | None:
+    def known(self, stream: str) -> StreamState | None:
         """Return a live stream's state if it is in memory."""
         return self._live.get(stream)
 
     @property
-    def live(self) -> Mapping[str, Live]:
+    def live(self) -> Mapping[str, StreamState]:
         """Return the live streams in memory."""
         return self._live
 
@@ -166,7 +172,7 @@ class Streams:
         """Return how many live streams are parked."""
         return sum(live.state.parked is not None for live in self._live.values())
 
-    def put(self, stream: str, live: Live) -> None:
+    def put(self, stream: str, live: StreamState) -> None:
         """Keep a stream's state; of an ended one only how it ended."""
         if not live.state.is_terminal:
             self._live[stream] = live
@@ -202,10 +208,10 @@ class Streams:
             self._has_forgotten = True
             self._closed.pop(stream, None)
 
-    async def _restore(self, stream: str) -> Live:
-        last = await self._log.last(stream)
+    async def _restore(self, stream: str) -> StreamState:
+        last = await self._log.last_event(stream)
         if last is None:
-            return Live()
+            return StreamState()
         closing = codec.decode(last.body)
         is_deleted = isinstance(closing, e.ExecutionDeleted)
         phase = ENDINGS.get(type(closing))
@@ -214,20 +220,22 @@ class Streams:
         if phase is not None:
             first = codec.decode((await self._log.stream(stream, limit=1))[0].body)
             state = Execution(created=first, phase=phase, is_deleted=is_deleted)
-            return Live(state=state, sequence=last.envelope.sequence)
-        live = Live()
+            return StreamState(state=state, sequence=last.envelope.sequence)
+        live = StreamState()
         for received in await self._log.stream(stream):
             live = folded(live, received)
         return live
 
-    async def _with_graph(self, live: Live) -> Live:
+    async def _with_graph(self, live: StreamState) -> StreamState:
         """Return a stream that has begun with what its next facts need."""
         if live.state.created is None or live.state.is_terminal:
             return live
         definition = await self._definitions.load(live.state.created.definition)
         recovery = NOTHING_SAVED
         if live.state.created.recovers is not None:
-            recovery = (await recall(self._log, live.state.created.recovers)).recovery
+            recovery = (
+                await load_recovery_source(self._log, live.state.created.recovers)
+            ).recovery
             definition = await with_made(definition, recovery, self._definitions)
         for node_id in live.state.active:
             closure = live.state.nodes[node_id].inside
@@ -240,9 +248,9 @@ class Streams:
         )
 
 
-def ended(stream: str, ending: StreamClosed | None) -> Live:
+def ended(stream: str, ending: StreamClosed | None) -> StreamState:
     """Return what is remembered of an ended stream; nothing of one without an end."""
     if ending is None:
-        return Live()
-    state = remembered(stream, ending)
-    return Live(state=state, sequence=ending.last_sequence)
+        return StreamState()
+    state = closed_execution(stream, ending)
+    return StreamState(state=state, sequence=ending.last_sequence)

@@ -10,7 +10,7 @@ from psycopg import OperationalError
 from psycopg_pool import PoolTimeout
 
 from domain.execution.state.state import Execution
-from infra.errors import Transient
+from infra.errors import TransientError
 from infra.postgres.pool import Pool
 from projections.queries import executions
 from schemas.ids import EntityRef, ParentNode, execution_of
@@ -38,7 +38,7 @@ def closed(state: Execution, sequence: int) -> StreamClosed:
     )
 
 
-def remembered(stream: str, found: StreamClosed) -> Execution:
+def closed_execution(stream: str, found: StreamClosed) -> Execution:
     """Return a state that refuses and drops commands as the ended execution would."""
     created = ExecutionCreated(
         occurred_at_us=0,
@@ -70,7 +70,7 @@ def _parent(found: StreamClosed) -> ParentNode | None:
     return ParentNode(stream=stream, node_id=found.node_id, attempt=found.attempt)
 
 
-class Endings(Protocol):
+class ClosedStreamIndex(Protocol):
     """Where it is known how streams ended that are no longer remembered."""
 
     async def of(self, streams: Sequence[str]) -> Mapping[str, StreamClosed]:
@@ -79,7 +79,7 @@ class Endings(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class EndingsInViews:
+class ClosedStreamQuery:
     """Endings by the views: they keep every execution. Raises Transient.
 
     They don't tell which command created one: a repeated creation is refused as any;
@@ -103,7 +103,7 @@ class EndingsInViews:
             }
         except (OperationalError, PoolTimeout) as error:
             message = f"Expected the views to answer, but: {error}"
-            raise Transient(message) from error
+            raise TransientError(message) from error
 
 
 def _asked(parent: str | None) -> str:

@@ -9,10 +9,10 @@ import msgspec
 import typer
 
 from domain.registry.evictions import evict as evict_
-from gateway.cli.errors import CommandFailed, ExitCode
+from gateway.cli.errors import CommandError, ExitCode
 from gateway.cli.session.session import Session
 from gateway.registry.append import decide, stream_of
-from gateway.services.errors import Refused
+from gateway.services.errors import RpcError
 from infra.clock import SystemClock
 from infra.eventlog.event_store import EventStore
 from projections.queries.catalog import count_kept
@@ -31,7 +31,7 @@ async def evict(session: Session, text: str, *, json: bool) -> None:
     """Evict what is kept of a task, and tell how many outputs that was."""
     parts = text.strip("/").split("/", _PARTS - 1)
     if len(parts) != _PARTS or not all(parts):
-        raise CommandFailed(
+        raise CommandError(
             f"Expected a task as project/domain/name, but got '{text}'", ExitCode.USAGE
         )
     project, domain, task = parts
@@ -45,8 +45,8 @@ async def evict(session: Session, text: str, *, json: bool) -> None:
             stream_of("cache", project, domain, task),
             lambda known: evict_(known, project, domain, task, now_us=now_us),
         )
-    except Refused as error:
-        raise CommandFailed(str(error)) from error
+    except RpcError as error:
+        raise CommandError(str(error)) from error
     finally:
         await store.close()
     if json:

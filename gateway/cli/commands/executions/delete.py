@@ -14,7 +14,7 @@ from urllib.parse import urlencode, urlsplit
 import msgspec
 import typer
 
-from gateway.cli.errors import CommandFailed, ExitCode
+from gateway.cli.errors import CommandError, ExitCode
 from gateway.cli.session.session import Session
 from gateway.rest.routes.deletion import PATH
 from schemas.ids import ExecutionRef
@@ -32,7 +32,7 @@ async def delete(session: Session, text: str, *, json: bool) -> None:
     base = engine.http if engine is not None else session.settings.gateway.url
     if not base:
         words = "Expected an engine that runs, but there is none to delete anything"
-        raise CommandFailed(words, ExitCode.NO_ENGINE)
+        raise CommandError(words, ExitCode.NO_ENGINE)
     done = await asyncio.to_thread(_ask, base, ref)
     if json:
         sys.stdout.write(msgspec.json.encode(done).decode() + "\n")
@@ -54,7 +54,7 @@ def _ask(base: str, ref: ExecutionRef) -> dict[str, Any]:
             answer = connection.getresponse()
             found: dict[str, Any] = msgspec.json.decode(answer.read())
     except (HTTPException, OSError, msgspec.DecodeError) as error:
-        raise CommandFailed(f"Expected the engine to answer, but: {error}") from error
+        raise CommandError(f"Expected the engine to answer, but: {error}") from error
     if answer.status != HTTPStatus.OK:
-        raise CommandFailed(str(found.get("message", found)))
+        raise CommandError(str(found.get("message", found)))
     return found

@@ -9,13 +9,13 @@ import msgspec
 from google.protobuf import json_format
 
 
-def plain(literal: Any) -> Any:
+def to_json(literal: Any) -> Any:
     """Return a core.Literal as JSON-like values; a blob is its address."""
     kind = literal.WhichOneof("value")
     if kind == "collection":
-        return [plain(item) for item in literal.collection.literals]
+        return [to_json(item) for item in literal.collection.literals]
     if kind == "map":
-        return {key: plain(item) for key, item in literal.map.literals.items()}
+        return {key: to_json(item) for key, item in literal.map.literals.items()}
     if kind == "scalar":
         return _scalar(literal.scalar)
     return None
@@ -55,6 +55,6 @@ _READ: dict[str | None, Callable[[Any], Any]] = {
     "structured_dataset": _uri,
     "binary": _binary,
     "generic": json_format.MessageToDict,
-    "union": lambda union: plain(union.value),
+    "union": lambda union: to_json(union.value),
     "error": lambda error: error.message,
 }

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from gateway.cli.commands.executions.state import fold
 from gateway.cli.commands.log.events import not_found
-from gateway.cli.errors import CommandFailed
+from gateway.cli.errors import CommandError
 from gateway.cli.session.session import Session
 from gateway.executions.task_logs import attempt_log
 from infra.blobs.files import Blobs
@@ -26,7 +26,7 @@ async def show(
     ran = {key: node for key, node in folded.state.nodes.items() if node.task}
     if node_id is not None and node_id not in ran:
         known = ", ".join(sorted(ran)) or "none"
-        raise CommandFailed(
+        raise CommandError(
             f"Expected a node that ran a task, but '{node_id}' isn't one of: {known}"
         )
     chosen = [node_id] if node_id is not None else sorted(ran)
@@ -41,7 +41,7 @@ async def show(
             await _copy(session.blobs, uri)
             printed += 1
     if not printed:
-        raise CommandFailed(_nothing(ref, node_id))
+        raise CommandError(_nothing(ref, node_id))
 
 
 def _nothing(ref: ExecutionRef, node_id: str | None) -> str:

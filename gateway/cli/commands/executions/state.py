@@ -14,7 +14,7 @@ from rich.table import Table
 from domain.execution.state.evolve import evolve
 from domain.execution.state.state import Execution, Node
 from gateway.cli.commands.log.events import instant, not_found
-from gateway.cli.errors import CommandFailed
+from gateway.cli.errors import CommandError
 from gateway.cli.session.session import Session
 from schemas.ids import ExecutionRef, execution_stream
 from schemas.values import Failure
@@ -55,7 +55,7 @@ async def show(session: Session, text: str, at: int | None, *, json: bool) -> No
     if not folded.sequence:
         raise not_found(ref)
     if at is not None and folded.sequence < at:
-        raise CommandFailed(
+        raise CommandError(
             f"Expected a fact {at} of {ref.text()}, but the last one is "
             f"{folded.sequence}"
         )

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from gateway.cli.commands.log.events import instant
-from gateway.cli.errors import CommandFailed, ExitCode
+from gateway.cli.errors import CommandError, ExitCode
 from gateway.cli.session.redrive_client import put_back
 from gateway.cli.session.session import Session
 from gateway.cli.session.writable_log import open_log
@@ -69,7 +69,7 @@ async def show(session: Session, letter_id: str, *, json: bool) -> None:
     }
     try:
         message = codec.decode(dead.body)
-    except codec.UndecodableMessage as error:
+    except codec.UndecodableMessageError as error:
         shown["unreadable"] = str(error)
     else:
         shown["data"] = codec.to_json(message)
@@ -88,7 +88,7 @@ async def redrive(
 ) -> None:
     """Put letters back in order; exits with 1 if an execution parks again."""
     if every == bool(names):
-        raise CommandFailed(
+        raise CommandError(
             "Expected executions or letters to put back, or --all", ExitCode.USAGE
         )
     found = [kept for kept in await _letters(session) if not kept.redriven]
@@ -119,14 +119,14 @@ def _tell(done: Redriven) -> None:
 
 async def _letters(session: Session) -> list[Kept]:
     async with open_log(session) as log:
-        return await letters_of(log.upto_now(topics.DEAD_LETTERS, {}, PAGE))
+        return await letters_of(log.read_to_end(topics.DEAD_LETTERS, {}, PAGE))
 
 
 def _named(found: Sequence[Kept], name: str) -> Kept:
     for kept in found:
         if kept.id == _whole(name):
             return kept
-    raise CommandFailed(f"Expected dead letter '{name}' to exist, but it doesn't")
+    raise CommandError(f"Expected dead letter '{name}' to exist, but it doesn't")
 
 
 def _is_letter(name: str) -> bool:

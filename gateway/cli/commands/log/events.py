@@ -11,7 +11,7 @@ import msgspec
 from rich.console import Console
 from rich.text import Text
 
-from gateway.cli.errors import CommandFailed, ExitCode
+from gateway.cli.errors import CommandError, ExitCode
 from gateway.cli.session.session import Session
 from infra.eventlog.contract import Received
 from projections.views import journal
@@ -124,7 +124,7 @@ async def tail(
 ) -> None:
     """Print facts as they happen: of one execution until it ends, or of all."""
     if session.is_down:
-        raise CommandFailed(
+        raise CommandError(
             "Expected an engine whose facts can be followed, but none runs; "
             "'flightlog events show' prints what there is",
             ExitCode.NO_ENGINE,
@@ -144,6 +144,6 @@ async def tail(
             return
 
 
-def not_found(ref: ExecutionRef) -> CommandFailed:
+def not_found(ref: ExecutionRef) -> CommandError:
     """Return the failure for an execution without facts."""
-    return CommandFailed(f"Expected execution {ref.text()} to exist, but it doesn't")
+    return CommandError(f"Expected execution {ref.text()} to exist, but it doesn't")

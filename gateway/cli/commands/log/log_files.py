@@ -21,7 +21,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from gateway.cli.errors import CommandFailed, ExitCode
+from gateway.cli.errors import CommandError, ExitCode
 from gateway.cli.session.session import Session
 from gateway.cli.session.writable_log import open_log
 from gateway.version import version
@@ -55,7 +55,7 @@ async def import_(session: Session, file: Path, *, json: bool) -> None:
     counts, size = await asyncio.to_thread(_counted, file)
     engine = session.data.address()
     if engine is not None and not session.settings.kafka.servers:
-        raise CommandFailed(
+        raise CommandError(
             f"Expected an empty log, but an engine (pid {engine.pid}) runs on "
             f"{session.data.path}"
         )
@@ -75,12 +75,12 @@ async def import_(session: Session, file: Path, *, json: bool) -> None:
 
 def _check_free(file: Path, *, force: bool) -> None:
     if file.exists() and not force:
-        raise CommandFailed(
+        raise CommandError(
             f"Expected {file} not to exist, but it does; --force replaces it",
             ExitCode.USAGE,
         )
     if not file.absolute().parent.is_dir():
-        raise CommandFailed(
+        raise CommandError(
             f"Expected the folder of {file} to exist, but it doesn't", ExitCode.USAGE
         )
 
@@ -88,7 +88,7 @@ def _check_free(file: Path, *, force: bool) -> None:
 def _counted(file: Path) -> tuple[Counter[str], int]:
     """Read a file whole; return how many records it has on each topic, and its size."""
     if not file.is_file():
-        raise CommandFailed(f"Expected {file} to exist, but it doesn't", ExitCode.USAGE)
+        raise CommandError(f"Expected {file} to exist, but it doesn't", ExitCode.USAGE)
     counts: Counter[str] = Counter()
     for records, _ in avro_file.reading(file, backup.PAGE):
         counts.update(record.topic for record in records)

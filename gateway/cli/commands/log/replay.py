@@ -20,7 +20,7 @@ from infra.eventlog.contract import Received
 from infra.eventlog.event_store import EventStore
 from infra.eventlog.kafka.reader import KafkaReader
 from projections.migrate import migrate
-from projections.projector.rebuild import Difference, Shadow, shadowed
+from projections.projector.rebuild import Difference, Rebuild, open_rebuild
 from schemas import topics
 from workers.operations import registry_relay
 
@@ -36,20 +36,20 @@ async def run(session: Session, begin: str | None, *, swap: bool, json: bool) ->
     def read(
         after: Mapping[int, int], end: Mapping[int, int]
     ) -> AsyncIterator[Sequence[Received]]:
-        return session.log.upto(end, topics.EVENTS, after)
+        return session.log.read_range(end, topics.EVENTS, after)
 
     if session.is_down or session.settings.kafka.servers:
         await asyncio.to_thread(migrate, session.url)  # maybe nobody else does
     restored = await _registry(session, swap=swap)
     began = time.monotonic()
     end = await session.log.end((topics.EVENTS,))
-    async with shadowed(session.url, session.pool, read, end, since) as shadow:
+    async with open_rebuild(session.url, session.pool, read, end, since) as rebuild:
         total = await session.log.count_events()
-        await _fold(shadow, total, quiet=json)
-        differences = await shadow.settle(swap=swap)
+        await _fold(rebuild, total, quiet=json)
+        differences = await rebuild.compare_and_swap(swap=swap)
     took_s = time.monotonic() - began
     found = _Found(
-        events=shadow.folded,
+        events=rebuild.folded,
         seconds=round(took_s, 3),
         registry=restored,
         swap=swap,
@@ -92,9 +92,9 @@ async def _registry(session: Session, *, swap: bool) -> int:
         await store.close()
 
 
-async def _fold(shadow: Shadow, total: int, *, quiet: bool) -> None:
+async def _fold(rebuild: Rebuild, total: int, *, quiet: bool) -> None:
     with FactsBar("replaying", total, quiet=quiet) as bar:
-        await shadow.catch_up(bar.reach)
+        await rebuild.catch_up(bar.reach)
         await asyncio.sleep(0)
 
 

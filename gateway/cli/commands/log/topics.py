@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from gateway.cli.errors import CommandFailed, ExitCode
+from gateway.cli.errors import CommandError, ExitCode
 from infra.eventlog.kafka import topics
 from infra.eventlog.kafka.log import KafkaLog
 from infra.settings import Settings
@@ -67,7 +67,7 @@ async def unread(settings: Settings) -> Mapping[str, int]:
 
 def _check(settings: Settings) -> None:
     if not settings.kafka.servers:
-        raise CommandFailed(
+        raise CommandError(
             "Expected FLIGHTLOG_KAFKA__SERVERS to name a broker, but it is empty",
             ExitCode.USAGE,
         )

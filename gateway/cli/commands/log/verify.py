@@ -14,7 +14,7 @@ from gateway.cli.errors import ExitCode
 from gateway.cli.session.progress_bar import FactsBar
 from gateway.cli.session.session import Session
 from gateway.cli.session.start_position import since_of
-from projections.projector.start_position import Since
+from projections.projector.start_position import ReplayStart
 from projections.queries import executions
 from schemas import topics
 from workers.operations.audit import Audit, Finding
@@ -49,7 +49,7 @@ async def run(session: Session, begin: str | None, *, json: bool) -> None:
 
 
 async def _audited(
-    session: Session, since: Since | None, *, quiet: bool
+    session: Session, since: ReplayStart | None, *, quiet: bool
 ) -> tuple[Audit, list[Finding]]:
     audit, findings = Audit(), list[Finding]()
     total = await session.log.count_events()
@@ -59,7 +59,7 @@ async def _audited(
     with FactsBar("verifying", total, quiet=quiet) as bar:
         if not total:
             return audit, findings
-        async for page in session.log.upto(end, topics.EVENTS, after):
+        async for page in session.log.read_range(end, topics.EVENTS, after):
             for received in page if since is None else since.keep(page):
                 findings += audit.take(received)
             done += len(page)

@@ -22,8 +22,8 @@ from rich.table import Table
 from domain.execution.state.evolve import evolve
 from domain.execution.state.state import Execution
 from gateway.bootstrap.data_dir import DataDir, EngineAddress
-from gateway.cli.commands.executions.literal_json import plain
-from gateway.cli.errors import CommandFailed
+from gateway.cli.commands.executions.literal_json import to_json
+from gateway.cli.errors import CommandError
 from gateway.cli.session.session import Session, open_session
 from infra.settings import Settings
 from infra.task_environment import task_environment
@@ -43,7 +43,7 @@ _STYLES = {"SUCCEEDED": "green", "FAILED": "red", "RUNNING": "yellow"}
 
 
 async def demo(settings: Settings) -> None:
-    """Run the demo; raises CommandFailed if anything of it fails."""
+    """Run the demo; raises CommandError if anything of it fails."""
     console = Console(highlight=False)
     script = _example()
     version = "demo-" + hashlib.sha256(script.read_bytes()).hexdigest()[:12]
@@ -56,7 +56,7 @@ async def demo(settings: Settings) -> None:
             state = await _watch(session, ref, console)
         if state.phase is not ExecutionPhase.SUCCEEDED:
             why = state.failure.message if state.failure else state.phase.value
-            raise CommandFailed(f"Expected the demo to succeed, but: {why}")
+            raise CommandError(f"Expected the demo to succeed, but: {why}")
         await _print_outputs(engine, ref, console)
         _print_next(settings, engine, ref, console, is_ours=is_ours)
 
@@ -68,7 +68,7 @@ def _example() -> Path:
         script = root / "examples" / "flights" / SCRIPT
         if script.exists():
             return script
-    raise CommandFailed("Expected the example beside this installation, but it isn't")
+    raise CommandError("Expected the example beside this installation, but it isn't")
 
 
 @asynccontextmanager
@@ -117,10 +117,10 @@ async def _ready(
                     return engine
                 await asyncio.sleep(_PAUSE_S)
     except TimeoutError:
-        raise CommandFailed(
+        raise CommandError(
             f"Expected an engine within {START_S:g} s, but see {log}"
         ) from None
-    raise CommandFailed(
+    raise CommandError(
         f"Expected an engine to start, but it ended; {log} ends with:\n{_tail(log)}"
     )
 
@@ -151,12 +151,12 @@ async def _register(
     except TimeoutError:
         process.kill()
         await process.wait()
-        raise CommandFailed(
+        raise CommandError(
             f"Expected pyflyte to register within {REGISTER_S:g} s, but it didn't"
         ) from None
     if process.returncode:
         text = output.decode(errors="replace")
-        raise CommandFailed(f"Expected pyflyte to register, but:\n{text}{_hint(text)}")
+        raise CommandError(f"Expected pyflyte to register, but:\n{text}{_hint(text)}")
 
 
 def _hint(output: str) -> str:
@@ -186,7 +186,7 @@ async def _call(engine: EngineAddress, rpc: str, request: Any) -> Any:
         try:
             return await getattr(stub, rpc)(request, timeout=CALL_S)
         except grpc.aio.AioRpcError as error:
-            raise CommandFailed(f"{rpc}: {error.details()}") from error
+            raise CommandError(f"{rpc}: {error.details()}") from error
 
 
 async def _watch(session: Session, ref: ExecutionRef, console: Console) -> Execution:
@@ -205,7 +205,7 @@ async def _watch(session: Session, ref: ExecutionRef, console: Console) -> Execu
                         return state
     except TimeoutError:
         pass
-    raise CommandFailed(f"Expected {ref.text()} to end within {RUN_S:g} s, but it runs")
+    raise CommandError(f"Expected {ref.text()} to end within {RUN_S:g} s, but it runs")
 
 
 def _draw(state: Execution, order: Iterable[str]) -> Table:
@@ -234,7 +234,7 @@ async def _print_outputs(
     data = await _call(engine, "GetExecutionData", request)
     console.print("\n[bold]Outputs[/]")
     for name, literal in sorted(data.full_outputs.literals.items()):
-        value = plain(literal)
+        value = to_json(literal)
         console.print(f"  [cyan]{name}[/] = {value}", soft_wrap=True)
         if literal.scalar.WhichOneof("value") == "blob":
             _print_page(Path(str(value)), console)

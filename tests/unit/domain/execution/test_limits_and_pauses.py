@@ -13,9 +13,9 @@ from domain.annotations import (
     PREFIX,
     duration_us,
     factor,
-    misfit,
     times,
-    variables_misfit,
+    variables_violation,
+    violation,
 )
 from domain.execution.context import Limits
 from domain.execution.decide import execution
@@ -290,13 +290,13 @@ def test_durations(text: str, microseconds: int | None) -> None:
 
 def test_wishes_that_can_t_be_granted() -> None:
     """Each is refused with what is expected; others' annotations are nobody's matter."""
-    assert misfit({"other/timeout": "soon"}) is None
-    assert misfit({f"{PREFIX}timeout": "90s"}) is None
-    assert "to be a duration" in (misfit({f"{PREFIX}timeout": "soon"}) or "")
-    assert "Expected an annotation of" in (misfit({f"{PREFIX}timeot": "9s"}) or "")
-    assert "from 1 to 16" in (misfit({f"{PREFIX}oom-memory-factor": "0.5"}) or "")
+    assert violation({"other/timeout": "soon"}) is None
+    assert violation({f"{PREFIX}timeout": "90s"}) is None
+    assert "to be a duration" in (violation({f"{PREFIX}timeout": "soon"}) or "")
+    assert "Expected an annotation of" in (violation({f"{PREFIX}timeot": "9s"}) or "")
+    assert "from 1 to 16" in (violation({f"{PREFIX}oom-memory-factor": "0.5"}) or "")
     assert "FLIGHTLOG_OOM_MEMORY_FACTOR" in (
-        variables_misfit({"FLIGHTLOG_OOM_MEMORY_FACTOR": "nan"}) or ""
+        variables_violation({"FLIGHTLOG_OOM_MEMORY_FACTOR": "nan"}) or ""
     )
     assert factor("inf") is None
 

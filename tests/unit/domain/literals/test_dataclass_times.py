@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from flyteidl.core import interface_pb2, types_pb2
 
-from domain.literals.dataclass_times import give_back
+from domain.literals.dataclass_times import restore
 from tests.support.literals import MOMENT, TEXT, literals, packed, primitive, text
 
 SPAN = types_pb2.LiteralType(simple=types_pb2.DURATION)
@@ -24,7 +24,7 @@ def given(kind: Any, literal: Any) -> Any:
     """Return what is given to a node that asks for a type."""
     inputs = literals(a=literal)
     variable = interface_pb2.Variable(type=kind)
-    give_back(inputs, {"a": variable, "b": variable})
+    restore(inputs, {"a": variable, "b": variable})
     assert set(inputs.literals) == {"a"}
     return inputs.literals["a"]
 

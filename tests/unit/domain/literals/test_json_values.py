@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.literals.casting import accepts
-from domain.literals.json_values import Unfit, literal_of
+from domain.literals.json_values import TypeMismatchError, to_literal
 from tests.support.literals import INT, MOMENT, TEXT, listed, mapped, number, text
 
 Type = types_pb2.LiteralType
@@ -50,12 +50,12 @@ JSON = st.recursive(
 )
 def test_a_value_becomes_its_literal(value: Any, asked: Any, expected: Any) -> None:
     """JSON has a literal for most types."""
-    assert literal_of(value, asked) == expected
+    assert to_literal(value, asked) == expected
 
 
 def test_a_whole_number_is_a_float_too() -> None:
     """JSON doesn't tell 1 from 1.0."""
-    assert literal_of(1, FLOAT).scalar.primitive.float_value == 1.0
+    assert to_literal(1, FLOAT).scalar.primitive.float_value == 1.0
 
 
 @pytest.mark.parametrize(
@@ -63,26 +63,26 @@ def test_a_whole_number_is_a_float_too() -> None:
 )
 def test_a_moment_is_read_with_its_zone(moment: str) -> None:
     """A time without a zone is UTC, others are turned to it."""
-    found = literal_of(moment, MOMENT).scalar.primitive.datetime
+    found = to_literal(moment, MOMENT).scalar.primitive.datetime
     assert found.ToJsonString() == "2024-05-01T12:00:00Z"
 
 
 def test_a_duration_is_a_number_of_seconds() -> None:
     """Half a second is 0.5."""
-    found = literal_of(0.5, DURATION).scalar.primitive.duration
+    found = to_literal(0.5, DURATION).scalar.primitive.duration
     assert found.ToMilliseconds() == 500
 
 
 def test_a_union_takes_the_first_variant_that_fits() -> None:
     """The chosen variant's type stands beside the value."""
-    union = literal_of(None, OPTIONAL).scalar.union
+    union = to_literal(None, OPTIONAL).scalar.union
     assert union.type == NONE
     assert union.value.scalar.HasField("none_type")
 
 
 def test_a_text_may_be_a_files_address() -> None:
     """A blob is given by its URI."""
-    blob = literal_of("s3://b/k", BLOB).scalar.blob
+    blob = to_literal("s3://b/k", BLOB).scalar.blob
     assert (blob.uri, blob.metadata.type.format) == ("s3://b/k", "csv")
 
 
@@ -108,15 +108,15 @@ def test_a_text_may_be_a_files_address() -> None:
 )
 def test_what_does_not_fit_is_refused_by_a_clear_word(value: Any, asked: Any) -> None:
     """A value of another type isn't bent into shape."""
-    with pytest.raises(Unfit, match=r"^Expected .*, but got "):
-        literal_of(value, asked)
+    with pytest.raises(TypeMismatchError, match=r"^Expected .*, but got "):
+        to_literal(value, asked)
 
 
 @given(value=JSON, asked=st.sampled_from(TYPES))
 def test_any_value_fits_or_is_refused(value: Any, asked: Any) -> None:
     """Whatever fits is accepted as that type; whatever doesn't is refused."""
     try:
-        literal = literal_of(value, asked)
-    except Unfit:
+        literal = to_literal(value, asked)
+    except TypeMismatchError:
         return
     assert accepts(literal, asked)

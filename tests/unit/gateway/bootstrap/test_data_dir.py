@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.bootstrap.data_dir import DataDir, EngineAddress, EngineRuns
+from gateway.bootstrap.data_dir import DataDir, EngineAddress, EngineAlreadyRunningError
 
 ADDRESS = EngineAddress(
     pid=1, host="127.0.0.1", grpc_port=2, http_port=3, postgres="postgresql://x",
@@ -41,7 +41,10 @@ def test_refuses_a_second_engine(tmp_path: Path) -> None:
     data = DataDir(tmp_path)
     with data.hold():
         data.announce(ADDRESS)
-        with pytest.raises(EngineRuns, match="pid 1"), DataDir(tmp_path).hold():
+        with (
+            pytest.raises(EngineAlreadyRunningError, match="pid 1"),
+            DataDir(tmp_path).hold(),
+        ):
             pass
 
 

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from gateway.bootstrap.supervision import PartEnded, watch
+from gateway.bootstrap.supervision import PartEndedError, watch
 
 
 async def _raises() -> None:
@@ -19,13 +19,13 @@ async def _returns() -> None:
 
 async def test_tells_why_a_part_died() -> None:
     """An error of a part names the part and the error."""
-    with pytest.raises(PartEnded, match="projector to run on, but: disk full"):
+    with pytest.raises(PartEndedError, match="projector to run on, but: disk full"):
         await watch("projector", _raises(), asyncio.Event())
 
 
 async def test_takes_a_silent_return_for_a_death() -> None:
     """A part that returns while the engine runs is as bad as one that raised."""
-    with pytest.raises(PartEnded, match="runner to run on, but it returned"):
+    with pytest.raises(PartEndedError, match="runner to run on, but it returned"):
         await watch("runner", _returns(), asyncio.Event())
 
 

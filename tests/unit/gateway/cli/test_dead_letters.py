@@ -124,7 +124,7 @@ def test_puts_back_what_can_be_read(url: str, run: Callable[..., Any]) -> None:
 
 
 async def _commands(log: PostgresLog) -> Sequence[Received]:
-    return [r async for b in log.upto_now(topics.COMMANDS, {}, 9) for r in b]
+    return [r async for b in log.read_to_end(topics.COMMANDS, {}, 9) for r in b]
 
 
 @pytest.mark.parametrize("words", [[], ["p/d/one", "--all"]])

@@ -10,7 +10,7 @@ import pytest
 from flytekit.core.context_manager import FlyteContextManager
 from flytekit.core.type_engine import TypeEngine
 
-from gateway.cli.commands.executions.literal_json import plain
+from gateway.cli.commands.executions.literal_json import to_json
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ def test_reads_what_flytekit_writes(value: Any, kind: type, expected: Any) -> No
     context = FlyteContextManager.current_context()
     asked = TypeEngine.to_literal_type(kind)
     literal = TypeEngine.to_literal(context, value, kind, asked).to_flyte_idl()
-    assert plain(literal) == expected
+    assert to_json(literal) == expected
 
 
 def test_tells_the_size_of_unknown_bytes() -> None:
@@ -44,4 +44,4 @@ def test_tells_the_size_of_unknown_bytes() -> None:
     literal = literals_pb2.Literal()
     literal.scalar.binary.value = msgpack.packb(1)
     literal.scalar.binary.tag = "other"
-    assert plain(literal) == "<1 bytes>"
+    assert to_json(literal) == "<1 bytes>"

@@ -7,7 +7,13 @@ import json
 import pytest
 from flyteidl.admin import execution_pb2, project_pb2
 
-from gateway.rest.json_codec import BadRequest, Form, forms, read_request, write_reply
+from gateway.rest.json_codec import (
+    Form,
+    InvalidRequestError,
+    forms,
+    read_request,
+    write_reply,
+)
 from gateway.rest.route_table import Match, RouteTable, routes
 
 TABLE = RouteTable(routes())
@@ -101,7 +107,7 @@ def test_reads_enums_in_paths_by_name_and_number() -> None:
 def test_refuses_parameters_that_do_not_fit(name: str, text: str, words: str) -> None:
     """A parameter of a wrong kind tells what was expected."""
     match = _match("GET", "/api/v1/executions/p/d")
-    with pytest.raises(BadRequest, match=words):
+    with pytest.raises(InvalidRequestError, match=words):
         read_request(match, [(name, text)], b"", Form.CAMEL)
 
 
@@ -120,5 +126,5 @@ def test_refuses_parameters_that_do_not_fit(name: str, text: str, words: str) ->
 )
 def test_refuses_bodies_that_can_not_be_read(body: bytes, form: Form) -> None:
     """A damaged body is a bad request, never a crash."""
-    with pytest.raises(BadRequest, match="Expected"):
+    with pytest.raises(InvalidRequestError, match="Expected"):
         read_request(_match("POST", "/api/v1/projects"), (), body, form)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.rpc.dataproxy import upload_path
-from gateway.services.errors import Refused
+from gateway.services.errors import RpcError
 
 MD5 = bytes(range(16))
 
@@ -64,7 +64,7 @@ def test_a_name_is_drawn() -> None:
 )
 def test_tricks_are_refused(fields: dict[str, Any], words: str) -> None:
     """A path that leads elsewhere, or that no file can have, is refused clearly."""
-    with pytest.raises(Refused, match=words):
+    with pytest.raises(RpcError, match=words):
         upload_path(asked(**fields))
 
 
@@ -77,7 +77,7 @@ def test_no_text_leads_out(project: str, root: str, name: str, org: str) -> None
         return
     try:
         path = upload_path(request)
-    except Refused:
+    except RpcError:
         return
     parts = path.split("/")
     assert "uploads" == parts[0]

@@ -6,7 +6,7 @@ import pytest
 from flyteidl.admin import common_pb2, launch_plan_pb2, project_pb2
 
 from gateway.rpc.paging import LIMIT_MAX, next_token, page_of
-from gateway.services.errors import Refused
+from gateway.services.errors import RpcError
 
 
 def test_a_page_is_read_off_a_request() -> None:
@@ -27,7 +27,7 @@ def test_descending_is_the_default() -> None:
 
 def test_a_limit_is_required() -> None:
     """A list without a limit is refused, but for projects."""
-    with pytest.raises(Refused, match="limit above 0"):
+    with pytest.raises(RpcError, match="limit above 0"):
         page_of(common_pb2.ResourceListRequest())
     page = page_of(project_pb2.ProjectListRequest(), needs_limit=False)
     assert LIMIT_MAX == page.limit
@@ -49,7 +49,7 @@ def test_a_request_may_have_no_filters() -> None:
 @pytest.mark.parametrize("token", ["-1", "x", "1.5", " 1", "١", "9" * 5_000, "1\n"])
 def test_a_bad_token_is_refused(token: str) -> None:
     """Only what an earlier reply gave is a token."""
-    with pytest.raises(Refused, match="page token"):
+    with pytest.raises(RpcError, match="page token"):
         page_of(common_pb2.ResourceListRequest(limit=1, token=token))
 
 

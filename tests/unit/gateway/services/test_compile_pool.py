@@ -10,7 +10,7 @@ from flyteidl.core import identifier_pb2, workflow_pb2
 from domain.graph import entity_ref
 from gateway.services import compile_pool
 from gateway.services.compile_pool import Compiling
-from gateway.services.errors import Refused
+from gateway.services.errors import RpcError
 from tests.support.graphs import INT, identifier, task_node, task_template
 
 
@@ -49,7 +49,7 @@ async def test_errors_come_back_from_both(monkeypatch: pytest.MonkeyPatch) -> No
     template.nodes[0].task_node.reference_id.name = "unheard-of"
     for limit in (1_000, 2):
         monkeypatch.setattr(compile_pool, "NODES_IN_THREAD_MAX", limit)
-        with pytest.raises(Refused, match="TaskReferenceNotFound.*n0"):
+        with pytest.raises(RpcError, match="TaskReferenceNotFound.*n0"):
             await compiled(template)
 
 
@@ -57,5 +57,5 @@ async def test_a_compilation_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None
     """A graph that takes too long is refused, and its process ends."""
     monkeypatch.setattr(compile_pool, "NODES_IN_THREAD_MAX", 2)
     monkeypatch.setattr(compile_pool, "COMPILE_S_MAX", 0.01)
-    with pytest.raises(Refused, match="it takes longer"):
+    with pytest.raises(RpcError, match="it takes longer"):
         await compiled(a_chain(3))

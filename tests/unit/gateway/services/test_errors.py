@@ -11,11 +11,11 @@ from flyteidl.admin import event_pb2, version_pb2
 from google.rpc import status_pb2
 from structlog.testing import capture_logs
 
-from gateway.rest.local_call import CallFailed, RestContext
+from gateway.rest.local_call import CallError, RestContext
 from gateway.services.errors import (
     CODES,
     DETAIL_BYTES_MAX,
-    Refused,
+    RpcError,
     accepted,
     fitting,
     guarded,
@@ -23,8 +23,8 @@ from gateway.services.errors import (
     missing,
     status_of,
 )
-from infra.blobs.files import BlobNotFound, BlobTooLarge, PathRefused
-from infra.errors import Conflict, Transient
+from infra.blobs.files import BlobNotFoundError, BlobTooLargeError, InvalidBlobPathError
+from infra.errors import ConflictError, TransientError
 from schemas.messages.rejections import Reason, Rejected
 
 
@@ -52,10 +52,10 @@ class Served(Base):
         return version_pb2.GetVersionResponse()
 
 
-async def ended(servicer: Served, rpc: str = "GetVersion") -> tuple[CallFailed, Any]:
+async def ended(servicer: Served, rpc: str = "GetVersion") -> tuple[CallError, Any]:
     """Return how a call ended, and its context."""
     context = RestContext()
-    with pytest.raises(CallFailed) as failed:
+    with pytest.raises(CallError) as failed:
         await getattr(servicer, rpc)(None, context)
     return failed.value, context
 
@@ -70,7 +70,7 @@ def test_each_reason_has_its_code() -> None:
 def test_a_rejection_becomes_a_refusal() -> None:
     """What was accepted passes, what was rejected is raised with its words."""
     assert accepted(7) == 7
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(RpcError) as refused:
         accepted(Rejected(Reason.ALREADY_EXISTS, "Expected x, but y"))
     assert grpc.StatusCode.ALREADY_EXISTS is refused.value.code
     assert "Expected x, but y" == refused.value.detail
@@ -86,13 +86,13 @@ def test_what_is_missing_is_told_as_flyte_does() -> None:
     ("error", "code"),
     [
         (invalid("no"), grpc.StatusCode.INVALID_ARGUMENT),
-        (BlobNotFound("gone"), grpc.StatusCode.NOT_FOUND),
-        (BlobTooLarge("large"), grpc.StatusCode.RESOURCE_EXHAUSTED),
-        (PathRefused("outside"), grpc.StatusCode.INVALID_ARGUMENT),
-        (Conflict("others"), grpc.StatusCode.ABORTED),
+        (BlobNotFoundError("gone"), grpc.StatusCode.NOT_FOUND),
+        (BlobTooLargeError("large"), grpc.StatusCode.RESOURCE_EXHAUSTED),
+        (InvalidBlobPathError("outside"), grpc.StatusCode.INVALID_ARGUMENT),
+        (ConflictError("others"), grpc.StatusCode.ABORTED),
         (psycopg.DataError("NUL\nLINE 1"), grpc.StatusCode.INVALID_ARGUMENT),
         (psycopg.OperationalError("away"), grpc.StatusCode.UNAVAILABLE),
-        (Transient("away"), grpc.StatusCode.UNAVAILABLE),
+        (TransientError("away"), grpc.StatusCode.UNAVAILABLE),
         (ValueError("a bug"), grpc.StatusCode.INTERNAL),
         (NotImplementedError(), grpc.StatusCode.INTERNAL),
         (RecursionError(), grpc.StatusCode.INTERNAL),
@@ -135,7 +135,7 @@ async def test_an_rpc_that_is_not_there_says_so() -> None:
 
 async def test_an_abort_inside_passes() -> None:
     """A handler may abort by itself; that is no surprise."""
-    failed, _ = await ended(Served(CallFailed(grpc.StatusCode.ABORTED, "mine")))
+    failed, _ = await ended(Served(CallError(grpc.StatusCode.ABORTED, "mine")))
     assert (grpc.StatusCode.ABORTED, "mine") == (failed.code, failed.details)
 
 
@@ -143,7 +143,7 @@ async def test_reasons_travel_beside_the_text() -> None:
     """Programs find why in the details, as Flyte attaches them."""
     reason = event_pb2.EventFailureReason()
     reason.already_in_terminal_state.current_phase = "SUCCEEDED"
-    refused = Refused(grpc.StatusCode.FAILED_PRECONDITION, "it ended", reason)
+    refused = RpcError(grpc.StatusCode.FAILED_PRECONDITION, "it ended", reason)
     _, context = await ended(Served(refused))
 
     ((key, data),) = context.trailing_metadata()
@@ -157,7 +157,7 @@ async def test_reasons_travel_beside_the_text() -> None:
 async def test_a_long_text_leaves_no_room_for_reasons() -> None:
     """Text and reasons share the header: a long text goes alone."""
     reason = event_pb2.EventFailureReason()
-    refused = Refused(grpc.StatusCode.FAILED_PRECONDITION, "x" * 5_000, reason)
+    refused = RpcError(grpc.StatusCode.FAILED_PRECONDITION, "x" * 5_000, reason)
     failed, context = await ended(Served(refused))
     assert () == context.trailing_metadata()
     assert 5_000 == len(failed.details)

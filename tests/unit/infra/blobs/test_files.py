@@ -12,10 +12,10 @@ import pytest
 from infra.blobs.files import (
     CHUNK_BYTES,
     PARTS,
-    BlobNotFound,
-    BlobTooLarge,
+    BlobNotFoundError,
+    BlobTooLargeError,
     FileBlobs,
-    PathRefused,
+    InvalidBlobPathError,
 )
 
 
@@ -62,7 +62,7 @@ async def test_streams_are_stored_whole(blobs: FileBlobs) -> None:
 
     with pytest.raises(ConnectionError):
         await blobs.put_stream(uri, broken(), 10)
-    with pytest.raises(BlobTooLarge):
+    with pytest.raises(BlobTooLargeError):
         await blobs.put_stream(uri, chunks(b"toolong"), 3)
     assert await blobs.get(uri) == b"abc"
     assert files(blobs) == ["x"]
@@ -75,11 +75,11 @@ async def test_streams_are_stored_whole(blobs: FileBlobs) -> None:
 async def test_paths_out_of_the_store_are_refused(blobs: FileBlobs, uri: str) -> None:
     """Nothing is written or deleted but below the root."""
     target = uri if uri.startswith(("/", "s3:", "rel")) else f"{blobs.root}/{uri}"
-    with pytest.raises(PathRefused):
+    with pytest.raises(InvalidBlobPathError):
         await blobs.put(target, b"")
-    with pytest.raises(PathRefused):
+    with pytest.raises(InvalidBlobPathError):
         await blobs.put_stream(target, chunks(b""), 1)
-    with pytest.raises(PathRefused):
+    with pytest.raises(InvalidBlobPathError):
         await blobs.delete(target)
 
 
@@ -87,9 +87,9 @@ async def test_paths_out_of_the_store_are_refused(blobs: FileBlobs, uri: str) ->
 async def test_what_is_no_blob_is_not_found(blobs: FileBlobs, uri: str) -> None:
     """Folders, other stores and odd addresses hold no blobs."""
     assert await blobs.size(uri) is None
-    with pytest.raises(BlobNotFound):
+    with pytest.raises(BlobNotFoundError):
         await blobs.get(uri)
-    with pytest.raises(BlobNotFound):
+    with pytest.raises(BlobNotFoundError):
         _ = [part async for part in blobs.stream(uri)]
 
 
@@ -111,7 +111,7 @@ async def test_limits_hold(blobs: FileBlobs) -> None:
     """A blob larger than what may be read is refused."""
     blob = await blobs.put(blobs.uri("x"), b"abc")
     assert await blobs.get(blob.uri, 3) == b"abc"
-    with pytest.raises(BlobTooLarge):
+    with pytest.raises(BlobTooLargeError):
         await blobs.get(blob.uri, 2)
 
 

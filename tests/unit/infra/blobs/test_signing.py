@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.blobs.signing import Grant, SignatureRefused, Signer
+from infra.blobs.signing import Grant, InvalidSignatureError, Signer
 
 SIGNER = Signer(b"secret", "http://here/")
 GRANT = Grant(method="PUT", uri="/b/x", expires_at_us=100, md5="abc")
@@ -22,26 +22,26 @@ def test_a_link_says_what_it_allows() -> None:
 
 def test_a_link_ends() -> None:
     """After its time a link is refused."""
-    with pytest.raises(SignatureRefused, match="time is over"):
+    with pytest.raises(InvalidSignatureError, match="time is over"):
         SIGNER.read(SIGNER.token(GRANT), "PUT", 101)
 
 
 def test_a_link_is_for_one_method() -> None:
     """A link to put doesn't get."""
-    with pytest.raises(SignatureRefused, match="for GET, but it is for PUT"):
+    with pytest.raises(InvalidSignatureError, match="for GET, but it is for PUT"):
         SIGNER.read(SIGNER.token(GRANT), "GET", 0)
 
 
 def test_another_secret_makes_no_links() -> None:
     """A link of another server is refused."""
-    with pytest.raises(SignatureRefused):
+    with pytest.raises(InvalidSignatureError):
         Signer(b"other", "").read(SIGNER.token(GRANT), "PUT", 0)
 
 
 @given(st.text() | st.binary().map(lambda b: base64.urlsafe_b64encode(b).decode()))
 def test_noise_is_refused(token: str) -> None:
     """Whatever else is sent is refused in one way."""
-    with pytest.raises(SignatureRefused):
+    with pytest.raises(InvalidSignatureError):
         SIGNER.read(token, "PUT", 0)
 
 
@@ -53,5 +53,5 @@ def test_no_byte_may_change(data: st.DataObject) -> None:
     at = data.draw(st.integers(0, len(raw) - 1))
     raw[at] ^= data.draw(st.integers(1, 255))
     changed = base64.urlsafe_b64encode(bytes(raw)).rstrip(b"=").decode()
-    with pytest.raises(SignatureRefused):
+    with pytest.raises(InvalidSignatureError):
         SIGNER.read(changed, "PUT", 0)

@@ -8,7 +8,7 @@ import fastavro
 import pytest
 from msgspec.structs import replace
 
-from infra.errors import Permanent
+from infra.errors import PermanentError
 from infra.eventlog import avro_file
 from infra.eventlog.contract import Record
 from tests.contract.records import command, fact
@@ -53,7 +53,7 @@ def test_a_part_of_an_export_is_refused(tmp_path: Path, keep: float) -> None:
     written(path)
     data = path.read_bytes()
     path.write_bytes(data[: int(keep * len(data)) if keep < 1 else int(keep)])
-    with pytest.raises(Permanent, match=r"Expected log.avro to be"):
+    with pytest.raises(PermanentError, match=r"Expected log.avro to be"):
         read(path)
 
 
@@ -65,7 +65,7 @@ def test_a_damaged_export_is_refused(tmp_path: Path) -> None:
     middle = len(data) // 2
     data[middle : middle + 40] = bytes(40)
     path.write_bytes(data)
-    with pytest.raises(Permanent, match="whole export"):
+    with pytest.raises(PermanentError, match="whole export"):
         read(path)
 
 
@@ -75,7 +75,7 @@ def test_other_containers_are_refused(tmp_path: Path) -> None:
     schema = {"type": "record", "name": "X", "fields": []}
     with path.open("wb") as out:
         fastavro.writer(out, fastavro.parse_schema(schema), [{}])
-    with pytest.raises(Permanent, match="an export of format 1, but it is none"):
+    with pytest.raises(PermanentError, match="an export of format 1, but it is none"):
         read(path)
 
 

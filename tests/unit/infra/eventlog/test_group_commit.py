@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from infra.errors import Permanent, Transient
+from infra.errors import PermanentError, TransientError
 from infra.eventlog.contract import Record
 from infra.eventlog.postgres.group_commit import GroupAppend
 from tests.contract.records import command
@@ -26,7 +26,7 @@ class Store:
         if self.error is not None:
             raise self.error
         if "bad" in names:
-            raise Permanent("bad")
+            raise PermanentError("bad")
         self.transactions.append(names)
 
 
@@ -47,11 +47,11 @@ async def test_a_bad_record_is_its_callers_trouble() -> None:
         *(group.append([command(name)]) for name in ("a", "bad", "b")),
         return_exceptions=True,
     )
-    assert [type(r) for r in results] == [type(None), Permanent, type(None)]
+    assert [type(r) for r in results] == [type(None), PermanentError, type(None)]
     assert sum(store.transactions, []) == ["a", "b"]
 
 
-@pytest.mark.parametrize("error", [Transient("away"), RuntimeError("a defect")])
+@pytest.mark.parametrize("error", [TransientError("away"), RuntimeError("a defect")])
 async def test_everybody_hears_of_a_failure(error: Exception) -> None:
     """Nobody waits for ever, whatever is raised; later appends are served."""
     store = Store()
@@ -96,6 +96,6 @@ async def test_close_finishes_what_was_taken() -> None:
     await asyncio.sleep(0)
     await group.close()
     await waiting
-    with pytest.raises(Permanent):
+    with pytest.raises(PermanentError):
         await group.append([command("b")])
     assert store.transactions == [["a"]]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from aiokafka import TopicPartition
 
-from infra.errors import Fenced
+from infra.errors import FencedError
 from infra.eventlog.kafka import partition_owner
 from infra.eventlog.kafka.partition_owner import KafkaOwners
 from infra.settings import KafkaSettings
@@ -22,7 +22,7 @@ class _Opened:
 
 
 async def _fenced(_partition: Any, _stop: asyncio.Event) -> None:
-    raise Fenced("Expected to own it, but another does")
+    raise FencedError("Expected to own it, but another does")
 
 
 @pytest.mark.parametrize("is_dealt", [True, False])

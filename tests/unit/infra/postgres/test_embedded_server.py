@@ -15,7 +15,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from infra.errors import Permanent
+from infra.errors import PermanentError
 from infra.postgres.embedded_server import PostgresServer
 
 pytestmark = pytest.mark.integration
@@ -158,7 +158,7 @@ def test_a_long_path_gets_a_short_socket(tmp_path: Path) -> None:
 def test_data_of_another_version_is_refused(tmp_path: Path) -> None:
     """The refusal names both versions."""
     (tmp_path / "PG_VERSION").write_text("16\n")
-    with pytest.raises(Permanent, match=r"18 .* 16"):
+    with pytest.raises(PermanentError, match=r"18 .* 16"):
         PostgresServer(tmp_path).start()
 
 

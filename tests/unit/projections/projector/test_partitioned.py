@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from infra.eventlog.contract import Received
-from projections.projector.partitioned import SharedProjector
+from projections.projector.partitioned import PartitionedProjector
 from projections.projector.projector import Projector
 from tests.support.engine import STREAM
 from tests.support.harness.read_models import Views
@@ -34,11 +34,11 @@ class OneShare:
         del group, topic
         yield self
 
-    async def ours(self) -> frozenset[int]:
+    async def partitions(self) -> frozenset[int]:
         """Own the only one."""
         return frozenset({0})
 
-    def is_dealt_anew(self) -> bool:
+    def is_reassigned(self) -> bool:
         """Say so once."""
         anew, self.anew = self.anew, False
         return anew
@@ -65,7 +65,7 @@ class OneShare:
 async def follow(share: OneShare, views: Views, position: int) -> Projector:
     """Let a shared projector run until the views are at a position."""
     projector = Projector(views.log, views.pool, retry_s=0.001)
-    running = asyncio.create_task(SharedProjector(share, projector).run())
+    running = asyncio.create_task(PartitionedProjector(share, projector).run())
     async with asyncio.timeout(10):
         while projector.positions.get(0, 0) < position:
             if running.done():
@@ -92,7 +92,7 @@ async def test_the_slower_of_two_looks_anew(views: Views) -> None:
     views.log.add(STREAM, *engine.events[:5])
     share = OneShare(views.log)
     projector = Projector(views.log, views.pool, retry_s=0.001)
-    running = asyncio.create_task(SharedProjector(share, projector).run())
+    running = asyncio.create_task(PartitionedProjector(share, projector).run())
     async with asyncio.timeout(10):
         while projector.position < 5:
             await asyncio.sleep(0.002)

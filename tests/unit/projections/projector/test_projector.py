@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from psycopg import OperationalError
 
-from infra.errors import Conflict
+from infra.errors import ConflictError
 from infra.postgres.pool import Pool
 from projections.projector.projector import Projector, rebuild
 from projections.queries import executions
@@ -24,7 +24,7 @@ from schemas.messages import node_events as ne
 from schemas.messages import outcomes
 from schemas.messages.commands import ReportChild, TerminateExecution
 from schemas.values import Failure
-from schemas.wire.codec import UndecodableMessage
+from schemas.wire.codec import UndecodableMessageError
 from tests.contract.records import dispatch
 from tests.support.engine import STREAM, Engine, created, start
 from tests.support.fakes import MemoryLog
@@ -344,7 +344,7 @@ async def test_unknown_bytes_stop_the_projector(views: Views) -> None:
     """An event that can't be decoded is never skipped: nothing behind it shows."""
     views.log.spoil(STREAM)
     projector = Projector(views.log, views.pool)
-    with pytest.raises(UndecodableMessage, match="event 'bad' at 1"):
+    with pytest.raises(UndecodableMessageError, match="event 'bad' at 1"):
         await projector.catch_up()
 
     assert "Expected to apply event 'bad'" in projector.stopped
@@ -359,7 +359,7 @@ async def test_two_projectors_do_not_double(views: Views) -> None:
     views.log.add(STREAM, *engine.events[5:9])
     await views.follow()
     views.log.add(STREAM, *engine.events[9:])
-    with pytest.raises(Conflict, match="only projector"):
+    with pytest.raises(ConflictError, match="only projector"):
         await first.take(views.log.records[5:])
 
     assert len(await views.rows("journal")) == 9

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from msgspec.structs import replace
 
-from infra.errors import Transient
+from infra.errors import TransientError
 from infra.postgres.pool import Pool
 from infra.settings import CacheSettings
 from projections.projector.projector import rebuild
@@ -187,7 +187,7 @@ async def test_a_catalog_that_is_away_is_transient() -> None:
     )
     await pool.open(wait=False)
     try:
-        with pytest.raises(Transient, match="Expected the catalog to answer"):
+        with pytest.raises(TransientError, match="Expected the catalog to answer"):
             await Catalog(pool, Views(pool).log, SHORT).find(KEY)
     finally:
         await pool.close()

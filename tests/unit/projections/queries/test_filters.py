@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from projections.queries import filter_columns
-from projections.queries.filter_values import BadValue, value_of
+from projections.queries.filter_values import InvalidValueError, value_of
 from projections.queries.filters import (
     EXPRESSIONS_MAX,
     Condition,
@@ -174,5 +174,5 @@ def test_times(text: str) -> None:
 
 def test_bad_values_raise() -> None:
     """A text that is no value of its kind is told so."""
-    with pytest.raises(BadValue, match="no whole number"):
+    with pytest.raises(InvalidValueError, match="no whole number"):
         value_of("int", "one")

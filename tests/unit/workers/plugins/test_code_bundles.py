@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from workers.plugins.process.code_bundles import BundleDamaged, unpack
+from workers.plugins.process.code_bundles import BundleDamagedError, unpack
 
 
 @pytest.fixture(params=["new", "old"])
@@ -39,7 +39,7 @@ def test_files_are_where_they_were(tmp_path: Path, python: str) -> None:
 
 def test_nothing_lands_outside(tmp_path: Path, python: str) -> None:
     """A name that leads out of the folder is refused, and nothing is written there."""
-    with pytest.raises(BundleDamaged):
+    with pytest.raises(BundleDamagedError):
         unpack(bundle(tmp_path, "../out.py"), tmp_path / python, "code.tar.gz")
 
     assert not (tmp_path / "out.py").exists()

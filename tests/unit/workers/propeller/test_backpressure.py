@@ -7,7 +7,7 @@ import asyncio
 from schemas import topics
 from tests.support.fakes import MemoryLog
 from tests.support.harness.propeller_harness import House
-from workers.propeller.backpressure import Pace
+from workers.propeller.backpressure import ProjectionLagThrottle
 
 
 class Views:
@@ -16,9 +16,11 @@ class Views:
     def __init__(self, applied: int = 0) -> None:
         self.applied = applied
 
-    def pace(self, *, glances: int = 10_000) -> Pace:
+    def pace(self, *, glances: int = 10_000) -> ProjectionLagThrottle:
         """Return the pace of a propeller that may be ten facts ahead."""
-        return Pace(lambda: self.applied, ahead_max=10, glances=glances)
+        return ProjectionLagThrottle(
+            lambda: self.applied, ahead_max=10, glances=glances
+        )
 
 
 async def test_whoever_is_far_ahead_waits_until_the_views_are_near() -> None:
@@ -72,7 +74,7 @@ async def test_answers_without_facts_are_counted_too() -> None:
 
 async def test_nobody_waits_where_no_views_are() -> None:
     """A propeller in a process of its own has its own pace."""
-    pace = Pace(ahead_max=10)
+    pace = ProjectionLagThrottle(ahead_max=10)
     pace.committed += 1000
 
     async with asyncio.timeout(0.001):

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from domain.execution import decide
-from infra.errors import Permanent
+from infra.errors import PermanentError
 from infra.eventlog.contract import OwnedPartition, Record, Serve
 from schemas import topics
 from schemas.messages import commands as c
@@ -56,7 +56,9 @@ class _Small:
     async def commit(self, records: Sequence[Record], position: int | None) -> None:
         """Append all, or refuse all."""
         if any(self._is_too_large(record) for record in records):
-            raise Permanent("Expected a record that the log can keep, but it is large")
+            raise PermanentError(
+                "Expected a record that the log can keep, but it is large"
+            )
         await self._commit(records, position)
 
     def _is_too_large(self, record: Record) -> bool:

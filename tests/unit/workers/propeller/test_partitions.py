@@ -10,7 +10,7 @@ from infra.eventlog.contract import OwnedPartition, Serve
 from tests.support.fakes import MemoryLog
 from workers.propeller.leases import Held, Leases
 from workers.propeller.loading.recovery_source import Definitions
-from workers.propeller.loading.stream_cache import Streams
+from workers.propeller.loading.stream_cache import StreamCache
 from workers.propeller.loop import Bounds, Propeller
 from workers.propeller.partitions import Partitions
 from workers.propeller.timers import Timers
@@ -69,8 +69,8 @@ def propeller() -> Propeller:
     """Return a propeller with nothing in memory."""
     log = MemoryLog()
     return Propeller(
-        streams=Streams(log, cast("Definitions", None), closed_max=10),
-        hydration=cast("Any", None),
+        streams=StreamCache(log, cast("Definitions", None), closed_max=10),
+        loader=cast("Any", None),
         clock=_Noon(),
         leases=Leases(SECOND_US),
         timers=Timers(),

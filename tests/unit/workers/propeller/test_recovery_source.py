@@ -15,7 +15,7 @@ from schemas.wire import codec
 from tests.support.engine import Engine, created
 from tests.support.fakes import MemoryLog
 from tests.support.graphs import definition, task_node, values
-from workers.propeller.loading.recovery_source import recall
+from workers.propeller.loading.recovery_source import load_recovery_source
 
 FIRST = ExecutionRef(project="p", domain="d", name="main-1")
 SECOND = ExecutionRef(project="p", domain="d", name="main-2")
@@ -66,7 +66,7 @@ async def test_what_an_execution_left_is_read() -> None:
     """Its beginning, its end, and the nodes that succeeded."""
     log = await log_with(main_1=broken().events)
 
-    original = await recall(log, FIRST)
+    original = await load_recovery_source(log, FIRST)
 
     assert original.has_ended
     assert original.created == created()
@@ -79,7 +79,10 @@ async def test_what_is_not_there_or_not_over_is_told() -> None:
     """An unknown execution has no beginning, a running one no end."""
     log = await log_with(main_1=broken().events[:4])
 
-    unknown, running = await recall(log, SECOND), await recall(log, FIRST)
+    unknown, running = (
+        await load_recovery_source(log, SECOND),
+        await load_recovery_source(log, FIRST),
+    )
 
     assert unknown.created is None
     assert not unknown.recovery
@@ -92,7 +95,7 @@ async def test_a_recovery_leaves_what_it_was_given() -> None:
     second = replace(created(), execution=SECOND, recovers=FIRST)
     log = await log_with(main_1=broken().events, main_2=[second])
 
-    found = await recall(log, SECOND)
+    found = await load_recovery_source(log, SECOND)
 
     assert found.recovery[("n0",)].outputs == Values(inline=values(o0=7))
 
@@ -100,7 +103,7 @@ async def test_a_recovery_leaves_what_it_was_given() -> None:
 async def test_only_the_same_work_is_taken_over() -> None:
     """Another workflow, or other inputs, have other values."""
     log = await log_with(main_1=broken().events)
-    original = await recall(log, FIRST)
+    original = await load_recovery_source(log, FIRST)
     inputs = Values(inline=values(x=2), digest="2")
     workflow = replace(created().workflow, version="v2")
 

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 
 import pytest
 
-from infra.errors import Fenced, Transient
+from infra.errors import FencedError, TransientError
 from infra.eventlog.contract import Received, Record
 from schemas.messages.execution_events import ExecutionCreated
 from tests.support.engine import created
 from tests.support.memory_log import MemoryLog
-from workers.propeller.loading.stream_cache import Live, Streams
+from workers.propeller.loading.stream_cache import StreamCache, StreamState
 from workers.propeller.snapshots import Cadence, Snapshots
 
 STREAM = "execution-p:d:one"
@@ -57,15 +57,15 @@ def _snapshots(count: int) -> Snapshots:
     snapshots = Snapshots(Cadence(every_s=3600, commit_bytes=1, last_s=0.2))
     first: ExecutionCreated = created()
     for number in range(count):
-        snapshots.note(f"{STREAM}{number}", Live().after(first))
+        snapshots.note(f"{STREAM}{number}", StreamState().after(first))
     return snapshots
 
 
 @pytest.mark.parametrize(
     "partition",
     [
-        Partition(Fenced("another owns it")),
-        Partition(Transient("the broker is away")),
+        Partition(FencedError("another owns it")),
+        Partition(TransientError("the broker is away")),
         Partition(None, pause_s=60),
         Partition(None, pause_s=0.05),
     ],
@@ -74,7 +74,7 @@ def _snapshots(count: int) -> Snapshots:
 async def test_it_ends_in_time(partition: Partition) -> None:
     """Whether the log refuses, is away, says nothing or is slow: it is let go of."""
     snapshots, began = _snapshots(50), time.monotonic()
-    await snapshots.leave(partition, Streams(MemoryLog(), None, 9), 0)  # type: ignore[arg-type]
+    await snapshots.leave(partition, StreamCache(MemoryLog(), None, 9), 0)  # type: ignore[arg-type]
     assert time.monotonic() - began < 2
     assert snapshots.changed
 
@@ -82,6 +82,6 @@ async def test_it_ends_in_time(partition: Partition) -> None:
 async def test_all_that_changed_is_written_when_there_is_time() -> None:
     """One round, each stream a commit of its own here, and the checkpoint."""
     partition, snapshots = Partition(None), _snapshots(3)
-    await snapshots.leave(partition, Streams(MemoryLog(), None, 9), 0)  # type: ignore[arg-type]
+    await snapshots.leave(partition, StreamCache(MemoryLog(), None, 9), 0)  # type: ignore[arg-type]
     assert partition.commits == 4
     assert not snapshots.changed

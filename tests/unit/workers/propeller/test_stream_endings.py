@@ -11,8 +11,12 @@ from schemas.phases import ExecutionPhase
 from tests.support.engine import STREAM, Engine, created
 from tests.support.graphs import definition, task_node
 from tests.support.harness.read_models import Views
-from workers.propeller.loading.stream_cache import Live, Streams
-from workers.propeller.loading.stream_endings import EndingsInViews, closed, remembered
+from workers.propeller.loading.stream_cache import StreamCache, StreamState
+from workers.propeller.loading.stream_endings import (
+    ClosedStreamQuery,
+    closed,
+    closed_execution,
+)
 
 RUNNING = "execution/p/d/other"
 PARENT = ParentNode(stream="execution/p/d/above", node_id="n4", attempt=2)
@@ -31,12 +35,14 @@ async def test_how_a_stream_ended_is_told(views: Views) -> None:
     ended = _engine()
     await views.given(STREAM, *ended.events)
     await views.given(RUNNING, *_engine(ends=False).events)
-    found = await EndingsInViews(views.pool).of([STREAM, RUNNING, "execution/p/d/no"])
+    found = await ClosedStreamQuery(views.pool).of(
+        [STREAM, RUNNING, "execution/p/d/no"]
+    )
 
     assert set(found) == {STREAM}
     assert found[STREAM].last_sequence == len(ended.events)
     assert found[STREAM].phase == "SUCCEEDED"
-    assert remembered(STREAM, found[STREAM]).phase is ExecutionPhase.SUCCEEDED
+    assert closed_execution(STREAM, found[STREAM]).phase is ExecutionPhase.SUCCEEDED
 
 
 async def test_a_deleted_one_has_ended(views: Views) -> None:
@@ -44,18 +50,18 @@ async def test_a_deleted_one_has_ended(views: Views) -> None:
     engine = _engine()
     engine.do(c.DeleteExecution(principal="somebody"))
     await views.given(STREAM, *engine.events)
-    found = await EndingsInViews(views.pool).of([STREAM])
+    found = await ClosedStreamQuery(views.pool).of([STREAM])
 
     assert found[STREAM].last_sequence == len(engine.events)
-    assert remembered(STREAM, found[STREAM]).is_deleted
+    assert closed_execution(STREAM, found[STREAM]).is_deleted
 
 
 async def test_a_child_knows_its_parent(views: Views) -> None:
     """Who asked for an execution is known, so that a child isn't deleted by itself."""
     await views.given(STREAM, *_engine(PARENT).events)
-    found = await EndingsInViews(views.pool).of([STREAM])
+    found = await ClosedStreamQuery(views.pool).of([STREAM])
 
-    known = remembered(STREAM, found[STREAM]).created
+    known = closed_execution(STREAM, found[STREAM]).created
     assert known is not None
     assert known.parent is not None
     assert (known.parent.stream, known.parent.node_id) == (PARENT.stream, "n4")
@@ -64,9 +70,9 @@ async def test_a_child_knows_its_parent(views: Views) -> None:
 async def test_nothing_is_forgotten_that_the_views_do_not_know(views: Views) -> None:
     """An ending stays in memory until the views have come as far."""
     engine, log = _engine(), Any
-    streams = Streams(log, log, 0, EndingsInViews(views.pool))  # type: ignore[arg-type]
-    streams.know_all(but_forgotten=False)
-    streams.put(STREAM, Live(state=engine.state, sequence=len(engine.events)))
+    streams = StreamCache(log, log, 0, ClosedStreamQuery(views.pool))  # type: ignore[arg-type]
+    streams.mark_complete(but_forgotten=False)
+    streams.put(STREAM, StreamState(state=engine.state, sequence=len(engine.events)))
     await views.given(STREAM, *engine.events[:-1])
     assert await streams.forgettable() == []
     await views.given(STREAM, engine.events[-1])
@@ -88,7 +94,7 @@ def test_what_is_remembered_answers_its_creator_as_ever() -> None:
         ),
         phase=ExecutionPhase.FAILED,
     )
-    known = remembered(STREAM, closed(state, 9))
+    known = closed_execution(STREAM, closed(state, 9))
 
     assert known.created is not None
     assert known.created.parent == parent

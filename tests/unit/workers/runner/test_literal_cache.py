@@ -9,9 +9,9 @@ import pytest
 from flyteidl.core import literals_pb2
 from google.protobuf.message import DecodeError
 
-from infra.blobs.files import BlobNotFound, FileBlobs
+from infra.blobs.files import BlobNotFoundError, FileBlobs
 from tests.support.graphs import lists
-from workers.runner.literal_cache import Wholes
+from workers.runner.literal_cache import LiteralMapCache
 
 
 class Counting(FileBlobs):
@@ -30,22 +30,22 @@ async def test_a_whole_is_read_once_for_all(tmp_path: Path) -> None:
     """Many ask at the same time, and later: there is one read."""
     blobs = Counting(tmp_path)
     blob = await blobs.put(blobs.uri("a/inputs.pb"), lists(x=[1, 2]))
-    wholes = Wholes(blobs)
-    assert wholes.known(blob.uri) is None
-    found = await asyncio.gather(*(wholes.read(blob.uri) for _ in range(50)))
+    literal_maps = LiteralMapCache(blobs)
+    assert literal_maps.known(blob.uri) is None
+    found = await asyncio.gather(*(literal_maps.read(blob.uri) for _ in range(50)))
 
     assert blobs.reads == 1
     assert all(whole is found[0] for whole in found)
     assert found[0] == literals_pb2.LiteralMap.FromString(lists(x=[1, 2]))
-    assert wholes.known(blob.uri) is found[0]
+    assert literal_maps.known(blob.uri) is found[0]
 
 
 async def test_one_who_gives_up_takes_nothing_from_others(tmp_path: Path) -> None:
     """An element that is cancelled doesn't stop the read."""
     blobs = Counting(tmp_path)
     blob = await blobs.put(blobs.uri("a/inputs.pb"), lists(x=[1]))
-    wholes = Wholes(blobs)
-    first, second = (asyncio.create_task(wholes.read(blob.uri)) for _ in range(2))
+    literal_maps = LiteralMapCache(blobs)
+    first, second = (asyncio.create_task(literal_maps.read(blob.uri)) for _ in range(2))
     await asyncio.sleep(0)
     first.cancel()
 
@@ -56,25 +56,25 @@ async def test_one_who_gives_up_takes_nothing_from_others(tmp_path: Path) -> Non
 async def test_a_failed_read_is_tried_again(tmp_path: Path) -> None:
     """What was missing, or damaged, may be there at the next look."""
     blobs = Counting(tmp_path)
-    uri, wholes = blobs.uri("a/inputs.pb"), Wholes(blobs)
-    with pytest.raises(BlobNotFound):
-        await wholes.read(uri)
+    uri, literal_maps = blobs.uri("a/inputs.pb"), LiteralMapCache(blobs)
+    with pytest.raises(BlobNotFoundError):
+        await literal_maps.read(uri)
     await blobs.put(uri, b"\xff")
     with pytest.raises(DecodeError):
-        await wholes.read(uri)
-    assert wholes.known(uri) is None
+        await literal_maps.read(uri)
+    assert literal_maps.known(uri) is None
     await blobs.put(uri, lists(x=[1]))
 
-    assert "x" in (await wholes.read(uri)).literals
+    assert "x" in (await literal_maps.read(uri)).literals
 
 
 async def test_only_the_latest_are_kept(tmp_path: Path) -> None:
     """Memory is bounded: the one that was asked for longest ago goes."""
     blobs = Counting(tmp_path)
-    wholes = Wholes(blobs)
+    literal_maps = LiteralMapCache(blobs)
     uris = [blobs.uri(f"{number}/inputs.pb") for number in range(9)]
     for uri in uris:
         await blobs.put(uri, lists(x=[1]))
-        await wholes.read(uri)
+        await literal_maps.read(uri)
 
-    assert [wholes.known(uri) is None for uri in uris] == [True] + [False] * 8
+    assert [literal_maps.known(uri) is None for uri in uris] == [True] + [False] * 8
