@@ -39,7 +39,7 @@ _TERMINAL = frozenset(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
+class AdmissionContext:
     """What hydration read for a creation; None for what isn't there.
 
     `levels` are admin.WorkflowExecutionConfig, the most special first.
@@ -102,7 +102,7 @@ def check_original(
 
 
 def admit(
-    command: CreateExecution, spec: Any, given: Any, facts: Facts
+    command: CreateExecution, spec: Any, given: Any, context: AdmissionContext
 ) -> Admitted | Rejected:
     """Check a creation and resolve its settings.
 
@@ -110,34 +110,38 @@ def admit(
     """
     refused = (
         check_name(command)
-        or _check_place(command, facts)
+        or _check_place(command, context)
         or _check_spec(spec)
         or _check_literals(given)
     )
     if refused is not None:
         return refused
-    if facts.plan_spec is None or facts.expected_inputs is None:
+    if context.plan_spec is None or context.expected_inputs is None:
         kind, text = command.launch_plan.kind, command.launch_plan.text()
         detail = f"missing entity of type {kind} with identifier {text}"
         return Rejected(Reason.NOT_FOUND, detail)
-    merged = merge_inputs(given, facts.expected_inputs, facts.plan_spec.fixed_inputs)
+    merged = merge_inputs(
+        given, context.expected_inputs, context.plan_spec.fixed_inputs
+    )
     if isinstance(merged, Rejected):
         return merged
-    resolved = _resolve(spec, facts)
+    resolved = _resolve(spec, context)
     return Admitted(
         spec=resolved, inputs=merged, max_parallelism=resolved.max_parallelism
     )
 
 
-def _check_place(command: CreateExecution, facts: Facts) -> Rejected | None:
-    if facts.project is None:
+def _check_place(
+    command: CreateExecution, context: AdmissionContext
+) -> Rejected | None:
+    if context.project is None:
         return invalid(f"Expected project '{command.project}' to exist, but it doesn't")
-    if facts.project.state != project_pb2.Project.ACTIVE:
+    if context.project.state != project_pb2.Project.ACTIVE:
         return invalid(
             f"Expected project '{command.project}' to be active, but it isn't"
         )
-    if command.domain not in facts.domains:
-        known = ", ".join(facts.domains)
+    if command.domain not in context.domains:
+        known = ", ".join(context.domains)
         return invalid(f"Expected a domain of {known}, but got '{command.domain}'")
     return None
 
@@ -204,15 +208,16 @@ def merge_inputs(given: Any, expected: Any, fixed: Any) -> Any | Rejected:
     return merged
 
 
-def _resolve(request: Any, facts: Facts) -> Any:
+def _resolve(request: Any, context: AdmissionContext) -> Any:
     """Return the request's spec, completed by precedence (ref §2.3)."""
     spec = execution_pb2.ExecutionSpec()
     spec.CopyFrom(request)
     spec.ClearField("inputs")
-    plan: Any = facts.plan_spec
-    levels = (request, plan, *facts.levels)
+    plan: Any = context.plan_spec
+    levels = (request, plan, *context.levels)
     spec.max_parallelism = next(
-        (s.max_parallelism for s in levels if s.max_parallelism), facts.max_parallelism
+        (s.max_parallelism for s in levels if s.max_parallelism),
+        context.max_parallelism,
     )
     for field in ("raw_output_data_config", "interruptible", "envs", "annotations"):
         chosen = next((s for s in levels if _is_set(s, field)), None)

@@ -1,4 +1,4 @@
-"""The shape of a decider: three pure functions, and the one way to fold facts."""
+"""The shape of a decider: three pure functions, and the one way to fold events."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ X = TypeVar("X")
 
 @dataclass(frozen=True, slots=True)
 class Decider(Generic[C, E, S, M, X]):
-    """Decide says which facts follow from a wish, evolve folds one fact in.
+    """Decide says which events follow from a wish, evolve folds one event in.
 
-    React says which messages must leave because of a fact, in the same transaction.
+    React says which messages must leave because of an event, in the same transaction.
     The context holds what the loop brought in from outside; replay never sees it.
     """
 
@@ -30,5 +30,5 @@ class Decider(Generic[C, E, S, M, X]):
     react: Callable[[E, S, X], Sequence[M]]
 
     def fold(self, events: Iterable[E]) -> S:
-        """Return the state after all of these facts."""
+        """Return the state after all of these events."""
         return reduce(self.evolve, events, self.initial)

@@ -180,7 +180,7 @@ class ElementRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class JournalRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One fact as people read it; `subject` is the node that it speaks of, if any."""
+    """One event as people read it; `subject` is the node that it speaks of, if any."""
 
     stream: str
     sequence: int

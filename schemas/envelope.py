@@ -8,7 +8,7 @@ import msgspec
 class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     """Who, what, when and why of one message.
 
-    `sequence` is the fact's place in its stream, from 1; 0 for all that is no fact.
+    `sequence` is the event's place in its stream, from 1; 0 for all that is no event.
     `causation` is the id of the message that led here, `correlation` the stream of the
     root execution. `reply` asks for exactly one outcome.
     """

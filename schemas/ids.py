@@ -71,12 +71,12 @@ class AttemptRef(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def execution_stream(execution: ExecutionRef) -> StreamId:
-    """Return the stream of an execution's facts."""
+    """Return the stream of an execution's events."""
     return StreamId(f"execution/{execution.text()}")
 
 
 def execution_of(stream: str) -> ExecutionRef:
-    """Return the execution whose facts a stream holds; raises ValueError otherwise."""
+    """Return the execution whose events a stream holds; raises ValueError otherwise."""
     kind, project, domain, name = stream.split("/", 3)
     if kind != "execution":
         message = f"Expected the stream of an execution, but '{stream}' is none"
@@ -85,7 +85,7 @@ def execution_of(stream: str) -> ExecutionRef:
 
 
 def event_id(stream: str, sequence: int) -> str:
-    """Return the id of the fact at this place of a stream."""
+    """Return the id of the event at this place of a stream."""
     return f"{stream}/{sequence}"
 
 

@@ -1,4 +1,4 @@
-"""Where a node stands, as facts about it carry it."""
+"""Where a node stands, as events about it carry it."""
 
 from __future__ import annotations
 

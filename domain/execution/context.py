@@ -30,7 +30,7 @@ class Limits:
 class Context:
     """Everything a decision may use beyond command and state.
 
-    `admission` is what hydration made of a CreateExecution: the fact that would begin
+    `admission` is what hydration made of a CreateExecution: the event that would begin
     the execution, or the refusal. `recovery` is what the execution that it recovers
     has left.
     """

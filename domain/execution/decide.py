@@ -1,4 +1,4 @@
-"""Decide: which facts follow from a wish. May refuse; a repeated wish adds nothing."""
+"""Decide: which events follow from a wish. May refuse; a repeated wish adds nothing."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _VERBS: dict[type, str] = {
 
 
 def decide(command: c.ExecutionCommand, state: Execution, context: Context) -> Outcome:
-    """Say which facts follow from a wish."""
+    """Say which events follow from a wish."""
     if isinstance(command, c.CreateExecution):
         return _create(command, state, context)
     if state.created is None:

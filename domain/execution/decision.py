@@ -1,6 +1,6 @@
-"""One decision in the making: facts so far, and the state that they lead to.
+"""One decision in the making: events so far, and the state that they lead to.
 
-Mutable, but only inside one call of `decide`; nothing of it gets out but the facts.
+Mutable, but only inside one call of `decide`; nothing of it gets out but the events.
 """
 
 from __future__ import annotations
@@ -53,12 +53,12 @@ class Step:
 
     @property
     def created(self) -> ExecutionCreated:
-        """The fact that began the execution."""
+        """The event that began the execution."""
         assert self.state.created is not None  # noqa: S101
         return self.state.created
 
     def emit(self, event: ExecutionEvent) -> None:
-        """Take one more fact up, and note what it makes ready."""
+        """Take one more event up, and note what it makes ready."""
         self.events.append(event)
         self.state = evolve(self.state, event)
         if isinstance(event, _MOVES):
@@ -144,5 +144,5 @@ def execution_spec(data: bytes) -> Any:
 
 
 def outcome(step: Step) -> Sequence[ExecutionEvent]:
-    """Return the facts of a finished decision."""
+    """Return the events of a finished decision."""
     return tuple(step.events)

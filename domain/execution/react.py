@@ -1,4 +1,4 @@
-"""React: which messages must leave because of a fact, in the same transaction."""
+"""React: which messages must leave because of an event, in the same transaction."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ Outgoing = (
 def react(
     event: e.ExecutionEvent, state: Execution, context: Context
 ) -> Sequence[Outgoing]:
-    """Say what follows from a fact; `state` is the state right after it."""
+    """Say what follows from an event; `state` is the state right after it."""
     match event:
         case ne.TaskQueued() | ne.TaskRedispatched():
             return (_run(event, state, context),)

@@ -12,7 +12,7 @@ from domain.registry.identity import invalid
 from schemas.messages.registry_events import AttributesDeleted, AttributesSet
 from schemas.messages.rejections import Reason, Rejected
 
-Fact = AttributesSet | AttributesDeleted
+Event = AttributesSet | AttributesDeleted
 _MESSAGE = matchable_resource_pb2.MatchingAttributes
 RESOURCES = {
     "task_resource_attributes": "TASK_RESOURCE",
@@ -50,8 +50,8 @@ def resource_of(attributes: Any) -> str | Rejected:
 
 
 def replace(
-    known: Sequence[Fact], place: Place, attributes: Any, *, now_us: int
-) -> Sequence[Fact] | Rejected:
+    known: Sequence[Event], place: Place, attributes: Any, *, now_us: int
+) -> Sequence[Event] | Rejected:
     """Set attributes; plugin overrides are merged by task type."""
     before = current(known)
     if place.resource == "PLUGIN_OVERRIDE" and before is not None:
@@ -67,15 +67,15 @@ def replace(
 
 
 def delete(
-    known: Sequence[Fact], place: Place, *, now_us: int
-) -> Sequence[Fact] | Rejected:
+    known: Sequence[Event], place: Place, *, now_us: int
+) -> Sequence[Event] | Rejected:
     """Delete attributes that are set."""
     if current(known) is None:
         return missing(place)
     return (AttributesDeleted(occurred_at_us=now_us, **msgspec.structs.asdict(place)),)
 
 
-def current(known: Sequence[Fact]) -> Any | None:
+def current(known: Sequence[Event]) -> Any | None:
     """Return the admin.MatchingAttributes that hold now; None if none do."""
     if known and isinstance(known[-1], AttributesSet):
         return _MESSAGE.FromString(known[-1].attributes)

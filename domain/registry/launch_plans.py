@@ -22,7 +22,7 @@ from schemas.messages.registry_events import (
 )
 from schemas.messages.rejections import Reason, Rejected
 
-Fact = LaunchPlanRegistered | LaunchPlanActivated | LaunchPlanDeactivated
+Event = LaunchPlanRegistered | LaunchPlanActivated | LaunchPlanDeactivated
 _SOME_DAY = datetime(2026, 1, 1, tzinfo=UTC)
 _ALIASES = frozenset(
     {"@hourly", "@daily", "@midnight", "@weekly", "@monthly", "@yearly", "@annually"}
@@ -30,8 +30,8 @@ _ALIASES = frozenset(
 
 
 def register(
-    known: Sequence[Fact], request: Any, interface: Any, *, now_us: int
-) -> Sequence[Fact] | Rejected:
+    known: Sequence[Event], request: Any, interface: Any, *, now_us: int
+) -> Sequence[Event] | Rejected:
     """Register an admin.LaunchPlanCreateRequest for a workflow's TypedInterface."""
     ref = checked_ref(request.id, "LAUNCH_PLAN")
     if isinstance(ref, Rejected):
@@ -49,10 +49,10 @@ def register(
     spec.CopyFrom(request.spec)
     spec.default_inputs.CopyFrom(expected)
     found = digest(spec)
-    for fact in known:
-        if isinstance(fact, LaunchPlanRegistered) and fact.entity == ref:
-            before = launch_plan_pb2.LaunchPlanSpec.FromString(fact.spec)
-            return existing(ref, same=fact.digest == found, known=before, given=spec)
+    for event in known:
+        if isinstance(event, LaunchPlanRegistered) and event.entity == ref:
+            before = launch_plan_pb2.LaunchPlanSpec.FromString(event.spec)
+            return existing(ref, same=event.digest == found, known=before, given=spec)
     closure = launch_plan_pb2.LaunchPlanClosure(
         expected_inputs=expected, expected_outputs=interface.outputs
     )
@@ -72,8 +72,8 @@ def register(
 
 
 def activate(
-    known: Sequence[Fact], ref: EntityRef, *, now_us: int
-) -> Sequence[Fact] | Rejected:
+    known: Sequence[Event], ref: EntityRef, *, now_us: int
+) -> Sequence[Event] | Rejected:
     """Make a version the active one of its name; the one before steps back."""
     if not _is_registered(known, ref):
         return _missing(ref)
@@ -88,8 +88,8 @@ def activate(
 
 
 def deactivate(
-    known: Sequence[Fact], ref: EntityRef, *, now_us: int
-) -> Sequence[Fact] | Rejected:
+    known: Sequence[Event], ref: EntityRef, *, now_us: int
+) -> Sequence[Event] | Rejected:
     """Make a version inactive."""
     if not _is_registered(known, ref):
         return _missing(ref)
@@ -98,18 +98,20 @@ def deactivate(
     return (LaunchPlanDeactivated(occurred_at_us=now_us, entity=ref),)
 
 
-def active_version(known: Sequence[Fact]) -> str:
+def active_version(known: Sequence[Event]) -> str:
     """Return the active version; '' if there is none."""
     active = ""
-    for fact in known:
-        if isinstance(fact, LaunchPlanActivated):
-            active = fact.entity.version
-        elif isinstance(fact, LaunchPlanDeactivated) and active == fact.entity.version:
+    for event in known:
+        if isinstance(event, LaunchPlanActivated):
+            active = event.entity.version
+        elif (
+            isinstance(event, LaunchPlanDeactivated) and active == event.entity.version
+        ):
             active = ""
     return active
 
 
-def _is_registered(known: Sequence[Fact], ref: EntityRef) -> bool:
+def _is_registered(known: Sequence[Event], ref: EntityRef) -> bool:
     return any(isinstance(f, LaunchPlanRegistered) and f.entity == ref for f in known)
 
 

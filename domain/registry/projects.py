@@ -14,12 +14,12 @@ from schemas.messages.rejections import Reason, Rejected
 NAME_MAX = 64
 DESCRIPTION_MAX = 300
 LABELS_MAX = 16
-Fact = ProjectRegistered | ProjectReplaced
+Event = ProjectRegistered | ProjectReplaced
 
 
 def register(
-    known: Sequence[Fact], project: Any, *, now_us: int
-) -> Sequence[Fact] | Rejected:
+    known: Sequence[Event], project: Any, *, now_us: int
+) -> Sequence[Event] | Rejected:
     """Register an admin.Project."""
     refused = _check(project)
     if refused is not None:
@@ -34,8 +34,8 @@ def register(
 
 
 def replace(
-    known: Sequence[Fact], project: Any, *, now_us: int
-) -> Sequence[Fact] | Rejected:
+    known: Sequence[Event], project: Any, *, now_us: int
+) -> Sequence[Event] | Rejected:
     """Replace name, description, labels and state."""
     if not known:
         detail = f"missing entity of type PROJECT with identifier {project.id}"

@@ -111,7 +111,7 @@ def partitions(
     """Return what serves owned partitions, restored in the given way.
 
     Endings that memory lets go of are looked up in `endings`, or else on the log.
-    `applied` counts the facts in views of the same process, which keep the pace.
+    `applied` counts the events in views of the same process, which keep the pace.
     """
     settings = backing.settings
     definitions = DefinitionCache(backing.blobs, settings.propeller.definitions_max)
@@ -215,7 +215,7 @@ async def warm_up(process: ProcessPlugin) -> None:
 
 
 def relay(store: EventStore, log: Log) -> RegistryRelay:
-    """Build what copies the registry's facts to the log."""
+    """Build what copies the registry's events to the log."""
     return RegistryRelay(store=store, log=log)
 
 

@@ -34,15 +34,15 @@ _RELAY_LOCK = 0x666C_7265_6C61
 
 
 class Relay(Protocol):
-    """What copies the registry's facts to the log."""
+    """What copies the registry's events to the log."""
 
     @property
     def relayed(self) -> int:
-        """Return how many facts were copied since the start."""
+        """Return how many events were copied since the start."""
         ...
 
     async def check(self) -> None:
-        """Raise Permanent where the registry lacks facts that the log has."""
+        """Raise Permanent where the registry lacks events that the log has."""
         ...
 
     async def run(self) -> None:
@@ -79,7 +79,7 @@ class Door:
 
 
 async def _relay(relay: Relay, url: str) -> None:
-    """Copy the registry's facts to the log, as the only gateway that does."""
+    """Copy the registry's events to the log, as the only gateway that does."""
     while True:
         try:
             async with alone(url, _RELAY_LOCK):
@@ -108,7 +108,7 @@ async def gateway(backings: Backings, health: Health, url: str) -> AsyncIterator
             return {
                 "commands_awaited": ("Commands without an outcome yet.", waiting),
                 "registry_relayed": (
-                    "Facts of the registry that were copied to the log.",
+                    "Events of the registry that were copied to the log.",
                     relay.relayed,
                 ),
             }

@@ -19,7 +19,7 @@ def of_propeller(propeller: Partitions) -> Figures:
             propeller.handled,
         ),
         "commands_without_effect": (
-            "Commands of the engine that yielded no facts.",
+            "Commands of the engine that yielded no events.",
             propeller.dropped,
         ),
         "dead_letters": (

@@ -29,7 +29,7 @@ def export(
     data_dir: DataDirOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Write the log to a file: all facts, and what is still to be done.
+    """Write the log to a file: all events, and what is still to be done.
 
     An engine may run meanwhile. Blobs (code, large values, files) aren't in it.
     """

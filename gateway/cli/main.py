@@ -31,7 +31,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 events_app = typer.Typer(
-    help="Facts of executions: what happened, in order, each with its cause.",
+    help="Events of executions: what happened, in order, each with its cause.",
     epilog=EXITS,
     no_args_is_help=True,
 )
@@ -139,7 +139,7 @@ def events_show(
     data_dir: DataDirOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Print every fact of an execution; with --json one object a line."""
+    """Print every event of an execution; with --json one object a line."""
     from gateway.cli.commands.log import events  # noqa: PLC0415 - heavy
 
     _reading(data_dir, lambda session: events.show(session, execution, json=json))
@@ -155,10 +155,10 @@ def events_tail(
     data_dir: DataDirOption = None,
     json: JsonOption = False,
     from_start: Annotated[
-        bool, typer.Option(help="Begin with the oldest fact, not with news.")
+        bool, typer.Option(help="Begin with the oldest event, not with news.")
     ] = False,
 ) -> None:
-    """Print facts as they happen: of one execution until it ends, or of all."""
+    """Print events as they happen: of one execution until it ends, or of all."""
     from gateway.cli.commands.log import events  # noqa: PLC0415 - heavy
 
     _reading(
@@ -175,12 +175,12 @@ def state(
     *,
     at: Annotated[
         int | None,
-        typer.Option(min=1, metavar="SEQUENCE", help="As of this fact, not of now."),
+        typer.Option(min=1, metavar="SEQUENCE", help="As of this event, not of now."),
     ] = None,
     data_dir: DataDirOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Print the state of an execution, folded from its facts."""
+    """Print the state of an execution, folded from its events."""
     from gateway.cli.commands.executions import state as command  # noqa: PLC0415 - heavy
 
     _reading(data_dir, lambda session: command.show(session, execution, at, json=json))
@@ -236,7 +236,7 @@ def delete(
 ) -> None:
     """Delete an execution that has ended: its rows, its blobs, its children.
 
-    What its cached tasks had kept for reuse goes too. Its facts stay on the log, with
+    What its cached tasks had kept for reuse goes too. Its events stay on the log, with
     one more that tells of the deletion, and its name stays taken. Blobs that a recovery
     of it uses stay as long as that one.
     """

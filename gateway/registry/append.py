@@ -23,7 +23,7 @@ Decide = Callable[[Sequence[Any]], Sequence[Any] | Rejected]
 
 
 class Registry(Protocol):
-    """Where the registry's facts lie."""
+    """Where the registry's events lie."""
 
     @property
     def store(self) -> EventStore:

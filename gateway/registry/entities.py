@@ -93,7 +93,7 @@ async def _store_workflow(
     closure = workflow_pb2.WorkflowClosure(compiled_workflow=compiled.closure)
     closure.created_at.FromMicroseconds(now)
     # The digest keeps apart two that race for one version: the loser must not replace
-    # what the winner's fact points at.
+    # what the winner's event points at.
     parts = (ref.project, ref.domain, ref.name, ref.version)
     folder = "/".join(map(_folder, parts))
     path = f"metadata/admin/{folder}/{compiled.digest[:16]}"

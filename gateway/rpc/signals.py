@@ -20,7 +20,7 @@ from schemas.messages.commands import RequestSignal, SetSignal
 from schemas.phases import TERMINAL_EXECUTION, ExecutionPhase
 
 VALUE_BYTES_MAX = 2**18
-"""A signal's value travels inside its fact; larger things are blobs by their uri."""
+"""A signal's value travels inside its event; larger things are blobs by their uri."""
 
 
 @guarded

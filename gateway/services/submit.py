@@ -24,7 +24,7 @@ from schemas.wire import codec
 log_ = structlog.get_logger(__name__)
 
 Outcome = Sequence[Any]
-"""Kind (done, rejected, no_effect), the first fact's id, reason, detail."""
+"""Kind (done, rejected, no_effect), the first event's id, reason, detail."""
 
 CHANNEL = "flightlog_outcomes"
 WAITING_MAX = 10_000
@@ -65,7 +65,7 @@ class Submit:
     async def __call__(
         self, stream: str, command: Any, *, actor: str, now_us: int
     ) -> str:
-        """Submit a command; return the id of its first fact ('' if it had none).
+        """Submit a command; return the id of its first event ('' if it had none).
 
         Raises Refused: with the refusal's status, or DEADLINE_EXCEEDED once the
         command may stand but nothing is known of it yet. Never UNAVAILABLE then:
@@ -87,10 +87,10 @@ class Submit:
             outcome = await self._await(command_id, until_s)
         finally:
             del self._waiting[command_id]
-        kind, fact_id, reason, detail = outcome
+        kind, event_id, reason, detail = outcome
         if kind == "rejected":
             raise RpcError(CODES[Reason(reason)], str(detail))
-        return str(fact_id)
+        return str(event_id)
 
     async def _append(self, record: Record) -> None:
         """Append; again if the answer was lost, as the log keeps an id once."""

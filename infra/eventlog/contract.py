@@ -193,11 +193,11 @@ class Log(Protocol):
     async def stream(
         self, stream: str, after: int = 0, limit: int | None = None
     ) -> Sequence[Received]:
-        """Return the facts of a stream, by sequence."""
+        """Return the events of a stream, by sequence."""
         ...
 
     async def last_event(self, stream: str) -> Received | None:
-        """Return the last fact of a stream."""
+        """Return the last event of a stream."""
         ...
 
     async def positions(self, group: str, topic: str) -> Mapping[int, int]:
@@ -210,9 +210,9 @@ class Log(Protocol):
 
 
 class StreamExtent(NamedTuple):
-    """Where the facts of a stream lie on the log.
+    """Where the events of a stream lie on the log.
 
-    Its first fact is not much older than `began_us`. `ended` is the sequence of its
+    Its first event is not much older than `began_us`. `ended` is the sequence of its
     last one, if it has come to an end, else 0.
     """
 
@@ -238,19 +238,19 @@ class PartitionedLog(Log, Protocol):
         ...
 
 
-class FactReader(Protocol):
+class EventReader(Protocol):
     """What commands read of a log, whichever kind it is."""
 
     def stream(self, stream: str, after: int = 0) -> AsyncIterator[Sequence[Received]]:
-        """Return the facts of a stream after a sequence, page by page."""
+        """Return the events of a stream after a sequence, page by page."""
         ...
 
     def follow_stream(self, stream: str) -> AsyncIterator[Sequence[Received]]:
-        """Follow the facts of a stream from its first one, for ever."""
+        """Follow the events of a stream from its first one, for ever."""
         ...
 
     def follow(self, after: Mapping[int, int]) -> AsyncIterator[Sequence[Received]]:
-        """Follow all facts after positions, for ever."""
+        """Follow all events after positions, for ever."""
         ...
 
     def read_range(

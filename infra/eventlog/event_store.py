@@ -47,14 +47,14 @@ _REACHED = SQL(
 
 
 class Stored(msgspec.Struct, frozen=True, array_like=True):
-    """What a row's state holds: who wrote it, and the fact's bytes."""
+    """What a row's state holds: who wrote it, and the event's bytes."""
 
     actor: str
     body: bytes
 
 
 class EventStore:
-    """Facts of the registry; each append runs its read models' writer as well."""
+    """Events of the registry; each append runs its read models' writer as well."""
 
     def __init__(self, url: str) -> None:
         """Prepare; `open` connects."""
@@ -85,7 +85,7 @@ class EventStore:
             self._recorder.datastore.close()
 
     async def load(self, stream: str) -> list[Any]:
-        """Return the facts of a stream; its version is their number."""
+        """Return the events of a stream; its version is their number."""
         recorder = self._opened()
         rows = await self._run(lambda: recorder.select_events(stream))
         return [
@@ -102,7 +102,7 @@ class EventStore:
         actor: str,
         also: Also | None = None,
     ) -> None:
-        """Append facts after a version; raises Conflict if others were first.
+        """Append events after a version; raises Conflict if others were first.
 
         `also` runs in the same transaction, with its cursor.
         """
@@ -131,8 +131,8 @@ class EventStore:
         except IntegrityError as error:
             raise ConflictError(moved) from error
 
-    async def facts(self, after: int, limit: int) -> Sequence[tuple[int, Record]]:
-        """Return facts of all streams after a position, in the order of their writing.
+    async def events(self, after: int, limit: int) -> Sequence[tuple[int, Record]]:
+        """Return events of all streams after a position, in the order of their writing.
 
         Each with its position, as a record of the registry's topic.
         """
@@ -151,7 +151,7 @@ class EventStore:
         also: Also | None = None,
         reached: str = "",
     ) -> None:
-        """Append facts as they were once written, each after the one before it.
+        """Append events as they were once written, each after the one before it.
 
         Raises Conflict if any of them is there. `reached` names who has seen them:
         its position moves to the end, in the same transaction.
@@ -168,11 +168,11 @@ class EventStore:
         try:
             await self._run(lambda: recorder.insert_events(rows, also=write))
         except IntegrityError as error:
-            message = "Expected none of these facts in the registry, but some are"
+            message = "Expected none of these events in the registry, but some are"
             raise ConflictError(message) from error
 
     async def position(self, name: str) -> int:
-        """Return the position that somebody has reached; 0 before the first fact."""
+        """Return the position that somebody has reached; 0 before the first event."""
         recorder = self._opened()
         return await self._run(lambda: recorder.max_tracking_id(name) or 0)
 
@@ -201,7 +201,7 @@ class EventStore:
 def _record(row: Notification) -> Record:
     stored = msgspec.msgpack.decode(row.state, type=Stored)
     stream = str(row.originator_id)
-    fact = codec.decode(stored.body)
+    event = codec.decode(stored.body)
     return Record(
         topic=topics.REGISTRY,
         key=stream,
@@ -211,7 +211,7 @@ def _record(row: Notification) -> Record:
             stream=stream,
             sequence=row.originator_version,
             actor=stored.actor,
-            recorded_at_us=fact.occurred_at_us,
+            recorded_at_us=event.occurred_at_us,
         ),
         body=stored.body,
     )

@@ -26,7 +26,7 @@ from projections.sql_files import SQL_FILES
 SCHEMA = "flightlog_shadow"
 _SQL = queries(SQL_FILES / "shadow.sql")
 _BESIDE = ("projector_positions", "outcomes", "catalog_reservations")
-"""Tables that a projector writes and that no fold of facts alone gives."""
+"""Tables that a projector writes and that no fold of events alone gives."""
 _SAMPLES_MAX = 5
 _OF_ALL = ("catalog",)
 """Views whose rows aren't of one execution: no part of them can be compared."""
@@ -52,7 +52,7 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def view_names() -> tuple[str, ...]:
-    """Return the tables that are folded from facts: those that a rebuild empties."""
+    """Return the tables that are folded from events: those that a rebuild empties."""
     emptied = queries(SQL_FILES / "projector.sql")["empty"]
     return tuple(re.findall(r"\w+", emptied.partition("TRUNCATE")[2]))
 

@@ -12,7 +12,7 @@ from infra.eventlog.contract import Received
 class ReplayStart:
     """Keeps what is about executions created after positions, and from a time on.
 
-    The others' first facts lie before: of them nothing can be folded.
+    The others' first events lie before: of them nothing can be folded.
     """
 
     positions: Mapping[int, int]
@@ -20,7 +20,7 @@ class ReplayStart:
     streams: set[str] = field(default_factory=set)
 
     def keep(self, page: Sequence[Received]) -> Sequence[Received]:
-        """Return the facts of a page that count."""
+        """Return the events of a page that count."""
         return [received for received in page if self._counts(received)]
 
     def _counts(self, received: Received) -> bool:

@@ -78,7 +78,7 @@ class Catalog:
         )
 
     async def caught_up(self) -> bool:
-        """Wait until the views hold every fact of now; False if it takes too long."""
+        """Wait until the views hold every event of now; False if it takes too long."""
         return await self._catching_up.answer()
 
     async def _caught_up(self) -> bool:

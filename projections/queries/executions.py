@@ -110,7 +110,7 @@ async def ended(pool: Pool, streams: Sequence[str]) -> list[Ended]:
 
 
 async def span(pool: Pool, stream: str) -> StreamExtent | None:
-    """Return when an execution began, and which fact ended it."""
+    """Return when an execution began, and which event ended it."""
     row = await fetch_one(pool, _SQL["span"], (stream,))
     return StreamExtent(**row) if row else None
 

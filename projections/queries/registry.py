@@ -1,4 +1,4 @@
-"""The registry's read models: written with its facts, queried by door and hands."""
+"""The registry's read models: written with its events, queried by door and hands."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ GENERATED = ".flytegen%"
 _SQL = queries(SQL_FILES / "registry.sql")
 
 
-def apply_registry(cursor: Cursor[Any], event: r.RegistryFact) -> None:
-    """Let a fact change the read models, in the transaction that appends it."""
+def apply_registry(cursor: Cursor[Any], event: r.RegistryEvent) -> None:
+    """Let an event change the read models, in the transaction that appends it."""
     for name, values in steps_of(event):
         cursor.execute(_SQL[name], values)
 
 
 def writer(events: Sequence[Any]) -> Callable[[Cursor[Any]], None]:
-    """Return what writes these facts' rows, for the transaction that appends them."""
+    """Return what writes these events' rows, for the transaction that appends them."""
 
     def write(cursor: Cursor[Any]) -> None:
         for event in events:

@@ -1,4 +1,4 @@
-"""Where the facts of executions lie on the log, by the views."""
+"""Where the events of executions lie on the log, by the views."""
 
 from __future__ import annotations
 

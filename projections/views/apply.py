@@ -28,7 +28,7 @@ APPLY: dict[type, Apply] = {
 
 
 def take(changes: Changes, envelope: Envelope, message: Any) -> None:
-    """Take one message up; KeyError for one that is no fact of an execution."""
+    """Take one message up; KeyError for one that is no event of an execution."""
     match message:
         case outcomes.CommandRejected():
             rejected = ("rejected", "", message.reason, message.detail)

@@ -1,4 +1,4 @@
-"""What facts change in the catalog, and what nodes tell of it; pure."""
+"""What events change in the catalog, and what nodes tell of it; pure."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def owner_of(stream: str, node_id: str) -> str:
 
 
 def _not_shown(_c: Changes, _v: Envelope, _m: Any, _at: datetime) -> None:
-    """Leave the views as they are: this fact isn't visible through the API."""
+    """Leave the views as they are: this event isn't visible through the API."""
 
 
 def _looked_up(c: Changes, v: Envelope, m: ne.CacheLookedUp, at: datetime) -> None:

@@ -1,4 +1,4 @@
-"""What a batch of facts changes in the views: rows to insert, columns to set; pure."""
+"""What a batch of events changes in the views: rows to insert, columns to set; pure."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _LAST = datetime(9999, 12, 31, tzinfo=UTC)
 class Rows:
     """Changes of one table: new rows, and columns to set in known ones.
 
-    The result doesn't depend on how facts fall into batches: `writing` follows the
+    The result doesn't depend on how events fall into batches: `writing` follows the
     same rules where a change meets a row of an earlier batch. A phase that has ended
     stays; `steady` tells that a phase entered again isn't news (ref §8.3).
     """
@@ -81,7 +81,7 @@ class Changes:
 
 
 Apply = Callable[[Changes, Envelope, Any, datetime], None]
-"""What one fact changes, at the time it happened."""
+"""What one event changes, at the time it happened."""
 
 
 def time_of(us: int) -> datetime:

@@ -1,4 +1,4 @@
-"""The journal's words: one readable line for each fact; pure."""
+"""The journal's words: one readable line for each event; pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from schemas.messages import node_events as ne
 
 
 def subject(event: e.ExecutionEvent) -> str:
-    """Return the id of the node that a fact speaks of; '' for the execution."""
+    """Return the id of the node that an event speaks of; '' for the execution."""
     site = getattr(event, "site", None)
     return str(site.node_id if site else getattr(event, "node_id", ""))
 

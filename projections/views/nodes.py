@@ -1,4 +1,4 @@
-"""What facts change in the view of node executions; pure."""
+"""What events change in the view of node executions; pure."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def _node_ended(phase: str) -> Apply:
 
 
 def _not_shown(_c: Changes, _v: Envelope, _m: Any, _at: datetime) -> None:
-    """Leave the views as they are: this fact isn't visible through the API."""
+    """Leave the views as they are: this event isn't visible through the API."""
 
 
 APPLY: dict[type, Apply] = {

@@ -1,4 +1,4 @@
-"""What the facts of the registry change in its read models: statements and values."""
+"""What the events of the registry change in its read models: statements and values."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ STEPS: dict[type, Callable[[Any], Sequence[Step]]] = {
 }
 
 
-def steps_of(event: r.RegistryFact) -> Sequence[Step]:
-    """Return the statements that a fact runs, each with its values."""
+def steps_of(event: r.RegistryEvent) -> Sequence[Step]:
+    """Return the statements that an event runs, each with its values."""
     at = {"at": time_of(event.occurred_at_us)}
     return [(name, values | at) for name, values in STEPS[type(event)](event)]

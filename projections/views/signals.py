@@ -1,4 +1,4 @@
-"""What facts change in the view of signals; pure."""
+"""What events change in the view of signals; pure."""
 
 from __future__ import annotations
 

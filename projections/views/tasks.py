@@ -1,4 +1,4 @@
-"""What facts change in the view of task executions; pure."""
+"""What events change in the view of task executions; pure."""
 
 from __future__ import annotations
 

@@ -247,7 +247,7 @@ ExecutionCommand = (
 
 
 class Heartbeat(Command, frozen=True, kw_only=True):
-    """Tell that a runner lives. Leaves no facts; its stream is `runner/<name>`."""
+    """Tell that a runner lives. Leaves no events; its stream is `runner/<name>`."""
 
     runner: str
     incarnation: str

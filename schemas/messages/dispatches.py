@@ -1,4 +1,4 @@
-"""Work for runners: what follows from a fact and needs the outside world."""
+"""Work for runners: what follows from an event and needs the outside world."""
 
 from __future__ import annotations
 

@@ -119,7 +119,7 @@ class StreamResumed(Event, frozen=True, kw_only=True):
 class ExecutionDeleted(Event, frozen=True, kw_only=True):
     """An ended execution was deleted: the views don't show it, its blobs go.
 
-    `phase` is how it had ended. Its facts stay, and its name stays taken.
+    `phase` is how it had ended. Its events stay, and its name stays taken.
     """
 
     principal: str

@@ -14,7 +14,7 @@ from schemas.values import Blob, Failure, TaskLog, Values
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
-    """What every fact carries."""
+    """What every event carries."""
 
     occurred_at_us: int
 

@@ -1,4 +1,4 @@
-"""Facts of the registry: projects, tasks, workflows, launch plans, attributes."""
+"""Events of the registry: projects, tasks, workflows, launch plans, attributes."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ from schemas.ids import EntityRef, ExecutionRef
 from schemas.values import Blob
 
 
-class RegistryEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """What every fact of the registry carries."""
+class RegistryMessage(msgspec.Struct, frozen=True, kw_only=True):
+    """What every event of the registry carries."""
 
     occurred_at_us: int
 
 
-class ProjectRegistered(RegistryEvent, frozen=True, kw_only=True):
+class ProjectRegistered(RegistryMessage, frozen=True, kw_only=True):
     """A project exists; `project` is a serialized flyteidl.admin.Project."""
 
     project_id: str
     project: bytes
 
 
-class ProjectReplaced(RegistryEvent, frozen=True, kw_only=True):
+class ProjectReplaced(RegistryMessage, frozen=True, kw_only=True):
     """A project's name, description, labels or state were replaced."""
 
     project_id: str
     project: bytes
 
 
-class TaskRegistered(RegistryEvent, frozen=True, kw_only=True):
+class TaskRegistered(RegistryMessage, frozen=True, kw_only=True):
     """A task version exists; `closure` is a serialized flyteidl.admin.TaskClosure.
 
     `description` is a serialized flyteidl.admin.DescriptionEntity, or empty.
@@ -42,7 +42,7 @@ class TaskRegistered(RegistryEvent, frozen=True, kw_only=True):
     description: bytes = b""
 
 
-class WorkflowRegistered(RegistryEvent, frozen=True, kw_only=True):
+class WorkflowRegistered(RegistryMessage, frozen=True, kw_only=True):
     """A workflow version compiled; its closure is a blob.
 
     `closure` holds a serialized flyteidl.admin.WorkflowClosure, `interface` a
@@ -59,7 +59,7 @@ class WorkflowRegistered(RegistryEvent, frozen=True, kw_only=True):
     description: bytes = b""
 
 
-class LaunchPlanRegistered(RegistryEvent, frozen=True, kw_only=True):
+class LaunchPlanRegistered(RegistryMessage, frozen=True, kw_only=True):
     """A launch plan version exists, INACTIVE.
 
     `spec` and `closure` are serialized flyteidl.admin messages; the closure holds the
@@ -74,20 +74,20 @@ class LaunchPlanRegistered(RegistryEvent, frozen=True, kw_only=True):
     schedule_type: str = "NONE"
 
 
-class LaunchPlanActivated(RegistryEvent, frozen=True, kw_only=True):
+class LaunchPlanActivated(RegistryMessage, frozen=True, kw_only=True):
     """A launch plan version became the active one of its name."""
 
     entity: EntityRef
     deactivated_version: str = ""
 
 
-class LaunchPlanDeactivated(RegistryEvent, frozen=True, kw_only=True):
+class LaunchPlanDeactivated(RegistryMessage, frozen=True, kw_only=True):
     """A launch plan version is no longer active."""
 
     entity: EntityRef
 
 
-class NamedEntityDescribed(RegistryEvent, frozen=True, kw_only=True):
+class NamedEntityDescribed(RegistryMessage, frozen=True, kw_only=True):
     """A named entity got a description and a state (flyteidl's number)."""
 
     kind: str
@@ -98,7 +98,7 @@ class NamedEntityDescribed(RegistryEvent, frozen=True, kw_only=True):
     state: int
 
 
-class AttributesSet(RegistryEvent, frozen=True, kw_only=True):
+class AttributesSet(RegistryMessage, frozen=True, kw_only=True):
     """Matching attributes were set; `attributes` is flyteidl's MatchingAttributes."""
 
     resource: str
@@ -109,7 +109,7 @@ class AttributesSet(RegistryEvent, frozen=True, kw_only=True):
     attributes: bytes
 
 
-class AttributesDeleted(RegistryEvent, frozen=True, kw_only=True):
+class AttributesDeleted(RegistryMessage, frozen=True, kw_only=True):
     """Matching attributes were deleted."""
 
     resource: str
@@ -119,7 +119,7 @@ class AttributesDeleted(RegistryEvent, frozen=True, kw_only=True):
     launch_plan: str
 
 
-class CacheEvicted(RegistryEvent, frozen=True, kw_only=True):
+class CacheEvicted(RegistryMessage, frozen=True, kw_only=True):
     """Outputs of a task that were kept until now aren't reused any more."""
 
     project: str
@@ -127,7 +127,7 @@ class CacheEvicted(RegistryEvent, frozen=True, kw_only=True):
     task: str
 
 
-class ExecutionStateSet(RegistryEvent, frozen=True, kw_only=True):
+class ExecutionStateSet(RegistryMessage, frozen=True, kw_only=True):
     """An execution was archived, or isn't any more; `state` is flyteidl's number."""
 
     execution: ExecutionRef
@@ -135,7 +135,7 @@ class ExecutionStateSet(RegistryEvent, frozen=True, kw_only=True):
     principal: str
 
 
-RegistryFact = (
+RegistryEvent = (
     ProjectRegistered
     | ProjectReplaced
     | TaskRegistered

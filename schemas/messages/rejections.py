@@ -1,4 +1,4 @@
-"""Refusals: why a command left no facts. A refusal is a record, not an exception."""
+"""Refusals: why a command left no events. A refusal is a record, not an exception."""
 
 from __future__ import annotations
 

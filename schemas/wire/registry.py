@@ -36,7 +36,7 @@ CLASSES: tuple[type[Any], ...] = (
     outcomes.CommandHadNoEffect,
     *get_args(dispatches.DispatchMessage),
     dispatches.AbortTask,
-    *get_args(registry_events.RegistryFact),
+    *get_args(registry_events.RegistryEvent),
     *get_args(dead_letters.Letter),
     *get_args(snapshots.Snapshot),
 )

@@ -24,7 +24,7 @@ EVENTS = ROOT / "docs" / "events"
 PUBLIC: dict[type[Any], Path] = {
     **dict.fromkeys(commands.PUBLIC, COMMANDS),
     **dict.fromkeys(get_args(execution_events.ExecutionEvent), EVENTS),
-    **dict.fromkeys(get_args(registry_events.RegistryFact), EVENTS),
+    **dict.fromkeys(get_args(registry_events.RegistryEvent), EVENTS),
     **dict.fromkeys((outcomes.CommandRejected, outcomes.CommandHadNoEffect), EVENTS),
 }
 UPDATES = os.environ.get("UPDATE_DOCS") == "1"

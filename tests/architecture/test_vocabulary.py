@@ -38,15 +38,15 @@ UNIONS = {
     execution_events: execution_events.ExecutionEvent,
     node_events: execution_events.ExecutionEvent,
     dispatches: dispatches.DispatchMessage,
-    registry_events: registry_events.RegistryFact,
+    registry_events: registry_events.RegistryEvent,
     dead_letters: dead_letters.Letter,
     snapshots: snapshots.Snapshot,
 }
-BASES = {"Event", "Command", "Dispatch", "RegistryEvent"}
+BASES = {"Event", "Command", "Dispatch", "RegistryMessage"}
 PARTS = {"NodeSite", "SourceValues", "ArrayShape"}
 # Messages that belong to no execution's union, and travel on their own.
 ALONE = {"Heartbeat", "CommandRejected", "CommandHadNoEffect", "AbortTask"}
-FACTS = set(get_args(execution_events.ExecutionEvent))
+EVENTS = set(get_args(execution_events.ExecutionEvent))
 
 
 def _messages(module: Any) -> set[type]:
@@ -108,10 +108,10 @@ def _without_docs(described: Any) -> Any:
     return described
 
 
-def test_every_fact_can_be_folded_and_projected() -> None:
-    """State and views know what each fact of an execution does to them."""
-    assert set(evolve.APPLY) == FACTS
-    assert set(apply.APPLY) == FACTS
+def test_every_event_can_be_folded_and_projected() -> None:
+    """State and views know what each event of an execution does to them."""
+    assert set(evolve.APPLY) == EVENTS
+    assert set(apply.APPLY) == EVENTS
 
 
 def test_execution_phases_are_flytes() -> None:

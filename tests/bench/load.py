@@ -82,7 +82,7 @@ def steps(running: AnEngine, prefix: str) -> list[tuple[float, float]]:
     """Return when each echo task of layered executions ended, and how long it took.
 
     From the end of the task before it to its own, all of which is orchestration: an
-    echo task does nothing. Times are those at which facts were decided, as in the views.
+    echo task does nothing. Times are those at which events were decided, as in the views.
     """
     with psycopg.connect(running.postgres()) as conn:
         rows = conn.execute(
@@ -110,7 +110,7 @@ def percentiles(found: list[float]) -> tuple[float, float]:
 
 @contextmanager
 def _watched(running: AnEngine) -> Iterator[list[float]]:
-    """Note how old each fact is when another connection first sees its row."""
+    """Note how old each event is when another connection first sees its row."""
     lags: list[float] = []
     stop = threading.Event()
     watcher = threading.Thread(target=_watch, args=(running, lags, stop))
@@ -124,9 +124,9 @@ def _watched(running: AnEngine) -> Iterator[list[float]]:
 
 
 def _watch(running: AnEngine, lags: list[float], stop: threading.Event) -> None:
-    """Look for the newest facts, as a dashboard would.
+    """Look for the newest events, as a dashboard would.
 
-    A fact's `occurred_at` is its envelope's `recorded_at_us`: when it was decided,
+    An event's `occurred_at` is its envelope's `recorded_at_us`: when it was decided,
     before it was appended. So this is the whole way, and up to a look longer.
     """
     newest = time.time()
@@ -139,15 +139,15 @@ def _watch(running: AnEngine, lags: list[float], stop: threading.Event) -> None:
                 (newest,),
             ).fetchall()
             now = time.time()
-            for at, facts in rows:
-                lags.extend([now - float(at)] * facts)
+            for at, events in rows:
+                lags.extend([now - float(at)] * events)
                 newest = max(newest, float(at))
             time.sleep(LOOK_S)
 
 
 def _lag_figures(lags: list[float]) -> list[Figure]:
     p50, p99 = percentiles(lags)
-    what = "fact decided to seen in Postgres under load"
+    what = "event decided to seen in Postgres under load"
     return [
         Figure(f"{what}, p50", p50, "s"),
         Figure(f"{what}, p99", p99, "s", 2, 0.5),

@@ -22,7 +22,7 @@ _PROGRESS_S = 30
 
 
 def kill_to_progress(folder: Path, quick: bool) -> list[Figure]:
-    """Measure from kill -9 under load to the next fact, the start included."""
+    """Measure from kill -9 under load to the next event, the start included."""
     tries = 1 if quick else 5
     gaps: list[float] = []
     with engine(folder, "kill") as running:
@@ -35,13 +35,13 @@ def kill_to_progress(folder: Path, quick: bool) -> list[Figure]:
             running.kill()
             killed = time.time()
             running.start()
-            gaps.append(next_fact(running, killed, _PROGRESS_S) - killed)
+            gaps.append(next_event(running, killed, _PROGRESS_S) - killed)
     took = statistics.median(gaps)
     return [Figure("kill -9 to progress", took, "s", 3, 1, comparison="Flyte 1.5 s")]
 
 
-def next_fact(running: Running | Distributed, after: float, limit_s: float) -> float:
-    """Return when the first fact after a time was decided, once the views show it."""
+def next_event(running: Running | Distributed, after: float, limit_s: float) -> float:
+    """Return when the first event after a time was decided, once the views show it."""
     with psycopg.connect(running.postgres(), autocommit=True) as conn:
         for _ in range(round(limit_s / _PAUSE_S)):
             row = conn.execute(

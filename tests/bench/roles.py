@@ -17,7 +17,7 @@ from tests.bench.chains import CHAIN, chains_on
 from tests.bench.engines import client_of, timed, wait_all
 from tests.bench.figure import Figure
 from tests.bench.load import measured
-from tests.bench.recovery import next_fact
+from tests.bench.recovery import next_event
 from tests.bench.replacing import replacing
 from tests.support import raw
 from tests.support.harness.distributed import (
@@ -145,7 +145,7 @@ def _kill(engine: Distributed, quick: bool) -> Figure:
         propeller.kill()
         killed = time.time()
         propeller.start()
-        gaps.append(next_fact(engine, killed, _PROGRESS_S) - killed)
+        gaps.append(next_event(engine, killed, _PROGRESS_S) - killed)
         propeller.wait()
     what = "Kafka: kill -9 of the propeller to progress"
     return Figure(what, statistics.median(gaps), "s", 10, 3)

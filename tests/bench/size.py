@@ -1,4 +1,4 @@
-"""One execution that grows: what a fact costs, what compiling holds back, a rebuild."""
+"""One execution that grows: what an event costs, what compiling holds back, a rebuild."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _LIMIT_S = 1800
 
 
 def cost_by_size(folder: Path, quick: bool) -> list[Figure]:
-    """Measure time and bytes for each fact, then registration and a rebuild."""
+    """Measure time and bytes for each event, then registration and a rebuild."""
     sizes = SIZES[:3] if quick else SIZES
     figures: list[Figure] = []
     with engine(folder, "size") as running:
@@ -40,16 +40,16 @@ def cost_by_size(folder: Path, quick: bool) -> list[Figure]:
         timed(client, "warm", "warm")
         costs = {size: _cost(running, client, size, figures) for size in sizes}
     ratio = costs[sizes[-1]] / costs[BASE]
-    what = f"a fact at {sizes[-1]:,} nodes ÷ one at {BASE:,}"
+    what = f"an event at {sizes[-1]:,} nodes ÷ one at {BASE:,}"
     figures.append(Figure(what, ratio, "×", 1.2))
     rate = asyncio.run(_rebuilt(running.data_dir))
     what = "projection rebuild"
-    figures.append(Figure(what, rate, "facts/s", 5_000, 20_000, more=True))
+    figures.append(Figure(what, rate, "events/s", 5_000, 20_000, more=True))
     return figures
 
 
 def _cost(running: Running, client: Any, size: int, figures: list[Figure]) -> float:
-    """Return microseconds for each fact of one execution of so many nodes."""
+    """Return microseconds for each event of one execution of so many nodes."""
     plan = f"size{size}"
     began = time.monotonic()
     with _health_watched(running) as slowest:
@@ -61,13 +61,13 @@ def _cost(running: Running, client: Any, size: int, figures: list[Figure]) -> fl
     took = statistics.fmean(
         timed(client, plan, f"{plan}-{i}", _LIMIT_S) for i in range(tries)
     )
-    facts, stored = _stored(running, f"{plan}-0")
-    cost = took / facts * 1e6
+    events, stored = _stored(running, f"{plan}-0")
+    cost = took / events * 1e6
     figures += [
         Figure(f"registration, {size:,} nodes", registered, "s"),
         Figure(f"slowest /healthz meanwhile, {size:,} nodes", slowest[0], "s"),
-        Figure(f"time for each fact, {size:,} nodes", cost, "us"),
-        Figure(f"bytes for each fact, {size:,} nodes", stored / facts, "B"),
+        Figure(f"time for each event, {size:,} nodes", cost, "us"),
+        Figure(f"bytes for each event, {size:,} nodes", stored / events, "B"),
     ]
     return cost
 
@@ -105,7 +105,7 @@ def _stored(running: Running, name: str) -> tuple[int, int]:
 
 
 async def _rebuilt(data_dir: Path) -> float:
-    """Return facts a second of a rebuild of every view, the engine being down."""
+    """Return events a second of a rebuild of every view, the engine being down."""
     server = EmbeddedPostgres(data_dir / "postgres")
     url = await asyncio.to_thread(server.start)
     try:

@@ -161,4 +161,4 @@ def _check_log(engine: Distributed, report: Report) -> None:
             report.wrong.append(f"{command}: {done.stdout}{done.stderr}")
         for line in done.stdout.splitlines():
             told = json.loads(line) if line.startswith("{") else {}
-            report.events = max(report.events, int(told.get("facts", 0)))
+            report.events = max(report.events, int(told.get("events", 0)))

@@ -1,4 +1,4 @@
-"""A process to be killed: commits facts with a position until then."""
+"""A process to be killed: commits events with a position until then."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import sys
 from infra.eventlog.postgres.log import PostgresLog
 from infra.settings import LogSettings
 from tests.contract.owning import kept, owning
-from tests.contract.records import dispatch, fact
+from tests.contract.records import dispatch, event_record
 
-FACTS = 6
+EVENTS = 6
 
 
 async def main(url: str) -> None:
@@ -20,10 +20,10 @@ async def main(url: str) -> None:
     async with owning(log) as partition:
         position = await kept(log)
         while True:
-            first = FACTS * position + 1
+            first = EVENTS * position + 1
             position += 1
-            facts = [fact(n) for n in range(first, first + FACTS)]
-            await partition.commit([*facts, dispatch(f"d{position}")], position)
+            events = [event_record(n) for n in range(first, first + EVENTS)]
+            await partition.commit([*events, dispatch(f"d{position}")], position)
             print(position, flush=True)
 
 

@@ -31,14 +31,14 @@ def dispatch(name: str, topic: str = t.DISPATCHES) -> Record:
     )
 
 
-def fact(sequence: int, stream: str = STREAM, body: bytes = b"fact") -> Record:
-    """The fact of a stream with this sequence; everything in its envelope is set."""
+def event_record(sequence: int, stream: str = STREAM, body: bytes = b"event") -> Record:
+    """The event of a stream with this sequence; everything in its envelope is set."""
     return Record(
         topic=t.EVENTS,
         key=stream,
         envelope=Envelope(
             id=f"{stream}/{sequence}",
-            type="flightlog.v1.Fact",
+            type="flightlog.v1.Event",
             stream=stream,
             sequence=sequence,
             correlation="execution/p/d/root",
@@ -53,7 +53,7 @@ def fact(sequence: int, stream: str = STREAM, body: bytes = b"fact") -> Record:
 
 
 def outcome(name: str) -> Record:
-    """A record on the events topic that is no fact of its stream."""
+    """A record on the events topic that is no event of its stream."""
     return Record(
         topic=t.EVENTS,
         key=STREAM,

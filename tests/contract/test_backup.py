@@ -69,7 +69,7 @@ async def export(log: Any, store: EventStore, path: Path) -> None:
 async def test_another_cluster_goes_on(
     log: Any, twin: Any, stores: tuple[EventStore, EventStore], tmp_path: Path
 ) -> None:
-    """Facts are the same; what nobody had handled is handled there, the rest isn't."""
+    """Events are the same; what nobody had handled is handled there, the rest isn't."""
     here, path = House(log), tmp_path / "log.avro"
     async with here.propeller():
         stream = await here.create("one")
@@ -85,17 +85,17 @@ async def test_another_cluster_goes_on(
     pages = avro_file.reading(path, 10)
     count = await backup.put_back(pages, twin, stores[1], NOTHING)
     there = House(twin)
-    assert await there.facts(stream) == await here.facts(stream)
+    assert await there.events(stream) == await here.events(stream)
     assert await there.letters() == await here.letters()
     assert await stores[1].load("registry/project/mine") == await stores[0].load(
         "registry/project/mine"
     )
-    facts = len(await here.read(topics.EVENTS))
-    assert count == facts + len(["report", "letter", "project"])
+    events = len(await here.read(topics.EVENTS))
+    assert count == events + len(["report", "letter", "project"])
     async with there.propeller():
         second = await there.run_of(stream, "n1")
         await there.send(stream, success(second))
-        await there.until_facts(stream, e.ExecutionSucceeded)
+        await there.until_events(stream, e.ExecutionSucceeded)
     dispatches = await there.read(topics.DISPATCHES)
     assert len(dispatches) == 1, "what was carried out isn't carried out again"
 
@@ -108,7 +108,7 @@ async def test_only_an_empty_log_takes_a_backup(
     house = House(log)
     async with house.propeller():
         stream = await house.create("one")
-        await house.until_facts(stream, e.ExecutionStarted)
+        await house.until_events(stream, e.ExecutionStarted)
     records: list[Record] = []
     with pytest.raises(
         PermanentError, match="Expected an empty log, but flightlog.events"

@@ -9,7 +9,7 @@ import pytest
 from infra.eventlog.contract import Log, OwnedPartition, Received, Record
 from schemas import topics as t
 from schemas.envelope import Envelope
-from tests.contract.records import STREAM, command, fact, ids
+from tests.contract.records import STREAM, command, event_record, ids
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -42,12 +42,12 @@ async def test_the_newest_of_each_key_is_read(log: Log) -> None:
 
 async def test_an_empty_topic_ends_at_once(log: Log) -> None:
     """Nothing is read where nothing was written; events aren't among it."""
-    await log.append([fact(1)])
+    await log.append([event_record(1)])
     assert await _newest(log) == {}
 
 
 async def test_it_is_kept_with_the_rest_of_a_transaction(log: Log) -> None:
-    """Facts, position and compacted records of an owner are there together."""
+    """Events, position and compacted records of an owner are there together."""
     await log.append([command("c1")])
     ends: list[int] = []
     stop = asyncio.Event()
@@ -56,7 +56,7 @@ async def test_it_is_kept_with_the_rest_of_a_transaction(log: Log) -> None:
         while not (taken := await partition.read(10)):
             pass
         ends.append(await partition.end(t.EVENTS))
-        records = [fact(1), _kept("a", b"1"), fact(2)]
+        records = [event_record(1), _kept("a", b"1"), event_record(2)]
         await partition.commit(records, taken[-1].position)
         await partition.commit([_kept("b", b"2")], None)
         ends.append(await partition.end(t.EVENTS))

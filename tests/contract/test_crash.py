@@ -17,7 +17,7 @@ from tests.contract.records import STREAM
 
 pytestmark = pytest.mark.integration
 
-FACTS = 6
+EVENTS = 6
 ROOT = Path(__file__).parents[2]
 KILLS = 3
 ACKED_BEFORE_KILL = 40
@@ -49,7 +49,7 @@ async def test_a_killed_writer_leaves_whole_commits(postgres: PostgresKind) -> N
         sequences = [r.envelope.sequence for r in await log.stream(STREAM)]
         moved = await kept(log)
         await log.close()
-        assert sequences == list(range(1, FACTS * moved + 1))
+        assert sequences == list(range(1, EVENTS * moved + 1))
         assert acked <= moved <= acked + 1
 
 

@@ -19,7 +19,7 @@ STREAM = "registry/project/p"
 
 
 def registered(name: str = "p") -> ProjectRegistered:
-    """A project's first fact."""
+    """A project's first event."""
     return ProjectRegistered(project_id=name, project=b"\x00one", occurred_at_us=1)
 
 
@@ -42,13 +42,13 @@ async def store(request: pytest.FixtureRequest) -> AsyncIterator[Any]:
     await found.close()
 
 
-async def test_facts_are_loaded_as_appended(store: Any) -> None:
-    """A stream's facts come back whole, in order; other streams don't mix in."""
-    facts = [registered(), replaced(b"two"), replaced(b"three")]
-    await store.append(STREAM, 0, facts[:2], actor="me")
-    await store.append(STREAM, 2, facts[2:], actor="me")
+async def test_events_are_loaded_as_appended(store: Any) -> None:
+    """A stream's events come back whole, in order; other streams don't mix in."""
+    events = [registered(), replaced(b"two"), replaced(b"three")]
+    await store.append(STREAM, 0, events[:2], actor="me")
+    await store.append(STREAM, 2, events[2:], actor="me")
     await store.append("registry/project/q", 0, [registered("q")], actor="me")
-    assert await store.load(STREAM) == facts
+    assert await store.load(STREAM) == events
     assert await store.load("registry/project/none") == []
 
 
@@ -64,14 +64,14 @@ async def test_a_lost_race_is_a_conflict(store: Any) -> None:
 
 
 async def test_a_version_that_is_not_there_is_a_conflict(store: Any) -> None:
-    """Nothing can be appended after facts that don't exist."""
+    """Nothing can be appended after events that don't exist."""
     with pytest.raises(ConflictError):
         await store.append(STREAM, 3, [replaced(b"four")], actor="me")
     assert await store.load(STREAM) == []
 
 
 async def test_what_fails_beside_undoes_the_append(store: Any) -> None:
-    """Facts and read models are written together or not at all."""
+    """Events and read models are written together or not at all."""
 
     def fail(_: Any) -> None:
         raise RuntimeError("the read model")

@@ -22,7 +22,7 @@ from infra.settings import KafkaSettings, LogSettings
 from schemas import topics as t
 from tests.contract.conftest import PARTITIONS, STREAMS, KafkaKind
 from tests.contract.owning import GROUP, kept, owning
-from tests.contract.records import STREAM, command, dispatch, fact, ids
+from tests.contract.records import STREAM, command, dispatch, event_record, ids
 from tests.support.components.kafka import Kafka
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
@@ -37,7 +37,7 @@ def partition_at(kafka: KafkaKind, number: int = 0) -> KafkaPartition:
 
 
 class Copier:
-    """Answers each command with one fact, as many owners at once as there are logs."""
+    """Answers each command with one event, as many owners at once as there are logs."""
 
     def __init__(self) -> None:
         self.owned: dict[str, set[int]] = defaultdict(set)
@@ -58,20 +58,20 @@ class Copier:
 
     async def _copy(self, partition: OwnedPartition) -> None:
         found = await partition.read(20)
-        facts = [
+        events = [
             replace(
-                fact(1, r.envelope.stream),
-                envelope=replace(fact(1).envelope, id=f"of/{r.envelope.id}"),
+                event_record(1, r.envelope.stream),
+                envelope=replace(event_record(1).envelope, id=f"of/{r.envelope.id}"),
             )
             for r in found
         ]
         if found:
-            await partition.commit(facts, found[-1].position)
+            await partition.commit(events, found[-1].position)
             self.handled += len(found)
 
 
 async def copied(log: KafkaLog) -> list[str]:
-    """Return the ids of all facts that are on the log."""
+    """Return the ids of all events that are on the log."""
     return [
         r.envelope.id
         async for batch in log.read_to_end(t.EVENTS, {}, 500)
@@ -117,9 +117,9 @@ async def test_partitions_are_shared_and_handed_over(kafka: KafkaKind) -> None:
 
 
 async def test_a_stream_keeps_its_partition_on_every_topic(kafka: KafkaKind) -> None:
-    """Facts lie where the commands of their stream do."""
+    """Events lie where the commands of their stream do."""
     log = await kafka.open()
-    await log.append([r for s in STREAMS for r in (command(s, s), fact(1, s))])
+    await log.append([r for s in STREAMS for r in (command(s, s), event_record(1, s))])
     places: dict[str, set[int]] = {s: set() for s in STREAMS}
     for topic in (t.COMMANDS, t.EVENTS):
         async for batch in log.read_to_end(topic, {}, 100):
@@ -137,12 +137,12 @@ async def test_a_newer_owner_fences_the_older(kafka: KafkaKind) -> None:
     await old.open()
     (taken,) = await old.read(9)
     await old._producer.begin_transaction()
-    await old._send([fact(1, body=b"old")])
+    await old._send([event_record(1, body=b"old")])
     await new.open()
     with pytest.raises(FencedError):
         await old.commit([], taken.position)
     assert ids(await new.read(9)) == ["c1"]
-    await new.commit([fact(1, body=b"new")], taken.position)
+    await new.commit([event_record(1, body=b"new")], taken.position)
     assert [r.body for r in await log.stream(STREAM)] == [b"new"]
     assert await kept(log) == taken.position
     await old.close()
@@ -160,12 +160,13 @@ async def test_an_oversized_record_costs_nothing_else(kafka: KafkaKind) -> None:
     (taken,) = await partition.read(9)
     with pytest.raises(PermanentError):
         await partition.commit(
-            [fact(1), dispatch("d1"), fact(2, body=b"x" * 60_000)], taken.position
+            [event_record(1), dispatch("d1"), event_record(2, body=b"x" * 60_000)],
+            taken.position,
         )
     with pytest.raises(PermanentError):
-        await log.append([fact(3, body=b"x" * 60_000)])
+        await log.append([event_record(3, body=b"x" * 60_000)])
     assert await kept(log) == 0
-    await partition.commit([fact(1)], taken.position)
+    await partition.commit([event_record(1)], taken.position)
     assert ids(await log.stream(STREAM)) == [f"{STREAM}/1"]
     assert not [r async for b in log.read_to_end(t.DISPATCHES, {}, 9) for r in b]
     await partition.close()
@@ -232,7 +233,7 @@ async def test_topics_are_checked(kafka: KafkaKind) -> None:
 
 
 async def test_a_broker_that_dies_loses_nothing(tmp_path: Path) -> None:
-    """Commits and appends go on after a kill -9 of the broker; no fact comes twice."""
+    """Commits and appends go on after a kill -9 of the broker; no event comes twice."""
     server = Kafka(tmp_path / "kafka")
     server.start()
     settings = KafkaSettings(
@@ -255,8 +256,8 @@ async def test_a_broker_that_dies_loses_nothing(tmp_path: Path) -> None:
                 await _append(log, name)
             await until(lambda: copier.handled >= len(names))
             stop.set()
-        facts = await copied(log)
-        assert len(facts) == len(set(facts)) == len(names)
+        events = await copied(log)
+        assert len(events) == len(set(events)) == len(names)
     finally:
         await log.close()
         server.kill()
@@ -304,13 +305,13 @@ class Spanned:
 async def test_a_stream_is_read_from_where_it_began(
     kafka: KafkaKind, ahead_s: int | None, ended: int
 ) -> None:
-    """All its facts are found, however wrong the clock was, its end known or not."""
+    """All its events are found, however wrong the clock was, its end known or not."""
     plain = await kafka.open()
-    await plain.append([fact(1, f"old-{n}") for n in range(50)])
+    await plain.append([event_record(1, f"old-{n}") for n in range(50)])
     await asyncio.sleep(0.1)
     now_us = time.time_ns() // 1000
-    await plain.append([fact(n) for n in range(1, 6)])
-    await plain.append([fact(1, f"new-{n}") for n in range(50)])
+    await plain.append([event_record(n) for n in range(1, 6)])
+    await plain.append([event_record(1, f"new-{n}") for n in range(50)])
     span = (
         None if ahead_s is None else StreamExtent(now_us + ahead_s * 1_000_000, ended)
     )

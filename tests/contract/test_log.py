@@ -14,7 +14,7 @@ from tests.contract.records import (
     STREAM,
     command,
     dispatch,
-    fact,
+    event_record,
     ids,
     outcome,
     plain,
@@ -58,13 +58,13 @@ async def test_appends_at_once_lose_and_double_nothing(log: Any) -> None:
 
 
 async def test_a_commit_is_whole(log: Any) -> None:
-    """Facts, work, aborts, wishes and the position come together."""
+    """Events, work, aborts, wishes and the position come together."""
     await log.append([command("c1")])
     async with owning(log) as partition:
         (taken,) = await partition.read(10)
         records = [
-            fact(1),
-            fact(2),
+            event_record(1),
+            event_record(2),
             dispatch("d1"),
             dispatch("a1", t.ABORTS),
             command("c2"),
@@ -78,7 +78,7 @@ async def test_a_commit_is_whole(log: Any) -> None:
 
 
 async def test_a_commit_may_move_the_position_only(log: Any) -> None:
-    """A command without facts is handled all the same."""
+    """A command without events is handled all the same."""
     await log.append([command("c1")])
     async with owning(log) as partition:
         (taken,) = await partition.read(10)
@@ -88,16 +88,24 @@ async def test_a_commit_may_move_the_position_only(log: Any) -> None:
 
 
 async def test_streams_are_read_by_sequence(log: Any) -> None:
-    """A stream's facts come by sequence, within bounds; outcomes are no part of it."""
+    """A stream's events come by sequence, within bounds; outcomes are no part of it."""
     other = "execution/p/d/two"
-    await log.append([fact(1), fact(1, other), fact(2), outcome("o1"), fact(3)])
+    await log.append(
+        [
+            event_record(1),
+            event_record(1, other),
+            event_record(2),
+            outcome("o1"),
+            event_record(3),
+        ]
+    )
     assert [r.envelope.sequence for r in await log.stream(STREAM)] == [1, 2, 3]
     assert [r.envelope.sequence for r in await log.stream(STREAM, after=1)] == [2, 3]
     assert [r.envelope.sequence for r in await log.stream(STREAM, limit=1)] == [1]
-    assert plain(await log.stream(other)) == [fact(1, other)]
+    assert plain(await log.stream(other)) == [event_record(1, other)]
     last = await log.last_event(STREAM)
     assert last is not None
-    assert plain([last]) == [fact(3)]
+    assert plain([last]) == [event_record(3)]
     assert await log.last_event("execution/p/d/none") is None
     assert list(await log.stream("execution/p/d/none")) == []
 
@@ -122,7 +130,7 @@ async def test_all_is_there_after_a_restart(kind: Any, log: Any) -> None:
     await log.append([command("c1"), command("c2")])
     async with owning(log) as partition:
         first, _ = await partition.read(10)
-        await partition.commit([fact(1)], first.position)
+        await partition.commit([event_record(1)], first.position)
     await log.close()
     again = await kind.open()
     assert ids(await everything(again, (t.COMMANDS,))) == ["c1", "c2"]
@@ -130,7 +138,7 @@ async def test_all_is_there_after_a_restart(kind: Any, log: Any) -> None:
     async with owning(again) as partition:
         (second,) = await partition.read(10)
         assert second.envelope.id == "c2"
-        await partition.commit([fact(2)], second.position)
+        await partition.commit([event_record(2)], second.position)
     assert len(await again.stream(STREAM)) == 2
 
 
@@ -162,7 +170,7 @@ async def test_a_slow_reader_misses_nothing(kind: Any) -> None:
     async with log.consume("r", t.DISPATCHES) as consumer:
         found = ids(await consumer.read(1))
         for number in range(30):
-            await log.append([dispatch(f"d{number}"), fact(number + 1)])
+            await log.append([dispatch(f"d{number}"), event_record(number + 1)])
             if number % 10 == 0:
                 found.extend(ids(await consumer.read(3)))
         while batch := await consumer.read(4):
@@ -174,7 +182,7 @@ async def test_a_slow_reader_misses_nothing(kind: Any) -> None:
 
 async def test_a_large_commit(log: Any) -> None:
     """One commit may hold more than one statement takes."""
-    records = [fact(n, body=b"x" * 100) for n in range(1, 5001)]
+    records = [event_record(n, body=b"x" * 100) for n in range(1, 5001)]
     async with owning(log) as partition:
         await partition.commit(records, None)
     assert len(await log.stream(STREAM)) == 5000

@@ -51,7 +51,7 @@ DAMAGED = {
         "written by a newer version",
     ),
     "more than a message": (WHOLE + b"\x00", "1 bytes follow"),
-    "a fact": (
+    "an event": (
         codec.encode(e.ExecutionStarted(occurred_at_us=1)),
         "Expected a command, but ExecutionStarted is none",
     ),
@@ -65,7 +65,7 @@ async def test_what_cannot_be_read_is_put_aside_whole(house: House, what: str) -
     async with house.propeller():
         bad = await house.send(stream_of("one"), STOP, body=body)
         stream = await house.create("one")
-        await house.until_facts(stream, e.ExecutionStarted)
+        await house.until_events(stream, e.ExecutionStarted)
         (dead,) = await house.letters()
         assert house.partitions is not None
         assert house.partitions.dead_letters == 1
@@ -98,10 +98,10 @@ async def test_what_is_not_allowed_is_put_aside(house: House, what: str) -> None
         await house.send(to, command, key=key)
         await house.until_letters(1)
         await house.send(stream, STOP)
-        await house.until_facts(stream, e.ExecutionAborted)
+        await house.until_events(stream, e.ExecutionAborted)
     (dead,) = await house.letters()
     assert words in dead.error
-    assert not await house.facts(stream_of("two"))
+    assert not await house.events(stream_of("two"))
 
 
 async def test_a_decider_that_raises_parks_its_stream_only(
@@ -121,7 +121,7 @@ async def test_a_decider_that_raises_parks_its_stream_only(
         assert house.partitions.parked == 1
     assert [letter.id for letter in dead] == [bad, report, stop]
     assert "the decider broke" in dead[0].error
-    parked = (await house.facts(stream))[-1]
+    parked = (await house.events(stream))[-1]
     assert isinstance(parked, e.StreamParked)
     assert (parked.command_id, parked.command_type) == (bad, "flightlog.v1.ReportChild")
     answers = await house.answers()
@@ -155,8 +155,8 @@ async def test_a_parked_stream_stays_parked_and_goes_on_when_resumed(
         )
         second = await house.run_of(stream, "n1")
         await house.send(stream, success(second))
-        await house.until_facts(stream, e.ExecutionSucceeded)
-    kinds = [type(fact) for fact in await house.facts(stream)]
+        await house.until_events(stream, e.ExecutionSucceeded)
+    kinds = [type(event_record) for event_record in await house.events(stream)]
     assert kinds.count(e.StreamParked) == kinds.count(e.StreamResumed) == 1
     assert len(await house.letters()) == 2
 
@@ -166,8 +166,8 @@ async def test_what_cannot_be_created_costs_nothing_else(house: House) -> None:
     async with house.propeller():
         boom = await house.create("boom")
         one = await house.create("one")
-        await house.until_facts(one, e.ExecutionStarted)
-    assert not await house.facts(boom)
+        await house.until_events(one, e.ExecutionStarted)
+    assert not await house.events(boom)
     (dead,) = await house.letters()
     assert "the hydration broke" in dead.error
 
@@ -176,12 +176,15 @@ async def test_the_first_of_two_commands_with_one_id_counts(house: House) -> Non
     """Another body under a known id changes nothing, on whichever log."""
     async with house.propeller():
         stream = await house.create("one", id="same")
-        await house.until_facts(stream, e.ExecutionStarted)
+        await house.until_events(stream, e.ExecutionStarted)
         await house.create("one", id="same", body=codec.encode(_other_inputs()))
         await house.send(stream, STOP)
-        await house.until_facts(stream, e.ExecutionAborted)
-    facts = await house.facts(stream)
-    assert sum(isinstance(fact, e.ExecutionCreated) for fact in facts) == 1
+        await house.until_events(stream, e.ExecutionAborted)
+    events = await house.events(stream)
+    assert (
+        sum(isinstance(event_record, e.ExecutionCreated) for event_record in events)
+        == 1
+    )
     answer = (await house.answers()).get("same")
     assert answer is None or isinstance(answer, CommandHadNoEffect)
     assert not await house.letters()
@@ -199,7 +202,7 @@ async def test_commands_for_unknown_executions_are_answered_or_dropped(
         wish = await house.send(stream_of("none"), STOP)
         await house.send(stream_of("none"), POISON, reply=False)
         stream = await house.create("one")
-        await house.until_facts(stream, e.ExecutionStarted)
+        await house.until_events(stream, e.ExecutionStarted)
         assert partitions.dropped == 1
     answer = (await house.answers())[wish]
     assert answer.reason == "NOT_FOUND"
@@ -207,7 +210,7 @@ async def test_commands_for_unknown_executions_are_answered_or_dropped(
 
 
 async def test_a_clock_that_jumps_a_day_back_turns_no_time_back(house: House) -> None:
-    """Facts of a stream never run backwards, whatever the owner's clock says."""
+    """Events of a stream never run backwards, whatever the owner's clock says."""
     async with house.propeller():
         stream = await house.create("one", recorded_at_us=house.clock.now + DAY_US)
         run = await house.run_of(stream, "n0")
@@ -215,17 +218,17 @@ async def test_a_clock_that_jumps_a_day_back_turns_no_time_back(house: House) ->
     async with house.propeller():
         await house.send(stream, success(run))
         await house.run_of(stream, "n1")
-    times = [fact.occurred_at_us for fact in await house.facts(stream)]
+    times = [event_record.occurred_at_us for event_record in await house.events(stream)]
     assert times == sorted(times)
     assert times[0] < house.clock.now + 2 * DAY_US
 
 
-async def test_a_fact_that_cannot_be_read_stops_its_reader(house: House) -> None:
+async def test_a_event_that_cannot_be_read_stops_its_reader(house: House) -> None:
     """Skipping it would corrupt what follows: the propeller ends with a clear word."""
     async with house.propeller():
         stream = await house.create("one")
-        await house.until_facts(stream, e.ExecutionStarted)
-        sequence = len(await house.facts(stream)) + 1
+        await house.until_events(stream, e.ExecutionStarted)
+        sequence = len(await house.events(stream)) + 1
     envelope = Envelope(
         id=f"{stream}/{sequence}", type="?", stream=stream, sequence=sequence
     )
@@ -255,7 +258,7 @@ async def test_a_letter_that_kafka_cannot_keep_tells_where_its_bytes_are(
             await house.send(stream_of("one"), STOP, body=body, reply=False)
             (dead,) = await house.until_letters(1)
             stream = await house.create("one")
-            await house.until_facts(stream, e.ExecutionStarted)
+            await house.until_events(stream, e.ExecutionStarted)
     finally:
         for log in kind.logs:
             await log.close()

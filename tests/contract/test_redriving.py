@@ -64,13 +64,13 @@ async def test_an_execution_goes_on_where_it_was_parked(
         done = await redriver(house).redrive([stream], [], "me")
         second = await house.run_of(stream, "n1")
         await house.send(stream, success(second))
-        await house.until_facts(stream, e.ExecutionSucceeded)
+        await house.until_events(stream, e.ExecutionSucceeded)
     assert len(done.redriven) == 2
     assert not done.parked_again
     letters = await letters_of(house.log.read_to_end(topics.DEAD_LETTERS, {}, PAGE))
     assert [letter.redriven for letter in letters] == [True, True]
-    facts = await house.facts(stream)
-    resumed = next(f for f in facts if isinstance(f, e.StreamResumed))
+    events = await house.events(stream)
+    resumed = next(f for f in events if isinstance(f, e.StreamResumed))
     assert resumed.principal == "me"
 
 
@@ -89,7 +89,7 @@ async def test_what_breaks_again_parks_again(
         done = await redriver(house).redrive([stream], [], "me")
         assert len(done.redriven) == 2
         await house.run_of(stream, "n1")
-    kinds = [type(fact) for fact in await house.facts(stream)]
+    kinds = [type(event_record) for event_record in await house.events(stream)]
     assert kinds.count(e.StreamParked) == kinds.count(e.StreamResumed) == 2
 
 

@@ -11,7 +11,7 @@ from schemas.messages import execution_events as e
 from schemas.messages import node_events as ne
 from schemas.messages.commands import TerminateExecution
 from schemas.wire import codec
-from tests.contract.records import fact
+from tests.contract.records import event_record
 from tests.support.engine import CREATE, success
 from tests.support.harness.propeller_harness import House, stream_of
 
@@ -34,7 +34,7 @@ async def test_a_stream_goes_on_where_it_was(house: House) -> None:
         await house.send(stream, success(first))
         second = await house.run_of(stream, "n1")
         await house.send(stream, success(second))
-        await house.until_facts(stream, e.ExecutionSucceeded)
+        await house.until_events(stream, e.ExecutionSucceeded)
 
     sequences = [r.envelope.sequence for r in await house.log.stream(stream)]
     assert sequences == list(range(1, len(sequences) + 1))
@@ -46,9 +46,9 @@ async def test_a_name_is_taken_for_ever(house: House) -> None:
     async with house.propeller():
         for name in ("one", "two"):
             stream = await house.create(name)
-            await house.until_facts(stream, e.ExecutionCreated)
+            await house.until_events(stream, e.ExecutionCreated)
             await house.send(stream, TerminateExecution(cause="enough", principal="me"))
-            await house.until_facts(stream, e.ExecutionAborted)
+            await house.until_events(stream, e.ExecutionAborted)
     async with house.propeller():
         again = [
             await house.send(stream_of(name), replace(CREATE, name=name))
@@ -70,21 +70,21 @@ async def test_a_new_stream_costs_no_look_at_the_log(house: House) -> None:
         streams = partitions.served[0].streams
         streams._log = None  # type: ignore[assignment] # noqa: SLF001 - it isn't used
         stream = await house.create("one")
-        await house.until_facts(stream, e.ExecutionCreated)
+        await house.until_events(stream, e.ExecutionCreated)
 
 
 async def test_what_can_not_be_folded_costs_itself_alone(house: House) -> None:
-    """A stream whose facts don't follow is a dead letter's; others go on."""
+    """A stream whose events don't follow is a dead letter's; others go on."""
     broken = stream_of("broken")
     orphan = ne.NodeStarted(occurred_at_us=1, node_id="n7")
-    record = fact(1, broken, codec.encode(orphan))
+    record = event_record(1, broken, codec.encode(orphan))
     envelope = replace(record.envelope, type=codec.type_name(orphan))
     await house.log.append([replace(record, envelope=envelope)])
     async with house.propeller():
         await house.send(broken, replace(CREATE, name="broken"))
         await house.until_letters(1)
         stream = await house.create("one")
-        await house.until_facts(stream, e.ExecutionCreated)
+        await house.until_events(stream, e.ExecutionCreated)
     assert t.COMMANDS == (await house.letters())[0].topic
 
 

@@ -10,7 +10,7 @@ from infra.eventlog.contract import PartitionAssignment
 from schemas import topics as t
 from tests.contract.conftest import PARTITIONS, STREAMS, KafkaKind
 from tests.contract.owning import owning
-from tests.contract.records import command, fact, ids
+from tests.contract.records import command, event_record, ids
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 
@@ -28,7 +28,7 @@ async def until_ours(share: PartitionAssignment, count: int) -> frozenset[int]:
 async def test_reading_begins_where_its_user_says(kafka: KafkaKind) -> None:
     """Whatever the group may have kept; and again from elsewhere, when asked."""
     log = await kafka.open()
-    records = [fact(number, STREAMS[0]) for number in range(1, 6)]
+    records = [event_record(number, STREAMS[0]) for number in range(1, 6)]
     await log.append(records)
     async with log.share("g", t.EVENTS) as share:
         ours = await until_ours(share, PARTITIONS)
@@ -51,8 +51,8 @@ async def test_marks_of_commits_are_passed(kafka: KafkaKind) -> None:
     log = await kafka.open()
     await log.append([command("c1", STREAMS[0])])
     async with owning(log) as partition:
-        await partition.commit([fact(1, STREAMS[0])], None)
-        await partition.commit([fact(2, STREAMS[0])], None)
+        await partition.commit([event_record(1, STREAMS[0])], None)
+        await partition.commit([event_record(2, STREAMS[0])], None)
     end = await log.end((t.EVENTS,))
     async with log.share("g", t.EVENTS) as share:
         ours = await until_ours(share, PARTITIONS)

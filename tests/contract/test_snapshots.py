@@ -16,7 +16,7 @@ from schemas.messages import execution_events as e
 from schemas.messages.commands import TerminateExecution
 from schemas.messages.snapshots import Checkpoint, StreamChunk, StreamClosed, StreamHead
 from schemas.wire import codec
-from tests.contract.records import fact
+from tests.contract.records import event_record
 from tests.support.engine import CREATE, success
 from tests.support.harness.propeller_harness import House, stream_of
 from workers.propeller import restore
@@ -58,9 +58,9 @@ async def _settled(house: House) -> Checkpoint:
 
 async def _ended(house: House, name: str) -> str:
     stream = await house.create(name)
-    await house.until_facts(stream, e.ExecutionCreated)
+    await house.until_events(stream, e.ExecutionCreated)
     await house.send(stream, TerminateExecution(cause="enough", principal="me"))
-    await house.until_facts(stream, e.ExecutionAborted)
+    await house.until_events(stream, e.ExecutionAborted)
     return stream
 
 
@@ -73,12 +73,12 @@ async def test_only_what_came_later_is_read_again(house: House) -> None:
     found = await restore.read(house.log, 0)
     assert found.after == point.events_offset
     assert not found.changed
-    assert found.live[stream].sequence == len(await house.facts(stream))
+    assert found.live[stream].sequence == len(await house.events(stream))
 
     async with house.propeller():
         await house.send(stream, success(first))
         await house.send(stream, success(await house.run_of(stream, "n1")))
-        await house.until_facts(stream, e.ExecutionSucceeded)
+        await house.until_events(stream, e.ExecutionSucceeded)
     sequences = [r.envelope.sequence for r in await house.log.stream(stream)]
     assert sequences == list(range(1, len(sequences) + 1))
 
@@ -92,7 +92,7 @@ async def test_who_lets_go_leaves_all_that_changed(house: House) -> None:
         assert not await _newest(house.log)
     found = await restore.read(house.log, 0)
     assert found.after == (await house.log.end((t.EVENTS,)))[0]
-    assert found.live[stream].sequence == len(await house.facts(stream))
+    assert found.live[stream].sequence == len(await house.events(stream))
 
 
 async def test_an_ended_stream_leaves_its_ending_alone(house: House) -> None:
@@ -104,14 +104,14 @@ async def test_an_ended_stream_leaves_its_ending_alone(house: House) -> None:
         kinds = {type(said) for said in (await _said(house.log)).values()}
         assert kinds == {StreamHead, StreamChunk, Checkpoint}
         await house.send(stream, TerminateExecution(cause="enough", principal="me"))
-        await house.until_facts(stream, e.ExecutionAborted)
+        await house.until_events(stream, e.ExecutionAborted)
         await _settled(house)
     newest = await _newest(house.log)
     assert set(newest) == {stream, "checkpoint"}
     assert len(newest[stream].body) <= 100
     ending = codec.decode(newest[stream].body)
     assert isinstance(ending, StreamClosed)
-    assert ending.last_sequence == len(await house.facts(stream))
+    assert ending.last_sequence == len(await house.events(stream))
 
     async with house.propeller() as partitions:
         await house.send(stream, success(first), reply=False)
@@ -125,7 +125,7 @@ async def test_an_ended_stream_leaves_its_ending_alone(house: House) -> None:
         assert partitions.dropped == 1
     answer = (await house.answers())[refused]
     assert answer.reason == "FAILED_PRECONDITION"
-    assert len(await house.facts(stream)) == ending.last_sequence
+    assert len(await house.events(stream)) == ending.last_sequence
 
 
 async def test_a_forgotten_name_is_still_taken(house: House) -> None:
@@ -167,12 +167,12 @@ async def test_a_form_of_another_version_is_ignored(house: House) -> None:
     with capture_logs() as said:
         found = await restore.read(house.log, 0)
 
-    assert found.live[stream].sequence == len(await house.facts(stream))
+    assert found.live[stream].sequence == len(await house.events(stream))
     assert "snapshots_ignored" in {line["event"] for line in said}
 
 
 async def test_a_missing_snapshot_is_folded_again(house: House) -> None:
-    """A stream that isn't among the snapshots but goes on is read from its first fact."""
+    """A stream that isn't among the snapshots but goes on is read from its first event."""
     async with house.propeller():
         stream = await house.create("one")
         first = await house.run_of(stream, "n0")
@@ -184,7 +184,7 @@ async def test_a_missing_snapshot_is_folded_again(house: House) -> None:
     await house.log.append([_kept(stream, b"")])
     found = await restore.read(house.log, 0)
 
-    assert found.live[stream].sequence == len(await house.facts(stream))
+    assert found.live[stream].sequence == len(await house.events(stream))
 
 
 def _kept(key: str, body: bytes) -> Record:
@@ -197,9 +197,9 @@ async def test_what_is_deleted_after_the_checkpoint_does_not_live(house: House) 
     async with house.propeller():
         stream = await _ended(house, "one")
         await _settled(house)
-    sequence = len(await house.facts(stream)) + 1
+    sequence = len(await house.events(stream)) + 1
     gone = e.ExecutionDeleted(occurred_at_us=1, phase="ABORTED", principal="me")
-    record = fact(sequence, stream, codec.encode(gone))
+    record = event_record(sequence, stream, codec.encode(gone))
     envelope = replace(record.envelope, type=codec.type_name(gone))
     await house.log.append([replace(record, envelope=envelope)])
 

@@ -11,7 +11,15 @@ import pytest
 from infra.errors import FencedError, InfraError, PermanentError, TransientError
 from schemas import topics as t
 from tests.contract.owning import kept, owning
-from tests.contract.records import STREAM, command, dispatch, fact, ids, outcome, plain
+from tests.contract.records import (
+    STREAM,
+    command,
+    dispatch,
+    event_record,
+    ids,
+    outcome,
+    plain,
+)
 from tests.contract.test_log import SOON_S, everything
 
 pytestmark = pytest.mark.sole
@@ -19,7 +27,13 @@ pytestmark = pytest.mark.sole
 
 async def test_messages_come_as_they_were_appended(log: Any) -> None:
     """What is read equals what was appended, in order, with growing positions."""
-    records = [command("c1"), fact(1), outcome("c9/outcome"), dispatch("d1"), fact(2)]
+    records = [
+        command("c1"),
+        event_record(1),
+        outcome("c9/outcome"),
+        dispatch("d1"),
+        event_record(2),
+    ]
     await log.append(records[:2])
     await log.append(records[2:])
     found = await everything(log)
@@ -32,7 +46,7 @@ async def test_messages_come_as_they_were_appended(log: Any) -> None:
 
 async def test_a_topic_has_an_end_of_its_own(log: Any) -> None:
     """Whoever follows some topics can tell when there is nothing more of them."""
-    await log.append([command("c1"), fact(1), dispatch("d1"), dispatch("d2")])
+    await log.append([command("c1"), event_record(1), dispatch("d1"), dispatch("d2")])
     found = await everything(log)
     assert await log.end((t.EVENTS,)) == {0: found[1].position}
     assert await log.end((t.EVENTS, t.COMMANDS)) == {0: found[1].position}
@@ -69,33 +83,35 @@ async def test_one_callers_bad_record_is_its_own_trouble(log: Any) -> None:
 
 
 async def test_a_refused_commit_leaves_nothing(log: Any) -> None:
-    """Where another wrote the fact, nothing is appended and the position stays."""
-    await log.append([command("c1"), fact(1, body=b"theirs")])
+    """Where another wrote the event, nothing is appended and the position stays."""
+    await log.append([command("c1"), event_record(1, body=b"theirs")])
     async with owning(log) as partition:
         (taken,) = await partition.read(10)
         with pytest.raises(FencedError):
-            await partition.commit([dispatch("d1"), fact(1), fact(2)], taken.position)
+            await partition.commit(
+                [dispatch("d1"), event_record(1), event_record(2)], taken.position
+            )
     assert ids(await everything(log)) == ["c1", f"{STREAM}/1"]
     assert await kept(log) == 0
 
 
-async def test_half_repeated_facts_are_refused(log: Any) -> None:
-    """Facts come whole: some there and some not is another's writing."""
-    await log.append([fact(1)])
+async def test_half_repeated_events_are_refused(log: Any) -> None:
+    """Events come whole: some there and some not is another's writing."""
+    await log.append([event_record(1)])
     async with owning(log) as partition:
         with pytest.raises(FencedError):
-            await partition.commit([fact(1), fact(2)], None)
+            await partition.commit([event_record(1), event_record(2)], None)
     assert len(await log.stream(STREAM)) == 1
 
 
 async def test_a_commit_behind_the_position_is_refused(log: Any) -> None:
-    """New facts for commands that are handled already are another's business."""
+    """New events for commands that are handled already are another's business."""
     await log.append([command("c1"), command("c2")])
     async with owning(log) as partition:
         first, second = await partition.read(10)
-        await partition.commit([fact(1)], second.position)
+        await partition.commit([event_record(1)], second.position)
         with pytest.raises(FencedError):
-            await partition.commit([fact(2)], first.position)
+            await partition.commit([event_record(2)], first.position)
     assert len(await log.stream(STREAM)) == 1
 
 
@@ -103,8 +119,8 @@ async def test_a_new_owner_fences_the_old(log: Any) -> None:
     """Who owned the partition before can commit no more."""
     async with owning(log) as old, owning(log) as new:
         with pytest.raises(FencedError):
-            await old.commit([fact(1)], None)
-        await new.commit([fact(1, body=b"new")], None)
+            await old.commit([event_record(1)], None)
+        await new.commit([event_record(1, body=b"new")], None)
     assert [r.body for r in await log.stream(STREAM)] == [b"new"]
 
 
@@ -130,7 +146,7 @@ async def test_an_engine_that_lost_its_log_is_fenced(kind: Any, log: Any) -> Non
     await second.close()
     async with owning(log) as partition:
         with pytest.raises((FencedError, TransientError)):
-            await partition.commit([fact(1)], None)
+            await partition.commit([event_record(1)], None)
     third = await kind.open()
     assert ids(await everything(third)) == ["c1", "c2"]
 
@@ -140,13 +156,13 @@ async def test_a_lost_answer_to_a_commit(kind: Any, log: Any) -> None:
     await log.append([command("c1")])
     async with owning(log) as partition:
         (taken,) = await partition.read(10)
-        records = [fact(1), dispatch("d1"), command("c2")]
+        records = [event_record(1), dispatch("d1"), command("c2")]
         kind.lose_next_answer(log)
         with pytest.raises(TransientError):
             await partition.commit(records, taken.position)
         await partition.commit(records, taken.position)
         assert ids(await partition.read(10)) == ["c2"]
-        await partition.commit([fact(2)], taken.position + 1)
+        await partition.commit([event_record(2)], taken.position + 1)
     assert ids(await everything(log)) == [
         "c1",
         f"{STREAM}/1",
@@ -161,8 +177,8 @@ async def test_a_lost_answer_without_position(kind: Any, log: Any) -> None:
     async with owning(log) as partition:
         kind.lose_next_answer(log)
         with pytest.raises(TransientError):
-            await partition.commit([fact(1)], None)
-        await partition.commit([fact(1)], None)
+            await partition.commit([event_record(1)], None)
+        await partition.commit([event_record(1)], None)
     assert len(await log.stream(STREAM)) == 1
 
 
@@ -183,7 +199,9 @@ async def test_a_lost_answer_hides_nothing_from_readers(kind: Any, log: Any) -> 
 async def test_a_cancelled_commit_hides_nothing_from_readers(log: Any) -> None:
     """Who waits no longer for a commit doesn't keep its records from others."""
     async with owning(log) as partition:
-        task = asyncio.create_task(partition.commit([fact(1), command("c1")], None))
+        task = asyncio.create_task(
+            partition.commit([event_record(1), command("c1")], None)
+        )
         await asyncio.sleep(0)
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
@@ -206,8 +224,8 @@ async def test_a_repeated_message_is_dropped_after_a_restart(
 
 
 async def test_handled_messages_are_trimmed(log: Any) -> None:
-    """Messages up to a position go, facts and the newest stay; ids are free again."""
-    await log.append([command("c1"), fact(1), command("c2"), dispatch("d1")])
+    """Messages up to a position go, events and the newest stay; ids are free again."""
+    await log.append([command("c1"), event_record(1), command("c2"), dispatch("d1")])
     found = await everything(log)
     handled = found[2].position
     assert await log.trim({t.COMMANDS: handled}, 1) == 1

@@ -1,4 +1,4 @@
-"""Deletion by the command line: rows, blobs and children go, facts stay."""
+"""Deletion by the command line: rows, blobs and children go, events stay."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.e2e.conftest import (
     register,
 )
 from tests.e2e.running import finish, run, start
-from tests.e2e.test_kill import facts
+from tests.e2e.test_kill import events
 from tests.support.harness.engine_process import Running
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
@@ -88,7 +88,7 @@ def _until(holds: Callable[[], bool], what: Callable[[], object]) -> None:
     raise AssertionError(what())
 
 
-def test_nothing_is_left_but_facts(
+def test_nothing_is_left_but_events(
     folder: Path, both: tuple[Running, FlyteRemote]
 ) -> None:
     """What executions of all kinds left on disk is gone; views and log agree."""
@@ -129,7 +129,7 @@ def test_nothing_is_left_but_facts(
             remote.client.get_execution(gone)
     recent = {e.id.name for e in remote.recent_executions(limit=50)}
     assert not recent & {gone.name for gone in children}
-    log = facts(engine, ended[0].id.name)
+    log = events(engine, ended[0].id.name)
     assert str(log[-1]["type"]).endswith(".ExecutionDeleted")
     assert log[-1]["data"]["phase"] == "SUCCEEDED"
     for check in ("replay", "verify"):

@@ -72,14 +72,14 @@ def test_pyflyte_run_waits_for_nothing_else(roles: Distributed, folder: Path) ->
 
 
 def test_commands_find_it_by_settings(roles: Distributed, remote: FlyteRemote) -> None:
-    """Facts, state, checks and rebuilds, as on an embedded engine."""
+    """Events, state, checks and rebuilds, as on an embedded engine."""
     name = f"{PROJECT}/{DOMAIN}/{start_and_finish(remote)}"
     shown = roles.flightlog("events", "show", name, "--json")
-    facts = [json.loads(line) for line in shown.stdout.splitlines()]
+    events = [json.loads(line) for line in shown.stdout.splitlines()]
     tailed = roles.flightlog("events", "tail", name, "--json")
     state = roles.flightlog("state", name, "--json")
 
-    assert [f["sequence"] for f in facts] == list(range(1, len(facts) + 1))
+    assert [f["sequence"] for f in events] == list(range(1, len(events) + 1))
     assert tailed.stdout == shown.stdout
     assert json.loads(state.stdout)["phase"] == "SUCCEEDED", state.stderr
     assert json.loads(roles.flightlog("status", "--json").stdout)["executions"]

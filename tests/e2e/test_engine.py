@@ -130,5 +130,5 @@ def test_shows_an_example(engine: Running) -> None:
     assert "reserves called" in done.stdout
     name = done.stdout.split("flytesnacks/development/")[1].split()[0]
     shown = flightlog(engine, "events", "show", name, "--json")
-    facts = [json.loads(line) for line in shown.stdout.splitlines()]
-    assert facts[-1]["type"] == "flightlog.v1.ExecutionSucceeded"
+    events = [json.loads(line) for line in shown.stdout.splitlines()]
+    assert events[-1]["type"] == "flightlog.v1.ExecutionSucceeded"

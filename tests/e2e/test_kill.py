@@ -24,8 +24,8 @@ ENDED = {"SUCCEEDED", "FAILED", "ABORTED"}
 ONCE = {"NodeQueued", "NodeSucceeded", "TaskQueued", "TaskSucceeded"}
 
 
-def facts(engine: Running, name: str) -> list[dict[str, Any]]:
-    """Return an execution's facts as the CLI prints them."""
+def events(engine: Running, name: str) -> list[dict[str, Any]]:
+    """Return an execution's events as the CLI prints them."""
     done = subprocess.run(
         engine.command(
             "events", "show", f"flytesnacks/development/{name}", "--json",
@@ -59,20 +59,20 @@ def test_ten_kills_during_two_hundred_tasks(tmp_path: Path) -> None:
     ended = {name: wait(client, name, limit_s=120) for name in names}
 
     lost = [name for name, phase in ended.items() if phase != "SUCCEEDED"]
-    assert not lost, facts(engine, lost[0])[-8:]
+    assert not lost, events(engine, lost[0])[-8:]
     assert under_way >= KILLS - 2
     for name in names:
-        check_whole(facts(engine, name))
+        check_whole(events(engine, name))
     engine.stop()
 
 
 def check_whole(log: list[dict[str, Any]]) -> None:
-    """Check one execution's facts from outside."""
-    assert [fact["sequence"] for fact in log] == list(range(1, len(log) + 1))
+    """Check one execution's events from outside."""
+    assert [event["sequence"] for event in log] == list(range(1, len(log) + 1))
     seen: dict[str, Counter[str]] = defaultdict(Counter)
-    for fact in log:
-        kind = fact["type"].rsplit(".", 1)[-1]
-        data = fact["data"]
+    for event in log:
+        kind = event["type"].rsplit(".", 1)[-1]
+        data = event["data"]
         node = data.get("site", data).get("node_id", "")
         seen[node][kind] += 1
     ends = [f for f in log if f["type"].endswith(".ExecutionSucceeded")]

@@ -11,7 +11,7 @@ import pytest
 from flytekit.clients.friendly import SynchronousFlyteClient
 from flytekit.configuration import PlatformConfig
 
-from tests.e2e.test_kill import ENDED, facts
+from tests.e2e.test_kill import ENDED, events
 from tests.support.harness.engine_process import Running
 from tests.support.raw import create, register_map, wait
 
@@ -51,16 +51,16 @@ def test_a_map_of_processes_outlives_kills(tmp_path: Path) -> None:
         engine.kill()
         engine.start()
     phase = wait(client, name, limit_s=120)
-    log = facts(engine, name)
+    log = events(engine, name)
     engine.stop()
 
     assert phase == "SUCCEEDED", log[-5:]
     assert under_way >= KILLS - 1
-    assert [fact["sequence"] for fact in log] == list(range(1, len(log) + 1))
+    assert [event["sequence"] for event in log] == list(range(1, len(log) + 1))
     ended = Counter(
-        fact["data"]["node_id"]
-        for fact in log
-        if fact["type"].endswith((".NodeSucceeded", ".NodeFailed", ".NodeAborted"))
+        event["data"]["node_id"]
+        for event in log
+        if event["type"].endswith((".NodeSucceeded", ".NodeFailed", ".NodeAborted"))
     )
     elements = {node: times for node, times in ended.items() if "n0-0-n" in node}
     assert elements == {f"n0-0-n{index}": 1 for index in range(WIDTH)}

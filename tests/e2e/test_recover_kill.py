@@ -16,7 +16,7 @@ from tests.e2e.conftest import (
     register,
 )
 from tests.e2e.running import finish
-from tests.e2e.test_kill import facts
+from tests.e2e.test_kill import events
 from tests.support.harness.engine_process import Running
 
 pytestmark = pytest.mark.e2e
@@ -31,7 +31,7 @@ def folder() -> Iterator[Path]:
 
 
 def _kinds(log: list[dict[str, object]]) -> list[str]:
-    return [str(fact["type"]).rsplit(".", 1)[-1] for fact in log]
+    return [str(event["type"]).rsplit(".", 1)[-1] for event in log]
 
 
 @pytest.mark.timeout(240)
@@ -54,17 +54,17 @@ def test_a_killed_recovery_goes_on(folder: Path) -> None:
     until = time.monotonic() + 30
     while not noted.exists() and time.monotonic() < until:
         time.sleep(0.05)
-    before = _kinds(facts(engine, name))
+    before = _kinds(events(engine, name))
     engine.kill()
     engine.start()
     (folder / "go").touch()
     ended = finish(remote, remote.fetch_execution(name=name))
-    log = facts(engine, name)
+    log = events(engine, name)
     engine.stop()
 
     assert "NodeRecovered" not in before
     assert ended.outputs["o0"] == 4
     assert set(noted.read_text().split()) == {"slow-1"}
-    assert [fact["sequence"] for fact in log] == list(range(1, len(log) + 1))
+    assert [event["sequence"] for event in log] == list(range(1, len(log) + 1))
     assert _kinds(log).count("NodeRecovered") == 1
     assert _kinds(log).count("ExecutionSucceeded") == 1

@@ -117,8 +117,10 @@ def check(
     for name in names:
         words = ("events", "show", f"flytesnacks/development/{name}", "--json")
         shown = engine.flightlog(*words)
-        facts: list[dict[str, Any]] = [json.loads(x) for x in shown.stdout.splitlines()]
-        check_whole(facts)
+        events: list[dict[str, Any]] = [
+            json.loads(x) for x in shown.stdout.splitlines()
+        ]
+        check_whole(events)
     for command in ("verify", "replay"):
         done = engine.flightlog(command, "--json")
         assert done.returncode == 0, done.stdout + done.stderr

@@ -14,7 +14,7 @@ from flyteidl.admin import execution_pb2
 from flytekit.clients.friendly import SynchronousFlyteClient
 from flytekit.configuration import PlatformConfig
 
-from tests.e2e.test_kill import facts
+from tests.e2e.test_kill import events
 from tests.support.harness.engine_process import Running
 from tests.support.raw import DOMAIN, PROJECT, create, register_map, wait
 
@@ -61,8 +61,8 @@ def run_map(running: Running, name: str, items: Sequence[int]) -> list[int]:
     return outputs_of(running, name)
 
 
-def bytes_of_facts(running: Running, name: str) -> int:
-    """Return how much an execution's facts take on the log."""
+def bytes_of_events(running: Running, name: str) -> int:
+    """Return how much an execution's events take on the log."""
     with psycopg.connect(running.postgres()) as conn:
         row = conn.execute(
             "SELECT sum(octet_length(state)) FROM flightlog_log "
@@ -75,11 +75,11 @@ def bytes_of_facts(running: Running, name: str) -> int:
 
 @pytest.mark.timeout(200)
 def test_an_element_costs_the_same_at_any_width(wide: Running) -> None:
-    """No fact bears the whole array but the ones that begin and end it."""
+    """No event bears the whole array but the ones that begin and end it."""
     assert run_map(wide, "narrow", range(NARROW)) == list(range(NARROW))
     assert run_map(wide, "wide", range(WIDE)) == list(range(WIDE))
-    each = bytes_of_facts(wide, "narrow") / NARROW
-    each_wide = bytes_of_facts(wide, "wide") / WIDE
+    each = bytes_of_events(wide, "narrow") / NARROW
+    each_wide = bytes_of_events(wide, "wide") / WIDE
     written = [
         path.stat().st_size
         for path in (wide.data_dir / "blobs").rglob("outputs.pb")
@@ -91,11 +91,11 @@ def test_an_element_costs_the_same_at_any_width(wide: Running) -> None:
 
 
 def test_no_more_are_under_way_than_the_setting_says(wide: Running) -> None:
-    """Counted by the facts in their order."""
+    """Counted by the events in their order."""
     run_map(wide, "bounded", range(3 * OPEN))
     under_way, most = 0, 0
-    for fact in facts(wide, "bounded"):
-        kind, data = fact["type"].rsplit(".", 1)[-1], fact["data"]
+    for event in events(wide, "bounded"):
+        kind, data = event["type"].rsplit(".", 1)[-1], event["data"]
         node = data.get("site", data).get("node_id", "")
         if node.startswith("n0-0-n"):
             under_way += (kind == "NodeQueued") - (kind == "NodeSucceeded")
@@ -122,12 +122,12 @@ def test_kills_during_a_map(tmp_path: Path) -> None:
         engine.start()
     assert wait(client, name, limit_s=120) == "SUCCEEDED", engine.tail()
     found = outputs_of(engine, name)
-    log = facts(engine, name)
+    log = events(engine, name)
     engine.stop()
 
     assert under_way
     assert found == list(range(WIDE))
-    assert [fact["sequence"] for fact in log] == list(range(1, len(log) + 1))
-    kinds = Counter(fact["type"].rsplit(".", 1)[-1] for fact in log)
+    assert [event["sequence"] for event in log] == list(range(1, len(log) + 1))
+    kinds = Counter(event["type"].rsplit(".", 1)[-1] for event in log)
     assert kinds["ArrayStarted"] == kinds["ExecutionSucceeded"] == 1
     assert kinds["TaskQueued"] == kinds["TaskSucceeded"] - 1 == WIDE

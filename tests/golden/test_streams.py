@@ -1,4 +1,4 @@
-"""Golden streams: facts once written fold to the same state for ever.
+"""Golden streams: events once written fold to the same state for ever.
 
 UPDATE_GOLDEN=1 writes them anew: for new stories only, as released ones stay.
 """
@@ -105,14 +105,14 @@ STORIES: dict[str, Callable[[], Engine]] = {
 
 
 def _lines(engine: Engine) -> str:
-    facts = (
+    lines = (
         {
             "type": codec.type_name(event),
             "body": base64.b64encode(codec.encode(event)).decode(),
         }
         for event in engine.events
     )
-    return "".join(json.dumps(fact) + "\n" for fact in facts)
+    return "".join(json.dumps(line) + "\n" for line in lines)
 
 
 def _told(state: Execution) -> dict[str, Any]:
@@ -144,7 +144,7 @@ def _told(state: Execution) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("story", STORIES)
-def test_released_facts_fold_to_the_same_state(story: str) -> None:
+def test_released_events_fold_to_the_same_state(story: str) -> None:
     """Whoever reads an old log ends where its writer stood."""
     stream, state = FOLDER / f"{story}.jsonl", FOLDER / f"{story}.state.json"
     if UPDATES:
@@ -152,9 +152,9 @@ def test_released_facts_fold_to_the_same_state(story: str) -> None:
         FOLDER.mkdir(exist_ok=True)
         stream.write_text(_lines(engine))
         state.write_text(json.dumps(_told(engine.state), indent=2) + "\n")
-    facts = [json.loads(line) for line in stream.read_text().splitlines()]
-    events = [codec.decode(base64.b64decode(fact["body"])) for fact in facts]
-    names = [fact["type"].rpartition(".")[2] for fact in facts]
+    lines = [json.loads(line) for line in stream.read_text().splitlines()]
+    events = [codec.decode(base64.b64decode(line["body"])) for line in lines]
+    names = [line["type"].rpartition(".")[2] for line in lines]
     assert names == [type(event).__name__ for event in events]
     folded = reduce(evolve, events, Execution())
     assert json.loads(state.read_text()) == _told(folded)

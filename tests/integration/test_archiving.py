@@ -29,11 +29,11 @@ def _ended(door: Door) -> None:
     views = Views(door.services.pool)
     for name in ("kept", "gone"):
         ref = ExecutionRef(project=PROJECT, domain=DOMAIN, name=name)
-        facts = (
+        events = (
             replace(created(), execution=ref),
             e.ExecutionStarted(occurred_at_us=NOON_US),
         )
-        door.run(views.given(f"execution/{PROJECT}/{DOMAIN}/{name}", *facts))
+        door.run(views.given(f"execution/{PROJECT}/{DOMAIN}/{name}", *events))
     door.run(forget_positions(door))
 
 

@@ -110,7 +110,7 @@ async def on_topic(relay: RegistryRelay) -> list[str]:
     return [r.envelope.id async for page in pages for r in page]
 
 
-async def test_facts_are_relayed_once_each_and_in_order(
+async def test_events_are_relayed_once_each_and_in_order(
     kafka: KafkaSettings, tmp_path: Path
 ) -> None:
     """A relay goes on where the one before it was; what comes later follows."""
@@ -211,7 +211,7 @@ async def test_a_backup_goes_to_another_cluster(
         assert code == 0, said
 
 
-async def test_a_registry_beside_a_log_that_has_facts_is_refused(
+async def test_a_registry_beside_a_log_that_has_events_is_refused(
     kafka: KafkaSettings, tmp_path: Path
 ) -> None:
     """What is registered in an empty Postgres would contradict what was."""

@@ -72,7 +72,7 @@ async def write(pool: Pool, command: str, kind: str, *, notify: bool = False) ->
     async with pool.connection() as conn, conn.transaction():
         await conn.execute(
             "INSERT INTO outcomes (command_id, kind, event_id, reason, detail)"
-            " VALUES (%s, %s, 'fact', 'NOT_FOUND', 'Expected x, but y')",
+            " VALUES (%s, %s, 'event', 'NOT_FOUND', 'Expected x, but y')",
             (command, kind),
         )
         if notify:
@@ -116,7 +116,7 @@ async def test_the_table_is_read_now_and_then(
     submit = Submit(log, pool, limit_s=5)
     async with submitted(submit) as task:
         await write(pool, command_id(log), "done")
-        assert "fact" == await task
+        assert "event" == await task
 
 
 async def test_news_of_another_process_is_heard(
@@ -152,7 +152,7 @@ async def test_a_listener_survives_its_connection(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
                 " WHERE query LIKE 'LISTEN %' AND datname = current_database()"
             )
-        assert "fact" == await task
+        assert "event" == await task
     listening.cancel()
     await asyncio.wait([listening])
 

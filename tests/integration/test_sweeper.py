@@ -34,10 +34,10 @@ OTHER = "execution/p/d/main-2"
 
 
 class Streaming(memory_log.MemoryLog):
-    """The views' log, that also tells the facts of one stream."""
+    """The views' log, that also tells the events of one stream."""
 
     async def stream(self, stream: str) -> Sequence[Received]:
-        """Return the facts of a stream."""
+        """Return the events of a stream."""
         return [r for r in self.records if r.envelope.stream == stream]
 
 

@@ -32,15 +32,15 @@ def _running(door: Door) -> None:
         labels = {"eager-exec": parent} if parent else {}
         spec = execution_pb2.ExecutionSpec(labels=common_pb2.Labels(values=labels))
         ref = ExecutionRef(project=PROJECT, domain=DOMAIN, name=name)
-        facts: list[Any] = [
+        events: list[Any] = [
             replace(created(), execution=ref, spec=spec.SerializeToString()),
             e.ExecutionStarted(occurred_at_us=NOON_US),
         ]
         if name == "ended":
-            facts.append(
+            events.append(
                 e.ExecutionAborted(occurred_at_us=NOON_US, cause="", principal="")
             )
-        door.run(views.given(f"execution/{PROJECT}/{DOMAIN}/{name}", *facts))
+        door.run(views.given(f"execution/{PROJECT}/{DOMAIN}/{name}", *events))
     door.run(forget_positions(door))
 
 

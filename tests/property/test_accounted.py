@@ -33,7 +33,7 @@ _CHILD_ENDS = frozenset({"SUCCEEDED", "FAILED", "ABORTED", "TIMED_OUT"})
 
 
 def crash(engine: Engine) -> None:
-    """Lose everything in memory, and fold the facts anew."""
+    """Lose everything in memory, and fold the events anew."""
     state = execution.fold(engine.events)
     assert state == engine.state
     definition = replace(engine.definition, within=Map())
@@ -67,8 +67,8 @@ class Accounts:
 
     def check_tasks(self) -> None:
         """Each attempt ended; what was stopped was called off."""
-        facts = [f for f in self.engine.events if isinstance(f, _ENDS)]
-        ended = {(fact.node_id, fact.attempt): fact for fact in facts}
+        events = [f for f in self.engine.events if isinstance(f, _ENDS)]
+        ended = {(event.node_id, event.attempt): event for event in events}
         sent = [m for m in self.engine.sent if isinstance(m, d.AbortTask)]
         called_off = {(message.node_id, message.attempt) for message in sent}
         for run in self.engine.runs():

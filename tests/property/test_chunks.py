@@ -81,7 +81,7 @@ class Kept:
 def test_a_snapshot_and_the_tail_are_the_whole_stream(
     graph: Definition, data: st.DataObject
 ) -> None:
-    """At any moment, what was written and the facts after it fold to the state."""
+    """At any moment, what was written and the events after it fold to the state."""
     kept, engine = Kept(SMALL), Engine(graph, created(6, max_parallelism=3))
     engine.begin()
     kept.write(engine.state, len(engine.events))

@@ -158,7 +158,7 @@ class Watch:
     """Follows an engine from outside and checks each step."""
 
     def __init__(self, engine: Engine) -> None:
-        """Watch from the first fact on."""
+        """Watch from the first event on."""
         self.engine = engine
         self.folded = Execution()
         self.seen = 0
@@ -167,15 +167,15 @@ class Watch:
         """Do one command and check every law."""
         if isinstance(self.engine.decide(command, command_id), Rejected):
             return
-        facts = self.engine.do(command, command_id)
-        for fact in facts:
-            self._fold(fact)
+        events = self.engine.do(command, command_id)
+        for event in events:
+            self._fold(event)
         assert self.folded == self.engine.state
         self._repeat(command, command_id)
         self._frontier()
 
-    def _fold(self, fact: e.ExecutionEvent) -> None:
-        before, after = self.folded, evolve(self.folded, fact)
+    def _fold(self, event: e.ExecutionEvent) -> None:
+        before, after = self.folded, evolve(self.folded, event)
         if after.phase != before.phase:
             assert after.phase in EXECUTION_MOVES[before.phase]
         assert not before.is_terminal

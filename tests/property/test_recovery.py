@@ -171,4 +171,4 @@ def test_a_recovered_run_ends_with_the_values_of_a_clean_one(
     assert broken.state.outputs == clean.state.outputs
     assert not {run.node_id for run in broken.runs()} & done
     asked = [f for f in broken.events if isinstance(f, ne.ChildRequested)]
-    assert not {fact.node_id for fact in asked} & done
+    assert not {event.node_id for event in asked} & done

@@ -80,7 +80,7 @@ class House:
         self.snapshots.changed = {s: found.live.get(s) for s in found.changed}
 
     async def step(self) -> None:
-        """Let an execution take a step, and keep its facts."""
+        """Let an execution take a step, and keep its events."""
         stream = self.data.draw(st.sampled_from(sorted(self.engines)))
         engine = self.engines[stream]
         begun = bool(engine.events)
@@ -93,7 +93,7 @@ class House:
         engine.do(command, "create")
         await self.log.append(
             [
-                _fact(stream, number, event)
+                _event(stream, number, event)
                 for number, event in enumerate(engine.events[known:], known + 1)
             ]
         )
@@ -102,7 +102,7 @@ class House:
         self.snapshots.note(stream, live)
 
     def live(self, stream: str) -> StreamState:
-        """Return an execution as all of its facts fold to it."""
+        """Return an execution as all of its events fold to it."""
         engine = self.engines[stream]
         last_us = max(event.occurred_at_us for event in engine.events)
         return StreamState(
@@ -110,7 +110,7 @@ class House:
         )
 
     def check(self, found: Found) -> None:
-        """Check that what was found is what the facts say."""
+        """Check that what was found is what the events say."""
         assert not found.broken
         for stream, engine in self.engines.items():
             if not engine.events:
@@ -124,7 +124,7 @@ class House:
                 assert found.live[stream] == self.live(stream)
 
 
-def _fact(stream: str, sequence: int, event: Any) -> Record:
+def _event(stream: str, sequence: int, event: Any) -> Record:
     name = codec.type_name(event)
     envelope = Envelope(
         id=f"{stream}/{sequence}", type=name, stream=stream, sequence=sequence

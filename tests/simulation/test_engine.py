@@ -25,7 +25,7 @@ from schemas.messages.commands import CreateExecution
 from schemas.messages.node_events import CachePopulated
 from schemas.phases import EXECUTION_MOVES, NODE_MOVES, NodePhase
 from schemas.wire import codec
-from tests.support.catalogs import FactCatalog
+from tests.support.catalogs import EventCatalog
 from tests.support.engine import created
 from tests.support.fakes import MemoryData, MemoryLog
 from tests.support.graphs import (
@@ -74,7 +74,7 @@ class World:
     def __init__(self, seed: int, folder: Path) -> None:
         self.draw = random.Random(seed)
         self.data = MemoryData()
-        self.catalog = FactCatalog(self.data)
+        self.catalog = EventCatalog(self.data)
         self.blobs = FileBlobs(folder)
         self.clock = Clock()
         self.parent, self.child = _parent(), _child()
@@ -116,7 +116,7 @@ class CommandLoader:
     async def admit(
         self, command: CreateExecution, envelope: Envelope, now_us: int
     ) -> Admission:
-        """Return the first fact of the execution that is asked for."""
+        """Return the first event of the execution that is asked for."""
         await asyncio.sleep(0)
         ref = ExecutionRef(
             project=command.project, domain=command.domain, name=command.name
@@ -135,7 +135,7 @@ class CommandLoader:
 
 
 class Definitions:
-    """Finds a graph again by what the first fact says."""
+    """Finds a graph again by what the first event says."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -207,7 +207,7 @@ def runner(world: World, log: MemoryLog) -> Runner:
 
 
 def open_streams(world: World) -> list[str]:
-    """Return streams that have facts; ended ones restore to a marker."""
+    """Return streams that have events; ended ones restore to a marker."""
     found = {
         r.envelope.stream
         for r in world.data.records
@@ -291,12 +291,12 @@ def check(world: World) -> Counter[str]:
 
 def _kept(world: World) -> int:
     """Return how often the outputs of equal nodes were made, at most."""
-    facts = [
+    events = [
         codec.decode(r.body)
         for r in world.data.records
         if r.topic == topics.EVENTS and r.envelope.sequence
     ]
-    return max(Counter(f.key for f in facts if isinstance(f, CachePopulated)).values())
+    return max(Counter(f.key for f in events if isinstance(f, CachePopulated)).values())
 
 
 def _check_moves(before: Execution, after: Execution) -> None:

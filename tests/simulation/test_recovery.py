@@ -35,7 +35,7 @@ class RecoveringLoader(engines.CommandLoader):
     async def admit(
         self, command: c.CreateExecution, envelope: Envelope, now_us: int
     ) -> Admission:
-        """Return the first fact, and what is taken over."""
+        """Return the first event, and what is taken over."""
         found = await super().admit(command, envelope, now_us)
         if command.recovers is None:
             return found
@@ -64,7 +64,7 @@ async def _send(world: World, ref: ExecutionRef, command: c.ExecutionCommand) ->
     await log.close()
 
 
-def _facts(world: World, ref: ExecutionRef, *kinds: type) -> list[Any]:
+def _events(world: World, ref: ExecutionRef, *kinds: type) -> list[Any]:
     found = [
         codec.decode(record.body)
         for record in world.data.records
@@ -72,12 +72,12 @@ def _facts(world: World, ref: ExecutionRef, *kinds: type) -> list[Any]:
         and record.envelope.stream == execution_stream(ref)
         and record.envelope.sequence
     ]
-    return [fact for fact in found if isinstance(fact, kinds)]
+    return [event for event in found if isinstance(event, kinds)]
 
 
 async def _until(world: World, ref: ExecutionRef, *kinds: type) -> None:
     for _ in range(ROUNDS_MAX):
-        if _facts(world, ref, *kinds):
+        if _events(world, ref, *kinds):
             return
         await live(world, 400)
     raise AssertionError(f"{ref.name} doesn't end")
@@ -91,7 +91,7 @@ async def test_what_was_saved_is_not_run_again(
     monkeypatch.setattr(engines, "CommandLoader", RecoveringLoader)
     world = World(seed, tmp_path)
     await _send(world, ORIGINAL, replace(CREATE, name="e0"))
-    while len(_facts(world, ORIGINAL, ne.NodeSucceeded)) < 2 + seed:
+    while len(_events(world, ORIGINAL, ne.NodeSucceeded)) < 2 + seed:
         await live(world, world.draw.randint(20, 80))
     await _send(world, ORIGINAL, c.TerminateExecution(cause="enough"))
     await _until(world, ORIGINAL, e.ExecutionAborted, e.ExecutionSucceeded)
@@ -103,10 +103,10 @@ async def test_what_was_saved_is_not_run_again(
     await _until(world, AGAIN, e.ExecutionSucceeded, e.ExecutionFailed)
 
     check(world)
-    assert _facts(world, AGAIN, e.ExecutionSucceeded)
-    done = {fact.node_id for fact in _facts(world, ORIGINAL, ne.NodeSucceeded)}
-    queued = {fact.node_id for fact in _facts(world, AGAIN, ne.TaskQueued)}
-    saved = {fact.site.node_id for fact in _facts(world, AGAIN, ne.NodeRecovered)}
+    assert _events(world, AGAIN, e.ExecutionSucceeded)
+    done = {event.node_id for event in _events(world, ORIGINAL, ne.NodeSucceeded)}
+    queued = {event.node_id for event in _events(world, AGAIN, ne.TaskQueued)}
+    saved = {event.site.node_id for event in _events(world, AGAIN, ne.NodeRecovered)}
     assert saved
     assert saved <= done
     assert not queued & done

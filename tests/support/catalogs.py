@@ -56,8 +56,8 @@ class MemoryCatalog:
             raise TransientError("Expected the catalog to answer, but it is away")
 
 
-class FactCatalog(MemoryCatalog):
-    """A catalog that knows at once what the facts of a log tell."""
+class EventCatalog(MemoryCatalog):
+    """A catalog that knows at once what the events of a log tell."""
 
     def __init__(self, data: MemoryData) -> None:
         """Stand on a log's data."""
@@ -70,16 +70,16 @@ class FactCatalog(MemoryCatalog):
         for record in fresh:
             if record.topic != topics.EVENTS or not record.envelope.sequence:
                 continue
-            fact = codec.decode(record.body)
-            if isinstance(fact, CachePopulated):
-                self._keep(record.envelope.stream, fact)
+            event = codec.decode(record.body)
+            if isinstance(event, CachePopulated):
+                self._keep(record.envelope.stream, event)
 
-    def _keep(self, stream: str, fact: CachePopulated) -> None:
+    def _keep(self, stream: str, event: CachePopulated) -> None:
         source = AttemptRef(
             execution=execution_of(stream),
-            node_id=fact.node_id,
-            attempt=fact.attempt,
-            task=fact.task,
+            node_id=event.node_id,
+            attempt=event.attempt,
+            task=event.task,
         )
-        self.kept[fact.key] = Hit(outputs=fact.outputs, source=source)
-        self.owners.pop(fact.key, None)
+        self.kept[event.key] = Hit(outputs=event.outputs, source=source)
+        self.owners.pop(event.key, None)

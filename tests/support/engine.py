@@ -31,7 +31,7 @@ RUNNER, INCARNATION = "r1", "i1"
 def created(
     x: int = 1, *, max_parallelism: int = 25, parent: ParentNode | None = None
 ) -> e.ExecutionCreated:
-    """Return the first fact of an execution with the input x."""
+    """Return the first event of an execution with the input x."""
     return e.ExecutionCreated(
         occurred_at_us=NOON_US,
         execution=ExecutionRef(project="p", domain="d", name="main-1"),
@@ -62,7 +62,7 @@ class Engine:
     """One stream, run by hand."""
 
     def __init__(self, definition: Definition, first: e.ExecutionCreated) -> None:
-        """Hold a stream without facts; `begin` creates the execution."""
+        """Hold a stream without events; `begin` creates the execution."""
         self.definition = definition
         self.first = first
         self.state = Execution()
@@ -81,7 +81,7 @@ class Engine:
     def decide(
         self, command: c.ExecutionCommand, command_id: str = ""
     ) -> list[e.ExecutionEvent] | Rejected:
-        """Say which facts would follow, and change nothing."""
+        """Say which events would follow, and change nothing."""
         context = self._context(command_id, command)
         outcome = execution.decide(command, self.state, context)
         return outcome if isinstance(outcome, Rejected) else list(outcome)
@@ -89,7 +89,7 @@ class Engine:
     def do(
         self, command: c.ExecutionCommand, command_id: str = ""
     ) -> list[e.ExecutionEvent]:
-        """Let facts follow; a refusal fails the test."""
+        """Let events follow; a refusal fails the test."""
         self.clock_us += 1
         outcome = self.decide(command, command_id)
         assert not isinstance(outcome, Rejected), outcome
@@ -130,7 +130,7 @@ class Engine:
         return again
 
     def to_recover(self) -> Engine:
-        """Return another execution that will recover this one, without facts."""
+        """Return another execution that will recover this one, without events."""
         again = Engine(replace(self.definition, within=Map()), self.first)
         again.insides = self.insides
         again.recovery = saved(self.events, self.recovery)

@@ -75,8 +75,10 @@ class MemoryLog:
         passed = group is not None and self.data.positions.get(group, 0) >= position
         if not fresh and not compacted and (passed or group is None):
             return
-        repeats_fact = any(_is_fact(r) and _key(r) in self.data.known for r in records)
-        if passed or repeats_fact:
+        repeats_event = any(
+            _is_event(r) and _key(r) in self.data.known for r in records
+        )
+        if passed or repeats_event:
             raise FencedError(
                 f"Expected to append {records}, but another engine wrote here"
             )
@@ -104,7 +106,7 @@ class MemoryLog:
             known = self.data.known.get(key) or fresh.get(key)
             if known is None:
                 fresh[key] = record
-            elif _is_fact(record) and known != record:
+            elif _is_event(record) and known != record:
                 raise FencedError(f"Expected to append {key}, but it is there")
         return fresh
 
@@ -176,18 +178,18 @@ class MemoryLog:
     async def stream(
         self, stream: str, after: int = 0, limit: int | None = None
     ) -> Sequence[Received]:
-        """Return the facts of a stream, by sequence."""
-        found = [r for r in self._facts(stream) if r.envelope.sequence > after]
+        """Return the events of a stream, by sequence."""
+        found = [r for r in self._events(stream) if r.envelope.sequence > after]
         return found[:limit]
 
     async def last_event(self, stream: str) -> Received | None:
-        """Return the last fact of a stream."""
-        found = self._facts(stream)
+        """Return the last event of a stream."""
+        found = self._events(stream)
         return found[-1] if found else None
 
-    def _facts(self, stream: str) -> list[Received]:
+    def _events(self, stream: str) -> list[Received]:
         return [
-            r for r in self.data.records if _is_fact(r) and r.envelope.stream == stream
+            r for r in self.data.records if _is_event(r) and r.envelope.stream == stream
         ]
 
     async def end(self, topics: Sequence[str] = ()) -> Mapping[int, int]:
@@ -301,7 +303,7 @@ class MemoryEventStore:
         self._streams: dict[str, list[Any]] = {}
 
     async def load(self, stream: str) -> list[Any]:
-        """Return the facts of a stream; its version is their number."""
+        """Return the events of a stream; its version is their number."""
         return list(self._streams.get(stream, ()))
 
     async def append(
@@ -313,22 +315,22 @@ class MemoryEventStore:
         actor: str,
         also: Callable[[Any], None] | None = None,
     ) -> None:
-        """Append facts after a version; raises Conflict if others were first."""
-        facts = self._streams.setdefault(stream, [])
-        if len(facts) != expected_version:
+        """Append events after a version; raises Conflict if others were first."""
+        events = self._streams.setdefault(stream, [])
+        if len(events) != expected_version:
             message = f"Expected {stream} at version {expected_version}, but it moved"
             raise ConflictError(message)
         if also is not None:
             also(None)
-        facts.extend(events)
+        events.extend(events)
 
 
-def _is_fact(record: Record | Received) -> bool:
+def _is_event(record: Record | Received) -> bool:
     return record.topic == t.EVENTS and record.envelope.sequence > 0
 
 
 def _key(record: Record | Received) -> tuple[str, int]:
-    if _is_fact(record):
+    if _is_event(record):
         return record.envelope.stream, record.envelope.sequence
     return f"{record.topic}:{record.envelope.id}", 0
 

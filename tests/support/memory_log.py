@@ -1,4 +1,4 @@
-"""A log in memory for what only follows facts: records, positions, tail and end."""
+"""A log in memory for what only follows events: records, positions, tail and end."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from schemas.wire import codec
 
 
 class MemoryLog:
-    """Facts in the order of their positions, one partition."""
+    """Events in the order of their positions, one partition."""
 
     def __init__(self) -> None:
         """Begin empty."""
@@ -29,7 +29,7 @@ class MemoryLog:
         command: str = "",
         reply: bool = False,
     ) -> None:
-        """Append the facts that one command led to."""
+        """Append the events that one command led to."""
         for number, event in enumerate(events):
             sequence = self._sequences.get(stream, 0) + 1
             self._sequences[stream] = sequence
@@ -51,7 +51,7 @@ class MemoryLog:
         stream: str,
         answer: outcomes.CommandRejected | outcomes.CommandHadNoEffect,
     ) -> None:
-        """Append what became of a command without facts."""
+        """Append what became of a command without events."""
         envelope = Envelope(
             id=f"{answer.command_id}/outcome",
             type=codec.type_name(answer),

@@ -1,4 +1,4 @@
-"""The audit: reads a log's facts in order, and finds what no log may hold."""
+"""The audit: reads a log's events in order, and finds what no log may hold."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from schemas.wire import codec
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that is wrong, and where: the fact's id, or a stream."""
+    """One thing that is wrong, and where: the event's id, or a stream."""
 
     at: str
     what: str
@@ -44,8 +44,8 @@ class Audit:
     """Checks sequences, legal moves of phases, endings, and parents with children."""
 
     def __init__(self) -> None:
-        """Begin before the first fact."""
-        self.facts = 0
+        """Begin before the first event."""
+        self.events = 0
         self._streams: dict[str, _Stream] = {}
 
     @property
@@ -58,7 +58,7 @@ class Audit:
         envelope = received.envelope
         if not envelope.sequence:
             return
-        self.facts += 1
+        self.events += 1
         stream = self._streams.setdefault(envelope.stream, _Stream())
         expected = stream.sequence + 1
         if envelope.sequence != expected:
@@ -66,39 +66,41 @@ class Audit:
             yield Finding(at=envelope.id, what=found)
         stream.sequence = envelope.sequence
         try:
-            fact = codec.decode(received.body)
+            event = codec.decode(received.body)
         except codec.UndecodableMessageError as error:
             yield Finding(at=envelope.id, what=str(error))
             return
-        if stream.state is None and _is_late_deletion(fact, stream):
+        if stream.state is None and _is_late_deletion(event, stream):
             stream.is_deleted = True
         elif stream.state is None:
-            name = type(fact).__name__
+            name = type(event).__name__
             found = f"Expected nothing after {stream.phase}, but {name} follows"
             yield Finding(at=envelope.id, what=found)
         else:
-            yield from self._fold(stream, fact, envelope.id)
+            yield from self._fold(stream, event, envelope.id)
 
-    def _fold(self, stream: _Stream, fact: Any, at: str) -> Iterator[Finding]:
+    def _fold(self, stream: _Stream, event: Any, at: str) -> Iterator[Finding]:
         before = stream.state
         assert before is not None  # noqa: S101 - asked before
         try:
-            after = evolve(before, fact)
+            after = evolve(before, event)
         except KeyError as error:
-            name = type(fact).__name__
-            found = f"Expected a fact that follows, but {name} names an unknown {error}"
+            name = type(event).__name__
+            found = (
+                f"Expected an event that follows, but {name} names an unknown {error}"
+            )
             yield Finding(at=at, what=found)
             return
         moves = EXECUTION_MOVES[before.phase]
         if after.phase is not before.phase and after.phase not in moves:
             found = f"Expected no move of the execution {before.phase} → {after.phase}"
             yield Finding(at=at, what=f"{found}, but there is one")
-        yield from _node_moves(before, after, fact, at)
+        yield from _node_moves(before, after, event, at)
         stream.state, stream.phase = after, after.phase
-        if isinstance(fact, e.ExecutionCreated) and fact.parent is not None:
-            stream.parent = fact.parent.stream
-        if isinstance(fact, ne.ChildCreated):
-            stream.children.add(f"execution/{fact.child.text()}")
+        if isinstance(event, e.ExecutionCreated) and event.parent is not None:
+            stream.parent = event.parent.stream
+        if isinstance(event, ne.ChildCreated):
+            stream.children.add(f"execution/{event.child.text()}")
         if after.phase in TERMINAL_EXECUTION:
             yield from self._ended(after, at)
             stream.state = None
@@ -110,12 +112,12 @@ class Audit:
             yield Finding(at=at, what=found)
 
     def end(self) -> Iterator[Finding]:
-        """Yield what is wrong between streams, once all facts were taken."""
+        """Yield what is wrong between streams, once all events were taken."""
         for name, stream in self._streams.items():
             for child in sorted(stream.children):
                 known = self._streams.get(child)
                 if known is None:
-                    found = f"Expected the child {child}, but it has no facts"
+                    found = f"Expected the child {child}, but it has no events"
                     yield Finding(at=name, what=found)
                 elif known.parent != name:
                     found = f"Expected to be the parent of {child}, but that is "
@@ -134,16 +136,16 @@ class Audit:
         return shown != phase.value and ExecutionPhase(shown) in TERMINAL_EXECUTION
 
 
-def _is_late_deletion(fact: Any, stream: _Stream) -> bool:
-    """Tell whether a fact after the ending is the one that may follow it, once."""
-    return isinstance(fact, e.ExecutionDeleted) and not stream.is_deleted
+def _is_late_deletion(event: Any, stream: _Stream) -> bool:
+    """Tell whether an event after the ending is the one that may follow it, once."""
+    return isinstance(event, e.ExecutionDeleted) and not stream.is_deleted
 
 
 def _node_moves(
-    before: Execution, after: Execution, fact: Any, at: str
+    before: Execution, after: Execution, event: Any, at: str
 ) -> Iterator[Finding]:
-    site = getattr(fact, "site", None)
-    node_id = site.node_id if site is not None else getattr(fact, "node_id", "")
+    site = getattr(event, "site", None)
+    node_id = site.node_id if site is not None else getattr(event, "node_id", "")
     if node_id not in after.nodes:
         return
     new = after.nodes[node_id].phase

@@ -1,4 +1,4 @@
-"""A backup of a log: its facts, and what is still to be done; taken, and put back."""
+"""A backup of a log: its events, and what is still to be done; taken, and put back."""
 
 from __future__ import annotations
 
@@ -48,9 +48,9 @@ class Target(Protocol):
 async def taken(log: Source, store: EventStore) -> AsyncIterator[Sequence[Record]]:
     """Yield everything that another cluster needs to go on, page by page.
 
-    All facts, the registry's too; commands and dispatches that aren't handled; dead
+    All events, the registry's too; commands and dispatches that aren't handled; dead
     letters. The kept positions are read first: what was handled up to them is in the
-    facts, and what was handled since comes again and has no effect.
+    events, and what was handled since comes again and has no effect.
     """
     handled = await log.positions(topics.PROPELLER_GROUP, topics.COMMANDS)
     carried_out = await log.positions(topics.RUNNER_GROUP, topics.DISPATCHES)
@@ -70,8 +70,8 @@ async def taken(log: Source, store: EventStore) -> AsyncIterator[Sequence[Record
 async def registry_of(
     store: EventStore, after: int = 0
 ) -> AsyncIterator[Sequence[Record]]:
-    """Yield the registry's facts, in the order in which they were written."""
-    while page := await store.facts(after, REGISTRY_PAGE):
+    """Yield the registry's events, in the order in which they were written."""
+    while page := await store.events(after, REGISTRY_PAGE):
         yield [record for _, record in page]
         after = page[-1][0]
 
@@ -90,17 +90,17 @@ async def put_back(
         if any((await log.end((topic,))).values()):
             message = f"Expected an empty log, but {topic} has records"
             raise PermanentError(message)
-    if await store.facts(0, 1):
-        message = "Expected an empty registry, but it has facts"
+    if await store.events(0, 1):
+        message = "Expected an empty registry, but it has events"
         raise PermanentError(message)
     count = 0
     for records, read in pages:
         known = [r for r in records if r.topic != topics.REGISTRY]
-        facts = [r for r in records if r.topic == topics.REGISTRY]
+        events = [r for r in records if r.topic == topics.REGISTRY]
         if known:
             await log.append(known)
-        if facts:
-            await restore_registry(store, facts)
+        if events:
+            await restore_registry(store, events)
         count += len(records)
         progress(read)
     return count
@@ -109,7 +109,7 @@ async def put_back(
 async def restore_registry(
     store: EventStore, records: Sequence[Record], reached: str = ""
 ) -> None:
-    """Append facts of the registry, and write its read models."""
+    """Append events of the registry, and write its read models."""
     events = [codec.decode(record.body) for record in records]
     await store.restore(records, also=registry.writer(events), reached=reached)
 

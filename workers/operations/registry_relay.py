@@ -1,6 +1,6 @@
-"""The registry's facts on the log: relayed as they are written, and read back.
+"""The registry's events on the log: relayed as they are written, and read back.
 
-The registry lies in Postgres. Its facts are copied to `flightlog.registry`, by a
+The registry lies in Postgres. Its events are copied to `flightlog.registry`, by a
 position that is kept beside them: some may come twice there, none is left out. So an
 empty Postgres comes back whole from the log.
 """
@@ -39,7 +39,7 @@ class RegistryLog(Protocol):
 
 @dataclass(slots=True, kw_only=True)
 class RegistryRelay:
-    """Copies the registry's facts to the log, in the order of their writing."""
+    """Copies the registry's events to the log, in the order of their writing."""
 
     store: EventStore
     log: RegistryLog
@@ -47,7 +47,7 @@ class RegistryRelay:
     relayed: int = 0
 
     async def check(self) -> None:
-        """See that this registry isn't an empty one beside a log that has facts.
+        """See that this registry isn't an empty one beside a log that has events.
 
         Raises Permanent then: what is registered would contradict what was.
         """
@@ -56,7 +56,7 @@ class RegistryRelay:
         lost = await missing(self.store, self.log)
         if lost:
             message = (
-                f"Expected a registry with the {len(lost)} facts that are on "
+                f"Expected a registry with the {len(lost)} events that are on "
                 f"{topics.REGISTRY}, but this Postgres lacks them: "
                 "run `flightlog replay --swap`"
             )
@@ -80,7 +80,7 @@ class RegistryRelay:
             position = moved
 
     async def _copy(self, position: int) -> int:
-        page = await self.store.facts(position, REGISTRY_PAGE)
+        page = await self.store.events(position, REGISTRY_PAGE)
         if not page:
             return position
         await self.log.append([record for _, record in page])
@@ -90,7 +90,7 @@ class RegistryRelay:
 
 
 async def missing(store: EventStore, log: RegistryLog) -> list[Record]:
-    """Return the facts that are on the log and not in the registry, in their order."""
+    """Return the events that are on the log and not in the registry, in their order."""
     known = {record.envelope.id async for page in registry_of(store) for record in page}
     found: list[Record] = []
     async for batch in log.read_to_end(topics.REGISTRY, {}, REGISTRY_PAGE):
@@ -110,11 +110,11 @@ async def missing(store: EventStore, log: RegistryLog) -> list[Record]:
 
 
 async def restore(store: EventStore, log: RegistryLog) -> int:
-    """Put the facts that are missing into the registry; return how many.
+    """Put the events that are missing into the registry; return how many.
 
     A registry that was empty has nothing to relay then.
     """
-    was_empty = not await store.facts(0, 1)
+    was_empty = not await store.events(0, 1)
     lost = await missing(store, log)
     for start in range(0, len(lost), REGISTRY_PAGE):
         page = lost[start : start + REGISTRY_PAGE]

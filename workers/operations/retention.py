@@ -93,11 +93,11 @@ class Sweeper:
 
     async def _sweep(self, stream: str) -> bool:
         """Delete an execution's blobs once its children are gone; tell whether so."""
-        facts = [codec.decode(r.body) for r in await self.log.stream(stream)]
+        events = [codec.decode(r.body) for r in await self.log.stream(stream)]
         children = [
-            str(execution_stream(fact.child))
-            for fact in facts
-            if isinstance(fact, ne.ChildCreated)
+            str(execution_stream(event.child))
+            for event in events
+            if isinstance(event, ne.ChildCreated)
         ]
         left = await retention.shown(self.pool, children)
         if left:
@@ -109,7 +109,7 @@ class Sweeper:
         if await retention.shares_folders(self.pool, ref):
             log_.info("blobs_shared", stream=stream)
         else:
-            prefixes += _shared_prefixes(ref, facts)
+            prefixes += _shared_prefixes(ref, events)
         for prefix in prefixes:
             try:
                 await self.blobs.delete_below(self.blobs.uri(prefix))
@@ -152,16 +152,16 @@ class Sweeper:
         await retention.drop_reservations(self.pool)
 
 
-def _shared_prefixes(ref: ExecutionRef, facts: Sequence[object]) -> Sequence[str]:
+def _shared_prefixes(ref: ExecutionRef, events: Sequence[object]) -> Sequence[str]:
     """Return the folders of what tasks wrote; those of other projects may match."""
     found = [f"metadata/propeller/{ref.project}-{ref.domain}-{ref.name}"]
     raw = "raw"
-    for fact in facts:
-        match fact:
+    for event in events:
+        match event:
             case e.ExecutionCreated():
-                raw = raw_outputs(fact.spec)
+                raw = raw_outputs(event.spec)
             case ne.TaskQueued() | ne.ArrayStarted():
-                found.append(raw_output_prefix(raw, fact.generated_name))
+                found.append(raw_output_prefix(raw, event.generated_name))
             case _:
                 pass
     return found

@@ -141,7 +141,7 @@ async def _read_error(blobs: Readable, uri: str, limit: int) -> Failed | None:
 def shortened(message: str) -> str:
     """Return a message, without its middle if it is very long.
 
-    It is told by many facts and lists, and says at its end what went wrong.
+    It is told by many events and lists, and says at its end what went wrong.
     """
     if len(message) <= MESSAGE_MAX:
         return message

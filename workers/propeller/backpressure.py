@@ -33,7 +33,7 @@ class ProjectionLagThrottle:
 
     @property
     def ahead(self) -> int:
-        """Return how many facts the views haven't taken up yet."""
+        """Return how many events the views haven't taken up yet."""
         if self.applied is None:
             return 0
         return self.committed - (self.applied() - self._before)

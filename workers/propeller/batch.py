@@ -24,7 +24,7 @@ class Batch:
 
     records: list[Record] = field(default_factory=list)
     states: dict[str, StreamState] = field(default_factory=dict)
-    facts: list[tuple[str, e.ExecutionEvent]] = field(default_factory=list)
+    events: list[tuple[str, e.ExecutionEvent]] = field(default_factory=list)
     position: int | None = None
     dead_letters: int = 0
 
@@ -58,7 +58,7 @@ class Batch:
     ) -> None:
         """Park the stream of what can't be handled, and keep the message.
 
-        A stream without facts, or one that has ended, has nothing to park.
+        A stream without events, or one that has ended, has nothing to park.
         """
         if live is not None and live.sequence and not live.state.is_terminal:
             self._park(item.envelope, live, error, max(now_us, live.last_us))
@@ -78,9 +78,11 @@ class Batch:
         )
         live = live.after(parked)
         cause = replace(envelope, recorded_at_us=now_us, reply=False)
-        self.records.append(outbox.fact(parked, cause, live.sequence, live.correlation))
+        self.records.append(
+            outbox.event_record(parked, cause, live.sequence, live.correlation)
+        )
         self.states[envelope.stream] = live
-        self.facts.append((envelope.stream, parked))
+        self.events.append((envelope.stream, parked))
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ class Leases:
     runners: dict[str, tuple[str, int]] = field(default_factory=dict)
 
     def fold(self, stream: str, event: object) -> None:
-        """Follow one fact of a stream."""
+        """Follow one event of a stream."""
         match event:
             case ne.TaskStarted() if event.runner:
                 key = (stream, event.node_id, event.attempt)

@@ -197,7 +197,7 @@ class Propeller:
         for stream, live in batch.states.items():
             self.streams.put(stream, live)
             self.snapshots.note(stream, live)
-        for stream, event in batch.facts:
+        for stream, event in batch.events:
             self.leases.fold(stream, event)
             live = batch.states[stream]
             if live.state.is_terminal:
@@ -238,7 +238,7 @@ class Propeller:
     async def _handle(self, batch: Batch, received: Received, command: Any) -> None:
         """Hydrate and decide one command; whatever raises costs only its stream.
 
-        What passes by itself is waited out: the partition pauses. A fact that a newer
+        What passes by itself is waited out: the partition pauses. An event that a newer
         version wrote must not be skipped: it ends the propeller.
         """
         try:
@@ -323,12 +323,12 @@ class Propeller:
         events: Sequence[e.ExecutionEvent],
         context: Context,
     ) -> None:
-        """Put facts and what follows from them into the batch."""
+        """Put events and what follows from them into the batch."""
         records: list[Record] = []
         cause = replace(cause, recorded_at_us=context.now_us)
         for event in events:
             live = live.after(event)
-            record = outbox.fact(event, cause, live.sequence, live.correlation)
+            record = outbox.event_record(event, cause, live.sequence, live.correlation)
             records.append(record)
             for number, message in enumerate(
                 execution.react(event, live.state, context)
@@ -338,12 +338,12 @@ class Propeller:
                 cause = replace(cause, reply=False)
         batch.records.extend(records)
         batch.states[cause.stream] = live
-        batch.facts.extend((cause.stream, event) for event in events)
+        batch.events.extend((cause.stream, event) for event in events)
 
     def _answer(
         self, batch: Batch, cause: Envelope, message: outbox.Answer, now_us: int
     ) -> None:
-        """Record what became of a command without facts, if its sender waits."""
+        """Record what became of a command without events, if its sender waits."""
         if cause.reply:
             batch.records.append(outbox.answer(cause, message, now_us))
         else:

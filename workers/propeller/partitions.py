@@ -66,7 +66,7 @@ class Partitions:
 
     @property
     def dropped(self) -> int:
-        """Return how many commands of the engine yielded no facts."""
+        """Return how many commands of the engine yielded no events."""
         return self._dropped + sum(p.dropped for p in self.served.values())
 
     @property

@@ -1,4 +1,4 @@
-"""The outbox: facts, what follows from them, answers and dead letters as records."""
+"""The outbox: events, what follows from them, answers and dead letters as records."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from workers.dead_letters import letter
 Answer = outcomes.CommandRejected | outcomes.CommandHadNoEffect
 
 
-def fact(
+def event_record(
     event: e.ExecutionEvent, cause: Envelope, sequence: int, correlation: str
 ) -> Record:
-    """Return the record of a fact; the first one of a command bears its reply."""
+    """Return the record of an event; the first one of a command bears its reply."""
     envelope = Envelope(
         id=event_id(cause.stream, sequence),
         type=codec.type_name(event),
@@ -45,7 +45,7 @@ def fact(
 
 
 def outgoing(message: Outgoing, cause: Envelope, number: int) -> Record:
-    """Address what follows from a fact; its id derives from the fact's."""
+    """Address what follows from an event; its id derives from the event's."""
     if isinstance(message, Send):
         topic, stream, key = topics.COMMANDS, message.stream, message.stream
         body: Any = message.command
@@ -82,7 +82,7 @@ def refusal(cause: Envelope, rejected: Rejected) -> outcomes.CommandRejected:
 
 
 def answer(cause: Envelope, message: Answer, now_us: int) -> Record:
-    """Return the record that ends a command without facts."""
+    """Return the record that ends a command without events."""
     return Record(
         topic=topics.EVENTS,
         key=cause.stream,

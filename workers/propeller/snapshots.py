@@ -1,6 +1,6 @@
 """Snapshots of an owned partition: who takes it up next reads little of its history.
 
-They are written in rounds, beside the facts, by the same fenced owner. A round begins
+They are written in rounds, beside the events, by the same fenced owner. A round begins
 with the end of the events: what changed up to there is written bit by bit, and then a
 checkpoint says so. Whatever moment it is interrupted at, the last checkpoint holds.
 """

@@ -31,7 +31,7 @@ class Timers:
             self._push(stream, timer)
 
     def fold(self, stream: str, event: object, state: Execution) -> None:
-        """Follow one fact; `state` is the state after it."""
+        """Follow one event; `state` is the state after it."""
         node = state.nodes.get(getattr(event, "node_id", ""))
         timer = timer_of(node) if node is not None else None
         if isinstance(event, ExecutionTimeLimited):

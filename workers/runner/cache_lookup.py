@@ -37,7 +37,7 @@ class Catalog(Protocol):
         ...
 
     async def caught_up(self) -> bool:
-        """Wait until it knows every fact of now; False if it takes too long."""
+        """Wait until it knows every event of now; False if it takes too long."""
         ...
 
     async def reserve(self, key: CatalogKey, owner: str) -> bool:

@@ -1,4 +1,4 @@
-"""Deletion: an execution that has ended is shown no more; its facts stay."""
+"""Deletion: an execution that has ended is shown no more; its events stay."""
 
 from __future__ import annotations
 

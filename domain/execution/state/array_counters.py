@@ -1,4 +1,4 @@
-"""Counting an array's elements: O(1) for each fact, whatever the array's size."""
+"""Counting an array's elements: O(1) for each event, whatever the array's size."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Evolve: one small function for each fact; total, and never refuses."""
+"""Evolve: one small function for each event; total, and never refuses."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SLOT_KINDS = frozenset({"task", "launch_plan", "array"})
 
 
 def evolve(state: Execution, event: e.ExecutionEvent) -> Execution:
-    """Fold one fact into the state."""
+    """Fold one event into the state."""
     return APPLY[type(event)](state, event)
 
 

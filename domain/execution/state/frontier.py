@@ -1,7 +1,7 @@
 """The frontier: how many of a node's upstreams have ended, and who waits for a slot.
 
-It follows from the graph and the facts alone, is never stored, and grows by O(1) for
-each edge that a fact passes: no decision walks the whole graph.
+It follows from the graph and the events alone, is never stored, and grows by O(1) for
+each edge that an event passes: no decision walks the whole graph.
 """
 
 from __future__ import annotations
@@ -84,9 +84,9 @@ def owner_of(definition: Definition, state: Execution, scope: str) -> Definition
 def advance(
     frontier: Frontier, definition: Definition, state: Execution, event: object
 ) -> tuple[Frontier, list[Place]]:
-    """Count what a fact lets arrive; also return ready places that need no slot.
+    """Count what an event lets arrive; also return ready places that need no slot.
 
-    Ready places that take a slot join the queue. `state` is the state after the fact.
+    Ready places that take a slot join the queue. `state` is the state after the event.
     """
     match event:
         case (
@@ -203,7 +203,7 @@ def _is_over(state: Execution, scope: str) -> bool:
 
 
 def _history(node: Node) -> Iterator[object]:
-    """Return facts that let arrive what the node's own facts let arrive."""
+    """Return events that let arrive what the node's own events let arrive."""
     if node.site.element >= 0:
         return
     if node.chosen:

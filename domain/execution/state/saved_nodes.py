@@ -76,16 +76,16 @@ def raw_outputs(spec: bytes) -> str:
 
 
 def saved(
-    facts: Iterable[e.ExecutionEvent], before: Recovery = NOTHING_SAVED
+    events: Iterable[e.ExecutionEvent], before: Recovery = NOTHING_SAVED
 ) -> Recovery:
-    """Return what an execution's facts leave.
+    """Return what an execution's events leave.
 
     `before` is what the execution had itself been given to recover: it may have ended
     before it came to take all of that over.
     """
     notes = _Notes()
-    for fact in facts:
-        notes.take(fact)
+    for event in events:
+        notes.take(event)
     useful = {path: node for path, node in notes.found.items() if node.is_of_use}
     remade = {
         path
@@ -110,48 +110,48 @@ def unique_id(path: Path) -> str:
 
 
 class _Notes:
-    """What the facts taken so far tell of each node."""
+    """What the events taken so far tell of each node."""
 
     def __init__(self) -> None:
         self.found: dict[Path, Saved] = {}
         self._paths: dict[str, Path] = {}
         self._raw = ""
 
-    def take(self, fact: Any) -> None:
-        """Take one fact up."""
-        match fact:
+    def take(self, event: Any) -> None:
+        """Take one event up."""
+        match event:
             case e.ExecutionCreated():
-                self._raw = raw_outputs(fact.spec)
+                self._raw = raw_outputs(event.spec)
             case ne.NodeQueued(site=site):
                 self._put(
-                    Saved(site=site, inputs=fact.inputs, input_path=fact.input_path)
+                    Saved(site=site, inputs=event.inputs, input_path=event.input_path)
                 )
             case ne.NodeRecovered():
-                self._put(_repeated(fact))
+                self._put(_repeated(event))
             case ne.TaskQueued():
-                prefix = raw_output_prefix(self._raw, fact.generated_name)
-                self._change(fact.node_id, checkpoint=checkpoint_path(prefix))
+                prefix = raw_output_prefix(self._raw, event.generated_name)
+                self._change(event.node_id, checkpoint=checkpoint_path(prefix))
             case ne.NodeExpanded():
-                self._expand(fact)
+                self._expand(event)
             case ne.ChildRequested():
-                self._change(fact.node_id, child=fact.child)
+                self._change(event.node_id, child=event.child)
             case ne.CacheLookedUp():
                 self._change(
-                    fact.node_id,
-                    cache_status=fact.status,
-                    catalog=fact.key,
-                    source=fact.source,
+                    event.node_id,
+                    cache_status=event.status,
+                    catalog=event.key,
+                    source=event.source,
                 )
             case ne.CachePopulated():
-                self._change(fact.node_id, cache_status="POPULATED")
+                self._change(event.node_id, cache_status="POPULATED")
             case ne.CachePutFailed():
-                self._change(fact.node_id, cache_status="PUT_FAILURE")
+                self._change(event.node_id, cache_status="PUT_FAILURE")
             case ne.NodeSucceeded():
                 self._change(
-                    fact.node_id,
+                    event.node_id,
                     succeeded=True,
-                    outputs=fact.outputs,
-                    deck_uri=fact.deck_uri,
+                    outputs=event.outputs,
+                    deck_uri=event.deck_uri,
                 )
             case _:
                 pass
@@ -162,31 +162,33 @@ class _Notes:
         self._paths[site.node_id] = path = (*above, site.spec_node_id)
         self.found[path] = node
 
-    def _expand(self, fact: ne.NodeExpanded) -> None:
+    def _expand(self, event: ne.NodeExpanded) -> None:
         """Note what a task made; what an attempt before made is of no use then."""
-        path = self._paths[fact.node_id]
+        path = self._paths[event.node_id]
         inside = [p for p in self.found if p[: len(path)] == path and p != path]
         for stale in inside:
             del self.found[stale]
-        made = Made(workflow=fact.workflow, inside=fact.inside, spec_uri=fact.spec_uri)
-        self._change(fact.node_id, made=made)
+        made = Made(
+            workflow=event.workflow, inside=event.inside, spec_uri=event.spec_uri
+        )
+        self._change(event.node_id, made=made)
 
     def _change(self, node_id: str, **fields: Any) -> None:
         path = self._paths[node_id]
         self.found[path] = replace(self.found[path], **fields)
 
 
-def _repeated(fact: ne.NodeRecovered) -> Saved:
+def _repeated(event: ne.NodeRecovered) -> Saved:
     """Return what was known of a node when it was recovered."""
     return Saved(
-        site=fact.site,
+        site=event.site,
         succeeded=True,
-        inputs=fact.inputs,
-        input_path=fact.input_path,
-        outputs=fact.outputs,
-        deck_uri=fact.deck_uri,
-        child=fact.child,
-        cache_status=fact.cache_status,
-        catalog=fact.catalog,
-        source=fact.source,
+        inputs=event.inputs,
+        input_path=event.input_path,
+        outputs=event.outputs,
+        deck_uri=event.deck_uri,
+        child=event.child,
+        cache_status=event.cache_status,
+        catalog=event.catalog,
+        source=event.source,
     )

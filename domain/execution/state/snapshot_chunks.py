@@ -21,7 +21,7 @@ from msgspec.structs import replace
 from domain.execution.state.state import Execution, Node
 
 EVOLVE_REVISION = 1
-"""To be raised when facts fold to another state than they did, in the same classes."""
+"""To be raised when events fold to another state than they did, in the same classes."""
 
 
 class Sizes(msgspec.Struct, frozen=True, kw_only=True):

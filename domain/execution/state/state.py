@@ -27,7 +27,7 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Array(msgspec.Struct, frozen=True, kw_only=True):
-    """How far an array node's elements have come; brought forward by each one's facts.
+    """How far an array node's elements have come; brought forward by each one's events.
 
     `failed` counts all that ended otherwise than well, `failures` holds the first few.
     `inline_bytes` sums outputs that are inline, `by_reference` tells that some aren't.
@@ -107,7 +107,7 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Execution(msgspec.Struct, frozen=True, kw_only=True):
-    """One execution, as its own facts tell it. Setting a node costs O(1).
+    """One execution, as its own events tell it. Setting a node costs O(1).
 
     `active` holds the ids of nodes that have not ended, `slots` counts those of them
     that max_parallelism counts. `failures` holds the last failure of each scope,

@@ -1,4 +1,4 @@
-"""Progress over the facts of a log: how many, how fast, how long still."""
+"""Progress over the events of a log: how many, how fast, how long still."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from rich.progress import (
 )
 
 
-class FactsBar:
+class EventsBar:
     """A bar on standard error, gone at the end."""
 
     def __init__(self, what: str, total: int, *, quiet: bool) -> None:
-        """Say what is done, and of how many facts, about."""
+        """Say what is done, and of how many events, about."""
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]} facts/s"),
+            TextColumn("{task.fields[rate]} events/s"),
             TimeRemainingColumn(),
             console=Console(stderr=True),
             disable=quiet,
@@ -41,7 +41,7 @@ class FactsBar:
         return self
 
     def reach(self, count: int) -> None:
-        """Tell how many facts are done."""
+        """Tell how many events are done."""
         rate = count / max(time.monotonic() - self._began, 0.001)
         self._bar.update(self._task, completed=count, rate=f"{rate:,.0f}")
 

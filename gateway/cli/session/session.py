@@ -12,7 +12,7 @@ from gateway.bootstrap.data_dir import DataDir, EngineAlreadyRunningError
 from gateway.cli.errors import CommandError, ExitCode
 from infra.blobs.files import Blobs
 from infra.blobs.store import open_blobs
-from infra.eventlog.contract import FactReader
+from infra.eventlog.contract import EventReader
 from infra.eventlog.kafka.log import KafkaLog
 from infra.eventlog.kafka.reader import KafkaReader
 from infra.eventlog.postgres.reader import LogReader
@@ -37,7 +37,7 @@ class Session:
     is_down: bool
     url: str
     pool: Pool
-    log: FactReader
+    log: EventReader
     blobs: Blobs
 
     async def execution(self, text: str) -> ExecutionRef:
@@ -123,7 +123,7 @@ async def _connected(
         pool = await open_pool(url, size=_CONNECTIONS)
         stack.push_async_callback(pool.close)
         blobs = await stack.enter_async_context(open_blobs(settings, data.blobs))
-        log: FactReader = LogReader(pool)
+        log: EventReader = LogReader(pool)
         if settings.kafka.servers:
             kafka = KafkaLog(settings.kafka, settings.log, StreamExtentQuery(pool))
             await kafka.open()

@@ -11,7 +11,7 @@ from schemas import topics
 
 _SECOND_US = 1_000_000
 _SKEW_US = 10 * _SECOND_US
-"""A log's own times, by which places are found, may be this much off a fact's."""
+"""A log's own times, by which places are found, may be this much off an event's."""
 
 
 async def since_of(session: Session, text: str) -> ReplayStart:

@@ -37,7 +37,7 @@ class DeletionRoutes:
         """Delete an execution that has ended; its blobs go soon after."""
         ref = ExecutionRef(project=project, domain=domain, name=name)
         try:
-            fact = await self.submit(
+            event = await self.submit(
                 execution_stream(ref),
                 DeleteExecution(principal=principal),
                 actor=principal,
@@ -46,4 +46,4 @@ class DeletionRoutes:
         except RpcError as refused:
             status, body = error_body(refused.code, refused.detail)
             return Response(body, status_code=status, media_type="application/json")
-        return JSONResponse({"execution": ref.text(), "deleted": bool(fact)})
+        return JSONResponse({"execution": ref.text(), "deleted": bool(event)})

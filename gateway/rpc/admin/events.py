@@ -12,7 +12,7 @@ from gateway.services.errors import RpcError
 class EventRpcs:
     """RPCs by which FlytePropeller reports to FlyteAdmin.
 
-    Here phases follow from facts, which the engine alone decides; whoever wants to
+    Here phases follow from events, which the engine alone decides; whoever wants to
     tell it something publishes commands.
     """
 

@@ -247,42 +247,42 @@ class KafkaLog:
     async def stream(
         self, stream: str, after: int = 0, limit: int | None = None
     ) -> Sequence[Received]:
-        """Return the facts of a stream, by sequence.
+        """Return the events of a stream, by sequence.
 
         Reads its partition from about where it began; of one that is known to have
-        ended, to its last fact.
+        ended, to its last event.
         """
         span = await self._span(stream)
         upto = after + limit if limit is not None else 0
         if span is not None and span.ended:
             upto = min(upto, span.ended) if upto else span.ended
-        found = await self._facts(stream, span, upto)
+        found = await self._events(stream, span, upto)
         return [received for received in found if received.envelope.sequence > after]
 
     async def last_event(self, stream: str) -> Received | None:
-        """Return the last fact of a stream: reads its partition up to the end."""
-        found = await self._facts(stream, await self._span(stream))
+        """Return the last event of a stream: reads its partition up to the end."""
+        found = await self._events(stream, await self._span(stream))
         return found[-1] if found else None
 
     async def _span(self, stream: str) -> StreamExtent | None:
         return await self._spans.of(stream) if self._spans is not None else None
 
-    async def _facts(
+    async def _events(
         self, stream: str, span: StreamExtent | None, upto: int = 0
     ) -> Sequence[Received]:
-        """Return the facts of a stream up to a sequence; to all that there are if 0.
+        """Return the events of a stream up to a sequence; to all that there are if 0.
 
         When it began is by another clock than the broker's: if what is found from there
-        on doesn't begin with the first fact, everything is read.
+        on doesn't begin with the first event, everything is read.
         """
         if span is not None:
             starts = await self.since(t.EVENTS, span.began_us - 1000 * _SKEW_MS)
-            found = await self._facts_after(stream, starts, upto)
+            found = await self._events_after(stream, starts, upto)
             if found and found[0].envelope.sequence == 1:
                 return found
-        return await self._facts_after(stream, {}, upto)
+        return await self._events_after(stream, {}, upto)
 
-    async def _facts_after(
+    async def _events_after(
         self, stream: str, after: Mapping[int, int], upto: int
     ) -> Sequence[Received]:
         found: list[Received] = []

@@ -1,4 +1,4 @@
-"""The log on Kafka as commands read it: facts in pages, nothing owned."""
+"""The log on Kafka as commands read it: events in pages, nothing owned."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ _PAGE = 1000
 
 @dataclass(frozen=True, slots=True)
 class KafkaReader:
-    """Reads facts in pages."""
+    """Reads events in pages."""
 
     log: KafkaLog
 
     async def stream(
         self, stream: str, after: int = 0
     ) -> AsyncIterator[Sequence[Received]]:
-        """Return the facts of a stream after a sequence."""
+        """Return the events of a stream after a sequence."""
         found = await self.log.stream(stream, after)
         if found:
             yield found
 
     async def follow_stream(self, stream: str) -> AsyncIterator[Sequence[Received]]:
-        """Follow the facts of a stream from its first one, for ever."""
+        """Follow the events of a stream from its first one, for ever."""
         now = await self.end((topics.EVENTS,))
         last = 0
         async for page in self.stream(stream):
@@ -47,7 +47,7 @@ class KafkaReader:
     async def follow(
         self, after: Mapping[int, int]
     ) -> AsyncIterator[Sequence[Received]]:
-        """Follow all facts after positions, for ever."""
+        """Follow all events after positions, for ever."""
         async for page in self.log.tail((topics.EVENTS,), after, _PAGE):
             if page:
                 yield page

@@ -209,15 +209,15 @@ class PostgresLog:
     async def stream(
         self, stream: str, after: int = 0, limit: int | None = None
     ) -> Sequence[Received]:
-        """Return the facts of a stream, by sequence; positions are not known (0)."""
-        return await self._facts(stream, gt=after or None, limit=limit)
+        """Return the events of a stream, by sequence; positions are not known (0)."""
+        return await self._events(stream, gt=after or None, limit=limit)
 
     async def last_event(self, stream: str) -> Received | None:
-        """Return the last fact of a stream; its position is not known (0)."""
-        found = await self._facts(stream, desc=True, limit=1)
+        """Return the last event of a stream; its position is not known (0)."""
+        found = await self._events(stream, desc=True, limit=1)
         return found[0] if found else None
 
-    async def _facts(self, stream: str, **bounds: Any) -> Sequence[Received]:
+    async def _events(self, stream: str, **bounds: Any) -> Sequence[Received]:
         def select() -> Sequence[Received]:
             rows = self._reader.select_events(stream, **bounds)
             return [from_row(r.topic, r.originator_version, r.state, 0) for r in rows]

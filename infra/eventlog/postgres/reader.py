@@ -1,4 +1,4 @@
-"""The log on Postgres as other processes read it: facts only, nothing owned."""
+"""The log on Postgres as other processes read it: events only, nothing owned."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _POSITION = SQL(
 
 @dataclass(frozen=True, slots=True)
 class LogReader:
-    """Reads facts in pages; raises Permanent where there is no log."""
+    """Reads events in pages; raises Permanent where there is no log."""
 
     pool: Pool
     poll_s: float = 0.25
@@ -49,13 +49,13 @@ class LogReader:
     async def stream(
         self, stream: str, after: int = 0
     ) -> AsyncIterator[Sequence[Received]]:
-        """Return the facts of a stream after a sequence, page by page."""
+        """Return the events of a stream after a sequence, page by page."""
         while page := await self._rows(_STREAM, (stream, after, PAGE_ROWS)):
             yield page
             after = page[-1].envelope.sequence
 
     async def follow_stream(self, stream: str) -> AsyncIterator[Sequence[Received]]:
-        """Follow the facts of a stream from its first one, for ever."""
+        """Follow the events of a stream from its first one, for ever."""
         after = 0
         while True:
             async for page in self.stream(stream, after):
@@ -66,7 +66,7 @@ class LogReader:
     async def follow(
         self, after: Mapping[int, int]
     ) -> AsyncIterator[Sequence[Received]]:
-        """Follow all facts after a position, for ever."""
+        """Follow all events after a position, for ever."""
         last = after.get(PARTITION, 0)
         while True:
             page = await self._rows(_TAIL, (topics.EVENTS, last, PAGE_ROWS))
@@ -89,7 +89,7 @@ class LogReader:
             last = page[-1].position
 
     async def since(self, at_us: int) -> Mapping[int, int]:
-        """Return the position before the first fact recorded from a time on.
+        """Return the position before the first event recorded from a time on.
 
         Times never run back by much: found by halving.
         """

@@ -1,4 +1,4 @@
-"""Messages ↔ rows of the log: a fact's originator is its stream, pure."""
+"""Messages ↔ rows of the log: an event's originator is its stream, pure."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(_Stored)
 
 
-def is_fact(record: Record) -> bool:
+def is_event(record: Record) -> bool:
     """Tell whether a record has a place in its stream's sequence."""
     return record.topic == topics.EVENTS and record.envelope.sequence > 0
 
@@ -50,10 +50,10 @@ def to_row(record: Record) -> StoredEvent:
             e.recorded_at_us, e.reply, e.traceparent, record.body,
         )
     )  # fmt: skip
-    fact = is_fact(record)
+    event = is_event(record)
     return StoredEvent(
-        originator_id=e.stream if fact else f"{record.topic}:{e.id}",
-        originator_version=e.sequence if fact else 0,
+        originator_id=e.stream if event else f"{record.topic}:{e.id}",
+        originator_version=e.sequence if event else 0,
         topic=record.topic,
         state=state,
     )

@@ -101,7 +101,7 @@ class LogWriter:
     ) -> Sequence[Received]:
         """Insert everything with the position, or nothing; return what was new.
 
-        Repeated messages are dropped silently; repeated facts, or a position that has
+        Repeated messages are dropped silently; repeated events, or a position that has
         passed, mean that this very insert was done before: or that we are fenced.
         """
         kept, compacted = log_compacted.parted(records)
@@ -138,7 +138,7 @@ class LogWriter:
         """Find out what a conflict means; never repeat blindly."""
         known = self._known(rows)
         fresh: dict[_Key, tuple[Record, StoredEvent]] = {}
-        repeats_fact = False
+        repeats_event = False
         for record, row in zip(records, rows, strict=True):
             key = _key(row)
             if key not in known and key not in fresh:
@@ -146,11 +146,11 @@ class LogWriter:
             elif row.originator_version > 0:
                 if known.get(key) != row.state:
                     raise _fenced(record) from conflict
-                repeats_fact = True
+                repeats_event = True
         passed = tracking is not None and self._passed(tracking)
         if not fresh and (passed or tracking is None):
             return ()
-        if repeats_fact or passed:
+        if repeats_event or passed:
             raise _fenced(records[0]) from conflict
         if len(fresh) == len(records):
             raise PermanentError(str(conflict)) from conflict

@@ -85,7 +85,7 @@ def retried(xs: typing.List[int]) -> typing.List[int]:
 
 @workflow
 def large(n: int) -> typing.List[int]:
-    """Outputs too large for a fact: gathered as a blob, mapped over from there."""
+    """Outputs too large for an event: gathered as a blob, mapped over from there."""
     sizes = upto(n=n)
     texts = map_task(functools.partial(scaled, by=1))(a=sizes)
     return lengths(texts=map_task(text_of)(a=texts))

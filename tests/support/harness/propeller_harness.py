@@ -1,4 +1,4 @@
-"""A propeller on a log of any kind: commands go in, facts and dead letters come out."""
+"""A propeller on a log of any kind: commands go in, events and dead letters come out."""
 
 from __future__ import annotations
 
@@ -154,12 +154,12 @@ class House:
         """Return what is on a topic now."""
         return [r async for b in self.log.read_to_end(topic, {}, 100) for r in b]
 
-    async def facts(self, stream: str) -> list[Any]:
-        """Return the facts of a stream."""
+    async def events(self, stream: str) -> list[Any]:
+        """Return the events of a stream."""
         return [codec.decode(r.body) for r in await self.log.stream(stream)]
 
     async def answers(self) -> dict[str, Any]:
-        """Return what became of commands without facts, by their ids."""
+        """Return what became of commands without events, by their ids."""
         found = [r for r in await self.read(topics.EVENTS) if not r.envelope.sequence]
         return {r.envelope.causation: codec.decode(r.body) for r in found}
 
@@ -190,11 +190,11 @@ class House:
                     await self.running
                 await asyncio.sleep(0.02)
 
-    async def until_facts(self, stream: str, kind: type) -> None:
-        """Wait until a stream has a fact of a kind."""
+    async def until_events(self, stream: str, kind: type) -> None:
+        """Wait until a stream has an event of a kind."""
 
         async def there() -> bool:
-            return any(isinstance(f, kind) for f in await self.facts(stream))
+            return any(isinstance(f, kind) for f in await self.events(stream))
 
         await self.until(there)
 

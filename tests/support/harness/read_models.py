@@ -1,4 +1,4 @@
-"""Views under test: given facts, then rows; each stream is applied twice."""
+"""Views under test: given events, then rows; each stream is applied twice."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Views:
         command: str = "",
         reply: bool = False,
     ) -> None:
-        """Let facts happen and the views follow; then follow once more, in vain."""
+        """Let events happen and the views follow; then follow once more, in vain."""
         self.log.add(stream, *events, command=command, reply=reply)
         await self.follow()
         once = await self.dump()

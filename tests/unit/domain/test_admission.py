@@ -16,8 +16,8 @@ from flyteidl.core import identifier_pb2, interface_pb2
 from msgspec.structs import replace
 
 from domain.admission import (
+    AdmissionContext,
     Admitted,
-    Facts,
     admit,
     execution_config,
     merge_inputs,
@@ -48,18 +48,18 @@ def _expected(*, required: tuple[str, ...] = (), **defaults: Any) -> Any:
     return expected
 
 
-def _facts(plan: Any = None, expected: Any = None, **more: Any) -> Facts:
+def _context(plan: Any = None, expected: Any = None, **more: Any) -> AdmissionContext:
     fields = {
         "project": project_pb2.Project(id="p"),
         "domains": ("d",),
         "plan_spec": plan or PlanSpec(),
         "expected_inputs": expected or _expected(),
     }
-    return Facts(**{**fields, **more})
+    return AdmissionContext(**{**fields, **more})
 
 
-def _admitted(spec: Any, facts: Facts, given: Any = None) -> Admitted:
-    found = admit(WANTED, spec, given or literals(), facts)
+def _admitted(spec: Any, context: AdmissionContext, given: Any = None) -> Admitted:
+    found = admit(WANTED, spec, given or literals(), context)
     assert isinstance(found, Admitted), found
     return found
 
@@ -68,9 +68,9 @@ def _refused(
     command: CreateExecution = WANTED,
     spec: Any = None,
     given: Any = None,
-    facts: Facts | None = None,
+    context: AdmissionContext | None = None,
 ) -> Rejected:
-    found = admit(command, spec or Spec(), given or literals(), facts or _facts())
+    found = admit(command, spec or Spec(), given or literals(), context or _context())
     assert isinstance(found, Rejected)
     return found
 
@@ -104,20 +104,20 @@ def test_a_bad_place_or_plan_is_refused(change: dict[str, Any], words: str) -> N
 
 def test_a_project_must_exist_and_be_active() -> None:
     """Unknown and archived projects run nothing."""
-    assert "to exist" in _refused(facts=_facts(project=None)).detail
+    assert "to exist" in _refused(context=_context(project=None)).detail
     archived = project_pb2.Project(id="p", state=project_pb2.Project.ARCHIVED)
-    assert "to be active" in _refused(facts=_facts(project=archived)).detail
+    assert "to be active" in _refused(context=_context(project=archived)).detail
 
 
 def test_a_launch_plan_that_is_not_there_is_not_found() -> None:
     """The refusal names it as Flyte does."""
-    facts = Facts(
+    context = AdmissionContext(
         project=project_pb2.Project(id="p"),
         domains=("d",),
         plan_spec=None,
         expected_inputs=None,
     )
-    refused = _refused(facts=facts)
+    refused = _refused(context=context)
     assert refused.reason is Reason.NOT_FOUND
     expected = "missing entity of type LAUNCH_PLAN with identifier p/d/lp/1"
     assert expected in refused.detail
@@ -130,7 +130,7 @@ def test_notifications_are_for_ends_and_for_somebody() -> None:
     notice.email.recipients_email.append("a@example.org")
     assert "terminal phases" in _refused(spec=spec).detail
     notice.phases[:] = [SUCCEEDED]
-    _admitted(spec, _facts())
+    _admitted(spec, _context())
     notice.email.ClearField("recipients_email")
     assert "recipients" in _refused(spec=spec).detail
 
@@ -150,7 +150,7 @@ def test_labels_are_kubernetes_labels(labels: dict[str, str], *, good: bool) -> 
     """Labels go to pods some day, so they must be fit for them."""
     spec = Spec()
     spec.labels.values.update(labels)
-    found = admit(WANTED, spec, literals(), _facts())
+    found = admit(WANTED, spec, literals(), _context())
     assert good == isinstance(found, Admitted)
 
 
@@ -177,8 +177,8 @@ def test_inputs_are_given_defaulted_or_fixed() -> None:
 def test_bad_inputs_are_refused(given: Any, words: str) -> None:
     """Missing, mistyped, unknown and fixed inputs are told by name."""
     plan = PlanSpec(fixed_inputs=literals(f=number(0)))
-    facts = _facts(plan, _expected(required=("a",)))
-    refused = _refused(given=given, facts=facts)
+    context = _context(plan, _expected(required=("a",)))
+    refused = _refused(given=given, context=context)
     assert refused.reason is Reason.INVALID_ARGUMENT
     assert words in refused.detail
 
@@ -187,8 +187,8 @@ def test_an_input_without_a_value_is_refused() -> None:
     """An empty literal is no value."""
     empty = literals()
     empty.literals["a"].SetInParent()
-    facts = _facts(expected=_expected(required=("a",)))
-    assert "to have a value" in _refused(given=empty, facts=facts).detail
+    context = _context(expected=_expected(required=("a",)))
+    assert "to have a value" in _refused(given=empty, context=context).detail
 
 
 @pytest.mark.parametrize(
@@ -199,10 +199,10 @@ def test_the_most_special_setting_wins(
     request_: int, plan: int, project: int, expected: int
 ) -> None:
     """The request is asked first, then the plan, the attributes, the server."""
-    facts = _facts(
+    context = _context(
         PlanSpec(max_parallelism=plan), levels=(Config(max_parallelism=project),)
     )
-    found = _admitted(Spec(max_parallelism=request_), facts)
+    found = _admitted(Spec(max_parallelism=request_), context)
     assert found.max_parallelism == expected
     assert found.spec.max_parallelism == expected
 
@@ -217,7 +217,7 @@ def test_settings_come_from_the_first_that_says_something() -> None:
     level.raw_output_data_config.output_location_prefix = "s3://b"
     level.security_context.run_as.k8s_service_account = "sa"
     level.overwrite_cache = True
-    found = _admitted(spec, _facts(plan, levels=(level,))).spec
+    found = _admitted(spec, _context(plan, levels=(level,))).spec
     assert found.HasField("interruptible")
     assert not found.interruptible.value
     assert dict(found.annotations.values) == {"from": "plan"}
@@ -230,9 +230,9 @@ def test_the_plans_notifications_hold_unless_others_or_none_are_asked() -> None:
     """A request may bring its own notifications, or turn all of them off."""
     plan = PlanSpec()
     plan.entity_metadata.notifications.add(phases=[SUCCEEDED])
-    found = _admitted(Spec(), _facts(plan)).spec
+    found = _admitted(Spec(), _context(plan)).spec
     assert len(found.notifications.notifications) == 1
-    off = _admitted(Spec(disable_all=True), _facts(plan)).spec
+    off = _admitted(Spec(disable_all=True), _context(plan)).spec
     assert not off.HasField("notifications")
 
 
@@ -240,7 +240,7 @@ def test_the_request_is_left_as_it_was() -> None:
     """Resolving makes a new spec, and leaves deprecated inputs out of it."""
     spec = Spec(inputs=literals(a=number(1)))
     before = spec.SerializeToString()
-    found = _admitted(spec, _facts(PlanSpec(max_parallelism=4)))
+    found = _admitted(spec, _context(PlanSpec(max_parallelism=4)))
     assert spec.SerializeToString() == before
     assert not found.spec.HasField("inputs")
 

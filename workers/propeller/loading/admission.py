@@ -43,7 +43,7 @@ _CONFIG = "WORKFLOW_EXECUTION_CONFIG"
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """The fact that would begin an execution, and what deciding on it needs."""
+    """The event that would begin an execution, and what deciding on it needs."""
 
     created: ExecutionCreated
     definition: Definition
@@ -56,7 +56,7 @@ class CommandLoader(Protocol):
     async def admit(
         self, command: CreateExecution, envelope: Envelope, now_us: int
     ) -> Admission | Rejected:
-        """Return the fact that would begin the execution, or the refusal."""
+        """Return the event that would begin the execution, or the refusal."""
         ...
 
     async def load(self, blob: Blob) -> Definition:
@@ -96,7 +96,7 @@ class AdmissionLoader:
     async def admit(
         self, command: CreateExecution, envelope: Envelope, now_us: int
     ) -> Admission | Rejected:
-        """Return the fact that would begin the execution, or the refusal.
+        """Return the event that would begin the execution, or the refusal.
 
         Raises Transient while the registry can't be reached: that refuses nothing.
         """
@@ -125,14 +125,14 @@ class AdmissionLoader:
             return invalid(f"Expected an ExecutionSpec, but got other bytes: {error}")
         plan_ref = _plan_ref(command.launch_plan)
         plan = await self._entity(plan_ref)
-        facts = await self._facts(command, plan)
-        given = await self._given(command, facts)
+        context = await self._events(command, plan)
+        given = await self._given(command, context)
         if isinstance(given, Rejected):
             return given
-        admitted = admission.admit(command, spec, given, facts)
+        admitted = admission.admit(command, spec, given, context)
         if isinstance(admitted, Rejected):
             return admitted
-        workflow = _workflow_ref(facts.plan_spec)
+        workflow = _workflow_ref(context.plan_spec)
         row = await self._entity(workflow)
         if row is None:
             return invalid(
@@ -180,9 +180,9 @@ class AdmissionLoader:
                 self.known[ref] = row
         return row
 
-    async def _facts(
+    async def _events(
         self, command: CreateExecution, plan: dict[str, Any] | None
-    ) -> admission.Facts:
+    ) -> admission.AdmissionContext:
         project, domain = command.project, command.domain
         plan_spec = expected = None
         levels: list[Any] = []
@@ -198,7 +198,7 @@ class AdmissionLoader:
             levels = [
                 admission.execution_config(bytes(row["attributes"])) for row in rows
             ]
-        return admission.Facts(
+        return admission.AdmissionContext(
             project=await registry.get_project(self.pool, project),
             domains=self.domains,
             plan_spec=plan_spec,
@@ -208,7 +208,7 @@ class AdmissionLoader:
         )
 
     async def _given(
-        self, command: CreateExecution, facts: admission.Facts
+        self, command: CreateExecution, context: admission.AdmissionContext
     ) -> Any | Rejected:
         """Return the inputs that came with the command, in whichever of its forms."""
         forms = (command.inputs, command.inputs_json, command.inputs_uri)
@@ -222,7 +222,7 @@ class AdmissionLoader:
                 data = await self.blobs.get(command.inputs_uri)
                 return literals_pb2.LiteralMap.FromString(data)
             if command.inputs_json is not None:
-                return _from_json(command.inputs_json, facts.expected_inputs)
+                return _from_json(command.inputs_json, context.expected_inputs)
             return literals_pb2.LiteralMap.FromString(command.inputs or b"")
         except (
             DecodeError,

@@ -18,15 +18,15 @@ from schemas.wire import codec
 
 CHAIN_MAX = 20
 """Over how many recoveries of recoveries what was saved is carried."""
-_LARGE_FACTS = 2_000
-"""More facts than these would hold the event loop for too long."""
+_LARGE_EVENTS = 2_000
+"""More events than these would hold the event loop for too long."""
 ENDINGS: dict[type, ExecutionPhase] = {
     e.ExecutionSucceeded: ExecutionPhase.SUCCEEDED,
     e.ExecutionFailed: ExecutionPhase.FAILED,
     e.ExecutionAborted: ExecutionPhase.ABORTED,
     e.ExecutionTimedOut: ExecutionPhase.TIMED_OUT,
 }
-"""The facts that end a stream."""
+"""The events that end a stream."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +76,11 @@ async def load_recovery_source(log: Log, ref: ExecutionRef) -> RecoverySource:
     chain: list[Sequence[Received]] = []
     at: ExecutionRef | None = ref
     while at is not None and len(chain) < CHAIN_MAX:
-        facts = await log.stream(execution_stream(at))
-        chain.append(facts)
-        first = codec.decode(facts[0].body) if facts else None
+        events = await log.stream(execution_stream(at))
+        chain.append(events)
+        first = codec.decode(events[0].body) if events else None
         at = first.recovers if isinstance(first, e.ExecutionCreated) else None
-    if sum(map(len, chain)) > _LARGE_FACTS:
+    if sum(map(len, chain)) > _LARGE_EVENTS:
         return await asyncio.to_thread(saved_node, ref, chain)
     return saved_node(ref, chain)
 
@@ -91,8 +91,8 @@ def saved_node(
     """Return what a chain of executions left, of which each recovers the next."""
     recovery: Recovery = NOTHING_SAVED
     newest: list[e.ExecutionEvent] = []
-    for facts in reversed(chain):
-        newest = [codec.decode(received.body) for received in facts]
+    for events in reversed(chain):
+        newest = [codec.decode(received.body) for received in events]
         recovery = saved(newest, recovery)
     created = newest[0] if newest else None
     last = newest[-1] if newest else None

@@ -40,12 +40,12 @@ ENDS_INSIDE = (
     ne.NodeAborted,
     ne.NodeRetryScheduled,
 )
-"""Facts after which what a dynamic node's task made isn't needed any more."""
+"""Events after which what a dynamic node's task made isn't needed any more."""
 
 
 @dataclass(frozen=True, slots=True)
 class StreamState:
-    """One stream as folded so far; `sequence` is its last fact's, 0 for none."""
+    """One stream as folded so far; `sequence` is its last event's, 0 for none."""
 
     state: Execution = field(default_factory=Execution)
     frontier: Frontier = field(default_factory=Frontier)
@@ -56,7 +56,7 @@ class StreamState:
     recovery: Recovery = NOTHING_SAVED
 
     def after(self, event: e.ExecutionEvent) -> StreamState:
-        """Return the stream with one more fact."""
+        """Return the stream with one more event."""
         state = evolve(self.state, event)
         frontier, definition = self.frontier, self.definition
         if definition is not None:
@@ -125,7 +125,7 @@ class StreamCache:
         return len(self._live)
 
     async def get(self, stream: str) -> StreamState:
-        """Return a stream's state; a stream without facts has sequence 0."""
+        """Return a stream's state; a stream without events has sequence 0."""
         live = self._live.get(stream)
         if live is None:
             live = await self._not_live(stream)
@@ -227,7 +227,7 @@ class StreamCache:
         return live
 
     async def _with_graph(self, live: StreamState) -> StreamState:
-        """Return a stream that has begun with what its next facts need."""
+        """Return a stream that has begun with what its next events need."""
         if live.state.created is None or live.state.is_terminal:
             return live
         definition = await self._definitions.load(live.state.created.definition)

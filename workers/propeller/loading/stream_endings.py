@@ -63,7 +63,7 @@ def closed_execution(stream: str, found: StreamClosed) -> Execution:
 
 
 def _parent(found: StreamClosed) -> ParentNode | None:
-    """Return who asked for it: a child's command bears the id of its parent's fact."""
+    """Return who asked for it: a child's command bears the id of its parent's event."""
     if not found.node_id:
         return None
     stream, *_ = found.created_by.rsplit("/", 2)

@@ -1,4 +1,4 @@
-"""`flightlog state`: an execution as of any of its facts, folded from the log."""
+"""`flightlog state`: an execution as of any of its events, folded from the log."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _WIDTH = 200
 
 @dataclass(frozen=True, slots=True)
 class Folded:
-    """A state, and the fact that it was reached by."""
+    """A state, and the event that it was reached by."""
 
     state: Execution
     sequence: int = 0
@@ -56,7 +56,7 @@ async def show(session: Session, text: str, at: int | None, *, json: bool) -> No
         raise not_found(ref)
     if at is not None and folded.sequence < at:
         raise CommandError(
-            f"Expected a fact {at} of {ref.text()}, but the last one is "
+            f"Expected an event {at} of {ref.text()}, but the last one is "
             f"{folded.sequence}"
         )
     if json:
@@ -106,7 +106,7 @@ def _print(ref: ExecutionRef, folded: Folded) -> None:
     if not console.is_terminal:
         console.width = _WIDTH
     console.print(
-        f"[bold]{ref.text()}[/] is [bold]{state.phase.value}[/] as of fact "
+        f"[bold]{ref.text()}[/] is [bold]{state.phase.value}[/] as of event "
         f"{folded.sequence} ({instant(folded.recorded_at_us)})"
     )
     if state.failure is not None:

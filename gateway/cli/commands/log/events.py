@@ -1,4 +1,4 @@
-"""`flightlog events`: facts of executions, as lines of text or JSON."""
+"""`flightlog events`: events of executions, as lines of text or JSON."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _BAD = ("Failed", "Aborted", "TimedOut", "Rejected")
 
 
 def as_json(received: Received, message: Any) -> dict[str, Any]:
-    """Return a fact as `--json` prints it."""
+    """Return an event as `--json` prints it."""
     envelope = received.envelope
     return {
         "id": envelope.id,
@@ -54,17 +54,17 @@ def instant(at_us: int) -> str:
 
 
 class Printer:
-    """Prints facts, one a line."""
+    """Prints events, one a line."""
 
     def __init__(self, *, json: bool, streams: bool = False) -> None:
-        """Print JSON or words; `streams` tells whose fact each one is."""
+        """Print JSON or words; `streams` tells whose event each one is."""
         self._json = json
         self._streams = streams
         self._console = Console(soft_wrap=True, highlight=False)
 
-    def print(self, facts: Iterable[tuple[Received, Any]]) -> None:
-        """Print facts."""
-        for received, message in facts:
+    def print(self, events: Iterable[tuple[Received, Any]]) -> None:
+        """Print events."""
+        for received, message in events:
             if self._json:
                 line = msgspec.json.encode(as_json(received, message))
                 sys.stdout.buffer.write(line + b"\n")
@@ -109,7 +109,7 @@ def decoded(page: Iterable[Received]) -> list[tuple[Received, Any]]:
 
 
 async def show(session: Session, text: str, *, json: bool) -> None:
-    """Print every fact of an execution."""
+    """Print every event of an execution."""
     ref = await session.execution(text)
     printer, count = Printer(json=json), 0
     async for page in session.log.stream(execution_stream(ref)):
@@ -122,10 +122,10 @@ async def show(session: Session, text: str, *, json: bool) -> None:
 async def tail(
     session: Session, text: str | None, *, json: bool, from_start: bool
 ) -> None:
-    """Print facts as they happen: of one execution until it ends, or of all."""
+    """Print events as they happen: of one execution until it ends, or of all."""
     if session.is_down:
         raise CommandError(
-            "Expected an engine whose facts can be followed, but none runs; "
+            "Expected an engine whose events can be followed, but none runs; "
             "'flightlog events show' prints what there is",
             ExitCode.NO_ENGINE,
         )
@@ -138,12 +138,12 @@ async def tail(
     stream = execution_stream(await session.execution(text))
     printer = Printer(json=json)
     async for page in session.log.follow_stream(stream):
-        facts = decoded(page)
-        printer.print(facts)
-        if isinstance(facts[-1][1], _ENDINGS):
+        events = decoded(page)
+        printer.print(events)
+        if isinstance(events[-1][1], _ENDINGS):
             return
 
 
 def not_found(ref: ExecutionRef) -> CommandError:
-    """Return the failure for an execution without facts."""
+    """Return the failure for an execution without events."""
     return CommandError(f"Expected execution {ref.text()} to exist, but it doesn't")

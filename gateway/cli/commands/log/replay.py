@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 
 from gateway.cli.errors import ExitCode
-from gateway.cli.session.progress_bar import FactsBar
+from gateway.cli.session.progress_bar import EventsBar
 from gateway.cli.session.session import Session
 from gateway.cli.session.start_position import since_of
 from infra.eventlog.contract import Received
@@ -61,7 +61,7 @@ async def run(session: Session, begin: str | None, *, swap: bool, json: bool) ->
 
 
 class _Found(msgspec.Struct, frozen=True, kw_only=True):
-    """What a replay found: differences of views, facts that the registry lacked."""
+    """What a replay found: differences of views, events that the registry lacked."""
 
     events: int
     seconds: float
@@ -76,7 +76,7 @@ class _Found(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def _registry(session: Session, *, swap: bool) -> int:
-    """Return how many facts the registry lacks; `swap` puts them in.
+    """Return how many events the registry lacks; `swap` puts them in.
 
     On Postgres the registry lies beside the log: neither is there without the other.
     """
@@ -93,7 +93,7 @@ async def _registry(session: Session, *, swap: bool) -> int:
 
 
 async def _fold(rebuild: Rebuild, total: int, *, quiet: bool) -> None:
-    with FactsBar("replaying", total, quiet=quiet) as bar:
+    with EventsBar("replaying", total, quiet=quiet) as bar:
         await rebuild.catch_up(bar.reach)
         await asyncio.sleep(0)
 
@@ -113,10 +113,10 @@ def _tell(found: _Found, *, json: bool) -> None:
     console = Console(highlight=False, soft_wrap=True)
     rate = found.events / max(found.seconds, 0.001)
     console.print(
-        f"replayed {found.events:,} facts in {found.seconds:.1f} s ({rate:,.0f}/s)"
+        f"replayed {found.events:,} events in {found.seconds:.1f} s ({rate:,.0f}/s)"
     )
     if found.registry:
-        console.print(f"[red]registry[/]: {found.registry:,} facts only on the log")
+        console.print(f"[red]registry[/]: {found.registry:,} events only on the log")
     for view in found.views:
         if view.is_none:
             continue

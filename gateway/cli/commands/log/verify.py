@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 
 from gateway.cli.errors import ExitCode
-from gateway.cli.session.progress_bar import FactsBar
+from gateway.cli.session.progress_bar import EventsBar
 from gateway.cli.session.session import Session
 from gateway.cli.session.start_position import since_of
 from projections.projector.start_position import ReplayStart
@@ -23,7 +23,7 @@ _SHOWN_MAX = 100
 
 
 async def run(session: Session, begin: str | None, *, json: bool) -> None:
-    """Check every fact, and each execution's phase in the views.
+    """Check every event, and each execution's phase in the views.
 
     Exits with 1 where something is wrong. `begin` is a time or a position: what was
     created before is left aside.
@@ -37,7 +37,7 @@ async def run(session: Session, begin: str | None, *, json: bool) -> None:
     findings += _against_views(audit, phases)
     if json:
         found: dict[str, Any] = {
-            "facts": audit.facts,
+            "events": audit.events,
             "executions": audit.executions,
             "findings": [msgspec.to_builtins(f) for f in findings],
         }
@@ -56,7 +56,7 @@ async def _audited(
     end = await session.log.end((topics.EVENTS,))
     after = {} if since is None else since.positions
     done = 0
-    with FactsBar("verifying", total, quiet=quiet) as bar:
+    with EventsBar("verifying", total, quiet=quiet) as bar:
         if not total:
             return audit, findings
         async for page in session.log.read_range(end, topics.EVENTS, after):
@@ -75,7 +75,7 @@ def _against_views(audit: Audit, shown: dict[str, str]) -> list[Finding]:
     """
     told = audit.phases()
     return [
-        Finding(at=stream, what="Expected facts of this execution, but there are none")
+        Finding(at=stream, what="Expected events of this execution, but there are none")
         for stream in shown
         if stream not in told
     ] + [
@@ -90,7 +90,7 @@ def _against_views(audit: Audit, shown: dict[str, str]) -> list[Finding]:
 
 def _print(audit: Audit, findings: Sequence[Finding]) -> None:
     console = Console(highlight=False, soft_wrap=True)
-    console.print(f"checked {audit.facts:,} facts of {audit.executions:,} executions")
+    console.print(f"checked {audit.events:,} events of {audit.executions:,} executions")
     for found in findings[:_SHOWN_MAX]:
         console.print(f"[red]{found.at}[/]: {found.what}")
     if len(findings) > _SHOWN_MAX:

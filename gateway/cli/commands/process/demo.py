@@ -190,7 +190,7 @@ async def _call(engine: EngineAddress, rpc: str, request: Any) -> Any:
 
 
 async def _watch(session: Session, ref: ExecutionRef, console: Console) -> Execution:
-    """Fold the execution's facts as they come, and draw the state."""
+    """Fold the execution's events as they come, and draw the state."""
     state, order = Execution(), dict[str, None]()
     try:
         async with asyncio.timeout(RUN_S):

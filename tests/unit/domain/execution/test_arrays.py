@@ -303,14 +303,14 @@ def test_termination_reaches_every_element() -> None:
     assert not run.state.active
 
 
-def test_no_scan_of_elements_for_a_fact() -> None:
-    """An element's end yields its own facts, however wide the array is."""
+def test_no_scan_of_elements_for_a_event() -> None:
+    """An element's end yields its own events, however wide the array is."""
     run = engine([1] * 150)
-    facts = run.do(success(run.run_of("n0-0-n7")))
+    events = run.do(success(run.run_of("n0-0-n7")))
 
-    kinds = [type(fact) for fact in facts]
+    kinds = [type(event) for event in events]
     assert ne.ArrayGathering not in kinds
-    assert len(facts) < 10
+    assert len(events) < 10
 
 
 def test_failures_of_elements_dont_block_what_comes_after() -> None:

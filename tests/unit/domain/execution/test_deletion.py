@@ -33,10 +33,10 @@ def test_an_ended_execution_is_deleted_once() -> None:
     engine = running()
     engine.succeed("n0")
 
-    (fact,) = engine.do(DELETE)
+    (event,) = engine.do(DELETE)
 
-    assert isinstance(fact, e.ExecutionDeleted)
-    assert (fact.principal, fact.phase) == ("somebody", "SUCCEEDED")
+    assert isinstance(event, e.ExecutionDeleted)
+    assert (event.principal, event.phase) == ("somebody", "SUCCEEDED")
     assert engine.state.is_deleted
     assert engine.do(DELETE) == []
 
@@ -50,7 +50,7 @@ def test_what_runs_is_not_deleted() -> None:
 
 
 def test_what_is_not_there_is_not_deleted() -> None:
-    """An execution without facts is told as missing."""
+    """An execution without events is told as missing."""
     engine = Engine(definition([task_node("n0")], "n0"), created())
 
     assert refusal(engine).reason is Reason.NOT_FOUND

@@ -42,9 +42,9 @@ def begun(*, max_parallelism: int = 25, timeout_s: int = 0) -> Engine:
 def test_the_inside_runs_in_the_tasks_place() -> None:
     """Its nodes lie in the dynamic one, and its outputs are the node's."""
     engine = begun()
-    facts = engine.do(expansion(engine.run_of("n0"), "inside"))
+    events = engine.do(expansion(engine.run_of("n0"), "inside"))
 
-    assert [type(f) for f in facts[:4]] == [
+    assert [type(f) for f in events[:4]] == [
         ne.TaskStarted, ne.NodeStarted, ne.TaskSucceeded, ne.NodeExpanded,
     ]  # fmt: skip
     assert engine.state.nodes["n0"].phase is NodePhase.DYNAMIC_RUNNING
@@ -89,7 +89,7 @@ def test_a_failure_inside_is_the_nodes() -> None:
 
 
 def test_what_comes_late_changes_nothing() -> None:
-    """An expansion after the attempt's end, or a second one, yields no facts."""
+    """An expansion after the attempt's end, or a second one, yields no events."""
     engine = begun()
     run = engine.run_of("n0")
     engine.do(expansion(run, "inside"))
@@ -102,8 +102,8 @@ def test_an_abort_ends_the_inside_first() -> None:
     """What runs inside is told to stop, and nothing stays open."""
     engine = begun()
     engine.do(expansion(engine.run_of("n0"), "inside"))
-    facts = engine.do(c.TerminateExecution(cause="enough", principal="ann"))
-    ended = [f.node_id for f in facts if isinstance(f, ne.NodeAborted)]
+    events = engine.do(c.TerminateExecution(cause="enough", principal="ann"))
+    ended = [f.node_id for f in events if isinstance(f, ne.NodeAborted)]
     assert ended.index("n0-0-dn0") < ended.index("n0")
     assert not engine.state.active
 
@@ -184,11 +184,11 @@ def test_an_attempt_has_its_inside_within_its_time_limit() -> None:
     engine.do(expansion(engine.run_of("n0"), "inside"))
     engine.clock_us = engine.state.nodes["n0"].deadline_us
     (timer,) = timers_of(engine.state)
-    facts = engine.do(c.TimeReached(timer_id=timer.id))
+    events = engine.do(c.TimeReached(timer_id=timer.id))
 
     assert engine.state.nodes["n0-0-dn0"].phase is NodePhase.ABORTED
     assert engine.state.nodes["n0"].attempt == 1
-    (retry,) = [f for f in facts if isinstance(f, ne.NodeRetryScheduled)]
+    (retry,) = [f for f in events if isinstance(f, ne.NodeRetryScheduled)]
     assert retry.failure.code == "TimeoutExpired"
     assert engine.state.slots == 1
 
@@ -199,6 +199,6 @@ def test_the_deck_is_the_tasks() -> None:
     report = replace(expansion(engine.run_of("n0"), "inside"), deck_uri="deck")
     engine.do(report)
     engine.succeed("n0-0-dn0")
-    facts = engine.succeed("n0-0-dn1")
-    decks = {f.node_id: f.deck_uri for f in facts if isinstance(f, ne.NodeSucceeded)}
+    events = engine.succeed("n0-0-dn1")
+    decks = {f.node_id: f.deck_uri for f in events if isinstance(f, ne.NodeSucceeded)}
     assert decks["n0"] == "deck"

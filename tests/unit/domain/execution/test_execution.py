@@ -36,7 +36,7 @@ def chain(length: int = 2) -> Engine:
 
 
 def names(events: list[e.ExecutionEvent]) -> list[str]:
-    """Return the facts' names."""
+    """Return the events' names."""
     return [type(event).__name__ for event in events]
 
 
@@ -57,7 +57,7 @@ def test_creating_starts_the_first_node() -> None:
 
 
 def test_creating_twice_is_refused_but_repeating_is_not() -> None:
-    """The same command again yields no facts; another one for the name is refused."""
+    """The same command again yields no events; another one for the name is refused."""
     engine = chain()
 
     assert engine.decide(CREATE, "create") == []

@@ -81,7 +81,7 @@ def err(run: d.RunTask) -> Any:
 
 
 def names(events: list[e.ExecutionEvent]) -> list[str]:
-    """Return the facts' names."""
+    """Return the events' names."""
     return [type(event).__name__ for event in events]
 
 

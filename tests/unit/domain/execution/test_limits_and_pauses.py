@@ -72,7 +72,7 @@ def wake(engine: Engine) -> list[e.ExecutionEvent]:
 
 
 def names(events: list[e.ExecutionEvent]) -> list[str]:
-    """Return the facts' names."""
+    """Return the events' names."""
     return [type(event).__name__ for event in events]
 
 
@@ -162,10 +162,10 @@ def test_the_systems_retries_pause_longer_each_time() -> None:
     engine = begun(limits=limits)
     pauses = []
     for attempt in range(3):
-        facts = engine.fail("n0", kind="SYSTEM", recoverable=True)
+        events = engine.fail("n0", kind="SYSTEM", recoverable=True)
         assert engine.phase("n0") == "RETRYABLE_FAILURE"
         assert len(engine.runs()) == attempt + 1
-        pauses.append(facts[-1].retry_at_us - engine.clock_us)
+        pauses.append(events[-1].retry_at_us - engine.clock_us)
         assert names(wake(engine)) == ["NodeRequeued", "TaskQueued"]
 
     assert pauses == [200_000, 400_000, 500_000]
@@ -229,12 +229,12 @@ def asked(engine: Engine) -> list[str]:
 
 
 def test_an_attempt_after_one_out_of_memory_gets_more() -> None:
-    """Requests and limits grow, other resources don't; the attempt's fact says so."""
+    """Requests and limits grow, other resources don't; the attempt's event says so."""
     engine = begun(template=hungry(FLIGHTLOG_OOM_MEMORY_FACTOR="2"))
     assert asked(engine) == ["500Mi", "1", "1Gi"]
-    facts = killed(engine)
+    events = killed(engine)
     assert asked(engine) == ["1000Mi", "1", "2Gi"]
-    assert facts[-1].memory == "1000Mi"
+    assert events[-1].memory == "1000Mi"
     killed(engine)
 
     assert asked(engine) == ["2000Mi", "1", "4Gi"]

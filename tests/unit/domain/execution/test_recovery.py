@@ -25,14 +25,14 @@ from tests.support.graphs import (
 CHILD = ExecutionRef(project="p", domain="d", name="main-1-n0-0")
 
 
-def facts(engine: Engine, kind: type) -> list[e.ExecutionEvent]:
-    """Return the facts of a kind."""
+def events(engine: Engine, kind: type) -> list[e.ExecutionEvent]:
+    """Return the events of a kind."""
     return [event for event in engine.events if isinstance(event, kind)]
 
 
 def recovered_nodes(engine: Engine) -> list[str]:
     """Return the ids of the nodes that were taken over, in order."""
-    found = facts(engine, ne.NodeRecovered)
+    found = events(engine, ne.NodeRecovered)
     return [
         event.site.node_id for event in found if isinstance(event, ne.NodeRecovered)
     ]
@@ -69,20 +69,20 @@ def test_what_succeeded_is_taken_over_and_what_failed_runs() -> None:
 
 
 def test_a_recovered_node_repeats_what_was_known_of_it() -> None:
-    """Inputs, outputs and where they lie are told by the one fact that it has."""
+    """Inputs, outputs and where they lie are told by the one event that it has."""
     original = chain()
     original.succeed("n0", 7)
     original.fail("n1")
 
     again = original.recovered()
     of_n0 = [f for f in again.events if getattr(f, "node_id", "") == "n0"]
-    (fact,) = facts(again, ne.NodeRecovered)
+    (event,) = events(again, ne.NodeRecovered)
 
     assert not of_n0
-    assert isinstance(fact, ne.NodeRecovered)
-    assert fact.inputs == Values(inline=values(x=1))
-    assert fact.outputs == Values(inline=values(o0=7))
-    assert fact.input_path.endswith("/n0/data/inputs.pb")
+    assert isinstance(event, ne.NodeRecovered)
+    assert event.inputs == Values(inline=values(x=1))
+    assert event.outputs == Values(inline=values(o0=7))
+    assert event.input_path.endswith("/n0/data/inputs.pb")
 
 
 def test_a_recovery_of_everything_runs_nothing() -> None:
@@ -218,7 +218,7 @@ def test_a_failed_child_is_recovered_by_a_new_one() -> None:
 
     again = original.recovered()
 
-    (asked,) = facts(again, ne.ChildRequested)
+    (asked,) = events(again, ne.ChildRequested)
     assert isinstance(asked, ne.ChildRequested)
     assert asked.recovers == CHILD
     sent = again.sent[-1]
@@ -238,8 +238,8 @@ def test_a_child_that_succeeded_is_kept() -> None:
 
     again = original.recovered()
 
-    assert not facts(again, ne.ChildRequested)
-    (fact,) = facts(again, ne.NodeRecovered)
-    assert isinstance(fact, ne.NodeRecovered)
-    assert fact.child == CHILD
+    assert not events(again, ne.ChildRequested)
+    (event,) = events(again, ne.NodeRecovered)
+    assert isinstance(event, ne.NodeRecovered)
+    assert event.child == CHILD
     assert again.state.nodes["n0"].child == CHILD.text()

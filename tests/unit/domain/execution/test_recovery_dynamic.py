@@ -44,7 +44,7 @@ def nested() -> Engine:
 def recovered_nodes(engine: Engine) -> list[str]:
     """Return the ids of the nodes that were taken over, in order."""
     found = [f for f in engine.events if isinstance(f, ne.NodeRecovered)]
-    return [fact.site.node_id for fact in found]
+    return [event.site.node_id for event in found]
 
 
 def test_what_a_task_made_is_taken_over() -> None:

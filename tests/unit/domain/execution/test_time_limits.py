@@ -11,7 +11,7 @@ from tests.support.graphs import definition, task_node, task_template
 
 
 def names(events: list[e.ExecutionEvent]) -> list[str]:
-    """Return the facts' names."""
+    """Return the events' names."""
     return [type(event).__name__ for event in events]
 
 

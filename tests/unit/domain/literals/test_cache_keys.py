@@ -152,24 +152,24 @@ def test_a_hit_ends_the_node_at_once() -> None:
     """No attempt is made, and what follows begins."""
     engine = _cached()
     assert engine.phase("n0") == "NOT_YET_STARTED"
-    facts = engine.do(hit(_look_ups(engine)[0], 7))
+    events = engine.do(hit(_look_ups(engine)[0], 7))
 
-    assert _names(facts)[:4] == [
+    assert _names(events)[:4] == [
         "NodeQueued", "CacheLookedUp", "NodeSucceeding", "NodeSucceeded",
     ]  # fmt: skip
     assert not engine.runs()
-    found = next(f for f in facts if isinstance(f, ne.CacheLookedUp))
+    found = next(f for f in events if isinstance(f, ne.CacheLookedUp))
     assert (found.status, found.source) == ("HIT", SOURCE)
     assert _look_ups(engine)[1].inputs == Values(inline=values(x=7))
 
 
 def test_a_miss_runs_the_task_and_keeps_its_outputs() -> None:
-    """The outputs are a fact with the key that was asked for."""
+    """The outputs are an event with the key that was asked for."""
     engine = _cached()
     engine.do(miss(_look_ups(engine)[0]))
-    facts = engine.succeed("n0", 5)
+    events = engine.succeed("n0", 5)
 
-    kept = [f for f in facts if isinstance(f, ne.CachePopulated)]
+    kept = [f for f in events if isinstance(f, ne.CachePopulated)]
     assert [(k.key, k.outputs) for k in kept] == [(KEY, Values(inline=values(o0=5)))]
 
 
@@ -212,11 +212,11 @@ def test_retries_keep_the_key() -> None:
     """Only the attempt that ends well is kept, once."""
     engine = _cached(retries=1)
     engine.do(miss(_look_ups(engine)[0]))
-    facts = engine.fail("n0", recoverable=True)
-    assert "CachePopulated" not in _names(facts)
-    facts = engine.succeed("n0")
+    events = engine.fail("n0", recoverable=True)
+    assert "CachePopulated" not in _names(events)
+    events = engine.succeed("n0")
 
-    kept = [f for f in facts if isinstance(f, ne.CachePopulated)]
+    kept = [f for f in events if isinstance(f, ne.CachePopulated)]
     assert [k.attempt for k in kept] == [1]
     assert len(_look_ups(engine)) == 2
 
@@ -226,9 +226,9 @@ def test_incomplete_outputs_are_not_kept() -> None:
     engine = _cached()
     engine.do(miss(_look_ups(engine)[0]))
     report = replace(success(engine.run_of("n0")), outputs=Values(inline=values(o1=1)))
-    facts = engine.do(report)
+    events = engine.do(report)
 
-    failed = [f for f in facts if isinstance(f, ne.CachePutFailed)]
+    failed = [f for f in events if isinstance(f, ne.CachePutFailed)]
     assert [f.reason for f in failed] == [
         "Expected all outputs of the task, but there is no 'o0'"
     ]
@@ -274,9 +274,9 @@ def test_elements_are_looked_up_by_their_own_items() -> None:
     engine.do(hit(look_ups[0], 50))
     engine.do(miss(look_ups[1]))
     (run,) = engine.runs()
-    facts = engine.do(success(run, 60))
+    events = engine.do(success(run, 60))
 
-    assert "CachePopulated" in _names(facts)
+    assert "CachePopulated" in _names(events)
     assert engine.phase("n0") == "SUCCEEDED"
 
 

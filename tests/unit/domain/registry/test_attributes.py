@@ -40,9 +40,9 @@ def _overrides(**plugins: str) -> Any:
 def _set(place: Place, *each: Any) -> list[Any]:
     known: list[Any] = []
     for attributes in each:
-        facts = replace(known, place, attributes, now_us=5)
-        assert not isinstance(facts, Rejected)
-        known += facts
+        events = replace(known, place, attributes, now_us=5)
+        assert not isinstance(events, Rejected)
+        known += events
     return known
 
 
@@ -53,12 +53,12 @@ def test_the_last_that_were_set_hold() -> None:
 
 
 def test_the_same_again_adds_nothing() -> None:
-    """A wish that is fulfilled leaves no facts."""
+    """A wish that is fulfilled leaves no events."""
     assert len(_set(PLACE, _config(1), _config(1))) == 1
 
 
 def test_what_was_deleted_is_gone_and_may_be_set_again() -> None:
-    """Deleting is a fact like setting."""
+    """Deleting is an event like setting."""
     known = _set(PLACE, _config(1))
     known += delete(known, PLACE, now_us=6)
     assert current(known) is None

@@ -10,7 +10,7 @@ from flyteidl.core import identifier_pb2, interface_pb2
 from msgspec.structs import replace
 
 from domain.registry.launch_plans import (
-    Fact,
+    Event,
     activate,
     active_version,
     deactivate,
@@ -50,12 +50,12 @@ def _default(literal: Any, name: str = "x") -> Any:
     return defaults
 
 
-def _registered(*versions: str) -> list[Fact]:
-    known: list[Fact] = []
+def _registered(*versions: str) -> list[Event]:
+    known: list[Event] = []
     for version in versions:
-        facts = register(known, _request(version), _interface(x=INT), now_us=NOW_US)
-        assert not isinstance(facts, Rejected)
-        known += facts
+        events = register(known, _request(version), _interface(x=INT), now_us=NOW_US)
+        assert not isinstance(events, Rejected)
+        known += events
     return known
 
 
@@ -65,18 +65,18 @@ def _refused(found: Any, reason: Reason = Reason.INVALID_ARGUMENT) -> str:
     return found.detail
 
 
-def _ref(known: list[Fact], at: int = 0) -> Any:
+def _ref(known: list[Event], at: int = 0) -> Any:
     return known[at].entity
 
 
 def test_a_new_launch_plan_is_registered_inactive() -> None:
     """Its closure tells what an execution needs, and what comes out."""
     known = _registered("v1")
-    (fact,) = known
-    assert isinstance(fact, LaunchPlanRegistered)
-    assert fact.workflow.text() == "p/d/main/v"
-    assert fact.schedule_type == "NONE"
-    closure = launch_plan_pb2.LaunchPlanClosure.FromString(fact.closure)
+    (event,) = known
+    assert isinstance(event, LaunchPlanRegistered)
+    assert event.workflow.text() == "p/d/main/v"
+    assert event.schedule_type == "NONE"
+    closure = launch_plan_pb2.LaunchPlanClosure.FromString(event.closure)
     assert closure.expected_inputs.parameters["x"].required
     assert "o0" in closure.expected_outputs.variables
     assert active_version(known) == ""
@@ -128,14 +128,14 @@ def test_activating_a_version_steps_the_other_back() -> None:
     known = _registered("v1", "v2")
     known += activate(known, _ref(known, 0), now_us=6)
     assert active_version(known) == "v1"
-    (fact,) = activate(known, _ref(known, 1), now_us=7)
-    assert isinstance(fact, LaunchPlanActivated)
-    assert fact.deactivated_version == "v1"
-    assert active_version([*known, fact]) == "v2"
+    (event,) = activate(known, _ref(known, 1), now_us=7)
+    assert isinstance(event, LaunchPlanActivated)
+    assert event.deactivated_version == "v1"
+    assert active_version([*known, event]) == "v2"
 
 
 def test_activating_twice_adds_nothing() -> None:
-    """A wish that is fulfilled leaves no facts."""
+    """A wish that is fulfilled leaves no events."""
     known = _registered("v1")
     known += activate(known, _ref(known), now_us=6)
     assert activate(known, _ref(known), now_us=7) == ()
@@ -195,8 +195,8 @@ def test_a_rate_is_a_schedule_of_its_own_type() -> None:
     """Flyte's column tells rates from crons."""
     request = _request()
     request.spec.entity_metadata.schedule.rate.value = 5
-    (fact,) = register((), request, _interface(), now_us=1)
-    assert fact.schedule_type == "RATE"
+    (event,) = register((), request, _interface(), now_us=1)
+    assert event.schedule_type == "RATE"
 
 
 def test_a_scheduled_plan_needs_no_inputs_but_its_moment() -> None:

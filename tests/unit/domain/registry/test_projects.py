@@ -13,11 +13,11 @@ from schemas.messages.rejections import Reason, Rejected
 
 
 def test_a_new_project_is_registered() -> None:
-    """The fact holds the project whole."""
+    """The event holds the project whole."""
     project = new_project("p", "People's")
-    (fact,) = register((), project, now_us=5)
-    assert fact.project_id == "p"
-    assert project_pb2.Project.FromString(fact.project) == project
+    (event,) = register((), project, now_us=5)
+    assert event.project_id == "p"
+    assert project_pb2.Project.FromString(event.project) == project
 
 
 def test_a_project_exists_once() -> None:
@@ -56,9 +56,9 @@ def test_a_project_is_replaced_once() -> None:
     known = register((), new_project("p", "one"), now_us=5)
     assert not isinstance(known, Rejected)
     assert replace(known, new_project("p", "one"), now_us=6) == ()
-    (fact,) = replace(known, new_project("p", "two"), now_us=6)
-    assert isinstance(fact, ProjectReplaced)
-    assert replace((*known, fact), new_project("p", "two"), now_us=7) == ()
+    (event,) = replace(known, new_project("p", "two"), now_us=6)
+    assert isinstance(event, ProjectReplaced)
+    assert replace((*known, event), new_project("p", "two"), now_us=7) == ()
 
 
 def test_only_a_known_project_is_replaced_and_by_a_good_one() -> None:

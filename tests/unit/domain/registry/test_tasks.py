@@ -33,9 +33,9 @@ def _request(change: Callable[[Any], object] = lambda _template: None) -> Any:
 
 
 def _registered(request: Any) -> TaskRegistered:
-    (fact,) = register((), request, now_us=NOW_US)
-    assert isinstance(fact, TaskRegistered)
-    return fact
+    (event,) = register((), request, now_us=NOW_US)
+    assert isinstance(event, TaskRegistered)
+    return event
 
 
 def _refused(request: Any, *known: TaskRegistered) -> Rejected:
@@ -45,11 +45,11 @@ def _refused(request: Any, *known: TaskRegistered) -> Rejected:
 
 
 def test_a_new_task_is_registered() -> None:
-    """The fact holds all that clients ask for later."""
-    fact = _registered(_request())
-    assert fact.entity.text() == "p/d/t/v"
-    assert (fact.task_type, fact.short_description) == ("python-task", "adds")
-    closure = task_pb2.TaskClosure.FromString(fact.closure)
+    """The event holds all that clients ask for later."""
+    event = _registered(_request())
+    assert event.entity.text() == "p/d/t/v"
+    assert (event.task_type, event.short_description) == ("python-task", "adds")
+    closure = task_pb2.TaskClosure.FromString(event.closure)
     assert closure.compiled_task.template == _request().spec.template
     assert closure.created_at.ToMicroseconds() == NOW_US
 

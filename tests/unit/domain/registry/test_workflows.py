@@ -39,8 +39,8 @@ def _register(
 
 def test_a_new_workflow_is_registered() -> None:
     """Start and end don't count as nodes."""
-    (fact,) = _register()
-    assert (fact.entity, fact.closure, fact.node_count) == (REF, CLOSURE, 2)
+    (event,) = _register()
+    assert (event.entity, event.closure, event.node_count) == (REF, CLOSURE, 2)
 
 
 def test_the_same_workflow_again_already_exists() -> None:

@@ -135,7 +135,7 @@ def test_wants_to_know_what(run: Callable[..., Any], words: list[str]) -> None:
     assert "or --all" in refused.stderr
 
 
-def test_few_letters_among_many_facts_are_found_by_an_index(url: str) -> None:
+def test_few_letters_among_many_events_are_found_by_an_index(url: str) -> None:
     """Listing them doesn't read the whole log."""
     many = (
         "INSERT INTO flightlog_log (originator_id, originator_version, topic, state) "

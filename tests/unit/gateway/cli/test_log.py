@@ -41,7 +41,7 @@ def url() -> str:
 def test_a_log_goes_to_a_file_and_comes_back(
     url: str, run: Call, tmp_path: Path
 ) -> None:
-    """The facts are the same there, and the log stands every check."""
+    """The events are the same there, and the log stands every check."""
     file, other = str(tmp_path / "log.avro"), empty_database()
     done = run(url, "log", "export", file, "--json")
     assert done.exit_code == 0, done.output
@@ -58,7 +58,7 @@ def test_a_log_goes_to_a_file_and_comes_back(
 
 
 def test_only_an_empty_log_takes_an_import(url: str, run: Call, tmp_path: Path) -> None:
-    """A log with facts stays as it is, whatever the file holds."""
+    """A log with events stays as it is, whatever the file holds."""
     file = str(tmp_path / "log.avro")
     assert run(url, "log", "export", file).exit_code == 0
     refused = run(url, "log", "import", file)

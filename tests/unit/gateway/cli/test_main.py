@@ -35,7 +35,7 @@ def _ref(kind: str, name: str) -> EntityRef:
     return EntityRef(kind=kind, project="p", domain="d", name=name, version="1")
 
 
-def _facts(ref: ExecutionRef) -> list[e.ExecutionEvent]:
+def _events(ref: ExecutionRef) -> list[e.ExecutionEvent]:
     site = sites.NodeSite(node_id="n0", spec_node_id="n0", kind="task")
     return [
         e.ExecutionCreated(
@@ -69,16 +69,16 @@ def _records(ref: ExecutionRef) -> list[Record]:
             key=stream,
             envelope=Envelope(
                 id=event_id(stream, number),
-                type=codec.type_name(fact),
+                type=codec.type_name(event),
                 stream=stream,
                 sequence=number,
                 correlation=stream,
                 causation="cause",
                 recorded_at_us=NOON_US + number,
             ),
-            body=codec.encode(fact),
+            body=codec.encode(event),
         )
-        for number, fact in enumerate(_facts(ref), 1)
+        for number, event in enumerate(_events(ref), 1)
     ]
 
 
@@ -117,14 +117,14 @@ def engine(tmp_path_factory: pytest.TempPathFactory):
 
 
 @pytest.mark.parametrize("name", ["report-1", REF.text()])
-def test_shows_facts_as_json_lines(engine: list[str], name: str) -> None:
-    """Each fact is one object, with the fields that the design names."""
+def test_shows_events_as_json_lines(engine: list[str], name: str) -> None:
+    """Each event is one object, with the fields that the design names."""
     result = RUNNER.invoke(app, ["events", "show", name, "--json", *engine])
     assert result.exit_code == 0, result.output
-    facts = [json.loads(line) for line in result.stdout.splitlines()]
-    assert [fact["sequence"] for fact in facts] == [1, 2, 3, 4, 5, 6]
+    events = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [event["sequence"] for event in events] == [1, 2, 3, 4, 5, 6]
     stream = execution_stream(REF)
-    first = facts[0]
+    first = events[0]
     assert first["data"].pop("execution")["name"] == "report-1"
     assert first["data"].pop("principal") == "me"
     del first["data"]
@@ -139,8 +139,8 @@ def test_shows_facts_as_json_lines(engine: list[str], name: str) -> None:
     }
 
 
-def test_shows_facts_in_words(engine: list[str]) -> None:
-    """Without --json each fact is a line that people read."""
+def test_shows_events_in_words(engine: list[str]) -> None:
+    """Without --json each event is a line that people read."""
     result = RUNNER.invoke(app, ["events", "show", "report-1", *engine])
     assert result.exit_code == 0
     lines = result.stdout.splitlines()
@@ -156,8 +156,8 @@ def test_tails_an_execution_to_its_end(engine: list[str]) -> None:
     assert len(result.stdout.splitlines()) == 6
 
 
-def test_folds_the_state_as_of_a_fact(engine: list[str]) -> None:
-    """The state goes back to any fact, and a fact that isn't there is refused."""
+def test_folds_the_state_as_of_a_event(engine: list[str]) -> None:
+    """The state goes back to any event, and an event that isn't there is refused."""
     now = RUNNER.invoke(app, ["state", "report-1", "--json", *engine])
     then = RUNNER.invoke(app, ["state", "report-1", "--at", "4", "--json", *engine])
     beyond = RUNNER.invoke(app, ["state", "report-1", "--at", "7", *engine])
@@ -173,7 +173,7 @@ def test_prints_the_state_for_people(engine: list[str]) -> None:
     """Without --json the state is a heading and a table."""
     result = RUNNER.invoke(app, ["state", "report-1", *engine])
     assert result.exit_code == 0
-    assert "SUCCEEDED as of fact 6" in result.stdout
+    assert "SUCCEEDED as of event 6" in result.stdout
     assert "n0" in result.stdout
 
 

@@ -83,7 +83,7 @@ def test_an_illegal_log_and_a_false_view_are_told(
         conn.execute("UPDATE executions SET phase = 'ABORTED'")
     code, found = told("verify", *options)
     said = [finding["what"] for finding in found["findings"]]
-    assert (code, found["facts"], found["executions"]) == (1, 6, 1)
+    assert (code, found["events"], found["executions"]) == (1, 6, 1)
     assert (
         "Expected no move of the execution RUNNING → SUCCEEDED, but there is one"
         in said
@@ -126,9 +126,9 @@ def test_a_part_of_the_log_is_verified(engine: tuple[list[str], str]) -> None:
     with psycopg.connect(url, autocommit=True) as conn:
         conn.execute("UPDATE executions SET phase = 'ABORTED'")
     code, found = told("verify", "--from", "2099-01-01", *options)
-    assert (code, found["facts"], found["findings"]) == (0, 0, [])
+    assert (code, found["events"], found["findings"]) == (0, 0, [])
     code, found = told("verify", "--from", "2000-01-01+02:00", *options)
-    assert (code, found["facts"]) == (1, 6)
+    assert (code, found["events"]) == (1, 6)
     refused = RUNNER.invoke(app, ["verify", "--from", "yesterday", *options])
     assert refused.exit_code == 2
     assert "Expected a time like 2030-12-31T23:59 or a position" in refused.stderr

@@ -11,12 +11,15 @@ from msgspec.structs import replace
 from infra.errors import PermanentError
 from infra.eventlog import avro_file
 from infra.eventlog.contract import Record
-from tests.contract.records import command, fact
+from tests.contract.records import command, event_record
 
 
 def written(path: Path, count: int = 2500) -> list[Record]:
     """Write an export; return what is in it."""
-    records = [replace(command("c1"), key=""), *(fact(n + 1) for n in range(count))]
+    records = [
+        replace(command("c1"), key=""),
+        *(event_record(n + 1) for n in range(count)),
+    ]
     with avro_file.writing(path, {"flightlog.version": "9"}) as file:
         file.write(records)
     return records
@@ -85,7 +88,7 @@ def test_an_export_that_fails_leaves_nothing(tmp_path: Path) -> None:
 
     def broken() -> None:
         with avro_file.writing(path, {}) as file:
-            file.write([fact(1)])
+            file.write([event_record(1)])
             raise RuntimeError("the disk is full")
 
     with pytest.raises(RuntimeError):

@@ -1,4 +1,4 @@
-"""The projector: what facts show as rows, in whatever batches they come."""
+"""The projector: what events show as rows, in whatever batches they come."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from tests.support.graphs import (
     workflow_node,
 )
 from tests.support.harness.read_models import Views
-from workers.propeller.records import fact
+from workers.propeller.records import event_record
 
 MAIN = ExecutionRef(project="p", domain="d", name="main-1")
 
@@ -70,12 +70,12 @@ class Losing(Projector):
             raise OperationalError
 
 
-def test_every_fact_is_applied_and_told() -> None:
-    """No fact of an execution is unknown to the views or to the journal."""
-    facts = set(get_args(e.ExecutionEvent))
+def test_every_event_is_applied_and_told() -> None:
+    """No event of an execution is unknown to the views or to the journal."""
+    events = set(get_args(e.ExecutionEvent))
 
-    assert facts == set(APPLY)
-    assert facts == set(LINES)
+    assert events == set(APPLY)
+    assert events == set(LINES)
 
 
 async def test_one_task_shows(views: Views) -> None:
@@ -141,7 +141,7 @@ async def test_a_node_stays_running_across_retries(views: Views) -> None:
 
 @pytest.mark.parametrize("batch_max", [1, 2, 3, 5])
 async def test_batches_do_not_matter(views: Views, batch_max: int) -> None:
-    """Rows are the same whether facts come one by one or all at once."""
+    """Rows are the same whether events come one by one or all at once."""
     views.log.add(STREAM, *a_retried_run().events)
     await views.follow(batch_max)
     slowly = await views.dump()
@@ -246,7 +246,7 @@ async def test_a_failure_shows(views: Views) -> None:
 
 
 async def test_the_journal_tells(views: Views) -> None:
-    """The journal has one line for each fact, in order."""
+    """The journal has one line for each event, in order."""
     engine = an_engine(task_node("a"))
     engine.begin()
     engine.fail("a")
@@ -260,8 +260,8 @@ async def test_the_journal_tells(views: Views) -> None:
     }
 
 
-async def test_an_outcome_names_the_first_fact(views: Views) -> None:
-    """The outcome of a command that is awaited names its first fact only."""
+async def test_an_outcome_names_the_first_event(views: Views) -> None:
+    """The outcome of a command that is awaited names its first event only."""
     engine = an_engine(task_node("a"))
     await views.given(STREAM, *engine.begin(), command="c1", reply=True)
 
@@ -313,9 +313,11 @@ async def test_settle_hears_outcomes(views: Views) -> None:
 
 
 async def test_catching_up_waits_for_no_news(pool: Pool) -> None:
-    """The start of an engine isn't held up by what else lies behind the last fact."""
+    """The start of an engine isn't held up by what else lies behind the last event."""
     log = MemoryLog(poll_s=60)
-    records = [fact(created(), Envelope(id="c7", type="T", stream=STREAM), 1, STREAM)]
+    records = [
+        event_record(created(), Envelope(id="c7", type="T", stream=STREAM), 1, STREAM)
+    ]
     await log.append([*records, dispatch("d1")])
     projector = Projector(log, pool)
     async with asyncio.timeout(10):

@@ -22,7 +22,7 @@ async def went_back(pool: Pool) -> None:
 
 
 async def test_lost_commits_are_noticed_without_news(views: Views) -> None:
-    """When the last facts of all are lost, no later fact has to show it."""
+    """When the last events of all are lost, no later event has to show it."""
     engine = Engine(definition([task_node("a")], "a"), created())
     engine.begin()
     engine.succeed("a")

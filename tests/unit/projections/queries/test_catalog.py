@@ -1,4 +1,4 @@
-"""The catalog: folded from facts, read by look-ups, evicted, reserved."""
+"""The catalog: folded from events, read by look-ups, evicted, reserved."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ async def test_a_hit_shows(views: Views) -> None:
 async def test_the_newest_outputs_win_in_any_order(
     views: Views, apart_us: int, newest_first: bool
 ) -> None:
-    """Facts of several streams come in any order: their own times and ids decide."""
+    """Events of several streams come in any order: their own times and ids decide."""
     older, newer = _populated(1), _populated(2)
     newer.events[:] = [
         replace(event, occurred_at_us=event.occurred_at_us + apart_us)
@@ -115,9 +115,9 @@ async def test_evicted_outputs_do_not_count(views: Views, pool: Pool) -> None:
     await views.given(STREAM, *engine.events)
 
     def evict(at_us: int) -> None:
-        fact = CacheEvicted(occurred_at_us=at_us, project="p", domain="d", task="t")
+        event = CacheEvicted(occurred_at_us=at_us, project="p", domain="d", task="t")
         with psycopg.connect(pool.conninfo) as conn:  # type: ignore[arg-type]
-            registry.apply_registry(conn.cursor(), fact)
+            registry.apply_registry(conn.cursor(), event)
 
     evict(NOON_US - 1)
     assert await _catalog(views).find(KEY) is not None

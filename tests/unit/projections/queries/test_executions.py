@@ -22,16 +22,16 @@ from tests.support.harness.read_models import Views
 
 
 def an_execution(name: str, at_s: int = 0, **changes: Any) -> e.ExecutionCreated:
-    """Return the first fact of an execution of this name."""
+    """Return the first event of an execution of this name."""
     execution = ExecutionRef(project="p", domain="d", name=name)
     at_us = NOON_US + at_s * 1_000_000
     return replace(created(), execution=execution, occurred_at_us=at_us, **changes)
 
 
-async def create(views: Views, *facts: e.ExecutionCreated) -> None:
+async def create(views: Views, *events: e.ExecutionCreated) -> None:
     """Let executions be created, each with a stream of its own."""
-    for fact in facts:
-        await views.given(execution_stream(fact.execution), fact)
+    for event in events:
+        await views.given(execution_stream(event.execution), event)
 
 
 async def names(views: Views, **page: Any) -> list[str]:

@@ -1,4 +1,4 @@
-"""The registry's read models: facts in, entities out."""
+"""The registry's read models: events in, entities out."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def ref(kind: str, name: str, version: str = "v1") -> EntityRef:
 
 
 def a_task(name: str = "t", version: str = "v1", at_us: int = 1) -> r.TaskRegistered:
-    """Return the fact that a task version exists."""
+    """Return the event that a task version exists."""
     return r.TaskRegistered(
         occurred_at_us=at_us,
         entity=ref("TASK", name, version),
@@ -38,7 +38,7 @@ def a_task(name: str = "t", version: str = "v1", at_us: int = 1) -> r.TaskRegist
 
 
 def a_plan(version: str, at_us: int = 1) -> r.LaunchPlanRegistered:
-    """Return the fact that a version of launch plan lp exists."""
+    """Return the event that a version of launch plan lp exists."""
     return r.LaunchPlanRegistered(
         occurred_at_us=at_us,
         entity=ref("LAUNCH_PLAN", "lp", version),
@@ -49,8 +49,8 @@ def a_plan(version: str, at_us: int = 1) -> r.LaunchPlanRegistered:
     )
 
 
-def write(pool: Pool, *events: r.RegistryFact) -> None:
-    """Let facts change the read models, as the event store does."""
+def write(pool: Pool, *events: r.RegistryEvent) -> None:
+    """Let events change the read models, as the event store does."""
     with psycopg.connect(str(pool.conninfo)) as conn:
         registry.writer(events)(conn.cursor())
 
@@ -62,9 +62,9 @@ async def versions(pool: Pool, kind: str, page: Page, **where: Any) -> list[str]
     return [row["version"] for row in rows]
 
 
-def test_every_fact_has_its_steps() -> None:
-    """No fact of the registry is unknown to the read models."""
-    assert set(get_args(r.RegistryFact)) == set(STEPS)
+def test_every_event_has_its_steps() -> None:
+    """No event of the registry is unknown to the read models."""
+    assert set(get_args(r.RegistryEvent)) == set(STEPS)
 
 
 async def test_tasks(pool: Pool) -> None:
@@ -78,8 +78,8 @@ async def test_tasks(pool: Pool) -> None:
     assert await registry.get_entity(pool, ref("TASK", "t", "v2")) is None
 
 
-async def test_facts_may_come_again(pool: Pool) -> None:
-    """Relaying the same facts twice changes nothing."""
+async def test_events_may_come_again(pool: Pool) -> None:
+    """Relaying the same events twice changes nothing."""
     write(pool, a_task(), a_task(), a_plan("v1"), a_plan("v1"))
 
     assert ["v1"] == await versions(pool, "TASK", TEN, project="p")

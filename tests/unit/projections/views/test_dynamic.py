@@ -37,8 +37,8 @@ def made_twice() -> Engine:
 async def test_the_phase_shown_never_goes_back(views: Views) -> None:
     """A node that is tried again stays DYNAMIC_RUNNING, with what was made last."""
     phases: list[str] = []
-    for fact in made_twice().events:
-        views.log.add(STREAM, fact)
+    for event in made_twice().events:
+        views.log.add(STREAM, event)
         await views.follow()
         node = await executions.get_node(views.pool, MAIN, "n0")
         phases += [node.phase] if node is not None else []
@@ -53,7 +53,7 @@ async def test_the_phase_shown_never_goes_back(views: Views) -> None:
 
 @pytest.mark.parametrize("batch_max", [1, 2, 3, 5])
 async def test_batches_do_not_matter(views: Views, batch_max: int) -> None:
-    """Rows are the same whether facts come one by one or all at once."""
+    """Rows are the same whether events come one by one or all at once."""
     views.log.add(STREAM, *made_twice().events)
     await views.follow(batch_max)
     slowly = await views.dump()

@@ -17,7 +17,7 @@ from workers.operations.audit import Audit
 
 
 def run(*, ended: bool = True) -> list[e.ExecutionEvent]:
-    """Return the facts of a chain of two tasks."""
+    """Return the events of a chain of two tasks."""
     nodes = [task_node("n0"), task_node("n1", "n0")]
     engine = Engine(definition(nodes, "n1"), created())
     engine.begin()
@@ -27,23 +27,23 @@ def run(*, ended: bool = True) -> list[e.ExecutionEvent]:
     return list(engine.events)
 
 
-def on_log(facts: list[e.ExecutionEvent], stream: str = STREAM) -> list[Received]:
-    """Return facts as they are read."""
+def on_log(events: list[e.ExecutionEvent], stream: str = STREAM) -> list[Received]:
+    """Return events as they are read."""
     return [
         Received(
             topic=topics.EVENTS,
             key=stream,
             envelope=Envelope(
                 id=f"{stream}/{number}",
-                type=codec.type_name(fact),
+                type=codec.type_name(event),
                 stream=stream,
                 sequence=number,
             ),
-            body=codec.encode(fact),
+            body=codec.encode(event),
             partition=0,
             position=number,
         )
-        for number, fact in enumerate(facts, 1)
+        for number, event in enumerate(events, 1)
     ]
 
 
@@ -70,19 +70,19 @@ def test_a_gap_and_a_repeat_are_found() -> None:
     assert any("Expected sequence 3, but it is 2" in what for what in found(twice))
 
 
-def test_a_fact_after_the_end_is_found() -> None:
+def test_a_event_after_the_end_is_found() -> None:
     """An execution ends once."""
-    facts = run()
-    assert found(on_log([*facts, facts[-1]])) == [
+    events = run()
+    assert found(on_log([*events, events[-1]])) == [
         "Expected nothing after SUCCEEDED, but ExecutionSucceeded follows"
     ]
 
 
 def test_an_illegal_move_is_found() -> None:
     """Phases move as the machines say, and nothing is left running at the end."""
-    facts = run(ended=False)
-    facts.append(e.ExecutionSucceeded(occurred_at_us=1, outputs=NO_VALUES))
-    said = found(on_log(facts))
+    events = run(ended=False)
+    events.append(e.ExecutionSucceeded(occurred_at_us=1, outputs=NO_VALUES))
+    said = found(on_log(events))
     assert (
         "Expected no move of the execution RUNNING → SUCCEEDED, but there is one"
         in said
@@ -90,21 +90,21 @@ def test_an_illegal_move_is_found() -> None:
     assert any("Expected every node to have ended" in what for what in said)
 
 
-def test_a_fact_of_an_unknown_node_is_found() -> None:
-    """Facts follow from each other."""
-    facts = [*run(ended=False), ne.NodeStarted(occurred_at_us=1, node_id="n9")]
-    assert any("names an unknown 'n9'" in what for what in found(on_log(facts)))
+def test_a_event_of_an_unknown_node_is_found() -> None:
+    """Events follow from each other."""
+    events = [*run(ended=False), ne.NodeStarted(occurred_at_us=1, node_id="n9")]
+    assert any("names an unknown 'n9'" in what for what in found(on_log(events)))
 
 
-def test_a_child_without_facts_is_found() -> None:
+def test_a_child_without_events_is_found() -> None:
     """Parents and children agree."""
-    facts = run(ended=False)
+    events = run(ended=False)
     child = replace(created().execution, name="child")
-    facts.append(
+    events.append(
         ne.ChildCreated(occurred_at_us=1, node_id="n1", attempt=0, child=child)
     )
-    assert found(on_log(facts)) == [
-        f"Expected the child execution/{child.text()}, but it has no facts"
+    assert found(on_log(events)) == [
+        f"Expected the child execution/{child.text()}, but it has no events"
     ]
 
 

@@ -123,7 +123,7 @@ async def test_a_damaged_list_is_told_by_each_element(house: House) -> None:
 
 
 async def test_outputs_are_gathered_in_order(house: House) -> None:
-    """From facts and from blobs; who failed stands there as none."""
+    """From events and from blobs; who failed stands there as none."""
     blob = await house.blobs.put(house.blobs.uri("two.pb"), values(o0=7))
     far, near = Values(uri=blob.uri, size=blob.size), Values(inline=values(o0=5))
     async with house.runner():

@@ -143,7 +143,7 @@ def test_other_codes_are_the_users(code: int, word: str) -> None:
 
 
 async def test_a_very_long_message_loses_its_middle(prefix: Prefix) -> None:
-    """Its beginning and its end say what went wrong; facts and lists stay small."""
+    """Its beginning and its end say what went wrong; events and lists stay small."""
     message = "first " + "o" * 200_000 + " last"
     prefix.write("error.pb", document(code="X", message=message))
     result = await prefix.read("o0", bytes_max=1_000_000)

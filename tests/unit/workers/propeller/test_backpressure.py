@@ -11,13 +11,13 @@ from workers.propeller.backpressure import ProjectionLagThrottle
 
 
 class Views:
-    """Views that have taken up as many facts as they are told."""
+    """Views that have taken up as many events as they are told."""
 
     def __init__(self, applied: int = 0) -> None:
         self.applied = applied
 
     def pace(self, *, glances: int = 10_000) -> ProjectionLagThrottle:
-        """Return the pace of a propeller that may be ten facts ahead."""
+        """Return the pace of a propeller that may be ten events ahead."""
         return ProjectionLagThrottle(
             lambda: self.applied, ahead_max=10, glances=glances
         )
@@ -53,8 +53,8 @@ async def test_views_that_are_stuck_stop_nobody() -> None:
         await pace.keep()
 
 
-async def test_answers_without_facts_are_counted_too() -> None:
-    """The views take them up like facts: else the count would run away."""
+async def test_answers_without_events_are_counted_too() -> None:
+    """The views take them up like events: else the count would run away."""
     house = House(MemoryLog(poll_s=0.02))
     stream = await house.create("one")
     for _ in range(5):
@@ -69,7 +69,7 @@ async def test_answers_without_facts_are_counted_too() -> None:
         on_events = len(await house.read(topics.EVENTS))
 
     assert pace.committed == on_events
-    assert on_events > len(await house.facts(stream))
+    assert on_events > len(await house.events(stream))
 
 
 async def test_nobody_waits_where_no_views_are() -> None:

@@ -74,9 +74,9 @@ async def test_a_record_that_is_too_large_parks_its_stream_only() -> None:
     await house.send(one, large)
     await house.send(two, STOP)
     async with house.propeller():
-        await house.until_facts(two, e.ExecutionAborted)
+        await house.until_events(two, e.ExecutionAborted)
         (dead,) = await house.until_letters(1)
-    assert isinstance((await house.facts(one))[-1], e.StreamParked)
+    assert isinstance((await house.events(one))[-1], e.StreamParked)
     assert dead.body
     assert "it is large" in dead.error
 
@@ -101,7 +101,7 @@ async def test_a_key_in_a_foreign_partition_is_put_aside() -> None:
         await house.create("one")
         (dead,) = await house.until_letters(1)
     assert "own partitioner" in dead.error
-    assert not await house.facts(stream_of("one"))
+    assert not await house.events(stream_of("one"))
 
 
 async def test_a_timer_that_raises_parks_its_stream(
@@ -128,11 +128,11 @@ async def test_a_timer_that_raises_parks_its_stream(
                 started_at_us=1,
             ),
         )
-        await house.until_facts(stream, ne.TaskStarted)
+        await house.until_events(stream, ne.TaskStarted)
         beat = c.Heartbeat(runner="r", incarnation="i2", occurred_at_us=1)
         await house.send("runner/r", beat)
-        await house.until_facts(stream, e.StreamParked)
+        await house.until_events(stream, e.StreamParked)
         other = await house.create("two")
-        await house.until_facts(other, e.ExecutionStarted)
+        await house.until_events(other, e.ExecutionStarted)
         assert partitions.parked == 1
     assert not await house.letters()

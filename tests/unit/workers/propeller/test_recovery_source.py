@@ -31,8 +31,8 @@ def broken() -> Engine:
     return engine
 
 
-async def write(log: MemoryLog, ref: ExecutionRef, facts: Sequence[object]) -> None:
-    """Put the facts of an execution on the log."""
+async def write(log: MemoryLog, ref: ExecutionRef, events: Sequence[object]) -> None:
+    """Put the events of an execution on the log."""
     stream = execution_stream(ref)
     await log.append(
         [
@@ -41,24 +41,24 @@ async def write(log: MemoryLog, ref: ExecutionRef, facts: Sequence[object]) -> N
                 key=stream,
                 envelope=Envelope(
                     id=f"{stream}/{number}",
-                    type=codec.type_name(fact),
+                    type=codec.type_name(event),
                     stream=stream,
                     sequence=number,
                 ),
-                body=codec.encode(fact),
+                body=codec.encode(event),
             )
-            for number, fact in enumerate(facts, start=1)
+            for number, event in enumerate(events, start=1)
         ]
     )
 
 
 async def log_with(**executions: Sequence[object]) -> MemoryLog:
-    """Return a log with the facts of main-1 and main-2."""
+    """Return a log with the events of main-1 and main-2."""
     log = MemoryLog()
     await log.open()
-    for name, facts in executions.items():
+    for name, events in executions.items():
         ref = ExecutionRef(project="p", domain="d", name=name.replace("_", "-"))
-        await write(log, ref, facts)
+        await write(log, ref, events)
     return log
 
 
