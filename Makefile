@@ -27,7 +27,7 @@ install: $(VENV)/installed ## Make .venv with everything that is pinned
 lock: ## Pin the dependencies anew
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate \
-	  --extra dev --extra examples --python-version 3.11 pyproject.toml build-requirements.in -o requirements.lock
+	  --extra dev --extra examples --universal --python-version 3.11 pyproject.toml build-requirements.in -o requirements.lock
 
 components: ## Build what tests need beside Python, once: Kafka, MinIO (7 minutes), images where Docker is
 	infra/deploy/components/kafka.sh

@@ -79,7 +79,7 @@ class DataProxy(dataproxy_pb2_grpc.DataProxyServiceServicer):  # type: ignore[mi
 
     async def CreateDownloadLink(self, request: Any, _context: Any) -> Any:  # noqa: N802
         """Return a link to get a node's deck."""
-        if request.artifact_type != dataproxy_pb2.ARTIEVENT_TYPE_DECK:
+        if request.artifact_type != dataproxy_pb2.ARTIFACT_TYPE_DECK:
             raise invalid("Expected the artifact type DECK, but got another")
         ref, node = node_ref(request.node_execution_id)
         expires = self._expiry(request)

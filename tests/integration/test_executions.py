@@ -385,7 +385,7 @@ def test_data_by_flyte_urls(admin: Any, proxy: Any) -> None:
 def test_a_decks_link(proxy: Any) -> None:
     """A deck is given by a link, for a node that is there."""
     request = dataproxy_pb2.CreateDownloadLinkRequest(
-        artifact_type=dataproxy_pb2.ARTIEVENT_TYPE_DECK, node_execution_id=NODE_ID
+        artifact_type=dataproxy_pb2.ARTIFACT_TYPE_DECK, node_execution_id=NODE_ID
     )
     found = proxy.CreateDownloadLink(request)
     assert list(found.signed_url) == list(found.pre_signed_urls.signed_url)
