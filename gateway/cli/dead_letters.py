@@ -1,4 +1,4 @@
-"""`flightlog dead-letters`: its words and options."""
+"""Options of `flightlog dead-letters`."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli.options import EXITS, DataDirOption, JsonOption, reading
+from gateway.cli.options import EXITS, DataDirOption, JsonOption, run_on_session
 
 app = typer.Typer(
-    help="Commands and dispatches that nobody could read or handle, kept as they came.",
+    help="Commands and dispatches that could not be decoded or handled.",
     epilog=EXITS,
     no_args_is_help=True,
 )
@@ -19,19 +19,19 @@ app = typer.Typer(
 def list_(
     execution: Annotated[
         str | None,
-        typer.Argument(metavar="[EXECUTION]", help="All executions, if left out."),
+        typer.Argument(metavar="[EXECUTION]", help="All executions by default."),
     ] = None,
     *,
     redriven: Annotated[
-        bool, typer.Option("--all", help="Also those that were put back.")
+        bool, typer.Option("--all", help="Include redriven ones.")
     ] = False,
     data_dir: DataDirOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Print the dead letters, oldest first: where each lay, and why it lies here."""
+    """Print the dead letters, oldest first: original location, message and error."""
     from gateway.cli.commands.log import dead_letters  # noqa: PLC0415 - heavy
 
-    reading(
+    run_on_session(
         data_dir,
         lambda session: dead_letters.show_all(
             session, execution, redriven=redriven, json=json
@@ -41,41 +41,43 @@ def list_(
 
 @app.command()
 def show(
-    letter: Annotated[
-        str, typer.Argument(metavar="LETTER", help="Its id, as `list` prints it.")
+    dead_letter: Annotated[
+        str, typer.Argument(metavar="ID", help="Its id, as `list` prints it.")
     ],
     *,
     data_dir: DataDirOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Print one dead letter: place, envelope, error, and its message or its bytes."""
+    """Print one dead letter: location, envelope, error, and its message or bytes."""
     from gateway.cli.commands.log import dead_letters  # noqa: PLC0415 - heavy
 
-    reading(data_dir, lambda session: dead_letters.show(session, letter, json=json))
+    run_on_session(
+        data_dir, lambda session: dead_letters.show(session, dead_letter, json=json)
+    )
 
 
 @app.command()
 def redrive(
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[EXECUTION|LETTER]...", help="What to put back."),
+        typer.Argument(metavar="[EXECUTION|ID]...", help="What to redrive."),
     ] = None,
     *,
     every: Annotated[
-        bool, typer.Option("--all", help="Put back all that can be read.")
+        bool, typer.Option("--all", help="Redrive all that can be decoded.")
     ] = False,
     data_dir: DataDirOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Put dead letters back where they came from, in order, and resume executions.
+    """Send dead letters to their original topics, in order; resume parked executions.
 
-    All commands of an execution go together. What this version can't read is left,
-    unless its letter is named. Ends with 1 if an execution was parked again, or
-    nothing could be put back.
+    All commands of an execution are redriven together. Those that this version can't
+    decode are left, unless named by their id. Exits with 1 if an execution was parked
+    again, or if nothing could be redriven.
     """
     from gateway.cli.commands.log import dead_letters  # noqa: PLC0415 - heavy
 
-    reading(
+    run_on_session(
         data_dir,
         lambda session: dead_letters.redrive(
             session, names or [], every=every, json=json

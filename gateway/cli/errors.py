@@ -1,4 +1,4 @@
-"""How commands fail: one line on standard error, and an exit code that tells."""
+"""Errors of commands: one line on standard error, and an exit code."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """What a command's exit code means."""
+    """Exit codes of commands."""
 
     OK = 0
     FAILED = 1
@@ -15,9 +15,9 @@ class ExitCode(IntEnum):
 
 
 class CommandError(Exception):
-    """A command can't do what was asked; its text is for the user."""
+    """A command failed; its text is for the user."""
 
     def __init__(self, text: str, code: ExitCode = ExitCode.FAILED) -> None:
-        """Keep the words and the exit code."""
+        """Keep the text and the exit code."""
         super().__init__(text)
         self.code = code

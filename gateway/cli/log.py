@@ -1,4 +1,4 @@
-"""`flightlog log`: its words and options."""
+"""Options of `flightlog log`."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli.options import EXITS, DataDirOption, JsonOption, reading
+from gateway.cli.options import EXITS, DataDirOption, JsonOption, run_on_session
 
 app = typer.Typer(
-    help="The whole log in a file: a backup, or what a bug report carries.",
+    help="Export the whole log to a file, as a backup or for a bug report; import it.",
     epilog=EXITS,
     no_args_is_help=True,
 )
 FileArgument = Annotated[
-    Path, typer.Argument(metavar="FILE", help="An Avro object container.")
+    Path, typer.Argument(metavar="FILE", help="An Avro object container file.")
 ]
 
 
@@ -24,18 +24,18 @@ def export(
     file: FileArgument,
     *,
     force: Annotated[
-        bool, typer.Option("--force", help="Replace a file that is there.")
+        bool, typer.Option("--force", help="Replace an existing file.")
     ] = False,
     data_dir: DataDirOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Write the log to a file: all events, and what is still to be done.
+    """Write the log to a file: all events, and pending commands and dispatches.
 
-    An engine may run meanwhile. Blobs (code, large values, files) aren't in it.
+    An engine may be running. Blobs (code, large values, files) are not included.
     """
     from gateway.cli.commands.log import log_files  # noqa: PLC0415 - heavy
 
-    reading(
+    run_on_session(
         data_dir,
         lambda session: log_files.export(session, file, force=force, json=json),
     )
@@ -45,14 +45,14 @@ def export(
 def import_(
     file: FileArgument, *, data_dir: DataDirOption = None, json: JsonOption = False
 ) -> None:
-    """Put an exported log on an empty one: of a new data folder, or of new topics.
+    """Append an exported log to an empty one: of a new data folder, or on new topics.
 
-    A log that holds anything is refused. The next engine that starts folds the views
-    and goes on where the exported one was.
+    A log that isn't empty is refused. The next engine that starts builds the read
+    models and continues where the exported one was.
     """
     from gateway.cli.commands.log import log_files  # noqa: PLC0415 - heavy
 
-    reading(
+    run_on_session(
         data_dir,
         lambda session: log_files.import_(session, file, json=json),
         create=True,

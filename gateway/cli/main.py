@@ -1,4 +1,4 @@
-"""The front door of the command line: words, options, exit codes."""
+"""Entry point of the command line: commands, options, exit codes."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ from gateway.cli.options import (
     EXITS,
     BeginOption,
     DataDirOption,
-    DoorPortOption,
+    HttpPortOption,
     ExecutionArgument,
     GrpcPortOption,
     JsonOption,
     PluginName,
+    load_settings,
+    run_command,
+    run_on_session,
 )
-from gateway.cli.options import guarded as _guarded
-from gateway.cli.options import reading as _reading
-from gateway.cli.options import settings_of as _settings
 from gateway.version import version
 
 app = typer.Typer(
-    help="Flightlog runs Flyte workflows and keeps their flight log.",
+    help="Flightlog runs Flyte workflows and records every phase change as an event.",
     epilog=EXITS,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 events_app = typer.Typer(
-    help="Events of executions: what happened, in order, each with its cause.",
+    help="The events of executions, in order, each with its cause.",
     epilog=EXITS,
     no_args_is_help=True,
 )
 app.add_typer(events_app, name="events")
 cache_app = typer.Typer(
-    help="Outputs of cached tasks, kept for reuse.", epilog=EXITS, no_args_is_help=True
+    help="Cached outputs of tasks.", epilog=EXITS, no_args_is_help=True
 )
 app.add_typer(cache_app, name="cache")
 app.add_typer(dead_letters.app, name="dead-letters")
@@ -70,7 +70,7 @@ def root(
         ),
     ] = False,
 ) -> None:
-    """Flightlog runs Flyte workflows and keeps their flight log."""
+    """Flightlog runs Flyte workflows and records every phase change as an event."""
     del show_version
 
 
@@ -79,57 +79,60 @@ def up(
     *,
     data_dir: DataDirOption = None,
     grpc_port: GrpcPortOption = None,
-    http_port: DoorPortOption = None,
+    http_port: HttpPortOption = None,
     plugin: Annotated[
         PluginName | None,
-        typer.Option(help="Run tasks in warm processes, or let them echo inputs."),
+        typer.Option(help="How tasks run: in warm processes, or echoing their inputs."),
     ] = None,
     postgres: Annotated[
         str | None,
-        typer.Option(metavar="URL", help="A Postgres of yours, not the embedded one."),
+        typer.Option(
+            metavar="URL", help="Use this Postgres instead of the embedded one."
+        ),
     ] = None,
 ) -> None:
-    """Start an engine with everything inside, and run it until Ctrl-C.
+    """Start an embedded engine: gateway, propeller, runner and projector in one process.
 
-    It listens on 127.0.0.1 only. Whatever stops it, the next start goes on from there.
+    It listens on 127.0.0.1 and runs until Ctrl-C. After a stop or a crash, the next
+    start continues from the log.
     """
     from infra.task_environment import leave_forks_alone  # noqa: PLC0415 - before gRPC
 
     leave_forks_alone()
     from gateway.cli.commands.process.up import up as run_engine  # noqa: PLC0415 - heavy
 
-    settings = _settings(
+    settings = load_settings(
         data_dir=data_dir,
         grpc_port=grpc_port,
         http_port=http_port,
         plugin=plugin.value if plugin else None,
         postgres=postgres,
     )
-    _guarded(lambda: run_engine(settings))
+    run_command(lambda: run_engine(settings))
 
 
 @app.command()
 def demo(*, data_dir: DataDirOption = None) -> None:
-    """Register and run an example, show its progress and its result.
+    """Register and run an example workflow; show its progress and its outputs.
 
-    It takes the engine that runs on the data folder, or starts one for itself.
+    Uses the engine that runs on the data folder, or starts one for the demo.
     """
     from gateway.cli.commands.process.demo import demo as run_demo  # noqa: PLC0415 - heavy
 
-    settings = _settings(data_dir=data_dir)
-    _guarded(lambda: asyncio.run(run_demo(settings)))
+    settings = load_settings(data_dir=data_dir)
+    run_command(lambda: asyncio.run(run_demo(settings)))
 
 
 @app.command()
 def status(*, data_dir: DataDirOption = None, json: JsonOption = False) -> None:
-    """Tell whether an engine runs, where, and how many executions it has.
+    """Show whether an engine is running, its addresses and its executions by phase.
 
-    Ends with 0 if one does, else with 3.
+    Exits with 0 if one is running, else with 3.
     """
     from gateway.cli.commands.process import status as command  # noqa: PLC0415 - heavy
 
-    settings = _settings(data_dir=data_dir)
-    _guarded(lambda: asyncio.run(command.show(settings, json=json)))
+    settings = load_settings(data_dir=data_dir)
+    run_command(lambda: asyncio.run(command.show(settings, json=json)))
 
 
 @events_app.command("show")
@@ -139,29 +142,29 @@ def events_show(
     data_dir: DataDirOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Print every event of an execution; with --json one object a line."""
+    """Print every event of an execution; with --json, one object per line."""
     from gateway.cli.commands.log import events  # noqa: PLC0415 - heavy
 
-    _reading(data_dir, lambda session: events.show(session, execution, json=json))
+    run_on_session(data_dir, lambda session: events.show(session, execution, json=json))
 
 
 @events_app.command("tail")
 def events_tail(
     execution: Annotated[
         str | None,
-        typer.Argument(metavar="[EXECUTION]", help="All executions, if left out."),
+        typer.Argument(metavar="[EXECUTION]", help="All executions by default."),
     ] = None,
     *,
     data_dir: DataDirOption = None,
     json: JsonOption = False,
     from_start: Annotated[
-        bool, typer.Option(help="Begin with the oldest event, not with news.")
+        bool, typer.Option(help="Start with the oldest event instead of new ones.")
     ] = False,
 ) -> None:
-    """Print events as they happen: of one execution until it ends, or of all."""
+    """Print events as they are written: of one execution until it ends, or of all."""
     from gateway.cli.commands.log import events  # noqa: PLC0415 - heavy
 
-    _reading(
+    run_on_session(
         data_dir,
         lambda session: events.tail(
             session, execution, json=json, from_start=from_start
@@ -175,36 +178,42 @@ def state(
     *,
     at: Annotated[
         int | None,
-        typer.Option(min=1, metavar="SEQUENCE", help="As of this event, not of now."),
+        typer.Option(
+            min=1, metavar="SEQUENCE", help="As of this event; the latest by default."
+        ),
     ] = None,
     data_dir: DataDirOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Print the state of an execution, folded from its events."""
+    """Print the state of an execution, folded from its events up to a sequence."""
     from gateway.cli.commands.executions import state as command  # noqa: PLC0415 - heavy
 
-    _reading(data_dir, lambda session: command.show(session, execution, at, json=json))
+    run_on_session(
+        data_dir, lambda session: command.show(session, execution, at, json=json)
+    )
 
 
 @app.command()
 def replay(
     *,
     swap: Annotated[
-        bool, typer.Option("--swap", help="Put the rebuilt rows in place.")
+        bool,
+        typer.Option("--swap", help="Replace the live rows with the rebuilt ones."),
     ] = False,
     begin: BeginOption = None,
     data_dir: DataDirOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Fold the views anew from the log, beside the live ones, and compare them.
+    """Rebuild all read models from the event log in a shadow schema and compare them.
 
-    Ends with 1 where they differ. With --swap the rebuilt rows take the place of the
-    live ones, in one transaction. An engine may run meanwhile: its views stand still
-    while they are compared. On Kafka an empty Postgres gets its registry back, too.
+    Exits with 1 if they differ from the live ones. With --swap the rebuilt rows replace
+    the live ones in one transaction. An engine may be running: its projector waits
+    during the comparison. With the log on Kafka, an empty Postgres gets its registry
+    back, too.
     """
     from gateway.cli.commands.log import replay as command  # noqa: PLC0415 - heavy
 
-    _reading(
+    run_on_session(
         data_dir, lambda session: command.run(session, begin, swap=swap, json=json)
     )
 
@@ -216,15 +225,15 @@ def verify(
     data_dir: DataDirOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Check the log itself, and the executions in the views against it.
+    """Check the event log, and compare the executions in the read models with it.
 
-    Sequences without gap or repeat, legal moves of phases, one ending with nothing
-    after it, every node ended by then, parents and children that agree. Ends with 1
-    where something is wrong.
+    Checks that sequences have no gap or repeat, phase transitions are legal, nothing
+    follows a terminal event, all nodes are terminal by then, and parents and children
+    agree. Exits with 1 if anything is wrong.
     """
     from gateway.cli.commands.log import verify as command  # noqa: PLC0415 - heavy
 
-    _reading(data_dir, lambda session: command.run(session, begin, json=json))
+    run_on_session(data_dir, lambda session: command.run(session, begin, json=json))
 
 
 @app.command()
@@ -234,51 +243,57 @@ def delete(
     data_dir: DataDirOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Delete an execution that has ended: its rows, its blobs, its children.
+    """Delete a terminal execution: its rows, its blobs and its child executions.
 
-    What its cached tasks had kept for reuse goes too. Its events stay on the log, with
-    one more that tells of the deletion, and its name stays taken. Blobs that a recovery
-    of it uses stay as long as that one.
+    Cached outputs that it produced are deleted, too. Its events stay on the log, with
+    one more that records the deletion, and its name can't be used again. Blobs that a
+    recovery of it refers to are kept as long as that recovery.
     """
     from gateway.cli.commands.executions import delete as command  # noqa: PLC0415 - heavy
 
-    _reading(data_dir, lambda session: command.delete(session, execution, json=json))
+    run_on_session(
+        data_dir, lambda session: command.delete(session, execution, json=json)
+    )
 
 
 @cache_app.command("evict")
 def cache_evict(
     task: Annotated[
-        str, typer.Argument(metavar="TASK", help="project/domain/name, no version.")
+        str,
+        typer.Argument(metavar="TASK", help="project/domain/name, without a version."),
     ],
     *,
     data_dir: DataDirOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Let a task run anew, whatever outputs of it are kept: in all its versions.
+    """Evict the cached outputs of a task, of all its versions: it will run again.
 
-    What it makes from now on is kept and reused again.
+    Outputs of later runs are cached as usual.
     """
     from gateway.cli.commands.executions import cache  # noqa: PLC0415 - heavy
 
-    _reading(data_dir, lambda session: cache.evict(session, task, json=json))
+    run_on_session(data_dir, lambda session: cache.evict(session, task, json=json))
 
 
 @app.command()
 def logs(
     execution: ExecutionArgument,
     node: Annotated[
-        str | None, typer.Argument(help="A node's id; every node, if left out.")
+        str | None, typer.Argument(help="The id of a node; all nodes by default.")
     ] = None,
     *,
     attempt: Annotated[
-        int | None, typer.Option(min=0, help="An attempt, from 0; the last by default.")
+        int | None,
+        typer.Option(min=0, help="The attempt, from 0; the last one by default."),
     ] = None,
     data_dir: DataDirOption = None,
 ) -> None:
-    """Print what an execution's tasks wrote to stdout and stderr."""
+    """Print what the tasks of an execution wrote to stdout and stderr."""
     from gateway.cli.commands.executions import logs as command  # noqa: PLC0415 - heavy
 
-    _reading(data_dir, lambda session: command.show(session, execution, node, attempt))
+    run_on_session(
+        data_dir, lambda session: command.show(session, execution, node, attempt)
+    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What commands share: options, settings from them, and how they run and fail."""
+"""What commands share: options, settings from them, running and failing."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from infra.settings import Settings
 
 EXITS = (
-    "Exit codes: 0 done; 1 failed, or what was asked for doesn't exist; "
-    "2 wrong usage; 3 no engine, or no data of one."
+    "Exit codes: 0 success; 1 failure, or not found; 2 invalid usage; "
+    "3 no engine is running, or the data folder is empty."
 )
 
 
 class PluginName(StrEnum):
-    """What carries tasks out."""
+    """The plugins that run tasks."""
 
     PROCESS = "process"
     ECHO = "echo"
@@ -33,26 +33,32 @@ DataDirOption = Annotated[
     Path | None,
     typer.Option(
         "--data-dir",
-        help="Where the engine keeps its data; ~/.flightlog by default.",
+        help="Data folder of the engine; ~/.flightlog by default.",
         file_okay=False,
     ),
 ]
 GrpcPortOption = Annotated[
     int | None,
     typer.Option(
-        "--grpc-port", min=0, max=65535, help="gRPC; 30080 by default, 0 takes any."
+        "--grpc-port",
+        min=0,
+        max=65535,
+        help="gRPC port; 30080 by default, 0 for any free one.",
     ),
 ]
-DoorPortOption = Annotated[
+HttpPortOption = Annotated[
     int | None,
     typer.Option(
-        "--http-port", min=0, max=65535, help="HTTP; 30081 by default, 0 takes any."
+        "--http-port",
+        min=0,
+        max=65535,
+        help="HTTP port; 30081 by default, 0 for any free one.",
     ),
 ]
 ExecutionArgument = Annotated[
     str,
     typer.Argument(
-        metavar="EXECUTION", help="project/domain/name, or the name where unique."
+        metavar="EXECUTION", help="project/domain/name, or the name if unique."
     ),
 ]
 BeginOption = Annotated[
@@ -60,44 +66,50 @@ BeginOption = Annotated[
     typer.Option(
         "--from",
         metavar="TIME|POSITION",
-        help="Only executions created from then on: ISO 8601, or a place on the log.",
+        help="Only executions created since: an ISO 8601 time or a log position.",
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Option = str | int | Path | None
+"""What an option that sets a setting holds; None where it isn't given."""
 
 
-def settings_of(**given: Any) -> Settings:
-    """Return the settings; options win over the environment, and that over the file."""
+def load_settings(**options: Option) -> Settings:
+    """Return the settings; options override the environment, and that the file.
+
+    Prints what is invalid and exits with 2.
+    """
     from pydantic import ValidationError  # noqa: PLC0415 - heavy
 
     from infra.settings import Settings  # noqa: PLC0415 - heavy
 
     try:
-        return Settings(**{k: v for k, v in given.items() if v is not None})
+        given: dict[str, Any] = {k: v for k, v in options.items() if v is not None}
+        return Settings(**given)
     except (ValidationError, OSError, ValueError) as error:
-        typer.echo(f"Expected settings that make sense, but: {error}", err=True)
+        typer.echo(f"Invalid configuration: {error}", err=True)
         raise typer.Exit(ExitCode.USAGE) from error
 
 
-def reading(
+def run_on_session(
     data_dir: Path | None,
-    work: Callable[[Session], Coroutine[Any, Any, None]],
+    work: Callable[[Session], Coroutine[None, None, None]],
     *,
     create: bool = False,
 ) -> None:
-    """Run a command on the data of an engine; `create` makes those of a new one."""
+    """Run a command on the data of an engine; `create` makes a missing data folder."""
     from gateway.cli.session.session import open_session  # noqa: PLC0415 - heavy
 
     async def read() -> None:
-        settings = settings_of(data_dir=data_dir)
+        settings = load_settings(data_dir=data_dir)
         async with open_session(settings, create=create) as session:
             await work(session)
 
-    guarded(lambda: asyncio.run(read()))
+    run_command(lambda: asyncio.run(read()))
 
 
-def guarded(work: Callable[[], None]) -> None:
-    """Turn what can go wrong into a line and an exit code."""
+def run_command(work: Callable[[], None]) -> None:
+    """Run a command; an expected error becomes one line and an exit code."""
     from infra.errors import InfraError  # noqa: PLC0415 - heavy
 
     try:

@@ -1,12 +1,10 @@
-"""Running an engine, or one role, as the whole business of this process."""
+"""Running an engine or a role until this process is told to stop."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
 from collections.abc import Coroutine
-from typing import Any
-
 from psycopg import OperationalError
 
 from gateway.bootstrap.data_dir import EngineAlreadyRunningError
@@ -18,11 +16,11 @@ from infra.errors import InfraError
 from infra.settings import Settings
 
 GC_THRESHOLDS = (50_000, 50, 100)
-"""Live executions are many small objects without cycles: look at them rarely."""
+"""Active executions are many small objects without cycles: collect rarely."""
 
 
-def run_until_stopped(settings: Settings, serving: Coroutine[Any, Any, None]) -> None:
-    """Run it in a loop of its own; raises CommandFailed for what ended it."""
+def run_until_stopped(settings: Settings, serving: Coroutine[None, None, None]) -> None:
+    """Run it in a new event loop; raises CommandError for what ended it."""
     logging_setup.set_up(settings.log_level, as_json=settings.log_json)
     gc.set_threshold(*GC_THRESHOLDS)
     try:
@@ -31,13 +29,13 @@ def run_until_stopped(settings: Settings, serving: Coroutine[Any, Any, None]) ->
     except (EngineAlreadyRunningError, PortInUseError, InfraError) as error:
         raise CommandError(str(error)) from error
     except OperationalError as error:
-        raise CommandError(f"Expected a Postgres that answers, but: {error}") from error
+        raise CommandError(f"Cannot reach Postgres: {error}") from error
     except BaseExceptionGroup as group:
         died = group.subgroup((PartEndedError, PortInUseError, InfraError))
         if died is None:
             raise
         first = _first(died)
-        raise CommandError(f"The engine ended: {first}") from group
+        raise CommandError(f"The engine stopped: {first}") from group
 
 
 def _first(group: BaseException) -> BaseException:

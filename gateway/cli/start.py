@@ -1,4 +1,4 @@
-"""`flightlog start`: its words and options."""
+"""Options of `flightlog start`."""
 
 from __future__ import annotations
 
@@ -9,31 +9,32 @@ import typer
 from gateway.cli.options import (
     EXITS,
     DataDirOption,
-    DoorPortOption,
     GrpcPortOption,
+    HttpPortOption,
+    Option,
     PluginName,
-    guarded,
-    settings_of,
+    load_settings,
+    run_command,
 )
 
 if TYPE_CHECKING:
     from infra.settings import Settings
 
 app = typer.Typer(
-    help="Run one role of an engine: on Kafka, a Postgres and a blob store that all "
-    "roles share. Settings come from FLIGHTLOG_* and the TOML file that "
-    "FLIGHTLOG_CONFIG names.",
+    help="Run one role as a process of its own, on the Kafka, Postgres and blob store "
+    "that all roles share. Settings come from FLIGHTLOG_* and from the TOML file named "
+    "by FLIGHTLOG_CONFIG.",
     epilog=EXITS,
     no_args_is_help=True,
 )
 
-HttpPortOption = Annotated[
+HealthPortOption = Annotated[
     int | None,
     typer.Option(
         "--http-port",
         min=0,
         max=65535,
-        help="Where /healthz and /metrics are; FLIGHTLOG_HTTP_PORT, or any port.",
+        help="Port of /healthz and /metrics; FLIGHTLOG_HTTP_PORT, or any free port.",
     ),
 ]
 
@@ -43,63 +44,68 @@ def gateway(
     *,
     data_dir: DataDirOption = None,
     grpc_port: GrpcPortOption = None,
-    http_port: DoorPortOption = None,
+    http_port: HttpPortOption = None,
 ) -> None:
-    """Serve clients: gRPC and REST. Commands go onto the log, answers come from views.
+    """Serve clients over gRPC and REST: append commands, answer from the read models.
 
-    Any number may run, each with ports of its own.
+    Any number can run.
     """
-    settings = settings_of(data_dir=data_dir, grpc_port=grpc_port, http_port=http_port)
+    settings = load_settings(
+        data_dir=data_dir, grpc_port=grpc_port, http_port=http_port
+    )
     _start("gateway", settings)
 
 
 @app.command()
 def propeller(
-    *, data_dir: DataDirOption = None, http_port: HttpPortOption = None
+    *, data_dir: DataDirOption = None, http_port: HealthPortOption = None
 ) -> None:
-    """Handle commands: decide what follows, and append it to the log.
+    """Consume commands, compute the resulting events and append them to the log.
 
-    Any number may run, up to one for each partition of the commands topic.
+    Any number can run; those beyond the number of partitions of the commands topic
+    stand by.
     """
-    _start("propeller", _without_door(data_dir=data_dir, http_port=http_port))
+    _start("propeller", _worker_settings(data_dir=data_dir, http_port=http_port))
 
 
 @app.command()
 def projector(
-    *, data_dir: DataDirOption = None, http_port: HttpPortOption = None
+    *, data_dir: DataDirOption = None, http_port: HealthPortOption = None
 ) -> None:
-    """Fold events into the views in Postgres.
+    """Project events into the read models in Postgres.
 
-    Any number may run, up to one for each partition of the events topic.
+    Any number can run; those beyond the number of partitions of the events topic stand
+    by.
     """
-    _start("projector", _without_door(data_dir=data_dir, http_port=http_port))
+    _start("projector", _worker_settings(data_dir=data_dir, http_port=http_port))
 
 
 @app.command()
 def runner(
     *,
     data_dir: DataDirOption = None,
-    http_port: HttpPortOption = None,
+    http_port: HealthPortOption = None,
     plugin: Annotated[
         PluginName | None,
-        typer.Option(help="Run tasks in warm processes, or let them echo inputs."),
+        typer.Option(help="How tasks run: in warm processes, or echoing their inputs."),
     ] = None,
 ) -> None:
-    """Carry out what propellers dispatch: run tasks, read and write blobs.
+    """Carry out dispatches: run tasks, read and write blobs.
 
-    Any number may run, up to one for each partition of the dispatches topic.
+    Any number can run; those beyond the number of partitions of the dispatches topic
+    stand by.
     """
     name = plugin.value if plugin else None
-    found = _without_door(data_dir=data_dir, http_port=http_port, plugin=name)
+    found = _worker_settings(data_dir=data_dir, http_port=http_port, plugin=name)
     _start("runner", found)
 
 
-def _without_door(**given: object) -> Settings:
-    """Return the settings of a role whose port nobody needs to know beforehand."""
-    settings = settings_of(**given)
+def _worker_settings(**given: Option) -> Settings:
+    """Return the settings of a worker, whose HTTP port is any free one by default."""
+    settings = load_settings(**given)
     if "http_port" in settings.model_fields_set:
         return settings
-    return settings_of(**(given | {"http_port": 0}))
+    return load_settings(**(given | {"http_port": 0}))
 
 
 def _start(role: str, settings: Settings) -> None:
@@ -108,4 +114,4 @@ def _start(role: str, settings: Settings) -> None:
     leave_forks_alone()
     from gateway.cli.commands.process.start import start  # noqa: PLC0415 - heavy
 
-    guarded(lambda: start(role, settings))
+    run_command(lambda: start(role, settings))

@@ -1,4 +1,4 @@
-"""`flightlog topics`: its words and options."""
+"""Options of `flightlog topics`."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import asyncio
 
 import typer
 
-from gateway.cli.options import EXITS, JsonOption, guarded, settings_of
+from gateway.cli.options import EXITS, JsonOption, load_settings, run_command
 
 app = typer.Typer(
-    help="The topics on Kafka that roles share: FLIGHTLOG_KAFKA__* says where, how "
-    "many partitions and how many copies.",
+    help="The topics on Kafka that the roles share. FLIGHTLOG_KAFKA__* sets the servers, "
+    "the number of partitions and the replication factor.",
     epilog=EXITS,
     no_args_is_help=True,
 )
@@ -18,20 +18,21 @@ app = typer.Typer(
 
 @app.command()
 def create(*, json: JsonOption = False) -> None:
-    """Make the topics that aren't there; those that are stay as they are."""
+    """Create the missing topics; existing ones are not changed."""
     from gateway.cli.commands.log import topics  # noqa: PLC0415 - heavy
 
-    settings = settings_of()
-    guarded(lambda: asyncio.run(topics.create(settings, json=json)))
+    settings = load_settings()
+    run_command(lambda: asyncio.run(topics.create(settings, json=json)))
 
 
 @app.command()
 def describe(*, json: JsonOption = False) -> None:
-    """Print each topic's partitions and copies, and how far its groups have read.
+    """Print each topic's partitions, replicas and consumer lag.
 
-    Ends with 1 if a topic is missing, or has other partitions than the settings say.
+    Exits with 1 if a topic is missing, or if its number of partitions differs from the
+    settings.
     """
     from gateway.cli.commands.log import topics  # noqa: PLC0415 - heavy
 
-    settings = settings_of()
-    guarded(lambda: asyncio.run(topics.describe(settings, json=json)))
+    settings = load_settings()
+    run_command(lambda: asyncio.run(topics.describe(settings, json=json)))
