@@ -11,9 +11,12 @@ from flyteidl.core import compiler_pb2, identifier_pb2, workflow_pb2
 from immutables import Map
 
 from schemas.ids import EntityRef
+from schemas.sites import NodeKind
 
 START = "start-node"
 END = "end-node"
+SLOT_KINDS = frozenset({NodeKind.TASK, NodeKind.LAUNCH_PLAN, NodeKind.ARRAY})
+"""Kinds of nodes that count against max_parallelism (ref §4.4)."""
 _RESOURCE_TYPES = {number: name for name, number in identifier_pb2.ResourceType.items()}
 
 
@@ -21,8 +24,7 @@ _RESOURCE_TYPES = {number: name for name, number in identifier_pb2.ResourceType.
 class GraphNode:
     """One node of a compiled workflow.
 
-    `kind` is start, end, task, workflow, launch_plan, branch, gate or array. `branch`
-    is the id of the branch node that holds this one as an arm, '' otherwise.
+    `branch` is the id of the branch node that holds this one as an arm, '' otherwise.
     `waits_for` counts what must end before it is ready: its upstream nodes, and the
     decision of its branch if it is an arm. `element` is what an array runs for each
     index; its target is the array's too. `is_failure` marks the failure node (and its
@@ -30,7 +32,7 @@ class GraphNode:
     """
 
     id: str
-    kind: str
+    kind: NodeKind
     spec: Any
     upstream: tuple[str, ...]
     branch: str
@@ -42,7 +44,7 @@ class GraphNode:
     @property
     def takes_slot(self) -> bool:
         """Tell whether it waits for a slot of max_parallelism (ref §4.4)."""
-        return not self.is_failure and self.kind in {"task", "launch_plan", "array"}
+        return not self.is_failure and self.kind in SLOT_KINDS
 
 
 @dataclass(frozen=True)
@@ -74,23 +76,26 @@ class Graph:
 class Definition:
     """Everything a compiled closure says, indexed for the decider.
 
-    `within` holds what dynamic nodes of the execution made, by the nodes' unique ids.
+    `dynamic_closures` holds the workflows that dynamic nodes of the execution have
+    returned, by the nodes' unique ids.
     """
 
     primary: Graph
     sub_workflows: Mapping[EntityRef, Graph]
     tasks: Mapping[EntityRef, Any]
-    within: Map[str, Definition] = field(default_factory=Map)
+    dynamic_closures: Map[str, Definition] = field(default_factory=Map)
 
-    def with_inside(self, node_id: str, inside: Definition) -> Definition:
-        """Return this definition with what a dynamic node made."""
-        return replace(self, within=self.within.set(node_id, inside))
+    def with_dynamic_closure(self, node_id: str, closure: Definition) -> Definition:
+        """Return this definition with the workflow that a dynamic node returned."""
+        closures = self.dynamic_closures.set(node_id, closure)
+        return replace(self, dynamic_closures=closures)
 
-    def without_inside(self, node_id: str) -> Definition:
-        """Return this definition without what a dynamic node made, if it did."""
-        if node_id not in self.within:
+    def without_dynamic_closure(self, node_id: str) -> Definition:
+        """Return this definition without the workflow of a dynamic node, if any."""
+        if node_id not in self.dynamic_closures:
             return self
-        return replace(self, within=self.within.delete(node_id))
+        closures = self.dynamic_closures.delete(node_id)
+        return replace(self, dynamic_closures=closures)
 
     @property
     def node_count(self) -> int:
@@ -141,7 +146,7 @@ def _graph(workflow: Any) -> Graph:
             branch=branch,
             waits_for=len(before) + bool(branch),
             target=target,
-            element=_element(spec) if kind == "array" else None,
+            element=_element(spec) if kind is NodeKind.ARRAY else None,
         )
     if workflow.template.HasField("failure_node"):
         nodes.update(_failure_nodes(workflow.template.failure_node))
@@ -173,7 +178,7 @@ def _failure_nodes(root: Any) -> dict[str, GraphNode]:
             branch=branch,
             waits_for=1,
             target=target,
-            element=_element(spec) if kind == "array" else None,
+            element=_element(spec) if kind is NodeKind.ARRAY else None,
             is_failure=True,
         )
     return nodes
@@ -208,18 +213,19 @@ def arms_of(block: Any) -> list[Any]:
     return arms
 
 
-def _kind(spec: Any) -> tuple[str, EntityRef | None]:
+def _kind(spec: Any) -> tuple[NodeKind, EntityRef | None]:
     if spec.id == START:
-        return "start", None
+        return NodeKind.START, None
     if spec.id == END:
-        return "end", None
+        return NodeKind.END, None
     target = spec.WhichOneof("target") or ""
     if target == "task_node":
-        return "task", entity_ref(spec.task_node.reference_id)
+        return NodeKind.TASK, entity_ref(spec.task_node.reference_id)
     if target == "workflow_node":
         if spec.workflow_node.WhichOneof("reference") == "launchplan_ref":
-            return "launch_plan", entity_ref(spec.workflow_node.launchplan_ref)
-        return "workflow", entity_ref(spec.workflow_node.sub_workflow_ref)
+            plan = spec.workflow_node.launchplan_ref
+            return NodeKind.LAUNCH_PLAN, entity_ref(plan)
+        return NodeKind.WORKFLOW, entity_ref(spec.workflow_node.sub_workflow_ref)
     if target == "array_node":
-        return "array", _kind(spec.array_node.node)[1]
-    return target.removesuffix("_node"), None
+        return NodeKind.ARRAY, _kind(spec.array_node.node)[1]
+    return NodeKind(target.removesuffix("_node")), None

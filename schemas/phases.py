@@ -52,6 +52,24 @@ class TaskPhase(StrEnum):
     ABORTED = "ABORTED"
 
 
+class CacheStatus(StrEnum):
+    """What the catalog did for a node, by flyteidl's names (CatalogCacheStatus)."""
+
+    HIT = "HIT"
+    MISS = "MISS"
+    SKIPPED = "SKIPPED"
+    POPULATED = "POPULATED"
+    PUT_FAILURE = "PUT_FAILURE"
+
+
+class ReservationStatus(StrEnum):
+    """Who produces missing outputs, by flyteidl's names (CatalogReservation.Status)."""
+
+    DISABLED = "DISABLED"
+    ACQUIRED = "ACQUIRED"
+    EXISTS = "EXISTS"
+
+
 TERMINAL_EXECUTION = frozenset(
     {
         ExecutionPhase.SUCCEEDED,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
+
 import msgspec
 
 
@@ -28,8 +30,20 @@ class Blob(msgspec.Struct, frozen=True, kw_only=True):
     size: int
 
 
+class ErrorKind(StrEnum):
+    """Who caused a failure, by flyteidl's names (ExecutionError.ErrorKind)."""
+
+    UNKNOWN = "UNKNOWN"
+    USER = "USER"
+    SYSTEM = "SYSTEM"
+
+
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
-    """Why something failed. Kind is USER, SYSTEM or UNKNOWN, as in flyteidl."""
+    """Why something failed. `kind` is an ErrorKind.
+
+    `error_uri` is the error document's ('' without one). `occurred_at_us` is 0 where
+    the time isn't known.
+    """
 
     code: str
     message: str

@@ -132,7 +132,7 @@ class _Tree:
 
     def _made(self, node: NodeRow) -> _Place:
         """Return the place of what a dynamic node made."""
-        made = self._timed.definition.within.get(node.node_id)
+        made = self._timed.definition.dynamic_closures.get(node.node_id)
         return _Place(made, made.primary if made else None)
 
     def _sub(self, node: NodeRow, at: _Place) -> _Place:

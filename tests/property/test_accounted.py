@@ -36,15 +36,15 @@ def crash(engine: Engine) -> None:
     """Lose everything in memory, and fold the events anew."""
     state = execution.fold(engine.events)
     assert state == engine.state
-    definition = replace(engine.definition, within=Map())
+    definition = replace(engine.definition, dynamic_closures=Map())
     for path, left in engine.recovery.items():
         if left.made is not None and unique_id(path) not in state.nodes:
             inside = engine.insides[left.made.inside.uri]
-            definition = definition.with_inside(unique_id(path), inside)
+            definition = definition.with_dynamic_closure(unique_id(path), inside)
     for node_id, node in state.nodes.items():
         if node.inside is not None and not node.is_terminal:
             inside = engine.insides[node.inside.uri]
-            definition = definition.with_inside(node_id, inside)
+            definition = definition.with_dynamic_closure(node_id, inside)
     engine.state, engine.definition = state, definition
     engine.frontier = rebuild(definition, state)
 

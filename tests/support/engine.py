@@ -21,7 +21,7 @@ from schemas.messages import execution_events as e
 from schemas.messages.rejections import Rejected
 from schemas.values import Blob, Failure, Values
 from tests.support.graphs import values
-from workers.propeller.loading.stream_cache import ENDS_INSIDE
+from workers.propeller.loading.stream_cache import DYNAMIC_CLOSURE_ENDS
 
 STREAM = "execution/p/d/main-1"
 NOON_US = 1_700_000_000_000_000
@@ -101,8 +101,8 @@ class Engine:
             self.frontier, _ = advance(
                 self.frontier, self.definition, self.state, event
             )
-            if isinstance(event, ENDS_INSIDE):
-                self.definition = self.definition.without_inside(event.node_id)
+            if isinstance(event, DYNAMIC_CLOSURE_ENDS):
+                self.definition = self.definition.without_dynamic_closure(event.node_id)
             self.events.append(event)
             self.sent.extend(execution.react(event, self.state, context))
         return outcome
@@ -111,7 +111,7 @@ class Engine:
         definition = self.definition
         if isinstance(command, c.ReportTaskExpanded):
             inside = self.insides[command.inside.uri]
-            definition = definition.with_inside(command.node_id, inside)
+            definition = definition.with_dynamic_closure(command.node_id, inside)
         return Context(
             now_us=self.clock_us,
             command_id=command_id,
@@ -131,13 +131,15 @@ class Engine:
 
     def to_recover(self) -> Engine:
         """Return another execution that will recover this one, without events."""
-        again = Engine(replace(self.definition, within=Map()), self.first)
+        again = Engine(replace(self.definition, dynamic_closures=Map()), self.first)
         again.insides = self.insides
         again.recovery = saved(self.events, self.recovery)
         for path, node in again.recovery.items():
             if node.made is not None and not node.succeeded:
                 inside = self.insides[node.made.inside.uri]
-                again.definition = again.definition.with_inside(unique_id(path), inside)
+                again.definition = again.definition.with_dynamic_closure(
+                    unique_id(path), inside
+                )
         return again
 
     def runs(self) -> list[d.RunTask]:

@@ -269,7 +269,7 @@ class Propeller:
             return
         if isinstance(command, c.ReportTaskExpanded):
             inside = await self.loader.load(command.inside)
-            live = live.with_inside(command, inside)
+            live = live.with_dynamic_closure(command, inside)
         admission: Admission | Rejected | None = None
         if isinstance(command, c.CreateExecution) and not live.sequence:
             admission = await self.loader.admit(command, envelope, now_us)

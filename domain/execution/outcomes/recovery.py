@@ -47,7 +47,7 @@ def lost_child(step: Step, node: Node) -> ExecutionRef | None:
 def made_before(step: Step, site: NodeSite) -> Made | None:
     """Return the workflow that a node's task had made before it failed within it."""
     known = left_of(step, site)
-    if known is None or site.node_id not in step.definition.within:
+    if known is None or site.node_id not in step.definition.dynamic_closures:
         return None
     return known.made
 

@@ -64,7 +64,7 @@ class Frontier(msgspec.Struct, frozen=True):
 def graph_of(definition: Definition, state: Execution, scope: str) -> Graph:
     """Return the graph whose nodes live in this scope."""
     owner = owner_of(definition, state, scope)
-    if not scope or scope in definition.within:
+    if not scope or scope in definition.dynamic_closures:
         return owner.primary
     target = state.nodes[scope].site.target
     assert target is not None  # noqa: S101 - only sub-workflow nodes are scopes
@@ -74,7 +74,7 @@ def graph_of(definition: Definition, state: Execution, scope: str) -> Graph:
 def owner_of(definition: Definition, state: Execution, scope: str) -> Definition:
     """Return the closure that a scope is of: a dynamic node's or the execution's."""
     while scope:
-        inside = definition.within.get(scope)
+        inside = definition.dynamic_closures.get(scope)
         if inside is not None:
             return inside
         scope = state.nodes[scope].site.scope

@@ -45,7 +45,7 @@ class MetricRpcs:
             if node.dynamic_workflow is not None:
                 made = await services.blobs.get(node.dynamic_workflow.inside.uri)
                 inside = await asyncio.to_thread(_indexed, made)
-                definition = definition.with_inside(node.node_id, inside)
+                definition = definition.with_dynamic_closure(node.node_id, inside)
             if node.child and (depth < 0 or depth >= _TO_CHILD):
                 children.update(
                     await self._child(node.node_id, node.child, depth - _TO_CHILD)

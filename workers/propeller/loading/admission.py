@@ -34,7 +34,7 @@ from workers.propeller.loading.definition_cache import DefinitionCache
 from workers.propeller.loading.recovery_source import (
     RecoverySource,
     load_recovery_source,
-    with_made,
+    with_dynamic_workflows,
 )
 
 KNOWN_MAX = 1000
@@ -146,7 +146,9 @@ class AdmissionLoader:
         definition = await self.definitions.load(closure)
         if original is None or (original.is_of(created) and not original.is_deleted):
             left = original.recovery if original else NOTHING_SAVED
-            definition = await with_made(definition, left, self.definitions)
+            definition = await with_dynamic_workflows(
+                definition, left, self.definitions
+            )
             return Admission(created, definition, left)
         if command.parent is None:
             return invalid(

@@ -60,14 +60,14 @@ class Definitions(Protocol):
         ...
 
 
-async def with_made(
+async def with_dynamic_workflows(
     definition: Definition, recovery: Recovery, definitions: Definitions
 ) -> Definition:
     """Return a definition with the workflows that tasks of the original had made."""
     for path, node in recovery.items():
         if node.made is not None and not node.succeeded:
             inside = await definitions.load(node.made.inside)
-            definition = definition.with_inside(unique_id(path), inside)
+            definition = definition.with_dynamic_closure(unique_id(path), inside)
     return definition
 
 

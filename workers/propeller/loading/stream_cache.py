@@ -22,7 +22,7 @@ from workers.propeller.loading.recovery_source import (
     ENDINGS,
     Definitions,
     load_recovery_source,
-    with_made,
+    with_dynamic_workflows,
 )
 from workers.propeller.loading.stream_endings import (
     ClosedStreamIndex,
@@ -33,7 +33,7 @@ from workers.propeller.loading.stream_endings import (
 _FORGET_MAX = 5_000
 """Endings that are forgotten at once."""
 
-ENDS_INSIDE = (
+DYNAMIC_CLOSURE_ENDS = (
     ne.NodeSucceeded,
     ne.NodeFailed,
     ne.NodeTimedOut,
@@ -61,8 +61,8 @@ class StreamState:
         frontier, definition = self.frontier, self.definition
         if definition is not None:
             frontier, _ = advance(frontier, definition, state, event)
-            if isinstance(event, ENDS_INSIDE):
-                definition = definition.without_inside(event.node_id)
+            if isinstance(event, DYNAMIC_CLOSURE_ENDS):
+                definition = definition.without_dynamic_closure(event.node_id)
         return replace(
             self,
             state=state,
@@ -72,7 +72,7 @@ class StreamState:
             last_us=max(self.last_us, event.occurred_at_us),
         )
 
-    def with_inside(
+    def with_dynamic_closure(
         self, report: ReportTaskExpanded, inside: Definition
     ) -> StreamState:
         """Return the stream with what a task of it made at hand, unless it's late."""
@@ -81,7 +81,7 @@ class StreamState:
             return self
         if node.attempt != report.attempt:
             return self
-        definition = self.definition.with_inside(report.node_id, inside)
+        definition = self.definition.with_dynamic_closure(report.node_id, inside)
         return replace(self, definition=definition)
 
 
@@ -236,12 +236,14 @@ class StreamCache:
             recovery = (
                 await load_recovery_source(self._log, live.state.created.recovers)
             ).recovery
-            definition = await with_made(definition, recovery, self._definitions)
+            definition = await with_dynamic_workflows(
+                definition, recovery, self._definitions
+            )
         for node_id in live.state.active:
             closure = live.state.nodes[node_id].inside
             if closure is not None:
                 inside = await self._definitions.load(closure)
-                definition = definition.with_inside(node_id, inside)
+                definition = definition.with_dynamic_closure(node_id, inside)
         frontier = rebuild(definition, live.state)
         return replace(
             live, definition=definition, frontier=frontier, recovery=recovery

@@ -161,7 +161,7 @@ def test_an_inside_that_timed_out_is_made_anew() -> None:
     engine.succeed("n0-1-dn2")
     engine.succeed("n1")
     assert engine.state.phase is ExecutionPhase.SUCCEEDED
-    assert not engine.definition.within
+    assert not engine.definition.dynamic_closures
 
 
 def test_an_inside_that_timed_out_for_good() -> None:

@@ -147,7 +147,7 @@ def test_what_a_dynamic_task_made_lies_behind_its_attempt() -> None:
         [task_node("a"), workflow_node("b", "a")], "b",
         subs=[workflow("sub", [task_node("i"), task_node("j", "i")], "j")],
     )  # fmt: skip
-    outer = definition([task_node("n0")], "n0").with_inside("n0", made)
+    outer = definition([task_node("n0")], "n0").with_dynamic_closure("n0", made)
     inside = {"parent_id": "n0", "scope": "n0"}
     deeper = {"parent_id": "n0-0-b", "scope": "n0-0-b"}
     nodes = (
