@@ -1,13 +1,13 @@
-"""Patience: what passes by itself is waited out, with a word and a growing pause."""
+"""Retries of what fails for a while, with growing delays."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import structlog
 
+from infra.clock import SYSTEM_CLOCK, Clock
 from infra.errors import TransientError
 
 log_ = structlog.get_logger(__name__)
@@ -20,18 +20,22 @@ _T = TypeVar("_T")
 
 async def retry_transient(
     action: Callable[[], Awaitable[_T]],
-    what: str,
+    event: str,
     retry_s: float = RETRY_S,
     retry_s_max: float = RETRY_S_MAX,
+    *,
+    clock: Clock = SYSTEM_CLOCK,
 ) -> _T:
-    """Do it until it is done; for engine parts, whose work stands still meanwhile.
+    """Return the result of an action, repeated while it raises TransientError.
 
-    Only Transient is waited out. `what` names the wait in the log.
+    There is no last attempt: it is for parts of the engine, which can't go on without
+    the result. Each failure is logged as `event`; the delay begins at `retry_s` and
+    doubles up to `retry_s_max`. Other errors are raised at once.
     """
     while True:
         try:
             return await action()
         except TransientError as error:
-            log_.warning(what, error=str(error), wait_s=retry_s)
-            await asyncio.sleep(retry_s)
+            log_.warning(event, error=str(error), retry_s=retry_s)
+            await clock.sleep(retry_s)
             retry_s = min(retry_s * 2, retry_s_max)

@@ -12,10 +12,9 @@ import structlog
 from psycopg_pool import PoolTimeout
 
 from gateway.bootstrap.data_dir import DataDir
-from gateway.services.container import Clock
 from infra.blobs.files import Blobs
 from infra.blobs.store import open_blobs
-from infra.clock import SystemClock
+from infra.clock import Clock, SystemClock
 from infra.errors import PermanentError, TransientError
 from infra.eventlog.kafka.log import KafkaLog
 from infra.postgres.pool import Pool, alone, open_pool

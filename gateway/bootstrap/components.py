@@ -13,10 +13,10 @@ import structlog
 from domain.execution.context import Limits
 from domain.execution.state.snapshot_chunks import Sizes
 from gateway.executions.task_logs import log_url
-from gateway.services.container import Clock
 from gateway.services.redrive import Asked, Redrive
 from infra.blobs.files import Blobs
 from infra.blobs.s3 import SCHEME, task_variables
+from infra.clock import Clock
 from infra.eventlog.contract import Log
 from infra.eventlog.event_store import EventStore
 from infra.postgres.pool import Pool
@@ -116,7 +116,10 @@ def partitions(
     settings = backing.settings
     definitions = DefinitionCache(backing.blobs, settings.propeller.definitions_max)
     return Partitions(
-        backing.log, lambda: _propeller(backing, definitions, endings, applied), restore
+        backing.log,
+        lambda: _propeller(backing, definitions, endings, applied),
+        restore,
+        backing.clock,
     )
 
 
@@ -128,11 +131,11 @@ def _propeller(
 ) -> Propeller:
     settings = backing.settings
     return Propeller(
-        pace=ProjectionLagThrottle(applied),
+        pace=ProjectionLagThrottle(applied, clock=backing.clock),
         streams=StreamCache(
             backing.log, definitions, settings.propeller.closed_max, endings
         ),
-        snapshots=Snapshots(_cadence(settings.snapshots)),
+        snapshots=Snapshots(_cadence(settings.snapshots), backing.clock),
         loader=AdmissionLoader(
             log=backing.log,
             pool=backing.pool,
@@ -191,6 +194,7 @@ def runner(backing: Backing, process: ProcessPlugin | None, name: str) -> Runner
             catalog=Catalog(backing.pool, backing.log, settings.cache),
             blobs=backing.blobs,
             poll_s=settings.cache.poll_s,
+            clock=backing.clock,
         ),
     )
 

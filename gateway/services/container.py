@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from gateway.services.compile_pool import Compiling
 from gateway.services.concurrency import ConcurrencyLimits
@@ -11,18 +10,11 @@ from gateway.services.redrive import Redrive
 from gateway.services.submit import Submit
 from infra.blobs.files import Blobs
 from infra.blobs.signing import Links, Signer
+from infra.clock import Clock
 from infra.eventlog.contract import Log
 from infra.eventlog.event_store import EventStore
 from infra.postgres.pool import Pool
 from infra.settings import Settings
-
-
-class Clock(Protocol):
-    """The time of day."""
-
-    def now_us(self) -> int:
-        """Return microseconds since 1970, UTC."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

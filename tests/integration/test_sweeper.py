@@ -19,12 +19,12 @@ from schemas.messages.execution_events import ExecutionCreated
 from schemas.messages.node_events import CacheLookedUp
 from tests.support import memory_log
 from tests.support.cache_lookups import KEY, SOURCE
+from tests.support.clocks import TickingClock
 from tests.support.components.postgres import migrated_database
 from tests.support.engine import STREAM, Engine, created
 from tests.support.fakes import MemoryLog
 from tests.support.graphs import definition, task_node
 from tests.support.harness.read_models import Views
-from tests.support.harness.runner_harness import Ticking
 from workers.operations.retention import REQUESTS, Sweeper
 
 pytestmark = pytest.mark.integration
@@ -52,7 +52,7 @@ async def pool() -> AsyncIterator[Pool]:
 @pytest.fixture
 async def sweeper(pool: Pool, tmp_path: Path) -> Sweeper:
     """Return a sweeper of an empty store."""
-    log, clock = MemoryLog(), Ticking()
+    log, clock = MemoryLog(), TickingClock(now=0)
     await log.open()
     clock.now = NOW_US
     return Sweeper(

@@ -150,7 +150,7 @@ async def _run(graph: Definition, data: st.DataObject) -> None:
     for _ in range(STEPS_MAX):
         await house.step()
         for _ in range(data.draw(st.integers(0, 2))):
-            await house.snapshots.turn(house.partition, house.streams, 0)
+            await house.snapshots.turn(house.partition, house.streams)
         if data.draw(st.integers(0, 7)) == 0:
             found = await restore.read(log, 0)
             house.check(found)

@@ -26,6 +26,7 @@ from schemas.messages.node_events import CachePopulated
 from schemas.phases import EXECUTION_MOVES, NODE_MOVES, NodePhase
 from schemas.wire import codec
 from tests.support.catalogs import EventCatalog
+from tests.support.clocks import VirtualClock
 from tests.support.engine import created
 from tests.support.fakes import MemoryData, MemoryLog
 from tests.support.graphs import (
@@ -34,6 +35,7 @@ from tests.support.graphs import (
     branch_node,
     cached_template,
     definition,
+    gate_node,
     launch_plan_node,
     task_node,
     task_template,
@@ -54,18 +56,8 @@ EXECUTIONS, CRASHES, ROUNDS_MAX = 4, 12, 200
 MAPPED = 2
 ALL = EXECUTIONS * (2 + MAPPED)  # with a child of n2, and of each element of m2
 SEEDS = range(12)
-
-
-class Clock:
-    """A clock that only moves when it is looked at."""
-
-    def __init__(self) -> None:
-        self.now = 1_700_000_000_000_000
-
-    def now_us(self) -> int:
-        """Return one microsecond more each time."""
-        self.now += 1
-        return self.now
+TICKS_US = (100, 1_000, 10_000)
+"""How fast time passes beside the work, in an incarnation."""
 
 
 class World:
@@ -76,7 +68,7 @@ class World:
         self.data = MemoryData()
         self.catalog = EventCatalog(self.data)
         self.blobs = FileBlobs(folder)
-        self.clock = Clock()
+        self.clock = VirtualClock()
         self.parent, self.child = _parent(), _child()
         self.incarnations = 0
         self.takes_snapshots = bool(seed % 3)
@@ -97,7 +89,8 @@ def _parent() -> Definition:
         array_of("m0", ["n0"] * 5, task="t", parallelism=2),
         array_node("m1", "m0", task="t"),
         array_of("m2", ["n0"] * MAPPED, launch_plan="lp", parallelism=1),
-        task_node("n4", *[f"x{i}" for i in range(6)], after=["m1", "m2"]),
+        gate_node("g0", "n0"),
+        task_node("n4", *[f"x{i}" for i in range(6)], after=["g0", "m1", "m2"]),
     ]
     return definition(nodes, "n4", subs=[inner], tasks=[task_template(retries=1)])
 
@@ -159,7 +152,7 @@ class FlakyLog(MemoryLog):
     """A log whose answers get lost now and then, after or before the deed."""
 
     def __init__(self, world: World) -> None:
-        super().__init__(world.data, poll_s=0.01)
+        super().__init__(world.data, clock=world.clock)
         self.draw = world.draw
 
     async def append(self, records: Any) -> None:
@@ -175,17 +168,15 @@ def propeller(world: World, log: MemoryLog) -> Propeller:
         streams=NamedStreams(log, Definitions(world), closed_max=100),
         loader=CommandLoader(world),
         clock=world.clock,
-        leases=Leases(10**12),
-        bounds=Bounds(
-            commands_max=world.draw.randint(1, 8), retry_s=0.001, glance_s=0.0001
-        ),
+        leases=Leases(30_000_000),
+        bounds=Bounds(commands_max=world.draw.randint(1, 8)),
         snapshots=Snapshots(
             Cadence(
-                every_s=0.00001 if world.takes_snapshots else 3600.0,
+                every_s=0.001 if world.takes_snapshots else 3600.0,
                 commit_bytes=world.draw.choice([1, 1000, 100_000]),
                 sizes=Sizes(nodes_max=world.draw.randint(1, 5)),
-                retry_s=0.001,
-            )
+            ),
+            world.clock,
         ),
     )
 
@@ -197,12 +188,14 @@ def runner(world: World, log: MemoryLog) -> Runner:
         log=log,
         blobs=world.blobs,
         clock=world.clock,
-        settings=RunnerSettings(name="r", heartbeat_s=0.02),
+        settings=RunnerSettings(name="r"),
         incarnation=f"i{world.incarnations}",
         process=None,
         inline_limit=16384,
-        report_delay_s=0.01,
-        look_ups=LookUps(catalog=world.catalog, blobs=world.blobs, poll_s=0.001),
+        report_delay_s=0.1,
+        look_ups=LookUps(
+            catalog=world.catalog, blobs=world.blobs, poll_s=0.5, clock=world.clock
+        ),
     )
 
 
@@ -228,13 +221,15 @@ async def live(world: World, steps: int) -> None:
         else:
             await engine.restore(open_streams(world))
 
-    engine = Partitions(log, lambda: propeller(world, log), restore)
+    engine = Partitions(log, lambda: propeller(world, log), restore, world.clock)
     tasks = [
         asyncio.create_task(engine.run(stop)),
         asyncio.create_task(hands.run(stop)),
     ]
+    tick_us = world.draw.choice(TICKS_US)
     for _ in range(steps):
         await asyncio.sleep(0)
+        world.clock.advance(tick_us)
         if any(task.done() for task in tasks):
             break
     for task in tasks:

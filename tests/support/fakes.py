@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from infra.clock import SYSTEM_CLOCK, Clock
 from infra.errors import ConflictError, FencedError, PermanentError, TransientError
 from infra.eventlog.contract import Received, Record, Serve
 from schemas import topics as t
@@ -31,11 +32,17 @@ class MemoryData:
 class MemoryLog:
     """A log in memory that keeps the contract of `infra.eventlog.contract`."""
 
-    def __init__(self, data: MemoryData | None = None, poll_s: float = _POLL_S) -> None:
-        """Stand on data that other logs may have left."""
+    def __init__(
+        self,
+        data: MemoryData | None = None,
+        poll_s: float = _POLL_S,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        """Use data that other logs may have left."""
         self.data = MemoryData() if data is None else data
         self.lose_next_answer = False
         self._poll_s = poll_s
+        self._clock = clock
         self._epoch = self.data.epoch
         self._closed = False
         self._news = asyncio.Event()
@@ -224,16 +231,16 @@ class _Cursor:
 
     async def read(self, limit: int) -> Sequence[Received]:
         """Return the next messages; none if there is no news for a while."""
-        until = asyncio.get_running_loop().time() + self._log._poll_s
+        clock = self._log._clock
+        until_s = clock.monotonic() + self._log._poll_s
         while True:
             news, found = self._log._news, self._next(limit)
-            if found or asyncio.get_running_loop().time() >= until:
+            left_s = until_s - clock.monotonic()
+            if found or left_s <= 0:
                 return found
-            try:
-                async with asyncio.timeout_at(until):
+            with suppress(TimeoutError):
+                async with clock.timeout(left_s):
                     await news.wait()
-            except TimeoutError:
-                continue
 
     def _next(self, limit: int) -> Sequence[Received]:
         found = [

@@ -17,20 +17,10 @@ from gateway.telemetry.health import Health
 from infra.blobs.files import FileBlobs
 from infra.blobs.signing import Signer
 from infra.settings import Settings
+from tests.support.clocks import FixedClock
 
 START_S = 5.0
 SECRET = b"s" * 32
-
-
-class FixedClock:
-    """A clock that a test sets."""
-
-    def __init__(self, now_us: int = 1_700_000_000_000_000) -> None:
-        self.at_us = now_us
-
-    def now_us(self) -> int:
-        """Return the time that was set."""
-        return self.at_us
 
 
 async def nothing_redriven(_asked: object) -> Mapping[str, Any]:

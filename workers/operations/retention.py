@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import structlog
 
 from domain.execution.state.saved_nodes import raw_outputs
 from infra.blobs.files import Blobs, InvalidBlobPathError
+from infra.clock import Clock
 from infra.eventlog.contract import Log, Record
 from infra.postgres.pool import Pool
 from infra.retry import retry_transient
@@ -37,14 +36,6 @@ _US = 1_000_000
 _LOOKS, _LOOK_S = 20, 0.1
 
 
-class Clock(Protocol):
-    """The time of day."""
-
-    def now_us(self) -> int:
-        """Return microseconds since 1970, UTC."""
-        ...
-
-
 @dataclass(slots=True, kw_only=True)
 class Sweeper:
     """Works in rounds of bounded size; a kill costs a round, which is repeated."""
@@ -60,8 +51,8 @@ class Sweeper:
     async def run(self) -> None:
         """Do a round now and then, for ever."""
         while True:
-            await asyncio.sleep(self.settings.round_s)
-            await retry_transient(self.round, "sweeping_delayed")
+            await self.clock.sleep(self.settings.round_s)
+            await retry_transient(self.round, "sweeping_delayed", clock=self.clock)
 
     async def round(self) -> None:
         """Ask for what is too old to be deleted, and sweep up what is deleted."""
@@ -88,7 +79,7 @@ class Sweeper:
         for _ in range(_LOOKS):
             if await retention.reach(self.pool, end):
                 return await retention.due(self.pool, limit)
-            await asyncio.sleep(_LOOK_S)
+            await self.clock.sleep(_LOOK_S)
         return ()
 
     async def _sweep(self, stream: str) -> bool:

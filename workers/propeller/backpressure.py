@@ -6,9 +6,10 @@ asked for.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+
+from infra.clock import SYSTEM_CLOCK, Clock
 
 _GLANCE_S = 0.002
 
@@ -25,6 +26,7 @@ class ProjectionLagThrottle:
     ahead_max: int = 2000
     glances: int = 500
     committed: int = 0
+    clock: Clock = SYSTEM_CLOCK
     _before: int = field(init=False)
 
     def __post_init__(self) -> None:
@@ -43,5 +45,5 @@ class ProjectionLagThrottle:
         for _ in range(self.glances):
             if self.ahead <= self.ahead_max:
                 return
-            await asyncio.sleep(_GLANCE_S)
+            await self.clock.sleep(_GLANCE_S)
         self._before -= self.ahead

@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import structlog
 from msgspec.structs import replace
@@ -15,6 +15,7 @@ from domain.execution.context import Context, Limits
 from domain.execution.decide import execution
 from domain.execution.outcomes import parking
 from domain.execution.react import react_to_refusal
+from infra.clock import Clock
 from infra.errors import FencedError, PermanentError
 from infra.eventlog.contract import OwnedPartition, Received, Record
 from infra.retry import RETRY_S, retry_transient
@@ -37,14 +38,6 @@ from workers.propeller.snapshots import Snapshots
 from workers.propeller.timers import Timers
 
 log_ = structlog.get_logger(__name__)
-
-
-class Clock(Protocol):
-    """The time of day."""
-
-    def now_us(self) -> int:
-        """Return microseconds since 1970, UTC."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,8 +100,8 @@ class Propeller:
             if not pending:
                 pending.extend(await self._read(partition))
             await self._process_batch(partition, pending)
-            await self.snapshots.turn(partition, self.streams, self.clock.now_us())
-        await self.snapshots.leave(partition, self.streams, self.clock.now_us())
+            await self.snapshots.turn(partition, self.streams)
+        await self.snapshots.leave(partition, self.streams)
 
     async def _read(self, partition: OwnedPartition) -> Sequence[Received]:
         """Return the next commands; none once a timer is due or snapshots are."""
@@ -119,7 +112,7 @@ class Propeller:
         if self.snapshots.going is None and next_us is not None:
             left_s = (next_us - self.clock.now_us()) / 1_000_000
         try:
-            async with asyncio.timeout(max(left_s, 0.0)):
+            async with self.clock.timeout(max(left_s, 0.0)):
                 return await partition.read(self.bounds.commands_max)
         except TimeoutError:
             return ()
@@ -191,6 +184,7 @@ class Propeller:
             lambda: partition.commit(batch.records, batch.position),
             "commit_delayed",
             self.bounds.retry_s,
+            clock=self.clock,
         )
         self.dead_letters += batch.dead_letters
         self.pace.committed += batch.count(topics.EVENTS)
@@ -246,6 +240,7 @@ class Propeller:
                 lambda: self._hydrate_and_decide(batch, received, command),
                 "hydration_delayed",
                 self.bounds.retry_s,
+                clock=self.clock,
             )
         except (codec.UndecodableMessageError, FencedError):
             raise

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 import structlog
 
+from infra.clock import SYSTEM_CLOCK, Clock
 from infra.eventlog.contract import Log, OwnedPartition
 from schemas import topics
 from workers.propeller.loop import Propeller
@@ -30,6 +30,7 @@ class Partitions:
     log: Log
     make: Make
     restore: Restore
+    clock: Clock = SYSTEM_CLOCK
     served: dict[int, Propeller] = field(default_factory=dict)
     _handled: int = 0
     _dropped: int = 0
@@ -41,13 +42,13 @@ class Partitions:
 
     async def serve(self, partition: OwnedPartition, stop: asyncio.Event) -> None:
         """Restore a partition and handle its commands until `stop`."""
-        propeller, began = self.make(), time.monotonic()
+        propeller, began = self.make(), self.clock.monotonic()
         await self.restore(partition, propeller)
         log_.info(
             "partition_restored",
             partition=partition.number,
             live=len(propeller.streams),
-            took_s=round(time.monotonic() - began, 3),
+            took_s=round(self.clock.monotonic() - began, 3),
         )
         self.served[partition.number] = propeller
         try:

@@ -77,7 +77,7 @@ async def restore(log: SnapshotLog, partition: OwnedPartition, into: Propeller) 
     costs only itself: its commands are dead letters.
     """
     found = await retry_transient(
-        lambda: read(log, partition.number), "restore_delayed"
+        lambda: read(log, partition.number), "restore_delayed", clock=into.clock
     )
     _take_up(found, into)
 
@@ -87,12 +87,12 @@ async def by_snapshots(
 ) -> bool:
     """Take up what lies on a partition, unless all of its history had to be read."""
     found = await retry_transient(
-        lambda: _snapshots(log, partition.number), "restore_delayed"
+        lambda: _snapshots(log, partition.number), "restore_delayed", clock=into.clock
     )
     if not found.after and await partition.end(topics.EVENTS):
         return False
     await retry_transient(
-        lambda: _tail(log, partition.number, found), "restore_delayed"
+        lambda: _tail(log, partition.number, found), "restore_delayed", clock=into.clock
     )
     _take_up(found, into)
     return True

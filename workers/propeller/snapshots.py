@@ -7,8 +7,6 @@ checkpoint says so. Whatever moment it is interrupted at, the last checkpoint ho
 
 from __future__ import annotations
 
-import asyncio
-import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +16,7 @@ import structlog
 from msgspec.structs import replace
 
 from domain.execution.state.snapshot_chunks import Layout, Sizes, cut, form, head_of
+from infra.clock import SYSTEM_CLOCK, Clock
 from infra.errors import FencedError, PermanentError, TransientError
 from infra.eventlog.contract import OwnedPartition, Record
 from infra.retry import RETRY_S, retry_transient
@@ -68,6 +67,7 @@ class Snapshots:
     """
 
     cadence: Cadence = Cadence()
+    clock: Clock = SYSTEM_CLOCK
     layouts: dict[str, Layout] = field(default_factory=dict)
     changed: dict[str, StreamState | None] = field(default_factory=dict)
     forgotten: int = 0
@@ -88,9 +88,7 @@ class Snapshots:
         self.layouts, self.changed = {}, dict(live)
         self.forgotten = max(self.forgotten, 1)
 
-    async def turn(
-        self, partition: OwnedPartition, streams: StreamCache, now_us: int
-    ) -> None:
+    async def turn(self, partition: OwnedPartition, streams: StreamCache) -> None:
         """Write a bit, if it is time to.
 
         Must be called between commits of the partition, when all that was committed is
@@ -98,6 +96,7 @@ class Snapshots:
         """
         if self.going is None:
             every_us = round(self.cadence.every_s * 1_000_000)
+            now_us = self.clock.now_us()
             if self.due_us is None or (now_us >= self.due_us and not self.changed):
                 self.due_us = now_us + every_us
             if now_us < self.due_us:
@@ -113,27 +112,27 @@ class Snapshots:
             if going.is_whole and not self.is_withheld:
                 await self._finish(going.position, partition, streams)
 
-    async def leave(
-        self, partition: OwnedPartition, streams: StreamCache, now_us: int
-    ) -> None:
+    async def leave(self, partition: OwnedPartition, streams: StreamCache) -> None:
         """Write all that has changed, for who comes next; no longer than `last_s`.
 
         It ends between two commits; one that isn't answered is waited for as long
         again. Who is there already has read what there was: nothing is lost.
         """
-        until_s = time.monotonic() + self.cadence.last_s
-        self.going, self.due_us = None, now_us
+        until_s = self.clock.monotonic() + self.cadence.last_s
+        self.going, self.due_us = None, self.clock.now_us()
         try:
-            async with asyncio.timeout(2 * self.cadence.last_s):
-                while (self.changed or self.going) and time.monotonic() < until_s:
-                    await self.turn(partition, streams, now_us)
+            async with self.clock.timeout(2 * self.cadence.last_s):
+                while (self.changed or self.going) and self.clock.monotonic() < until_s:
+                    await self.turn(partition, streams)
                     if self.going is None:
                         return
         except (FencedError, PermanentError, TimeoutError) as error:
             log_.info("snapshots_left_out", at=partition.number, error=repr(error))
 
     async def _retry_transient(self, action: Callable[[], Awaitable[_T]]) -> _T:
-        return await retry_transient(action, "snapshot_delayed", self.cadence.retry_s)
+        return await retry_transient(
+            action, "snapshot_delayed", self.cadence.retry_s, clock=self.clock
+        )
 
     async def _write(
         self, going: _Round, partition: OwnedPartition, streams: StreamCache

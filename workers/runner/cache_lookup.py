@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import structlog
 from flyteidl.core import interface_pb2, literals_pb2
@@ -14,6 +13,7 @@ from google.protobuf.message import DecodeError
 from domain.literals.bindings import START, resolve
 from domain.literals.cache_keys import catalog_key
 from infra.blobs.files import BlobNotFoundError, Blobs
+from infra.clock import SYSTEM_CLOCK, Clock
 from infra.errors import TransientError
 from infra.retry import retry_transient
 from projections.queries.catalog import Hit
@@ -27,6 +27,8 @@ from workers.runner.literal_cache import LiteralMapCache
 log_ = structlog.get_logger(__name__)
 
 Report = ReportCacheLookedUp | ReportResolutionFailed
+
+_T = TypeVar("_T")
 
 
 class Catalog(Protocol):
@@ -63,6 +65,7 @@ class LookUps:
     catalog: Catalog
     blobs: Blobs
     poll_s: float
+    clock: Clock = SYSTEM_CLOCK
     _wholes: LiteralMapCache = field(init=False)
 
     def __post_init__(self) -> None:
@@ -121,10 +124,10 @@ class LookUps:
         """Return what counts as a core.LiteralMap, or a Failure to take it out."""
         data, uri = dispatch.inputs.inline, dispatch.inputs.uri
         if data is None and dispatch.bindings:
-            inputs = await _retry_transient(lambda: self._wholes.read(uri))
+            inputs = await self._retry_transient(lambda: self._wholes.read(uri))
         else:
             if data is None:
-                data = await _retry_transient(lambda: self.blobs.get(uri))
+                data = await self._retry_transient(lambda: self.blobs.get(uri))
             inputs = literals_pb2.LiteralMap.FromString(data)
         if not dispatch.bindings:
             return inputs
@@ -136,11 +139,11 @@ class LookUps:
     ) -> AsyncIterator[Report]:
         """Let the node make the outputs alone, or wait for who does."""
         owner, is_told = owner_of(dispatch.stream, dispatch.node_id), False
-        while not await _retry_transient(lambda: self.catalog.reserve(key, owner)):
+        while not await self._retry_transient(lambda: self.catalog.reserve(key, owner)):
             if not is_told:
                 is_told = True
                 yield _report(dispatch, key, "MISS", reservation="EXISTS")
-            await asyncio.sleep(self.poll_s)
+            await self.clock.sleep(self.poll_s)
             if is_aborted():
                 return
             if hit := await self._find(key):
@@ -148,27 +151,30 @@ class LookUps:
                 return
         # Who held the reservation may have kept the outputs since the last look.
         if hit := await self._find_late(key):
-            await _retry_transient(lambda: self.catalog.release(key, owner))
+            await self._retry_transient(lambda: self.catalog.release(key, owner))
             yield _hit(dispatch, key, hit)
             return
         yield _report(dispatch, key, "MISS", reservation="ACQUIRED")
 
     async def _find_late(self, key: CatalogKey) -> Hit | None:
         """Look again once the catalog knows what has happened until now."""
-        if not await _retry_transient(self.catalog.caught_up):
+        if not await self._retry_transient(self.catalog.caught_up):
             log_.warning("catalog_behind", task=key.name)
         return await self._find(key)
 
     async def _find(self, key: CatalogKey) -> Hit | None:
         """Return kept outputs; those whose blob is gone are none."""
-        hit: Hit | None = await _retry_transient(lambda: self.catalog.find(key))
+        hit = await self._retry_transient(lambda: self.catalog.find(key))
         if hit is None or hit.outputs.inline is not None:
             return hit
         uri = hit.outputs.uri
-        if await _retry_transient(lambda: self.blobs.size(uri)) is None:
+        if await self._retry_transient(lambda: self.blobs.size(uri)) is None:
             log_.warning("cached_outputs_gone", task=key.name, uri=uri)
             return None
         return hit
+
+    async def _retry_transient(self, action: Callable[[], Awaitable[_T]]) -> _T:
+        return await retry_transient(action, "look_up_delayed", clock=self.clock)
 
 
 def _failed(dispatch: LookUpCache, failure: Failure) -> Report:
@@ -191,7 +197,3 @@ def _report(
         key=key,
         **more,
     )
-
-
-async def _retry_transient(action: Callable[[], Any]) -> Any:
-    return await retry_transient(action, "look_up_delayed")

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 from flyteidl.core import tasks_pb2
 
 from infra.blobs.files import Blobs
+from infra.clock import Clock
 from infra.eventlog.contract import Consumer, Log, Received, Record
 from infra.retry import retry_transient
 from infra.settings import RunnerSettings
@@ -28,7 +30,7 @@ from workers.runner.input_resolver import Resolver
 from workers.runner.literal_cache import LiteralMapCache
 from workers.runner.offset_tracker import Place, Positions, place_of
 from workers.runner.output_gatherer import gather_outputs, not_gathered
-from workers.runner.reports import Clock, Reports, work_reported
+from workers.runner.reports import Reports, work_reported
 
 log_ = structlog.get_logger(__name__)
 
@@ -37,6 +39,8 @@ _REMEMBERED_MAX = 100_000
 _LOOK_BACK_BATCH = 1000
 _COMMIT_S = 0.1
 _ROOM_S = 0.01
+
+_T = TypeVar("_T")
 
 
 @dataclass(slots=True, eq=False)
@@ -92,7 +96,7 @@ class Runner:
     async def run(self, stop: asyncio.Event) -> None:
         """Carry dispatches out until `stop`; what still runs then is stopped."""
         async with self.log.consume(topics.RUNNER_GROUP, topics.DISPATCHES) as consumer:
-            told = await retry_transient(
+            told = await self._retry_transient(
                 lambda: self.log.end((topics.ABORTS,)), "start_delayed"
             )
             await self._append(await self._beats())
@@ -108,7 +112,7 @@ class Runner:
                 for loop in loops:
                     loop.cancel()
                 await self._drain()
-            await _keep(consumer, self._positions.settled)
+            await self._keep(consumer, self._positions.settled)
 
     async def _drain(self) -> None:
         """Stop what runs: politely for a while, then leave it to the plugin's end."""
@@ -117,7 +121,9 @@ class Runner:
         for task in tasks:
             task.cancel()
         if tasks:
-            await asyncio.wait(tasks, timeout=self.settings.drain_s)
+            with suppress(TimeoutError):
+                async with self.clock.timeout(self.settings.drain_s):
+                    await asyncio.wait(tasks)
         for task in tasks:
             task.cancel()
 
@@ -132,7 +138,7 @@ class Runner:
         unseen = [r for p, r in oldest.items() if p not in self._looked_back]
         await asyncio.gather(
             *(
-                retry_transient(
+                self._retry_transient(
                     partial(self._read_since, first, topic), "start_delayed"
                 )
                 for first in unseen
@@ -157,10 +163,10 @@ class Runner:
         while True:
             room = self.settings.waiting_max - len(self._positions)
             if room <= 0:
-                await asyncio.sleep(_ROOM_S)
+                await self.clock.sleep(_ROOM_S)
                 continue
             limit = min(room, self.settings.dispatches_max)
-            batch = await retry_transient(
+            batch = await self._retry_transient(
                 partial(consumer.read, limit), "reading_delayed"
             )
             if consumer.generation != generation:
@@ -323,8 +329,10 @@ class Runner:
             return begun, began
         watching = asyncio.ensure_future(plugin.watch(work))
         try:
-            ended, _ = await asyncio.wait({watching}, timeout=self.report_delay_s)
-            if not ended:
+            with suppress(TimeoutError):
+                async with self.clock.timeout(self.report_delay_s):
+                    await asyncio.wait({watching})
+            if not watching.done():
                 report = self._reports.started(work.dispatch, began, begun)
                 await self._append([report])
                 self._over(place)
@@ -357,13 +365,13 @@ class Runner:
 
     async def _beat(self) -> None:
         while True:
-            await asyncio.sleep(self.settings.heartbeat_s)
+            await self.clock.sleep(self.settings.heartbeat_s)
             await self._append(await self._beats())
             await self.look_ups.keep_alive(self._running)
 
     async def _beats(self) -> Sequence[Record]:
         """Return a heartbeat for each partition of commands: each keeps leases."""
-        count = await retry_transient(
+        count = await self._retry_transient(
             lambda: self.log.partitions(topics.COMMANDS), "start_delayed"
         )
         return [self._reports.heartbeat(partition) for partition in range(count)]
@@ -372,18 +380,24 @@ class Runner:
         """Keep positions up to which every dispatch has had its first report."""
         kept: Mapping[int, int] = {}
         while True:
-            await asyncio.sleep(_COMMIT_S)
+            await self.clock.sleep(_COMMIT_S)
             settled = self._positions.settled
             if settled != kept:
-                await _keep(consumer, settled)
+                await self._keep(consumer, settled)
                 kept = settled
 
     async def _append(self, records: Sequence[Record]) -> None:
-        await retry_transient(lambda: self.log.append(records), "report_delayed")
+        await self._retry_transient(lambda: self.log.append(records), "report_delayed")
 
+    async def _keep(self, consumer: Consumer, positions: Mapping[int, int]) -> None:
+        await self._retry_transient(
+            lambda: consumer.commit(positions), "position_delayed"
+        )
 
-async def _keep(consumer: Consumer, positions: Mapping[int, int]) -> None:
-    await retry_transient(lambda: consumer.commit(positions), "position_delayed")
+    async def _retry_transient(
+        self, action: Callable[[], Awaitable[_T]], event: str
+    ) -> _T:
+        return await retry_transient(action, event, clock=self.clock)
 
 
 def _unexpected(error: Exception) -> Failed:

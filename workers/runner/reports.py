@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
+from infra.clock import Clock
 from infra.eventlog.contract import Received, Record
 from schemas import topics
 from schemas.envelope import Envelope
@@ -15,14 +16,6 @@ from schemas.messages import dispatches as d
 from schemas.wire import codec
 from workers.dead_letters import letter
 from workers.plugins.plugin import Begun, Expanded, Failed, Result
-
-
-class Clock(Protocol):
-    """The time of day."""
-
-    def now_us(self) -> int:
-        """Return microseconds since 1970, UTC."""
-        ...
 
 
 @dataclass(slots=True, kw_only=True)

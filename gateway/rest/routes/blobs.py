@@ -7,7 +7,7 @@ import binascii
 import hashlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import structlog
 from fastapi import APIRouter
@@ -21,19 +21,12 @@ from infra.blobs.files import (
     InvalidBlobPathError,
 )
 from infra.blobs.signing import Grant, InvalidSignatureError, Signer
+from infra.clock import Clock
 
 log_ = structlog.get_logger(__name__)
 
 CHUNK_BYTES = 1 << 20
 _MD5_BYTES = 16
-
-
-class Clock(Protocol):
-    """The time of day."""
-
-    def now_us(self) -> int:
-        """Return microseconds since 1970, UTC."""
-        ...
 
 
 class UploadRejectedError(Exception):

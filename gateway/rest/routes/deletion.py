@@ -8,9 +8,9 @@ from fastapi import APIRouter
 from starlette.responses import JSONResponse, Response
 
 from gateway.rest.local_call import error_body
-from gateway.services.container import Clock
 from gateway.services.errors import RpcError
 from gateway.services.submit import Submit
+from infra.clock import Clock
 from schemas.ids import ExecutionRef, execution_stream
 from schemas.messages.commands import DeleteExecution
 

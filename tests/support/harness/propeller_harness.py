@@ -20,6 +20,7 @@ from schemas.messages import commands as c
 from schemas.messages import dispatches as d
 from schemas.messages.dead_letters import DeadLetter
 from schemas.wire import codec
+from tests.support.clocks import TickingClock
 from tests.support.engine import CREATE, created
 from tests.support.graphs import definition, task_node, task_template
 from workers.propeller import restore as restoring
@@ -30,7 +31,6 @@ from workers.propeller.loop import Bounds, Propeller
 from workers.propeller.partitions import Partitions
 from workers.propeller.snapshots import Cadence, Snapshots
 
-NOON_US = 1_700_000_000_000_000
 SOON_S = 30
 
 
@@ -46,18 +46,6 @@ def stream_of(name: str) -> str:
 
 
 @dataclass(slots=True)
-class Clock:
-    """A clock that moves on with each look, and can be set."""
-
-    now: int = NOON_US
-
-    def now_us(self) -> int:
-        """Return one microsecond more each time."""
-        self.now += 1
-        return self.now
-
-
-@dataclass(slots=True)
 class House:
     """What a propeller needs, on a log; whatever is created is the same chain.
 
@@ -65,7 +53,7 @@ class House:
     """
 
     log: Log
-    clock: Clock = field(default_factory=Clock)
+    clock: TickingClock = field(default_factory=TickingClock)
     partitions: Partitions | None = None
     running: asyncio.Task[None] | None = None
     numbers: int = 0
@@ -101,7 +89,8 @@ class House:
             leases=Leases(10**15),
             bounds=Bounds(retry_s=0.01),
             snapshots=Snapshots(
-                Cadence(every_s=self.every_s, sizes=self.sizes, last_s=self.last_s)
+                Cadence(every_s=self.every_s, sizes=self.sizes, last_s=self.last_s),
+                self.clock,
             ),
         )
 

@@ -22,6 +22,7 @@ from schemas.messages import commands as c
 from schemas.messages import dispatches as d
 from schemas.wire import codec
 from tests.support.catalogs import MemoryCatalog
+from tests.support.clocks import TickingClock
 from tests.support.fakes import MemoryData, MemoryLog
 from tests.support.flytekit import tasks as t
 from workers.plugins.plugin import Begun, Result, Work
@@ -29,17 +30,6 @@ from workers.runner.cache_lookup import LookUps
 from workers.runner.loop import Runner
 
 NUMBERS = itertools.count(1)
-
-
-class Ticking:
-    """A clock that moves on with each look."""
-
-    def __init__(self) -> None:
-        self.now = 0
-
-    def now_us(self) -> int:
-        self.now += 1
-        return self.now
 
 
 @dataclass
@@ -80,7 +70,7 @@ class House:
         self.data = MemoryData()
         self.plugin = Scripted()
         self.catalog = MemoryCatalog()
-        self.clock = Ticking()
+        self.clock = TickingClock(now=0)
         self.log = MemoryLog(self.data, poll_s=0.05)
 
     @asynccontextmanager

@@ -12,7 +12,8 @@ import pytest
 from gateway.rest.routes.blobs import byte_range
 from infra.blobs.signing import Grant, Signer
 from infra.settings import GatewaySettings, Settings
-from tests.support.http_server import SECRET, FixedClock, parts_of, serving
+from tests.support.clocks import FixedClock
+from tests.support.http_server import SECRET, parts_of, serving
 
 NOW_US = FixedClock().now_us()
 LATER_US = NOW_US + 60_000_000

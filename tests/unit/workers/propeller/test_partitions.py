@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from infra.eventlog.contract import OwnedPartition, Serve
+from tests.support.clocks import FixedClock
 from tests.support.fakes import MemoryLog
 from workers.propeller.leases import Held, Leases
 from workers.propeller.loading.recovery_source import Definitions
@@ -59,19 +60,13 @@ class _Quiet:
         """Nothing comes here."""
 
 
-class _Noon:
-    def now_us(self) -> int:
-        """Return noon."""
-        return 12 * 3600 * SECOND_US
-
-
 def propeller() -> Propeller:
     """Return a propeller with nothing in memory."""
     log = MemoryLog()
     return Propeller(
         streams=StreamCache(log, cast("Definitions", None), closed_max=10),
         loader=cast("Any", None),
-        clock=_Noon(),
+        clock=FixedClock(at_us=12 * 3600 * SECOND_US),
         leases=Leases(SECOND_US),
         timers=Timers(),
         bounds=Bounds(),

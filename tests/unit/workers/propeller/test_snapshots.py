@@ -74,7 +74,7 @@ def _snapshots(count: int) -> Snapshots:
 async def test_it_ends_in_time(partition: Partition) -> None:
     """Whether the log refuses, is away, says nothing or is slow: it is let go of."""
     snapshots, began = _snapshots(50), time.monotonic()
-    await snapshots.leave(partition, StreamCache(MemoryLog(), None, 9), 0)  # type: ignore[arg-type]
+    await snapshots.leave(partition, StreamCache(MemoryLog(), None, 9))  # type: ignore[arg-type]
     assert time.monotonic() - began < 2
     assert snapshots.changed
 
@@ -82,6 +82,6 @@ async def test_it_ends_in_time(partition: Partition) -> None:
 async def test_all_that_changed_is_written_when_there_is_time() -> None:
     """One round, each stream a commit of its own here, and the checkpoint."""
     partition, snapshots = Partition(None), _snapshots(3)
-    await snapshots.leave(partition, StreamCache(MemoryLog(), None, 9), 0)  # type: ignore[arg-type]
+    await snapshots.leave(partition, StreamCache(MemoryLog(), None, 9))  # type: ignore[arg-type]
     assert partition.commits == 4
     assert not snapshots.changed
