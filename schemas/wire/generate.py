@@ -12,14 +12,16 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 
-from schemas.wire.registry import AVRO, CLASSES, namespace, newest, schema_path
+from schemas.wire.registry import ENGINE, MessageSet, namespace
 
 _PLAIN = {str: "string", bytes: "bytes", int: "long", bool: "boolean", float: "double"}
 
 
-def schema_of(cls: type[Any]) -> dict[str, Any]:
+def schema_of(
+    cls: type[msgspec.Struct], messages: MessageSet = ENGINE
+) -> dict[str, Any]:
     """Return the Avro record that a message class describes."""
-    return _record(cls, namespace(newest(cls)), set())
+    return _record(cls, namespace(messages.newest(cls)), set())
 
 
 def _record(cls: type[Any], space: str, seen: set[str]) -> dict[str, Any]:
@@ -68,15 +70,23 @@ def _type(hint: Any, space: str, seen: set[str]) -> Any:
     raise TypeError(message)
 
 
-def main() -> None:
-    """Write the schemas that are missing; all of them with --force."""
-    AVRO.mkdir(exist_ok=True)
-    for cls in CLASSES:
-        path = schema_path(cls, newest(cls))
-        if path.exists() and "--force" not in sys.argv:
+def write_schemas(messages: MessageSet, *, force: bool = False) -> list[str]:
+    """Write the schemas that are missing, or all of them; return their files."""
+    messages.folder.mkdir(exist_ok=True)
+    written = list[str]()
+    for cls in messages.classes:
+        path = messages.schema_path(cls, messages.newest(cls))
+        if path.exists() and not force:
             continue
-        path.write_text(json.dumps(schema_of(cls), indent=2) + "\n")
-        print(path.name)  # noqa: T201 - a command's output
+        path.write_text(json.dumps(schema_of(cls, messages), indent=2) + "\n")
+        written.append(path.name)
+    return written
+
+
+def main() -> None:
+    """Write the engine's schemas that are missing; all of them with --force."""
+    for name in write_schemas(ENGINE, force="--force" in sys.argv):
+        print(name)  # noqa: T201 - a command's output
 
 
 if __name__ == "__main__":

@@ -1,17 +1,19 @@
-"""The one table of messages: name and version ↔ class ↔ parsed Avro schema.
+"""The table of messages: name and version ↔ class ↔ parsed Avro schema.
 
 A class has its newest version's fields. An older version lacks some of them, and is
-read with their defaults: whoever adds a field gives it one, and a new version here.
+read with their defaults: a new field needs a default, and a new version here.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any, get_args
 
+import msgspec
 from fastavro import parse_schema
 from fastavro.schema import fingerprint, to_parsing_canonical_form
 
@@ -28,7 +30,7 @@ from schemas.messages import (
 
 AVRO = Path(__file__).parents[1] / "avro"
 
-CLASSES: tuple[type[Any], ...] = (
+CLASSES: tuple[type[msgspec.Struct], ...] = (
     *get_args(commands.ExecutionCommand),
     commands.Heartbeat,
     *get_args(execution_events.ExecutionEvent),
@@ -42,7 +44,7 @@ CLASSES: tuple[type[Any], ...] = (
 )
 
 
-VERSIONS: dict[type[Any], int] = {
+VERSIONS: dict[type[msgspec.Struct], int] = {
     commands.CreateExecution: 2,
     commands.ReportInputsResolved: 2,
     commands.ReportTaskFailed: 2,
@@ -73,14 +75,39 @@ class Entry:
 
     name: str
     version: int
-    cls: type[Any]
-    schema: Any
+    cls: type[msgspec.Struct]
+    schema: dict[str, Any]
     fingerprint: bytes
 
 
-def newest(cls: type[Any]) -> int:
-    """Return the version in which a message is written today."""
-    return VERSIONS.get(cls, 1)
+@dataclass(frozen=True, slots=True, eq=False)
+class MessageSet:
+    """Messages, and the folder with a schema for each of their versions.
+
+    `versions` holds the newest version of each message that has more than one.
+    """
+
+    classes: tuple[type[msgspec.Struct], ...]
+    folder: Path
+    versions: Mapping[type[msgspec.Struct], int] = field(default_factory=dict)
+
+    def newest(self, cls: type[msgspec.Struct]) -> int:
+        """Return the version in which a message is written today."""
+        return self.versions.get(cls, 1)
+
+    def schema_path(self, cls: type[msgspec.Struct], version: int) -> Path:
+        """Return the file of a message's released schema."""
+        return self.folder / f"{cls.__name__}.v{version}.avsc"
+
+    def entries(self) -> Iterator[Entry]:
+        """Yield every version; raises FileNotFoundError for one without a schema."""
+        for cls in self.classes:
+            for version in range(1, self.newest(cls) + 1):
+                yield _entry(cls, version, self.schema_path(cls, version))
+
+
+ENGINE = MessageSet(CLASSES, AVRO, VERSIONS)
+"""The messages of the engine."""
 
 
 def namespace(version: int) -> str:
@@ -88,39 +115,20 @@ def namespace(version: int) -> str:
     return f"flightlog.v{version}"
 
 
-def schema_path(cls: type[Any], version: int) -> Path:
-    """Return where a message's released schema lies."""
-    return AVRO / f"{cls.__name__}.v{version}.avsc"
-
-
 @cache
 def entries() -> tuple[Entry, ...]:
-    """Return every message; raises FileNotFoundError for one without a schema."""
-    return tuple(
-        _entry(cls, version) for cls in CLASSES for version in range(1, newest(cls) + 1)
-    )
+    """Return every version of the engine's messages."""
+    return tuple(ENGINE.entries())
 
 
-@cache
-def by_class() -> dict[type[Any], Entry]:
-    """Return the newest versions by class."""
-    return {entry.cls: entry for entry in entries()}
-
-
-@cache
-def by_fingerprint() -> dict[bytes, Entry]:
-    """Return the table by fingerprint."""
-    return {entry.fingerprint: entry for entry in entries()}
-
-
-def _entry(cls: type[Any], version: int) -> Entry:
-    raw = json.loads(schema_path(cls, version).read_text())
+def _entry(cls: type[msgspec.Struct], version: int, path: Path) -> Entry:
+    raw = json.loads(path.read_text())
     digest = fingerprint(to_parsing_canonical_form(raw), "CRC-64-AVRO")
     return Entry(
         name=f"{namespace(version)}.{cls.__name__}",
         version=version,
         cls=cls,
-        # With fastavro's hint in it: without, it is parsed anew for each message.
+        # Parsed once: a schema without fastavro's hint is parsed for each message.
         schema=parse_schema(raw),
         fingerprint=bytes.fromhex(digest),
     )

@@ -47,7 +47,7 @@ def _page(cls: type[Any]) -> Path:
 
 
 def _schema(cls: type[Any], version: int) -> Any:
-    return json.loads(registry.schema_path(cls, version).read_text())
+    return json.loads(registry.ENGINE.schema_path(cls, version).read_text())
 
 
 def _type(type_: Any) -> str:
@@ -83,8 +83,8 @@ def _names(type_: Any, path: str = "") -> Iterator[str]:
 
 def _older(cls: type[Any]) -> Iterator[str]:
     """Yield a sentence for each older version: the fields that it didn't have."""
-    newest = list(_names(_schema(cls, registry.newest(cls))))
-    for version in range(1, registry.newest(cls)):
+    newest = list(_names(_schema(cls, registry.ENGINE.newest(cls))))
+    for version in range(1, registry.ENGINE.newest(cls)):
         known = set(_names(_schema(cls, version)))
         lacking = [name for name in newest if name not in known]
         whole = [n for n in lacking if n.rpartition(".")[0] not in lacking]
@@ -92,8 +92,13 @@ def _older(cls: type[Any]) -> Iterator[str]:
 
 
 def _rendered(cls: type[Any]) -> str:
-    entry, version = registry.by_class()[cls], registry.newest(cls)
-    path = registry.schema_path(cls, version).relative_to(ROOT)
+    version = registry.ENGINE.newest(cls)
+    entry = next(
+        entry
+        for entry in registry.entries()
+        if (entry.cls, entry.version) == (cls, version)
+    )
+    path = registry.ENGINE.schema_path(cls, version).relative_to(ROOT)
     head = (
         f"`{entry.name}` ([schema](../../{path})), "
         f"fingerprint `{entry.fingerprint.hex()}`:"
