@@ -1,4 +1,4 @@
-"""What roles that are processes of their own stand on: Kafka, Postgres, blobs."""
+"""Adapters: the log, Postgres and blobs as processes and commands open them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import psycopg
 import structlog
@@ -16,8 +17,13 @@ from infra.blobs.files import Blobs
 from infra.blobs.store import open_blobs
 from infra.clock import Clock, SystemClock
 from infra.errors import PermanentError, TransientError
+from infra.eventlog.contract import EventReader
+from infra.eventlog.event_store import EventStore
 from infra.eventlog.kafka.log import KafkaLog
-from infra.postgres.pool import Pool, alone, open_pool
+from infra.eventlog.kafka.reader import KafkaReader
+from infra.eventlog.postgres.log import PostgresLog
+from infra.eventlog.postgres.reader import LogReader
+from infra.postgres.pool import EmbeddedPostgres, Pool, alone, open_pool
 from infra.retry import retry_transient
 from infra.settings import Settings
 from projections.migrate import migrate
@@ -25,9 +31,11 @@ from projections.queries.stream_extents import StreamExtentQuery
 
 log_ = structlog.get_logger(__name__)
 
+_READ_CONNECTIONS = 2
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Backings:
+class Adapters:
     """The adapters of one role, connected."""
 
     settings: Settings
@@ -39,7 +47,7 @@ class Backings:
 
 
 def check(settings: Settings) -> None:
-    """Raise Permanent, with a word on what to set, if roles can't run by these."""
+    """Raise PermanentError, naming what must be set, if roles can't run with these."""
     needed = {
         "FLIGHTLOG_KAFKA__SERVERS": settings.kafka.servers,
         "FLIGHTLOG_POSTGRES": settings.postgres,
@@ -47,17 +55,17 @@ def check(settings: Settings) -> None:
     missing = [name for name, value in needed.items() if not value]
     if missing:
         message = (
-            f"Expected {' and '.join(missing)} to be set, but roles have nothing to "
-            "stand on without; 'flightlog up' needs neither"
+            f"Expected {' and '.join(missing)} to be set, as roles share them, but "
+            "nothing is; 'flightlog up' needs neither"
         )
         raise PermanentError(message)
 
 
 @asynccontextmanager
-async def opened(settings: Settings) -> AsyncIterator[Backings]:
-    """Connect to everything; what is away is waited for.
+async def open_adapters(settings: Settings) -> AsyncIterator[Adapters]:
+    """Connect a role's adapters, waiting for what can't be reached yet.
 
-    Raises Permanent if what is there can't be used, as topics that are missing.
+    Raises PermanentError for what can't be used, as for missing topics.
     """
     data = DataDir(settings.data_dir)
     data.path.mkdir(parents=True, exist_ok=True)
@@ -71,7 +79,7 @@ async def opened(settings: Settings) -> AsyncIterator[Backings]:
         stack.push_async_callback(log.close)
         await retry_transient(log.open, "log_delayed")
         blobs = await stack.enter_async_context(open_blobs(settings, data.blobs))
-        yield Backings(
+        yield Adapters(
             settings=settings,
             clock=SystemClock(),
             pool=pool,
@@ -82,20 +90,88 @@ async def opened(settings: Settings) -> AsyncIterator[Backings]:
 
 
 async def _tables(url: str) -> None:
-    """Bring the tables up to date; other roles do so at the same time."""
+    """Apply missing migrations; other roles may do so at the same time."""
     try:
         async with alone(url):
             await asyncio.to_thread(migrate, url, is_alone=True)
     except psycopg.OperationalError as error:
-        raise TransientError(
-            f"Expected a Postgres that answers, but: {error}"
-        ) from error
+        raise TransientError(f"Cannot reach Postgres: {error}") from error
 
 
 async def _pool(url: str) -> Pool:
     try:
         return await open_pool(url)
     except (psycopg.OperationalError, PoolTimeout) as error:
-        raise TransientError(
-            f"Expected a Postgres that answers, but: {error}"
-        ) from error
+        raise TransientError(f"Cannot reach Postgres: {error}") from error
+
+
+@asynccontextmanager
+async def open_kafka_log(
+    settings: Settings, pool: Pool | None = None
+) -> AsyncIterator[KafkaLog]:
+    """Open the log on Kafka; with a pool, streams are read from where they began."""
+    extents = StreamExtentQuery(pool) if pool is not None else None
+    log = KafkaLog(settings.kafka, settings.log, extents)
+    await log.open()
+    try:
+        yield log
+    finally:
+        await log.close()
+
+
+@asynccontextmanager
+async def open_postgres_log(settings: Settings, url: str) -> AsyncIterator[PostgresLog]:
+    """Open the log on Postgres as its owner; raises FencedError while another is."""
+    log = PostgresLog(url, settings.log)
+    await log.open()
+    try:
+        yield log
+    finally:
+        await log.close()
+
+
+@asynccontextmanager
+async def open_store(url: str) -> AsyncIterator[EventStore]:
+    """Open the registry's event store, and make its tables where there are none."""
+    store = EventStore(url)
+    await store.open()
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadAdapters:
+    """What commands read an engine's data with."""
+
+    pool: Pool
+    blobs: Blobs
+    log: EventReader
+
+
+@asynccontextmanager
+async def open_read_adapters(
+    settings: Settings, data: DataDir, url: str
+) -> AsyncIterator[ReadAdapters]:
+    """Connect to an engine's Postgres and blobs, and to its log wherever that is."""
+    async with AsyncExitStack() as stack:
+        pool = await open_pool(url, size=_READ_CONNECTIONS)
+        stack.push_async_callback(pool.close)
+        blobs = await stack.enter_async_context(open_blobs(settings, data.blobs))
+        log: EventReader = LogReader(pool)
+        if settings.kafka.servers:
+            kafka = await stack.enter_async_context(open_kafka_log(settings, pool))
+            log = KafkaReader(kafka)
+        yield ReadAdapters(pool=pool, blobs=blobs, log=log)
+
+
+@asynccontextmanager
+async def running_postgres(folder: Path) -> AsyncIterator[str]:
+    """Run the embedded Postgres of a folder that no engine holds; yield its URL."""
+    server = EmbeddedPostgres(folder)
+    url = await asyncio.to_thread(server.start)
+    try:
+        yield url
+    finally:
+        await asyncio.to_thread(server.stop)

@@ -1,4 +1,4 @@
-"""The working parts of an engine, built the same way for one process or many."""
+"""The parts of an engine, built the same way for one process or several."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ log_ = structlog.get_logger(__name__)
 _SECOND_US = 1_000_000
 
 
-class Backing(Protocol):
-    """The adapters that every working part stands on."""
+class PartAdapters(Protocol):
+    """The adapters that every part is given."""
 
     @property
     def settings(self) -> Settings:
-        """Everything that can be set."""
+        """The configuration."""
         ...
 
     @property
@@ -62,7 +62,7 @@ class Backing(Protocol):
 
     @property
     def pool(self) -> Pool:
-        """Connections to Postgres."""
+        """The pool of connections to Postgres."""
         ...
 
     @property
@@ -72,16 +72,16 @@ class Backing(Protocol):
 
     @property
     def log(self) -> Log:
-        """The source of truth."""
+        """The event log."""
         ...
 
 
 def process_plugin(
     settings: Settings, folder: Path, pool: Pool, blobs: Blobs, base_url: str
 ) -> ProcessPlugin | None:
-    """Return what runs tasks in warm processes, if the settings want it.
+    """Return the process plugin; None if the settings choose another one.
 
-    Code bundles lie below the folder; links to logs begin with the base URL.
+    Code bundles are unpacked below the folder; links to logs begin with the base URL.
     """
     if settings.plugin != "process":
         return None
@@ -103,49 +103,50 @@ def process_plugin(
 
 
 def partitions(
-    backing: Backing,
+    adapters: PartAdapters,
     restore: Restore,
-    endings: ClosedStreamIndex | None = None,
+    closed: ClosedStreamIndex | None = None,
     applied: Callable[[], int] | None = None,
 ) -> Partitions:
-    """Return what serves owned partitions, restored in the given way.
+    """Return the propellers of owned partitions, restored in the given way.
 
-    Endings that memory lets go of are looked up in `endings`, or else on the log.
-    `applied` counts the events in views of the same process, which keep the pace.
+    Closed streams that left the memory are looked up in `closed`, or else on the log.
+    `applied` counts the events that a projector of the same process has applied: the
+    propeller waits when it is too far ahead of it.
     """
-    settings = backing.settings
-    definitions = DefinitionCache(backing.blobs, settings.propeller.definitions_max)
+    settings = adapters.settings
+    definitions = DefinitionCache(adapters.blobs, settings.propeller.definitions_max)
     return Partitions(
-        backing.log,
-        lambda: _propeller(backing, definitions, endings, applied),
+        adapters.log,
+        lambda: _propeller(adapters, definitions, closed, applied),
         restore,
-        backing.clock,
+        adapters.clock,
     )
 
 
 def _propeller(
-    backing: Backing,
+    adapters: PartAdapters,
     definitions: DefinitionCache,
-    endings: ClosedStreamIndex | None,
+    closed: ClosedStreamIndex | None,
     applied: Callable[[], int] | None,
 ) -> Propeller:
-    settings = backing.settings
+    settings = adapters.settings
     return Propeller(
-        pace=ProjectionLagThrottle(applied, clock=backing.clock),
+        pace=ProjectionLagThrottle(applied, clock=adapters.clock),
         streams=StreamCache(
-            backing.log, definitions, settings.propeller.closed_max, endings
+            adapters.log, definitions, settings.propeller.closed_max, closed
         ),
-        snapshots=Snapshots(_cadence(settings.snapshots), backing.clock),
+        snapshots=Snapshots(_cadence(settings.snapshots), adapters.clock),
         loader=AdmissionLoader(
-            log=backing.log,
-            pool=backing.pool,
-            blobs=backing.blobs,
+            log=adapters.log,
+            pool=adapters.pool,
+            blobs=adapters.blobs,
             definitions=definitions,
             domains=settings.domains,
             max_parallelism=settings.admission.max_parallelism,
             inline_limit_bytes=settings.inline_limit_bytes,
         ),
-        clock=backing.clock,
+        clock=adapters.clock,
         leases=Leases(round(settings.propeller.silence_s * _SECOND_US)),
         bounds=propellers.Bounds(
             commands_max=settings.log.batch_max,
@@ -178,53 +179,53 @@ def _cadence(settings: SnapshotSettings) -> Cadence:
     )
 
 
-def runner(backing: Backing, process: ProcessPlugin | None, name: str) -> Runner:
-    """Return a new incarnation of the runner of this name."""
-    settings = backing.settings
+def runner(adapters: PartAdapters, process: ProcessPlugin | None, name: str) -> Runner:
+    """Return a runner of this name, with a new incarnation."""
+    settings = adapters.settings
     return Runner(
-        log=backing.log,
-        blobs=backing.blobs,
-        clock=backing.clock,
+        log=adapters.log,
+        blobs=adapters.blobs,
+        clock=adapters.clock,
         settings=settings.runner.model_copy(update={"name": name}),
         incarnation=secrets.token_hex(4),
         process=process,
         inline_limit=settings.inline_limit_bytes,
         report_delay_s=settings.process.report_delay_ms / 1000,
         look_ups=LookUps(
-            catalog=Catalog(backing.pool, backing.log, settings.cache),
-            blobs=backing.blobs,
+            catalog=Catalog(adapters.pool, adapters.log, settings.cache),
+            blobs=adapters.blobs,
             poll_s=settings.cache.poll_s,
-            clock=backing.clock,
+            clock=adapters.clock,
         ),
     )
 
 
-def sweeper(backing: Backing) -> Sweeper:
-    """Return what deletes by age, and sweeps up after deletions."""
+def sweeper(adapters: PartAdapters) -> Sweeper:
+    """Return the sweeper: it deletes by age, and the blobs of what was deleted."""
     return Sweeper(
-        log=backing.log,
-        pool=backing.pool,
-        blobs=backing.blobs,
-        clock=backing.clock,
-        settings=backing.settings.retention,
+        log=adapters.log,
+        pool=adapters.pool,
+        blobs=adapters.blobs,
+        clock=adapters.clock,
+        settings=adapters.settings.retention,
     )
 
 
 async def warm_up(process: ProcessPlugin) -> None:
-    """Start a first template ahead of time; tasks tell the same trouble, with logs."""
+    """Start a first template early; if it fails, tasks report the error themselves."""
     try:
         await process.warm_up()
     except OSError as error:
-        log_.warning("no_warm_template", error=str(error))
+        log_.warning("template_not_started", error=str(error))
 
 
 def relay(store: EventStore, log: Log) -> RegistryRelay:
-    """Build what copies the registry's events to the log."""
+    """Return the relay that copies the registry's events to the log."""
     return RegistryRelay(store=store, log=log)
 
 
-def redriving(log: Letters, clock: Clock) -> Redrive:
-    """Return what puts dead letters back, for commands beside an engine."""
+def redrive_request_handler(log: Letters, clock: Clock) -> Redrive:
+    """Return the handler of redrive requests to a running engine."""
     redriver = Redriver(log=log, now_us=clock.now_us)
 
     async def redrive(asked: Asked) -> Mapping[str, Any]:

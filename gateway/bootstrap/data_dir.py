@@ -1,4 +1,4 @@
-"""The folder that an embedded engine keeps: its lock, its address, its secret."""
+"""The data folder of an embedded engine: its lock, address and secret."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _LOCK_PAUSE_S = 0.02
 
 
 class EngineAlreadyRunningError(Exception):
-    """Another engine has this data folder."""
+    """The data folder is used by another engine."""
 
 
 class EngineAddress(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a running engine is found; `engine.json` holds it once it is ready."""
+    """The addresses of a running engine, in `engine.json` once it is ready."""
 
     pid: int
     host: str
@@ -45,10 +45,10 @@ class EngineAddress(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DataDir:
-    """One data folder. The lock ends with its holder, however that ends."""
+    """One data folder. Its lock is released when the process ends, however it does."""
 
     def __init__(self, path: Path) -> None:
-        """Name the folder; nothing is made yet."""
+        """Take the path; nothing is created yet."""
         self.path = path.expanduser().resolve()
         self.postgres = self.path / "postgres"
         self.blobs = self.path / "blobs"
@@ -58,11 +58,11 @@ class DataDir:
 
     @contextmanager
     def hold(self) -> Iterator[None]:
-        """Own the folder; raises EngineRuns if somebody else does."""
+        """Lock the folder; raises EngineAlreadyRunningError if another engine has."""
         self.path.mkdir(parents=True, exist_ok=True)
         with self._lock.open("a+") as file:
             if not self._lock_within(file, _LOCK_S):
-                raise EngineAlreadyRunningError(self._who_runs())
+                raise EngineAlreadyRunningError(self._in_use())
             self._address.unlink(missing_ok=True)
             try:
                 yield
@@ -70,7 +70,7 @@ class DataDir:
                 self._address.unlink(missing_ok=True)
 
     def _lock_within(self, file: IO[str], seconds: float) -> bool:
-        """Try for a moment: a command that looks for an engine holds it shortly."""
+        """Retry for a moment: a command that probes the lock holds it briefly."""
         until = time.monotonic() + seconds
         while True:
             try:
@@ -82,13 +82,13 @@ class DataDir:
             else:
                 return True
 
-    def _who_runs(self) -> str:
+    def _in_use(self) -> str:
         found = self._read()
         who = f"an engine (pid {found.pid}, gRPC {found.grpc})" if found else "another"
-        return f"Expected {self.path} to be free, but {who} has it"
+        return f"Expected {self.path} to be free, but {who} uses it"
 
     def address(self) -> EngineAddress | None:
-        """Return where the engine of this folder is; None if none is ready."""
+        """Return the addresses of this folder's engine; None if none is ready."""
         if not self._lock.exists():
             return None
         with self._lock.open("a+") as file:
@@ -105,11 +105,11 @@ class DataDir:
             return None
 
     def announce(self, address: EngineAddress) -> None:
-        """Write where the engine is; for the owner of the folder only."""
+        """Write the engine's addresses; only the holder of the lock may."""
         self._write_private(self._address, msgspec.json.encode(address))
 
     def secret(self) -> bytes:
-        """Return the secret that links are signed with; drawn once, kept."""
+        """Return the key that signs links, generated once and stored."""
         if not self._secret.exists():
             self._write_private(self._secret, secrets.token_bytes(_SECRET_BYTES))
         return self._secret.read_bytes()

@@ -1,4 +1,4 @@
-"""The embedded engine: the only place that builds adapters, wired and supervised."""
+"""The embedded engine: built, started in order, supervised and stopped."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any
 
 import structlog
 
 from gateway.bootstrap import components, gauges
-from gateway.bootstrap.components import redriving
+from gateway.bootstrap.components import redrive_request_handler
 from gateway.bootstrap.data_dir import DataDir, EngineAddress
 from gateway.bootstrap.ports import bind, free_port
 from gateway.bootstrap.supervision import signals, watch
@@ -69,11 +68,12 @@ class Engine:
 async def run(settings: Settings, on_ready: OnReady = lambda _: None) -> None:
     """Run an engine until SIGTERM or SIGINT; raises what ended it otherwise.
 
-    Raises EngineRuns if the data folder is taken, PortTaken if a port is.
+    Raises EngineAlreadyRunningError if the data folder is in use, PortInUseError if a
+    port is.
     """
     data = DataDir(settings.data_dir)
     stopping = asyncio.Event()
-    if not settings.grpc_port:  # Tasks are told of it before anybody listens.
+    if not settings.grpc_port:  # Tasks are given it before the server listens.
         found = {"grpc_port": free_port(settings.host)}
         settings = settings.model_copy(update=found)
     with (
@@ -131,7 +131,7 @@ async def _start_postgres(data: DataDir, stack: AsyncExitStack) -> str:
 async def _build(
     settings: Settings, data: DataDir, url: str, base_url: str
 ) -> AsyncIterator[Engine]:
-    """Connect everything; what was opened last is closed first."""
+    """Connect everything; what is opened last is closed first."""
     clock = SystemClock()
     await asyncio.to_thread(migrate, url)
     async with AsyncExitStack() as stack:
@@ -156,7 +156,7 @@ async def _build(
             store=store,
             log=log,
             submit=submit,
-            redrive=redriving(log, clock),
+            redrive=redrive_request_handler(log, clock),
         )
         process = components.process_plugin(
             settings, data.path / "bundles", pool, blobs, base_url
@@ -182,7 +182,7 @@ async def _build(
 
 def _restore(services: Services) -> Restore:
     async def restore(partition: OwnedPartition, propeller: Propeller) -> None:
-        """Take up what lives by snapshots, or by the views, which have caught up."""
+        """Restore active streams by snapshots, else by the read models, caught up."""
         if await restoring.by_snapshots(services.log, partition, propeller):
             return
         await propeller.restore(await executions.open_streams(services.pool))
@@ -193,7 +193,7 @@ def _restore(services: Services) -> Restore:
 
 @dataclass(slots=True)
 class _Service:
-    """One engine at work: starts its parts in order, watches them, stops them."""
+    """A running engine: starts its parts in order, supervises and stops them."""
 
     engine: Engine
     http_socket: socket.socket
@@ -201,12 +201,12 @@ class _Service:
     on_ready: Callable[[int], None]
 
     async def run(self) -> None:
-        """Run until `stopping`; the first part to die ends all."""
+        """Run until `stopping`; the first part that fails ends the engine."""
         engine, drain_s = self.engine, self.engine.services.settings.gateway.drain_s
         async with asyncio.TaskGroup() as group:
             stops = await self._start_work(group)
-            doors = await asyncio.to_thread(_import_doors)
-            http, grpc = doors.build(engine.services, engine.health, self._gauges)
+            servers = await asyncio.to_thread(_import_servers)
+            http, grpc = servers.build(engine.services, engine.health, self._gauges)
             http_task = self._start(group, "http", http.serve_on(self.http_socket))
             await grpc.start()
             engine.health.serves("grpc")
@@ -221,7 +221,7 @@ class _Service:
             await _end(http_task)
 
     def _start(
-        self, group: asyncio.TaskGroup, name: str, part: Coroutine[Any, Any, None]
+        self, group: asyncio.TaskGroup, name: str, part: Coroutine[None, None, None]
     ) -> asyncio.Task[None]:
         task = group.create_task(watch(name, part, self.stopping), name=name)
         self.engine.health.serves(name)
@@ -229,14 +229,14 @@ class _Service:
 
     async def _start_work(
         self, group: asyncio.TaskGroup
-    ) -> Callable[[], Coroutine[Any, Any, None]]:
-        """Start what does the work; return what stops it: runner, propeller, views."""
+    ) -> Callable[[], Coroutine[None, None, None]]:
+        """Start the workers; return what stops runner, propeller and projector."""
         engine = self.engine
-        work, hands = asyncio.Event(), asyncio.Event()
+        work, draining = asyncio.Event(), asyncio.Event()
         await engine.projector.catch_up()
         projector = self._start(group, "projector", engine.projector.run())
         propeller = self._start(group, "propeller", engine.propeller.run(work))
-        runner = self._start(group, "runner", engine.runner.run(hands))
+        runner = self._start(group, "runner", engine.runner.run(draining))
         extra = [
             self._start(group, "sweeper", engine.sweeper.run()),
             self._start(
@@ -249,7 +249,7 @@ class _Service:
             extra.append(group.create_task(components.warm_up(engine.process)))
 
         async def stop() -> None:
-            hands.set()
+            draining.set()
             await _end(runner)
             work.set()
             await _end(propeller)
@@ -260,12 +260,12 @@ class _Service:
 
     def _gauges(self) -> Mapping[str, tuple[str, float]]:
         engine = self.engine
-        letters = engine.propeller.dead_letters + engine.runner.dead_letters
-        words, _ = gauges.of_runner(engine.runner)["dead_letters"]
+        dead_letters = engine.propeller.dead_letters + engine.runner.dead_letters
+        description, _ = gauges.of_runner(engine.runner)["dead_letters"]
         return {
             **gauges.of_propeller(engine.propeller),
             **gauges.of_projector(engine.projector),
-            "dead_letters": (words, letters),
+            "dead_letters": (description, dead_letters),
             "executions_swept": (
                 "Deleted executions whose blobs are gone since the start.",
                 engine.sweeper.swept,
@@ -274,13 +274,13 @@ class _Service:
         }
 
 
-def _import_doors() -> ModuleType:
-    """Import what serves clients: work that was under way needn't wait for it."""
+def _import_servers() -> ModuleType:
+    """Import the servers, which is slow, while the workers run already."""
     return importlib.import_module("gateway.bootstrap.servers")
 
 
 async def _end(task: asyncio.Task[None]) -> None:
-    """Wait for a part to end by itself, and cancel it if it takes too long."""
+    """Wait for a part to end, and cancel it after a time limit."""
     await asyncio.wait([task], timeout=_STEP_S)
     if not task.done():
         log_.warning("part_cancelled", part=task.get_name())

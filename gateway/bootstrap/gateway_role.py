@@ -1,4 +1,4 @@
-"""The role at the door: gRPC and HTTP, commands onto the log, outcomes by news."""
+"""The gateway role: gRPC and HTTP servers, outcomes by LISTEN, registry relay."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import psycopg
 import structlog
 
 from gateway.bootstrap import components, servers
-from gateway.bootstrap.adapters import Backings
-from gateway.bootstrap.components import redriving
+from gateway.bootstrap.adapters import Adapters
+from gateway.bootstrap.components import redrive_request_handler
 from gateway.registry import projects
 from gateway.rest.server import HttpServer
 from gateway.rpc.server import GrpcServer
@@ -34,7 +34,7 @@ _RELAY_LOCK = 0x666C_7265_6C61
 
 
 class Relay(Protocol):
-    """What copies the registry's events to the log."""
+    """Copies the registry's events to the log."""
 
     @property
     def relayed(self) -> int:
@@ -42,17 +42,17 @@ class Relay(Protocol):
         ...
 
     async def check(self) -> None:
-        """Raise Permanent where the registry lacks events that the log has."""
+        """Raise PermanentError if the registry lacks events that are on the log."""
         ...
 
     async def run(self) -> None:
-        """Copy for ever."""
+        """Copy until cancelled."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Door:
-    """Both servers of one gateway, and what brings it news of outcomes."""
+class GatewayServers:
+    """Both servers of a gateway, with the listener for outcomes and the relay."""
 
     http: HttpServer
     grpc: GrpcServer
@@ -62,9 +62,9 @@ class Door:
     drain_s: float
 
     async def run(self, bound: socket.socket, stop: asyncio.Event) -> None:
-        """Serve until `stop`; calls under way may end by themselves for a while."""
+        """Serve until `stop`; calls in progress have `drain_s` to end."""
         async with asyncio.TaskGroup() as group:
-            hearing = group.create_task(self.submit.listen(self.postgres))
+            listening = group.create_task(self.submit.listen(self.postgres))
             relaying = group.create_task(_relay(self.relay, self.postgres))
             serving = group.create_task(self.http.serve_on(bound))
             await self.grpc.start()
@@ -74,33 +74,35 @@ class Door:
             finally:
                 await self.grpc.stop(self.drain_s)
             await asyncio.wait({serving}, timeout=self.drain_s)
-            hearing.cancel()
+            listening.cancel()
             relaying.cancel()
 
 
 async def _relay(relay: Relay, url: str) -> None:
-    """Copy the registry's events to the log, as the only gateway that does."""
+    """Copy the registry's events to the log while this gateway holds the lock."""
     while True:
         try:
             async with alone(url, _RELAY_LOCK):
                 await relay.run()
         except psycopg.OperationalError as error:
-            log_.warning("relay_waits", error=str(error))
+            log_.warning("relay_delayed", error=str(error))
             await asyncio.sleep(RETRY_S)
 
 
 @asynccontextmanager
-async def gateway(backings: Backings, health: Health, url: str) -> AsyncIterator[Door]:
-    """Build the door of one gateway; raises PortTaken."""
-    settings = backings.settings
+async def gateway(
+    adapters: Adapters, health: Health, url: str
+) -> AsyncIterator[GatewayServers]:
+    """Build the servers of a gateway; raises PortInUseError."""
+    settings = adapters.settings
     async with AsyncExitStack() as stack:
         store = EventStore(settings.postgres)
         async with alone(settings.postgres):
             await store.open()
             stack.push_async_callback(store.close)
-            relay = components.relay(store, backings.log)
+            relay = components.relay(store, adapters.log)
             await relay.check()
-            services = _services(backings, store, url)
+            services = _services(adapters, store, url)
             await projects.seed(services, projects.FIRST)
 
         def figures() -> Mapping[str, tuple[str, float]]:
@@ -114,7 +116,7 @@ async def gateway(backings: Backings, health: Health, url: str) -> AsyncIterator
             }
 
         http, grpc = servers.build(services, health, figures)
-        yield Door(
+        yield GatewayServers(
             http=http,
             grpc=grpc,
             submit=services.submit,
@@ -124,18 +126,18 @@ async def gateway(backings: Backings, health: Health, url: str) -> AsyncIterator
         )
 
 
-def _services(backings: Backings, store: EventStore, url: str) -> Services:
-    settings: Settings = backings.settings
-    signer = Signer(backings.data.secret(), settings.gateway.url or url)
+def _services(adapters: Adapters, store: EventStore, url: str) -> Services:
+    settings: Settings = adapters.settings
+    signer = Signer(adapters.data.secret(), settings.gateway.url or url)
     return Services(
         settings=settings,
-        clock=backings.clock,
-        pool=backings.pool,
-        blobs=backings.blobs,
+        clock=adapters.clock,
+        pool=adapters.pool,
+        blobs=adapters.blobs,
         signer=signer,
-        links=links(settings, backings.blobs, signer, backings.clock.now_us),
+        links=links(settings, adapters.blobs, signer, adapters.clock.now_us),
         store=store,
-        log=backings.log,
-        submit=Submit(backings.log, backings.pool, settings.gateway.outcome_s),
-        redrive=redriving(backings.log, backings.clock),
+        log=adapters.log,
+        submit=Submit(adapters.log, adapters.pool, settings.gateway.outcome_s),
+        redrive=redrive_request_handler(adapters.log, adapters.clock),
     )

@@ -1,4 +1,4 @@
-"""Ports of this machine: bound before anything slow begins."""
+"""Ports of this machine, bound before anything slow begins."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import socket
 
 
 class PortInUseError(Exception):
-    """Somebody else listens on the port."""
+    """Another process listens on the port."""
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """Return a socket bound to the address; raises PortTaken. Port 0 takes any."""
+    """Return a socket bound to the address; raises PortInUseError. Port 0 is any."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     bound = socket.socket(family, socket.SOCK_STREAM)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -19,7 +19,7 @@ def bind(host: str, port: int) -> socket.socket:
         bound.listen(1024)
     except OSError as error:
         bound.close()
-        raise PortInUseError(port_taken(host, port)) from error
+        raise PortInUseError(port_in_use(host, port)) from error
     bound.setblocking(False)  # noqa: FBT003 - the library's own signature
     return bound
 
@@ -32,6 +32,6 @@ def free_port(host: str) -> int:
     return number
 
 
-def port_taken(host: str, port: int) -> str:
-    """Return the words for a port that is taken."""
-    return f"Expected port {port} of {host} to be free, but somebody listens there"
+def port_in_use(host: str, port: int) -> str:
+    """Return the message for a port that is in use."""
+    return f"Expected port {port} of {host} to be free, but another process uses it"

@@ -1,4 +1,4 @@
-"""Roles as processes of their own: each runs until SIGTERM, then drains."""
+"""Roles as separate processes: each runs until SIGTERM, then drains."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 import structlog
 
-from gateway.bootstrap.adapters import check, opened
+from gateway.bootstrap.adapters import check, open_adapters
 from gateway.bootstrap.ports import bind
 from gateway.bootstrap.supervision import signals, watch
 from gateway.bootstrap.worker_roles import WORKERS, Build
-from gateway.rest.routes import health as health_routes
+from gateway.rest.routes import health as health_route
 from gateway.rest.server import HttpServer
 from gateway.telemetry.exposition import EngineGauges, new_registry
 from gateway.telemetry.health import Health
@@ -24,17 +24,18 @@ log_ = structlog.get_logger(__name__)
 GATEWAY = "gateway"
 ROLES = (GATEWAY, *WORKERS)
 _DRAIN_S = 8.0
-"""What a worker has begun must be over by then; a second signal ends it at once."""
+"""A worker must have finished its current work by then."""
 _HTTP_S = 1.0
 
 OnReady = Callable[[str, str], None]
-"""Hears where gRPC is ('' without a door), and where HTTP is."""
+"""Called with the addresses of gRPC ('' for workers) and HTTP."""
 
 
 async def run(role: str, settings: Settings, on_ready: OnReady) -> None:
     """Run a role until SIGTERM or SIGINT; raises what ended it otherwise.
 
-    Raises Permanent if the settings or what they name can't be used, PortTaken.
+    Raises PermanentError if the settings, or what they name, can't be used, and
+    PortInUseError.
     """
     check(settings)
     stopping = asyncio.Event()
@@ -61,12 +62,12 @@ async def _run_gateway(
 
     async def serve() -> None:
         async with (
-            opened(settings) as backings,
-            gateway(backings, health, url) as door,
+            open_adapters(settings) as adapters,
+            gateway(adapters, health, url) as servers,
         ):
             health.serves(GATEWAY)
-            on_ready(f"{settings.host}:{door.grpc.port}", url)
-            await door.run(bound, stop)
+            on_ready(f"{settings.host}:{servers.grpc.port}", url)
+            await servers.run(bound, stop)
 
     async with asyncio.TaskGroup() as group:
         serving = group.create_task(watch(GATEWAY, serve(), stop))
@@ -77,7 +78,7 @@ async def _run_gateway(
 
 @dataclass(slots=True, eq=False)
 class _Worker:
-    """One role without a door, with its health beside it."""
+    """A role that serves no clients: its work, and the server of its health."""
 
     role: str
     build: Build
@@ -86,17 +87,17 @@ class _Worker:
     stop: asyncio.Event
 
     async def run(self, on_ready: OnReady) -> None:
-        """Work until told to stop; health is served before anything is connected."""
+        """Run until told to stop; health is served before adapters are connected."""
         health = Health((self.role,))
         figures: list[Callable[[], Mapping[str, tuple[str, float]]]] = []
         registry = new_registry()
         registry.register(EngineGauges(lambda: figures[0]() if figures else {}))
-        http = HttpServer(health_routes.app(health, registry), _HTTP_S)
+        http = HttpServer(health_route.app(health, registry), _HTTP_S)
 
         async def work() -> None:
             async with (
-                opened(self.settings) as backings,
-                self.build(backings) as worker,
+                open_adapters(self.settings) as adapters,
+                self.build(adapters) as worker,
             ):
                 figures.append(worker.gauges)
                 health.serves(self.role)
@@ -114,7 +115,7 @@ class _Worker:
 
 
 async def _end(task: asyncio.Task[None], *, at_once: bool = False) -> None:
-    """Wait for a task to end by itself, and cancel it if it takes too long."""
+    """Wait for a task to end, and cancel it after a time limit."""
     await asyncio.wait({task}, timeout=0 if at_once else _DRAIN_S)
     if not task.done():
         log_.warning("part_cancelled", part=task.get_name())

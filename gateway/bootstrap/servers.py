@@ -1,10 +1,10 @@
-"""The doors of one engine: gRPC and HTTP over the very same servicers."""
+"""The servers of one engine: gRPC and HTTP over the same servicers."""
 
 from __future__ import annotations
 
 from prometheus_client import CollectorRegistry
 
-from gateway.bootstrap.ports import PortInUseError, port_taken
+from gateway.bootstrap.ports import PortInUseError, port_in_use
 from gateway.rest.app import HttpParts, build_app
 from gateway.rest.server import HttpServer
 from gateway.rpc import server
@@ -16,7 +16,7 @@ from gateway.telemetry.health import Health
 def build(
     services: Services, health: Health, gauges: Gauges
 ) -> tuple[HttpServer, server.GrpcServer]:
-    """Return the HTTP and the gRPC server; raises PortTaken."""
+    """Return the HTTP and the gRPC server; raises PortInUseError."""
     servicers = server.servicers(services)
     registry = new_registry()
     registry.register(EngineGauges(gauges))
@@ -47,4 +47,4 @@ def _grpc(
     try:
         return server.build_server(services, servicers, where, observe)
     except RuntimeError as error:
-        raise PortInUseError(port_taken(host, port)) from error
+        raise PortInUseError(port_in_use(host, port)) from error

@@ -1,4 +1,4 @@
-"""Parts of an engine under one watch: one that dies ends the engine."""
+"""Supervision: a part that fails ends the engine; signals stop it in order."""
 
 from __future__ import annotations
 
@@ -8,30 +8,29 @@ import signal
 import threading
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import structlog
 
 log_ = structlog.get_logger(__name__)
 
 STOP_S_MAX = 9.0
-"""A stop that takes longer is cut short: whatever stands was committed."""
+"""A stop that takes longer is cut short: what isn't committed is redone later."""
 
 
 class PartEndedError(Exception):
-    """A part of the engine ended though nobody had asked it to."""
+    """A part of the engine ended unexpectedly."""
 
 
 async def watch(
-    name: str, part: Coroutine[Any, Any, None], stopping: asyncio.Event
+    name: str, part: Coroutine[None, None, None], stopping: asyncio.Event
 ) -> None:
-    """Run a part; raises PartEnded if it ends before the engine stops."""
+    """Run a part; raises PartEndedError if it ends before the engine stops."""
     try:
         await part
     except asyncio.CancelledError:
         raise
     except Exception as error:
-        log_.exception("part_died", part=name)
+        log_.exception("part_failed", part=name)
         raise PartEndedError(f"Expected {name} to run on, but: {error}") from error
     if not stopping.is_set():
         raise PartEndedError(f"Expected {name} to run on, but it returned")
@@ -39,7 +38,7 @@ async def watch(
 
 @contextmanager
 def signals(stopping: asyncio.Event) -> Iterator[None]:
-    """Set `stopping` on SIGTERM or SIGINT; a second one ends the process at once."""
+    """Set `stopping` on SIGTERM or SIGINT; a second one exits at once."""
     loop = asyncio.get_running_loop()
     taken: list[signal.Signals] = []
 

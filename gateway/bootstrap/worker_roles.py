@@ -1,4 +1,4 @@
-"""The roles that work behind the door: propeller, projector, runner."""
+"""The worker roles: propeller, projector and runner."""
 
 from __future__ import annotations
 
@@ -15,10 +15,9 @@ from contextlib import (
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from gateway.bootstrap import components, gauges
-from gateway.bootstrap.adapters import Backings
+from gateway.bootstrap.adapters import Adapters
 from gateway.telemetry.exposition import Gauges
 from infra.settings import Settings
 from projections.projector.partitioned import PartitionedProjector
@@ -26,30 +25,30 @@ from projections.projector.projector import Projector
 from workers.propeller import restore as restoring
 from workers.propeller.loading.stream_endings import ClosedStreamQuery
 
-_DOOR_PORT = 30081
+_GATEWAY_HTTP_PORT = 30081
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Worker:
-    """A role at hand: `run` works until the event, then finishes what it must."""
+    """A built role: `run` works until the event is set, then finishes its work."""
 
-    run: Callable[[asyncio.Event], Coroutine[Any, Any, None]]
+    run: Callable[[asyncio.Event], Coroutine[None, None, None]]
     gauges: Gauges
 
 
-Build = Callable[[Backings], AbstractAsyncContextManager[Worker]]
+Build = Callable[[Adapters], AbstractAsyncContextManager[Worker]]
 
 
 @asynccontextmanager
-async def propeller(backings: Backings) -> AsyncIterator[Worker]:
-    """Decide the commands of partitions that fall to this process; also sweep.
+async def propeller(adapters: Adapters) -> AsyncIterator[Worker]:
+    """Build a propeller for the partitions assigned to this process; it also sweeps.
 
-    What several of them sweep up is the same: who comes second finds nothing.
+    Sweeping is idempotent: several propellers can do it.
     """
-    restore = partial(restoring.restore, backings.log)
-    endings = ClosedStreamQuery(backings.pool)
-    partitions = components.partitions(backings, restore, endings)
-    sweeper = components.sweeper(backings)
+    restore = partial(restoring.restore, adapters.log)
+    closed = ClosedStreamQuery(adapters.pool)
+    partitions = components.partitions(adapters, restore, closed)
+    sweeper = components.sweeper(adapters)
 
     async def run(stop: asyncio.Event) -> None:
         sweeping = asyncio.create_task(sweeper.run())
@@ -62,13 +61,13 @@ async def propeller(backings: Backings) -> AsyncIterator[Worker]:
 
 
 @asynccontextmanager
-async def projector(backings: Backings) -> AsyncIterator[Worker]:
-    """Fold the events of partitions that fall to this process into views."""
-    folding = Projector(backings.log, backings.pool)
-    shared = PartitionedProjector(backings.log, folding)
+async def projector(adapters: Adapters) -> AsyncIterator[Worker]:
+    """Build a projector for the partitions assigned to this process."""
+    projector = Projector(adapters.log, adapters.pool)
+    shared = PartitionedProjector(adapters.log, projector)
 
     async def run(stop: asyncio.Event) -> None:
-        """Stop between two transactions, or within one: it counts whole or not."""
+        """Run until told to stop; a transaction in progress is rolled back."""
         working = asyncio.create_task(shared.run())
         stopped = asyncio.create_task(stop.wait())
         try:
@@ -81,23 +80,23 @@ async def projector(backings: Backings) -> AsyncIterator[Worker]:
         if not working.cancelled():
             await working
 
-    yield Worker(run=run, gauges=lambda: gauges.of_projector(folding))
+    yield Worker(run=run, gauges=lambda: gauges.of_projector(projector))
 
 
 @asynccontextmanager
-async def runner(backings: Backings) -> AsyncIterator[Worker]:
-    """Carry out the dispatches that fall to this process."""
-    settings = backings.settings
-    name = name_of(settings)
+async def runner(adapters: Adapters) -> AsyncIterator[Worker]:
+    """Build a runner for the dispatches of the partitions assigned to it."""
+    settings = adapters.settings
+    name = runner_name(settings)
     async with AsyncExitStack() as stack:
-        folder = Path(stack.enter_context(_scratch(backings)))
-        url = settings.gateway.url or f"http://{settings.host}:{_DOOR_PORT}"
+        folder = Path(stack.enter_context(_scratch(adapters)))
+        url = settings.gateway.url or f"http://{settings.host}:{_GATEWAY_HTTP_PORT}"
         process = components.process_plugin(
-            settings, folder, backings.pool, backings.blobs, url
+            settings, folder, adapters.pool, adapters.blobs, url
         )
         if process is not None:
             stack.callback(process.close)
-        running = components.runner(backings, process, name)
+        running = components.runner(adapters, process, name)
 
         async def run(stop: asyncio.Event) -> None:
             if process is None:
@@ -112,16 +111,16 @@ async def runner(backings: Backings) -> AsyncIterator[Worker]:
         yield Worker(run=run, gauges=lambda: gauges.of_runner(running))
 
 
-def name_of(settings: Settings) -> str:
-    """Return the runner's name: the same after a restart only where one was given."""
+def runner_name(settings: Settings) -> str:
+    """Return the runner's name, stable across restarts only if it is configured."""
     if "name" in settings.runner.model_fields_set:
         return settings.runner.name
     return settings.kafka.instance or f"{socket.gethostname()}-{secrets.token_hex(4)}"
 
 
-def _scratch(backings: Backings) -> tempfile.TemporaryDirectory[str]:
-    """Return a folder for code bundles: gone at the end, none of another runner's."""
-    parent = backings.data.path / "runners"
+def _scratch(adapters: Adapters) -> tempfile.TemporaryDirectory[str]:
+    """Return a folder for code bundles of this runner alone, removed at the end."""
+    parent = adapters.data.path / "runners"
     parent.mkdir(parents=True, exist_ok=True)
     return tempfile.TemporaryDirectory(
         dir=parent, prefix="bundles-", ignore_cleanup_errors=True

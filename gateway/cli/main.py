@@ -12,9 +12,9 @@ from gateway.cli.options import (
     EXITS,
     BeginOption,
     DataDirOption,
-    HttpPortOption,
     ExecutionArgument,
     GrpcPortOption,
+    HttpPortOption,
     JsonOption,
     PluginName,
     load_settings,
@@ -91,7 +91,7 @@ def up(
         ),
     ] = None,
 ) -> None:
-    """Start an embedded engine: gateway, propeller, runner and projector in one process.
+    """Start an embedded engine: gateway, propeller, projector, runner in one process.
 
     It listens on 127.0.0.1 and runs until Ctrl-C. After a stop or a crash, the next
     start continues from the log.

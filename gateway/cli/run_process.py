@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections.abc import Coroutine
+
 from psycopg import OperationalError
 
 from gateway.bootstrap.data_dir import EngineAlreadyRunningError

@@ -9,8 +9,8 @@ import typer
 from gateway.cli.options import EXITS, JsonOption, load_settings, run_command
 
 app = typer.Typer(
-    help="The topics on Kafka that the roles share. FLIGHTLOG_KAFKA__* sets the servers, "
-    "the number of partitions and the replication factor.",
+    help="The Kafka topics that roles share. FLIGHTLOG_KAFKA__* sets the servers, the "
+    "number of partitions and the replication factor.",
     epilog=EXITS,
     no_args_is_help=True,
 )

@@ -98,9 +98,9 @@ def test_topics_are_told(roles: Distributed) -> None:
     wrong = roles.flightlog("topics", "describe")
     del roles.env["FLIGHTLOG_KAFKA__PARTITIONS"]
 
-    assert json.loads(again.stdout) == {"made": []}
+    assert json.loads(again.stdout) == {"created": []}
     assert {t["name"]: t["partitions"] for t in found}["flightlog.events"] == 4
-    assert {t["unread"] for t in found if t["name"] == "flightlog.commands"} == {0}
+    assert {t["lag"] for t in found if t["name"] == "flightlog.commands"} == {0}
     assert wrong.returncode == 1
     assert "expected 7 partitions" in wrong.stdout
 

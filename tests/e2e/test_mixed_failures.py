@@ -28,7 +28,7 @@ def mixed(remote: FlyteRemote, name: str, a: int, note: Path) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("name", "culprit"),
+    ("name", "failed_node"),
     [
         ("wf_dynamic", "n0"),
         ("wf_inside", "n0-0-dn0-0-dn0"),

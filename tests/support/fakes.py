@@ -323,13 +323,13 @@ class MemoryEventStore:
         also: Callable[[Any], None] | None = None,
     ) -> None:
         """Append events after a version; raises Conflict if others were first."""
-        events = self._streams.setdefault(stream, [])
-        if len(events) != expected_version:
+        stored = self._streams.setdefault(stream, [])
+        if len(stored) != expected_version:
             message = f"Expected {stream} at version {expected_version}, but it moved"
             raise ConflictError(message)
         if also is not None:
             also(None)
-        events.extend(events)
+        stored.extend(events)
 
 
 def _is_event(record: Record | Received) -> bool:

@@ -1,4 +1,4 @@
-"""Progress over the events of a log: how many, how fast, how long still."""
+"""A progress bar over the events of a log: count, rate and remaining time."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from rich.progress import (
 
 
 class EventsBar:
-    """A bar on standard error, gone at the end."""
+    """A progress bar on standard error, removed at the end."""
 
     def __init__(self, what: str, total: int, *, quiet: bool) -> None:
-        """Say what is done, and of how many events, about."""
+        """Describe the work, and about how many events it covers."""
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -41,7 +41,7 @@ class EventsBar:
         return self
 
     def reach(self, count: int) -> None:
-        """Tell how many events are done."""
+        """Report how many events are done."""
         rate = count / max(time.monotonic() - self._began, 0.001)
         self._bar.update(self._task, completed=count, rate=f"{rate:,.0f}")
 
@@ -51,5 +51,5 @@ class EventsBar:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Take it away."""
+        """Remove it."""
         self._bar.stop()

@@ -1,4 +1,4 @@
-"""Putting dead letters back: by the running engine, or on a log that nobody owns."""
+"""Redriving dead letters: by the running engine, or on a log without an owner."""
 
 from __future__ import annotations
 
@@ -19,33 +19,35 @@ from gateway.services.redrive import PATH, Asked
 from infra.clock import SystemClock
 from workers.operations.redrive import WAIT_S, Redriven, Redriver
 
-_ASK_S = 60.0
+_REQUEST_TIMEOUT_S = 60.0
 
 
-async def put_back(
+async def request_redrive(
     session: Session, streams: Sequence[str], ids: Sequence[str]
 ) -> Redriven:
-    """Put letters back: a running embedded engine does it itself, as it alone may."""
+    """Redrive dead letters; a running embedded engine, the log's owner, does it."""
     asked = Asked(streams=streams, letters=ids, principal=getpass.getuser())
     engine = session.data.address()
     if engine is not None and not session.settings.kafka.servers:
-        return await asyncio.to_thread(_ask, engine, asked)
+        return await asyncio.to_thread(_request, engine, asked)
     wait_s = WAIT_S if session.settings.kafka.servers else 0.0
     async with open_log(session) as log:
         redriver = Redriver(log=log, now_us=SystemClock().now_us, wait_s=wait_s)
         return await redriver.redrive(streams, ids, asked.principal)
 
 
-def _ask(engine: EngineAddress, asked: Asked) -> Redriven:
-    connection = HTTPConnection(engine.host, engine.http_port, timeout=_ASK_S)
+def _request(engine: EngineAddress, asked: Asked) -> Redriven:
+    connection = HTTPConnection(
+        engine.host, engine.http_port, timeout=_REQUEST_TIMEOUT_S
+    )
     try:
         with closing(connection):
             connection.request("POST", PATH, msgspec.json.encode(asked))
-            answer = connection.getresponse()
-            body = answer.read()
+            response = connection.getresponse()
+            body = response.read()
     except (HTTPException, OSError) as error:
-        raise CommandError(f"Expected the engine to answer, but: {error}") from error
-    if answer.status != HTTPStatus.OK:
+        raise CommandError(f"Cannot reach the engine: {error}") from error
+    if response.status != HTTPStatus.OK:
         text = body.decode(errors="replace")
-        raise CommandError(f"Expected the engine to put them back, but: {text}")
+        raise CommandError(f"Expected the engine to redrive them, but: {text}")
     return msgspec.json.decode(body, type=Redriven)

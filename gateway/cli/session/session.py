@@ -1,35 +1,28 @@
-"""What reading commands work with: the data of an engine, whether it runs or not."""
+"""Sessions: the data of an engine as commands read it, whether it runs or not."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from gateway.bootstrap.adapters import open_read_adapters, running_postgres
 from gateway.bootstrap.data_dir import DataDir, EngineAlreadyRunningError
 from gateway.cli.errors import CommandError, ExitCode
 from infra.blobs.files import Blobs
-from infra.blobs.store import open_blobs
 from infra.eventlog.contract import EventReader
-from infra.eventlog.kafka.log import KafkaLog
-from infra.eventlog.kafka.reader import KafkaReader
-from infra.eventlog.postgres.reader import LogReader
-from infra.postgres.pool import EmbeddedPostgres, Pool, open_pool
+from infra.postgres.pool import Pool
 from infra.settings import Settings
 from projections.queries import executions
-from projections.queries.stream_extents import StreamExtentQuery
 from schemas.ids import ExecutionRef
-
-_CONNECTIONS = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """An engine's data, open for reading; `is_down` tells that nobody adds to it.
+    """An engine's data, open for reading.
 
-    `url` is its Postgres'.
+    `is_down` is True where no engine appends to the log; `url` is that of Postgres.
     """
 
     settings: Settings
@@ -41,9 +34,9 @@ class Session:
     blobs: Blobs
 
     async def execution(self, text: str) -> ExecutionRef:
-        """Return the execution that somebody names; raises CommandFailed.
+        """Return the execution of this text; raises CommandError if there is none.
 
-        It is written project/domain/name, or by its name alone where that is unique.
+        The text is project/domain/name, or the name alone if it is unique.
         """
         parts = text.strip("/").split("/")
         if len(parts) == 3 and all(parts):  # noqa: PLR2004 - project, domain, name
@@ -70,9 +63,9 @@ class Session:
 async def open_session(
     settings: Settings, *, create: bool = False
 ) -> AsyncIterator[Session]:
-    """Open an engine's data; while it is down its Postgres is started for us.
+    """Open an engine's data; if no engine is running, its Postgres is started.
 
-    Where there is none yet it is made, if `create` says so.
+    With `create` a missing data folder is made.
     """
     data = DataDir(settings.data_dir)
     if settings.kafka.servers and not settings.postgres:
@@ -89,8 +82,8 @@ async def open_session(
         return
     if not create and not _initialised(data.postgres):
         raise CommandError(
-            f"Expected the data of an engine in {data.path}, but none ever ran there; "
-            "start one with 'flightlog up'",
+            f"Expected the data of an engine in {data.path}, but there is none; start "
+            "one with 'flightlog up'",
             ExitCode.NO_ENGINE,
         )
     async with (
@@ -104,39 +97,26 @@ async def open_session(
 async def _own_postgres(data: DataDir) -> AsyncIterator[str]:
     try:
         with data.hold():
-            server = EmbeddedPostgres(data.postgres)
-            url = await asyncio.to_thread(server.start)
-            try:
+            async with running_postgres(data.postgres) as url:
                 yield url
-            finally:
-                await asyncio.to_thread(server.stop)
     except EngineAlreadyRunningError as error:
-        words = f"{error}, and isn't ready yet"
-        raise CommandError(words, ExitCode.NO_ENGINE) from error
+        text = f"{error}, and isn't ready yet"
+        raise CommandError(text, ExitCode.NO_ENGINE) from error
 
 
 @asynccontextmanager
 async def _connected(
     settings: Settings, data: DataDir, url: str, *, is_down: bool
 ) -> AsyncIterator[Session]:
-    async with AsyncExitStack() as stack:
-        pool = await open_pool(url, size=_CONNECTIONS)
-        stack.push_async_callback(pool.close)
-        blobs = await stack.enter_async_context(open_blobs(settings, data.blobs))
-        log: EventReader = LogReader(pool)
-        if settings.kafka.servers:
-            kafka = KafkaLog(settings.kafka, settings.log, StreamExtentQuery(pool))
-            await kafka.open()
-            stack.push_async_callback(kafka.close)
-            log = KafkaReader(kafka)
+    async with open_read_adapters(settings, data, url) as adapters:
         yield Session(
             settings=settings,
             data=data,
             is_down=is_down,
             url=url,
-            pool=pool,
-            log=log,
-            blobs=blobs,
+            pool=adapters.pool,
+            log=adapters.log,
+            blobs=adapters.blobs,
         )
 
 

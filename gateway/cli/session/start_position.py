@@ -1,4 +1,4 @@
-"""Where a command begins on the log: at a time, or at a position."""
+"""The position on the log where a command begins: that of a time, or one given."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from schemas import topics
 
 _SECOND_US = 1_000_000
 _SKEW_US = 10 * _SECOND_US
-"""A log's own times, by which places are found, may be this much off an event's."""
+"""The broker's timestamps may differ from those of events by this much."""
 
 
-async def since_of(session: Session, text: str) -> ReplayStart:
-    """Return what is after a time (ISO 8601, UTC unless it says) or after a position.
+async def parse_start(session: Session, text: str) -> ReplayStart:
+    """Return the start at a time (ISO 8601, UTC by default) or at a position.
 
-    A position is one for every partition, as offsets on Kafka are of their own.
+    A position applies to every partition. Raises CommandError for any other text.
     """
     if text.isdecimal():
         end = await session.log.end((topics.EVENTS,))
@@ -25,8 +25,10 @@ async def since_of(session: Session, text: str) -> ReplayStart:
     try:
         at = datetime.fromisoformat(text)
     except ValueError as error:
-        words = f"Expected a time like 2030-12-31T23:59 or a position, but got '{text}'"
-        raise CommandError(words, ExitCode.USAGE) from error
+        message = (
+            f"Expected a time like 2030-12-31T23:59 or a position, but got '{text}'"
+        )
+        raise CommandError(message, ExitCode.USAGE) from error
     at = at.replace(tzinfo=UTC) if at.tzinfo is None else at
     at_us = round(at.timestamp() * _SECOND_US)
     return ReplayStart(await session.log.since(max(at_us - _SKEW_US, 0)), at_us)

@@ -1,11 +1,12 @@
-"""All topics of an engine's log, for commands: read, and appended to."""
+"""The whole log of an engine, for commands that append to it."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
+from gateway.bootstrap.adapters import open_postgres_log
 from gateway.cli.session.session import Session
 from infra.eventlog.contract import Received, Record
 from infra.eventlog.kafka.reader import KafkaReader
@@ -15,39 +16,35 @@ from workers.operations.redrive import Letters
 
 @dataclass(slots=True)
 class EmbeddedLog:
-    """The log of an embedded engine: while that runs, nobody else may append."""
+    """The log of an embedded engine; only the running engine may append to it."""
 
     session: Session
+    _stack: AsyncExitStack
     _owned: PostgresLog | None = field(default=None)
 
     async def append(self, records: Sequence[Record]) -> None:
-        """Append; raises Fenced while an engine runs."""
+        """Append; raises FencedError while an engine is running."""
         await (await self.own()).append(records)
 
     async def own(self) -> PostgresLog:
-        """Take the log, and make its tables where there are none."""
+        """Own the log, and make its tables where there are none."""
         if self._owned is None:
-            log = PostgresLog(self.session.url, self.session.settings.log)
-            await log.open()
-            self._owned = log
+            self._owned = await self._stack.enter_async_context(
+                open_postgres_log(self.session.settings, self.session.url)
+            )
         return self._owned
-
-    async def close(self) -> None:
-        """Let go of the log."""
-        if self._owned is not None:
-            await self._owned.close()
 
     async def read_to_end(
         self, topic: str, after: Mapping[int, int], limit: int
     ) -> AsyncIterator[Sequence[Received]]:
-        """Yield what is on a topic now."""
+        """Yield the messages that are on a topic at the call."""
         del limit
         reader = self.session.log
         async for page in reader.read_range(await reader.end(), topic, after):
             yield page
 
     async def positions(self, group: str, topic: str) -> Mapping[int, int]:
-        """Return a group's kept position."""
+        """Return the committed position of a group."""
         return await self.session.log.positions(group, topic)
 
     async def end(self, topics: Sequence[str] = ()) -> Mapping[int, int]:
@@ -57,17 +54,15 @@ class EmbeddedLog:
 
 @asynccontextmanager
 async def open_log(session: Session, *, owned: bool = False) -> AsyncIterator[Letters]:
-    """Open the log that a session's engine works on.
+    """Open the log of a session's engine.
 
-    One that is `owned` is there afterwards, and no engine may start on it meanwhile.
+    With `owned` it is owned from the beginning: no engine can start on it meanwhile.
     """
     if isinstance(session.log, KafkaReader):
         yield session.log.log
         return
-    embedded = EmbeddedLog(session)
-    try:
+    async with AsyncExitStack() as stack:
+        embedded = EmbeddedLog(session, stack)
         if owned:
             await embedded.own()
         yield embedded
-    finally:
-        await embedded.close()

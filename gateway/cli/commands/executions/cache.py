@@ -1,15 +1,15 @@
-"""`flightlog cache`: outputs kept for reuse, and how to let go of them."""
+"""`flightlog cache`: evicts cached outputs of tasks."""
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 
-import msgspec
 import typer
 
-from domain.registry.evictions import evict as evict_
+from domain.registry import evictions
+from gateway.bootstrap.adapters import open_store
 from gateway.cli.errors import CommandError, ExitCode
+from gateway.cli.json_output import print_json
 from gateway.cli.session.session import Session
 from gateway.registry.append import decide, stream_of
 from gateway.services.errors import RpcError
@@ -22,13 +22,13 @@ _PARTS = 3
 
 @dataclass(frozen=True, slots=True)
 class _Registry:
-    """The registry's streams, without an engine around them."""
+    """The registry's event store, without an engine."""
 
     store: EventStore
 
 
 async def evict(session: Session, text: str, *, json: bool) -> None:
-    """Evict what is kept of a task, and tell how many outputs that was."""
+    """Evict the cached outputs of a task, and print how many there were."""
     parts = text.strip("/").split("/", _PARTS - 1)
     if len(parts) != _PARTS or not all(parts):
         raise CommandError(
@@ -36,21 +36,19 @@ async def evict(session: Session, text: str, *, json: bool) -> None:
         )
     project, domain, task = parts
     count = await count_kept(session.pool, project, domain, task)
-    store = EventStore(session.url)
-    await store.open()
     try:
-        now_us = SystemClock().now_us()
-        await decide(
-            _Registry(store),
-            stream_of("cache", project, domain, task),
-            lambda known: evict_(known, project, domain, task, now_us=now_us),
-        )
+        async with open_store(session.url) as store:
+            now_us = SystemClock().now_us()
+            await decide(
+                _Registry(store),
+                stream_of("cache", project, domain, task),
+                lambda known: evictions.evict(
+                    known, project, domain, task, now_us=now_us
+                ),
+            )
     except RpcError as error:
         raise CommandError(str(error)) from error
-    finally:
-        await store.close()
     if json:
-        found = {"task": "/".join(parts), "evicted": count}
-        sys.stdout.write(msgspec.json.encode(found).decode() + "\n")
+        print_json({"task": "/".join(parts), "evicted": count})
     else:
-        typer.echo(f"evicted {count} kept outputs of {'/'.join(parts)}")
+        typer.echo(f"evicted {count} cached outputs of {'/'.join(parts)}")

@@ -1,16 +1,16 @@
-"""Literals as plain values that people read; pure."""
+"""Literals as JSON values for display; pure."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import msgspec
+from flyteidl.core import literals_pb2
 from google.protobuf import json_format
 
+from gateway.cli.json_output import JsonObject, JsonValue
 
-def to_json(literal: Any) -> Any:
-    """Return a core.Literal as JSON-like values; a blob is its address."""
+
+def to_json(literal: literals_pb2.Literal) -> JsonValue:
+    """Return a literal as a JSON value; a blob, schema or dataset as its URI."""
     kind = literal.WhichOneof("value")
     if kind == "collection":
         return [to_json(item) for item in literal.collection.literals]
@@ -21,40 +21,46 @@ def to_json(literal: Any) -> Any:
     return None
 
 
-def _scalar(scalar: Any) -> Any:
-    kind = scalar.WhichOneof("value")
-    read = _READ.get(kind)
-    return read(getattr(scalar, kind)) if read else None
+def _scalar(scalar: literals_pb2.Scalar) -> JsonValue:
+    match scalar.WhichOneof("value"):
+        case "primitive":
+            return _primitive(scalar.primitive)
+        case "blob":
+            return scalar.blob.uri
+        case "schema":
+            return scalar.schema.uri
+        case "structured_dataset":
+            return scalar.structured_dataset.uri
+        case "binary":
+            return _binary(scalar.binary)
+        case "generic":
+            generic: JsonObject = json_format.MessageToDict(scalar.generic)
+            return generic
+        case "union":
+            return to_json(scalar.union.value)
+        case "error":
+            return scalar.error.message
+        case _:
+            return None
 
 
-def _primitive(primitive: Any) -> Any:
+def _primitive(primitive: literals_pb2.Primitive) -> JsonValue:
     kind = primitive.WhichOneof("value")
-    if kind in ("datetime", "duration"):
-        return getattr(primitive, kind).ToJsonString()
-    return getattr(primitive, kind) if kind else None
+    if kind == "datetime":
+        return primitive.datetime.ToJsonString()
+    if kind == "duration":
+        return primitive.duration.ToJsonString()
+    value: JsonValue = getattr(primitive, kind) if kind else None
+    return value
 
 
-def _binary(binary: Any) -> Any:
-    """Return what flytekit packed: dataclasses travel as msgpack."""
+def _binary(binary: literals_pb2.Binary) -> JsonValue:
+    """Return what flytekit encoded: dataclasses travel as msgpack."""
     if binary.tag == "msgpack":
         try:
-            return msgspec.msgpack.decode(binary.value)
+            value: JsonValue = msgspec.msgpack.decode(binary.value)
         except msgspec.DecodeError:
             return f"<{len(binary.value)} bytes that aren't msgpack>"
+        else:
+            return value
     return f"<{len(binary.value)} bytes>"
-
-
-def _uri(stored: Any) -> Any:
-    return stored.uri
-
-
-_READ: dict[str | None, Callable[[Any], Any]] = {
-    "primitive": _primitive,
-    "blob": _uri,
-    "schema": _uri,
-    "structured_dataset": _uri,
-    "binary": _binary,
-    "generic": json_format.MessageToDict,
-    "union": lambda union: to_json(union.value),
-    "error": lambda error: error.message,
-}

@@ -1,4 +1,4 @@
-"""`flightlog logs`: what an execution's tasks wrote to stdout and stderr."""
+"""`flightlog logs`: prints what tasks wrote to stdout and stderr."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from schemas.ids import ExecutionRef
 async def show(
     session: Session, text: str, node_id: str | None, attempt: int | None
 ) -> None:
-    """Print the logs of one node's attempt, or of every node's last attempt."""
+    """Print the logs of one node's attempt, or of each node's last attempt."""
     ref = await session.execution(text)
     folded = await fold(session, ref, None)
     if not folded.sequence:
@@ -46,7 +46,7 @@ async def show(
 
 def _nothing(ref: ExecutionRef, node_id: str | None) -> str:
     where = f"{ref.text()} {node_id}" if node_id else ref.text()
-    return f"Expected logs of {where}, but its tasks wrote none (yet)"
+    return f"Expected logs of {where}, but its tasks have written none yet"
 
 
 async def _copy(blobs: Blobs, uri: str) -> None:

@@ -1,12 +1,9 @@
-"""`flightlog state`: an execution as of any of its events, folded from the log."""
+"""`flightlog state`: the state of an execution as of any of its events."""
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
-from typing import Any
 
-import msgspec
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -15,18 +12,19 @@ from domain.execution.state.evolve import evolve
 from domain.execution.state.state import Execution, Node
 from gateway.cli.commands.log.events import instant, not_found
 from gateway.cli.errors import CommandError
+from gateway.cli.json_output import JsonObject, print_json, to_object
 from gateway.cli.session.session import Session
 from schemas.ids import ExecutionRef, execution_stream
 from schemas.values import Failure
 from schemas.wire import codec
 
 _WIDTH = 200
-"""Columns of a table that goes into a file or a pipe."""
+"""Width of a table that is written to a file or a pipe."""
 
 
 @dataclass(frozen=True, slots=True)
 class Folded:
-    """A state, and the event that it was reached by."""
+    """A state, and the sequence and time of its last event."""
 
     state: Execution
     sequence: int = 0
@@ -60,13 +58,12 @@ async def show(session: Session, text: str, at: int | None, *, json: bool) -> No
             f"{folded.sequence}"
         )
     if json:
-        sys.stdout.buffer.write(msgspec.json.encode(as_json(ref, folded)) + b"\n")
-        sys.stdout.flush()
+        print_json(as_json(ref, folded))
     else:
         _print(ref, folded)
 
 
-def as_json(ref: ExecutionRef, folded: Folded) -> dict[str, Any]:
+def as_json(ref: ExecutionRef, folded: Folded) -> JsonObject:
     """Return a state as `--json` prints it."""
     state = folded.state
     return {
@@ -75,13 +72,13 @@ def as_json(ref: ExecutionRef, folded: Folded) -> dict[str, Any]:
         "time": instant(folded.recorded_at_us),
         "phase": state.phase.value,
         "failure": _failure(state.failure),
-        "parked": msgspec.to_builtins(state.parked) if state.parked else None,
-        "active": sorted(state.active),
+        "parked": to_object(state.parked) if state.parked else None,
+        "active": [*sorted(state.active)],
         "nodes": {key: _node(node) for key, node in sorted(state.nodes.items())},
     }
 
 
-def _node(node: Node) -> dict[str, Any]:
+def _node(node: Node) -> JsonObject:
     return {
         "kind": node.site.kind,
         "spec_node_id": node.site.spec_node_id,
@@ -97,8 +94,8 @@ def _node(node: Node) -> dict[str, Any]:
     }
 
 
-def _failure(failure: Failure | None) -> dict[str, Any] | None:
-    return None if failure is None else msgspec.to_builtins(failure)
+def _failure(failure: Failure | None) -> JsonObject | None:
+    return None if failure is None else to_object(failure)
 
 
 def _print(ref: ExecutionRef, folded: Folded) -> None:

@@ -1,11 +1,9 @@
-"""`flightlog dead-letters`: what nobody could handle, and putting it back."""
+"""`flightlog dead-letters`: lists, shows and redrives dead letters."""
 
 from __future__ import annotations
 
 import base64
-import sys
 from collections.abc import Sequence
-from typing import Any
 
 import msgspec
 import typer
@@ -14,7 +12,8 @@ from rich.text import Text
 
 from gateway.cli.commands.log.events import instant
 from gateway.cli.errors import CommandError, ExitCode
-from gateway.cli.session.redrive_client import put_back
+from gateway.cli.json_output import JsonObject, print_json
+from gateway.cli.session.redrive_client import request_redrive
 from gateway.cli.session.session import Session
 from gateway.cli.session.writable_log import open_log
 from schemas import topics
@@ -23,7 +22,6 @@ from schemas.wire import codec
 from workers.operations.redrive import PAGE, Kept, Redriven, letters_of
 
 _ERROR_SHOWN = 100
-_ASK_S = 60.0
 
 
 async def show_all(
@@ -36,7 +34,7 @@ async def show_all(
         found = [kept for kept in found if kept.letter.stream == stream]
     if json:
         for kept in found:
-            _print_json(_short(kept))
+            print_json(_short(kept))
         return
     if not found:
         typer.echo("no dead letters")
@@ -48,15 +46,15 @@ async def show_all(
         line.append(instant(dead.occurred_at_us)[:19] + " ", style="dim")
         line.append(f"{dead.type.rpartition('.')[2] or '?':<20} ", style="bold")
         line.append((dead.stream.removeprefix("execution/") or "?") + " ", "cyan")
-        line.append(("put back; " if kept.redriven else "") + _line(dead.error))
+        line.append(("redriven; " if kept.redriven else "") + _first_line(dead.error))
         console.print(line)
 
 
 async def show(session: Session, letter_id: str, *, json: bool) -> None:
-    """Print one letter."""
+    """Print one dead letter."""
     kept = _named(await _letters(session), letter_id)
     dead = kept.letter
-    shown: dict[str, Any] = {
+    shown: JsonObject = {
         **_short(kept),
         "partition": dead.partition,
         "position": dead.position,
@@ -74,7 +72,7 @@ async def show(session: Session, letter_id: str, *, json: bool) -> None:
     else:
         shown["data"] = codec.to_json(message)
     if json:
-        _print_json(shown)
+        print_json(shown)
         return
     console = Console(highlight=False, soft_wrap=True)
     for name, value in shown.items():
@@ -86,10 +84,10 @@ async def show(session: Session, letter_id: str, *, json: bool) -> None:
 async def redrive(
     session: Session, names: Sequence[str], *, every: bool, json: bool
 ) -> None:
-    """Put letters back in order; exits with 1 if an execution parks again."""
+    """Redrive dead letters in order; exits with 1 if an execution is parked again."""
     if every == bool(names):
         raise CommandError(
-            "Expected executions or letters to put back, or --all", ExitCode.USAGE
+            "Expected executions or ids of dead letters, or --all", ExitCode.USAGE
         )
     found = [kept for kept in await _letters(session) if not kept.redriven]
     ids = [_named(found, name).id for name in names if _is_letter(name)]
@@ -100,19 +98,19 @@ async def redrive(
     ]
     if every:
         streams = [kept.letter.stream for kept in found]
-    done = await put_back(session, streams, ids)
+    done = await request_redrive(session, streams, ids)
     if json:
-        _print_json(msgspec.to_builtins(done))
+        print_json(done)
     else:
-        _tell(done)
+        _print(done)
     if done.parked_again or (not done.redriven and not every):
         raise typer.Exit(ExitCode.FAILED)
 
 
-def _tell(done: Redriven) -> None:
-    typer.echo(f"put back {len(done.redriven)} dead letters")
+def _print(done: Redriven) -> None:
+    typer.echo(f"redrove {len(done.redriven)} dead letters")
     if done.left:
-        typer.echo(f"left {len(done.left)} that this version can't read")
+        typer.echo(f"left {len(done.left)} that this version can't decode")
     for stream in done.parked_again:
         typer.echo(f"{stream.removeprefix('execution/')} is parked again")
 
@@ -124,23 +122,23 @@ async def _letters(session: Session) -> list[Kept]:
 
 def _named(found: Sequence[Kept], name: str) -> Kept:
     for kept in found:
-        if kept.id == _whole(name):
+        if kept.id == _full_id(name):
             return kept
     raise CommandError(f"Expected dead letter '{name}' to exist, but it doesn't")
 
 
 def _is_letter(name: str) -> bool:
-    topic, *places = _whole(name).split("/")
+    topic, *places = _full_id(name).split("/")
     return topic in {topics.COMMANDS, topics.DISPATCHES} and all(
         place.isdigit() for place in places
     )
 
 
-def _whole(name: str) -> str:
+def _full_id(name: str) -> str:
     return name if name.startswith("flightlog.") else f"flightlog.{name}"
 
 
-def _short(kept: Kept) -> dict[str, Any]:
+def _short(kept: Kept) -> JsonObject:
     dead = kept.letter
     return {
         "letter": kept.id,
@@ -154,10 +152,6 @@ def _short(kept: Kept) -> dict[str, Any]:
     }
 
 
-def _line(text: str) -> str:
+def _first_line(text: str) -> str:
     line = text.strip().partition("\n")[0]
     return line if len(line) <= _ERROR_SHOWN else line[: _ERROR_SHOWN - 1] + "…"
-
-
-def _print_json(found: Any) -> None:
-    sys.stdout.write(msgspec.json.encode(found).decode() + "\n")

@@ -1,4 +1,4 @@
-"""`flightlog events`: events of executions, as lines of text or JSON."""
+"""`flightlog events`: prints events as lines of text or JSON."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-import msgspec
 from rich.console import Console
 from rich.text import Text
 
 from gateway.cli.errors import CommandError, ExitCode
+from gateway.cli.json_output import JsonObject, print_json
 from gateway.cli.session.session import Session
 from infra.eventlog.contract import Received
 from projections.views import journal
@@ -31,7 +31,7 @@ _GOOD = ("Succeeded",)
 _BAD = ("Failed", "Aborted", "TimedOut", "Rejected")
 
 
-def as_json(received: Received, message: Any) -> dict[str, Any]:
+def as_json(received: Received, message: Any) -> JsonObject:
     """Return an event as `--json` prints it."""
     envelope = received.envelope
     return {
@@ -54,10 +54,10 @@ def instant(at_us: int) -> str:
 
 
 class Printer:
-    """Prints events, one a line."""
+    """Prints events, one per line."""
 
     def __init__(self, *, json: bool, streams: bool = False) -> None:
-        """Print JSON or words; `streams` tells whose event each one is."""
+        """Print JSON or text; `streams` adds the stream of each event."""
         self._json = json
         self._streams = streams
         self._console = Console(soft_wrap=True, highlight=False)
@@ -66,8 +66,7 @@ class Printer:
         """Print events."""
         for received, message in events:
             if self._json:
-                line = msgspec.json.encode(as_json(received, message))
-                sys.stdout.buffer.write(line + b"\n")
+                print_json(as_json(received, message))
             else:
                 self._console.print(self._line(received, message))
         sys.stdout.flush()
@@ -104,7 +103,7 @@ def _summary(message: Any) -> str:
 
 
 def decoded(page: Iterable[Received]) -> list[tuple[Received, Any]]:
-    """Return records with their messages."""
+    """Return records with their decoded messages."""
     return [(received, codec.decode(received.body)) for received in page]
 
 
@@ -122,11 +121,11 @@ async def show(session: Session, text: str, *, json: bool) -> None:
 async def tail(
     session: Session, text: str | None, *, json: bool, from_start: bool
 ) -> None:
-    """Print events as they happen: of one execution until it ends, or of all."""
+    """Print events as they are written: of one execution until it ends, or of all."""
     if session.is_down:
         raise CommandError(
-            "Expected an engine whose events can be followed, but none runs; "
-            "'flightlog events show' prints what there is",
+            "Expected an engine whose events can be followed, but none is running; "
+            "'flightlog events show' prints existing events",
             ExitCode.NO_ENGINE,
         )
     if text is None:
@@ -145,5 +144,5 @@ async def tail(
 
 
 def not_found(ref: ExecutionRef) -> CommandError:
-    """Return the failure for an execution without events."""
+    """Return the error for an execution without events."""
     return CommandError(f"Expected execution {ref.text()} to exist, but it doesn't")

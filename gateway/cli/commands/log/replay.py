@@ -1,23 +1,22 @@
-"""`flightlog replay`: views folded anew from the log, compared, put in place."""
+"""`flightlog replay`: rebuilds the read models, compares them, swaps them in."""
 
 from __future__ import annotations
 
 import asyncio
-import sys
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Any
 
 import msgspec
 import typer
 from rich.console import Console
 
+from gateway.bootstrap.adapters import open_store
 from gateway.cli.errors import ExitCode
+from gateway.cli.json_output import JsonObject, print_json, to_object
 from gateway.cli.session.progress_bar import EventsBar
 from gateway.cli.session.session import Session
-from gateway.cli.session.start_position import since_of
+from gateway.cli.session.start_position import parse_start
 from infra.eventlog.contract import Received
-from infra.eventlog.event_store import EventStore
 from infra.eventlog.kafka.reader import KafkaReader
 from projections.migrate import migrate
 from projections.projector.rebuild import Difference, Rebuild, open_rebuild
@@ -26,12 +25,12 @@ from workers.operations import registry_relay
 
 
 async def run(session: Session, begin: str | None, *, swap: bool, json: bool) -> None:
-    """Rebuild beside the live views and compare; exits with 1 where they differ.
+    """Rebuild the read models and compare; exits with 1 if they differ.
 
-    With `swap` the rebuilt rows take the live ones' place, in one transaction.
-    `begin` is a time or a position: what was created before is left aside.
+    With `swap` the rebuilt rows replace the live ones in one transaction. `begin` is a
+    time or a position: executions created before are left out.
     """
-    since = None if begin is None else await since_of(session, begin)
+    since = None if begin is None else await parse_start(session, begin)
 
     def read(
         after: Mapping[int, int], end: Mapping[int, int]
@@ -39,7 +38,7 @@ async def run(session: Session, begin: str | None, *, swap: bool, json: bool) ->
         return session.log.read_range(end, topics.EVENTS, after)
 
     if session.is_down or session.settings.kafka.servers:
-        await asyncio.to_thread(migrate, session.url)  # maybe nobody else does
+        await asyncio.to_thread(migrate, session.url)  # no engine may have done so
     restored = await _registry(session, swap=swap)
     began = time.monotonic()
     end = await session.log.end((topics.EVENTS,))
@@ -53,43 +52,39 @@ async def run(session: Session, begin: str | None, *, swap: bool, json: bool) ->
         seconds=round(took_s, 3),
         registry=restored,
         swap=swap,
-        views=differences,
+        read_models=differences,
     )
-    _tell(found, json=json)
+    _print(found, json=json)
     if not swap and not found.same:
         raise typer.Exit(ExitCode.FAILED)
 
 
 class _Found(msgspec.Struct, frozen=True, kw_only=True):
-    """What a replay found: differences of views, events that the registry lacked."""
+    """The result of a replay; `registry` counts events that the registry lacked."""
 
     events: int
     seconds: float
     registry: int
     swap: bool
-    views: Sequence[Difference]
+    read_models: Sequence[Difference]
 
     @property
     def same(self) -> bool:
-        """Tell whether everything was as the log says."""
-        return not self.registry and all(view.is_none for view in self.views)
+        """Return whether the registry and all read models match the log."""
+        return not self.registry and all(found.is_none for found in self.read_models)
 
 
 async def _registry(session: Session, *, swap: bool) -> int:
-    """Return how many events the registry lacks; `swap` puts them in.
+    """Return how many events the registry lacks; with `swap` they are restored.
 
-    On Postgres the registry lies beside the log: neither is there without the other.
+    With the log on Postgres, the registry is stored beside it: nothing can be missing.
     """
     if not isinstance(session.log, KafkaReader):
         return 0
-    store = EventStore(session.url)
-    await store.open()
-    try:
+    async with open_store(session.url) as store:
         if swap:
             return await registry_relay.restore(store, session.log.log)
         return len(await registry_relay.missing(store, session.log.log))
-    finally:
-        await store.close()
 
 
 async def _fold(rebuild: Rebuild, total: int, *, quiet: bool) -> None:
@@ -98,17 +93,17 @@ async def _fold(rebuild: Rebuild, total: int, *, quiet: bool) -> None:
         await asyncio.sleep(0)
 
 
-def _tell(found: _Found, *, json: bool) -> None:
+def _print(found: _Found, *, json: bool) -> None:
     if json:
-        said: dict[str, Any] = {
+        result: JsonObject = {
             "events": found.events,
             "seconds": found.seconds,
             "same": found.same,
             "swapped": found.swap and not found.same,
             "registry": found.registry,
-            "views": [msgspec.to_builtins(d) for d in found.views],
+            "read_models": [to_object(difference) for difference in found.read_models],
         }
-        sys.stdout.write(msgspec.json.encode(said).decode() + "\n")
+        print_json(result)
         return
     console = Console(highlight=False, soft_wrap=True)
     rate = found.events / max(found.seconds, 0.001)
@@ -116,19 +111,19 @@ def _tell(found: _Found, *, json: bool) -> None:
         f"replayed {found.events:,} events in {found.seconds:.1f} s ({rate:,.0f}/s)"
     )
     if found.registry:
-        console.print(f"[red]registry[/]: {found.registry:,} events only on the log")
-    for view in found.views:
-        if view.is_none:
+        console.print(f"[red]registry[/]: {found.registry:,} events are missing")
+    for difference in found.read_models:
+        if difference.is_none:
             continue
         console.print(
-            f"[red]{view.table}[/]: {view.only_live} rows only live, "
-            f"{view.only_rebuilt} only rebuilt"
+            f"[red]{difference.table}[/]: {difference.only_live} rows only live, "
+            f"{difference.only_rebuilt} only rebuilt"
         )
-        for line in view.samples:
+        for line in difference.samples:
             console.print(f"  {line}", markup=False)
     if found.same:
-        console.print("the live views are what the log says")
+        console.print("the live read models match the log")
     elif found.swap:
-        console.print("what the log says is in place")
+        console.print("the rebuilt rows are live now")
     else:
-        console.print("`flightlog replay --swap` puts what the log says in place")
+        console.print("`flightlog replay --swap` makes the rebuilt rows live")

@@ -1,19 +1,17 @@
-"""`flightlog topics`: made, described, and how far their readers are."""
+"""`flightlog topics`: creates topics; prints their state and consumer lag."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-import msgspec
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from gateway.bootstrap.adapters import open_kafka_log
 from gateway.cli.errors import CommandError, ExitCode
+from gateway.cli.json_output import JsonObject, print_json, to_object
 from infra.eventlog.kafka import topics
-from infra.eventlog.kafka.log import KafkaLog
 from infra.settings import Settings
 from schemas import topics as t
 
@@ -21,39 +19,32 @@ _GROUPS = {t.COMMANDS: t.PROPELLER_GROUP, t.DISPATCHES: t.RUNNER_GROUP}
 
 
 async def create(settings: Settings, *, json: bool) -> None:
-    """Make the topics that are missing."""
+    """Create the missing topics."""
     _check(settings)
-    made = await topics.create(settings.kafka)
+    created = await topics.create(settings.kafka)
     if json:
-        _print({"made": list(made)})
+        print_json({"created": [*created]})
         return
-    typer.echo(f"made {', '.join(made)}" if made else "every topic was there already")
+    typer.echo(f"created {', '.join(created)}" if created else "all topics exist")
 
 
 async def describe(settings: Settings, *, json: bool) -> None:
-    """Print the topics; exits with 1 if one isn't as it must be."""
+    """Print the topics; exits with 1 if one is missing or differs from the settings."""
     _check(settings)
     states = await topics.describe(settings.kafka)
     are_right = all(state.is_right for state in states)
-    behind = await unread(settings) if are_right else {}
+    lag = await consumer_lag(settings) if are_right else {}
     if json:
-        found = [
-            msgspec.to_builtins(state)
-            | {"right": state.is_right, "unread": behind.get(state.name)}
-            for state in states
-        ]
-        _print({"topics": found})
+        print_json({"topics": [_as_json(state, lag) for state in states]})
     else:
-        _show(states, behind)
+        _print_table(states, lag)
     if not are_right:
         raise typer.Exit(ExitCode.FAILED)
 
 
-async def unread(settings: Settings) -> Mapping[str, int]:
-    """Return how much of each topic its group has still to read, by about."""
-    log = KafkaLog(settings.kafka, settings.log)
-    await log.open()
-    try:
+async def consumer_lag(settings: Settings) -> Mapping[str, int]:
+    """Return about how many messages of each topic its group has still to read."""
+    async with open_kafka_log(settings) as log:
         found = {}
         for topic, group in _GROUPS.items():
             kept = await log.positions(group, topic)
@@ -61,8 +52,6 @@ async def unread(settings: Settings) -> Mapping[str, int]:
             left = {p: end - kept.get(p, 0) for p, end in ends.items()}
             found[topic] = sum(max(0, number) for number in left.values())
         return found
-    finally:
-        await log.close()
 
 
 def _check(settings: Settings) -> None:
@@ -73,15 +62,19 @@ def _check(settings: Settings) -> None:
         )
 
 
-def _show(states: Sequence[topics.TopicState], behind: Mapping[str, int]) -> None:
+def _as_json(state: topics.TopicState, lag: Mapping[str, int]) -> JsonObject:
+    return {**to_object(state), "right": state.is_right, "lag": lag.get(state.name)}
+
+
+def _print_table(states: Sequence[topics.TopicState], lag: Mapping[str, int]) -> None:
     table = Table(box=None)
-    for heading in ("topic", "partitions", "copies", "unread", ""):
+    for heading in ("topic", "partitions", "replicas", "lag", ""):
         table.add_column(heading, no_wrap=True)
     for state in states:
         how = "" if state.is_right else "missing" if not state.partitions else (
             f"expected {state.expected} partitions"
         )  # fmt: skip
-        left = behind.get(state.name)
+        left = lag.get(state.name)
         table.add_row(
             state.name,
             str(state.partitions),
@@ -90,7 +83,3 @@ def _show(states: Sequence[topics.TopicState], behind: Mapping[str, int]) -> Non
             f"[red]{how}[/]",
         )
     Console(highlight=False).print(table)
-
-
-def _print(found: Mapping[str, Any]) -> None:
-    sys.stdout.write(msgspec.json.encode(found).decode() + "\n")

@@ -1,19 +1,17 @@
-"""`flightlog verify`: the log checked by itself, and the views against the log."""
+"""`flightlog verify`: checks the log, and the read models against it."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
-from typing import Any
 
-import msgspec
 import typer
 from rich.console import Console
 
 from gateway.cli.errors import ExitCode
+from gateway.cli.json_output import print_json, to_object
 from gateway.cli.session.progress_bar import EventsBar
 from gateway.cli.session.session import Session
-from gateway.cli.session.start_position import since_of
+from gateway.cli.session.start_position import parse_start
 from projections.projector.start_position import ReplayStart
 from projections.queries import executions
 from schemas import topics
@@ -23,25 +21,26 @@ _SHOWN_MAX = 100
 
 
 async def run(session: Session, begin: str | None, *, json: bool) -> None:
-    """Check every event, and each execution's phase in the views.
+    """Check every event, and each execution's phase in the read models.
 
-    Exits with 1 where something is wrong. `begin` is a time or a position: what was
-    created before is left aside.
+    Exits with 1 if anything is wrong. `begin` is a time or a position: executions
+    created before are left out.
     """
-    since = None if begin is None else await since_of(session, begin)
+    since = None if begin is None else await parse_start(session, begin)
     phases = await executions.phases(session.pool)
     audit, findings = await _audited(session, since, quiet=json)
     findings += audit.end()
     if since is not None:
         phases = {s: phase for s, phase in phases.items() if s in since.streams}
-    findings += _against_views(audit, phases)
+    findings += _against_read_models(audit, phases)
     if json:
-        found: dict[str, Any] = {
-            "events": audit.events,
-            "executions": audit.executions,
-            "findings": [msgspec.to_builtins(f) for f in findings],
-        }
-        sys.stdout.write(msgspec.json.encode(found).decode() + "\n")
+        print_json(
+            {
+                "events": audit.events,
+                "executions": audit.executions,
+                "findings": [to_object(finding) for finding in findings],
+            }
+        )
     else:
         _print(audit, findings)
     if findings:
@@ -67,24 +66,24 @@ async def _audited(
     return audit, findings
 
 
-def _against_views(audit: Audit, shown: dict[str, str]) -> list[Finding]:
-    """Return the executions whose view lacks, or is ahead of the log's truth.
+def _against_read_models(audit: Audit, shown: dict[str, str]) -> list[Finding]:
+    """Return the executions whose read model contradicts the log.
 
-    The views were read first: a phase that is behind will follow, one that the log
-    never had won't.
+    The read models were read first: a phase that is behind will follow, one that the
+    log never had won't.
     """
-    told = audit.phases()
+    logged = audit.phases()
     return [
         Finding(at=stream, what="Expected events of this execution, but there are none")
         for stream in shown
-        if stream not in told
+        if stream not in logged
     ] + [
         Finding(
             at=stream,
-            what=f"Expected the view to say {told[stream]}, but it says {phase}",
+            what=f"Expected the read model to be {logged[stream]}, but it is {phase}",
         )
         for stream, phase in shown.items()
-        if stream in told and audit.contradicts(stream, phase)
+        if stream in logged and audit.contradicts(stream, phase)
     ]
 
 
@@ -96,5 +95,5 @@ def _print(audit: Audit, findings: Sequence[Finding]) -> None:
     if len(findings) > _SHOWN_MAX:
         console.print(f"… and {len(findings) - _SHOWN_MAX} more")
     console.print(
-        "[red]the log is not as it must be[/]" if findings else "all is as it must be"
+        "[red]the log is inconsistent[/]" if findings else "the log is consistent"
     )

@@ -1,4 +1,4 @@
-"""`flightlog demo`: registers the flight delay report, runs it, shows what happens."""
+"""`flightlog demo`: registers and runs the flight delay report, showing progress."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import sys
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import grpc
 from flyteidl.admin import execution_pb2
@@ -75,7 +74,7 @@ def _example() -> Path:
 async def _engine(
     settings: Settings, console: Console
 ) -> AsyncIterator[tuple[EngineAddress, bool]]:
-    """Return the engine that runs, or one of our own for as long as the demo takes."""
+    """Yield the running engine, or one started for the demo; and whether it was."""
     data = DataDir(settings.data_dir)
     engine = data.address()
     if engine is not None:
@@ -118,7 +117,7 @@ async def _ready(
                 await asyncio.sleep(_PAUSE_S)
     except TimeoutError:
         raise CommandError(
-            f"Expected an engine within {START_S:g} s, but see {log}"
+            f"Expected an engine within {START_S:g} s, but there is none; see {log}"
         ) from None
     raise CommandError(
         f"Expected an engine to start, but it ended; {log} ends with:\n{_tail(log)}"
@@ -133,7 +132,7 @@ def _tail(log: Path) -> str:
 async def _register(
     settings: Settings, engine: EngineAddress, script: Path, version: str
 ) -> None:
-    """Register as any user would: with pyflyte, in a process of its own."""
+    """Register with pyflyte as a user does, in a separate process."""
     environment = {
         **task_environment(settings),
         "FLYTE_PLATFORM_URL": engine.grpc,
@@ -176,21 +175,27 @@ async def _execute(engine: EngineAddress, version: str) -> ExecutionRef:
             version=version,
         )
     )
-    reply = await _call(engine, "CreateExecution", request)
+    async with _admin(engine) as admin:
+        reply: execution_pb2.ExecutionCreateResponse = await admin.CreateExecution(
+            request, timeout=CALL_S
+        )
     return ExecutionRef(project=PROJECT, domain=DOMAIN, name=reply.id.name)
 
 
-async def _call(engine: EngineAddress, rpc: str, request: Any) -> Any:
+@asynccontextmanager
+async def _admin(
+    engine: EngineAddress,
+) -> AsyncIterator[admin_pb2_grpc.AdminServiceStub]:
+    """Yield a client of AdminService; a failed call raises CommandError."""
     async with grpc.aio.insecure_channel(engine.grpc) as channel:
-        stub = admin_pb2_grpc.AdminServiceStub(channel)
         try:
-            return await getattr(stub, rpc)(request, timeout=CALL_S)
+            yield admin_pb2_grpc.AdminServiceStub(channel)  # type: ignore[no-untyped-call] # generated
         except grpc.aio.AioRpcError as error:
-            raise CommandError(f"{rpc}: {error.details()}") from error
+            raise CommandError(f"The engine refused: {error.details()}") from error
 
 
 async def _watch(session: Session, ref: ExecutionRef, console: Console) -> Execution:
-    """Fold the execution's events as they come, and draw the state."""
+    """Fold the execution's events as they are written, and display the state."""
     state, order = Execution(), dict[str, None]()
     try:
         async with asyncio.timeout(RUN_S):
@@ -205,7 +210,9 @@ async def _watch(session: Session, ref: ExecutionRef, console: Console) -> Execu
                         return state
     except TimeoutError:
         pass
-    raise CommandError(f"Expected {ref.text()} to end within {RUN_S:g} s, but it runs")
+    raise CommandError(
+        f"Expected {ref.text()} to end within {RUN_S:g} s, but it is still running"
+    )
 
 
 def _draw(state: Execution, order: Iterable[str]) -> Table:
@@ -231,7 +238,10 @@ async def _print_outputs(
 ) -> None:
     request = execution_pb2.WorkflowExecutionGetDataRequest()
     request.id.project, request.id.domain, request.id.name = PROJECT, DOMAIN, ref.name
-    data = await _call(engine, "GetExecutionData", request)
+    async with _admin(engine) as admin:
+        data: execution_pb2.WorkflowExecutionGetDataResponse = (
+            await admin.GetExecutionData(request, timeout=CALL_S)
+        )
     console.print("\n[bold]Outputs[/]")
     for name, literal in sorted(data.full_outputs.literals.items()):
         value = to_json(literal)
@@ -256,15 +266,15 @@ def _print_next(
 ) -> None:
     given = "data_dir" in settings.model_fields_set
     where = f" --data-dir {settings.data_dir}" if given else ""
-    console.print("\n[bold]Look further[/]")
-    for words in (
+    console.print("\n[bold]Next[/]")
+    for command in (
         f"flightlog events show {ref.name}{where}",
         f"flightlog state {ref.name} --at 20{where}",
         f"flightlog logs {ref.name}{where}",
     ):
-        console.print(f"  {words}", soft_wrap=True)
+        console.print(f"  {command}", soft_wrap=True)
     if is_ours:
-        console.print(f"  flightlog up{where}    [dim]# and the engine stays[/]")
+        console.print(f"  flightlog up{where}    [dim]# keeps the engine running[/]")
     else:
         path = f"executions/{ref.text()}"
         console.print(f"  curl {engine.http}/api/v1/{path}", soft_wrap=True)

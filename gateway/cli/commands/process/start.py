@@ -1,4 +1,4 @@
-"""`flightlog start`: one role as a process of its own, until it is told to stop."""
+"""`flightlog start`: runs one role until it is told to stop."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from infra.settings import Settings
 
 
 def start(role: str, settings: Settings) -> None:
-    """Run a role; raises CommandFailed for what ended it."""
+    """Run a role; raises CommandError for what ended it."""
 
     def greet(grpc: str, http: str) -> None:
-        """Say where it is; on standard output, so that scripts can wait for it."""
+        """Print its addresses on standard output, so that scripts can wait for it."""
         console = Console(file=sys.stdout, highlight=False, soft_wrap=True)
         where = f"gRPC {grpc}  HTTP {http}" if grpc else f"HTTP {http}"
         console.print(f"[bold green]Flightlog {version()} {role} is ready[/]  {where}")

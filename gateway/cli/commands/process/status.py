@@ -1,25 +1,23 @@
-"""`flightlog status`: whether an engine runs on a data folder, and how it does."""
+"""`flightlog status`: whether an engine is running, and its executions by phase."""
 
 from __future__ import annotations
 
 import asyncio
-import json as json_text
 from collections.abc import Mapping
 from contextlib import closing
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
-from typing import Any
 
-import msgspec
 import typer
 from rich.console import Console
 
 from gateway.bootstrap.data_dir import DataDir, EngineAddress
-from gateway.cli.commands.log.topics import unread
+from gateway.cli.commands.log.topics import consumer_lag
 from gateway.cli.errors import ExitCode
+from gateway.cli.json_output import JsonObject, print_json, to_object
 from gateway.cli.session.session import open_session
 from infra.settings import Settings
-from projections.queries import executions as queries
+from projections.queries.executions import execution_counts
 
 _PROBE_S = 3.0
 
@@ -32,37 +30,40 @@ async def show(settings: Settings, *, json: bool) -> None:
     data = DataDir(settings.data_dir)
     engine = data.address()
     if engine is None:
-        _tell({"running": False, "data_dir": str(data.path)}, json=json)
+        _print({"running": False, "data_dir": str(data.path)}, {}, json=json)
         raise typer.Exit(ExitCode.NO_ENGINE)
-    found: dict[str, Any] = {
+    address = to_object(engine)
+    del address["postgres"]  # may hold a password
+    found: JsonObject = {
         "running": True,
-        "ready": await probe(engine),
+        "ready": await is_ready(engine),
         "data_dir": str(data.path),
-        **{k: v for k, v in msgspec.to_builtins(engine).items() if k != "postgres"},
+        **address,
     }
     async with open_session(settings) as session:
-        found["executions"] = await queries.execution_counts(session.pool)
-    _tell(found, json=json)
+        counts = await execution_counts(session.pool)
+    _print(found, counts, json=json)
 
 
 async def _show_roles(settings: Settings, *, json: bool) -> None:
-    """Print how far roles are on what they share; each has a health of its own."""
+    """Print the consumer lag and the executions; each role serves its own health."""
     async with open_session(settings) as session:
-        counts = await queries.execution_counts(session.pool)
-        behind = await unread(settings)
-    found = {"kafka": settings.kafka.servers, "unread": behind, "executions": counts}
+        counts = await execution_counts(session.pool)
+        lag = await consumer_lag(settings)
     if json:
-        typer.echo(json_text.dumps(found))
+        print_json(
+            {"kafka": settings.kafka.servers, "lag": {**lag}, "executions": {**counts}}
+        )
         return
     console = Console(highlight=False)
     console.print(f"Roles on Kafka at {settings.kafka.servers}")
-    for topic, left in behind.items():
-        console.print(f"  {topic}  {left} unread")
-    _tell_counts(console, counts)
+    for topic, messages in lag.items():
+        console.print(f"  {topic}  lag {messages}")
+    _print_counts(console, counts)
 
 
-async def probe(engine: EngineAddress) -> bool:
-    """Tell whether an engine says that it is ready."""
+async def is_ready(engine: EngineAddress) -> bool:
+    """Return whether the health check of an engine succeeds."""
     try:
         return await asyncio.to_thread(_get, engine)
     except (HTTPException, OSError):
@@ -76,23 +77,23 @@ def _get(engine: EngineAddress) -> bool:
         return connection.getresponse().status == HTTPStatus.OK
 
 
-def _tell(found: dict[str, Any], *, json: bool) -> None:
+def _print(found: JsonObject, counts: Mapping[str, int], *, json: bool) -> None:
     if json:
-        typer.echo(json_text.dumps(found))
+        print_json({**found, "executions": {**counts}} if found["running"] else found)
         return
     console = Console(highlight=False)
     if not found["running"]:
-        console.print(f"No engine runs on {found['data_dir']}")
+        console.print(f"No engine is running on {found['data_dir']}")
         return
     how = "[green]ready[/]" if found["ready"] else "[yellow]not ready[/]"
     console.print(f"Flightlog {found['version']} is {how} (pid {found['pid']})")
     console.print(f"  gRPC  {found['host']}:{found['grpc_port']}")
     console.print(f"  HTTP  http://{found['host']}:{found['http_port']}")
     console.print(f"  data  {found['data_dir']}")
-    _tell_counts(console, found["executions"])
+    _print_counts(console, counts)
 
 
-def _tell_counts(console: Console, executions: Mapping[str, int]) -> None:
+def _print_counts(console: Console, executions: Mapping[str, int]) -> None:
     counts = ", ".join(
         f"{number} {phase}" for phase, number in sorted(executions.items())
     )

@@ -1,4 +1,4 @@
-"""`flightlog up`: the embedded engine until it is told to stop."""
+"""`flightlog up`: runs an embedded engine until it is told to stop."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from infra.settings import Settings
 
 
 def up(settings: Settings) -> None:
-    """Run the engine; raises CommandFailed for what ended it."""
+    """Run the engine; raises CommandError for what ended it."""
     run_until_stopped(
         settings, run(settings, lambda address: _greet(settings, address))
     )
 
 
 def _greet(settings: Settings, address: EngineAddress) -> None:
-    """Say where the engine is; on standard output, so that scripts can wait for it."""
+    """Print the addresses on standard output: scripts wait for this line."""
     console = Console(file=sys.stdout, highlight=False, soft_wrap=True)
     console.print(
         f"[bold green]Flightlog {address.version} is ready[/]  "
@@ -32,6 +32,8 @@ def _greet(settings: Settings, address: EngineAddress) -> None:
         f"FLYTE_PLATFORM_URL={address.grpc} FLYTE_PLATFORM_INSECURE=true"
     )
     if settings.plugin == "process":
-        console.print("  tasks    run as processes of this machine, not isolated")
+        console.print(
+            "  tasks    run as processes with your user's permissions, not sandboxed"
+        )
     console.print("  stop     Ctrl-C")
     sys.stdout.flush()

@@ -119,7 +119,7 @@ def test_puts_back_what_can_be_read(url: str, run: Callable[..., Any]) -> None:
     assert len(run("list", "--all", "--json").stdout.splitlines()) == 2
     again = run("redrive", "p/d/one")
     assert again.exit_code == 1
-    assert "left 1 that this version can't read" in again.stdout
+    assert "left 1 that this version can't decode" in again.stdout
     assert run("redrive", "--all").exit_code == 0
 
 

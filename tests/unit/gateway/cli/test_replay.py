@@ -58,7 +58,7 @@ def test_damage_is_found_and_mended(engine: tuple[list[str], str]) -> None:
         conn.execute("INSERT INTO execution_tags VALUES ('x', 'y', 'z')")
     code, found = told("replay", *options)
     assert (code, found["same"], found["swapped"]) == (1, False, False)
-    views = {view["table"]: view for view in found["views"]}
+    views = {view["table"]: view for view in found["read_models"]}
     counts = {t: (v["only_live"], v["only_rebuilt"]) for t, v in views.items()}
     assert counts["executions"] == (1, 1)
     assert counts["journal"] == (0, 1)
@@ -88,10 +88,10 @@ def test_an_illegal_log_and_a_false_view_are_told(
         "Expected no move of the execution RUNNING → SUCCEEDED, but there is one"
         in said
     )
-    assert "Expected the view to say SUCCEEDED, but it says ABORTED" in said
+    assert "Expected the read model to be SUCCEEDED, but it is ABORTED" in said
     result = RUNNER.invoke(app, ["verify", *options])
     assert result.exit_code == 1
-    assert "the log is not as it must be" in result.stdout
+    assert "the log is inconsistent" in result.stdout
 
 
 def test_a_part_of_the_log_is_replayed(engine: tuple[list[str], str]) -> None:
@@ -105,7 +105,7 @@ def test_a_part_of_the_log_is_replayed(engine: tuple[list[str], str]) -> None:
     with psycopg.connect(url, autocommit=True) as conn:
         conn.execute("UPDATE executions SET phase = 'FAILED'")
     code, found = told("replay", "--from", str(row[0]), *options)
-    views = {view["table"]: view["only_live"] for view in found["views"]}
+    views = {view["table"]: view["only_live"] for view in found["read_models"]}
     assert (code, found["events"], views["executions"]) == (1, 6, 1)
     assert "catalog" not in views
     code, _ = told("replay", "--swap", "--from", str(row[0]), *options)
