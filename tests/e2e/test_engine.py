@@ -97,7 +97,7 @@ def test_refuses_a_folder_and_a_port_that_are_taken(
     engine.start()
     same_folder = flightlog(engine, "up", "--grpc-port", "0", "--http-port", "0")
     assert same_folder.returncode == 1
-    assert "has it" in same_folder.stderr
+    assert "uses it" in same_folder.stderr
     for option, port in (
         ("--http-port", engine.http_port),
         ("--grpc-port", engine.grpc_port),

@@ -319,7 +319,7 @@ import asyncio, sys
 from pathlib import Path
 from infra.blobs.files import FileBlobs
 from tests.integration.test_process_plugin import new_plugin
-from tests.support import flytekit_tasks as t
+from tests.support.flytekit import tasks as t
 
 async def main(folder):
     blobs = FileBlobs(folder / "blobs")
