@@ -1,4 +1,4 @@
-"""Dead letters: what can't be read or handled, put aside; and put back."""
+"""Dead letters: messages that can't be read or handled, stored and redriven."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from schemas.wire import codec
 log_ = structlog.get_logger(__name__)
 
 
-def place(received: Received) -> str:
-    """Return where a message lies on the log; that is its letter's id, too."""
+def record_location(received: Received) -> str:
+    """Return a message's place on the log; also the id of its dead letter."""
     return f"{received.topic}/{received.partition}/{received.position}"
 
 
-def letter(
-    received: Received, error: str, now_us: int, *, whole: bool = True
+def dead_letter_record(
+    received: Received, error: str, now_us: int, *, with_body: bool = True
 ) -> Record:
-    """Return the record that keeps a message as it came.
+    """Return the record that stores a message as it was received.
 
-    If it isn't `whole`, its bytes stay behind: the log can't keep them twice.
+    Without its body where the log can't store those bytes a second time.
     """
-    found = received.envelope
+    if not with_body:
+        error = f"{error} (its {len(received.body)} bytes were not copied)"
+    found, location = received.envelope, record_location(received)
     message = DeadLetter(
         topic=received.topic,
         partition=received.partition,
         position=received.position,
         key=received.key,
-        error=error
-        if whole
-        else f"{error} (its {len(received.body)} bytes stay there)",
+        error=error,
         id=found.id,
         type=found.type,
         stream=found.stream,
@@ -43,14 +43,14 @@ def letter(
         sent_at_us=found.recorded_at_us,
         traceparent=found.traceparent,
         occurred_at_us=now_us,
-        body=received.body if whole else b"",
+        body=received.body if with_body else b"",
     )
-    log_.error("dead_letter", at=place(received), stream=found.stream, error=error)
+    log_.error("dead_letter", at=location, stream=found.stream, error=error)
     return Record(
         topic=topics.DEAD_LETTERS,
         key=received.key,
         envelope=Envelope(
-            id=place(received),
+            id=location,
             type=codec.type_name(message),
             stream=found.stream,
             correlation=found.correlation,
@@ -62,16 +62,16 @@ def letter(
     )
 
 
-def back(dead: DeadLetter, letter_id: str, now_us: int) -> Record:
-    """Return the message of a letter, as it goes back to its topic.
+def redriven_record(dead: DeadLetter, dead_letter_id: str, now_us: int) -> Record:
+    """Return the message of a dead letter, to be appended to its topic again.
 
-    Its id is a new one: the old one is on the log, and its sender has an answer.
+    Under a new id: the old one is on the log, and its sender has an answer.
     """
     return Record(
         topic=dead.topic,
         key=dead.key,
         envelope=Envelope(
-            id=f"{letter_id}/redriven",
+            id=redriven_id(dead_letter_id),
             type=dead.type,
             stream=dead.stream,
             correlation=dead.correlation,
@@ -85,19 +85,26 @@ def back(dead: DeadLetter, letter_id: str, now_us: int) -> Record:
     )
 
 
-def note(letter_id: str, dead: DeadLetter, principal: str, now_us: int) -> Record:
-    """Return the record that tells that a letter was put back."""
+def redriven_id(dead_letter_id: str) -> str:
+    """Return the id that the message of a dead letter has when it is redriven."""
+    return f"{dead_letter_id}/redriven"
+
+
+def redrive_marker(
+    dead_letter_id: str, dead: DeadLetter, principal: str, now_us: int
+) -> Record:
+    """Return the record that marks a dead letter as redriven."""
     message = DeadLetterRedriven(
-        letter=letter_id, principal=principal, occurred_at_us=now_us
+        letter=dead_letter_id, principal=principal, occurred_at_us=now_us
     )
     return Record(
         topic=topics.DEAD_LETTERS,
         key=dead.key,
         envelope=Envelope(
-            id=f"{letter_id}/note",
+            id=f"{dead_letter_id}/note",
             type=codec.type_name(message),
             stream=dead.stream,
-            causation=letter_id,
+            causation=dead_letter_id,
             actor=principal,
             recorded_at_us=now_us,
         ),

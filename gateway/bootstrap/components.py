@@ -24,7 +24,7 @@ from infra.settings import Settings, SnapshotSettings
 from infra.task_environment import task_environment
 from projections.queries.catalog import Catalog
 from schemas.messages.dispatches import RunTask
-from workers.operations.redrive import Letters, Redriver
+from workers.operations.redrive import DeadLetterLog, Redriver
 from workers.operations.registry_relay import RegistryRelay
 from workers.operations.retention import Sweeper
 from workers.plugins.process.plugin import ProcessPlugin
@@ -224,9 +224,9 @@ def relay(store: EventStore, log: Log) -> RegistryRelay:
     return RegistryRelay(store=store, log=log)
 
 
-def redrive_request_handler(log: Letters, clock: Clock) -> Redrive:
+def redrive_request_handler(log: DeadLetterLog, clock: Clock) -> Redrive:
     """Return the handler of redrive requests to a running engine."""
-    redriver = Redriver(log=log, now_us=clock.now_us)
+    redriver = Redriver(log=log, clock=clock)
 
     async def redrive(asked: Asked) -> Mapping[str, Any]:
         done = await redriver.redrive(asked.streams, asked.letters, asked.principal)

@@ -149,7 +149,7 @@ async def test_a_parked_stream_stays_parked_and_goes_on_when_resumed(
         found = await house.read(topics.DEAD_LETTERS)
         await house.log.append(
             [
-                dead_letters.back(letter, kept.envelope.id, 1)
+                dead_letters.redriven_record(letter, kept.envelope.id, 1)
                 for kept, letter in zip(found, dead, strict=True)
             ]
         )
@@ -263,4 +263,4 @@ async def test_a_letter_that_kafka_cannot_keep_tells_where_its_bytes_are(
         for log in kind.logs:
             await log.close()
     assert dead.body == b""
-    assert f"its {limit - 400} bytes stay there" in dead.error
+    assert f"its {limit - 400} bytes were not copied" in dead.error

@@ -14,7 +14,7 @@ from schemas.messages import execution_events as e
 from schemas.wire import codec
 from tests.support.engine import success
 from tests.support.harness.propeller_harness import House
-from workers.operations.redrive import PAGE, Redriver, letters_of
+from workers.operations.redrive import PAGE, Redriver, stored_dead_letters
 
 POISON = c.ReportChild(node_id="n0", attempt=0, child="p/d/x", phase="QUEUED")
 
@@ -41,7 +41,7 @@ def repaired(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
 
 
 def redriver(house: House) -> Redriver:
-    return Redriver(log=house.log, now_us=house.clock.now_us, wait_s=10)
+    return Redriver(log=house.log, clock=house.clock, wait_s=10)
 
 
 async def parked(house: House) -> str:
@@ -67,7 +67,9 @@ async def test_an_execution_goes_on_where_it_was_parked(
         await house.until_events(stream, e.ExecutionSucceeded)
     assert len(done.redriven) == 2
     assert not done.parked_again
-    letters = await letters_of(house.log.read_to_end(topics.DEAD_LETTERS, {}, PAGE))
+    letters = await stored_dead_letters(
+        house.log.read_to_end(topics.DEAD_LETTERS, {}, PAGE)
+    )
     assert [letter.redriven for letter in letters] == [True, True]
     events = await house.events(stream)
     resumed = next(f for f in events if isinstance(f, e.StreamResumed))
@@ -114,7 +116,7 @@ async def test_what_nobody_handles_waits_on_the_log(house: House) -> None:
     async with house.propeller():
         boom = await house.create("boom")
         await house.until_letters(1)
-    hasty = Redriver(log=house.log, now_us=house.clock.now_us, wait_s=0.2)
+    hasty = Redriver(log=house.log, clock=house.clock, wait_s=0.2)
     done = await hasty.redrive([boom], [], "me")
     assert len(done.redriven) == 1
     async with house.propeller():

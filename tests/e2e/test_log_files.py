@@ -63,7 +63,9 @@ def add_letter(path: Path) -> None:
         topic=topics.COMMANDS, key=STREAM, envelope=envelope, body=codec.encode(stop),
         partition=0, position=7,
     )  # fmt: skip
-    records.append(dead_letters.letter(received, "Expected it, but it broke", 1))
+    records.append(
+        dead_letters.dead_letter_record(received, "Expected it, but it broke", 1)
+    )
     with avro_file.writing(path, {}) as file:
         file.write(records)
 

@@ -1,31 +1,32 @@
-"""Redriving: dead letters put back on their topics, in order, by execution."""
+"""Redriving: dead letters go back to their topics, in order, stream by stream."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import msgspec
 
+from infra.clock import Clock
 from infra.eventlog.contract import Received, Record
 from schemas import topics
 from schemas.envelope import Envelope
 from schemas.messages.commands import Heartbeat, ResumeStream
 from schemas.messages.dead_letters import DeadLetter, DeadLetterRedriven
 from schemas.wire import codec
-from workers.dead_letters import back, note
+from schemas.wire.codec import Codec
+from workers.dead_letters import redrive_marker, redriven_id, redriven_record
 
 PAGE = 1000
 WAIT_S = 10.0
-_LOOK_S = 0.1
+_POLL_S = 0.1
 _ROUNDS_MAX = 5
-"""What arrived while an execution was being resumed takes another round."""
+"""What is dead-lettered while a stream is being resumed takes another round."""
 
 
-class Kept(msgspec.Struct, frozen=True, kw_only=True):
-    """One dead letter, its id, and whether it was put back."""
+class StoredDeadLetter(msgspec.Struct, frozen=True, kw_only=True):
+    """One dead letter on the log, its id, and whether it was redriven."""
 
     id: str
     letter: DeadLetter
@@ -33,15 +34,41 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Redriven(msgspec.Struct, kw_only=True):
-    """What became of letters: put back, left as they can't be read; parked again."""
+    """What became of dead letters, by their ids, and of their streams.
+
+    `left` are those that this version can't read. `parked_again` are the streams of
+    which a redriven command failed once more.
+    """
 
     redriven: list[str] = msgspec.field(default_factory=list)
     left: list[str] = msgspec.field(default_factory=list)
     parked_again: list[str] = msgspec.field(default_factory=list)
 
 
-class Letters(Protocol):
-    """A log as far as it is needed here."""
+@dataclass(frozen=True, slots=True)
+class RedriveRequest:
+    """Which dead letters to redrive: all of some streams, and those with some ids."""
+
+    streams: frozenset[str] = frozenset()
+    ids: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RedrivePlan:
+    """One round: the dead letters to redrive, and what the next round asks for.
+
+    `resume` holds the streams to resume, each with the id of its last dead letter.
+    """
+
+    redrive: Sequence[StoredDeadLetter]
+    resume: Mapping[str, str]
+    left: Sequence[str]
+    parked_again: Sequence[str]
+    following: RedriveRequest
+
+
+class DeadLetterLog(Protocol):
+    """What redriving needs of a log."""
 
     async def append(self, records: Sequence[Record]) -> None:
         """Append records."""
@@ -54,7 +81,7 @@ class Letters(Protocol):
         ...
 
     async def positions(self, group: str, topic: str) -> Mapping[int, int]:
-        """Return a group's kept positions."""
+        """Return a group's stored positions."""
         ...
 
     async def end(self, topics: Sequence[str] = ()) -> Mapping[int, int]:
@@ -62,105 +89,122 @@ class Letters(Protocol):
         ...
 
 
-async def letters_of(pages: AsyncIterator[Sequence[Received]]) -> list[Kept]:
+async def stored_dead_letters(
+    pages: AsyncIterator[Sequence[Received]],
+) -> list[StoredDeadLetter]:
     """Return the dead letters on a log, oldest first."""
-    found: dict[str, Kept] = {}
+    found: dict[str, StoredDeadLetter] = {}
     async for page in pages:
         for received in page:
             message = codec.decode(received.body)
             if isinstance(message, DeadLetter):
-                kept = Kept(id=received.envelope.id, letter=message)
-                found.setdefault(kept.id, kept)
+                stored = StoredDeadLetter(id=received.envelope.id, letter=message)
+                found.setdefault(stored.id, stored)
             elif isinstance(message, DeadLetterRedriven) and message.letter in found:
-                kept = found[message.letter]
-                found[message.letter] = msgspec.structs.replace(kept, redriven=True)
+                stored = found[message.letter]
+                found[message.letter] = msgspec.structs.replace(stored, redriven=True)
     return list(found.values())
+
+
+def plan_redrive(
+    stored: Sequence[StoredDeadLetter],
+    request: RedriveRequest,
+    done: Redriven,
+    messages: Codec,
+) -> RedrivePlan:
+    """Return what one round does about a request, after what earlier rounds did; pure.
+
+    A command's id stands for all commands of its stream: they stay in order. What
+    can't be read is redriven only where its id is named.
+    """
+    candidates = [s for s in stored if not s.redriven and s.id not in done.left]
+    streams = request.streams | {
+        s.letter.stream
+        for s in candidates
+        if s.id in request.ids and _is_command(s.letter, messages)
+    }
+    chosen = [
+        s for s in candidates if s.id in request.ids or s.letter.stream in streams
+    ]
+    failed = _failed_again(chosen, done.redriven)
+    chosen = [s for s in chosen if s.letter.stream not in failed]
+    left = [
+        s.id
+        for s in chosen
+        if s.id not in request.ids and not _is_readable(s.letter, messages)
+    ]
+    redrive = [s for s in chosen if s.id not in left]
+    return RedrivePlan(
+        redrive=redrive,
+        resume={
+            s.letter.stream: s.id for s in redrive if _is_command(s.letter, messages)
+        },
+        left=left,
+        parked_again=sorted(failed),
+        following=RedriveRequest(streams=streams - failed),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Redriver:
-    """Puts letters back; `wait_s` is how long commands may take to be handled."""
+    """Redrives dead letters; `wait_s` is how long commands may take to be handled.
 
-    log: Letters
-    now_us: Callable[[], int]
+    `messages` decodes the messages in dead letters.
+    """
+
+    log: DeadLetterLog
+    clock: Clock
+    messages: Codec = codec.ENGINE
     wait_s: float = WAIT_S
 
     async def redrive(
         self, streams: Iterable[str], ids: Iterable[str], principal: str
     ) -> Redriven:
-        """Put back the letters of streams, and those with these ids.
-
-        A command's id stands for all commands of its stream: they stay in order.
-        """
-        asked, named, done = set(streams), set(ids), Redriven()
+        """Redrive the dead letters of streams, and those with these ids."""
+        request, done = RedriveRequest(frozenset(streams), frozenset(ids)), Redriven()
         for _ in range(_ROUNDS_MAX):
-            found = [kept for kept in await self._open() if kept.id not in done.left]
-            asked |= {
-                kept.letter.stream
-                for kept in found
-                if kept.id in named and _is_readable_command(kept.letter)
-            }
-            chosen = [
-                kept
-                for kept in found
-                if kept.id in named or kept.letter.stream in asked
-            ]
-            again = _bounced(chosen, done.redriven)
-            done.parked_again += sorted(again)
-            asked -= again
-            chosen = [kept for kept in chosen if kept.letter.stream not in again]
-            unread = [
-                kept.id
-                for kept in chosen
-                if kept.id not in named and not _is_readable(kept.letter)
-            ]
-            done.left += unread
-            chosen = [kept for kept in chosen if kept.id not in unread]
-            if not chosen:
+            pages = self.log.read_to_end(topics.DEAD_LETTERS, {}, PAGE)
+            stored = await stored_dead_letters(pages)
+            plan = plan_redrive(stored, request, done, self.messages)
+            done.left += plan.left
+            done.parked_again += plan.parked_again
+            if not plan.redrive:
                 break
-            await self._put_back(chosen, principal)
-            done.redriven += [kept.id for kept in chosen]
-            named.clear()
+            await self.log.append(_records(plan, principal, self.clock.now_us()))
+            done.redriven += [found.id for found in plan.redrive]
+            request = plan.following
             if not await self._handled():
                 break
         return done
 
-    async def _open(self) -> list[Kept]:
-        pages = self.log.read_to_end(topics.DEAD_LETTERS, {}, PAGE)
-        return [kept for kept in await letters_of(pages) if not kept.redriven]
-
-    async def _put_back(self, chosen: Sequence[Kept], principal: str) -> None:
-        now_us = self.now_us()
-        streams = {
-            kept.letter.stream: kept.id
-            for kept in chosen
-            if _is_readable_command(kept.letter)
-        }
-        records = [
-            _resume(stream, f"{letter}/resume", principal, now_us)
-            for stream, letter in streams.items()
-        ]
-        records += [back(kept.letter, kept.id, now_us) for kept in chosen]
-        records += [note(kept.id, kept.letter, principal, now_us) for kept in chosen]
-        await self.log.append(records)
-
     async def _handled(self) -> bool:
-        """Wait until commands up to now were handled; False if nobody does it."""
+        """Wait until the commands of now are handled; False if they aren't in time."""
         ends = await self.log.end((topics.COMMANDS,))
-        loop = asyncio.get_running_loop()
-        until = loop.time() + self.wait_s
-        while loop.time() < until:
-            kept = await self.log.positions(topics.PROPELLER_GROUP, topics.COMMANDS)
-            if all(kept.get(at, 0) >= end for at, end in ends.items()):
+        until = self.clock.monotonic() + self.wait_s
+        while self.clock.monotonic() < until:
+            stored = await self.log.positions(topics.PROPELLER_GROUP, topics.COMMANDS)
+            if all(stored.get(at, 0) >= end for at, end in ends.items()):
                 return True
-            await asyncio.sleep(_LOOK_S)
+            await self.clock.sleep(_POLL_S)
         return False
 
 
-def _resume(stream: str, key: str, principal: str, now_us: int) -> Record:
+def _records(plan: RedrivePlan, principal: str, now_us: int) -> list[Record]:
+    """Return what a plan appends: streams are resumed before their commands come."""
+    return [
+        *(
+            _resume(stream, f"{last}/resume", principal, now_us)
+            for stream, last in plan.resume.items()
+        ),
+        *(redriven_record(s.letter, s.id, now_us) for s in plan.redrive),
+        *(redrive_marker(s.id, s.letter, principal, now_us) for s in plan.redrive),
+    ]
+
+
+def _resume(stream: str, command_id: str, principal: str, now_us: int) -> Record:
     command = ResumeStream(principal=principal)
     envelope = Envelope(
-        id=key,
+        id=command_id,
         type=codec.type_name(command),
         stream=stream,
         actor=principal,
@@ -171,21 +215,24 @@ def _resume(stream: str, key: str, principal: str, now_us: int) -> Record:
     )
 
 
-def _is_readable(letter: DeadLetter) -> bool:
+def _is_readable(letter: DeadLetter, messages: Codec) -> bool:
     try:
-        codec.decode(letter.body)
+        messages.decode(letter.body)
     except codec.UndecodableMessageError:
         return False
     return True
 
 
-def _is_readable_command(letter: DeadLetter) -> bool:
-    if letter.topic != topics.COMMANDS or not _is_readable(letter):
+def _is_command(letter: DeadLetter, messages: Codec) -> bool:
+    """Return whether it is a readable command to a stream."""
+    if letter.topic != topics.COMMANDS or not _is_readable(letter, messages):
         return False
-    return not isinstance(codec.decode(letter.body), Heartbeat)
+    return not isinstance(messages.decode(letter.body), Heartbeat)
 
 
-def _bounced(chosen: Sequence[Kept], redriven: Sequence[str]) -> set[str]:
-    """Return streams of which a letter that was put back came back."""
-    ours = {f"{letter}/redriven" for letter in redriven}
-    return {kept.letter.stream for kept in chosen if kept.letter.id in ours}
+def _failed_again(
+    chosen: Sequence[StoredDeadLetter], redriven: Iterable[str]
+) -> frozenset[str]:
+    """Return the streams of which a redriven command is a dead letter once more."""
+    ids = {redriven_id(dead_letter_id) for dead_letter_id in redriven}
+    return frozenset(s.letter.stream for s in chosen if s.letter.id in ids)

@@ -10,7 +10,7 @@ from infra.eventlog.contract import Received
 from schemas.ids import ExecutionRef, execution_stream
 from schemas.messages import commands as c
 from schemas.wire import codec
-from workers.dead_letters import place
+from workers.dead_letters import record_location
 
 _OWN = (c.TimeReached, c.ExpireLease)
 _STREAM = "execution/"
@@ -45,7 +45,7 @@ def with_envelope_defaults(received: Received, command: c.Command) -> Received:
         return received
     envelope = replace(
         envelope,
-        id=envelope.id or place(received),
+        id=envelope.id or record_location(received),
         type=envelope.type or codec.type_name(command),
     )
     return replace(received, envelope=envelope)

@@ -15,7 +15,7 @@ from schemas.messages import execution_events as e
 from schemas.messages import outcomes
 from schemas.messages.rejections import Rejected
 from schemas.wire import codec
-from workers.dead_letters import letter
+from workers.dead_letters import dead_letter_record
 
 Answer = outcomes.CommandRejected | outcomes.CommandHadNoEffect
 
@@ -104,7 +104,7 @@ def dead_letter(
     received: Received, error: str, now_us: int, refused: Rejected, *, whole: bool
 ) -> Iterator[Record]:
     """Yield the record that keeps a bad command, and the answer to its sender."""
-    yield letter(received, error, now_us, whole=whole)
+    yield dead_letter_record(received, error, now_us, with_body=whole)
     cause = received.envelope
     if cause.reply:
         yield answer(cause, refusal(cause, refused), now_us)

@@ -14,7 +14,7 @@ from schemas.ids import attempt_id, report_id
 from schemas.messages import commands as c
 from schemas.messages import dispatches as d
 from schemas.wire import codec
-from workers.dead_letters import letter
+from workers.dead_letters import dead_letter_record
 from workers.plugins.plugin import Begun, Expanded, Failed, Result
 
 
@@ -130,7 +130,7 @@ class Reports:
     def dead_letter(self, received: Received, error: str) -> Sequence[Record]:
         """Put aside a dispatch that nobody can read."""
         self.dead_letters += 1
-        return (letter(received, error, self.clock.now_us()),)
+        return (dead_letter_record(received, error, self.clock.now_us()),)
 
     def _where(self, dispatch: d.RunTask) -> dict[str, Any]:
         return {

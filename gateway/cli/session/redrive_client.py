@@ -16,7 +16,7 @@ from gateway.cli.errors import CommandError
 from gateway.cli.session.session import Session
 from gateway.cli.session.writable_log import open_log
 from gateway.services.redrive import PATH, Asked
-from infra.clock import SystemClock
+from infra.clock import SYSTEM_CLOCK
 from workers.operations.redrive import WAIT_S, Redriven, Redriver
 
 _REQUEST_TIMEOUT_S = 60.0
@@ -32,7 +32,7 @@ async def request_redrive(
         return await asyncio.to_thread(_request, engine, asked)
     wait_s = WAIT_S if session.settings.kafka.servers else 0.0
     async with open_log(session) as log:
-        redriver = Redriver(log=log, now_us=SystemClock().now_us, wait_s=wait_s)
+        redriver = Redriver(log=log, clock=SYSTEM_CLOCK, wait_s=wait_s)
         return await redriver.redrive(streams, ids, asked.principal)
 
 

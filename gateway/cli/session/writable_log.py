@@ -11,7 +11,7 @@ from gateway.cli.session.session import Session
 from infra.eventlog.contract import Received, Record
 from infra.eventlog.kafka.reader import KafkaReader
 from infra.eventlog.postgres.log import PostgresLog
-from workers.operations.redrive import Letters
+from workers.operations.redrive import DeadLetterLog
 
 
 @dataclass(slots=True)
@@ -53,7 +53,9 @@ class EmbeddedLog:
 
 
 @asynccontextmanager
-async def open_log(session: Session, *, owned: bool = False) -> AsyncIterator[Letters]:
+async def open_log(
+    session: Session, *, owned: bool = False
+) -> AsyncIterator[DeadLetterLog]:
     """Open the log of a session's engine.
 
     With `owned` it is owned from the beginning: no engine can start on it meanwhile.

@@ -19,7 +19,12 @@ from gateway.cli.session.writable_log import open_log
 from schemas import topics
 from schemas.ids import execution_stream
 from schemas.wire import codec
-from workers.operations.redrive import PAGE, Kept, Redriven, letters_of
+from workers.operations.redrive import (
+    PAGE,
+    Redriven,
+    StoredDeadLetter,
+    stored_dead_letters,
+)
 
 _ERROR_SHOWN = 100
 
@@ -115,12 +120,12 @@ def _print(done: Redriven) -> None:
         typer.echo(f"{stream.removeprefix('execution/')} is parked again")
 
 
-async def _letters(session: Session) -> list[Kept]:
+async def _letters(session: Session) -> list[StoredDeadLetter]:
     async with open_log(session) as log:
-        return await letters_of(log.read_to_end(topics.DEAD_LETTERS, {}, PAGE))
+        return await stored_dead_letters(log.read_to_end(topics.DEAD_LETTERS, {}, PAGE))
 
 
-def _named(found: Sequence[Kept], name: str) -> Kept:
+def _named(found: Sequence[StoredDeadLetter], name: str) -> StoredDeadLetter:
     for kept in found:
         if kept.id == _full_id(name):
             return kept
@@ -138,7 +143,7 @@ def _full_id(name: str) -> str:
     return name if name.startswith("flightlog.") else f"flightlog.{name}"
 
 
-def _short(kept: Kept) -> JsonObject:
+def _short(kept: StoredDeadLetter) -> JsonObject:
     dead = kept.letter
     return {
         "letter": kept.id,

@@ -35,7 +35,7 @@ def _bad(position: int, body: bytes) -> Record:
         topic=topics.COMMANDS, key=ONE, envelope=envelope, body=body, partition=0,
         position=position,
     )  # fmt: skip
-    return dead_letters.letter(
+    return dead_letters.dead_letter_record(
         received, "Expected it whole, but it broke\nand so on", 1
     )
 

@@ -90,7 +90,7 @@ async def test_what_cannot_be_kept_twice_stays_where_it_is() -> None:
     async with house.propeller():
         (dead,) = await house.until_letters(1)
     assert dead.body == b""
-    assert "bytes stay there" in dead.error
+    assert "bytes were not copied" in dead.error
     assert (dead.topic, dead.position) == (topics.COMMANDS, 2)
 
 
