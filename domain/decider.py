@@ -1,4 +1,4 @@
-"""The shape of a decider: three pure functions, and the one way to fold events."""
+"""Deciders: the three pure functions that every kind of stream is made of."""
 
 from __future__ import annotations
 
@@ -7,27 +7,42 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import Generic, TypeVar
 
+import msgspec
+
+from schemas.messages import dispatches as d
+from schemas.messages.commands import Command
 from schemas.messages.rejections import Rejected
 
 C = TypeVar("C")
 E = TypeVar("E")
 S = TypeVar("S")
-M = TypeVar("M")
 X = TypeVar("X")
 
 
-@dataclass(frozen=True, slots=True)
-class Decider(Generic[C, E, S, M, X]):
-    """Decide says which events follow from a wish, evolve folds one event in.
+class Send(msgspec.Struct, frozen=True, kw_only=True):
+    """A command to another stream, of whichever kind."""
 
-    React says which messages must leave because of an event, in the same transaction.
-    The context holds what the loop brought in from outside; replay never sees it.
+    stream: str
+    command: Command
+
+
+Outgoing = d.DispatchMessage | d.AbortTask | Send
+"""What follows from an event: work for a runner, or a command to another stream."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decider(Generic[C, E, S, X]):
+    """How a stream's commands become events, its events state, and what follows.
+
+    `decide` returns the events that follow from a command, `evolve` the state after
+    an event, `react` what must be sent because of an event, in the same transaction.
+    The context holds what was read from outside for a command; replay never sees it.
     """
 
     initial: S
     decide: Callable[[C, S, X], Sequence[E] | Rejected]
     evolve: Callable[[S, E], S]
-    react: Callable[[E, S, X], Sequence[M]]
+    react: Callable[[E, S, X], Sequence[Outgoing]]
 
     def fold(self, events: Iterable[E]) -> S:
         """Return the state after all of these events."""

@@ -1,4 +1,4 @@
-"""What the loop brings in for a decision: time, the compiled graph, limits."""
+"""What a decision on an execution is given: time, the compiled graph, limits."""
 
 from __future__ import annotations
 
@@ -8,7 +8,12 @@ from domain.execution.state.frontier import Frontier
 from domain.execution.state.saved_nodes import NOTHING_SAVED, Recovery
 from domain.graph import Definition
 from schemas.messages.execution_events import ExecutionCreated
-from schemas.messages.rejections import Rejected
+from schemas.messages.rejections import Reason, Rejected
+
+NOT_ADMITTED = Rejected(
+    Reason.INTERNAL,
+    "Expected the execution to be admitted before it is created, but it wasn't",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +35,8 @@ class Limits:
 class Context:
     """Everything a decision may use beyond command and state.
 
-    `admission` is what hydration made of a CreateExecution: the event that would begin
-    the execution, or the refusal. `recovery` is what the execution that it recovers
-    has left.
+    `admission` is the event that begins the execution that a CreateExecution asks for,
+    or why it may not begin. `recovery` is what the execution that it recovers saved.
     """
 
     now_us: int
@@ -40,6 +44,6 @@ class Context:
     stream: str = ""
     definition: Definition | None = None
     frontier: Frontier | None = None
-    admission: ExecutionCreated | Rejected | None = None
+    admission: ExecutionCreated | Rejected = NOT_ADMITTED
     recovery: Recovery = NOTHING_SAVED
     limits: Limits = Limits()

@@ -18,7 +18,7 @@ from domain.execution.nodes import (
     time_limits,
 )
 from domain.execution.outcomes import caching, completion, deletion, parking, signals
-from domain.execution.react import Outgoing, react
+from domain.execution.react import react
 from domain.execution.state.evolve import evolve
 from domain.execution.state.state import Execution
 from domain.execution.state.timers import read_timer
@@ -73,7 +73,6 @@ def _create(command: c.CreateExecution, state: Execution, context: Context) -> O
         name = f"{command.project}/{command.domain}/{command.name}"
         detail = f"Expected to create execution '{name}', but it already exists"
         return Rejected(Reason.ALREADY_EXISTS, detail)
-    assert context.admission is not None  # noqa: S101 - hydration brings it
     if isinstance(context.admission, Rejected):
         return context.admission
     step = Step(state, context)
@@ -192,6 +191,6 @@ ROUTES: dict[type, Callable[[Step, Any], None]] = {
 }
 """Who decides on each wish, once the execution exists."""
 
-execution: Decider[
-    c.ExecutionCommand, e.ExecutionEvent, Execution, Outgoing, Context
-] = Decider(initial=Execution(), decide=decide, evolve=evolve, react=react)
+execution: Decider[c.ExecutionCommand, e.ExecutionEvent, Execution, Context] = Decider(
+    initial=Execution(), decide=decide, evolve=evolve, react=react
+)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-import msgspec
-
+from domain.decider import Outgoing, Send
 from domain.execution.context import Context
 from domain.execution.decision import Step, execution_spec
 from domain.execution.nodes import array, time_limits
@@ -36,18 +35,6 @@ from schemas.values import NO_VALUES, Failure, KeyValue, Values
 
 _LIGHT_BYTES = 512
 _LIGHT_BYTES_ALL = 2**19
-
-
-class Send(msgspec.Struct, frozen=True, kw_only=True):
-    """A command to another stream."""
-
-    stream: str
-    command: c.ExecutionCommand
-
-
-Outgoing = (
-    d.RunTask | d.ResolveInputs | d.LookUpCache | d.GatherOutputs | d.AbortTask | Send
-)
 
 
 def react(

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from immutables import Map
 
+from domain.decider import Send
 from domain.execution.context import Limits
 from domain.execution.decide import execution
-from domain.execution.react import Send
 from domain.execution.state.frontier import rebuild
 from domain.execution.state.saved_nodes import unique_id
 from domain.graph import Definition

@@ -9,9 +9,9 @@ from flyteidl.core import literals_pb2
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from domain.decider import Send
 from domain.execution.context import Limits
 from domain.execution.decide import execution
-from domain.execution.react import Send
 from domain.execution.state.evolve import evolve
 from domain.execution.state.frontier import Frontier, rebuild
 from domain.execution.state.state import Execution

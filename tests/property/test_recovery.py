@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.execution.react import Send
+from domain.decider import Send
 from domain.execution.state.timers import timers_of
 from domain.graph import Definition
 from schemas.messages import commands as c

@@ -7,9 +7,9 @@ from dataclasses import replace
 from flyteidl.admin import execution_pb2
 from immutables import Map
 
+from domain.decider import Outgoing
 from domain.execution.context import Context, Limits
 from domain.execution.decide import execution
-from domain.execution.react import Outgoing
 from domain.execution.state.frontier import Frontier, advance
 from domain.execution.state.saved_nodes import NOTHING_SAVED, Recovery, saved, unique_id
 from domain.execution.state.state import Execution

@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 from msgspec.structs import replace
 
-from domain.execution.context import Context, Limits
+from domain.execution.context import NOT_ADMITTED, Context, Limits
 from domain.execution.decide import execution
 from domain.execution.outcomes import parking
 from domain.execution.react import react_to_refusal
@@ -265,7 +265,7 @@ class Propeller:
         if isinstance(command, c.ReportTaskExpanded):
             inside = await self.loader.load(command.inside)
             live = live.with_dynamic_closure(command, inside)
-        admission: Admission | Rejected | None = None
+        admission: Admission | Rejected = NOT_ADMITTED
         if isinstance(command, c.CreateExecution) and not live.sequence:
             admission = await self.loader.admit(command, envelope, now_us)
         if isinstance(admission, Admission):
@@ -284,7 +284,7 @@ class Propeller:
         envelope: Envelope,
         command: Any,
         live: StreamState,
-        admission: e.ExecutionCreated | Rejected | None,
+        admission: e.ExecutionCreated | Rejected,
         now_us: int,
     ) -> None:
         context = Context(
@@ -395,7 +395,7 @@ class Propeller:
             return
         now_us = max(self.clock.now_us(), live.last_us)
         try:
-            self._decide(batch, wish.envelope, wish.command, live, None, now_us)
+            self._decide(batch, wish.envelope, wish.command, live, NOT_ADMITTED, now_us)
         except Exception as error:
             log_.exception("decider_raised", command=wish.envelope.id)
             self._quarantine(batch, wish, error)

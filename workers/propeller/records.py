@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from domain.execution.react import Outgoing, Send
+from domain.decider import Outgoing, Send
 from infra.eventlog.contract import Received, Record
 from schemas import topics
 from schemas.envelope import Envelope

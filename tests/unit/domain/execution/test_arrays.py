@@ -8,7 +8,7 @@ import pytest
 from flyteidl.core import literals_pb2
 from msgspec.structs import replace
 
-from domain.execution.react import Send
+from domain.decider import Send
 from domain.literals.array_values import gathered, size_of, successes_wanted
 from schemas.ids import ParentNode, element_id
 from schemas.messages import commands as c

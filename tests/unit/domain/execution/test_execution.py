@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from flyteidl.core import literals_pb2
 
-from domain.execution.react import Send
+from domain.decider import Send
 from schemas.ids import ParentNode
 from schemas.messages import commands as c
 from schemas.messages import dispatches as d
