@@ -112,7 +112,7 @@ def _engine() -> Iterator[tuple[Distributed, tuple[Kafka, PostgresServer]]]:
 
 
 def _start(remote: FlyteRemote, name: str, inputs: dict[str, Any]) -> Any:
-    """Start an execution; a door that is away, or waits too long, is asked again."""
+    """Start an execution; a gateway that is away or times out is asked again."""
     until = time.monotonic() + ENDING_S
     while True:
         try:

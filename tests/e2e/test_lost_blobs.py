@@ -40,21 +40,21 @@ def remote(
 def lost(roles: Distributed, part: str) -> Iterator[str]:
     """Let S3 lose what has this in its name; give one of them, and bring all back."""
     s3 = roles.outside.s3
-    door = Minio(
+    client = Minio(
         s3.endpoint.partition("://")[2],
         access_key=s3.access_key, secret_key=s3.secret_key, secure=False,
     )  # fmt: skip
     bucket = roles.env["FLIGHTLOG_BLOBS"].split("/")[2]
-    found = [o.object_name for o in door.list_objects(bucket, recursive=True)]
-    gone = {n: door.get_object(bucket, n).read() for n in found if n and part in n}
+    found = [o.object_name for o in client.list_objects(bucket, recursive=True)]
+    gone = {n: client.get_object(bucket, n).read() for n in found if n and part in n}
     assert gone
     for name in gone:
-        door.remove_object(bucket, name)
+        client.remove_object(bucket, name)
     try:
         yield next(iter(gone))
     finally:
         for name, data in gone.items():
-            door.put_object(bucket, name, io.BytesIO(data), len(data))
+            client.put_object(bucket, name, io.BytesIO(data), len(data))
 
 
 def test_lost_code_fails_what_needs_it(roles: Distributed, remote: FlyteRemote) -> None:

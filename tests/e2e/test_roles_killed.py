@@ -51,7 +51,7 @@ def engine() -> Iterator[Distributed]:
 
 @pytest.fixture
 def client(engine: Distributed) -> SynchronousFlyteClient:
-    """A client of its door."""
+    """A client of its gateway."""
     platform = PlatformConfig(endpoint=engine.endpoint, insecure=True)
     return SynchronousFlyteClient(platform)
 

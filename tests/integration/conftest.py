@@ -1,4 +1,4 @@
-"""Fixtures of the door's tests: one door a session, clients, commands that it sent."""
+"""Fixtures of the gateway's tests: one gateway a session, its clients and commands."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from infra.eventlog.contract import Received
 from schemas import topics
 from schemas.wire import codec
 from tests.support.components.postgres import migrated_database
-from tests.support.harness.gateway_harness import Door, open_door
+from tests.support.harness.gateway_harness import RunningGateway, run_gateway
 
 Answer = Callable[[Received], tuple[str, str, str, str]]
 
 
 @dataclass
 class Calls:
-    """What the door's interceptor told of."""
+    """The calls that the gateway's interceptor observed."""
 
     seen: list[tuple[str, str, float]]
 
@@ -37,15 +37,17 @@ class Calls:
 
 @pytest.fixture(scope="session")
 def calls() -> Calls:
-    """Return what is told of calls."""
+    """Return the record of observed calls."""
     return Calls([])
 
 
 @pytest.fixture(scope="session")
-def door(tmp_path_factory: pytest.TempPathFactory, calls: Calls) -> Iterator[Door]:
-    """Open a door whose commands nobody handles."""
-    folder = tmp_path_factory.mktemp("door")
-    with open_door(
+def gateway(
+    tmp_path_factory: pytest.TempPathFactory, calls: Calls
+) -> Iterator[RunningGateway]:
+    """Run a gateway whose commands nobody handles."""
+    folder = tmp_path_factory.mktemp("gateway")
+    with run_gateway(
         migrated_database(),
         folder,
         observe=lambda *call: calls.seen.append(call),
@@ -56,9 +58,9 @@ def door(tmp_path_factory: pytest.TempPathFactory, calls: Calls) -> Iterator[Doo
 
 
 @pytest.fixture(scope="session")
-def channel(door: Door) -> Iterator[grpc.Channel]:
+def channel(gateway: RunningGateway) -> Iterator[grpc.Channel]:
     """Return a plain channel."""
-    with grpc.insecure_channel(door.endpoint) as opened:
+    with grpc.insecure_channel(gateway.endpoint) as opened:
         yield opened
 
 
@@ -75,29 +77,29 @@ def proxy(channel: grpc.Channel) -> Any:
 
 
 @pytest.fixture(scope="session")
-def client(door: Door) -> SynchronousFlyteClient:
+def client(gateway: RunningGateway) -> SynchronousFlyteClient:
     """Return flytekit's own client."""
-    config = PlatformConfig(endpoint=door.endpoint, insecure=True)
+    config = PlatformConfig(endpoint=gateway.endpoint, insecure=True)
     return SynchronousFlyteClient(config)
 
 
 @contextmanager
-def answering(door: Door, answer: Answer) -> Iterator[list[Any]]:
+def answering(gateway: RunningGateway, answer: Answer) -> Iterator[list[Any]]:
     """Answer commands as a propeller and its projector would; collect them decoded."""
     taken: list[Any] = []
 
     async def serve(begun: Future[None]) -> None:
-        after = await door.services.log.end()
+        after = await gateway.services.log.end()
         begun.set_result(None)
-        log = door.services.log
+        log = gateway.services.log
         batches: AsyncIterator[Any] = log.tail((topics.COMMANDS,), after, 100)
         async for batch in batches:
             for received in batch:
                 taken.append(codec.decode(received.body))
-                door.services.submit.settle(received.envelope.id, answer(received))
+                gateway.services.submit.settle(received.envelope.id, answer(received))
 
     begun: Future[None] = Future()
-    serving = asyncio.run_coroutine_threadsafe(serve(begun), door.loop)
+    serving = asyncio.run_coroutine_threadsafe(serve(begun), gateway.loop)
     begun.result(10)
     try:
         yield taken

@@ -14,7 +14,7 @@ from schemas.ids import ExecutionRef
 from schemas.messages import execution_events as e
 from tests.integration.conftest import refused
 from tests.support.engine import NOON_US, created
-from tests.support.harness.gateway_harness import Door
+from tests.support.harness.gateway_harness import RunningGateway
 from tests.support.harness.read_models import Views
 
 pytestmark = pytest.mark.integration
@@ -23,23 +23,23 @@ ARCHIVED, ACTIVE = execution_pb2.EXECUTION_ARCHIVED, execution_pb2.EXECUTION_ACT
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _ended(door: Door) -> None:
+def _ended(gateway: RunningGateway) -> None:
     """Let two executions be seen, in a log of their own."""
-    door.run(forget_positions(door))
-    views = Views(door.services.pool)
+    gateway.run(forget_positions(gateway))
+    views = Views(gateway.services.pool)
     for name in ("kept", "gone"):
         ref = ExecutionRef(project=PROJECT, domain=DOMAIN, name=name)
         events = (
             replace(created(), execution=ref),
             e.ExecutionStarted(occurred_at_us=NOON_US),
         )
-        door.run(views.given(f"execution/{PROJECT}/{DOMAIN}/{name}", *events))
-    door.run(forget_positions(door))
+        gateway.run(views.given(f"execution/{PROJECT}/{DOMAIN}/{name}", *events))
+    gateway.run(forget_positions(gateway))
 
 
-async def forget_positions(door: Door) -> None:
+async def forget_positions(gateway: RunningGateway) -> None:
     """Other modules have logs of their own on the same tables."""
-    async with door.services.pool.connection() as conn:
+    async with gateway.services.pool.connection() as conn:
         await conn.execute("DELETE FROM projector_positions")
 
 

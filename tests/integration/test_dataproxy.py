@@ -12,7 +12,7 @@ from google.protobuf.duration_pb2 import Duration
 
 from schemas.values import Blob
 from tests.integration.conftest import refused
-from tests.support.harness.gateway_harness import Door
+from tests.support.harness.gateway_harness import RunningGateway
 
 pytestmark = pytest.mark.integration
 
@@ -26,14 +26,14 @@ def asked(**fields: Any) -> Any:
     return dataproxy_pb2.CreateUploadLocationRequest(**{**place, **fields})
 
 
-def test_a_link_is_for_one_method_and_blob(door: Door, proxy: Any) -> None:
+def test_a_link_is_for_one_method_and_blob(gateway: RunningGateway, proxy: Any) -> None:
     """The link puts this content to this address, for an hour."""
     reply = proxy.CreateUploadLocation(asked(content_md5=MD5, filename="x.tar.gz"))
     token = reply.signed_url.rpartition("/")[2]
-    now_us = door.services.clock.now_us()
-    grant = door.services.signer.read(token, "PUT", now_us)
+    now_us = gateway.services.clock.now_us()
+    grant = gateway.services.signer.read(token, "PUT", now_us)
     assert reply.native_url == grant.uri
-    assert grant.uri.startswith(f"{door.services.blobs.root}/uploads/flytesnacks/")
+    assert grant.uri.startswith(f"{gateway.services.blobs.root}/uploads/flytesnacks/")
     assert reply.expires_at.ToMicroseconds() == grant.expires_at_us
     assert 3_590 < (grant.expires_at_us - now_us) / 1e6 <= 3_600
     assert grant.md5
@@ -48,11 +48,11 @@ def test_flytekit_gets_its_link(client: Any) -> None:
     assert reply.native_url.startswith("/")
 
 
-def test_a_chosen_path_keeps_its_content(door: Door, proxy: Any) -> None:
+def test_a_chosen_path_keeps_its_content(gateway: RunningGateway, proxy: Any) -> None:
     """A whole path of the client's own: the same content again, but no other."""
     request = asked(filename_root="root", filename="chosen.txt")
     uri = proxy.CreateUploadLocation(request).native_url
-    stored: Blob = door.run(door.services.blobs.put(uri, DATA))
+    stored: Blob = gateway.run(gateway.services.blobs.put(uri, DATA))
     assert uri == stored.uri
     with refused(grpc.StatusCode.ALREADY_EXISTS, "content_md5"):
         proxy.CreateUploadLocation(request)
@@ -78,18 +78,18 @@ def test_a_link_does_not_live_for_ever(proxy: Any, lifetime: Duration) -> None:
         proxy.CreateUploadLocation(asked(filename_root="r", expires_in=lifetime))
 
 
-def test_a_short_life(door: Door, proxy: Any) -> None:
+def test_a_short_life(gateway: RunningGateway, proxy: Any) -> None:
     """A link may be asked to end soon."""
     reply = proxy.CreateUploadLocation(
         asked(filename_root="r", expires_in=Duration(seconds=2))
     )
-    left_us = reply.expires_at.ToMicroseconds() - door.services.clock.now_us()
+    left_us = reply.expires_at.ToMicroseconds() - gateway.services.clock.now_us()
     assert 0 < left_us <= 2_000_000
 
 
-def test_downloads_are_of_this_store(door: Door, proxy: Any) -> None:
+def test_downloads_are_of_this_store(gateway: RunningGateway, proxy: Any) -> None:
     """Links to get lead to blobs of this server and nowhere else."""
-    root = door.services.blobs.root
+    root = gateway.services.blobs.root
     reply = proxy.CreateDownloadLocation(
         dataproxy_pb2.CreateDownloadLocationRequest(native_url=f"{root}/data/x")
     )

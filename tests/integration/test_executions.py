@@ -31,7 +31,7 @@ from schemas.wire import codec
 from tests.integration.conftest import accept, answering, refused
 from tests.support.engine import NOON_US, created
 from tests.support.graphs import values
-from tests.support.harness.gateway_harness import Door
+from tests.support.harness.gateway_harness import RunningGateway
 from tests.support.harness.read_models import Views
 from tests.support.raw import echo_task
 
@@ -69,9 +69,9 @@ def text(size: int) -> Any:
     return found
 
 
-def test_a_creation_becomes_a_command(door: Door, admin: Any) -> None:
+def test_a_creation_becomes_a_command(gateway: RunningGateway, admin: Any) -> None:
     """The command holds the id, the spec without inputs, and the inputs."""
-    with answering(door, accept) as taken:
+    with answering(gateway, accept) as taken:
         reply = admin.CreateExecution(asked(name="my-run", inputs=text(3)))
     (command,) = taken
     assert isinstance(command, CreateExecution)
@@ -85,15 +85,17 @@ def test_a_creation_becomes_a_command(door: Door, admin: Any) -> None:
     assert "LAUNCH_PLAN" == command.launch_plan.kind
 
 
-def test_a_name_is_drawn(door: Door, admin: Any) -> None:
+def test_a_name_is_drawn(gateway: RunningGateway, admin: Any) -> None:
     """Without a name one is drawn as Flyte draws it, each time another."""
-    with answering(door, accept):
+    with answering(gateway, accept):
         names = [admin.CreateExecution(asked()).id.name for _ in range(2)]
     assert names[0] != names[1]
     assert all(re.fullmatch("a[bcdfghjklmnpqrstvwxz2456789]{19}", n) for n in names)
 
 
-def test_large_inputs_go_beside_the_command(door: Door, admin: Any) -> None:
+def test_large_inputs_go_beside_the_command(
+    gateway: RunningGateway, admin: Any
+) -> None:
     """Inputs above the limit are a blob, there until the command was handled."""
     read: list[bytes] = []
 
@@ -102,33 +104,33 @@ def test_large_inputs_go_beside_the_command(door: Door, admin: Any) -> None:
         read.append(Path(command.inputs_uri).read_bytes())
         return accept(received)
 
-    with answering(door, reads) as taken:
+    with answering(gateway, reads) as taken:
         admin.CreateExecution(asked(inputs=text(LARGE)))
     (command,) = taken
     assert command.inputs is None
     assert text(LARGE) == literals_pb2.LiteralMap.FromString(read[0])
-    assert door.run(door.services.blobs.size(command.inputs_uri)) is None
+    assert gateway.run(gateway.services.blobs.size(command.inputs_uri)) is None
 
 
 def test_inputs_of_the_spec_count_where_there_are_no_others(
-    door: Door, admin: Any
+    gateway: RunningGateway, admin: Any
 ) -> None:
     """Older clients put inputs into the spec."""
     request = asked()
     request.spec.inputs.CopyFrom(text(2))
-    with answering(door, accept) as taken:
+    with answering(gateway, accept) as taken:
         admin.CreateExecution(request)
     assert text(2).SerializeToString() == taken[0].inputs
 
 
-def test_a_refusal_reaches_the_client(door: Door, admin: Any) -> None:
+def test_a_refusal_reaches_the_client(gateway: RunningGateway, admin: Any) -> None:
     """What the propeller refuses ends the call with its status and words."""
 
     def taken(_: Received) -> tuple[str, str, str, str]:
         return ("rejected", "", "ALREADY_EXISTS", "Expected x, but it already exists")
 
     already = refused(grpc.StatusCode.ALREADY_EXISTS, "already exists")
-    with answering(door, taken), already:
+    with answering(gateway, taken), already:
         admin.CreateExecution(asked(name="my-run"))
 
 
@@ -163,23 +165,23 @@ def test_a_refusal_reaches_the_client(door: Door, admin: Any) -> None:
     ],
 )
 def test_bad_creations_leave_no_command(
-    door: Door, admin: Any, fields: dict[str, Any], words: str
+    gateway: RunningGateway, admin: Any, fields: dict[str, Any], words: str
 ) -> None:
-    """What is wrong by itself is refused at the door, and nothing is appended."""
+    """The gateway refuses what is invalid by itself, and appends nothing."""
     wrong = refused(grpc.StatusCode.INVALID_ARGUMENT, words)
-    with answering(door, accept) as taken, wrong:
+    with answering(gateway, accept) as taken, wrong:
         admin.CreateExecution(asked(**fields))
     assert not taken
 
 
-def test_a_task_may_be_executed_alone(door: Door, admin: Any) -> None:
+def test_a_task_may_be_executed_alone(gateway: RunningGateway, admin: Any) -> None:
     """A task is launched through a launch plan made for it; unknown ones are missing."""
     task = echo_task("t")
     task.id.name = "executed-alone"
     admin.CreateTask(task)
     request = asked()
     request.spec.launch_plan.CopyFrom(task.id)
-    with answering(door, accept) as taken:
+    with answering(gateway, accept) as taken:
         admin.CreateExecution(request)
     assert "TASK" == taken[0].launch_plan.kind
     request.spec.launch_plan.name = "unheard-of"
@@ -187,10 +189,10 @@ def test_a_task_may_be_executed_alone(door: Door, admin: Any) -> None:
         admin.CreateExecution(request)
 
 
-def test_a_termination_becomes_a_command(door: Door, admin: Any) -> None:
+def test_a_termination_becomes_a_command(gateway: RunningGateway, admin: Any) -> None:
     """The cause travels; an unknown execution is missing, in Flyte's words."""
     request = execution_pb2.ExecutionTerminateRequest(id=RUN_ID, cause="enough")
-    with answering(door, accept) as taken:
+    with answering(gateway, accept) as taken:
         admin.TerminateExecution(request)
     assert [TerminateExecution(cause="enough")] == taken
 
@@ -198,7 +200,7 @@ def test_a_termination_becomes_a_command(door: Door, admin: Any) -> None:
         return ("rejected", "", "NOT_FOUND", "it does not exist")
 
     with (
-        answering(door, unknown),
+        answering(gateway, unknown),
         refused(
             grpc.StatusCode.NOT_FOUND,
             "missing entity of type EXECUTION with identifier p/d/run",
@@ -208,13 +210,13 @@ def test_a_termination_becomes_a_command(door: Door, admin: Any) -> None:
 
 
 @pytest.fixture(scope="module")
-def run(door: Door) -> dict[str, str]:
+def run(gateway: RunningGateway) -> dict[str, str]:
     """Let an execution with large outputs and a deck be seen; return its blobs."""
-    blobs = door.services.blobs
+    blobs = gateway.services.blobs
     uris = {name: blobs.uri(f"data/{name}") for name in ("outputs", "deck")}
     data = text(LARGE).SerializeToString()
-    door.run(blobs.put(uris["outputs"], data))
-    door.run(blobs.put(uris["deck"], b"<html>"))
+    gateway.run(blobs.put(uris["outputs"], data))
+    gateway.run(blobs.put(uris["deck"], b"<html>"))
     outputs = Values(uri=uris["outputs"], size=len(data))
     site = sites.NodeSite(node_id="n0", spec_node_id="n0", kind="task")
     task = EntityRef(kind="TASK", project="p", domain="d", name="t", version="v")
@@ -249,12 +251,12 @@ def run(door: Door) -> dict[str, str]:
         ),
         e.ExecutionSucceeded(occurred_at_us=at, outputs=outputs),
     )  # fmt: skip
-    door.run(Views(door.services.pool).given("execution/p/d/run", *events))
+    gateway.run(Views(gateway.services.pool).given("execution/p/d/run", *events))
     return uris
 
 
 @pytest.mark.usefixtures("run")
-def test_what_ended_can_not_be_terminated(door: Door, admin: Any) -> None:
+def test_what_ended_can_not_be_terminated(gateway: RunningGateway, admin: Any) -> None:
     """Programs find the phase that it ended in."""
 
     def ended(_: Received) -> tuple[str, str, str, str]:
@@ -262,7 +264,7 @@ def test_what_ended_can_not_be_terminated(door: Door, admin: Any) -> None:
 
     request = execution_pb2.ExecutionTerminateRequest(id=RUN_ID)
     over = refused(grpc.StatusCode.FAILED_PRECONDITION, "SUCCEEDED")
-    with answering(door, ended), over as failed:
+    with answering(gateway, ended), over as failed:
         admin.TerminateExecution(request)
     data = dict(failed.value.trailing_metadata())["grpc-status-details-bin"]
     reason = event_pb2.EventFailureReason()
@@ -328,10 +330,10 @@ def test_executions_are_found_by_name(admin: Any) -> None:
 
 
 @pytest.mark.usefixtures("run")
-def test_a_recovery_names_what_it_recovers(door: Door, admin: Any) -> None:
+def test_a_recovery_names_what_it_recovers(gateway: RunningGateway, admin: Any) -> None:
     """It bears the mode and the reference. Unknown executions are missing."""
     request = execution_pb2.ExecutionRecoverRequest(id=RUN_ID)
-    with answering(door, accept) as taken:
+    with answering(gateway, accept) as taken:
         admin.RecoverExecution(request)
     spec = execution_pb2.ExecutionSpec.FromString(taken[0].spec)
     assert execution_pb2.ExecutionMetadata.RECOVERED == spec.metadata.mode
@@ -342,13 +344,15 @@ def test_a_recovery_names_what_it_recovers(door: Door, admin: Any) -> None:
 
 
 @pytest.mark.usefixtures("run")
-def test_a_relaunch_takes_settings_and_inputs_over(door: Door, admin: Any) -> None:
+def test_a_relaunch_takes_settings_and_inputs_over(
+    gateway: RunningGateway, admin: Any
+) -> None:
     """A relaunch bears the mode, the reference, settings and inputs as given."""
     run_id = identifier_pb2.WorkflowExecutionIdentifier(
         project="p", domain="d", name="run"
     )
     request = execution_pb2.ExecutionRelaunchRequest(id=run_id, name="again")
-    with answering(door, accept) as taken:
+    with answering(gateway, accept) as taken:
         reply = admin.RelaunchExecution(request)
     (command,) = taken
     assert ("p", "d", "again") == (reply.id.project, reply.id.domain, reply.id.name)

@@ -30,7 +30,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from gateway.rpc.admin.service import Admin
 from tests.integration.conftest import Calls, refused
-from tests.support.harness.gateway_harness import Door
+from tests.support.harness.gateway_harness import RunningGateway
 
 pytestmark = pytest.mark.integration
 
@@ -123,23 +123,23 @@ def test_what_is_not_there(channel: grpc.Channel) -> None:
             channel.unary_unary(method)(b"")
 
 
-def test_a_message_too_large_is_refused(door: Door) -> None:
+def test_a_message_too_large_is_refused(gateway: RunningGateway) -> None:
     """The limit is wide, and crossing it has its own status."""
     options = [("grpc.max_send_message_length", -1)]
-    with grpc.insecure_channel(door.endpoint, options=options) as channel:
+    with grpc.insecure_channel(gateway.endpoint, options=options) as channel:
         call = channel.unary_unary(f"{ADMIN}/CreateTask")
         with refused(grpc.StatusCode.RESOURCE_EXHAUSTED):
             call(b"\0" * (65 * 2**20))
 
 
-def test_pings_of_an_idle_client_are_fine(door: Door) -> None:
+def test_pings_of_an_idle_client_are_fine(gateway: RunningGateway) -> None:
     """flytekit pings idle channels; the server doesn't send it away."""
     options = [
         ("grpc.keepalive_time_ms", 1_000),
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.max_pings_without_data", 0),
     ]
-    with grpc.insecure_channel(door.endpoint, options=options) as channel:
+    with grpc.insecure_channel(gateway.endpoint, options=options) as channel:
         call = channel.unary_unary(f"{ADMIN}/GetVersion")
         call(b"")
         time.sleep(2.5)
@@ -147,7 +147,7 @@ def test_pings_of_an_idle_client_are_fine(door: Door) -> None:
 
 
 def test_a_client_that_gives_up_leaves_nothing_behind(
-    door: Door, admin: Any, calls: Calls
+    gateway: RunningGateway, admin: Any, calls: Calls
 ) -> None:
     """A call that is given up is CANCELLED here, and waits no longer."""
     at = identifier_pb2.WorkflowExecutionIdentifier(project="p", domain="d", name="n")
@@ -155,7 +155,7 @@ def test_a_client_that_gives_up_leaves_nothing_behind(
     with refused(grpc.StatusCode.DEADLINE_EXCEEDED):
         admin.TerminateExecution(request, timeout=0.3)
     soon(lambda: "CANCELLED" in calls.codes("TerminateExecution"))
-    assert 0 == door.services.submit.waiting
+    assert 0 == gateway.services.submit.waiting
 
 
 def test_the_time_limit_says_that_the_command_stands(admin: Any) -> None:

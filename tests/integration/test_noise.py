@@ -20,7 +20,7 @@ from google.protobuf import message_factory
 from tests.integration.conftest import accept, answering
 from tests.support import raw
 from tests.support.components.postgres import migrated_database
-from tests.support.harness.gateway_harness import Door, open_door
+from tests.support.harness.gateway_harness import RunningGateway, run_gateway
 from tests.support.noise import Noise
 
 SERVICES = (
@@ -47,27 +47,27 @@ KNOWN = {"project": raw.PROJECT, "domain": raw.DOMAIN, "name": "noise", "version
 
 
 @pytest.fixture(scope="module")
-def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
-    """Open a door of our own: noise archives projects and takes names."""
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningGateway]:
+    """Run a separate gateway: noise archives projects and takes names."""
     folder = tmp_path_factory.mktemp("noise")
-    with open_door(migrated_database(), folder, outcome_s=1.5) as opened:
+    with run_gateway(migrated_database(), folder, outcome_s=1.5) as opened:
         yield opened
 
 
 @pytest.fixture(scope="module")
-def channel(door: Door) -> Iterator[grpc.Channel]:
+def channel(gateway: RunningGateway) -> Iterator[grpc.Channel]:
     """Return a plain channel to it."""
-    with grpc.insecure_channel(door.endpoint) as opened:
+    with grpc.insecure_channel(gateway.endpoint) as opened:
         yield opened
 
 
 @pytest.fixture
-def client(door: Door) -> SynchronousFlyteClient:
+def client(gateway: RunningGateway) -> SynchronousFlyteClient:
     """Return flytekit's own client of a project that noise hasn't archived."""
     found = SynchronousFlyteClient(
-        PlatformConfig(endpoint=door.endpoint, insecure=True)
+        PlatformConfig(endpoint=gateway.endpoint, insecure=True)
     )
-    stub = admin_pb2_grpc.AdminServiceStub(grpc.insecure_channel(door.endpoint))
+    stub = admin_pb2_grpc.AdminServiceStub(grpc.insecure_channel(gateway.endpoint))
     stub.UpdateProject(project_pb2.Project(id=raw.PROJECT, name=raw.PROJECT))
     return found
 
@@ -96,12 +96,12 @@ def _status(call: Any, message: Any) -> grpc.StatusCode:
 
 @pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
 def test_noise_gets_a_status_that_means_something(
-    door: Door, channel: grpc.Channel, method: Any
+    gateway: RunningGateway, channel: grpc.Channel, method: Any
 ) -> None:
     """No request of noise ends as UNKNOWN, INTERNAL or never."""
     noise, call = Noise(SEED), _caller(channel, method)
     request = message_factory.GetMessageClass(method.input_type)
-    with answering(door, accept):
+    with answering(gateway, accept):
         codes = Counter(
             _status(call, noise.filled(request(), **KNOWN)) for _ in range(EACH)
         )
@@ -124,7 +124,7 @@ def _goods() -> dict[str, Any]:
 
 @pytest.mark.parametrize("rpc", ["CreateTask", "CreateWorkflow", "CreateExecution"])
 def test_a_good_request_with_one_change_gets_a_status(
-    door: Door, channel: grpc.Channel, client: Any, rpc: str
+    gateway: RunningGateway, channel: grpc.Channel, client: Any, rpc: str
 ) -> None:
     """What is nearly right is taken or refused with a word, never lost inside."""
     with suppress(FlyteEntityAlreadyExistsException):
@@ -132,7 +132,7 @@ def test_a_good_request_with_one_change_gets_a_status(
     noise = Noise(SEED)
     method = admin_pb2.DESCRIPTOR.services_by_name["AdminService"].methods_by_name[rpc]
     call, good = _caller(channel, method), _goods()[rpc]
-    with answering(door, accept):
+    with answering(gateway, accept):
         codes = Counter(_status(call, noise.changed(good)) for _ in range(CHANGES))
     assert codes[grpc.StatusCode.INVALID_ARGUMENT] > 0
     assert codes.total() == CHANGES

@@ -28,7 +28,7 @@ from schemas.wire import codec
 from tests.support.components.kafka import broker
 from tests.support.components.postgres import migrated_database
 from tests.support.graphs import values
-from tests.support.harness.gateway_harness import open_door
+from tests.support.harness.gateway_harness import run_gateway
 from tests.support.harness.kafka_engine import engine_on
 from tests.support.raw import DOMAIN, PROJECT, VERSION, register_layers
 
@@ -114,8 +114,8 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 async def engine(servers: str, tmp_path: Path) -> AsyncIterator[Engine]:
     """An engine that knows a chain of two echo tasks."""
     postgres = migrated_database()
-    with open_door(postgres, tmp_path) as door:
-        config = PlatformConfig(endpoint=door.endpoint, insecure=True)
+    with run_gateway(postgres, tmp_path) as gateway:
+        config = PlatformConfig(endpoint=gateway.endpoint, insecure=True)
         client = SynchronousFlyteClient(config)
         await asyncio.to_thread(register_layers, client, "chain", layers=2, width=1)
         kafka = KafkaSettings(

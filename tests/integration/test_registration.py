@@ -32,7 +32,7 @@ from google.rpc import status_pb2
 from schemas.ids import EntityRef
 from tests.integration.conftest import refused
 from tests.support.flytekit import workflows as flows
-from tests.support.harness.gateway_harness import Door
+from tests.support.harness.gateway_harness import RunningGateway
 from tests.support.raw import echo_task, layers_workflow
 
 pytestmark = pytest.mark.integration
@@ -43,9 +43,9 @@ IMAGES = ImageConfig(IMAGE, [IMAGE])
 
 
 @pytest.fixture(scope="module")
-def remote(door: Door) -> FlyteRemote:
+def remote(gateway: RunningGateway) -> FlyteRemote:
     """Return flytekit's remote, as scripts use it."""
-    config = Config(platform=PlatformConfig(endpoint=door.endpoint, insecure=True))
+    config = Config(platform=PlatformConfig(endpoint=gateway.endpoint, insecure=True))
     return FlyteRemote(config, PROJECT, DOMAIN)
 
 
@@ -279,7 +279,9 @@ def test_racing_activations_all_end(admin: Any) -> None:
     assert 1 == sum(plan.id.name == "race" for plan in found.launch_plans)
 
 
-def test_a_single_task_gets_a_workflow_of_its_own(door: Door, admin: Any) -> None:
+def test_a_single_task_gets_a_workflow_of_its_own(
+    gateway: RunningGateway, admin: Any
+) -> None:
     """The workflow and launch plan around a task are made once, and hidden."""
     from gateway.registry.single_task import register_single_task
 
@@ -288,7 +290,7 @@ def test_a_single_task_gets_a_workflow_of_its_own(door: Door, admin: Any) -> Non
         kind="TASK", project=PROJECT, domain=DOMAIN, name="alone", version="v1"
     )
     for _ in range(2):
-        door.run(register_single_task(door.services, ref))
+        gateway.run(register_single_task(gateway.services, ref))
     plan = _plan(".flytegen.alone", "v1").to_flyte_idl()
     found = admin.GetLaunchPlan(common_pb2.ObjectGetRequest(id=plan))
     assert found.closure.expected_inputs.parameters["a"].required

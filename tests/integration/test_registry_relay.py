@@ -29,7 +29,7 @@ from schemas import topics
 from tests.integration.test_publish import PLAN, PYTHON, Engine
 from tests.support.components.kafka import broker
 from tests.support.components.postgres import empty_database, migrated_database
-from tests.support.harness.gateway_harness import open_door
+from tests.support.harness.gateway_harness import run_gateway
 from tests.support.harness.kafka_engine import engine_on
 from tests.support.raw import register_layers
 from workers.operations.registry_relay import RegistryRelay
@@ -71,9 +71,9 @@ async def relaying(kafka: KafkaSettings, url: str) -> AsyncIterator[RegistryRela
 
 
 def register(url: str, folder: Path, name: str) -> None:
-    """Register a chain of two tasks by the door."""
-    with open_door(url, folder) as door:
-        config = PlatformConfig(endpoint=door.endpoint, insecure=True)
+    """Register a chain of two tasks through the gateway."""
+    with run_gateway(url, folder) as gateway:
+        config = PlatformConfig(endpoint=gateway.endpoint, insecure=True)
         register_layers(SynchronousFlyteClient(config), name, layers=2, width=1)
 
 

@@ -122,7 +122,7 @@ async def test_the_table_is_read_now_and_then(
 async def test_news_of_another_process_is_heard(
     log: MemoryLog, pool: Pool, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A door of its own listens: no poll is needed."""
+    """A gateway process of its own listens: no poll is needed."""
     monkeypatch.setattr(submitting, "LOOK_AGAIN_S", 30.0)
     submit = Submit(log, pool, limit_s=5)
     listening = asyncio.create_task(submit.listen(url))
@@ -194,7 +194,7 @@ async def test_a_lost_answer_appends_once(log: MemoryLog, pool: Pool) -> None:
 async def test_too_many_waiting_commands_are_turned_away(
     log: MemoryLog, pool: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The door has a limit, and says that nothing was done."""
+    """The gateway has a limit, and says that nothing was submitted."""
     monkeypatch.setattr(submitting, "WAITING_MAX", 1)
     submit = Submit(log, pool, limit_s=5)
     async with submitted(submit):

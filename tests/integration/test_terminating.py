@@ -15,7 +15,7 @@ from schemas.messages.commands import TerminateExecution
 from tests.integration.conftest import accept, answering
 from tests.integration.test_archiving import forget_positions
 from tests.support.engine import NOON_US, created
-from tests.support.harness.gateway_harness import Door
+from tests.support.harness.gateway_harness import RunningGateway
 from tests.support.harness.read_models import Views
 
 pytestmark = pytest.mark.integration
@@ -23,10 +23,10 @@ PROJECT, DOMAIN = "eager", "d"
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _running(door: Door) -> None:
+def _running(gateway: RunningGateway) -> None:
     """Let an eager execution, what it started, and something else be seen."""
-    door.run(forget_positions(door))
-    views = Views(door.services.pool)
+    gateway.run(forget_positions(gateway))
+    views = Views(gateway.services.pool)
     parents = {"main": "", "child": "main", "below": "child", "ended": "main"}
     for name, parent in (*parents.items(), ("other", "")):
         labels = {"eager-exec": parent} if parent else {}
@@ -40,17 +40,17 @@ def _running(door: Door) -> None:
             events.append(
                 e.ExecutionAborted(occurred_at_us=NOON_US, cause="", principal="")
             )
-        door.run(views.given(f"execution/{PROJECT}/{DOMAIN}/{name}", *events))
-    door.run(forget_positions(door))
+        gateway.run(views.given(f"execution/{PROJECT}/{DOMAIN}/{name}", *events))
+    gateway.run(forget_positions(gateway))
 
 
-def test_what_eager_tasks_started_ends_too(door: Door, admin: Any) -> None:
+def test_what_eager_tasks_started_ends_too(gateway: RunningGateway, admin: Any) -> None:
     """In turn, each told why; what has ended, and others, are left alone."""
     main = identifier_pb2.WorkflowExecutionIdentifier(
         project=PROJECT, domain=DOMAIN, name="main"
     )
     request = execution_pb2.ExecutionTerminateRequest(id=main, cause="enough")
-    with answering(door, accept) as taken:
+    with answering(gateway, accept) as taken:
         admin.TerminateExecution(request)
 
     assert all(isinstance(command, TerminateExecution) for command in taken)

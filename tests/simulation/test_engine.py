@@ -242,7 +242,7 @@ async def live(world: World, steps: int) -> None:
 
 
 async def create(world: World, name: str) -> None:
-    """Ask for an execution, as a door does."""
+    """Create an execution, as a gateway does."""
     log = MemoryLog(world.data)
     await log.open()
     ref = ExecutionRef(project="p", domain="d", name=name)

@@ -155,8 +155,8 @@ class Distributed:
     @property
     def http(self) -> str:
         """Return the base of HTTP addresses."""
-        door = next(role for role in self.roles if role.role == GATEWAY)
-        return f"http://127.0.0.1:{door.http_port}"
+        gateway = next(role for role in self.roles if role.role == GATEWAY)
+        return f"http://127.0.0.1:{gateway.http_port}"
 
     def postgres(self) -> str:
         """Return the URL of its Postgres."""

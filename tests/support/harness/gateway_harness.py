@@ -1,4 +1,4 @@
-"""The gRPC door on a real Postgres, without the rest of an engine, in a thread."""
+"""The gRPC server on a real Postgres, without the rest of an engine, in a thread."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ READY_S = 30.0
 
 
 @dataclass
-class Door:
-    """A running door: its services, its address, and the loop it runs in."""
+class RunningGateway:
+    """A running gateway: its services, its address, and the loop it runs in."""
 
     services: Services
     port: int
@@ -40,24 +40,24 @@ class Door:
         """Return where it listens."""
         return f"127.0.0.1:{self.port}"
 
-    def run(self, deed: Coroutine[Any, Any, Any]) -> Any:
-        """Run something in the door's loop."""
-        return asyncio.run_coroutine_threadsafe(deed, self.loop).result(READY_S)
+    def run(self, work: Coroutine[Any, Any, Any]) -> Any:
+        """Run a coroutine in the gateway's loop."""
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(READY_S)
 
 
 @contextmanager
-def open_door(
+def run_gateway(
     url: str, folder: Path, *, observe: Observe = nobody, **gateway: Any
-) -> Iterator[Door]:
+) -> Iterator[RunningGateway]:
     """Serve until the block is left; nothing handles commands."""
     loop = asyncio.new_event_loop()
     stopping = asyncio.Event()
-    doors: list[Door] = []
+    started: list[RunningGateway] = []
     failures: list[BaseException] = []
     ready = threading.Event()
 
-    def take(door: Door) -> None:
-        doors.append(door)
+    def take(running: RunningGateway) -> None:
+        started.append(running)
         ready.set()
 
     def run() -> None:
@@ -70,13 +70,13 @@ def open_door(
             ready.set()
             loop.close()
 
-    thread = threading.Thread(target=run, name="door")
+    thread = threading.Thread(target=run, name="gateway")
     thread.start()
     ready.wait(READY_S)
     try:
         if failures:
             raise failures[0]
-        yield doors[0]
+        yield started[0]
     finally:
         if not failures:
             loop.call_soon_threadsafe(stopping.set)
@@ -88,7 +88,7 @@ async def _serve(
     settings: Settings,
     observe: Observe,
     stopping: asyncio.Event,
-    take: Callable[[Door], None],
+    take: Callable[[RunningGateway], None],
 ) -> None:
     async with AsyncExitStack() as stack:
         log = PostgresLog(url, LogSettings(poll_s=0.2))
@@ -115,6 +115,6 @@ async def _serve(
         found = grpc_server.servicers(services)
         server = grpc_server.build_server(services, found, "127.0.0.1:0", observe)
         await server.start()
-        take(Door(services, server.port, asyncio.get_running_loop()))
+        take(RunningGateway(services, server.port, asyncio.get_running_loop()))
         await stopping.wait()
         await server.stop(0)

@@ -1,4 +1,4 @@
-"""An engine on Kafka in this process: propellers, an echoing runner, no doors."""
+"""An engine on Kafka in this process: propellers, an echoing runner, no gateway."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The door: gRPC, REST, command line."""
+"""The gateway: gRPC, REST, command line."""

@@ -1,4 +1,4 @@
-"""The HTTP door over a real socket: calls, errors, health, who may call."""
+"""The HTTP server over a real socket: calls, errors, health, allowed origins."""
 
 from __future__ import annotations
 
