@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import AbstractAsyncContextManager
-from typing import Final, Protocol
+from collections.abc import Collection
+from contextlib import AbstractAsyncContextManager, suppress
+from typing import Any, Final, Protocol
 
 
 class Clock(Protocol):
@@ -49,3 +50,12 @@ class SystemClock:
 
 
 SYSTEM_CLOCK: Final[Clock] = SystemClock()
+
+
+async def wait_up_to(
+    delay_s: float, tasks: Collection[asyncio.Future[Any]], clock: Clock
+) -> None:
+    """Return once all tasks have ended, or after a delay; they aren't cancelled."""
+    with suppress(TimeoutError):
+        async with clock.timeout(delay_s):
+            await asyncio.wait(tasks)

@@ -21,7 +21,7 @@ class CoalescedCall(Generic[T]):
         self._turn = asyncio.Lock()
         self._next: asyncio.Task[T] | None = None
 
-    async def answer(self) -> T:
+    async def result(self) -> T:
         """Return the answer to a question put after this call; raises what it did."""
         if self._next is None:
             self._next = asyncio.create_task(self._round())

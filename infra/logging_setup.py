@@ -20,7 +20,7 @@ _REPEATS_S = 1.0
 _KINDS_MAX = 1000
 
 
-class Repeats(logging.Filter):
+class RepeatFilter(logging.Filter):
     """Lets the same complaint of a library through once a second.
 
     Clients of a broker that is away tell of each try. The next one that is heard tells
@@ -50,7 +50,7 @@ class Repeats(logging.Filter):
         return True
 
 
-def set_up(level: str, *, as_json: bool) -> None:
+def configure(level: str, *, as_json: bool) -> None:
     """Configure structlog, and the logging of libraries, for this process.
 
     Fields bound by `structlog.contextvars` are on every line. Libraries are heard from
@@ -65,7 +65,7 @@ def set_up(level: str, *, as_json: bool) -> None:
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)
-    handler.addFilter(Repeats())
+    handler.addFilter(RepeatFilter())
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[*_SHARED, structlog.stdlib.add_logger_name],

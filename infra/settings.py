@@ -371,7 +371,7 @@ class Settings(BaseSettings):
     def _in_capitals(cls, value: object) -> object:
         return value.upper() if isinstance(value, str) else value
 
-    def shown(self) -> dict[str, Any]:
+    def redacted(self) -> dict[str, Any]:
         """Return every setting for people, without the secrets in URLs."""
         found = self.model_dump(mode="json")
         found["postgres"] = _SECRET.sub(r"\1***", self.postgres)

@@ -18,7 +18,7 @@ _ONE_THREAD = {
 }
 
 
-def leave_forks_alone() -> None:
+def disable_grpc_fork_handlers() -> None:
     """Keep gRPC from meddling with forks; to be called before gRPC is imported.
 
     Its handlers run in each child that the loop forks to start a command, and crash

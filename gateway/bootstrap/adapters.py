@@ -23,7 +23,8 @@ from infra.eventlog.kafka.log import KafkaLog
 from infra.eventlog.kafka.reader import KafkaReader
 from infra.eventlog.postgres.log import PostgresLog
 from infra.eventlog.postgres.reader import LogReader
-from infra.postgres.pool import EmbeddedPostgres, Pool, alone, open_pool
+from infra.postgres.embedded_server import PostgresServer
+from infra.postgres.pool import Pool, advisory_lock, open_pool
 from infra.retry import retry_transient
 from infra.settings import Settings
 from projections.migrate import migrate
@@ -92,7 +93,7 @@ async def open_adapters(settings: Settings) -> AsyncIterator[Adapters]:
 async def _tables(url: str) -> None:
     """Apply missing migrations; other roles may do so at the same time."""
     try:
-        async with alone(url):
+        async with advisory_lock(url):
             await asyncio.to_thread(migrate, url, is_alone=True)
     except psycopg.OperationalError as error:
         raise TransientError(f"Cannot reach Postgres: {error}") from error
@@ -169,7 +170,7 @@ async def open_read_adapters(
 @asynccontextmanager
 async def running_postgres(folder: Path) -> AsyncIterator[str]:
     """Run the embedded Postgres of a folder that no engine holds; yield its URL."""
-    server = EmbeddedPostgres(folder)
+    server = PostgresServer(folder)
     url = await asyncio.to_thread(server.start)
     try:
         yield url

@@ -29,7 +29,8 @@ from infra.clock import SystemClock
 from infra.eventlog.contract import OwnedPartition
 from infra.eventlog.event_store import EventStore
 from infra.eventlog.postgres.log import PostgresLog
-from infra.postgres.pool import EmbeddedPostgres, open_pool
+from infra.postgres.embedded_server import PostgresServer
+from infra.postgres.pool import open_pool
 from infra.settings import Settings
 from projections.migrate import migrate
 from projections.projector.projector import Projector
@@ -114,7 +115,7 @@ async def _run(
 
 
 async def _start_postgres(data: DataDir, stack: AsyncExitStack) -> str:
-    server = EmbeddedPostgres(data.postgres)
+    server = PostgresServer(data.postgres)
     url = await asyncio.to_thread(server.start)
     guard = asyncio.create_task(server.keep_running(), name="postgres")
 

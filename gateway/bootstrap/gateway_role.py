@@ -24,7 +24,7 @@ from gateway.telemetry.health import Health
 from infra.blobs.signing import Signer
 from infra.blobs.store import links
 from infra.eventlog.event_store import EventStore
-from infra.postgres.pool import alone
+from infra.postgres.pool import advisory_lock
 from infra.retry import RETRY_S
 from infra.settings import Settings
 
@@ -82,7 +82,7 @@ async def _relay(relay: Relay, url: str) -> None:
     """Copy the registry's events to the log while this gateway holds the lock."""
     while True:
         try:
-            async with alone(url, _RELAY_LOCK):
+            async with advisory_lock(url, _RELAY_LOCK):
                 await relay.run()
         except psycopg.OperationalError as error:
             log_.warning("relay_delayed", error=str(error))
@@ -97,7 +97,7 @@ async def gateway(
     settings = adapters.settings
     async with AsyncExitStack() as stack:
         store = EventStore(settings.postgres)
-        async with alone(settings.postgres):
+        async with advisory_lock(settings.postgres):
             await store.open()
             stack.push_async_callback(store.close)
             relay = components.relay(store, adapters.log)

@@ -96,9 +96,9 @@ def up(
     It listens on 127.0.0.1 and runs until Ctrl-C. After a stop or a crash, the next
     start continues from the log.
     """
-    from infra.task_environment import leave_forks_alone  # noqa: PLC0415 - before gRPC
+    from infra.task_environment import disable_grpc_fork_handlers  # noqa: PLC0415 - before gRPC
 
-    leave_forks_alone()
+    disable_grpc_fork_handlers()
     from gateway.cli.commands.process.up import up as run_engine  # noqa: PLC0415 - heavy
 
     settings = load_settings(

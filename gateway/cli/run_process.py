@@ -22,7 +22,7 @@ GC_THRESHOLDS = (50_000, 50, 100)
 
 def run_until_stopped(settings: Settings, serving: Coroutine[None, None, None]) -> None:
     """Run it in a new event loop; raises CommandError for what ended it."""
-    logging_setup.set_up(settings.log_level, as_json=settings.log_json)
+    logging_setup.configure(settings.log_level, as_json=settings.log_json)
     gc.set_threshold(*GC_THRESHOLDS)
     try:
         with asyncio.Runner() as runner:

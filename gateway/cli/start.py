@@ -109,9 +109,9 @@ def _worker_settings(**given: Option) -> Settings:
 
 
 def _start(role: str, settings: Settings) -> None:
-    from infra.task_environment import leave_forks_alone  # noqa: PLC0415 - before gRPC
+    from infra.task_environment import disable_grpc_fork_handlers  # noqa: PLC0415 - before gRPC
 
-    leave_forks_alone()
+    disable_grpc_fork_handlers()
     from gateway.cli.commands.process.start import start  # noqa: PLC0415 - heavy
 
     run_command(lambda: start(role, settings))

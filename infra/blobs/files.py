@@ -35,7 +35,7 @@ class InvalidBlobPathError(InfraError):
     """The address leads out of the store."""
 
 
-class Found(msgspec.Struct, frozen=True, kw_only=True):
+class BlobInfo(msgspec.Struct, frozen=True, kw_only=True):
     """A blob as listed: its address, bytes, and when it was written (s since 1970)."""
 
     uri: str
@@ -74,11 +74,11 @@ class Blobs(Protocol):
         """Return a blob's size in bytes; None if there is none."""
         ...
 
-    async def list(self, prefix: str) -> list[Found]:
+    async def list(self, prefix: str) -> list[BlobInfo]:
         """Return the blobs below a folder of the store; raises PathRefused."""
         ...
 
-    async def local(self, uri: str, folder: Path) -> Path:
+    async def local_copy(self, uri: str, folder: Path) -> Path:
         """Return a file with the blob's bytes: its own, or a copy in a folder."""
         ...
 
@@ -86,11 +86,11 @@ class Blobs(Protocol):
         """Remove a blob; one that isn't there is fine."""
         ...
 
-    async def delete_below(self, prefix: str) -> None:
+    async def delete_prefix(self, prefix: str) -> None:
         """Remove every blob below a folder of the store; raises PathRefused."""
         ...
 
-    async def drop_parts(self, before_s: float) -> int:
+    async def delete_unfinished(self, before_s: float) -> int:
         """Remove what was begun before a time (s since 1970) and never finished."""
         ...
 
@@ -178,11 +178,11 @@ class FileBlobs:
         """Return a blob's size in bytes; None if there is none."""
         return _size(Path(uri.removeprefix("file://")))
 
-    async def list(self, prefix: str) -> list[Found]:
+    async def list(self, prefix: str) -> list[BlobInfo]:
         """Return the blobs below a folder of the store; raises PathRefused."""
         return await asyncio.to_thread(_listed, self.path(prefix))
 
-    async def local(self, uri: str, folder: Path) -> Path:
+    async def local_copy(self, uri: str, folder: Path) -> Path:
         """Return the blob's own file; raises BlobNotFound."""
         del folder
         return _found(uri)[0]
@@ -191,13 +191,13 @@ class FileBlobs:
         """Remove a blob; one that isn't there is fine."""
         self.path(uri).unlink(missing_ok=True)
 
-    async def delete_below(self, prefix: str) -> None:
+    async def delete_prefix(self, prefix: str) -> None:
         """Remove every blob below a folder of the store; raises PathRefused."""
         folder = self.path(prefix)
         with suppress(FileNotFoundError):
             await asyncio.to_thread(shutil.rmtree, folder)
 
-    async def drop_parts(self, before_s: float) -> int:
+    async def delete_unfinished(self, before_s: float) -> int:
         """Remove what was begun before a time (s since 1970) and never finished."""
         parts = await asyncio.to_thread(_listed, self._parts())
         stale = [part for part in parts if part.modified_s < before_s]
@@ -212,7 +212,7 @@ class FileBlobs:
         return folder
 
 
-def plain_address(uri: str, root: str) -> bool:
+def is_within(uri: str, root: str) -> bool:
     """Tell whether an address lies below a root, and leads nowhere else."""
     if not uri.startswith(f"{root}/") or "\0" in uri:
         return False
@@ -220,7 +220,7 @@ def plain_address(uri: str, root: str) -> bool:
     return all(part not in {"", ".", ".."} for part in parts)
 
 
-def _listed(folder: Path) -> list[Found]:
+def _listed(folder: Path) -> list[BlobInfo]:
     found = []
     for above, _, names in os.walk(folder):  # which minds no folder that goes meanwhile
         for path in (Path(above, name) for name in names):
@@ -230,7 +230,7 @@ def _listed(folder: Path) -> list[Found]:
                 continue
             if S_ISREG(status.st_mode):
                 size, modified_s = status.st_size, status.st_mtime
-                found.append(Found(uri=str(path), size=size, modified_s=modified_s))
+                found.append(BlobInfo(uri=str(path), size=size, modified_s=modified_s))
     return found
 
 

@@ -21,11 +21,11 @@ from minio.error import InvalidResponseError, MinioException, S3Error, ServerErr
 
 from infra.blobs.files import (
     CHUNK_BYTES,
+    BlobInfo,
     BlobNotFoundError,
     BlobTooLargeError,
-    Found,
     InvalidBlobPathError,
-    plain_address,
+    is_within,
 )
 from infra.blobs.signing import Grant
 from infra.errors import PermanentError, TransientError
@@ -176,14 +176,14 @@ class S3Blobs:
             return None
         return int(found.size or 0)
 
-    async def list(self, prefix: str) -> list[Found]:
+    async def list(self, prefix: str) -> list[BlobInfo]:
         """Return the blobs whose addresses begin with a folder's."""
         bucket, key = self._own(f"{prefix.rstrip('/')}/_")
         folder = key.removesuffix("_")
 
-        def load() -> list[Found]:
+        def load() -> list[BlobInfo]:
             return [
-                Found(
+                BlobInfo(
                     uri=f"{SCHEME}{bucket}/{item.object_name}",
                     size=item.size or 0,
                     modified_s=item.last_modified.timestamp()
@@ -195,7 +195,7 @@ class S3Blobs:
 
         return await self._call(prefix, load)
 
-    async def local(self, uri: str, folder: Path) -> Path:
+    async def local_copy(self, uri: str, folder: Path) -> Path:
         """Return a file with the blob's bytes: a copy in a folder, made once."""
         bucket, key = _split(uri)
         path = folder / hashlib.sha256(uri.encode()).hexdigest()[:24]
@@ -212,19 +212,19 @@ class S3Blobs:
         bucket, key = self._own(uri)
         await self._call(uri, lambda: self._client.remove_object(bucket, key))
 
-    async def delete_below(self, prefix: str) -> None:
+    async def delete_prefix(self, prefix: str) -> None:
         """Remove every blob below a folder of the store; raises PathRefused."""
         for found in await self.list(prefix):
             await self.delete(found.uri)
 
-    async def drop_parts(self, before_s: float) -> int:
+    async def delete_unfinished(self, before_s: float) -> int:
         """Do nothing: S3 shows no object before it is whole."""
         del before_s
         return 0
 
     def _own(self, uri: str) -> tuple[str, str]:
         """Return bucket and key of an address in the store; raises PathRefused."""
-        if not plain_address(uri, self.root):
+        if not is_within(uri, self.root):
             message = f"Expected an address below {self.root}, but got {uri!r}"
             raise InvalidBlobPathError(message)
         return _split(uri)
@@ -248,7 +248,7 @@ class S3Links:
 
     def url(self, grant: Grant) -> str:
         """Return a link for a grant; S3 checks a Content-MD5 that is sent along."""
-        if not plain_address(grant.uri, self._root):
+        if not is_within(grant.uri, self._root):
             raise InvalidBlobPathError(f"Expected an address below {self._root}")
         bucket, key = _split(grant.uri)
         left_s = max(1, (grant.expires_at_us - self._now_us()) // 1_000_000)

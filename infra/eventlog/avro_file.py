@@ -40,7 +40,7 @@ _SCHEMA = parse_schema(
 _BROKEN = (ValueError, EOFError, IndexError, KeyError, TypeError, zlib.error)
 
 
-class LogFile:
+class AvroLogWriter:
     """A file being written; `with` makes it appear whole, or not at all."""
 
     def __init__(self, out: Any, about: dict[str, str]) -> None:
@@ -61,12 +61,12 @@ class LogFile:
 
 
 @contextmanager
-def writing(path: Path, about: dict[str, str]) -> Iterator[LogFile]:
+def open_writer(path: Path, about: dict[str, str]) -> Iterator[AvroLogWriter]:
     """Write a file beside its place; it is moved there once it is whole."""
     beside = path.with_name(f"{path.name}.part")
     try:
         with beside.open("wb") as out:
-            file = LogFile(out, about)
+            file = AvroLogWriter(out, about)
             yield file
             file.finish()
         beside.replace(path)
@@ -74,7 +74,7 @@ def writing(path: Path, about: dict[str, str]) -> Iterator[LogFile]:
         beside.unlink(missing_ok=True)
 
 
-def reading(path: Path, page: int) -> Iterator[tuple[Sequence[Record], int]]:
+def read_pages(path: Path, page: int) -> Iterator[tuple[Sequence[Record], int]]:
     """Yield a file's records in pages, each with how many bytes were read by then.
 
     Raises Permanent for a file that is no export, is damaged, or isn't whole.
@@ -95,7 +95,7 @@ def reading(path: Path, page: int) -> Iterator[tuple[Sequence[Record], int]]:
         yield found, source.tell()
 
 
-def about(path: Path) -> dict[str, str]:
+def read_metadata(path: Path) -> dict[str, str]:
     """Return the words that an export tells about itself."""
     with path.open("rb") as source:
         try:

@@ -19,7 +19,7 @@ import msgspec
 from schemas import topics
 from schemas.envelope import Envelope
 
-NOWHERE: Mapping[int, int] = MappingProxyType({})
+BEGINNING: Mapping[int, int] = MappingProxyType({})
 """Before the first position of every partition."""
 
 
@@ -60,7 +60,7 @@ class OwnedPartition(Protocol):
         """Tell whether messages of this key belong to this partition."""
         ...
 
-    async def end(self, topic: str) -> int:
+    async def end_position(self, topic: str) -> int:
         """Return the last position of a topic's partition of this number."""
         ...
 
@@ -204,7 +204,7 @@ class Log(Protocol):
         """Return a group's kept position on each partition; 0 before the first."""
         ...
 
-    async def end(self, topics: Sequence[str] = ()) -> Mapping[int, int]:
+    async def end_positions(self, topics: Sequence[str] = ()) -> Mapping[int, int]:
         """Return the last position of each partition: of these topics, if any."""
         ...
 
@@ -220,10 +220,10 @@ class StreamExtent(NamedTuple):
     ended: int
 
 
-class Spans(Protocol):
+class StreamExtents(Protocol):
     """Where it is known, beside the log, when streams began and ended."""
 
-    async def of(self, stream: str) -> StreamExtent | None:
+    async def find(self, stream: str) -> StreamExtent | None:
         """Return the span of a stream; None if it isn't known, or can't be had now."""
         ...
 
@@ -231,7 +231,7 @@ class Spans(Protocol):
 class PartitionedLog(Log, Protocol):
     """A log whose topics many processes read together, each a share."""
 
-    def share(
+    def join_group(
         self, group: str, topic: str
     ) -> AbstractAsyncContextManager[PartitionAssignment]:
         """Read what falls to this process, as one of a group."""
@@ -257,7 +257,7 @@ class EventReader(Protocol):
         self,
         end: Mapping[int, int],
         topic: str = topics.EVENTS,
-        after: Mapping[int, int] = NOWHERE,
+        after: Mapping[int, int] = BEGINNING,
     ) -> AsyncIterator[Sequence[Received]]:
         """Return what is on a topic after positions and up to others, page by page."""
         ...
@@ -270,7 +270,7 @@ class EventReader(Protocol):
         """Return how many messages there are on the events topic, about."""
         ...
 
-    async def end(self, topics: Sequence[str] = ()) -> Mapping[int, int]:
+    async def end_positions(self, topics: Sequence[str] = ()) -> Mapping[int, int]:
         """Return the last positions: of these topics, if any are given."""
         ...
 

@@ -176,7 +176,7 @@ class EventStore:
         recorder = self._opened()
         return await self._run(lambda: recorder.max_tracking_id(name) or 0)
 
-    async def keep(self, name: str, position: int) -> None:
+    async def save_position(self, name: str, position: int) -> None:
         """Keep the position that somebody has reached; an older one changes nothing."""
         recorder = self._opened()
         with suppress(IntegrityError):

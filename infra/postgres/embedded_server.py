@@ -24,7 +24,12 @@ import psycopg
 import structlog
 
 from infra.errors import InfraError, PermanentError, TransientError
-from infra.postgres.system_user import Account, open_tree, open_way, server_account
+from infra.postgres.system_user import (
+    Account,
+    allow_reading,
+    allow_traversal,
+    server_account,
+)
 
 log_ = structlog.get_logger(__name__)
 
@@ -92,8 +97,8 @@ class PostgresServer:
         if url is not None:
             return url
         programs = _binaries()
-        open_way(programs, self._account)
-        open_tree(programs.parent, programs / "postgres", self._account)
+        allow_traversal(programs, self._account)
+        allow_reading(programs.parent, programs / "postgres", self._account)
         self._initialise()
         self._launch()
         url = self._adopt()
@@ -179,12 +184,12 @@ class PostgresServer:
                     f"Expected data of Postgres {VERSION} in {self._folder}, "
                     f"but it is of version {found}"
                 )
-            open_way(self._folder.parent, self._account)
+            allow_traversal(self._folder.parent, self._account)
             return
         part = self._folder.with_name(f"{self._folder.name}.new")
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True, mode=0o700)
-        open_way(part.parent, self._account)
+        allow_traversal(part.parent, self._account)
         if self._account is not None:
             os.chown(part, self._account.uid, self._account.gid)
         done = self._run(

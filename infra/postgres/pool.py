@@ -13,17 +13,11 @@ from psycopg import AsyncConnection
 from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool
 
-from infra.postgres.embedded_server import PostgresServer
-
 Pool = AsyncConnectionPool[AsyncConnection[dict[str, object]]]
 
 _MARK = re.compile(r"^-- ([a-z_0-9]+) --$", re.MULTILINE)
 CONNECT_S = 10.0
 _TABLES_LOCK = 0x666C_7461_626C
-
-
-class EmbeddedPostgres(PostgresServer):
-    """The server of the embedded engine; it outlives a kill of ours."""
 
 
 async def open_pool(url: str, size: int = 8) -> Pool:
@@ -41,7 +35,7 @@ async def open_pool(url: str, size: int = 8) -> Pool:
 
 
 @asynccontextmanager
-async def alone(url: str, lock: int = _TABLES_LOCK) -> AsyncIterator[None]:
+async def advisory_lock(url: str, lock: int = _TABLES_LOCK) -> AsyncIterator[None]:
     """Make tables meanwhile, or what `lock` is for, as the only one on this database.
 
     Whoever is killed lets go of it.

@@ -92,7 +92,7 @@ class Recorder(PostgresProcessRecorder):
         curs.execute(self._insert, columns, prepare=True)
 
 
-class SoleRecorder(Recorder):
+class SingleWriterRecorder(Recorder):
     """A recorder whose user knows by a lock that nobody else inserts."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -55,7 +55,7 @@ def _add_user() -> None:
         raise PermanentError(f"Expected to create user '{NAME}', but: {done.stderr}")
 
 
-def open_way(folder: Path, account: Account | None) -> None:
+def allow_traversal(folder: Path, account: Account | None) -> None:
     """Let another user pass, but not list, the folders on the way to this one."""
     if account is None:
         return
@@ -65,7 +65,7 @@ def open_way(folder: Path, account: Account | None) -> None:
             part.chmod(stat.S_IMODE(found.st_mode) | stat.S_IXOTH)
 
 
-def open_tree(folder: Path, sample: Path, account: Account | None) -> None:
+def allow_reading(folder: Path, sample: Path, account: Account | None) -> None:
     """Let another user read installed files, where a strict umask kept him out."""
     needed = stat.S_IROTH | stat.S_IXOTH
     if account is None or sample.stat().st_mode & needed == needed:

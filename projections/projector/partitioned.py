@@ -25,7 +25,7 @@ log_ = structlog.get_logger(__name__)
 class PartitionedLog(Protocol):
     """What a shared projector asks of the log."""
 
-    def share(
+    def join_group(
         self, group: str, topic: str
     ) -> AbstractAsyncContextManager[PartitionAssignment]:
         """Read what falls to this process, as one of a group."""
@@ -41,7 +41,7 @@ class PartitionedProjector:
 
     async def run(self) -> None:
         """Apply events for ever; raises UndecodableMessage for one it can't read."""
-        async with self.log.share(topics.PROJECTOR_GROUP, topics.EVENTS) as share:
+        async with self.log.join_group(topics.PROJECTOR_GROUP, topics.EVENTS) as share:
             while True:
                 try:
                     await self._follow(share)

@@ -40,7 +40,7 @@ class EventLog(Protocol):
         """Follow topics from positions on, for ever; empty batches when idle."""
         ...
 
-    async def end(self, topics: Sequence[str] = ()) -> Mapping[int, int]:
+    async def end_positions(self, topics: Sequence[str] = ()) -> Mapping[int, int]:
         """Return the last position of each partition: of these topics, if any."""
         ...
 
@@ -95,7 +95,7 @@ class Projector:
 
     async def catch_up(self) -> None:
         """Apply what is there now, and return: for the start of an engine."""
-        await self._follow(end=await self.log.end((topics.EVENTS,)))
+        await self._follow(end=await self.log.end_positions((topics.EVENTS,)))
 
     async def _follow(self, end: Mapping[int, int] | None) -> None:
         while True:

@@ -76,7 +76,7 @@ class _UpTo:
         while True:
             yield ()
 
-    async def end(self, topics: Sequence[str] = ()) -> Positions:
+    async def end_positions(self, topics: Sequence[str] = ()) -> Positions:
         del topics
         return self._end
 

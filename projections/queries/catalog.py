@@ -34,7 +34,7 @@ _T = TypeVar("_T")
 class EventLog(Protocol):
     """What the catalog asks of the log."""
 
-    async def end(self, topics: Sequence[str] = ()) -> Mapping[int, int]:
+    async def end_positions(self, topics: Sequence[str] = ()) -> Mapping[int, int]:
         """Return the last position of each partition: of these topics, if any."""
         ...
 
@@ -79,10 +79,10 @@ class Catalog:
 
     async def caught_up(self) -> bool:
         """Wait until the views hold every event of now; False if it takes too long."""
-        return await self._catching_up.answer()
+        return await self._catching_up.result()
 
     async def _caught_up(self) -> bool:
-        end = await self.log.end((topics.EVENTS,))
+        end = await self.log.end_positions((topics.EVENTS,))
         loop, pause_s = asyncio.get_running_loop(), _LOOK_S
         until_s = loop.time() + self.settings.behind_s
         while True:

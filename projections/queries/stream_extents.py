@@ -21,7 +21,7 @@ class StreamExtentQuery:
 
     pool: Pool
 
-    async def of(self, stream: str) -> StreamExtent | None:
+    async def find(self, stream: str) -> StreamExtent | None:
         """Return the span of an execution's stream; None if it isn't known."""
         try:
             return await executions.span(self.pool, stream)

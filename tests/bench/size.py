@@ -15,7 +15,8 @@ from typing import Any
 import psycopg
 
 from infra.eventlog.postgres.log import PostgresLog
-from infra.postgres.pool import EmbeddedPostgres, open_pool
+from infra.postgres.embedded_server import PostgresServer
+from infra.postgres.pool import open_pool
 from infra.settings import LogSettings
 from projections.projector.projector import rebuild
 from tests.bench.engines import client_of, engine, timed
@@ -106,7 +107,7 @@ def _stored(running: Running, name: str) -> tuple[int, int]:
 
 async def _rebuilt(data_dir: Path) -> float:
     """Return events a second of a rebuild of every view, the engine being down."""
-    server = EmbeddedPostgres(data_dir / "postgres")
+    server = PostgresServer(data_dir / "postgres")
     url = await asyncio.to_thread(server.start)
     try:
         log, pool = PostgresLog(url, LogSettings()), await open_pool(url)

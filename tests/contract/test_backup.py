@@ -60,7 +60,7 @@ async def stores() -> AsyncIterator[tuple[EventStore, EventStore]]:
 
 async def export(log: Any, store: EventStore, path: Path) -> None:
     """Write a log's backup."""
-    with avro_file.writing(path, {}) as file:
+    with avro_file.open_writer(path, {}) as file:
         async for records in backup.taken(log, store):
             file.write(records)
 
@@ -82,7 +82,7 @@ async def test_another_cluster_goes_on(
     await here.send(stream, success(run))
     await export(log, stores[0], path)
 
-    pages = avro_file.reading(path, 10)
+    pages = avro_file.read_pages(path, 10)
     count = await backup.put_back(pages, twin, stores[1], NOTHING)
     there = House(twin)
     assert await there.events(stream) == await here.events(stream)

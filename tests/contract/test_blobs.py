@@ -133,21 +133,21 @@ async def test_folders_are_deleted(blobs: Blobs) -> None:
     for name in ("a/1", "a/b/2", "ab/3"):
         await blobs.put(blobs.uri(f"away/{name}"), b"x")
     for _ in range(2):
-        await blobs.delete_below(blobs.uri("away/a"))
+        await blobs.delete_prefix(blobs.uri("away/a"))
     left = await blobs.list(blobs.uri("away"))
 
     assert [found.uri for found in left] == [blobs.uri("away/ab/3")]
     with pytest.raises(InvalidBlobPathError):
-        await blobs.delete_below("/etc/away")
+        await blobs.delete_prefix("/etc/away")
 
 
 async def test_a_blob_is_had_as_a_file(blobs: Blobs, tmp_path: Path) -> None:
     """A file with the blob's bytes, for programs that need one."""
     uri = blobs.uri("bundle.tar.gz")
     await blobs.put(uri, b"packed")
-    assert (await blobs.local(uri, tmp_path / "copies")).read_bytes() == b"packed"
+    assert (await blobs.local_copy(uri, tmp_path / "copies")).read_bytes() == b"packed"
     with pytest.raises(BlobNotFoundError):
-        await blobs.local(blobs.uri("none"), tmp_path / "copies")
+        await blobs.local_copy(blobs.uri("none"), tmp_path / "copies")
 
 
 async def test_s3_serves_its_own_links(server: S3Settings) -> None:

@@ -55,11 +55,11 @@ async def test_it_is_kept_with_the_rest_of_a_transaction(log: Log) -> None:
     async def serve(partition: OwnedPartition, _: asyncio.Event) -> None:
         while not (taken := await partition.read(10)):
             pass
-        ends.append(await partition.end(t.EVENTS))
+        ends.append(await partition.end_position(t.EVENTS))
         records = [event_record(1), _kept("a", b"1"), event_record(2)]
         await partition.commit(records, taken[-1].position)
         await partition.commit([_kept("b", b"2")], None)
-        ends.append(await partition.end(t.EVENTS))
+        ends.append(await partition.end_position(t.EVENTS))
         stop.set()
 
     await log.own("g", t.COMMANDS, serve, stop)

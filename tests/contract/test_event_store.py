@@ -59,7 +59,9 @@ async def test_a_lost_race_is_a_conflict(store: Any) -> None:
         *(store.append(STREAM, 1, [replaced(b"%d" % n)], actor="me") for n in range(5)),
         return_exceptions=True,
     )
-    assert sorted(type(r).__name__ for r in results) == ["ConflictError"] * 4 + ["NoneType"]
+    assert sorted(type(r).__name__ for r in results) == ["ConflictError"] * 4 + [
+        "NoneType"
+    ]
     assert len(await store.load(STREAM)) == 2
 
 

@@ -295,7 +295,7 @@ class Spanned:
     def __init__(self, found: StreamExtent | None) -> None:
         self.found = found
 
-    async def of(self, stream: str) -> StreamExtent | None:
+    async def find(self, stream: str) -> StreamExtent | None:
         """Tell what is known."""
         return self.found
 

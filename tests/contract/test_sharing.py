@@ -30,7 +30,7 @@ async def test_reading_begins_where_its_user_says(kafka: KafkaKind) -> None:
     log = await kafka.open()
     records = [event_record(number, STREAMS[0]) for number in range(1, 6)]
     await log.append(records)
-    async with log.share("g", t.EVENTS) as share:
+    async with log.join_group("g", t.EVENTS) as share:
         ours = await until_ours(share, PARTITIONS)
         await share.begin(dict.fromkeys(ours, 0))
         first = []
@@ -53,8 +53,8 @@ async def test_marks_of_commits_are_passed(kafka: KafkaKind) -> None:
     async with owning(log) as partition:
         await partition.commit([event_record(1, STREAMS[0])], None)
         await partition.commit([event_record(2, STREAMS[0])], None)
-    end = await log.end((t.EVENTS,))
-    async with log.share("g", t.EVENTS) as share:
+    end = await log.end_positions((t.EVENTS,))
+    async with log.join_group("g", t.EVENTS) as share:
         ours = await until_ours(share, PARTITIONS)
         await share.begin(dict.fromkeys(ours, 0))
         found = []
@@ -68,10 +68,10 @@ async def test_marks_of_commits_are_passed(kafka: KafkaKind) -> None:
 async def test_members_share_and_take_over(kafka: KafkaKind) -> None:
     """Two members read different partitions; what one leaves falls to the other."""
     one, other = await kafka.open(), await kafka.open()
-    async with one.share("g", t.EVENTS) as first:
+    async with one.join_group("g", t.EVENTS) as first:
         await first.begin(dict.fromkeys(await until_ours(first, PARTITIONS), 0))
         assert not first.is_reassigned()
-        async with other.share("g", t.EVENTS) as second:
+        async with other.join_group("g", t.EVENTS) as second:
             theirs = await until_ours(second, PARTITIONS // 2)
             ours = await until_ours(first, PARTITIONS // 2)
             assert first.is_reassigned()

@@ -46,7 +46,10 @@ async def _settled(house: House) -> Checkpoint:
     found: list[Checkpoint] = []
 
     async def covered() -> bool:
-        said, end = await _said(house.log), (await house.log.end((t.EVENTS,)))[0]
+        said, end = (
+            await _said(house.log),
+            (await house.log.end_positions((t.EVENTS,)))[0],
+        )
         point = said.get("checkpoint")
         if point is not None and point.events_offset == end:
             found.append(point)
@@ -91,7 +94,7 @@ async def test_who_lets_go_leaves_all_that_changed(house: House) -> None:
         await house.run_of(stream, "n0")
         assert not await _newest(house.log)
     found = await restore.read(house.log, 0)
-    assert found.after == (await house.log.end((t.EVENTS,)))[0]
+    assert found.after == (await house.log.end_positions((t.EVENTS,)))[0]
     assert found.live[stream].sequence == len(await house.events(stream))
 
 

@@ -41,23 +41,23 @@ async def test_messages_come_as_they_were_appended(log: Any) -> None:
     positions = [r.position for r in found]
     assert positions == sorted(set(positions))
     assert {r.partition for r in found} == {0}
-    assert await log.end() == {0: positions[-1]}
+    assert await log.end_positions() == {0: positions[-1]}
 
 
 async def test_a_topic_has_an_end_of_its_own(log: Any) -> None:
     """Whoever follows some topics can tell when there is nothing more of them."""
     await log.append([command("c1"), event_record(1), dispatch("d1"), dispatch("d2")])
     found = await everything(log)
-    assert await log.end((t.EVENTS,)) == {0: found[1].position}
-    assert await log.end((t.EVENTS, t.COMMANDS)) == {0: found[1].position}
-    assert await log.end((t.ABORTS,)) == {0: 0}
-    assert await log.end() == {0: found[3].position}
+    assert await log.end_positions((t.EVENTS,)) == {0: found[1].position}
+    assert await log.end_positions((t.EVENTS, t.COMMANDS)) == {0: found[1].position}
+    assert await log.end_positions((t.ABORTS,)) == {0: 0}
+    assert await log.end_positions() == {0: found[3].position}
 
 
 async def test_appending_nothing_is_nothing(log: Any) -> None:
     """An empty append leaves no trace."""
     await log.append([])
-    assert await log.end() == {0: 0}
+    assert await log.end_positions() == {0: 0}
 
 
 async def test_a_repeated_message_is_dropped(log: Any) -> None:

@@ -56,7 +56,7 @@ def told(engine: Running, *words: str) -> list[Any]:
 
 def add_letter(path: Path) -> None:
     """Add to an export what nobody could handle: an abort of what isn't there."""
-    records = [r for page, _ in avro_file.reading(path, 100) for r in page]
+    records = [r for page, _ in avro_file.read_pages(path, 100) for r in page]
     stop = TerminateExecution(cause="enough")
     envelope = Envelope(id="stop", type=codec.type_name(stop), stream=STREAM)
     received = Received(
@@ -66,7 +66,7 @@ def add_letter(path: Path) -> None:
     records.append(
         dead_letters.dead_letter_record(received, "Expected it, but it broke", 1)
     )
-    with avro_file.writing(path, {}) as file:
+    with avro_file.open_writer(path, {}) as file:
         file.write(records)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from flytekit.exceptions.user import FlyteEntityNotExistException
 
-from infra.blobs.files import Found
+from infra.blobs.files import BlobInfo
 from infra.blobs.s3 import S3Blobs
 from infra.settings import S3Settings
 from tests.e2e.conftest import client, register
@@ -29,13 +29,13 @@ def roles() -> Iterator[Distributed]:
         yield found
 
 
-def _blobs(roles: Distributed) -> list[Found]:
+def _blobs(roles: Distributed) -> list[BlobInfo]:
     """Return what lies on S3 of executions."""
     name = "FLIGHTLOG_S3__"
     given = {k.removeprefix(name).lower(): v for k, v in roles.env.items()}
     fields = {k: given[k] for k in ("endpoint", "access_key", "secret_key")}
 
-    async def listed() -> list[Found]:
+    async def listed() -> list[BlobInfo]:
         blobs = S3Blobs(roles.env["FLIGHTLOG_BLOBS"], S3Settings(**fields))
         try:
             found = [

@@ -42,7 +42,7 @@ of_each_log = pytest.mark.parametrize(
 @cache
 def records_of(log: Path) -> Sequence[Record]:
     """Return what was exported."""
-    return [record for page, _ in avro_file.reading(log, 1000) for record in page]
+    return [record for page, _ in avro_file.read_pages(log, 1000) for record in page]
 
 
 def kept_states(log: Path) -> Any:

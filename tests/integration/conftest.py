@@ -89,7 +89,7 @@ def answering(gateway: RunningGateway, answer: Answer) -> Iterator[list[Any]]:
     taken: list[Any] = []
 
     async def serve(begun: Future[None]) -> None:
-        after = await gateway.services.log.end()
+        after = await gateway.services.log.end_positions()
         begun.set_result(None)
         log = gateway.services.log
         batches: AsyncIterator[Any] = log.tail((topics.COMMANDS,), after, 100)

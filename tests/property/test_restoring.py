@@ -37,9 +37,9 @@ class LossyPartition:
         self.log, self.data = log, data
         self.lost = 0
 
-    async def end(self, topic: str) -> int:
+    async def end_position(self, topic: str) -> int:
         """Return the end of a topic."""
-        return (await self.log.end((topic,)))[0]
+        return (await self.log.end_positions((topic,)))[0]
 
     async def commit(self, records: list[Record], position: int | None) -> None:
         """Keep the records; sometimes a chunk is lost, or a checkpoint's commit."""

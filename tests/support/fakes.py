@@ -156,7 +156,7 @@ class MemoryLog:
     ) -> AsyncIterator[Sequence[Received]]:
         """Yield what is on a topic after positions and was there at the call."""
         del partition  # there is one
-        end = (await self.end((topic,)))[0]
+        end = (await self.end_positions((topic,)))[0]
         position = after.get(0, 0)
         cursor = _Cursor(self, (topic,), position)
         while position < end and (found := await cursor.read(limit)):
@@ -199,7 +199,7 @@ class MemoryLog:
             r for r in self.data.records if _is_event(r) and r.envelope.stream == stream
         ]
 
-    async def end(self, topics: Sequence[str] = ()) -> Mapping[int, int]:
+    async def end_positions(self, topics: Sequence[str] = ()) -> Mapping[int, int]:
         """Return the last position: of these topics, if any are given."""
         records = self.data.records
         found = [r.position for r in records if not topics or r.topic in topics]
@@ -290,9 +290,9 @@ class MemoryPartition(_Cursor):
         del key
         return True
 
-    async def end(self, topic: str) -> int:
+    async def end_position(self, topic: str) -> int:
         """Return the last position of a topic."""
-        return (await self._log.end((topic,)))[0]
+        return (await self._log.end_positions((topic,)))[0]
 
     async def commit(self, records: Sequence[Record], position: int | None) -> None:
         """Append everything and move the position, or nothing."""

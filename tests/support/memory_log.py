@@ -90,7 +90,7 @@ class MemoryLog:
             if not batch:
                 await asyncio.sleep(0.001)
 
-    async def end(self, topics: Sequence[str] = ()) -> Mapping[int, int]:
+    async def end_positions(self, topics: Sequence[str] = ()) -> Mapping[int, int]:
         """Return the last position; there is one topic only."""
         del topics
         return {0: len(self.records)}

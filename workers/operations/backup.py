@@ -40,7 +40,7 @@ class Target(Protocol):
         """Append records."""
         ...
 
-    async def end(self, topics: Sequence[str] = ()) -> Mapping[int, int]:
+    async def end_positions(self, topics: Sequence[str] = ()) -> Mapping[int, int]:
         """Return the last positions."""
         ...
 
@@ -87,7 +87,7 @@ async def put_back(
     Raises Permanent if the log, or the registry, holds anything already.
     """
     for topic in _RESTORED:
-        if any((await log.end((topic,))).values()):
+        if any((await log.end_positions((topic,))).values()):
             message = f"Expected an empty log, but {topic} has records"
             raise PermanentError(message)
     if await store.events(0, 1):

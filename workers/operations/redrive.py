@@ -84,7 +84,7 @@ class DeadLetterLog(Protocol):
         """Return a group's stored positions."""
         ...
 
-    async def end(self, topics: Sequence[str] = ()) -> Mapping[int, int]:
+    async def end_positions(self, topics: Sequence[str] = ()) -> Mapping[int, int]:
         """Return the last positions."""
         ...
 
@@ -179,7 +179,7 @@ class Redriver:
 
     async def _handled(self) -> bool:
         """Wait until the commands of now are handled; False if they aren't in time."""
-        ends = await self.log.end((topics.COMMANDS,))
+        ends = await self.log.end_positions((topics.COMMANDS,))
         until = self.clock.monotonic() + self.wait_s
         while self.clock.monotonic() < until:
             stored = await self.log.positions(topics.PROPELLER_GROUP, topics.COMMANDS)

@@ -84,7 +84,7 @@ class RegistryRelay:
         if not page:
             return position
         await self.log.append([record for _, record in page])
-        await self.store.keep(NAME, page[-1][0])
+        await self.store.save_position(NAME, page[-1][0])
         self.relayed += len(page)
         return page[-1][0]
 

@@ -75,7 +75,7 @@ class Sweeper:
         """
         if not await retention.due(self.pool, limit):
             return ()
-        end = await self.log.end((topics.EVENTS,))
+        end = await self.log.end_positions((topics.EVENTS,))
         for _ in range(_LOOKS):
             if await retention.reach(self.pool, end):
                 return await retention.due(self.pool, limit)
@@ -103,7 +103,7 @@ class Sweeper:
             prefixes += _shared_prefixes(ref, events)
         for prefix in prefixes:
             try:
-                await self.blobs.delete_below(self.blobs.uri(prefix))
+                await self.blobs.delete_prefix(self.blobs.uri(prefix))
             except InvalidBlobPathError:
                 log_.info("blobs_left", stream=stream, prefix=prefix)
         return True
@@ -139,7 +139,7 @@ class Sweeper:
         for found in await self.blobs.list(self.blobs.uri(REQUESTS)):
             if found.modified_s < before_s:
                 await self.blobs.delete(found.uri)
-        await self.blobs.drop_parts(before_s)
+        await self.blobs.delete_unfinished(before_s)
         await retention.drop_reservations(self.pool)
 
 

@@ -89,7 +89,7 @@ async def by_snapshots(
     found = await retry_transient(
         lambda: _snapshots(log, partition.number), "restore_delayed", clock=into.clock
     )
-    if not found.after and await partition.end(topics.EVENTS):
+    if not found.after and await partition.end_position(topics.EVENTS):
         return False
     await retry_transient(
         lambda: _tail(log, partition.number, found), "restore_delayed", clock=into.clock

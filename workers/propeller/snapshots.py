@@ -102,7 +102,9 @@ class Snapshots:
             if now_us < self.due_us:
                 return
             self.due_us = now_us + every_us
-            position = await self._retry_transient(lambda: partition.end(topics.EVENTS))
+            position = await self._retry_transient(
+                lambda: partition.end_position(topics.EVENTS)
+            )
             self.going = _Round(
                 position, deque(self.changed), self.cadence.commit_bytes
             )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
@@ -14,7 +13,7 @@ import structlog
 from flyteidl.core import tasks_pb2
 
 from infra.blobs.files import Blobs
-from infra.clock import Clock
+from infra.clock import Clock, wait_up_to
 from infra.eventlog.contract import Consumer, Log, Received, Record
 from infra.retry import retry_transient
 from infra.settings import RunnerSettings
@@ -96,8 +95,8 @@ class Runner:
     async def run(self, stop: asyncio.Event) -> None:
         """Carry dispatches out until `stop`; what still runs then is stopped."""
         async with self.log.consume(topics.RUNNER_GROUP, topics.DISPATCHES) as consumer:
-            told = await self._retry_transient(
-                lambda: self.log.end((topics.ABORTS,)), "start_delayed"
+            told = await self._retry(
+                lambda: self.log.end_positions((topics.ABORTS,)), "start_delayed"
             )
             await self._append(await self._beats())
             async with asyncio.TaskGroup() as group:
@@ -121,9 +120,7 @@ class Runner:
         for task in tasks:
             task.cancel()
         if tasks:
-            with suppress(TimeoutError):
-                async with self.clock.timeout(self.settings.drain_s):
-                    await asyncio.wait(tasks)
+            await wait_up_to(self.settings.drain_s, tasks, self.clock)
         for task in tasks:
             task.cancel()
 
@@ -138,9 +135,7 @@ class Runner:
         unseen = [r for p, r in oldest.items() if p not in self._looked_back]
         await asyncio.gather(
             *(
-                self._retry_transient(
-                    partial(self._read_since, first, topic), "start_delayed"
-                )
+                self._retry(partial(self._read_since, first, topic), "start_delayed")
                 for first in unseen
                 for topic in (topics.ABORTS, topics.COMMANDS)
             )
@@ -166,9 +161,7 @@ class Runner:
                 await self.clock.sleep(_ROOM_S)
                 continue
             limit = min(room, self.settings.dispatches_max)
-            batch = await self._retry_transient(
-                partial(consumer.read, limit), "reading_delayed"
-            )
+            batch = await self._retry(partial(consumer.read, limit), "reading_delayed")
             if consumer.generation != generation:
                 generation = consumer.generation
                 self._looked_back.clear()
@@ -329,9 +322,7 @@ class Runner:
             return begun, began
         watching = asyncio.ensure_future(plugin.watch(work))
         try:
-            with suppress(TimeoutError):
-                async with self.clock.timeout(self.report_delay_s):
-                    await asyncio.wait({watching})
+            await wait_up_to(self.report_delay_s, {watching}, self.clock)
             if not watching.done():
                 report = self._reports.started(work.dispatch, began, begun)
                 await self._append([report])
@@ -371,7 +362,7 @@ class Runner:
 
     async def _beats(self) -> Sequence[Record]:
         """Return a heartbeat for each partition of commands: each keeps leases."""
-        count = await self._retry_transient(
+        count = await self._retry(
             lambda: self.log.partitions(topics.COMMANDS), "start_delayed"
         )
         return [self._reports.heartbeat(partition) for partition in range(count)]
@@ -387,23 +378,18 @@ class Runner:
                 kept = settled
 
     async def _append(self, records: Sequence[Record]) -> None:
-        await self._retry_transient(lambda: self.log.append(records), "report_delayed")
+        await self._retry(lambda: self.log.append(records), "report_delayed")
 
     async def _keep(self, consumer: Consumer, positions: Mapping[int, int]) -> None:
-        await self._retry_transient(
-            lambda: consumer.commit(positions), "position_delayed"
-        )
+        await self._retry(lambda: consumer.commit(positions), "position_delayed")
 
-    async def _retry_transient(
-        self, action: Callable[[], Awaitable[_T]], event: str
-    ) -> _T:
+    async def _retry(self, action: Callable[[], Awaitable[_T]], event: str) -> _T:
         return await retry_transient(action, event, clock=self.clock)
 
 
 def _unexpected(error: Exception) -> Failed:
     """Return the failure of work that the engine's own part failed in."""
-    message = f"Expected to carry the work out, but: {error!r}"
-    return interrupted("PluginFailure", message)
+    return interrupted("PluginFailure", f"Expected to carry it out, but: {error!r}")
 
 
 def _remember(memory: OrderedDict[str, Any], key: str, value: Any) -> None:

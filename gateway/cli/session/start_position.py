@@ -20,7 +20,7 @@ async def parse_start(session: Session, text: str) -> ReplayStart:
     A position applies to every partition. Raises CommandError for any other text.
     """
     if text.isdecimal():
-        end = await session.log.end((topics.EVENTS,))
+        end = await session.log.end_positions((topics.EVENTS,))
         return ReplayStart({partition: int(text) for partition in end})
     try:
         at = datetime.fromisoformat(text)

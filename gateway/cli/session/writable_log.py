@@ -40,16 +40,16 @@ class EmbeddedLog:
         """Yield the messages that are on a topic at the call."""
         del limit
         reader = self.session.log
-        async for page in reader.read_range(await reader.end(), topic, after):
+        async for page in reader.read_range(await reader.end_positions(), topic, after):
             yield page
 
     async def positions(self, group: str, topic: str) -> Mapping[int, int]:
         """Return the committed position of a group."""
         return await self.session.log.positions(group, topic)
 
-    async def end(self, topics: Sequence[str] = ()) -> Mapping[int, int]:
+    async def end_positions(self, topics: Sequence[str] = ()) -> Mapping[int, int]:
         """Return the last position of topics."""
-        return await self.session.log.end(topics)
+        return await self.session.log.end_positions(topics)
 
 
 @asynccontextmanager

@@ -18,8 +18,8 @@ from aiokafka.errors import KafkaError
 
 from infra.errors import TransientError
 from infra.eventlog.contract import Received
-from infra.eventlog.kafka.clients import consumer_of, member_of
-from infra.eventlog.kafka.partition_owner import Listener
+from infra.eventlog.kafka.clients import new_consumer, new_group_member
+from infra.eventlog.kafka.partition_owner import AssignmentListener
 from infra.eventlog.kafka.records import received
 from infra.settings import KafkaSettings
 
@@ -42,9 +42,9 @@ class KafkaPartitionAssignment:
         self._dealt = asyncio.Event()
         self._ours: frozenset[int] = frozenset()
         self._read: frozenset[int] = frozenset()
-        self._member: AIOKafkaConsumer = member_of(settings, group)
-        self._member.subscribe([self._topic], listener=Listener(self._take))
-        self._reader: AIOKafkaConsumer = consumer_of(settings)
+        self._member: AIOKafkaConsumer = new_group_member(settings, group)
+        self._member.subscribe([self._topic], listener=AssignmentListener(self._take))
+        self._reader: AIOKafkaConsumer = new_consumer(settings)
 
     def _take(self, assigned: Iterable[TopicPartition]) -> None:
         self._member.pause(*assigned)

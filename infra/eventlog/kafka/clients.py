@@ -17,7 +17,7 @@ _RETRY_MS = 10
 _POSITIVE = 0x7FFFFFFF
 
 
-def producer_of(settings: KafkaSettings, **more: Any) -> AIOKafkaProducer:
+def new_producer(settings: KafkaSettings, **more: Any) -> AIOKafkaProducer:
     """Return a producer that waits for every copy, and never lingers."""
     return AIOKafkaProducer(
         bootstrap_servers=settings.servers,
@@ -30,7 +30,7 @@ def producer_of(settings: KafkaSettings, **more: Any) -> AIOKafkaProducer:
     )
 
 
-def consumer_of(
+def new_consumer(
     settings: KafkaSettings, *topics: str, group_id: str | None = None, **more: Any
 ) -> AIOKafkaConsumer:
     """Return a consumer of committed records, which commits nothing by itself."""
@@ -49,10 +49,12 @@ def consumer_of(
     )
 
 
-def member_of(settings: KafkaSettings, group: str, **more: Any) -> AIOKafkaConsumer:
+def new_group_member(
+    settings: KafkaSettings, group: str, **more: Any
+) -> AIOKafkaConsumer:
     """Return a member of a group; one of a named process stays it over a restart."""
     static = f"{settings.instance}/{group}" if settings.instance else None
-    return consumer_of(settings, group_id=group, group_instance_id=static, **more)
+    return new_consumer(settings, group_id=group, group_instance_id=static, **more)
 
 
 async def partition_for_record(

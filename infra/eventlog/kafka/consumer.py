@@ -11,8 +11,8 @@ from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
 from infra.errors import TransientError
 from infra.eventlog.contract import Received
-from infra.eventlog.kafka.clients import member_of
-from infra.eventlog.kafka.partition_owner import Listener
+from infra.eventlog.kafka.clients import new_group_member
+from infra.eventlog.kafka.partition_owner import AssignmentListener
 from infra.eventlog.kafka.records import received
 from infra.settings import KafkaSettings
 
@@ -32,8 +32,8 @@ class KafkaConsumer:
         self._poll_ms = round(poll_s * 1000)
         self._generation = 0
         self._kept: dict[int, int] = {}
-        self._member: AIOKafkaConsumer = member_of(settings, group)
-        self._member.subscribe([self._topic], listener=Listener(self._dealt))
+        self._member: AIOKafkaConsumer = new_group_member(settings, group)
+        self._member.subscribe([self._topic], listener=AssignmentListener(self._dealt))
 
     @property
     def generation(self) -> int:

@@ -17,14 +17,18 @@ from infra.eventlog.contract import (
     Received,
     Record,
     Serve,
-    Spans,
     StreamExtent,
+    StreamExtents,
 )
 from infra.eventlog.kafka import topics as kafka_topics
 from infra.eventlog.kafka.assignment import KafkaPartitionAssignment
-from infra.eventlog.kafka.clients import consumer_of, partition_for_record, producer_of
+from infra.eventlog.kafka.clients import (
+    new_consumer,
+    new_producer,
+    partition_for_record,
+)
 from infra.eventlog.kafka.consumer import KafkaConsumer
-from infra.eventlog.kafka.partition_owner import KafkaOwners
+from infra.eventlog.kafka.partition_owner import KafkaPartitionOwner
 from infra.eventlog.kafka.records import received, sendable
 from infra.settings import KafkaSettings, LogSettings
 from schemas import topics as t
@@ -40,7 +44,10 @@ class KafkaLog:
     """The log of many processes; `open` connects, and checks the topics."""
 
     def __init__(
-        self, settings: KafkaSettings, log: LogSettings, spans: Spans | None = None
+        self,
+        settings: KafkaSettings,
+        log: LogSettings,
+        spans: StreamExtents | None = None,
     ) -> None:
         """Prepare; `open` connects.
 
@@ -55,7 +62,7 @@ class KafkaLog:
     async def open(self) -> None:
         """Connect; raises Permanent if a topic is missing or has other partitions."""
         await kafka_topics.check(self._settings)
-        producer = producer_of(self._settings)
+        producer = new_producer(self._settings)
         await _asking(producer.start())
         self._producer = producer
 
@@ -95,7 +102,7 @@ class KafkaLog:
         self, group: str, topic: str, serve: Serve, stop: asyncio.Event
     ) -> None:
         """Serve each partition that falls to this process, until `stop`."""
-        owners = KafkaOwners(self._settings, group, topic, self._poll_s)
+        owners = KafkaPartitionOwner(self._settings, group, topic, self._poll_s)
         await owners.run(serve, stop)
 
     def consume(self, group: str, topic: str) -> AbstractAsyncContextManager[Consumer]:
@@ -111,7 +118,7 @@ class KafkaLog:
         finally:
             await consumer.close()
 
-    def share(
+    def join_group(
         self, group: str, topic: str
     ) -> AbstractAsyncContextManager[PartitionAssignment]:
         """Read what falls to this process, as one of a group."""
@@ -182,7 +189,7 @@ class KafkaLog:
         ]
         # The broker answers a connection in order: what is asked for while a fetch
         # waits for news waits as long.
-        reader = consumer_of(self._settings, fetch_max_wait_ms=wait_ms)
+        reader = new_consumer(self._settings, fetch_max_wait_ms=wait_ms)
         try:
             await _asking(reader.start())
             reader.assign(parts)
@@ -265,7 +272,7 @@ class KafkaLog:
         return found[-1] if found else None
 
     async def _span(self, stream: str) -> StreamExtent | None:
-        return await self._spans.of(stream) if self._spans is not None else None
+        return await self._spans.find(stream) if self._spans is not None else None
 
     async def _events(
         self, stream: str, span: StreamExtent | None, upto: int = 0
@@ -286,14 +293,14 @@ class KafkaLog:
         self, stream: str, after: Mapping[int, int], upto: int
     ) -> Sequence[Received]:
         found: list[Received] = []
-        partition = await self.partition_for_record(stream)
+        partition = await self.partition_for_stream(stream)
         async for batch in self._upto_now(t.EVENTS, after, _SCAN_MAX, partition):
             found += [r for r in batch if r.envelope.stream == stream]
             if upto and found and found[-1].envelope.sequence >= upto:
                 return [r for r in found if r.envelope.sequence <= upto]
         return found
 
-    async def partition_for_record(self, stream: str) -> int:
+    async def partition_for_stream(self, stream: str) -> int:
         """Return the partition that holds a stream."""
         envelope = Envelope(id="", type="", stream=stream)
         record = Record(topic=t.EVENTS, key=stream, envelope=envelope, body=b"")
@@ -301,7 +308,7 @@ class KafkaLog:
 
     async def positions(self, group: str, topic: str) -> Mapping[int, int]:
         """Return a group's kept position on each partition; 0 before the first."""
-        asking = consumer_of(self._settings, group_id=group)
+        asking = new_consumer(self._settings, group_id=group)
         try:
             await _asking(asking.start())
             found = {}
@@ -313,7 +320,7 @@ class KafkaLog:
         finally:
             await asking.stop()
 
-    async def end(self, topics: Sequence[str] = ()) -> Mapping[int, int]:
+    async def end_positions(self, topics: Sequence[str] = ()) -> Mapping[int, int]:
         """Return the last position of each partition of a topic.
 
         On Kafka positions belong to one topic: of several, the highest is told.

@@ -24,10 +24,10 @@ from aiokafka.errors import (
 from infra.errors import FencedError, PermanentError, TransientError
 from infra.eventlog.contract import Received, Record
 from infra.eventlog.kafka.clients import (
-    consumer_of,
+    new_consumer,
+    new_producer,
     partition_for_key,
     partition_for_record,
-    producer_of,
 )
 from infra.eventlog.kafka.records import received, sendable
 from infra.settings import KafkaSettings
@@ -50,12 +50,12 @@ class KafkaPartition:
         self._group = group
         self._at = at
         self._poll_ms = round(poll_s * 1000)
-        self._producer: AIOKafkaProducer = producer_of(
+        self._producer: AIOKafkaProducer = new_producer(
             settings,
             transactional_id=f"{settings.prefix}{group}/{at.topic}/{at.partition}",
             transaction_timeout_ms=round(settings.transaction_s * 1000),
         )
-        self._reader: AIOKafkaConsumer = consumer_of(settings)
+        self._reader: AIOKafkaConsumer = new_consumer(settings)
         self._is_dead = False
 
     async def open(self) -> None:
@@ -71,7 +71,7 @@ class KafkaPartition:
             raise TransientError(message) from error
 
     async def _committed(self) -> int:
-        asking: AIOKafkaConsumer = consumer_of(self._settings, group_id=self._group)
+        asking: AIOKafkaConsumer = new_consumer(self._settings, group_id=self._group)
         try:
             await asking.start()
             asking.assign([self._at])
@@ -105,7 +105,7 @@ class KafkaPartition:
         at: int = self._at.partition
         return at == await partition_for_key(self._producer, self._at.topic, key)
 
-    async def end(self, topic: str) -> int:
+    async def end_position(self, topic: str) -> int:
         """Return the last position of a topic's partition of this number."""
         at = TopicPartition(self._settings.prefix + topic, self.number)
         try:

@@ -18,7 +18,7 @@ from aiokafka.errors import KafkaError
 
 from infra.errors import FencedError, TransientError
 from infra.eventlog.contract import Serve
-from infra.eventlog.kafka.clients import member_of
+from infra.eventlog.kafka.clients import new_group_member
 from infra.eventlog.kafka.owned_partition import KafkaPartition
 from infra.retry import retry_transient
 from infra.settings import KafkaSettings
@@ -40,7 +40,7 @@ class _Served:
     task: asyncio.Task[None]
 
 
-class Listener(ConsumerRebalanceListener):  # type: ignore[misc]
+class AssignmentListener(ConsumerRebalanceListener):  # type: ignore[misc]
     """Tells what the group has dealt to us; never does work of its own."""
 
     def __init__(self, assigned: Callable[[Iterable[Any]], None]) -> None:
@@ -55,7 +55,7 @@ class Listener(ConsumerRebalanceListener):  # type: ignore[misc]
         self._assigned(assigned)
 
 
-class KafkaOwners:
+class KafkaPartitionOwner:
     """Serves the partitions of one topic that fall to one member of a group."""
 
     def __init__(
@@ -84,7 +84,7 @@ class KafkaOwners:
                 await _any_of(stop.wait(), timeout_s=_REJOIN_S)
 
     async def _member(self, serve: Serve, stop: asyncio.Event) -> None:
-        member: AIOKafkaConsumer = member_of(self._settings, self._group)
+        member: AIOKafkaConsumer = new_group_member(self._settings, self._group)
 
         def dealt(assigned: Iterable[TopicPartition]) -> None:
             self._ours = frozenset(assigned)
@@ -92,7 +92,7 @@ class KafkaOwners:
 
         self._ours = frozenset()
         member.subscribe(
-            [self._settings.prefix + self._topic], listener=Listener(dealt)
+            [self._settings.prefix + self._topic], listener=AssignmentListener(dealt)
         )
         try:
             await member.start()

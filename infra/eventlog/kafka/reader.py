@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from infra.eventlog.contract import NOWHERE, Received
+from infra.eventlog.contract import BEGINNING, Received
 from infra.eventlog.kafka.log import KafkaLog
 from schemas import topics
 
@@ -28,7 +28,7 @@ class KafkaReader:
 
     async def follow_stream(self, stream: str) -> AsyncIterator[Sequence[Received]]:
         """Follow the events of a stream from its first one, for ever."""
-        now = await self.end((topics.EVENTS,))
+        now = await self.end_positions((topics.EVENTS,))
         last = 0
         async for page in self.stream(stream):
             yield page
@@ -56,7 +56,7 @@ class KafkaReader:
         self,
         end: Mapping[int, int],
         topic: str = topics.EVENTS,
-        after: Mapping[int, int] = NOWHERE,
+        after: Mapping[int, int] = BEGINNING,
     ) -> AsyncIterator[Sequence[Received]]:
         """Return what is on a topic after positions and up to others."""
         async for page in self.log.read_to_end(topic, after, _PAGE):
@@ -68,11 +68,11 @@ class KafkaReader:
 
     async def count_events(self) -> int:
         """Return how many places there are on the events topic: markers count, too."""
-        return sum((await self.end((topics.EVENTS,))).values())
+        return sum((await self.end_positions((topics.EVENTS,))).values())
 
-    async def end(self, topics: Sequence[str] = ()) -> Mapping[int, int]:
+    async def end_positions(self, topics: Sequence[str] = ()) -> Mapping[int, int]:
         """Return the last position of each partition of topics."""
-        return await self.log.end(topics)
+        return await self.log.end_positions(topics)
 
     async def positions(self, group: str, topic: str) -> Mapping[int, int]:
         """Return a group's kept positions; 0 before the first."""

@@ -31,7 +31,7 @@ _PAGE = SQL(
 )
 
 
-def parted(records: Sequence[Record]) -> tuple[list[Record], list[Record]]:
+def split_compacted(records: Sequence[Record]) -> tuple[list[Record], list[Record]]:
     """Return records that the log keeps for ever, and those of compacted topics."""
     kept, compacted = list[Record](), list[Record]()
     for record in records:

@@ -20,10 +20,10 @@ from infra.errors import FencedError, PermanentError, TransientError
 from infra.eventlog.contract import Consumer, Received, Record, Serve
 from infra.eventlog.postgres import compacted as log_compacted
 from infra.eventlog.postgres.group_commit import GroupAppend
-from infra.eventlog.postgres.recent_cache import Recent
+from infra.eventlog.postgres.recent_cache import RecentRecords
 from infra.eventlog.postgres.rows import PARTITION, from_row
 from infra.eventlog.postgres.writer import EVENTS_TABLE, POSITIONS_TABLE, LogWriter
-from infra.postgres.recorder import SoleRecorder, datastore
+from infra.postgres.recorder import SingleWriterRecorder, datastore
 from infra.retry import retry_transient
 from infra.settings import LogSettings
 
@@ -51,10 +51,10 @@ class PostgresLog:
         self._read_threads = ThreadPoolExecutor(_READERS, "log-reader")
         self._news = asyncio.Event()
         self._appends = GroupAppend(self._insert_alone, settings.appends_max)
-        self._recent: Recent | None = None
+        self._recent: RecentRecords | None = None
         self._owners: dict[tuple[str, str], object] = {}
         self._writer: LogWriter
-        self._reader: SoleRecorder
+        self._reader: SingleWriterRecorder
 
     async def open(self) -> None:
         """Create the tables and take the log; raises Fenced if an engine has it."""
@@ -67,7 +67,7 @@ class PostgresLog:
     def _open(self) -> int:
         self._writer = LogWriter(self._url, self._settings.lock_s)
         end = self._writer.open()
-        self._reader = SoleRecorder(
+        self._reader = SingleWriterRecorder(
             datastore(self._url, connections=_READERS),
             events_table_name=EVENTS_TABLE,
             tracking_table_name=POSITIONS_TABLE,
@@ -121,8 +121,8 @@ class PostgresLog:
             self._recent.push(received)
         self._wake()
 
-    def _remember(self, complete_after: int) -> Recent:
-        return Recent(
+    def _remember(self, complete_after: int) -> RecentRecords:
+        return RecentRecords(
             complete_after,
             records_max=self._settings.recent_max,
             bytes_max=self._settings.recent_bytes_max,
@@ -172,7 +172,7 @@ class PostgresLog:
     ) -> AsyncIterator[Sequence[Received]]:
         """Yield what is on a topic after positions and was there at the call."""
         del partition  # there is one
-        end = (await self.end((topic,)))[PARTITION]
+        end = (await self.end_positions((topic,)))[PARTITION]
         position = after.get(PARTITION, 0)
         cursor = _Cursor(self, (topic,), position)
         while position < end and (found := await cursor.read(limit)):
@@ -224,7 +224,7 @@ class PostgresLog:
 
         return await self._in_reader(select)
 
-    async def end(self, topics: Sequence[str] = ()) -> Mapping[int, int]:
+    async def end_positions(self, topics: Sequence[str] = ()) -> Mapping[int, int]:
         """Return the last position: of these topics, if any are given."""
 
         def select() -> int:
@@ -359,9 +359,9 @@ class _Owned(_Cursor):
         del key
         return True
 
-    async def end(self, topic: str) -> int:
+    async def end_position(self, topic: str) -> int:
         """Return the last position of a topic."""
-        return (await self._log.end((topic,)))[PARTITION]
+        return (await self._log.end_positions((topic,)))[PARTITION]
 
     async def commit(self, records: Sequence[Record], position: int | None) -> None:
         """Append and move the position in one transaction."""

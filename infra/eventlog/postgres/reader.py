@@ -11,7 +11,7 @@ from psycopg import errors
 from psycopg.sql import SQL
 
 from infra.errors import PermanentError
-from infra.eventlog.contract import NOWHERE, Received
+from infra.eventlog.contract import BEGINNING, Received
 from infra.eventlog.postgres.rows import PARTITION, from_row
 from infra.postgres.pool import Pool
 from schemas import topics
@@ -80,7 +80,7 @@ class LogReader:
         self,
         end: Mapping[int, int],
         topic: str = topics.EVENTS,
-        after: Mapping[int, int] = NOWHERE,
+        after: Mapping[int, int] = BEGINNING,
     ) -> AsyncIterator[Sequence[Received]]:
         """Return what is on a topic after a position and up to another."""
         last, to = after.get(PARTITION, 0), end.get(PARTITION, 0)
@@ -93,7 +93,7 @@ class LogReader:
 
         Times never run back by much: found by halving.
         """
-        low, high = 0, (await self.end((topics.EVENTS,)))[PARTITION]
+        low, high = 0, (await self.end_positions((topics.EVENTS,)))[PARTITION]
         while low < high:
             middle = (low + high) // 2
             page = await self._rows(_TAIL, (topics.EVENTS, middle, 1))
@@ -109,7 +109,7 @@ class LogReader:
             row = await (await conn.execute(_COUNT, (topics.EVENTS,))).fetchone()
         return int(str(row["count"])) if row else 0
 
-    async def end(self, topics: Sequence[str] = ()) -> Mapping[int, int]:
+    async def end_positions(self, topics: Sequence[str] = ()) -> Mapping[int, int]:
         """Return the last position: of these topics, if any are given."""
         if topics:
             return {PARTITION: await self._number(_END_OF, (list(topics),))}

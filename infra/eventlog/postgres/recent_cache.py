@@ -27,7 +27,7 @@ class _Topic:
         del self.records[:drop]
 
 
-class Recent:
+class RecentRecords:
     """The newest records by topic, complete above a known position.
 
     Holds for a log with one writer only: whoever writes pushes everything here. A

@@ -27,7 +27,7 @@ from infra.errors import FencedError, PermanentError, TransientError
 from infra.eventlog.contract import Received, Record
 from infra.eventlog.postgres import compacted as log_compacted
 from infra.eventlog.postgres.rows import at, to_row
-from infra.postgres.recorder import SoleRecorder, datastore
+from infra.postgres.recorder import SingleWriterRecorder, datastore
 from schemas import topics
 
 EVENTS_TABLE = "flightlog_log"
@@ -68,7 +68,7 @@ class LogWriter:
     def __init__(self, url: str, lock_s: float) -> None:
         """Prepare; waits `lock_s` for an engine that was just killed to let go."""
         self._datastore = datastore(url, connections=1)
-        self.recorder = SoleRecorder(
+        self.recorder = SingleWriterRecorder(
             self._datastore,
             events_table_name=EVENTS_TABLE,
             tracking_table_name=POSITIONS_TABLE,
@@ -104,7 +104,7 @@ class LogWriter:
         Repeated messages are dropped silently; repeated events, or a position that has
         passed, mean that this very insert was done before: or that we are fenced.
         """
-        kept, compacted = log_compacted.parted(records)
+        kept, compacted = log_compacted.split_compacted(records)
         rows = [to_row(record) for record in kept]
         also = partial(log_compacted.put, records=compacted) if compacted else None
         insert = partial(self._insert, tracking=tracking, also=also)

@@ -17,7 +17,7 @@ from pathlib import Path
 import psycopg
 from psycopg.sql import SQL, Identifier
 
-from infra.postgres.pool import EmbeddedPostgres
+from infra.postgres.embedded_server import PostgresServer
 from projections.migrate import migrate
 from tests.support.components import containers
 
@@ -37,7 +37,7 @@ def server_url() -> str:
         return containers.postgres_url()
     folder = Path(tempfile.mkdtemp(prefix="flightlog-test-"))
     folder.chmod(0o755)
-    server = EmbeddedPostgres(folder / "pg")
+    server = PostgresServer(folder / "pg")
     url = server.start()
 
     def stop() -> None:

@@ -35,23 +35,23 @@ async def test_who_comes_later_shares_the_next_round() -> None:
     """No answer was begun before its asker came; there are two rounds for all."""
     slow = Slow()
     rounds = CoalescedCall(slow.ask)
-    first = asyncio.create_task(rounds.answer())
+    first = asyncio.create_task(rounds.result())
     await _some_turns()
-    later = [asyncio.create_task(rounds.answer()) for _ in range(50)]
+    later = [asyncio.create_task(rounds.result()) for _ in range(50)]
     await _some_turns()
     assert slow.put == 1
     slow.go.set()
 
     assert await first == 1
     assert await asyncio.gather(*later) == [2] * 50
-    assert await rounds.answer() == 3
+    assert await rounds.result() == 3
 
 
 async def test_one_who_gives_up_leaves_the_round_to_others() -> None:
     """Whoever shares a round may be cancelled alone."""
     slow = Slow()
     rounds = CoalescedCall(slow.ask)
-    one, other = (asyncio.create_task(rounds.answer()) for _ in range(2))
+    one, other = (asyncio.create_task(rounds.result()) for _ in range(2))
     await _some_turns()
     one.cancel()
     slow.go.set()
@@ -72,10 +72,10 @@ async def test_a_round_that_fails_is_over() -> None:
 
     rounds = CoalescedCall(ask)
     for told in await asyncio.gather(
-        rounds.answer(), rounds.answer(), return_exceptions=True
+        rounds.result(), rounds.result(), return_exceptions=True
     ):
         assert isinstance(told, TransientError)
-    assert await rounds.answer() == 7
+    assert await rounds.result() == 7
 
 
 async def test_nothing_is_asked_without_an_asker() -> None:
@@ -83,7 +83,7 @@ async def test_nothing_is_asked_without_an_asker() -> None:
     slow = Slow()
     slow.go.set()
     rounds = CoalescedCall(slow.ask)
-    await rounds.answer()
+    await rounds.result()
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.01):
             await asyncio.Event().wait()

@@ -26,7 +26,7 @@ def restored() -> Iterator[None]:
 
 def test_json_lines_carry_what_is_bound(capsys: pytest.CaptureFixture[str]) -> None:
     """One object a line on stderr: event, level, time, bound fields."""
-    logging_setup.set_up("info", as_json=True)
+    logging_setup.configure("info", as_json=True)
     structlog.contextvars.bind_contextvars(execution="p/d/n")
     log = structlog.get_logger("x").bind(node="n0")
     log.debug("quiet")
@@ -46,7 +46,7 @@ def test_json_lines_carry_what_is_bound(capsys: pytest.CaptureFixture[str]) -> N
 
 def test_an_exception_is_one_json_line(capsys: pytest.CaptureFixture[str]) -> None:
     """A traceback doesn't break the line."""
-    logging_setup.set_up("info", as_json=True)
+    logging_setup.configure("info", as_json=True)
     try:
         raise ValueError("no")
     except ValueError:
@@ -57,7 +57,7 @@ def test_an_exception_is_one_json_line(capsys: pytest.CaptureFixture[str]) -> No
 
 def test_libraries_speak_the_same_way(capsys: pytest.CaptureFixture[str]) -> None:
     """A library's warning is a line as ours; its chatter is not heard."""
-    logging_setup.set_up("debug", as_json=True)
+    logging_setup.configure("debug", as_json=True)
     logging.getLogger("some.library").info("chatter")
     logging.getLogger("some.library").warning("beware of %s", "x")
     (line,) = map(json.loads, capsys.readouterr().err.splitlines())
@@ -67,7 +67,7 @@ def test_libraries_speak_the_same_way(capsys: pytest.CaptureFixture[str]) -> Non
 
 def test_text_for_people(capsys: pytest.CaptureFixture[str]) -> None:
     """Without JSON a line reads as text, without colours off a terminal."""
-    logging_setup.set_up("info", as_json=False)
+    logging_setup.configure("info", as_json=False)
     structlog.get_logger().warning("slow", wait_s=3)
     err = capsys.readouterr().err
     assert "slow" in err
@@ -79,7 +79,7 @@ def test_the_same_complaint_is_heard_once_a_second(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A library that tries without pause doesn't flood; others are heard meanwhile."""
-    logging_setup.set_up("info", as_json=True)
+    logging_setup.configure("info", as_json=True)
     now = [100.0]
     monkeypatch.setattr(logging_setup.time, "monotonic", lambda: now[0])
     log = logging.getLogger("library")

@@ -95,7 +95,7 @@ def test_passwords_are_never_shown(url: str) -> None:
     found = Settings(postgres=url)
     assert "hush" not in repr(found)
     assert "hush" not in str(found)
-    shown = str(found.shown())
+    shown = str(found.redacted())
     assert "hush" not in shown
     assert "db" in shown
 

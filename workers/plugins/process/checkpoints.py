@@ -10,7 +10,7 @@ from typing import Protocol
 import structlog
 from msgspec.structs import replace
 
-from infra.blobs.files import Found, InvalidBlobPathError
+from infra.blobs.files import BlobInfo, InvalidBlobPathError
 from infra.errors import InfraError
 from workers.plugins.plugin import Work
 
@@ -20,7 +20,7 @@ log_ = structlog.get_logger(__name__)
 class Listed(Protocol):
     """Where checkpoints lie."""
 
-    async def list(self, prefix: str) -> Sequence[Found]:
+    async def list(self, prefix: str) -> Sequence[BlobInfo]:
         """Return the blobs below a folder of the store; raises PathRefused."""
         ...
 

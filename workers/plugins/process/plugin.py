@@ -111,7 +111,7 @@ class ProcessPlugin:
         self._templates = Templates(
             settings=self.settings,
             folder=self.folder,
-            fetch=self.blobs.local,
+            fetch=self.blobs.local_copy,
             base_env=dict(self.base_env),
         )
 

@@ -92,7 +92,7 @@ class RawContainer:
     async def _local(self, uri: str, folder: Path) -> Path:
         if uri.startswith("/"):
             return Path(uri)
-        return await self._blobs.local(uri, folder)
+        return await self._blobs.local_copy(uri, folder)
 
     async def collect(self, work: Work) -> Failed | None:
         """Store what the command left as its outputs; return what is wrong with it."""

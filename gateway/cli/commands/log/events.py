@@ -129,7 +129,7 @@ async def tail(
             ExitCode.NO_ENGINE,
         )
     if text is None:
-        after = {} if from_start else await session.log.end((topics.EVENTS,))
+        after = {} if from_start else await session.log.end_positions((topics.EVENTS,))
         printer = Printer(json=json, streams=True)
         async for page in session.log.follow(after):
             printer.print(decoded(page))

@@ -34,10 +34,10 @@ async def export(session: Session, file: Path, *, force: bool, json: bool) -> No
     counts: Counter[str] = Counter()
     about = {"flightlog.version": version()}
     async with open_log(session) as log, open_store(session.url) as store:
-        ends = await log.end((topics.EVENTS,))
+        ends = await log.end_positions((topics.EVENTS,))
         bar = _bar(quiet=json)
         task = bar.add_task("exporting", total=sum(ends.values()))
-        with bar, avro_file.writing(file, about) as out:
+        with bar, avro_file.open_writer(file, about) as out:
             async for records in backup.taken(log, store):
                 out.write(records)
                 counts.update(record.topic for record in records)
@@ -61,7 +61,7 @@ async def import_(session: Session, file: Path, *, json: bool) -> None:
         task = bar.add_task("importing", total=size)
         with bar:
             await backup.put_back(
-                avro_file.reading(file, backup.PAGE),
+                avro_file.read_pages(file, backup.PAGE),
                 log,
                 store,
                 lambda read: bar.update(task, completed=read),
@@ -86,7 +86,7 @@ def _counted(file: Path) -> tuple[Counter[str], int]:
     if not file.is_file():
         raise CommandError(f"Expected {file} to exist, but it doesn't", ExitCode.USAGE)
     counts: Counter[str] = Counter()
-    for records, _ in avro_file.reading(file, backup.PAGE):
+    for records, _ in avro_file.read_pages(file, backup.PAGE):
         counts.update(record.topic for record in records)
     return counts, file.stat().st_size
 

@@ -41,7 +41,7 @@ async def run(session: Session, begin: str | None, *, swap: bool, json: bool) ->
         await asyncio.to_thread(migrate, session.url)  # no engine may have done so
     restored = await _registry(session, swap=swap)
     began = time.monotonic()
-    end = await session.log.end((topics.EVENTS,))
+    end = await session.log.end_positions((topics.EVENTS,))
     async with open_rebuild(session.url, session.pool, read, end, since) as rebuild:
         total = await session.log.count_events()
         await _fold(rebuild, total, quiet=json)

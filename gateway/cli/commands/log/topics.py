@@ -48,7 +48,7 @@ async def consumer_lag(settings: Settings) -> Mapping[str, int]:
         found = {}
         for topic, group in _GROUPS.items():
             kept = await log.positions(group, topic)
-            ends = await log.end((topic,))
+            ends = await log.end_positions((topic,))
             left = {p: end - kept.get(p, 0) for p, end in ends.items()}
             found[topic] = sum(max(0, number) for number in left.values())
         return found

@@ -52,7 +52,7 @@ async def _audited(
 ) -> tuple[Audit, list[Finding]]:
     audit, findings = Audit(), list[Finding]()
     total = await session.log.count_events()
-    end = await session.log.end((topics.EVENTS,))
+    end = await session.log.end_positions((topics.EVENTS,))
     after = {} if since is None else since.positions
     done = 0
     with EventsBar("verifying", total, quiet=quiet) as bar:

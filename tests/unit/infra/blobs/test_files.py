@@ -102,7 +102,7 @@ async def test_what_was_never_finished_is_dropped(blobs: FileBlobs) -> None:
         part.write_bytes(b"half")
     os.utime(old, (1, 1))
 
-    assert await blobs.drop_parts(1000.0) == 1
+    assert await blobs.delete_unfinished(1000.0) == 1
     assert (old.exists(), young.exists()) == (False, True)
     assert await blobs.get(blob.uri) == b"abc"
 

@@ -20,14 +20,14 @@ def written(path: Path, count: int = 2500) -> list[Record]:
         replace(command("c1"), key=""),
         *(event_record(n + 1) for n in range(count)),
     ]
-    with avro_file.writing(path, {"flightlog.version": "9"}) as file:
+    with avro_file.open_writer(path, {"flightlog.version": "9"}) as file:
         file.write(records)
     return records
 
 
 def read(path: Path) -> list[Record]:
     """Read a whole export."""
-    return [record for page, _ in avro_file.reading(path, 1000) for record in page]
+    return [record for page, _ in avro_file.read_pages(path, 1000) for record in page]
 
 
 def test_an_export_comes_back_whole(tmp_path: Path) -> None:
@@ -35,8 +35,12 @@ def test_an_export_comes_back_whole(tmp_path: Path) -> None:
     path = tmp_path / "log.avro"
     records = written(path)
     assert read(path) == records
-    assert [len(page) for page, _ in avro_file.reading(path, 1000)] == [1000, 1000, 501]
-    assert avro_file.about(path)["flightlog.version"] == "9"
+    assert [len(page) for page, _ in avro_file.read_pages(path, 1000)] == [
+        1000,
+        1000,
+        501,
+    ]
+    assert avro_file.read_metadata(path)["flightlog.version"] == "9"
     assert not list(tmp_path.glob("*.part"))
 
 
@@ -87,7 +91,7 @@ def test_an_export_that_fails_leaves_nothing(tmp_path: Path) -> None:
     path = tmp_path / "log.avro"
 
     def broken() -> None:
-        with avro_file.writing(path, {}) as file:
+        with avro_file.open_writer(path, {}) as file:
             file.write([event_record(1)])
             raise RuntimeError("the disk is full")
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infra.eventlog.contract import Received
-from infra.eventlog.postgres.recent_cache import Recent
+from infra.eventlog.postgres.recent_cache import RecentRecords
 from schemas.envelope import Envelope
 
 
@@ -24,7 +24,7 @@ def record(position: int, topic: str = "a", body: bytes = b"") -> Received:
 
 def test_what_is_older_must_be_asked_for() -> None:
     """Below the known start nothing is said; above it the answer is whole."""
-    recent = Recent(10, records_max=5, bytes_max=10**6)
+    recent = RecentRecords(10, records_max=5, bytes_max=10**6)
     recent.push([record(11), record(12, "b")])
     assert recent.read(["a"], 9, 5) is None
     assert recent.read(["a"], 10, 5) == [record(11)]
@@ -35,7 +35,7 @@ def test_what_is_older_must_be_asked_for() -> None:
 
 def test_a_topic_is_bounded_by_bytes() -> None:
     """Large records push out older ones."""
-    recent = Recent(0, records_max=1000, bytes_max=100_000)
+    recent = RecentRecords(0, records_max=1000, bytes_max=100_000)
     for position in range(1, 100):
         recent.push([record(position, body=b"x" * 10_000)])
     assert recent.read(["a"], 50, 100) is None
@@ -55,7 +55,7 @@ def test_an_answer_never_has_a_gap(
     pushed: list[str], asked: set[str], after: int, limit: int, kept: int
 ) -> None:
     """Whatever is answered is exactly what a query would have found."""
-    recent = Recent(0, records_max=kept, bytes_max=10**9)
+    recent = RecentRecords(0, records_max=kept, bytes_max=10**9)
     everything = [record(n, topic) for n, topic in enumerate(pushed, 1)]
     for one in everything:
         recent.push([one])

@@ -29,7 +29,7 @@ class OneShare:
         self.begun: list[int] = []
 
     @asynccontextmanager
-    async def share(self, group: str, topic: str) -> AsyncIterator[OneShare]:
+    async def join_group(self, group: str, topic: str) -> AsyncIterator[OneShare]:
         """Give itself."""
         del group, topic
         yield self

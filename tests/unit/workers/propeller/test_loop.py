@@ -46,7 +46,7 @@ class _Small:
     number = 0
 
     def __init__(self, partition: OwnedPartition, log: SmallLog) -> None:
-        self.read, self.end = partition.read, partition.end
+        self.read, self.end_position = partition.read, partition.end_position
         self._commit, self._log = partition.commit, log
 
     async def holds(self, key: str) -> bool:

@@ -39,7 +39,7 @@ class Partition:
         """Hold every key."""
         return bool(key)
 
-    async def end(self, topic: str) -> int:
+    async def end_position(self, topic: str) -> int:
         """Return an end."""
         del topic
         return 1
