@@ -1,19 +1,20 @@
-# Flightlog: `make demo` shows it, `make test` proves it.
+# Flightlog: `make demo` runs an example, `make test` runs all tests.
 SHELL := bash
 .DEFAULT_GOAL := help
 PYTHON ?= python3
+PYTHON312 ?= $(shell command -v python3.12)
 VENV := .venv
 BIN := $(VENV)/bin
 E2E := tests/e2e
 ON_BOTH := $(E2E)/test_shapes.py $(E2E)/test_types.py $(E2E)/test_gates.py
 ON_BOTH_SLOW := $(addprefix $(E2E)/test_,failures.py failure_nodes.py failure_policies.py cache.py arrays.py maps.py maps_more.py dynamic.py time_limits.py surface.py recover.py)
-# Much of it waits for brokers and tasks: two halves at once, each file in one of them.
+# Much of it waits for brokers and tasks: two workers, each file in one of them.
 SIDE_BY_SIDE := -n 2 --dist loadfile
 FAST := tests/architecture tests/unit tests/property tests/golden
 
-.PHONY: help install lock components demo up check test test-distributed image bench fmt
+.PHONY: help install lock components demo up lint check test coverage test-312 test-distributed image bench fmt
 
-help: ## Say what can be made
+help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
 $(VENV)/installed: requirements.lock pyproject.toml
@@ -22,14 +23,14 @@ $(VENV)/installed: requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-install: $(VENV)/installed ## Make .venv with everything that is pinned
+install: $(VENV)/installed ## Create .venv with all pinned dependencies
 
-lock: ## Pin the dependencies anew
+lock: ## Update requirements.lock from pyproject.toml
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate \
 	  --extra dev --extra examples --universal --python-version 3.11 pyproject.toml build-requirements.in -o requirements.lock
 
-components: ## Build what tests need beside Python, once: Kafka, MinIO (7 minutes), images where Docker is
+components: ## Build what tests need besides Python, once: Kafka, MinIO (7 minutes), images if Docker runs
 	infra/deploy/components/kafka.sh
 	infra/deploy/components/minio.sh
 	infra/deploy/components/docker.sh
@@ -40,25 +41,43 @@ demo: install ## Start an engine, register and run the example, print its output
 up: install ## Run the engine on ports 30080 and 30081
 	$(BIN)/flightlog up
 
-check: install ## Lint, types, floors and quick tests
+lint: install ## Check style, format, types and layers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+check: lint ## Lint, and run the quick tests
 	$(BIN)/python -m pytest -q -m "not integration and not e2e" $(FAST)
 
-test: install components ## Everything that proves this clone
-	$(BIN)/lint-imports
-	$(BIN)/python -m pytest tests -m "not bench" $(SIDE_BY_SIDE)
-	FLIGHTLOG_TEST_ENGINE=distributed $(BIN)/python -m pytest $(ON_BOTH)
+test: lint components ## Run all tests, print the coverage
+	rm -f .coverage .coverage.*
+	$(BIN)/python -m pytest tests -m "not bench" $(SIDE_BY_SIDE) --cov --cov-report=
+	FLIGHTLOG_TEST_ENGINE=distributed $(BIN)/python -m pytest $(ON_BOTH) --cov --cov-append --cov-report=
+	@$(MAKE) --no-print-directory coverage test-312
 
-test-distributed: install components ## Every end-to-end test of one engine, on roles of their own
+coverage: ## Print the branch coverage of the last run of all tests; fail below the limits
+	@$(BIN)/coverage combine --append --quiet 2>/dev/null || true
+	$(BIN)/coverage report --include='domain/*' --fail-under=98
+	$(BIN)/coverage report --fail-under=90
+
+test-312: ## Run the quick tests on Python 3.12, if there is one (PYTHON312=path)
+ifeq ($(PYTHON312),)
+	@echo "Python 3.12 not found: quick tests ran on $(shell $(PYTHON) --version) only (PYTHON312=path)"
+else
+	@test -x .venv312/bin/python || $(PYTHON312) -m venv .venv312
+	.venv312/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	.venv312/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	.venv312/bin/python -m pytest -q -m "not integration and not e2e" $(FAST)
+endif
+
+test-distributed: install components ## Run every end-to-end test on separate roles
 	FLIGHTLOG_TEST_ENGINE=distributed $(BIN)/python -m pytest $(ON_BOTH) $(ON_BOTH_SLOW)
 
-image: ## Build the image of all roles; PYTHON_IMAGE=… takes another base
+image: ## Build the image of all roles; PYTHON_IMAGE=… chooses another base image
 	docker build -t flightlog:latest -f infra/deploy/Dockerfile --build-arg PYTHON_IMAGE=$(or $(PYTHON_IMAGE),python:3.11-slim) .
 
-bench: install ## Print the numbers of this machine
+bench: install ## Run the benchmarks and print their figures
 	$(BIN)/python -m tests.bench
 
 fmt: install ## Format

@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-FLOORS = ("schemas", "domain", "infra", "projections", "workers", "gateway")
+PACKAGES = ("schemas", "domain", "infra", "projections", "workers", "gateway")
 _GENERATED = frozenset(
     {".git", ".venv", "__pycache__", "build", "dist", "node_modules"}
 )
@@ -18,7 +18,7 @@ def modules() -> tuple[Path, ...]:
     """Return every Python file of the floors and the tests, relative to the root."""
     return tuple(
         path.relative_to(ROOT)
-        for folder in (*FLOORS, "tests", "examples")
+        for folder in (*PACKAGES, "tests", "examples")
         for path in sorted((ROOT / folder).rglob("*.py"))
         if not _GENERATED & set(path.parts[len(ROOT.parts) :])
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.architecture.repository import FLOORS, ROOT, kept_files
+from tests.architecture.repository import PACKAGES, ROOT, kept_files
 
 REFERENCE = Path("docs/reference/flyte-behaviour.md")
 TOP = frozenset(path.parts[0] for path in kept_files() if len(path.parts) > 1)
@@ -16,7 +16,7 @@ CITING = tuple(
     path
     for path in kept_files()
     if path.suffix in {".py", ".md", ".sql", ".toml"}
-    and path.parts[0] in {*FLOORS, "tests", "docs", path.name}
+    and path.parts[0] in {*PACKAGES, "tests", "docs", path.name}
 )
 PAGES = tuple(path for path in kept_files() if path.suffix == ".md")
 # Written in pieces, so that this file doesn't cite anything itself.

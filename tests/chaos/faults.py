@@ -47,7 +47,7 @@ class Faults:
         return what
 
     def kill(self) -> str:
-        """kill -9 of any process, which is started again a little later."""
+        """Kill -9 of any process, which is started again a little later."""
         victim = self.draw.choice(self.engine.roles)
         victim.kill()
         time.sleep(self.draw.uniform(*AWAY_S))
@@ -74,7 +74,7 @@ class Faults:
         return f"replace {victim.role}"
 
     def kill_broker(self) -> str:
-        """kill -9 of Kafka itself."""
+        """Kill -9 of Kafka itself."""
         self.kafka.kill()
         time.sleep(self.draw.uniform(*AWAY_S))
         self.kafka.start()

@@ -182,7 +182,7 @@ def status_of(request: urllib.request.Request) -> int:
 async def test_tasks_reach_the_same_s3(
     server: S3Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """flytekit's own file access, told by the variables of tasks, reads and writes."""
+    """Flytekit's own file access, told by the variables of tasks, reads and writes."""
     blobs = S3Blobs(bucket(), server)
     await blobs.open()
     for name, value in task_variables(server).items():

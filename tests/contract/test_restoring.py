@@ -68,7 +68,7 @@ async def test_a_new_stream_costs_no_look_at_the_log(house: House) -> None:
     async with house.propeller() as partitions:
         await house.until(lambda: _is(partitions.served))
         streams = partitions.served[0].streams
-        streams._log = None  # type: ignore[assignment] # noqa: SLF001 - it isn't used
+        streams._log = None  # type: ignore[assignment]
         stream = await house.create("one")
         await house.until_events(stream, e.ExecutionCreated)
 

@@ -13,7 +13,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 def test_faults_from_a_seed_lose_and_double_nothing() -> None:
     """Roles, broker and Postgres die or freeze; results, log and views are right."""
     report = run(seed=5, executions=15, faults=5)
-    print(text(report))  # noqa: T201 - the figures of a run are worth reading
+    print(text(report))
 
     assert report.wrong == []
     assert sum(report.faults.values()) == 5

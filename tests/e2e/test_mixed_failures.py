@@ -87,7 +87,7 @@ def _get(attempt: Any) -> Any:
 def test_what_the_system_says_is_final_is_not_tried_again(
     remote: FlyteRemote, tmp_path: Path
 ) -> None:
-    """flytekit blames the system for outputs of a wrong type, for good."""
+    """Flytekit blames the system for outputs of a wrong type, for good."""
     done = mixed(remote, "wf_no_number", 1, tmp_path / "note")
 
     assert done.closure.phase == FAILED

@@ -59,7 +59,7 @@ def client(engine: Distributed) -> SynchronousFlyteClient:
 def test_any_role_may_be_killed(
     engine: Distributed, client: SynchronousFlyteClient
 ) -> None:
-    """kill -9 of each, once and again, in an order from a seed; others take over."""
+    """Kill -9 of each, once and again, in an order from a seed; others take over."""
     names = begin(client)
     draw = random.Random(SEED)
     victims = [*engine.roles, *draw.sample(engine.roles, 3)]

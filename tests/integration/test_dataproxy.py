@@ -40,7 +40,7 @@ def test_a_link_is_for_one_method_and_blob(gateway: RunningGateway, proxy: Any) 
 
 
 def test_flytekit_gets_its_link(client: Any) -> None:
-    """flytekit's client reads the reply as it is."""
+    """Flytekit's client reads the reply as it is."""
     reply = client.get_upload_signed_url(
         "flytesnacks", "development", content_md5=MD5, filename="x.tar.gz"
     )

@@ -64,7 +64,7 @@ def in_place(request: Any, name: str, version: str = "v1") -> Any:
 
 
 def test_a_workflow_registers_and_comes_back(remote: FlyteRemote, admin: Any) -> None:
-    """flytekit registers a workflow with sub-workflows and reads it all back."""
+    """Flytekit registers a workflow with sub-workflows and reads it all back."""
     register(remote, flows.nested_subs, "v1")
 
     found = remote.fetch_workflow(PROJECT, DOMAIN, flows.nested_subs.name, "v1")
@@ -79,7 +79,7 @@ def test_a_workflow_registers_and_comes_back(remote: FlyteRemote, admin: Any) ->
 
 
 def test_registering_again_changes_nothing(remote: FlyteRemote) -> None:
-    """flytekit takes ALREADY_EXISTS as a success."""
+    """Flytekit takes ALREADY_EXISTS as a success."""
     register(remote, flows.chain, "again")
     register(remote, flows.chain, "again")
 
@@ -99,7 +99,7 @@ def test_the_newest_version_is_found_first(remote: FlyteRemote) -> None:
 
 
 def test_what_is_missing_is_missing(remote: FlyteRemote) -> None:
-    """flytekit gets its own exception for what isn't there."""
+    """Flytekit gets its own exception for what isn't there."""
     with pytest.raises(
         FlyteEntityNotExistException, match="missing entity of type TASK"
     ):

@@ -65,7 +65,7 @@ class Noise:
             place = self.random.choice(inner)
         if place.DESCRIPTOR.fields:
             field = self.random.choice(place.DESCRIPTOR.fields)
-            if self.random.random() < 0.5:  # noqa: PLR2004 - as often as not
+            if self.random.random() < 0.5:
                 place.ClearField(field.name)
             self._set(place, field, 3, 0.5)
         return copy

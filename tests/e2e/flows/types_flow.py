@@ -42,7 +42,9 @@ class Odd:
         self.value = value
 
 
-Pair = typing.NamedTuple("Pair", [("left", int), ("right", str)])
+class Pair(typing.NamedTuple):
+    left: int
+    right: str
 
 
 @dataclass

@@ -1,5 +1,5 @@
 """Workflows that use everything flytekit has, written as its users write them."""
-# ruff: noqa: ARG001, D103, E501, ICN001, UP006, UP007, UP045
+# ruff: noqa: D103, E501, ICN001, UP006, UP007, UP045
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from gateway.cli.json_output import print_json
 from gateway.cli.session.session import Session
 from gateway.registry.append import decide, stream_of
 from gateway.services.errors import RpcError
-from infra.clock import SystemClock
+from infra.clock import SYSTEM_CLOCK
 from infra.eventlog.event_store import EventStore
 from projections.queries.catalog import count_kept
 
@@ -38,7 +38,7 @@ async def evict(session: Session, text: str, *, json: bool) -> None:
     count = await count_kept(session.pool, project, domain, task)
     try:
         async with open_store(session.url) as store:
-            now_us = SystemClock().now_us()
+            now_us = SYSTEM_CLOCK.now_us()
             await decide(
                 _Registry(store),
                 stream_of("cache", project, domain, task),

@@ -166,7 +166,7 @@ CASTS = [
 
 
 @pytest.mark.parametrize(("upstream", "downstream", "expected"), CASTS)
-def test_casts(upstream: Any, downstream: Any, expected: bool) -> None:  # noqa: FBT001
+def test_casts(upstream: Any, downstream: Any, expected: bool) -> None:
     """Each row of the table holds."""
     assert castable(upstream, downstream) is expected
 
@@ -218,7 +218,7 @@ DATACLASSES = [
 def test_dataclasses_cast_by_their_fields(
     upstream: type,
     downstream: type,
-    expected: bool,  # noqa: FBT001
+    expected: bool,
 ) -> None:
     """Downstream must find every field that it has, at every depth."""
     given, asked = (
@@ -330,6 +330,6 @@ MATCHES = [
 
 
 @pytest.mark.parametrize(("value", "expected", "matches"), MATCHES)
-def test_literals_match(value: Any, expected: Any, matches: bool) -> None:  # noqa: FBT001
+def test_literals_match(value: Any, expected: Any, matches: bool) -> None:
     """A literal is accepted where its type casts and, for enums, its value is one."""
     assert literal_matches(value, expected) is matches

@@ -335,7 +335,7 @@ async def test_old_outcomes_are_trimmed(views: Views) -> None:
     projector = Projector(views.log, views.pool, outcomes_kept_s=0, trim_s=0)
     task = asyncio.create_task(projector.run())
     async with asyncio.timeout(5):
-        while await executions.outcome(views.pool, "c6") is not None:  # noqa: ASYNC110
+        while await executions.outcome(views.pool, "c6") is not None:
             await asyncio.sleep(0.01)
     task.cancel()
 
