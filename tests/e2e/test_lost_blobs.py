@@ -28,9 +28,7 @@ def roles() -> Iterator[Distributed]:
 
 
 @pytest.fixture(scope="module")
-def remote(
-    roles: Distributed, tmp_path_factory: pytest.TempPathFactory
-) -> FlyteRemote:
+def remote(roles: Distributed, tmp_path_factory: pytest.TempPathFactory) -> FlyteRemote:
     """The real client, of an engine that knows flows and has run none."""
     register(roles, tmp_path_factory.mktemp("flows"), "shapes_flow.py")
     return client(roles)
