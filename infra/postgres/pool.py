@@ -13,7 +13,10 @@ from psycopg import AsyncConnection
 from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool
 
-Pool = AsyncConnectionPool[AsyncConnection[dict[str, object]]]
+Row = dict[str, object]
+"""A row as psycopg gives it: whoever reads it makes a struct of it."""
+Connection = AsyncConnection[Row]
+Pool = AsyncConnectionPool[Connection]
 
 _MARK = re.compile(r"^-- ([a-z_0-9]+) --$", re.MULTILINE)
 CONNECT_S = 10.0
