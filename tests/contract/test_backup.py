@@ -19,7 +19,7 @@ from schemas.messages import registry_events as r
 from tests.contract.conftest import KafkaKind
 from tests.support.components.postgres import migrated_database
 from tests.support.engine import success
-from tests.support.harness.propeller_harness import House
+from tests.support.harness.propeller_harness import Harness
 from workers.operations import backup
 
 NOTHING = lambda _: None  # noqa: E731
@@ -70,7 +70,7 @@ async def test_another_cluster_goes_on(
     log: Any, twin: Any, stores: tuple[EventStore, EventStore], tmp_path: Path
 ) -> None:
     """Events are the same; what nobody had handled is handled there, the rest isn't."""
-    here, path = House(log), tmp_path / "log.avro"
+    here, path = Harness(log), tmp_path / "log.avro"
     async with here.propeller():
         stream = await here.create("one")
         run = await here.run_of(stream, "n0")
@@ -84,7 +84,7 @@ async def test_another_cluster_goes_on(
 
     pages = avro_file.read_pages(path, 10)
     count = await backup.put_back(pages, twin, stores[1], NOTHING)
-    there = House(twin)
+    there = Harness(twin)
     assert await there.events(stream) == await here.events(stream)
     assert await there.letters() == await here.letters()
     assert await stores[1].load("registry/project/mine") == await stores[0].load(
@@ -105,10 +105,10 @@ async def test_only_an_empty_log_takes_a_backup(
     log: Any, twin: Any, stores: tuple[EventStore, EventStore]
 ) -> None:
     """Whatever it holds, or its registry, nothing is added to it."""
-    house = House(log)
-    async with house.propeller():
-        stream = await house.create("one")
-        await house.until_events(stream, e.ExecutionStarted)
+    harness = Harness(log)
+    async with harness.propeller():
+        stream = await harness.create("one")
+        await harness.until_events(stream, e.ExecutionStarted)
     records: list[Record] = []
     with pytest.raises(
         PermanentError, match="Expected an empty log, but flightlog.events"

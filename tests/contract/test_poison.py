@@ -17,7 +17,7 @@ from schemas.messages.outcomes import CommandHadNoEffect, CommandRejected
 from schemas.wire import codec
 from tests.contract.conftest import KafkaKind
 from tests.support.engine import CREATE, success
-from tests.support.harness.propeller_harness import House, stream_of
+from tests.support.harness.propeller_harness import Harness, stream_of
 from workers import dead_letters
 
 DAY_US = 24 * 3600 * 1_000_000
@@ -26,9 +26,9 @@ STOP = c.TerminateExecution(cause="enough")
 
 
 @pytest.fixture
-def house(log: Any) -> House:
+def harness(log: Any) -> Harness:
     """A house on each kind of log."""
-    return House(log)
+    return Harness(log)
 
 
 @pytest.fixture
@@ -59,21 +59,23 @@ DAMAGED = {
 
 
 @pytest.mark.parametrize("what", DAMAGED)
-async def test_what_cannot_be_read_is_put_aside_whole(house: House, what: str) -> None:
+async def test_what_cannot_be_read_is_put_aside_whole(
+    harness: Harness, what: str
+) -> None:
     """Place, error and original bytes are kept; its sender is told; the next one runs."""
     body, words = DAMAGED[what]
-    async with house.propeller():
-        bad = await house.send(stream_of("one"), STOP, body=body)
-        stream = await house.create("one")
-        await house.until_events(stream, e.ExecutionStarted)
-        (dead,) = await house.letters()
-        assert house.partitions is not None
-        assert house.partitions.dead_letters == 1
+    async with harness.propeller():
+        bad = await harness.send(stream_of("one"), STOP, body=body)
+        stream = await harness.create("one")
+        await harness.until_events(stream, e.ExecutionStarted)
+        (dead,) = await harness.letters()
+        assert harness.partitions is not None
+        assert harness.partitions.dead_letters == 1
     assert dead.body == body
     assert words in dead.error
     assert (dead.topic, dead.partition, dead.position) == (topics.COMMANDS, 0, 1)
     assert (dead.id, dead.key) == (bad, stream)
-    answer = (await house.answers())[bad]
+    answer = (await harness.answers())[bad]
     assert isinstance(answer, CommandRejected)
     assert answer.reason == "INVALID_ARGUMENT"
     assert words in answer.detail
@@ -90,104 +92,107 @@ NOT_ALLOWED = {
 
 
 @pytest.mark.parametrize("what", NOT_ALLOWED)
-async def test_what_is_not_allowed_is_put_aside(house: House, what: str) -> None:
+async def test_what_is_not_allowed_is_put_aside(harness: Harness, what: str) -> None:
     """A command that may not come this way is kept, and changes nothing."""
     to, key, command, words = NOT_ALLOWED[what]
-    async with house.propeller():
-        stream = await house.create("one")
-        await house.send(to, command, key=key)
-        await house.until_letters(1)
-        await house.send(stream, STOP)
-        await house.until_events(stream, e.ExecutionAborted)
-    (dead,) = await house.letters()
+    async with harness.propeller():
+        stream = await harness.create("one")
+        await harness.send(to, command, key=key)
+        await harness.until_letters(1)
+        await harness.send(stream, STOP)
+        await harness.until_events(stream, e.ExecutionAborted)
+    (dead,) = await harness.letters()
     assert words in dead.error
-    assert not await house.events(stream_of("two"))
+    assert not await harness.events(stream_of("two"))
 
 
 async def test_a_decider_that_raises_parks_its_stream_only(
-    house: House, poison: None
+    harness: Harness, poison: None
 ) -> None:
     """Later commands of the stream are put aside in order; other streams go on."""
-    async with house.propeller():
-        stream, other = await house.create("one"), await house.create("two")
-        run, others = await house.run_of(stream, "n0"), await house.run_of(other, "n0")
-        bad = await house.send(stream, POISON)
-        report = await house.send(stream, success(run))
-        stop = await house.send(stream, STOP)
-        await house.send(other, success(others))
-        await house.run_of(other, "n1")
-        dead = await house.until_letters(3)
-        assert house.partitions is not None
-        assert house.partitions.parked == 1
+    async with harness.propeller():
+        stream, other = await harness.create("one"), await harness.create("two")
+        run, others = (
+            await harness.run_of(stream, "n0"),
+            await harness.run_of(other, "n0"),
+        )
+        bad = await harness.send(stream, POISON)
+        report = await harness.send(stream, success(run))
+        stop = await harness.send(stream, STOP)
+        await harness.send(other, success(others))
+        await harness.run_of(other, "n1")
+        dead = await harness.until_letters(3)
+        assert harness.partitions is not None
+        assert harness.partitions.parked == 1
     assert [letter.id for letter in dead] == [bad, report, stop]
     assert "the decider broke" in dead[0].error
-    parked = (await house.events(stream))[-1]
+    parked = (await harness.events(stream))[-1]
     assert isinstance(parked, e.StreamParked)
     assert (parked.command_id, parked.command_type) == (bad, "flightlog.v1.ReportChild")
-    answers = await house.answers()
+    answers = await harness.answers()
     assert answers[bad].reason == "INTERNAL"
     assert answers[stop].reason == "FAILED_PRECONDITION"
     assert "lies with the dead letters" in answers[stop].detail
 
 
 async def test_a_parked_stream_stays_parked_and_goes_on_when_resumed(
-    house: House, poison: None, monkeypatch: pytest.MonkeyPatch
+    harness: Harness, poison: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A restart forgets nothing; what was put aside is put back in order, and runs."""
-    async with house.propeller():
-        stream = await house.create("one")
-        run = await house.run_of(stream, "n0")
-        await house.send(stream, POISON)
-        await house.until_letters(1)
-    async with house.propeller():
-        await house.send(stream, success(run))
-        dead = await house.until_letters(2)
+    async with harness.propeller():
+        stream = await harness.create("one")
+        run = await harness.run_of(stream, "n0")
+        await harness.send(stream, POISON)
+        await harness.until_letters(1)
+    async with harness.propeller():
+        await harness.send(stream, success(run))
+        dead = await harness.until_letters(2)
     monkeypatch.undo()
     resume = c.ResumeStream(principal="somebody")
-    async with house.propeller():
-        await house.send(stream, resume)
-        found = await house.read(topics.DEAD_LETTERS)
-        await house.log.append(
+    async with harness.propeller():
+        await harness.send(stream, resume)
+        found = await harness.read(topics.DEAD_LETTERS)
+        await harness.log.append(
             [
                 dead_letters.redriven_record(letter, kept.envelope.id, 1)
                 for kept, letter in zip(found, dead, strict=True)
             ]
         )
-        second = await house.run_of(stream, "n1")
-        await house.send(stream, success(second))
-        await house.until_events(stream, e.ExecutionSucceeded)
-    kinds = [type(event_record) for event_record in await house.events(stream)]
+        second = await harness.run_of(stream, "n1")
+        await harness.send(stream, success(second))
+        await harness.until_events(stream, e.ExecutionSucceeded)
+    kinds = [type(event_record) for event_record in await harness.events(stream)]
     assert kinds.count(e.StreamParked) == kinds.count(e.StreamResumed) == 1
-    assert len(await house.letters()) == 2
+    assert len(await harness.letters()) == 2
 
 
-async def test_what_cannot_be_created_costs_nothing_else(house: House) -> None:
+async def test_what_cannot_be_created_costs_nothing_else(harness: Harness) -> None:
     """A creation that breaks is put aside; there is no stream to park."""
-    async with house.propeller():
-        boom = await house.create("boom")
-        one = await house.create("one")
-        await house.until_events(one, e.ExecutionStarted)
-    assert not await house.events(boom)
-    (dead,) = await house.letters()
+    async with harness.propeller():
+        boom = await harness.create("boom")
+        one = await harness.create("one")
+        await harness.until_events(one, e.ExecutionStarted)
+    assert not await harness.events(boom)
+    (dead,) = await harness.letters()
     assert "the hydration broke" in dead.error
 
 
-async def test_the_first_of_two_commands_with_one_id_counts(house: House) -> None:
+async def test_the_first_of_two_commands_with_one_id_counts(harness: Harness) -> None:
     """Another body under a known id changes nothing, on whichever log."""
-    async with house.propeller():
-        stream = await house.create("one", id="same")
-        await house.until_events(stream, e.ExecutionStarted)
-        await house.create("one", id="same", body=codec.encode(_other_inputs()))
-        await house.send(stream, STOP)
-        await house.until_events(stream, e.ExecutionAborted)
-    events = await house.events(stream)
+    async with harness.propeller():
+        stream = await harness.create("one", id="same")
+        await harness.until_events(stream, e.ExecutionStarted)
+        await harness.create("one", id="same", body=codec.encode(_other_inputs()))
+        await harness.send(stream, STOP)
+        await harness.until_events(stream, e.ExecutionAborted)
+    events = await harness.events(stream)
     assert (
         sum(isinstance(event_record, e.ExecutionCreated) for event_record in events)
         == 1
     )
-    answer = (await house.answers()).get("same")
+    answer = (await harness.answers()).get("same")
     assert answer is None or isinstance(answer, CommandHadNoEffect)
-    assert not await house.letters()
+    assert not await harness.letters()
 
 
 def _other_inputs() -> c.CreateExecution:
@@ -195,52 +200,56 @@ def _other_inputs() -> c.CreateExecution:
 
 
 async def test_commands_for_unknown_executions_are_answered_or_dropped(
-    house: House,
+    harness: Harness,
 ) -> None:
     """A wish is refused with a word; a report is dropped and counted."""
-    async with house.propeller() as partitions:
-        wish = await house.send(stream_of("none"), STOP)
-        await house.send(stream_of("none"), POISON, reply=False)
-        stream = await house.create("one")
-        await house.until_events(stream, e.ExecutionStarted)
+    async with harness.propeller() as partitions:
+        wish = await harness.send(stream_of("none"), STOP)
+        await harness.send(stream_of("none"), POISON, reply=False)
+        stream = await harness.create("one")
+        await harness.until_events(stream, e.ExecutionStarted)
         assert partitions.dropped == 1
-    answer = (await house.answers())[wish]
+    answer = (await harness.answers())[wish]
     assert answer.reason == "NOT_FOUND"
-    assert not await house.letters()
+    assert not await harness.letters()
 
 
-async def test_a_clock_that_jumps_a_day_back_turns_no_time_back(house: House) -> None:
+async def test_a_clock_that_jumps_a_day_back_turns_no_time_back(
+    harness: Harness,
+) -> None:
     """Events of a stream never run backwards, whatever the owner's clock says."""
-    async with house.propeller():
-        stream = await house.create("one", recorded_at_us=house.clock.now + DAY_US)
-        run = await house.run_of(stream, "n0")
-    house.clock.now -= DAY_US
-    async with house.propeller():
-        await house.send(stream, success(run))
-        await house.run_of(stream, "n1")
-    times = [event_record.occurred_at_us for event_record in await house.events(stream)]
+    async with harness.propeller():
+        stream = await harness.create("one", recorded_at_us=harness.clock.now + DAY_US)
+        run = await harness.run_of(stream, "n0")
+    harness.clock.now -= DAY_US
+    async with harness.propeller():
+        await harness.send(stream, success(run))
+        await harness.run_of(stream, "n1")
+    times = [
+        event_record.occurred_at_us for event_record in await harness.events(stream)
+    ]
     assert times == sorted(times)
-    assert times[0] < house.clock.now + 2 * DAY_US
+    assert times[0] < harness.clock.now + 2 * DAY_US
 
 
-async def test_a_event_that_cannot_be_read_stops_its_reader(house: House) -> None:
+async def test_a_event_that_cannot_be_read_stops_its_reader(harness: Harness) -> None:
     """Skipping it would corrupt what follows: the propeller ends with a clear word."""
-    async with house.propeller():
-        stream = await house.create("one")
-        await house.until_events(stream, e.ExecutionStarted)
-        sequence = len(await house.events(stream)) + 1
+    async with harness.propeller():
+        stream = await harness.create("one")
+        await harness.until_events(stream, e.ExecutionStarted)
+        sequence = len(await harness.events(stream)) + 1
     envelope = Envelope(
         id=f"{stream}/{sequence}", type="?", stream=stream, sequence=sequence
     )
     newer = codec.MARKER + b"\x07" * 8
     spoiled = Record(topic=topics.EVENTS, key=stream, envelope=envelope, body=newer)
-    await house.log.append([spoiled])
-    await house.send(stream, STOP)
+    await harness.log.append([spoiled])
+    await harness.send(stream, STOP)
     with pytest.raises(
         codec.UndecodableMessageError, match="written by a newer version"
     ):
-        async with house.propeller():
-            await house.until_letters(1)
+        async with harness.propeller():
+            await harness.until_letters(1)
 
 
 @pytest.mark.integration
@@ -251,14 +260,14 @@ async def test_a_letter_that_kafka_cannot_keep_tells_where_its_bytes_are(
     kind = KafkaKind(kafka_servers)
     limit = 50_000
     kind.settings = kind.settings.model_copy(update={"message_bytes_max": limit})
-    house = House(await kind.open())
+    harness = Harness(await kind.open())
     try:
-        async with house.propeller():
+        async with harness.propeller():
             body = bytes(limit - 400)
-            await house.send(stream_of("one"), STOP, body=body, reply=False)
-            (dead,) = await house.until_letters(1)
-            stream = await house.create("one")
-            await house.until_events(stream, e.ExecutionStarted)
+            await harness.send(stream_of("one"), STOP, body=body, reply=False)
+            (dead,) = await harness.until_letters(1)
+            stream = await harness.create("one")
+            await harness.until_events(stream, e.ExecutionStarted)
     finally:
         for log in kind.logs:
             await log.close()

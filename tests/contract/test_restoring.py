@@ -13,79 +13,81 @@ from schemas.messages.commands import TerminateExecution
 from schemas.wire import codec
 from tests.contract.records import event_record
 from tests.support.engine import CREATE, success
-from tests.support.harness.propeller_harness import House, stream_of
+from tests.support.harness.propeller_harness import Harness, stream_of
 
 pytestmark = pytest.mark.timeout(120)
 
 
 @pytest.fixture
-def house(log: Log) -> House:
+def harness(log: Log) -> Harness:
     """Propellers that fold what they take up."""
-    return House(log, folds=True)
+    return Harness(log, folds=True)
 
 
-async def test_a_stream_goes_on_where_it_was(house: House) -> None:
+async def test_a_stream_goes_on_where_it_was(harness: Harness) -> None:
     """What lives is in memory before the first command, and ends as it would have."""
-    async with house.propeller():
-        stream = await house.create("one")
-        first = await house.run_of(stream, "n0")
-    async with house.propeller() as partitions:
-        await house.until(lambda: _is(partitions.live == 1))
-        await house.send(stream, success(first))
-        second = await house.run_of(stream, "n1")
-        await house.send(stream, success(second))
-        await house.until_events(stream, e.ExecutionSucceeded)
+    async with harness.propeller():
+        stream = await harness.create("one")
+        first = await harness.run_of(stream, "n0")
+    async with harness.propeller() as partitions:
+        await harness.until(lambda: _is(partitions.live == 1))
+        await harness.send(stream, success(first))
+        second = await harness.run_of(stream, "n1")
+        await harness.send(stream, success(second))
+        await harness.until_events(stream, e.ExecutionSucceeded)
 
-    sequences = [r.envelope.sequence for r in await house.log.stream(stream)]
+    sequences = [r.envelope.sequence for r in await harness.log.stream(stream)]
     assert sequences == list(range(1, len(sequences) + 1))
 
 
-async def test_a_name_is_taken_for_ever(house: House) -> None:
+async def test_a_name_is_taken_for_ever(harness: Harness) -> None:
     """An ended stream's name isn't free, though memory has let go of its ending."""
-    house.closed_max = 1
-    async with house.propeller():
+    harness.closed_max = 1
+    async with harness.propeller():
         for name in ("one", "two"):
-            stream = await house.create(name)
-            await house.until_events(stream, e.ExecutionCreated)
-            await house.send(stream, TerminateExecution(cause="enough", principal="me"))
-            await house.until_events(stream, e.ExecutionAborted)
-    async with house.propeller():
+            stream = await harness.create(name)
+            await harness.until_events(stream, e.ExecutionCreated)
+            await harness.send(
+                stream, TerminateExecution(cause="enough", principal="me")
+            )
+            await harness.until_events(stream, e.ExecutionAborted)
+    async with harness.propeller():
         again = [
-            await house.send(stream_of(name), replace(CREATE, name=name))
+            await harness.send(stream_of(name), replace(CREATE, name=name))
             for name in ("one", "two")
         ]
 
         async def refused() -> bool:
-            answers = await house.answers()
+            answers = await harness.answers()
             return all(command in answers for command in again)
 
-        await house.until(refused)
-    assert {(await house.answers())[c].reason for c in again} == {"ALREADY_EXISTS"}
+        await harness.until(refused)
+    assert {(await harness.answers())[c].reason for c in again} == {"ALREADY_EXISTS"}
 
 
-async def test_a_new_stream_costs_no_look_at_the_log(house: House) -> None:
+async def test_a_new_stream_costs_no_look_at_the_log(harness: Harness) -> None:
     """What isn't in memory is new: nothing is read to find that out."""
-    async with house.propeller() as partitions:
-        await house.until(lambda: _is(partitions.served))
+    async with harness.propeller() as partitions:
+        await harness.until(lambda: _is(partitions.served))
         streams = partitions.served[0].streams
         streams._log = None  # type: ignore[assignment]
-        stream = await house.create("one")
-        await house.until_events(stream, e.ExecutionCreated)
+        stream = await harness.create("one")
+        await harness.until_events(stream, e.ExecutionCreated)
 
 
-async def test_what_can_not_be_folded_costs_itself_alone(house: House) -> None:
+async def test_what_can_not_be_folded_costs_itself_alone(harness: Harness) -> None:
     """A stream whose events don't follow is a dead letter's; others go on."""
     broken = stream_of("broken")
     orphan = ne.NodeStarted(occurred_at_us=1, node_id="n7")
     record = event_record(1, broken, codec.encode(orphan))
     envelope = replace(record.envelope, type=codec.type_name(orphan))
-    await house.log.append([replace(record, envelope=envelope)])
-    async with house.propeller():
-        await house.send(broken, replace(CREATE, name="broken"))
-        await house.until_letters(1)
-        stream = await house.create("one")
-        await house.until_events(stream, e.ExecutionCreated)
-    assert t.COMMANDS == (await house.letters())[0].topic
+    await harness.log.append([replace(record, envelope=envelope)])
+    async with harness.propeller():
+        await harness.send(broken, replace(CREATE, name="broken"))
+        await harness.until_letters(1)
+        stream = await harness.create("one")
+        await harness.until_events(stream, e.ExecutionCreated)
+    assert t.COMMANDS == (await harness.letters())[0].topic
 
 
 async def _is(value: object) -> object:

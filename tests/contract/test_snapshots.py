@@ -18,16 +18,16 @@ from schemas.messages.snapshots import Checkpoint, StreamChunk, StreamClosed, St
 from schemas.wire import codec
 from tests.contract.records import event_record
 from tests.support.engine import CREATE, success
-from tests.support.harness.propeller_harness import House, stream_of
+from tests.support.harness.propeller_harness import Harness, stream_of
 from workers.propeller import restore
 
 pytestmark = pytest.mark.timeout(120)
 
 
 @pytest.fixture
-def house(log: Log) -> House:
+def harness(log: Log) -> Harness:
     """Propellers that take snapshots all the time."""
-    return House(log, folds=True, every_s=0.00001, sizes=Sizes(nodes_max=1))
+    return Harness(log, folds=True, every_s=0.00001, sizes=Sizes(nodes_max=1))
 
 
 async def _newest(log: Log) -> dict[str, Received]:
@@ -41,153 +41,153 @@ async def _said(log: Log) -> dict[str, Any]:
     return {key: codec.decode(r.body) for key, r in (await _newest(log)).items()}
 
 
-async def _settled(house: House) -> Checkpoint:
+async def _settled(harness: Harness) -> Checkpoint:
     """Wait until a checkpoint covers whatever has happened."""
     found: list[Checkpoint] = []
 
     async def covered() -> bool:
         said, end = (
-            await _said(house.log),
-            (await house.log.end_positions((t.EVENTS,)))[0],
+            await _said(harness.log),
+            (await harness.log.end_positions((t.EVENTS,)))[0],
         )
         point = said.get("checkpoint")
         if point is not None and point.events_offset == end:
             found.append(point)
         return bool(found)
 
-    await house.until(covered)
+    await harness.until(covered)
     return found[-1]
 
 
-async def _ended(house: House, name: str) -> str:
-    stream = await house.create(name)
-    await house.until_events(stream, e.ExecutionCreated)
-    await house.send(stream, TerminateExecution(cause="enough", principal="me"))
-    await house.until_events(stream, e.ExecutionAborted)
+async def _ended(harness: Harness, name: str) -> str:
+    stream = await harness.create(name)
+    await harness.until_events(stream, e.ExecutionCreated)
+    await harness.send(stream, TerminateExecution(cause="enough", principal="me"))
+    await harness.until_events(stream, e.ExecutionAborted)
     return stream
 
 
-async def test_only_what_came_later_is_read_again(house: House) -> None:
+async def test_only_what_came_later_is_read_again(harness: Harness) -> None:
     """A stream goes on from its snapshot; events before the checkpoint aren't read."""
-    async with house.propeller():
-        stream = await house.create("one")
-        first = await house.run_of(stream, "n0")
-        point = await _settled(house)
-    found = await restore.read(house.log, 0)
+    async with harness.propeller():
+        stream = await harness.create("one")
+        first = await harness.run_of(stream, "n0")
+        point = await _settled(harness)
+    found = await restore.read(harness.log, 0)
     assert found.after == point.events_offset
     assert not found.changed
-    assert found.live[stream].sequence == len(await house.events(stream))
+    assert found.live[stream].sequence == len(await harness.events(stream))
 
-    async with house.propeller():
-        await house.send(stream, success(first))
-        await house.send(stream, success(await house.run_of(stream, "n1")))
-        await house.until_events(stream, e.ExecutionSucceeded)
-    sequences = [r.envelope.sequence for r in await house.log.stream(stream)]
+    async with harness.propeller():
+        await harness.send(stream, success(first))
+        await harness.send(stream, success(await harness.run_of(stream, "n1")))
+        await harness.until_events(stream, e.ExecutionSucceeded)
+    sequences = [r.envelope.sequence for r in await harness.log.stream(stream)]
     assert sequences == list(range(1, len(sequences) + 1))
 
 
-async def test_who_lets_go_leaves_all_that_changed(house: House) -> None:
+async def test_who_lets_go_leaves_all_that_changed(harness: Harness) -> None:
     """Whoever comes next reads no events again, however long the next round is off."""
-    house.every_s = 3600.0
-    async with house.propeller():
-        stream = await house.create("one")
-        await house.run_of(stream, "n0")
-        assert not await _newest(house.log)
-    found = await restore.read(house.log, 0)
-    assert found.after == (await house.log.end_positions((t.EVENTS,)))[0]
-    assert found.live[stream].sequence == len(await house.events(stream))
+    harness.every_s = 3600.0
+    async with harness.propeller():
+        stream = await harness.create("one")
+        await harness.run_of(stream, "n0")
+        assert not await _newest(harness.log)
+    found = await restore.read(harness.log, 0)
+    assert found.after == (await harness.log.end_positions((t.EVENTS,)))[0]
+    assert found.live[stream].sequence == len(await harness.events(stream))
 
 
-async def test_an_ended_stream_leaves_its_ending_alone(house: House) -> None:
+async def test_an_ended_stream_leaves_its_ending_alone(harness: Harness) -> None:
     """Of heads and chunks nothing is left but a few bytes; late commands are dropped."""
-    async with house.propeller():
-        stream = await house.create("one")
-        first = await house.run_of(stream, "n0")
-        await _settled(house)
-        kinds = {type(said) for said in (await _said(house.log)).values()}
+    async with harness.propeller():
+        stream = await harness.create("one")
+        first = await harness.run_of(stream, "n0")
+        await _settled(harness)
+        kinds = {type(said) for said in (await _said(harness.log)).values()}
         assert kinds == {StreamHead, StreamChunk, Checkpoint}
-        await house.send(stream, TerminateExecution(cause="enough", principal="me"))
-        await house.until_events(stream, e.ExecutionAborted)
-        await _settled(house)
-    newest = await _newest(house.log)
+        await harness.send(stream, TerminateExecution(cause="enough", principal="me"))
+        await harness.until_events(stream, e.ExecutionAborted)
+        await _settled(harness)
+    newest = await _newest(harness.log)
     assert set(newest) == {stream, "checkpoint"}
     assert len(newest[stream].body) <= 100
     ending = codec.decode(newest[stream].body)
     assert isinstance(ending, StreamClosed)
-    assert ending.last_sequence == len(await house.events(stream))
+    assert ending.last_sequence == len(await harness.events(stream))
 
-    async with house.propeller() as partitions:
-        await house.send(stream, success(first), reply=False)
+    async with harness.propeller() as partitions:
+        await harness.send(stream, success(first), reply=False)
         late = TerminateExecution(cause="again", principal="me")
-        refused = await house.send(stream, late)
+        refused = await harness.send(stream, late)
 
         async def answered() -> bool:
-            return refused in await house.answers()
+            return refused in await harness.answers()
 
-        await house.until(answered)
+        await harness.until(answered)
         assert partitions.dropped == 1
-    answer = (await house.answers())[refused]
+    answer = (await harness.answers())[refused]
     assert answer.reason == "FAILED_PRECONDITION"
-    assert len(await house.events(stream)) == ending.last_sequence
+    assert len(await harness.events(stream)) == ending.last_sequence
 
 
-async def test_a_forgotten_name_is_still_taken(house: House) -> None:
+async def test_a_forgotten_name_is_still_taken(harness: Harness) -> None:
     """The oldest endings are let go of, and looked up when their names come again."""
-    house.closed_max = 1
-    async with house.propeller():
-        streams = [await _ended(house, name) for name in ("one", "two", "three")]
+    harness.closed_max = 1
+    async with harness.propeller():
+        streams = [await _ended(harness, name) for name in ("one", "two", "three")]
 
         async def forgotten() -> bool:
-            point = (await _said(house.log)).get("checkpoint")
+            point = (await _said(harness.log)).get("checkpoint")
             return isinstance(point, Checkpoint) and point.forgotten == 2
 
-        await house.until(forgotten)
-    left = set(await _newest(house.log)) - {"checkpoint"}
+        await harness.until(forgotten)
+    left = set(await _newest(harness.log)) - {"checkpoint"}
     assert len(left & set(streams)) == 1
 
-    async with house.propeller():
+    async with harness.propeller():
         again = [
-            await house.send(stream_of(name), replace(CREATE, name=name))
+            await harness.send(stream_of(name), replace(CREATE, name=name))
             for name in ("one", "two", "three")
         ]
 
         async def refused() -> bool:
-            answers = await house.answers()
+            answers = await harness.answers()
             return all(command in answers for command in again)
 
-        await house.until(refused)
-    assert {(await house.answers())[c].reason for c in again} == {"ALREADY_EXISTS"}
+        await harness.until(refused)
+    assert {(await harness.answers())[c].reason for c in again} == {"ALREADY_EXISTS"}
 
 
-async def test_a_form_of_another_version_is_ignored(house: House) -> None:
+async def test_a_form_of_another_version_is_ignored(harness: Harness) -> None:
     """What this version can't read costs time and a word in the log, nothing else."""
-    async with house.propeller():
-        stream = await house.create("one")
-        await house.run_of(stream, "n0")
-        await _settled(house)
-    head = (await _said(house.log))[stream]
-    await house.log.append([_kept(stream, codec.encode(replace(head, form="9-9")))])
+    async with harness.propeller():
+        stream = await harness.create("one")
+        await harness.run_of(stream, "n0")
+        await _settled(harness)
+    head = (await _said(harness.log))[stream]
+    await harness.log.append([_kept(stream, codec.encode(replace(head, form="9-9")))])
     with capture_logs() as said:
-        found = await restore.read(house.log, 0)
+        found = await restore.read(harness.log, 0)
 
-    assert found.live[stream].sequence == len(await house.events(stream))
+    assert found.live[stream].sequence == len(await harness.events(stream))
     assert "snapshots_ignored" in {line["event"] for line in said}
 
 
-async def test_a_missing_snapshot_is_folded_again(house: House) -> None:
+async def test_a_missing_snapshot_is_folded_again(harness: Harness) -> None:
     """A stream that isn't among the snapshots but goes on is read from its first event."""
-    async with house.propeller():
-        stream = await house.create("one")
-        first = await house.run_of(stream, "n0")
-        await _settled(house)
-    house.every_s, house.last_s = 3600.0, 0.0  # as if it was killed
-    async with house.propeller():
-        await house.send(stream, success(first))
-        await house.run_of(stream, "n1")
-    await house.log.append([_kept(stream, b"")])
-    found = await restore.read(house.log, 0)
+    async with harness.propeller():
+        stream = await harness.create("one")
+        first = await harness.run_of(stream, "n0")
+        await _settled(harness)
+    harness.every_s, harness.last_s = 3600.0, 0.0  # as if it was killed
+    async with harness.propeller():
+        await harness.send(stream, success(first))
+        await harness.run_of(stream, "n1")
+    await harness.log.append([_kept(stream, b"")])
+    found = await restore.read(harness.log, 0)
 
-    assert found.live[stream].sequence == len(await house.events(stream))
+    assert found.live[stream].sequence == len(await harness.events(stream))
 
 
 def _kept(key: str, body: bytes) -> Record:
@@ -195,18 +195,20 @@ def _kept(key: str, body: bytes) -> Record:
     return Record(topic=t.SNAPSHOTS, key=key, envelope=envelope, body=body, partition=0)
 
 
-async def test_what_is_deleted_after_the_checkpoint_does_not_live(house: House) -> None:
+async def test_what_is_deleted_after_the_checkpoint_does_not_live(
+    harness: Harness,
+) -> None:
     """A crash right after a deletion doesn't bring the ended stream back."""
-    async with house.propeller():
-        stream = await _ended(house, "one")
-        await _settled(house)
-    sequence = len(await house.events(stream)) + 1
+    async with harness.propeller():
+        stream = await _ended(harness, "one")
+        await _settled(harness)
+    sequence = len(await harness.events(stream)) + 1
     gone = e.ExecutionDeleted(occurred_at_us=1, phase="ABORTED", principal="me")
     record = event_record(sequence, stream, codec.encode(gone))
     envelope = replace(record.envelope, type=codec.type_name(gone))
-    await house.log.append([replace(record, envelope=envelope)])
+    await harness.log.append([replace(record, envelope=envelope)])
 
-    found = await restore.read(house.log, 0)
+    found = await restore.read(harness.log, 0)
 
     assert stream not in found.live
     assert found.ended[stream].is_deleted

@@ -15,7 +15,7 @@ from schemas.messages import execution_events as e
 from tests.integration.conftest import refused
 from tests.support.engine import NOON_US, created
 from tests.support.harness.gateway_harness import RunningGateway
-from tests.support.harness.read_models import Views
+from tests.support.harness.read_models import ReadModels
 
 pytestmark = pytest.mark.integration
 PROJECT, DOMAIN = "archive", "d"
@@ -26,14 +26,14 @@ ARCHIVED, ACTIVE = execution_pb2.EXECUTION_ARCHIVED, execution_pb2.EXECUTION_ACT
 def _ended(gateway: RunningGateway) -> None:
     """Let two executions be seen, in a log of their own."""
     gateway.run(forget_positions(gateway))
-    views = Views(gateway.services.pool)
+    read_models = ReadModels(gateway.services.pool)
     for name in ("kept", "gone"):
         ref = ExecutionRef(project=PROJECT, domain=DOMAIN, name=name)
         events = (
             replace(created(), execution=ref),
             e.ExecutionStarted(occurred_at_us=NOON_US),
         )
-        gateway.run(views.given(f"execution/{PROJECT}/{DOMAIN}/{name}", *events))
+        gateway.run(read_models.given(f"execution/{PROJECT}/{DOMAIN}/{name}", *events))
     gateway.run(forget_positions(gateway))
 
 

@@ -32,7 +32,7 @@ from tests.integration.conftest import accept, answering, refused
 from tests.support.engine import NOON_US, created
 from tests.support.graphs import values
 from tests.support.harness.gateway_harness import RunningGateway
-from tests.support.harness.read_models import Views
+from tests.support.harness.read_models import ReadModels
 from tests.support.raw import echo_task
 
 pytestmark = pytest.mark.integration
@@ -251,7 +251,7 @@ def run(gateway: RunningGateway) -> dict[str, str]:
         ),
         e.ExecutionSucceeded(occurred_at_us=at, outputs=outputs),
     )  # fmt: skip
-    gateway.run(Views(gateway.services.pool).given("execution/p/d/run", *events))
+    gateway.run(ReadModels(gateway.services.pool).given("execution/p/d/run", *events))
     return uris
 
 

@@ -24,7 +24,7 @@ from tests.support.components.postgres import migrated_database
 from tests.support.engine import STREAM, Engine, created
 from tests.support.fakes import MemoryLog
 from tests.support.graphs import definition, task_node
-from tests.support.harness.read_models import Views
+from tests.support.harness.read_models import ReadModels
 from workers.operations.retention import REQUESTS, Sweeper
 
 pytestmark = pytest.mark.integration
@@ -117,16 +117,16 @@ async def test_nothing_is_swept_while_views_are_behind(
     """They may not know yet of a recovery that uses the blobs."""
     monkeypatch.setattr("workers.operations.retention._LOOKS", 2)
     engine = _deleted()
-    views = Views(sweeper.pool, Streaming())
-    views.log.add(STREAM, *engine.events)
-    await views.follow()
-    sweeper.log = views.log  # type: ignore[assignment]
+    read_models = ReadModels(sweeper.pool, Streaming())
+    read_models.log.add(STREAM, *engine.events)
+    await read_models.follow()
+    sweeper.log = read_models.log  # type: ignore[assignment]
     kept = _aged(Path(sweeper.blobs.root) / "metadata/p/d/main-1/inputs", 2)
-    views.log.add(OTHER, engine.events[0])
+    read_models.log.add(OTHER, engine.events[0])
 
     await sweeper.round()
     assert kept.exists()
-    await views.follow()
+    await read_models.follow()
     await sweeper.round()
     assert not kept.exists()
     assert sweeper.swept == 1
@@ -138,11 +138,11 @@ async def test_folders_of_another_of_the_same_name_are_left(sweeper: Sweeper) ->
     first = engine.events[0]
     assert isinstance(first, ExecutionCreated)
     there = replace(first.execution, domain="other")
-    views = Views(sweeper.pool, Streaming())
-    views.log.add(STREAM, *engine.events)
-    views.log.add(execution_stream(there), replace(first, execution=there))
-    await views.follow()
-    sweeper.log = views.log  # type: ignore[assignment]
+    read_models = ReadModels(sweeper.pool, Streaming())
+    read_models.log.add(STREAM, *engine.events)
+    read_models.log.add(execution_stream(there), replace(first, execution=there))
+    await read_models.follow()
+    sweeper.log = read_models.log  # type: ignore[assignment]
     root = Path(sweeper.blobs.root)
     own = _aged(root / "metadata/p/d/main-1/inputs", 2)
     prefix = raw_output_prefix("raw", engine.run_of("a").generated_name)
@@ -165,17 +165,17 @@ async def test_blobs_of_outputs_that_another_reuses_stay(sweeper: Sweeper) -> No
         occurred_at_us=first.occurred_at_us, node_id="a", status="HIT", key=KEY,
         source=source,
     )  # fmt: skip
-    views = Views(sweeper.pool, Streaming())
-    views.log.add(OTHER, replace(first, execution=there), reuse)
-    views.log.add(STREAM, *engine.events)
-    await views.follow()
-    sweeper.log = views.log  # type: ignore[assignment]
+    read_models = ReadModels(sweeper.pool, Streaming())
+    read_models.log.add(OTHER, replace(first, execution=there), reuse)
+    read_models.log.add(STREAM, *engine.events)
+    await read_models.follow()
+    sweeper.log = read_models.log  # type: ignore[assignment]
     kept = _aged(Path(sweeper.blobs.root) / "metadata/p/d/main-1/outputs", 2)
 
     await sweeper.round()
     assert kept.exists()
-    views.log.add(OTHER, engine.events[-1])
-    await views.follow()
+    read_models.log.add(OTHER, engine.events[-1])
+    await read_models.follow()
     await sweeper.round()
     await sweeper.round()
     assert not kept.exists()

@@ -16,7 +16,7 @@ from tests.integration.conftest import accept, answering
 from tests.integration.test_archiving import forget_positions
 from tests.support.engine import NOON_US, created
 from tests.support.harness.gateway_harness import RunningGateway
-from tests.support.harness.read_models import Views
+from tests.support.harness.read_models import ReadModels
 
 pytestmark = pytest.mark.integration
 PROJECT, DOMAIN = "eager", "d"
@@ -26,7 +26,7 @@ PROJECT, DOMAIN = "eager", "d"
 def _running(gateway: RunningGateway) -> None:
     """Let an eager execution, what it started, and something else be seen."""
     gateway.run(forget_positions(gateway))
-    views = Views(gateway.services.pool)
+    read_models = ReadModels(gateway.services.pool)
     parents = {"main": "", "child": "main", "below": "child", "ended": "main"}
     for name, parent in (*parents.items(), ("other", "")):
         labels = {"eager-exec": parent} if parent else {}
@@ -40,7 +40,7 @@ def _running(gateway: RunningGateway) -> None:
             events.append(
                 e.ExecutionAborted(occurred_at_us=NOON_US, cause="", principal="")
             )
-        gateway.run(views.given(f"execution/{PROJECT}/{DOMAIN}/{name}", *events))
+        gateway.run(read_models.given(f"execution/{PROJECT}/{DOMAIN}/{name}", *events))
     gateway.run(forget_positions(gateway))
 
 

@@ -56,7 +56,7 @@ class LossyPartition:
         await self.log.append(records)
 
 
-class House:
+class Harness:
     """Some executions on a log, and whoever writes their snapshots."""
 
     def __init__(self, log: MemoryLog, graph: Definition, data: st.DataObject) -> None:
@@ -146,13 +146,13 @@ def test_snapshots_and_the_tail_are_the_history(
 async def _run(graph: Definition, data: st.DataObject) -> None:
     log = MemoryLog(poll_s=0.0)
     await log.open()
-    house = House(log, graph, data)
+    harness = Harness(log, graph, data)
     for _ in range(STEPS_MAX):
-        await house.step()
+        await harness.step()
         for _ in range(data.draw(st.integers(0, 2))):
-            await house.snapshots.turn(house.partition, house.streams)
+            await harness.snapshots.turn(harness.partition, harness.streams)
         if data.draw(st.integers(0, 7)) == 0:
             found = await restore.read(log, 0)
-            house.check(found)
-            house.take_over(found)
-    house.check(await restore.read(log, 0))
+            harness.check(found)
+            harness.take_over(found)
+    harness.check(await restore.read(log, 0))

@@ -8,7 +8,7 @@ import pytest
 
 from infra.postgres.pool import Pool, open_pool
 from tests.support.components.postgres import migrated_database
-from tests.support.harness.read_models import Views
+from tests.support.harness.read_models import ReadModels
 
 
 @pytest.fixture
@@ -20,6 +20,6 @@ async def pool() -> AsyncIterator[Pool]:
 
 
 @pytest.fixture
-def views(pool: Pool) -> Views:
+def read_models(pool: Pool) -> ReadModels:
     """Return views without rows, and an empty log to feed them."""
-    return Views(pool)
+    return ReadModels(pool)

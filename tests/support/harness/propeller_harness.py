@@ -46,7 +46,7 @@ def stream_of(name: str) -> str:
 
 
 @dataclass(slots=True)
-class House:
+class Harness:
     """What a propeller needs, on a log; whatever is created is the same chain.
 
     If it `folds`, partitions are taken up as roles do it.

@@ -24,7 +24,7 @@ TABLES = (
 
 
 @dataclass(slots=True)
-class Views:
+class ReadModels:
     """A log and the views that follow it."""
 
     pool: Pool

@@ -62,7 +62,7 @@ class Scripted:
         self.calls.append(("finalize", work.dispatch.node_id))
 
 
-class House:
+class Harness:
     """One runner's surroundings, which outlive it."""
 
     def __init__(self, folder: Path) -> None:

@@ -58,13 +58,13 @@ def test_damage_is_found_and_mended(engine: tuple[list[str], str]) -> None:
         conn.execute("INSERT INTO execution_tags VALUES ('x', 'y', 'z')")
     code, found = told("replay", *options)
     assert (code, found["same"], found["swapped"]) == (1, False, False)
-    views = {view["table"]: view for view in found["read_models"]}
-    counts = {t: (v["only_live"], v["only_rebuilt"]) for t, v in views.items()}
+    read_models = {view["table"]: view for view in found["read_models"]}
+    counts = {t: (v["only_live"], v["only_rebuilt"]) for t, v in read_models.items()}
     assert counts["executions"] == (1, 1)
     assert counts["journal"] == (0, 1)
     assert counts["execution_tags"] == (1, 0)
     assert counts["node_executions"] == (0, 0)
-    assert "FAILED" in views["executions"]["samples"][0]
+    assert "FAILED" in read_models["executions"]["samples"][0]
     code, found = told("replay", "--swap", *options)
     assert (code, found["swapped"]) == (0, True)
     code, found = told("replay", *options)
@@ -105,9 +105,9 @@ def test_a_part_of_the_log_is_replayed(engine: tuple[list[str], str]) -> None:
     with psycopg.connect(url, autocommit=True) as conn:
         conn.execute("UPDATE executions SET phase = 'FAILED'")
     code, found = told("replay", "--from", str(row[0]), *options)
-    views = {view["table"]: view["only_live"] for view in found["read_models"]}
-    assert (code, found["events"], views["executions"]) == (1, 6, 1)
-    assert "catalog" not in views
+    read_models = {view["table"]: view["only_live"] for view in found["read_models"]}
+    assert (code, found["events"], read_models["executions"]) == (1, 6, 1)
+    assert "catalog" not in read_models
     code, _ = told("replay", "--swap", "--from", str(row[0]), *options)
     assert code == 0
     with psycopg.connect(url) as conn:

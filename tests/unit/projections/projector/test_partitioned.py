@@ -12,7 +12,7 @@ from infra.eventlog.contract import Received
 from projections.projector.partitioned import PartitionedProjector
 from projections.projector.projector import Projector
 from tests.support.engine import STREAM
-from tests.support.harness.read_models import Views
+from tests.support.harness.read_models import ReadModels
 from tests.support.memory_log import MemoryLog
 from tests.unit.projections.projector.test_projector import a_retried_run
 
@@ -62,9 +62,9 @@ class OneShare:
         return {0: self.at + (self.mark if self.at == last else 0)}
 
 
-async def follow(share: OneShare, views: Views, position: int) -> Projector:
+async def follow(share: OneShare, read_models: ReadModels, position: int) -> Projector:
     """Let a shared projector run until the views are at a position."""
-    projector = Projector(views.log, views.pool, retry_s=0.001)
+    projector = Projector(read_models.log, read_models.pool, retry_s=0.001)
     running = asyncio.create_task(PartitionedProjector(share, projector).run())
     async with asyncio.timeout(10):
         while projector.positions.get(0, 0) < position:
@@ -76,43 +76,43 @@ async def follow(share: OneShare, views: Views, position: int) -> Projector:
     return projector
 
 
-async def test_positions_pass_what_is_no_event(views: Views) -> None:
+async def test_positions_pass_what_is_no_event(read_models: ReadModels) -> None:
     """The mark of a commit behind the last event counts as read."""
     engine = a_retried_run()
-    views.log.add(STREAM, *engine.events)
-    count = len(views.log.records)
-    await follow(OneShare(views.log, mark=1), views, count + 1)
+    read_models.log.add(STREAM, *engine.events)
+    count = len(read_models.log.records)
+    await follow(OneShare(read_models.log, mark=1), read_models, count + 1)
 
-    assert len(await views.rows("journal")) == count
+    assert len(await read_models.rows("journal")) == count
 
 
-async def test_the_slower_of_two_looks_anew(views: Views) -> None:
+async def test_the_slower_of_two_looks_anew(read_models: ReadModels) -> None:
     """Another moved the position meanwhile: nothing is doubled, nothing is lost."""
     engine = a_retried_run()
-    views.log.add(STREAM, *engine.events[:5])
-    share = OneShare(views.log)
-    projector = Projector(views.log, views.pool, retry_s=0.001)
+    read_models.log.add(STREAM, *engine.events[:5])
+    share = OneShare(read_models.log)
+    projector = Projector(read_models.log, read_models.pool, retry_s=0.001)
     running = asyncio.create_task(PartitionedProjector(share, projector).run())
     async with asyncio.timeout(10):
         while projector.position < 5:
             await asyncio.sleep(0.002)
-        views.log.add(STREAM, *engine.events[5:9])
-        await views.follow()  # by another
-        views.log.add(STREAM, *engine.events[9:])
+        read_models.log.add(STREAM, *engine.events[5:9])
+        await read_models.follow()  # by another
+        read_models.log.add(STREAM, *engine.events[9:])
         while projector.position < len(engine.events):
             assert not running.done()
             await asyncio.sleep(0.002)
     running.cancel()
 
-    assert len(await views.rows("journal")) == len(engine.events)
+    assert len(await read_models.rows("journal")) == len(engine.events)
 
 
-async def test_a_new_deal_fetches_positions_anew(views: Views) -> None:
+async def test_a_new_deal_fetches_positions_anew(read_models: ReadModels) -> None:
     """After partitions were dealt, reading begins where the views are."""
     engine = a_retried_run()
-    views.log.add(STREAM, *engine.events)
-    share = OneShare(views.log)
+    read_models.log.add(STREAM, *engine.events)
+    share = OneShare(read_models.log)
     share.anew = True
-    await follow(share, views, len(engine.events))
+    await follow(share, read_models, len(engine.events))
 
     assert len(share.begun) == 2

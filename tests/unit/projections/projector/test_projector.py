@@ -37,7 +37,7 @@ from tests.support.graphs import (
     workflow,
     workflow_node,
 )
-from tests.support.harness.read_models import Views
+from tests.support.harness.read_models import ReadModels
 from workers.propeller.records import event_record
 
 MAIN = ExecutionRef(project="p", domain="d", name="main-1")
@@ -78,16 +78,16 @@ def test_every_event_is_applied_and_told() -> None:
     assert events == set(LINES)
 
 
-async def test_one_task_shows(views: Views) -> None:
+async def test_one_task_shows(read_models: ReadModels) -> None:
     """A run of one task shows its execution, nodes and attempt, all SUCCEEDED."""
     engine = an_engine(task_node("a"))
     engine.begin()
     engine.succeed("a")
-    await views.given(STREAM, *engine.events)
+    await read_models.given(STREAM, *engine.events)
 
-    execution = await executions.get_execution(views.pool, MAIN)
-    node = await executions.get_node(views.pool, MAIN, "a")
-    attempt = await executions.get_task_execution(views.pool, MAIN, "a", 0)
+    execution = await executions.get_execution(read_models.pool, MAIN)
+    node = await executions.get_node(read_models.pool, MAIN, "a")
+    attempt = await executions.get_task_execution(read_models.pool, MAIN, "a", 0)
 
     assert execution is not None
     assert node is not None
@@ -103,32 +103,34 @@ async def test_one_task_shows(views: Views) -> None:
     ]
 
 
-async def test_nodes_show_in_order(views: Views) -> None:
+async def test_nodes_show_in_order(read_models: ReadModels) -> None:
     """Nodes are listed as they became visible, start and end among them."""
     engine = an_engine(task_node("a"))
     engine.begin()
     engine.succeed("a")
-    await views.given(STREAM, *engine.events)
+    await read_models.given(STREAM, *engine.events)
 
-    nodes = await executions.list_nodes(views.pool, MAIN, "", executions.Page(limit=10))
+    nodes = await executions.list_nodes(
+        read_models.pool, MAIN, "", executions.Page(limit=10)
+    )
 
     assert not hasattr(nodes, "reason")
     assert ["start-node", "a", "end-node"] == [n.node_id for n in nodes]
 
 
-async def test_a_node_stays_running_across_retries(views: Views) -> None:
+async def test_a_node_stays_running_across_retries(read_models: ReadModels) -> None:
     """A retried node never goes back; its start and attempts are kept."""
     engine = an_engine(task_node("a"), retries=1)
     engine.begin()
     engine.do(start(engine.run_of("a")))
-    await views.given(STREAM, *engine.events)
-    before = await executions.get_node(views.pool, MAIN, "a")
+    await read_models.given(STREAM, *engine.events)
+    before = await executions.get_node(read_models.pool, MAIN, "a")
     engine.events.clear()
     engine.fail("a", recoverable=True)
     engine.do(start(engine.run_of("a")))
-    await views.given(STREAM, *engine.events)
+    await read_models.given(STREAM, *engine.events)
 
-    after = await executions.get_node(views.pool, MAIN, "a")
+    after = await executions.get_node(read_models.pool, MAIN, "a")
 
     assert before is not None
     assert after is not None
@@ -140,38 +142,38 @@ async def test_a_node_stays_running_across_retries(views: Views) -> None:
 
 
 @pytest.mark.parametrize("batch_max", [1, 2, 3, 5])
-async def test_batches_do_not_matter(views: Views, batch_max: int) -> None:
+async def test_batches_do_not_matter(read_models: ReadModels, batch_max: int) -> None:
     """Rows are the same whether events come one by one or all at once."""
-    views.log.add(STREAM, *a_retried_run().events)
-    await views.follow(batch_max)
-    slowly = await views.dump()
-    await rebuild(views.log, views.pool)
+    read_models.log.add(STREAM, *a_retried_run().events)
+    await read_models.follow(batch_max)
+    slowly = await read_models.dump()
+    await rebuild(read_models.log, read_models.pool)
 
-    assert slowly == await views.dump()
+    assert slowly == await read_models.dump()
 
 
-async def test_a_rebuild_equals_live(views: Views) -> None:
+async def test_a_rebuild_equals_live(read_models: ReadModels) -> None:
     """Rebuilt rows are the live rows, and progress is told."""
-    views.log.add(STREAM, *a_retried_run().events)
-    await views.follow(batch_max=4)
-    live = await views.dump()
+    read_models.log.add(STREAM, *a_retried_run().events)
+    await read_models.follow(batch_max=4)
+    live = await read_models.dump()
     told: list[int] = []
-    applied = await rebuild(views.log, views.pool, told.append)
+    applied = await rebuild(read_models.log, read_models.pool, told.append)
 
-    assert live == await views.dump()
-    assert applied == len(views.log.records) == told[-1]
+    assert live == await read_models.dump()
+    assert applied == len(read_models.log.records) == told[-1]
 
 
-async def test_branches_show_as_parents(views: Views) -> None:
+async def test_branches_show_as_parents(read_models: ReadModels) -> None:
     """A branch's arm lies in it, and the branch is told to be a parent."""
     arms = task_node("b-n0"), task_node("b-n1")
     engine = an_engine(branch_node("b", "", *arms), output="b")
     engine.begin()
-    await views.given(STREAM, *engine.events)
+    await read_models.given(STREAM, *engine.events)
 
-    branch = await executions.get_node(views.pool, MAIN, "b")
+    branch = await executions.get_node(read_models.pool, MAIN, "b")
     inside = await executions.list_nodes(
-        views.pool, MAIN, "b", executions.Page(limit=5)
+        read_models.pool, MAIN, "b", executions.Page(limit=5)
     )
 
     assert branch is not None
@@ -179,16 +181,16 @@ async def test_branches_show_as_parents(views: Views) -> None:
     assert len(inside) == 1  # type: ignore[arg-type]
 
 
-async def test_sub_workflows_show_as_parents(views: Views) -> None:
+async def test_sub_workflows_show_as_parents(read_models: ReadModels) -> None:
     """A sub-workflow's nodes lie in its node, with the attempt as retry group."""
     sub = workflow("sub", [task_node("x")], "x")
     engine = Engine(definition([workflow_node("w")], "w", subs=[sub]), created())
     engine.begin()
-    await views.given(STREAM, *engine.events)
+    await read_models.given(STREAM, *engine.events)
 
-    node = await executions.get_node(views.pool, MAIN, "w")
+    node = await executions.get_node(read_models.pool, MAIN, "w")
     inside = await executions.list_nodes(
-        views.pool, MAIN, "w", executions.Page(limit=5)
+        read_models.pool, MAIN, "w", executions.Page(limit=5)
     )
 
     assert node is not None
@@ -197,29 +199,29 @@ async def test_sub_workflows_show_as_parents(views: Views) -> None:
     assert {"0"} == {n.retry_group for n in inside}  # type: ignore[union-attr]
 
 
-async def test_a_child_execution_shows(views: Views) -> None:
+async def test_a_child_execution_shows(read_models: ReadModels) -> None:
     """A launch plan node names its child as soon as that exists, and is no parent."""
     engine = an_engine(launch_plan_node("l"), output="l")
     engine.begin()
     report = ReportChild(node_id="l", attempt=0, child="p/d/child", phase="QUEUED")
     engine.do(report)
-    await views.given(STREAM, *engine.events)
+    await read_models.given(STREAM, *engine.events)
 
-    node = await executions.get_node(views.pool, MAIN, "l")
+    node = await executions.get_node(read_models.pool, MAIN, "l")
 
     assert node is not None
     assert (node.child, node.is_parent) == ("p/d/child", False)
 
 
-async def test_an_abort_shows(views: Views) -> None:
+async def test_an_abort_shows(read_models: ReadModels) -> None:
     """Aborting shows cause and principal, and what ran is ABORTED too."""
     engine = an_engine(task_node("a"))
     engine.begin()
     engine.do(TerminateExecution(cause="enough", principal="me"))
-    await views.given(STREAM, *engine.events)
+    await read_models.given(STREAM, *engine.events)
 
-    execution = await executions.get_execution(views.pool, MAIN)
-    attempt = await executions.get_task_execution(views.pool, MAIN, "a", 0)
+    execution = await executions.get_execution(read_models.pool, MAIN)
+    attempt = await executions.get_task_execution(read_models.pool, MAIN, "a", 0)
 
     assert execution is not None
     assert attempt is not None
@@ -227,32 +229,32 @@ async def test_an_abort_shows(views: Views) -> None:
     assert (execution.abort_cause, execution.abort_principal) == ("enough", "me")
 
 
-async def test_a_failure_shows(views: Views) -> None:
+async def test_a_failure_shows(read_models: ReadModels) -> None:
     """A failure is found whole on node, attempt and execution."""
     engine = an_engine(task_node("a"))
     engine.begin()
     engine.fail("a")
-    await views.given(STREAM, *engine.events)
+    await read_models.given(STREAM, *engine.events)
 
-    execution = await executions.get_execution(views.pool, MAIN)
-    node = await executions.get_node(views.pool, MAIN, "a")
+    execution = await executions.get_execution(read_models.pool, MAIN)
+    node = await executions.get_node(read_models.pool, MAIN, "a")
 
     assert execution is not None
     assert node is not None
     assert execution.error == node.error
     assert execution.error is not None
     assert execution.error.message == "it broke"
-    assert (await executions.phase_counts(views.pool, MAIN))["FAILED"] == 1
+    assert (await executions.phase_counts(read_models.pool, MAIN))["FAILED"] == 1
 
 
-async def test_the_journal_tells(views: Views) -> None:
+async def test_the_journal_tells(read_models: ReadModels) -> None:
     """The journal has one line for each event, in order."""
     engine = an_engine(task_node("a"))
     engine.begin()
     engine.fail("a")
-    await views.given(STREAM, *engine.events)
+    await read_models.given(STREAM, *engine.events)
 
-    lines = await executions.read_journal(views.pool, MAIN)
+    lines = await executions.read_journal(read_models.pool, MAIN)
 
     assert [len(engine.events)] == [lines[-1].sequence]
     assert "attempt 0 failed (not recoverable): [USER] Boom: it broke" in {
@@ -260,53 +262,55 @@ async def test_the_journal_tells(views: Views) -> None:
     }
 
 
-async def test_an_outcome_names_the_first_event(views: Views) -> None:
+async def test_an_outcome_names_the_first_event(read_models: ReadModels) -> None:
     """The outcome of a command that is awaited names its first event only."""
     engine = an_engine(task_node("a"))
-    await views.given(STREAM, *engine.begin(), command="c1", reply=True)
+    await read_models.given(STREAM, *engine.begin(), command="c1", reply=True)
 
-    assert ("done", f"{STREAM}/1", "", "") == await executions.outcome(views.pool, "c1")
+    assert ("done", f"{STREAM}/1", "", "") == await executions.outcome(
+        read_models.pool, "c1"
+    )
 
 
-async def test_refusals_are_outcomes(views: Views) -> None:
+async def test_refusals_are_outcomes(read_models: ReadModels) -> None:
     """Refused and idle commands have outcomes too, and hold no place in a stream."""
     rejected = outcomes.CommandRejected(
         command_id="c2", command_type="T", reason="NOT_FOUND", detail="Expected\0, but"
     )
-    views.log.answer(STREAM, rejected)
-    views.log.answer(
+    read_models.log.answer(STREAM, rejected)
+    read_models.log.answer(
         STREAM, outcomes.CommandHadNoEffect(command_id="c3", command_type="T")
     )
-    await views.follow()
+    await read_models.follow()
 
     assert {
         "c2": ("rejected", "", "NOT_FOUND", "Expected\N{REPLACEMENT CHARACTER}, but"),
         "c3": ("no_effect", "", "", ""),
-    } == await executions.outcomes(views.pool, ["c2", "c3", "c4"])
+    } == await executions.outcomes(read_models.pool, ["c2", "c3", "c4"])
 
 
-async def test_outcomes_are_notified(views: Views, pool: Pool) -> None:
+async def test_outcomes_are_notified(read_models: ReadModels, pool: Pool) -> None:
     """Whoever listens hears the id of an answered command after the commit."""
     async with await psycopg.AsyncConnection.connect(
         str(pool.conninfo), autocommit=True
     ) as listener:
         await listener.execute("LISTEN flightlog_outcomes")
-        views.log.answer(
+        read_models.log.answer(
             STREAM, outcomes.CommandHadNoEffect(command_id="c4", command_type="T")
         )
-        await views.follow()
+        await read_models.follow()
         heard = [n async for n in listener.notifies(timeout=5, stop_after=1)]
 
     assert ["c4"] == [n.payload for n in heard]
 
 
-async def test_settle_hears_outcomes(views: Views) -> None:
+async def test_settle_hears_outcomes(read_models: ReadModels) -> None:
     """Within the process, outcomes are told after the commit, without a detour."""
     heard: dict[str, object] = {}
-    views.log.answer(
+    read_models.log.answer(
         STREAM, outcomes.CommandHadNoEffect(command_id="c5", command_type="T")
     )
-    projector = Projector(views.log, views.pool, settle=heard.__setitem__)
+    projector = Projector(read_models.log, read_models.pool, settle=heard.__setitem__)
     await projector.catch_up()
 
     assert {"c5": ("no_effect", "", "", "")} == heard
@@ -326,26 +330,28 @@ async def test_catching_up_waits_for_no_news(pool: Pool) -> None:
     assert projector.applied == 1
 
 
-async def test_old_outcomes_are_trimmed(views: Views) -> None:
+async def test_old_outcomes_are_trimmed(read_models: ReadModels) -> None:
     """Outcomes are forgotten after a while."""
-    views.log.answer(
+    read_models.log.answer(
         STREAM, outcomes.CommandHadNoEffect(command_id="c6", command_type="T")
     )
-    await views.follow()
-    projector = Projector(views.log, views.pool, outcomes_kept_s=0, trim_s=0)
+    await read_models.follow()
+    projector = Projector(
+        read_models.log, read_models.pool, outcomes_kept_s=0, trim_s=0
+    )
     task = asyncio.create_task(projector.run())
     async with asyncio.timeout(5):
-        while await executions.outcome(views.pool, "c6") is not None:
+        while await executions.outcome(read_models.pool, "c6") is not None:
             await asyncio.sleep(0.01)
     task.cancel()
 
-    assert await executions.outcome(views.pool, "c6") is None
+    assert await executions.outcome(read_models.pool, "c6") is None
 
 
-async def test_unknown_bytes_stop_the_projector(views: Views) -> None:
+async def test_unknown_bytes_stop_the_projector(read_models: ReadModels) -> None:
     """An event that can't be decoded is never skipped: nothing behind it shows."""
-    views.log.spoil(STREAM)
-    projector = Projector(views.log, views.pool)
+    read_models.log.spoil(STREAM)
+    projector = Projector(read_models.log, read_models.pool)
     with pytest.raises(UndecodableMessageError, match="event 'bad' at 1"):
         await projector.catch_up()
 
@@ -353,31 +359,31 @@ async def test_unknown_bytes_stop_the_projector(views: Views) -> None:
     assert projector.position == 0
 
 
-async def test_two_projectors_do_not_double(views: Views) -> None:
+async def test_two_projectors_do_not_double(read_models: ReadModels) -> None:
     """Of two projectors on the same views the later one ends by a conflict."""
     engine = a_retried_run()
-    views.log.add(STREAM, *engine.events[:5])
-    first = await views.follow()
-    views.log.add(STREAM, *engine.events[5:9])
-    await views.follow()
-    views.log.add(STREAM, *engine.events[9:])
+    read_models.log.add(STREAM, *engine.events[:5])
+    first = await read_models.follow()
+    read_models.log.add(STREAM, *engine.events[5:9])
+    await read_models.follow()
+    read_models.log.add(STREAM, *engine.events[9:])
     with pytest.raises(ConflictError, match="only projector"):
-        await first.take(views.log.records[5:])
+        await first.take(read_models.log.records[5:])
 
-    assert len(await views.rows("journal")) == 9
+    assert len(await read_models.rows("journal")) == 9
 
 
-async def test_a_lost_answer_is_no_conflict(views: Views) -> None:
+async def test_a_lost_answer_is_no_conflict(read_models: ReadModels) -> None:
     """A commit whose answer was lost is recognised as done."""
     engine = a_retried_run()
-    views.log.add(STREAM, *engine.events)
-    projector = Losing(views.log, views.pool, retry_s=0.001)
+    read_models.log.add(STREAM, *engine.events)
+    projector = Losing(read_models.log, read_models.pool, retry_s=0.001)
     await projector.catch_up()
 
     assert len(engine.events) == projector.position == projector.applied
 
 
-async def test_absurd_reports_do_not_stop_it(views: Views) -> None:
+async def test_absurd_reports_do_not_stop_it(read_models: ReadModels) -> None:
     """Times that no calendar holds and text with NUL are cut, not refused."""
     engine = an_engine(task_node("a"))
     engine.begin()
@@ -389,9 +395,9 @@ async def test_absurd_reports_do_not_stop_it(views: Views) -> None:
         failure=Failure(code="a\0b", message="c\0d"),
         recoverable=False,
     )
-    await views.given(STREAM, *engine.events, failed)
+    await read_models.given(STREAM, *engine.events, failed)
 
-    attempt = await executions.get_task_execution(views.pool, MAIN, "a", 0)
+    attempt = await executions.get_task_execution(read_models.pool, MAIN, "a", 0)
 
     assert attempt is not None
     assert attempt.ended_at is not None

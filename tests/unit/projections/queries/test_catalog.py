@@ -23,7 +23,7 @@ from schemas.values import Values
 from tests.support.cache_lookups import KEY, hit, miss
 from tests.support.engine import NOON_US, STREAM, Engine, created
 from tests.support.graphs import cached_template, definition, task_node, values
-from tests.support.harness.read_models import Views
+from tests.support.harness.read_models import ReadModels
 
 SHORT = CacheSettings(reservation_s=0.1, behind_s=0.1)
 
@@ -43,48 +43,54 @@ def _populated(o0: int = 5) -> Engine:
     return engine
 
 
-def _catalog(views: Views, **settings: Any) -> Catalog:
-    return Catalog(views.pool, views.log, CacheSettings(**settings))
+def _catalog(read_models: ReadModels, **settings: Any) -> Catalog:
+    return Catalog(read_models.pool, read_models.log, CacheSettings(**settings))
 
 
-async def test_kept_outputs_are_found_with_their_source(views: Views) -> None:
+async def test_kept_outputs_are_found_with_their_source(
+    read_models: ReadModels,
+) -> None:
     """The node tells that it populated; a rebuild finds the same."""
-    await views.given(STREAM, *_populated().events)
-    found = await _catalog(views).find(KEY)
+    await read_models.given(STREAM, *_populated().events)
+    found = await _catalog(read_models).find(KEY)
 
     assert found is not None
     assert found.outputs == Values(inline=values(o0=5))
     assert found.source.execution.name == "main-1"
     assert (found.source.node_id, found.source.attempt) == ("n0", 0)
-    (node,) = [r for r in await views.rows("node_executions") if r["node_id"] == "n0"]
+    (node,) = [
+        r for r in await read_models.rows("node_executions") if r["node_id"] == "n0"
+    ]
     assert node["cache_status"] == "POPULATED"
-    once = await views.dump()
-    await rebuild(views.log, views.pool)
-    assert once == await views.dump()
-    assert await count_kept(views.pool, "p", "d", "t") == 1
+    once = await read_models.dump()
+    await rebuild(read_models.log, read_models.pool)
+    assert once == await read_models.dump()
+    assert await count_kept(read_models.pool, "p", "d", "t") == 1
 
 
-async def test_a_hit_shows(views: Views) -> None:
+async def test_a_hit_shows(read_models: ReadModels) -> None:
     """A node that was hit is SUCCEEDED, with its key, its source and no attempt."""
     engine, look_up = _engine()
     engine.do(hit(look_up))
-    await views.given(STREAM, *engine.events)
+    await read_models.given(STREAM, *engine.events)
 
-    (node,) = [r for r in await views.rows("node_executions") if r["node_id"] == "n0"]
+    (node,) = [
+        r for r in await read_models.rows("node_executions") if r["node_id"] == "n0"
+    ]
     assert (node["phase"], node["cache_status"]) == ("SUCCEEDED", "HIT")
     assert node["catalog_key"] is not None
     assert node["catalog_source"] is not None
-    assert await views.rows("task_executions") == []
+    assert await read_models.rows("task_executions") == []
     for status, count in (("CACHE_HIT", 1), ("CACHE_MISS", 0)):
         page = Page(limit=9, filters=f"eq(cache_status,{status})")
-        found: Any = await list_nodes(views.pool, created().execution, "", page)
+        found: Any = await list_nodes(read_models.pool, created().execution, "", page)
         assert len(found) == count
 
 
 @pytest.mark.parametrize("apart_us", [1000, 0])
 @pytest.mark.parametrize("newest_first", [True, False])
 async def test_the_newest_outputs_win_in_any_order(
-    views: Views, apart_us: int, newest_first: bool
+    read_models: ReadModels, apart_us: int, newest_first: bool
 ) -> None:
     """Events of several streams come in any order: their own times and ids decide."""
     older, newer = _populated(1), _populated(2)
@@ -94,25 +100,27 @@ async def test_the_newest_outputs_win_in_any_order(
     ]
     given = [("execution/p/d/a", older), ("execution/p/d/b", newer)]
     for stream, engine in given[::-1] if newest_first else given:
-        await views.given(stream, *engine.events)
+        await read_models.given(stream, *engine.events)
 
-    found = await _catalog(views).find(KEY)
+    found = await _catalog(read_models).find(KEY)
     assert found is not None
     assert found.outputs == Values(inline=values(o0=2))
 
 
-async def test_old_outputs_do_not_count(views: Views) -> None:
+async def test_old_outputs_do_not_count(read_models: ReadModels) -> None:
     """Where an age is set, what is older is a miss."""
-    await views.given(STREAM, *_populated().events)
+    await read_models.given(STREAM, *_populated().events)
 
-    assert await _catalog(views, max_age_s=1).find(KEY) is None
-    assert await _catalog(views, max_age_s=10**9).find(KEY) is not None
+    assert await _catalog(read_models, max_age_s=1).find(KEY) is None
+    assert await _catalog(read_models, max_age_s=10**9).find(KEY) is not None
 
 
-async def test_evicted_outputs_do_not_count(views: Views, pool: Pool) -> None:
+async def test_evicted_outputs_do_not_count(
+    read_models: ReadModels, pool: Pool
+) -> None:
     """An eviction holds for what was kept until then, and for a rebuild too."""
     engine = _populated()
-    await views.given(STREAM, *engine.events)
+    await read_models.given(STREAM, *engine.events)
 
     def evict(at_us: int) -> None:
         event = CacheEvicted(occurred_at_us=at_us, project="p", domain="d", task="t")
@@ -120,17 +128,17 @@ async def test_evicted_outputs_do_not_count(views: Views, pool: Pool) -> None:
             registry.apply_registry(conn.cursor(), event)
 
     evict(NOON_US - 1)
-    assert await _catalog(views).find(KEY) is not None
+    assert await _catalog(read_models).find(KEY) is not None
     evict(engine.clock_us)
-    assert await _catalog(views).find(KEY) is None
+    assert await _catalog(read_models).find(KEY) is None
     assert await count_kept(pool, "p", "d", "t") == 0
-    await rebuild(views.log, views.pool)
-    assert await _catalog(views).find(KEY) is None
+    await rebuild(read_models.log, read_models.pool)
+    assert await _catalog(read_models).find(KEY) is None
 
 
-async def test_reservations_expire(views: Views) -> None:
+async def test_reservations_expire(read_models: ReadModels) -> None:
     """One owner at a time; silence lets go, a word in time keeps."""
-    catalog = Catalog(views.pool, views.log, SHORT)
+    catalog = Catalog(read_models.pool, read_models.log, SHORT)
     assert await catalog.reserve(KEY, "one")
     assert await catalog.reserve(KEY, "one")
     assert not await catalog.reserve(KEY, "two")
@@ -146,35 +154,35 @@ async def test_reservations_expire(views: Views) -> None:
     assert await catalog.reserve(KEY, "one")
 
 
-async def test_keeping_outputs_ends_the_reservation(views: Views) -> None:
+async def test_keeping_outputs_ends_the_reservation(read_models: ReadModels) -> None:
     """Whoever waits finds the outputs in the moment in which it could reserve."""
-    catalog = _catalog(views)
+    catalog = _catalog(read_models)
     assert await catalog.reserve(KEY, owner_of(STREAM, "n0"))
     assert not await catalog.reserve(KEY, "another")
-    await views.given(STREAM, *_populated().events)
+    await read_models.given(STREAM, *_populated().events)
 
     assert await catalog.reserve(KEY, "another")
 
 
-async def test_a_failed_owner_lets_go(views: Views) -> None:
+async def test_a_failed_owner_lets_go(read_models: ReadModels) -> None:
     """Whoever waits needn't wait for the reservation to expire."""
-    catalog = _catalog(views)
+    catalog = _catalog(read_models)
     assert await catalog.reserve(KEY, owner_of(STREAM, "n0"))
     engine, look_up = _engine()
     engine.do(miss(look_up, "ACQUIRED"))
     engine.fail("n0")
-    await views.given(STREAM, *engine.events)
+    await read_models.given(STREAM, *engine.events)
 
     assert await catalog.reserve(KEY, "another")
 
 
-async def test_it_knows_whether_the_views_are_behind(views: Views) -> None:
+async def test_it_knows_whether_the_views_are_behind(read_models: ReadModels) -> None:
     """The wait for them is bounded."""
-    catalog = Catalog(views.pool, views.log, SHORT)
+    catalog = Catalog(read_models.pool, read_models.log, SHORT)
     engine = _populated()
-    views.log.add(STREAM, *engine.events)
+    read_models.log.add(STREAM, *engine.events)
     assert not await catalog.caught_up()
-    await views.follow()
+    await read_models.follow()
     assert await catalog.caught_up()
 
 
@@ -188,6 +196,6 @@ async def test_a_catalog_that_is_away_is_transient() -> None:
     await pool.open(wait=False)
     try:
         with pytest.raises(TransientError, match="Expected the catalog to answer"):
-            await Catalog(pool, Views(pool).log, SHORT).find(KEY)
+            await Catalog(pool, ReadModels(pool).log, SHORT).find(KEY)
     finally:
         await pool.close()

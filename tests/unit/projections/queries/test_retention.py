@@ -10,7 +10,7 @@ from schemas.ids import ExecutionRef
 from schemas.messages import commands as c
 from tests.support.engine import STREAM, Engine, created
 from tests.support.graphs import definition, task_node
-from tests.support.harness.read_models import Views
+from tests.support.harness.read_models import ReadModels
 
 AGAIN = "execution/p/d/main-2"
 MAIN = ExecutionRef(project="p", domain="d", name="main-1")
@@ -32,31 +32,33 @@ def deleted() -> Engine:
 
 
 @pytest.mark.parametrize("batch_max", [1, 3, 1000])
-async def test_one_line_is_left(views: Views, batch_max: int) -> None:
+async def test_one_line_is_left(read_models: ReadModels, batch_max: int) -> None:
     """Rows that an earlier batch wrote go as do those of the same one."""
-    views.log.add(STREAM, *deleted().events)
-    await views.follow(batch_max)
+    read_models.log.add(STREAM, *deleted().events)
+    await read_models.follow(batch_max)
 
-    rows = await views.dump()
+    rows = await read_models.dump()
     (line,) = rows.pop("journal")
 
     assert {table for table, found in rows.items() if found} == set()
     assert line["summary"] == "deleted by somebody; it had ended SUCCEEDED"
 
 
-async def test_what_is_deleted_is_due_until_it_is_swept(views: Views) -> None:
+async def test_what_is_deleted_is_due_until_it_is_swept(
+    read_models: ReadModels,
+) -> None:
     """The sweeper is told once more until it notes that it is done."""
-    await views.given(STREAM, *ended().events)
-    assert await retention.due(views.pool, 10) == []
-    await views.given(STREAM, deleted().events[-1])
+    await read_models.given(STREAM, *ended().events)
+    assert await retention.due(read_models.pool, 10) == []
+    await read_models.given(STREAM, deleted().events[-1])
 
-    assert await retention.due(views.pool, 10) == [STREAM]
-    assert await retention.shown(views.pool, [STREAM]) == []
-    await retention.note_swept(views.pool, STREAM)
-    assert await retention.due(views.pool, 10) == []
+    assert await retention.due(read_models.pool, 10) == [STREAM]
+    assert await retention.shown(read_models.pool, [STREAM]) == []
+    await retention.note_swept(read_models.pool, STREAM)
+    assert await retention.due(read_models.pool, 10) == []
 
 
-async def test_an_original_waits_for_its_recovery(views: Views) -> None:
+async def test_an_original_waits_for_its_recovery(read_models: ReadModels) -> None:
     """Its blobs are in use until the recovery is deleted, and swept, too."""
     engine = deleted()
     second = [
@@ -67,20 +69,22 @@ async def test_an_original_waits_for_its_recovery(views: Views) -> None:
         ),
         *engine.events[1:],
     ]
-    await views.given(STREAM, *engine.events)
-    await views.given(AGAIN, *second[:-1])
-    assert await retention.due(views.pool, 10) == []
-    await views.given(AGAIN, second[-1])
+    await read_models.given(STREAM, *engine.events)
+    await read_models.given(AGAIN, *second[:-1])
+    assert await retention.due(read_models.pool, 10) == []
+    await read_models.given(AGAIN, second[-1])
 
-    assert await retention.due(views.pool, 10) == [AGAIN]
-    await retention.note_swept(views.pool, AGAIN)
-    assert await retention.due(views.pool, 10) == [STREAM]
+    assert await retention.due(read_models.pool, 10) == [AGAIN]
+    await retention.note_swept(read_models.pool, AGAIN)
+    assert await retention.due(read_models.pool, 10) == [STREAM]
 
 
-async def test_only_old_executions_of_users_are_too_old(views: Views) -> None:
+async def test_only_old_executions_of_users_are_too_old(
+    read_models: ReadModels,
+) -> None:
     """What ended in 2023 is; an age that nothing has finds nothing."""
-    await views.given(STREAM, *ended().events)
+    await read_models.given(STREAM, *ended().events)
 
-    assert await retention.old(views.pool, 3600, 10) == [STREAM]
-    assert await retention.old(views.pool, 3600, 0) == []
-    assert await retention.old(views.pool, 10**10, 10) == []
+    assert await retention.old(read_models.pool, 3600, 10) == [STREAM]
+    assert await retention.old(read_models.pool, 3600, 0) == []
+    assert await retention.old(read_models.pool, 10**10, 10) == []

@@ -8,7 +8,7 @@ from projections.queries import executions
 from schemas.ids import ExecutionRef
 from tests.support.engine import STREAM, Engine, created, failure, start
 from tests.support.graphs import definition, task_node
-from tests.support.harness.read_models import Views
+from tests.support.harness.read_models import ReadModels
 
 MAIN = ExecutionRef(project="p", domain="d", name="main-1")
 
@@ -19,23 +19,25 @@ def _begun() -> Engine:
     return engine
 
 
-async def test_a_running_task_shows_its_deck(views: Views) -> None:
+async def test_a_running_task_shows_its_deck(read_models: ReadModels) -> None:
     """The first report says where it will be."""
     engine = _begun()
     engine.do(replace(start(engine.run_of("a")), deck_uri="/b/deck.html"))
-    await views.given(STREAM, *engine.events)
+    await read_models.given(STREAM, *engine.events)
 
-    node = await executions.get_node(views.pool, MAIN, "a")
+    node = await executions.get_node(read_models.pool, MAIN, "a")
     assert node is not None
     assert (node.phase, node.deck_uri) == ("RUNNING", "/b/deck.html")
 
 
-async def test_a_task_that_failed_at_once_shows_its_deck(views: Views) -> None:
+async def test_a_task_that_failed_at_once_shows_its_deck(
+    read_models: ReadModels,
+) -> None:
     """Its only report tells of the failure and of the deck."""
     engine = _begun()
     engine.do(replace(failure(engine.run_of("a")), deck_uri="/b/deck.html"))
-    await views.given(STREAM, *engine.events)
+    await read_models.given(STREAM, *engine.events)
 
-    node = await executions.get_node(views.pool, MAIN, "a")
+    node = await executions.get_node(read_models.pool, MAIN, "a")
     assert node is not None
     assert (node.phase, node.deck_uri) == ("FAILED", "/b/deck.html")

@@ -12,7 +12,7 @@ from schemas.ids import ExecutionRef
 from schemas.messages import commands as c
 from tests.support.engine import STREAM, Engine, created, expansion
 from tests.support.graphs import definition, given_node, task_node, task_template
-from tests.support.harness.read_models import Views
+from tests.support.harness.read_models import ReadModels
 
 MAIN = ExecutionRef(project="p", domain="d", name="main-1")
 
@@ -34,15 +34,15 @@ def made_twice() -> Engine:
     return engine
 
 
-async def test_the_phase_shown_never_goes_back(views: Views) -> None:
+async def test_the_phase_shown_never_goes_back(read_models: ReadModels) -> None:
     """A node that is tried again stays DYNAMIC_RUNNING, with what was made last."""
     phases: list[str] = []
     for event in made_twice().events:
-        views.log.add(STREAM, event)
-        await views.follow()
-        node = await executions.get_node(views.pool, MAIN, "n0")
+        read_models.log.add(STREAM, event)
+        await read_models.follow()
+        node = await executions.get_node(read_models.pool, MAIN, "n0")
         phases += [node.phase] if node is not None else []
-    row: Any = await executions.get_node(views.pool, MAIN, "n0")
+    row: Any = await executions.get_node(read_models.pool, MAIN, "n0")
 
     shown = ["QUEUED", "RUNNING", "DYNAMIC_RUNNING"]
     assert list(dict.fromkeys(phases)) == shown
@@ -52,30 +52,30 @@ async def test_the_phase_shown_never_goes_back(views: Views) -> None:
 
 
 @pytest.mark.parametrize("batch_max", [1, 2, 3, 5])
-async def test_batches_do_not_matter(views: Views, batch_max: int) -> None:
+async def test_batches_do_not_matter(read_models: ReadModels, batch_max: int) -> None:
     """Rows are the same whether events come one by one or all at once."""
-    views.log.add(STREAM, *made_twice().events)
-    await views.follow(batch_max)
-    slowly = await views.dump()
-    await rebuild(views.log, views.pool)
+    read_models.log.add(STREAM, *made_twice().events)
+    await read_models.follow(batch_max)
+    slowly = await read_models.dump()
+    await rebuild(read_models.log, read_models.pool)
 
-    assert slowly == await views.dump()
+    assert slowly == await read_models.dump()
 
 
-async def test_what_each_attempt_made_is_found(views: Views) -> None:
+async def test_what_each_attempt_made_is_found(read_models: ReadModels) -> None:
     """By attempt; or by a filter on parents, which looks below the top."""
-    views.log.add(STREAM, *made_twice().events)
-    await views.follow()
+    read_models.log.add(STREAM, *made_twice().events)
+    await read_models.follow()
 
     async def listed(filters: str) -> set[tuple[str, str]]:
         page = executions.Page(limit=9, filters=filters)
-        rows: Any = await executions.list_nodes(views.pool, MAIN, "", page)
+        rows: Any = await executions.list_nodes(read_models.pool, MAIN, "", page)
         return {(row.spec_node_id, row.retry_group) for row in rows}
 
     for attempt in (0, 1):
         page = executions.Page(limit=9)
         made: Any = await executions.list_made_nodes(
-            views.pool, MAIN, "n0", attempt, page
+            read_models.pool, MAIN, "n0", attempt, page
         )
         expected = {("start-node", str(attempt)), ("dn0", str(attempt))}
         assert expected <= {(row.spec_node_id, row.retry_group) for row in made}

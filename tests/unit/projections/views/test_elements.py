@@ -18,7 +18,7 @@ from tests.support.graphs import (
     lists,
     task_template,
 )
-from tests.support.harness.read_models import Views
+from tests.support.harness.read_models import ReadModels
 
 MAIN = ExecutionRef(project="p", domain="d", name="main-1")
 
@@ -35,7 +35,7 @@ def looked_up(engine: Engine) -> list[d.LookUpCache]:
     return [m for m in engine.sent if isinstance(m, d.LookUpCache)]
 
 
-async def test_each_element_has_a_row_in_its_order(views: Views) -> None:
+async def test_each_element_has_a_row_in_its_order(read_models: ReadModels) -> None:
     """Phases, attempts and what the catalog said are each element's own."""
     graph = definition(
         [array_node("a", "", parallelism=3)],
@@ -50,8 +50,8 @@ async def test_each_element_has_a_row_in_its_order(views: Views) -> None:
     first, second = engine.runs()
     engine.do(failure(first, recoverable=True))
     engine.do(success(second))
-    await views.given(STREAM, *engine.events)
-    found = await executions.list_elements(views.pool, MAIN, "a")
+    await read_models.given(STREAM, *engine.events)
+    found = await executions.list_elements(read_models.pool, MAIN, "a")
 
     assert [
         (e.element, e.phase, e.cache_status, e.task_phase, e.retry_attempt)
@@ -63,42 +63,42 @@ async def test_each_element_has_a_row_in_its_order(views: Views) -> None:
     ]
 
 
-async def versions(views: Views) -> list[int]:
+async def versions(read_models: ReadModels) -> list[int]:
     """Return the versions of the array's phase that filters find."""
     found = []
     for version in range(10):
         page = executions.Page(limit=9, filters=f"eq(phase_version,{version})")
-        rows = await executions.list_task_executions(views.pool, MAIN, "a", page)
+        rows = await executions.list_task_executions(read_models.pool, MAIN, "a", page)
         assert isinstance(rows, list)
         found += [version] * len(rows)
     return found
 
 
-async def test_the_phase_of_an_array_has_versions(views: Views) -> None:
+async def test_the_phase_of_an_array_has_versions(read_models: ReadModels) -> None:
     """A new one for each element that begins, is tried again, or ends."""
     tasks = [task_template("m", retries=1)]
     engine = begun(definition([array_node("a", "")], "a", tasks=tasks), [5, 6])
-    await views.given(STREAM, *engine.events)
-    begun_both = await versions(views)
+    await read_models.given(STREAM, *engine.events)
+    begun_both = await versions(read_models)
     again = engine.do(failure(engine.run_of("a-0-n0"), recoverable=True))
-    await views.given(STREAM, *again)
-    tried_again = await versions(views)
-    await views.given(STREAM, *engine.succeed("a-0-n0"))
-    await views.given(STREAM, *engine.succeed("a-0-n1"))
+    await read_models.given(STREAM, *again)
+    tried_again = await versions(read_models)
+    await read_models.given(STREAM, *engine.succeed("a-0-n0"))
+    await read_models.given(STREAM, *engine.succeed("a-0-n1"))
 
-    assert (begun_both, tried_again, await versions(views)) == ([2], [3], [5])
+    assert (begun_both, tried_again, await versions(read_models)) == ([2], [3], [5])
 
 
-async def test_elements_are_not_among_the_nodes(views: Views) -> None:
+async def test_elements_are_not_among_the_nodes(read_models: ReadModels) -> None:
     """Lists of nodes and of children show the array alone."""
     graph = definition([array_node("a", "")], "a", tasks=[cached_template("m")])
     engine = begun(graph, [5, 6])
     for look_up in looked_up(engine):
         engine.do(hit(look_up))
-    await views.given(STREAM, *engine.events)
+    await read_models.given(STREAM, *engine.events)
     page = executions.Page(limit=9)
-    all_nodes = await executions.list_nodes(views.pool, MAIN, "", page)
-    children = await executions.list_nodes(views.pool, MAIN, "a", page)
+    all_nodes = await executions.list_nodes(read_models.pool, MAIN, "", page)
+    children = await executions.list_nodes(read_models.pool, MAIN, "a", page)
 
     assert isinstance(all_nodes, list)
     assert "a" in {node.node_id for node in all_nodes}

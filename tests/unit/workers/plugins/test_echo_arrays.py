@@ -15,7 +15,7 @@ from schemas.messages import dispatches as d
 from schemas.values import Values
 from tests.support.flytekit import tasks as t
 from tests.support.graphs import integer, lists, promise, values
-from tests.support.harness.runner_harness import House, container
+from tests.support.harness.runner_harness import Harness, container
 from workers.plugins.echo import echo
 
 INTEGER = types_pb2.LiteralType(simple=types_pb2.INTEGER)
@@ -24,9 +24,9 @@ STREAM = container().stream
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> House:
+def harness(tmp_path: Path) -> Harness:
     """Return an empty house."""
-    return House(tmp_path)
+    return Harness(tmp_path)
 
 
 def echoing(*outputs: str, bound: Sequence[str] = ()) -> Any:
@@ -79,12 +79,12 @@ def test_an_element_with_several_outputs_yields_a_zero_for_each() -> None:
     assert dict(found) == {"o0": integer(0), "o1": integer(0)}
 
 
-async def test_elements_of_a_list_by_reference(house: House) -> None:
+async def test_elements_of_a_list_by_reference(harness: Harness) -> None:
     """Each finds its item in the blob; each report is small."""
     many = list(range(200))
-    blob = await house.blobs.put(house.blobs.uri("in.pb"), lists(x=many))
-    async with house.runner():
-        await house.send(
+    blob = await harness.blobs.put(harness.blobs.uri("in.pb"), lists(x=many))
+    async with harness.runner():
+        await harness.send(
             *(
                 replace(
                     t.dispatch(echoing("o0"), f"n0-0-n{i}"),
@@ -94,19 +94,19 @@ async def test_elements_of_a_list_by_reference(house: House) -> None:
                 for i in many
             )
         )
-        await house.until(lambda: len(house.reports()) == len(many))
-    reports = house.reports(c.ReportTaskSucceeded)
+        await harness.until(lambda: len(harness.reports()) == len(many))
+    reports = harness.reports(c.ReportTaskSucceeded)
     found = {r.node_id: t.number(r.outputs.inline, "o0") for r in reports}
 
     assert found == {f"n0-0-n{i}": i for i in many}
-    assert not list(Path(house.blobs.root).rglob("outputs.pb"))
+    assert not list(Path(harness.blobs.root).rglob("outputs.pb"))
 
 
-async def test_a_damaged_list_is_told_by_each_element(house: House) -> None:
+async def test_a_damaged_list_is_told_by_each_element(harness: Harness) -> None:
     """Bytes that are no literals fail whoever needs them."""
-    blob = await house.blobs.put(house.blobs.uri("in.pb"), b"\xff\xff")
-    async with house.runner():
-        await house.send(
+    blob = await harness.blobs.put(harness.blobs.uri("in.pb"), b"\xff\xff")
+    async with harness.runner():
+        await harness.send(
             *(
                 replace(
                     t.dispatch(echoing("o0"), f"n0-0-n{i}"),
@@ -116,53 +116,53 @@ async def test_a_damaged_list_is_told_by_each_element(house: House) -> None:
                 for i in range(2)
             )
         )
-        await house.until(lambda: len(house.reports()) == 2)
+        await harness.until(lambda: len(harness.reports()) == 2)
 
-    failures = {r.failure.code for r in house.reports(c.ReportTaskFailed)}
+    failures = {r.failure.code for r in harness.reports(c.ReportTaskFailed)}
     assert failures == {"BadTaskInputs"}
 
 
-async def test_outputs_are_gathered_in_order(house: House) -> None:
+async def test_outputs_are_gathered_in_order(harness: Harness) -> None:
     """From events and from blobs; who failed stands there as none."""
-    blob = await house.blobs.put(house.blobs.uri("two.pb"), values(o0=7))
+    blob = await harness.blobs.put(harness.blobs.uri("two.pb"), values(o0=7))
     far, near = Values(uri=blob.uri, size=blob.size), Values(inline=values(o0=5))
-    async with house.runner():
-        await house.send(gathering((2, far), (0, near)))
-        await house.until(house.reports)
-    (report,) = house.reports(c.ReportOutputsGathered)
+    async with harness.runner():
+        await harness.send(gathering((2, far), (0, near)))
+        await harness.until(harness.reports)
+    (report,) = harness.reports(c.ReportOutputsGathered)
 
     assert report.failure is None
     assert items_of(report.outputs.inline) == [5, None, 7]
-    stored = await house.blobs.get(house.blobs.uri("out/n0/0/outputs.pb"))
+    stored = await harness.blobs.get(harness.blobs.uri("out/n0/0/outputs.pb"))
     assert items_of(stored) == [5, None, 7]
 
 
-async def test_large_lists_go_by_reference(house: House) -> None:
+async def test_large_lists_go_by_reference(harness: Harness) -> None:
     """They are written once, beside the array's data."""
     size = 50
     near = [(i, Values(inline=values(o0=i))) for i in range(size)]
-    async with house.runner():
-        await house.send(gathering(*near, size=size))
-        await house.until(house.reports)
-    (report,) = house.reports(c.ReportOutputsGathered)
+    async with harness.runner():
+        await harness.send(gathering(*near, size=size))
+        await harness.until(harness.reports)
+    (report,) = harness.reports(c.ReportOutputsGathered)
 
     assert report.outputs.inline is None
-    assert items_of(await house.blobs.get(report.outputs.uri)) == list(range(size))
-    assert len(list(Path(house.blobs.root).rglob("*.pb"))) == 1
+    assert items_of(await harness.blobs.get(report.outputs.uri)) == list(range(size))
+    assert len(list(Path(harness.blobs.root).rglob("*.pb"))) == 1
 
 
 @pytest.mark.parametrize("damaged", [False, True])
 async def test_outputs_that_cannot_be_read_are_told(
-    house: House, *, damaged: bool
+    harness: Harness, *, damaged: bool
 ) -> None:
     """A blob that is gone, or is no literals, is the system's failure."""
-    uri = house.blobs.uri("two.pb")
+    uri = harness.blobs.uri("two.pb")
     if damaged:
-        await house.blobs.put(uri, b"\xff\xff")
-    async with house.runner():
-        await house.send(gathering((0, Values(uri=uri))))
-        await house.until(house.reports)
-    (report,) = house.reports(c.ReportOutputsGathered)
+        await harness.blobs.put(uri, b"\xff\xff")
+    async with harness.runner():
+        await harness.send(gathering((0, Values(uri=uri))))
+        await harness.until(harness.reports)
+    (report,) = harness.reports(c.ReportOutputsGathered)
 
     assert report.outputs is None
     assert (report.failure.code, report.failure.kind) == ("OutputsNotFound", "SYSTEM")
@@ -194,33 +194,33 @@ def sizing(given: dict[str, Values], bound: Sequence[str] = ()) -> d.ResolveInpu
     ],
 )
 async def test_the_size_is_that_of_the_lists(
-    house: House, lengths: dict[str, int], bound: tuple[str, ...], size: int
+    harness: Harness, lengths: dict[str, int], bound: tuple[str, ...], size: int
 ) -> None:
     """Bound inputs don't count; large inputs are written beside the array."""
     given = {
         name: Values(inline=lists(l=list(range(length))))
         for name, length in lengths.items()
     }
-    async with house.runner():
-        await house.send(sizing(given, bound))
-        await house.until(house.reports)
-    (report,) = house.reports(c.ReportInputsResolved)
+    async with harness.runner():
+        await harness.send(sizing(given, bound))
+        await harness.until(harness.reports)
+    (report,) = harness.reports(c.ReportInputsResolved)
 
     assert report.size == size
     is_small = report.inputs.inline is not None
     assert is_small == (sum(lengths.values()) < 4)
 
 
-async def test_lists_of_different_lengths_are_told(house: House) -> None:
+async def test_lists_of_different_lengths_are_told(harness: Harness) -> None:
     """The failure names each list with its length."""
     given = {
         name: Values(inline=lists(l=list(range(length))))
         for name, length in (("a", 2), ("b", 3))
     }
-    async with house.runner():
-        await house.send(sizing(given))
-        await house.until(house.reports)
-    (report,) = house.reports(c.ReportResolutionFailed)
+    async with harness.runner():
+        await harness.send(sizing(given))
+        await harness.until(harness.reports)
+    (report,) = harness.reports(c.ReportResolutionFailed)
 
     assert report.failure.code == "InvalidArrayLength"
     assert "'a' 2, 'b' 3" in report.failure.message

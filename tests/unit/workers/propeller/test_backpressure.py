@@ -6,11 +6,11 @@ import asyncio
 
 from schemas import topics
 from tests.support.fakes import MemoryLog
-from tests.support.harness.propeller_harness import House
+from tests.support.harness.propeller_harness import Harness
 from workers.propeller.backpressure import ProjectionLagThrottle
 
 
-class Views:
+class ReadModels:
     """Views that have taken up as many events as they are told."""
 
     def __init__(self, applied: int = 0) -> None:
@@ -25,15 +25,15 @@ class Views:
 
 async def test_whoever_is_far_ahead_waits_until_the_views_are_near() -> None:
     """What they had taken up before doesn't count."""
-    views = Views(applied=500)
-    pace = views.pace()
+    read_models = ReadModels(applied=500)
+    pace = read_models.pace()
     pace.committed += 30
     waiting = asyncio.create_task(pace.keep())
     await asyncio.sleep(0.02)
-    views.applied += 19
+    read_models.applied += 19
     await asyncio.sleep(0.02)
     was_waiting = not waiting.done()
-    views.applied += 1
+    read_models.applied += 1
 
     async with asyncio.timeout(5):
         await waiting
@@ -42,7 +42,7 @@ async def test_whoever_is_far_ahead_waits_until_the_views_are_near() -> None:
 
 async def test_views_that_are_stuck_stop_nobody() -> None:
     """After some glances the work goes on, and is counted anew."""
-    pace = Views().pace(glances=3)
+    pace = ReadModels().pace(glances=3)
     pace.committed += 11
 
     async with asyncio.timeout(5):
@@ -55,21 +55,21 @@ async def test_views_that_are_stuck_stop_nobody() -> None:
 
 async def test_answers_without_events_are_counted_too() -> None:
     """The views take them up like events: else the count would run away."""
-    house = House(MemoryLog(poll_s=0.02))
-    stream = await house.create("one")
+    harness = Harness(MemoryLog(poll_s=0.02))
+    stream = await harness.create("one")
     for _ in range(5):
-        await house.create("one")
-    async with house.propeller() as partitions:
+        await harness.create("one")
+    async with harness.propeller() as partitions:
 
         async def all_handled() -> bool:
             return partitions.handled == 6
 
-        await house.until(all_handled)
+        await harness.until(all_handled)
         pace = partitions.served[0].pace
-        on_events = len(await house.read(topics.EVENTS))
+        on_events = len(await harness.read(topics.EVENTS))
 
     assert pace.committed == on_events
-    assert on_events > len(await house.events(stream))
+    assert on_events > len(await harness.events(stream))
 
 
 async def test_nobody_waits_where_no_views_are() -> None:
@@ -83,16 +83,16 @@ async def test_nobody_waits_where_no_views_are() -> None:
 
 async def test_others_get_turns_while_many_commands_are_handled() -> None:
     """A full batch isn't one long turn of the loop."""
-    house = House(MemoryLog(poll_s=0.02))
+    harness = Harness(MemoryLog(poll_s=0.02))
     for number in range(200):
-        await house.create(f"one-{number}")
+        await harness.create(f"one-{number}")
     longest, last = 0, -1
 
     async def count(handled: asyncio.Event) -> None:
         nonlocal longest, last
         while not handled.is_set():
             await asyncio.sleep(0)
-            partitions = house.partitions
+            partitions = harness.partitions
             if partitions is None or not partitions.served:
                 continue
             longest = max(longest, partitions.handled - max(last, 0))
@@ -100,12 +100,12 @@ async def test_others_get_turns_while_many_commands_are_handled() -> None:
 
     handled = asyncio.Event()
     counting = asyncio.create_task(count(handled))
-    async with house.propeller() as partitions:
+    async with harness.propeller() as partitions:
 
         async def all_handled() -> bool:
             return partitions.handled == 200
 
-        await house.until(all_handled)
+        await harness.until(all_handled)
         handled.set()
         await counting
 

@@ -16,7 +16,7 @@ from schemas.messages import commands as c
 from schemas.messages import execution_events as e
 from schemas.messages import node_events as ne
 from tests.support.fakes import MemoryLog
-from tests.support.harness.propeller_harness import House, stream_of
+from tests.support.harness.propeller_harness import Harness, stream_of
 
 KEPT_MAX = 4_000
 STOP = c.TerminateExecution(cause="enough")
@@ -68,15 +68,15 @@ class _Small:
 
 async def test_a_record_that_is_too_large_parks_its_stream_only() -> None:
     """The other commands of its batch are handled, and it lies with dead letters."""
-    house = House(SmallLog(topic=topics.EVENTS))
-    one, two = await house.create("one"), await house.create("two")
+    harness = Harness(SmallLog(topic=topics.EVENTS))
+    one, two = await harness.create("one"), await harness.create("two")
     large = c.TerminateExecution(cause="x" * KEPT_MAX)
-    await house.send(one, large)
-    await house.send(two, STOP)
-    async with house.propeller():
-        await house.until_events(two, e.ExecutionAborted)
-        (dead,) = await house.until_letters(1)
-    assert isinstance((await house.events(one))[-1], e.StreamParked)
+    await harness.send(one, large)
+    await harness.send(two, STOP)
+    async with harness.propeller():
+        await harness.until_events(two, e.ExecutionAborted)
+        (dead,) = await harness.until_letters(1)
+    assert isinstance((await harness.events(one))[-1], e.StreamParked)
     assert dead.body
     assert "it is large" in dead.error
 
@@ -84,11 +84,11 @@ async def test_a_record_that_is_too_large_parks_its_stream_only() -> None:
 async def test_what_cannot_be_kept_twice_stays_where_it_is() -> None:
     """Of a command that fills a record alone the letter tells its place and size."""
     log = SmallLog()
-    house = House(log)
-    one = await house.create("one")
-    await house.send(one, c.TerminateExecution(cause="x" * KEPT_MAX * 2))
-    async with house.propeller():
-        (dead,) = await house.until_letters(1)
+    harness = Harness(log)
+    one = await harness.create("one")
+    await harness.send(one, c.TerminateExecution(cause="x" * KEPT_MAX * 2))
+    async with harness.propeller():
+        (dead,) = await harness.until_letters(1)
     assert dead.body == b""
     assert "bytes were not copied" in dead.error
     assert (dead.topic, dead.position) == (topics.COMMANDS, 2)
@@ -96,12 +96,12 @@ async def test_what_cannot_be_kept_twice_stays_where_it_is() -> None:
 
 async def test_a_key_in_a_foreign_partition_is_put_aside() -> None:
     """Another partitioner's choice would give one stream two owners."""
-    house = House(SmallLog(homeless=stream_of("one")))
-    async with house.propeller():
-        await house.create("one")
-        (dead,) = await house.until_letters(1)
+    harness = Harness(SmallLog(homeless=stream_of("one")))
+    async with harness.propeller():
+        await harness.create("one")
+        (dead,) = await harness.until_letters(1)
     assert "own partitioner" in dead.error
-    assert not await house.events(stream_of("one"))
+    assert not await harness.events(stream_of("one"))
 
 
 async def test_a_timer_that_raises_parks_its_stream(
@@ -113,11 +113,11 @@ async def test_a_timer_that_raises_parks_its_stream(
         raise ZeroDivisionError("the decider broke")
 
     monkeypatch.setitem(decide.ROUTES, c.ExpireLease, broken)
-    house = House(SmallLog())
-    async with house.propeller() as partitions:
-        stream = await house.create("one")
-        run = await house.run_of(stream, "n0")
-        await house.send(
+    harness = Harness(SmallLog())
+    async with harness.propeller() as partitions:
+        stream = await harness.create("one")
+        run = await harness.run_of(stream, "n0")
+        await harness.send(
             stream,
             c.ReportTaskStarted(
                 node_id="n0",
@@ -128,11 +128,11 @@ async def test_a_timer_that_raises_parks_its_stream(
                 started_at_us=1,
             ),
         )
-        await house.until_events(stream, ne.TaskStarted)
+        await harness.until_events(stream, ne.TaskStarted)
         beat = c.Heartbeat(runner="r", incarnation="i2", occurred_at_us=1)
-        await house.send("runner/r", beat)
-        await house.until_events(stream, e.StreamParked)
-        other = await house.create("two")
-        await house.until_events(other, e.ExecutionStarted)
+        await harness.send("runner/r", beat)
+        await harness.until_events(stream, e.StreamParked)
+        other = await harness.create("two")
+        await harness.until_events(other, e.ExecutionStarted)
         assert partitions.parked == 1
-    assert not await house.letters()
+    assert not await harness.letters()

@@ -10,7 +10,7 @@ from schemas.messages import commands as c
 from schemas.phases import ExecutionPhase
 from tests.support.engine import STREAM, Engine, created
 from tests.support.graphs import definition, task_node
-from tests.support.harness.read_models import Views
+from tests.support.harness.read_models import ReadModels
 from workers.propeller.loading.stream_cache import StreamCache, StreamState
 from workers.propeller.loading.stream_endings import (
     ClosedStreamQuery,
@@ -30,12 +30,12 @@ def _engine(parent: ParentNode | None = None, *, ends: bool = True) -> Engine:
     return engine
 
 
-async def test_how_a_stream_ended_is_told(views: Views) -> None:
+async def test_how_a_stream_ended_is_told(read_models: ReadModels) -> None:
     """Phase and last sequence of what has ended; nothing of what runs or isn't."""
     ended = _engine()
-    await views.given(STREAM, *ended.events)
-    await views.given(RUNNING, *_engine(ends=False).events)
-    found = await ClosedStreamQuery(views.pool).of(
+    await read_models.given(STREAM, *ended.events)
+    await read_models.given(RUNNING, *_engine(ends=False).events)
+    found = await ClosedStreamQuery(read_models.pool).of(
         [STREAM, RUNNING, "execution/p/d/no"]
     )
 
@@ -45,21 +45,21 @@ async def test_how_a_stream_ended_is_told(views: Views) -> None:
     assert closed_execution(STREAM, found[STREAM]).phase is ExecutionPhase.SUCCEEDED
 
 
-async def test_a_deleted_one_has_ended(views: Views) -> None:
+async def test_a_deleted_one_has_ended(read_models: ReadModels) -> None:
     """Its name stays taken, and a second deletion finds it deleted."""
     engine = _engine()
     engine.do(c.DeleteExecution(principal="somebody"))
-    await views.given(STREAM, *engine.events)
-    found = await ClosedStreamQuery(views.pool).of([STREAM])
+    await read_models.given(STREAM, *engine.events)
+    found = await ClosedStreamQuery(read_models.pool).of([STREAM])
 
     assert found[STREAM].last_sequence == len(engine.events)
     assert closed_execution(STREAM, found[STREAM]).is_deleted
 
 
-async def test_a_child_knows_its_parent(views: Views) -> None:
+async def test_a_child_knows_its_parent(read_models: ReadModels) -> None:
     """Who asked for an execution is known, so that a child isn't deleted by itself."""
-    await views.given(STREAM, *_engine(PARENT).events)
-    found = await ClosedStreamQuery(views.pool).of([STREAM])
+    await read_models.given(STREAM, *_engine(PARENT).events)
+    found = await ClosedStreamQuery(read_models.pool).of([STREAM])
 
     known = closed_execution(STREAM, found[STREAM]).created
     assert known is not None
@@ -67,15 +67,17 @@ async def test_a_child_knows_its_parent(views: Views) -> None:
     assert (known.parent.stream, known.parent.node_id) == (PARENT.stream, "n4")
 
 
-async def test_nothing_is_forgotten_that_the_views_do_not_know(views: Views) -> None:
+async def test_nothing_is_forgotten_that_the_views_do_not_know(
+    read_models: ReadModels,
+) -> None:
     """An ending stays in memory until the views have come as far."""
     engine, log = _engine(), Any
-    streams = StreamCache(log, log, 0, ClosedStreamQuery(views.pool))  # type: ignore[arg-type]
+    streams = StreamCache(log, log, 0, ClosedStreamQuery(read_models.pool))  # type: ignore[arg-type]
     streams.mark_complete(but_forgotten=False)
     streams.put(STREAM, StreamState(state=engine.state, sequence=len(engine.events)))
-    await views.given(STREAM, *engine.events[:-1])
+    await read_models.given(STREAM, *engine.events[:-1])
     assert await streams.forgettable() == []
-    await views.given(STREAM, engine.events[-1])
+    await read_models.given(STREAM, engine.events[-1])
     assert await streams.forgettable() == [STREAM]
 
     streams.forget([STREAM])

@@ -16,7 +16,7 @@ from schemas.messages import dispatches as d
 from schemas.values import Values
 from tests.support.cache_lookups import SOURCE
 from tests.support.graphs import cached_template, integer, promise, values
-from tests.support.harness.runner_harness import House
+from tests.support.harness.runner_harness import Harness
 
 INTERFACE = cached_template().interface
 LOOK_UP = d.LookUpCache(
@@ -38,18 +38,22 @@ def _key(data: bytes = values(x=1)) -> CatalogKey:
     return key
 
 
-async def _answers(house: House, look_up: d.LookUpCache, count: int = 1) -> list[Any]:
-    async with house.runner():
-        await house.send(look_up)
-        await house.until(lambda: len(house.reports()) >= count and house.keeps_all())
-    return house.reports()
+async def _answers(
+    harness: Harness, look_up: d.LookUpCache, count: int = 1
+) -> list[Any]:
+    async with harness.runner():
+        await harness.send(look_up)
+        await harness.until(
+            lambda: len(harness.reports()) >= count and harness.keeps_all()
+        )
+    return harness.reports()
 
 
 async def test_a_hit_is_told_with_its_source(tmp_path: Path) -> None:
     """The report bears the outputs, the key and who made them."""
-    house = House(tmp_path)
-    house.catalog.kept[_key()] = HIT
-    (report,) = await _answers(house, LOOK_UP)
+    harness = Harness(tmp_path)
+    harness.catalog.kept[_key()] = HIT
+    (report,) = await _answers(harness, LOOK_UP)
 
     assert (report.status, report.key) == ("HIT", _key())
     assert (report.outputs, report.source) == (HIT.outputs, SOURCE)
@@ -57,38 +61,38 @@ async def test_a_hit_is_told_with_its_source(tmp_path: Path) -> None:
 
 async def test_a_miss_is_told_after_a_second_look(tmp_path: Path) -> None:
     """What the views learn a moment later is found still."""
-    house = House(tmp_path)
-    assert (await _answers(house, LOOK_UP))[0].status == "MISS"
-    late = House(tmp_path)
+    harness = Harness(tmp_path)
+    assert (await _answers(harness, LOOK_UP))[0].status == "MISS"
+    late = Harness(tmp_path)
     late.catalog.late[_key()] = HIT
     assert (await _answers(late, LOOK_UP))[0].status == "HIT"
 
 
 async def test_overwriting_asks_nothing(tmp_path: Path) -> None:
     """The key is told, kept outputs are left alone."""
-    house = House(tmp_path)
-    house.catalog.kept[_key()] = HIT
-    (report,) = await _answers(house, replace(LOOK_UP, overwrites=True))
+    harness = Harness(tmp_path)
+    harness.catalog.kept[_key()] = HIT
+    (report,) = await _answers(harness, replace(LOOK_UP, overwrites=True))
 
     assert (report.status, report.outputs) == ("SKIPPED", None)
 
 
 async def test_a_catalog_that_is_away_is_waited_for(tmp_path: Path) -> None:
     """Nothing fails and nothing is run meanwhile."""
-    house = House(tmp_path)
-    house.catalog.kept[_key()], house.catalog.away = HIT, 2
-    (report,) = await _answers(house, LOOK_UP)
+    harness = Harness(tmp_path)
+    harness.catalog.kept[_key()], harness.catalog.away = HIT, 2
+    (report,) = await _answers(harness, LOOK_UP)
 
     assert report.status == "HIT"
 
 
 async def test_large_inputs_are_read(tmp_path: Path) -> None:
     """Inputs that lie in the blob store give the same key as inline ones."""
-    house = House(tmp_path)
-    house.catalog.kept[_key()] = HIT
-    blob = await house.blobs.put(house.blobs.uri("in.pb"), values(x=1))
+    harness = Harness(tmp_path)
+    harness.catalog.kept[_key()] = HIT
+    blob = await harness.blobs.put(harness.blobs.uri("in.pb"), values(x=1))
     inputs = Values(uri=blob.uri, digest=blob.digest, size=blob.size)
-    (report,) = await _answers(house, replace(LOOK_UP, inputs=inputs))
+    (report,) = await _answers(harness, replace(LOOK_UP, inputs=inputs))
 
     assert report.status == "HIT"
 
@@ -99,14 +103,14 @@ async def test_an_elements_part_of_lists_is_the_key(tmp_path: Path) -> None:
     whole.literals["x"].collection.literals.extend([integer(5), integer(1)])
     binding = promise("x", "start-node", "x")
     binding.binding.promise.attr_path.add(int_value=1)
-    house = House(tmp_path)
-    house.catalog.kept[_key()] = HIT
+    harness = Harness(tmp_path)
+    harness.catalog.kept[_key()] = HIT
     look_up = replace(
         LOOK_UP,
         inputs=Values(inline=whole.SerializeToString()),
         bindings=(binding.SerializeToString(),),
     )
-    (report,) = await _answers(house, look_up)
+    (report,) = await _answers(harness, look_up)
 
     assert report.status == "HIT"
 
@@ -120,7 +124,7 @@ async def test_inputs_that_cannot_be_hashed_are_told(tmp_path: Path) -> None:
         Values(inline=b"\xff\xff"),
         Values(inline=empty.SerializeToString()),
     ):
-        (report,) = await _answers(House(tmp_path), replace(LOOK_UP, inputs=inputs))
+        (report,) = await _answers(Harness(tmp_path), replace(LOOK_UP, inputs=inputs))
         assert isinstance(report, c.ReportResolutionFailed)
         assert report.failure.code == "CacheKeyFailure"
         assert report.failure.message.startswith("Expected ")
@@ -128,64 +132,64 @@ async def test_inputs_that_cannot_be_hashed_are_told(tmp_path: Path) -> None:
 
 async def test_outputs_whose_blob_is_gone_are_a_miss(tmp_path: Path) -> None:
     """They are made anew instead of failing whoever reads them."""
-    house = House(tmp_path)
+    harness = Harness(tmp_path)
     gone = Values(uri=str(tmp_path / "gone.pb"), digest="0", size=1)
-    house.catalog.kept[_key()] = Hit(outputs=gone, source=SOURCE)
-    (report,) = await _answers(house, LOOK_UP)
+    harness.catalog.kept[_key()] = Hit(outputs=gone, source=SOURCE)
+    (report,) = await _answers(harness, LOOK_UP)
 
     assert report.status == "MISS"
 
 
 async def test_a_serialized_node_reserves_its_outputs(tmp_path: Path) -> None:
     """The first to ask may run."""
-    house = House(tmp_path)
-    (report,) = await _answers(house, replace(LOOK_UP, serializes=True))
+    harness = Harness(tmp_path)
+    (report,) = await _answers(harness, replace(LOOK_UP, serializes=True))
 
     assert report.reservation == "ACQUIRED"
-    assert house.catalog.owners == {_key(): "execution/p/d/e/n0"}
+    assert harness.catalog.owners == {_key(): "execution/p/d/e/n0"}
 
 
 async def test_it_waits_for_another_nodes_outputs(tmp_path: Path) -> None:
     """It tells that it waits, then that the outputs are there."""
-    house = House(tmp_path)
-    house.catalog.owners[_key()] = "another"
-    async with house.runner():
-        await house.send(replace(LOOK_UP, serializes=True))
-        await house.until(house.reports)
-        house.catalog.kept[_key()] = HIT
-        await house.until(lambda: len(house.reports()) == 2)
+    harness = Harness(tmp_path)
+    harness.catalog.owners[_key()] = "another"
+    async with harness.runner():
+        await harness.send(replace(LOOK_UP, serializes=True))
+        await harness.until(harness.reports)
+        harness.catalog.kept[_key()] = HIT
+        await harness.until(lambda: len(harness.reports()) == 2)
 
-    waits, found = house.reports()
+    waits, found = harness.reports()
     assert (waits.reservation, found.status) == ("EXISTS", "HIT")
 
 
 async def test_a_reservation_let_go_is_taken(tmp_path: Path) -> None:
     """When its holder is gone the next one runs."""
-    house = House(tmp_path)
-    house.catalog.owners[_key()] = "another"
-    async with house.runner():
-        await house.send(replace(LOOK_UP, serializes=True))
-        await house.until(house.reports)
-        house.catalog.owners.clear()
-        await house.until(lambda: len(house.reports()) == 2)
+    harness = Harness(tmp_path)
+    harness.catalog.owners[_key()] = "another"
+    async with harness.runner():
+        await harness.send(replace(LOOK_UP, serializes=True))
+        await harness.until(harness.reports)
+        harness.catalog.owners.clear()
+        await harness.until(lambda: len(harness.reports()) == 2)
 
-    assert house.reports()[1].reservation == "ACQUIRED"
+    assert harness.reports()[1].reservation == "ACQUIRED"
 
 
 async def test_an_aborted_wait_ends(tmp_path: Path) -> None:
     """Whoever was told to stop reserves nothing later, and holds no position back."""
-    house = House(tmp_path)
-    house.catalog.owners[_key()] = "another"
+    harness = Harness(tmp_path)
+    harness.catalog.owners[_key()] = "another"
     look_up = replace(LOOK_UP, serializes=True)
     abort = d.AbortTask(
         stream=look_up.stream, node_id=look_up.node_id, attempt=0, reason="enough"
     )
-    async with house.runner():
-        await house.send(look_up)
-        await house.until(house.reports)
-        await house.send(abort)
-        await house.until(house.keeps_all)
-        house.catalog.owners.clear()
+    async with harness.runner():
+        await harness.send(look_up)
+        await harness.until(harness.reports)
+        await harness.send(abort)
+        await harness.until(harness.keeps_all)
+        harness.catalog.owners.clear()
 
-    assert len(house.reports()) == 1
-    assert not house.catalog.owners
+    assert len(harness.reports()) == 1
+    assert not harness.catalog.owners
