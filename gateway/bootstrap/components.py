@@ -38,8 +38,8 @@ from workers.propeller.loading.stream_endings import ClosedStreamIndex
 from workers.propeller.loop import Propeller
 from workers.propeller.partitions import Partitions, Restore
 from workers.propeller.snapshots import Cadence, Snapshots
-from workers.runner.cache_lookup import LookUps
-from workers.runner.dynamic_compiler import Expander
+from workers.runner.cache_lookup import CacheLookups
+from workers.runner.dynamic_compiler import DynamicCompiler
 from workers.runner.loop import Runner
 
 log_ = structlog.get_logger(__name__)
@@ -98,7 +98,7 @@ def process_plugin(
         log_url=url,
         inline_limit=settings.inline_limit_bytes,
         output_bytes_max=settings.runner.output_bytes_max,
-        expander=Expander(pool, blobs, settings.runner.output_bytes_max),
+        dynamic_compiler=DynamicCompiler(pool, blobs, settings.runner.output_bytes_max),
     )
 
 
@@ -191,7 +191,7 @@ def runner(adapters: PartAdapters, process: ProcessPlugin | None, name: str) -> 
         process=process,
         inline_limit=settings.inline_limit_bytes,
         report_delay_s=settings.process.report_delay_ms / 1000,
-        look_ups=LookUps(
+        cache_lookups=CacheLookups(
             catalog=Catalog(adapters.pool, adapters.log, settings.cache),
             blobs=adapters.blobs,
             poll_s=settings.cache.poll_s,

@@ -16,7 +16,7 @@ import pytest
 from infra.blobs.files import FileBlobs
 from infra.settings import ProcessSettings
 from tests.support.flytekit import tasks as t
-from workers.plugins.plugin import Begun, Failed, Result, Succeeded, Work
+from workers.plugins.plugin import Failed, Result, Started, Succeeded, Work
 from workers.plugins.process.plugin import ProcessPlugin
 
 ROOT = Path(__file__).parents[2]
@@ -36,11 +36,11 @@ def bundle(blobs: FileBlobs) -> Path:
 
 
 class NoDynamics:
-    """These tasks make no workflows."""
+    """These tasks generate no workflows."""
 
-    async def expand(self, work: Work, spec_uri: str) -> Any:
+    async def compile_spec(self, work: Work, spec_uri: str) -> Any:
         """Fail the test."""
-        raise AssertionError(f"{work.key} made a workflow at {spec_uri}")
+        raise AssertionError(f"{work.key} generated a workflow at {spec_uri}")
 
 
 def new_plugin(tmp_path: Path, blobs: FileBlobs, **settings: Any) -> ProcessPlugin:
@@ -54,13 +54,13 @@ def new_plugin(tmp_path: Path, blobs: FileBlobs, **settings: Any) -> ProcessPlug
         log_url=lambda d: f"http://logs/{d.node_id}",
         inline_limit=16384,
         output_bytes_max=1 << 20,
-        expander=NoDynamics(),
+        dynamic_compiler=NoDynamics(),
     )
 
 
 @pytest.fixture
 async def plugin(tmp_path: Path, blobs: FileBlobs) -> AsyncIterator[ProcessPlugin]:
-    """Return a plugin; nothing of it is left after the test."""
+    """Return a plugin that is closed after the test."""
     plugin = new_plugin(tmp_path, blobs)
     yield plugin
     plugin.close()
@@ -68,19 +68,19 @@ async def plugin(tmp_path: Path, blobs: FileBlobs) -> AsyncIterator[ProcessPlugi
 
 @pytest.fixture
 def run(plugin: ProcessPlugin, blobs: FileBlobs) -> Run:
-    """Return what carries a task out from start to end."""
-    return lambda template, node="n0", **more: carry_out(
+    """Return a function that runs a task from start to end."""
+    return lambda template, node="n0", **more: run_task(
         plugin, blobs, template, node, **more
     )
 
 
-async def carry_out(
+async def run_task(
     plugin: ProcessPlugin, blobs: FileBlobs, template: Any, node: str, **more: Any
 ) -> Result:
     work = t.work_of(t.dispatch(template, node, **more), blobs)
-    begun = await plugin.start(work)
+    started = await plugin.start(work)
     try:
-        return begun if isinstance(begun, Failed) else await plugin.watch(work)
+        return started if isinstance(started, Failed) else await plugin.watch(work)
     finally:
         await plugin.finalize(work)
 
@@ -92,7 +92,7 @@ def log_of(blobs: FileBlobs, node: str = "n0") -> str:
 
 
 async def logged_pids(blobs: FileBlobs, node: str = "n0") -> list[int]:
-    """Wait until an attempt has told its processes."""
+    """Wait until an attempt has logged its process ids."""
     async with asyncio.timeout(20):
         while True:
             try:
@@ -106,7 +106,7 @@ async def logged_pids(blobs: FileBlobs, node: str = "n0") -> list[int]:
 
 
 def is_alive(pid: int) -> bool:
-    """Tell whether a process still does anything."""
+    """Return whether a process still runs."""
     try:
         return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
     except (FileNotFoundError, ProcessLookupError):
@@ -124,7 +124,7 @@ async def until_gone(pids: list[int], within_s: float = 5) -> None:
 async def test_eager_tasks_take_no_slot(
     tmp_path: Path, blobs: FileBlobs, bundle: Path, kind: str
 ) -> None:
-    """They wait for tasks that need one, and so does what cleans up after them."""
+    """They wait for tasks that need one, and so do their cleanup tasks."""
     plugin = new_plugin(tmp_path, blobs, concurrency=1)
     eager = t.python_task("sleep", bundle)
     eager.metadata.is_eager = kind == eager.type
@@ -133,9 +133,7 @@ async def test_eager_tasks_take_no_slot(
     try:
         await plugin.start(waits)
         async with asyncio.timeout(20):
-            other = await carry_out(
-                plugin, blobs, t.python_task("double", bundle), "n1"
-            )
+            other = await run_task(plugin, blobs, t.python_task("double", bundle), "n1")
         assert isinstance(other, Succeeded)
         await plugin.abort(waits)
     finally:
@@ -144,7 +142,7 @@ async def test_eager_tasks_take_no_slot(
 
 
 async def test_a_task_succeeds(run: Run, blobs: FileBlobs, bundle: Path) -> None:
-    """A flytekit task's outputs come inline and by reference, its log is kept."""
+    """A flytekit task's outputs come inline and by reference; its log is stored."""
     result = await run(t.python_task("double", bundle))
     assert isinstance(result, Succeeded), result
     assert t.number(result.outputs.inline) == 42
@@ -154,7 +152,7 @@ async def test_a_task_succeeds(run: Run, blobs: FileBlobs, bundle: Path) -> None
     assert result.logs[0].uri == "http://logs/n0"
 
 
-async def test_a_user_error_is_told(run: Run, bundle: Path) -> None:
+async def test_a_user_error_is_reported(run: Run, bundle: Path) -> None:
     """An exception of the task's code is a permanent failure with its message."""
     result = await run(t.python_task("fail", bundle))
     assert isinstance(result, Failed)
@@ -184,7 +182,7 @@ async def test_a_recoverable_error_may_be_retried(run: Run, bundle: Path) -> Non
 async def test_exit_codes_decide(
     run: Run, bundle: Path, code: int, kind: str, name: str
 ) -> None:
-    """A process that ends otherwise than by flytekit is judged by its exit code."""
+    """A process that flytekit doesn't end is judged by its exit code."""
     template = t.python_task("vanish", bundle)
     result = await run(template, inputs=t.Values(inline=t.integers(a=code)))
     assert isinstance(result, Failed)
@@ -195,12 +193,12 @@ async def test_exit_codes_decide(
 async def test_abort_ends_the_whole_group(
     plugin: ProcessPlugin, blobs: FileBlobs, bundle: Path
 ) -> None:
-    """Aborting a sleeping task ends it and what it started, at once."""
+    """Aborting a sleeping task ends it, and what it started, at once."""
     task = t.dispatch(
         t.python_task("sleep", bundle), inputs=t.Values(inline=t.integers(a=600))
     )
     work = t.work_of(task, blobs)
-    assert isinstance(await plugin.start(work), Begun)
+    assert isinstance(await plugin.start(work), Started)
     pids = await logged_pids(blobs)
     began = time.monotonic()
     await plugin.abort(work)
@@ -212,13 +210,13 @@ async def test_abort_ends_the_whole_group(
 async def test_nothing_outlives_its_task(
     run: Run, blobs: FileBlobs, bundle: Path
 ) -> None:
-    """What a task leaves running ends with it, as in a container."""
+    """Processes that a task leaves running end with it, as in a container."""
     assert isinstance(await run(t.python_task("leave_behind", bundle)), Succeeded)
     await until_gone(await logged_pids(blobs))
 
 
 async def test_tasks_are_warm(run: Run, bundle: Path) -> None:
-    """After the first, tasks find their module imported; each draws by itself."""
+    """After the first, tasks find their module imported; each has its own random seed."""
     assert t.number((await run(t.python_task("was_warm", bundle))).outputs.inline) == 0
     async with asyncio.timeout(20):
         while not t.number(
@@ -239,7 +237,7 @@ async def test_tasks_are_warm(run: Run, bundle: Path) -> None:
 
 
 async def test_the_environment_is_the_tasks_own(run: Run, bundle: Path) -> None:
-    """Modules that read the environment at import see that of their own execution."""
+    """Modules that read the environment at import see their own execution's."""
     template = t.python_task("setting", bundle)
     for value in ("7", "8"):
         for node in ("a", "b"):
@@ -249,7 +247,7 @@ async def test_the_environment_is_the_tasks_own(run: Run, bundle: Path) -> None:
 
 
 async def test_plain_commands_run(run: Run, blobs: FileBlobs) -> None:
-    """A command that isn't flytekit's runs as it is, inputs filled in."""
+    """A command that isn't flytekit's runs as it is, with inputs filled in."""
     script = 'echo "got $WORD and {{.inputs.a}}"; exit $CODE'
     template = t.container_task(
         ["sh", "-c", script], {"a": 1}, env={"WORD": "w{{ .Inputs.a }}", "CODE": "0"}
@@ -271,7 +269,7 @@ async def test_a_missing_program_is_refused(run: Run) -> None:
 
 
 async def test_a_damaged_bundle_is_refused(run: Run, blobs: FileBlobs) -> None:
-    """A code bundle that can't be unpacked is told clearly."""
+    """A code bundle that can't be unpacked is a failure that names it."""
     broken = Path(blobs.root) / "broken.tar.gz"
     broken.write_bytes(b"nothing of the kind")
     result = await run(t.python_task("double", broken))
@@ -279,7 +277,7 @@ async def test_a_damaged_bundle_is_refused(run: Run, blobs: FileBlobs) -> None:
     assert "broken.tar.gz" in result.failure.message
 
 
-async def test_a_python_without_flytekit_is_told(
+async def test_a_python_without_flytekit_is_reported(
     tmp_path: Path, blobs: FileBlobs, bundle: Path
 ) -> None:
     """If the tasks' Python can't import flytekit, the failure says so."""
@@ -287,7 +285,7 @@ async def test_a_python_without_flytekit_is_told(
     empty.write_text('#!/bin/sh\nexec /usr/bin/env python3 -I -S "$@"\n')
     empty.chmod(0o755)
     plugin = new_plugin(tmp_path, blobs, python=str(empty))
-    result = await carry_out(plugin, blobs, t.python_task("double", bundle), "n0")
+    result = await run_task(plugin, blobs, t.python_task("double", bundle), "n0")
     plugin.close()
     assert isinstance(result, Failed)
     assert "flytekit" in result.failure.message
@@ -297,7 +295,7 @@ async def test_a_python_without_flytekit_is_told(
 async def test_a_dead_template_is_replaced(
     plugin: ProcessPlugin, run: Run, blobs: FileBlobs, bundle: Path
 ) -> None:
-    """Tasks of a killed template are Interrupted, orphans end; the next one runs."""
+    """Tasks of a killed template are Interrupted, and their processes end."""
     task = t.dispatch(
         t.python_task("sleep", bundle), inputs=t.Values(inline=t.integers(a=600))
     )
@@ -353,22 +351,22 @@ async def test_nothing_outlives_a_killed_engine(
 
 
 async def test_templates_are_bounded(tmp_path: Path, blobs: FileBlobs) -> None:
-    """Bundles beyond the limit push the least used template out."""
+    """Beyond the limit the least used template is closed."""
     plugin = new_plugin(tmp_path, blobs, templates_max=2)
     for number in range(4):
         bundle = t.make_bundle(Path(blobs.root), module=f"flows{number}")
         template = t.python_task("double", bundle, f"flows{number}")
-        result = await carry_out(plugin, blobs, template, f"n{number}")
+        result = await run_task(plugin, blobs, template, f"n{number}")
         assert isinstance(result, Succeeded), result
     folders = list((tmp_path / "bundles").glob("template-*"))
     plugin.close()
     assert len(folders) == 2
 
 
-async def test_an_abort_waits_for_no_slot(
+async def test_an_abort_needs_no_slot(
     tmp_path: Path, blobs: FileBlobs, bundle: Path
 ) -> None:
-    """With every slot taken, what waits can be cancelled at once."""
+    """While every slot is taken, a waiting start can be cancelled."""
     plugin = new_plugin(tmp_path, blobs, concurrency=1)
     inputs = t.Values(inline=t.integers(a=600))
     sleeper = t.python_task("sleep", bundle)
@@ -388,7 +386,7 @@ async def test_an_abort_waits_for_no_slot(
     plugin.close()
 
 
-async def test_inputs_and_checkpoints_lie_where_the_design_says(
+async def test_inputs_are_copied_to_the_nodes_own_file(
     run: Run, blobs: FileBlobs, bundle: Path
 ) -> None:
     """Inputs given by reference are copied to the node's own inputs.pb."""

@@ -11,7 +11,7 @@ from flyteidl.core import literals_pb2, types_pb2
 
 from infra.blobs.files import FileBlobs
 from schemas.values import Values
-from tests.integration.test_process_plugin import Run, carry_out, new_plugin
+from tests.integration.test_process_plugin import Run, new_plugin, run_task
 from tests.support.flytekit import tasks as t
 from workers.plugins.plugin import Failed, Succeeded
 
@@ -29,7 +29,7 @@ def blobs(tmp_path: Path) -> FileBlobs:
 async def run(tmp_path: Path, blobs: FileBlobs) -> AsyncIterator[Run]:
     """Return what carries a task out from start to end."""
     plugin = new_plugin(tmp_path, blobs)
-    yield lambda template, **more: carry_out(plugin, blobs, template, "n0", **more)
+    yield lambda template, **more: run_task(plugin, blobs, template, "n0", **more)
     plugin.close()
 
 
@@ -44,7 +44,7 @@ def raw(script: str, **outputs: int) -> Any:
 
 
 async def test_files_in_and_out(run: Run) -> None:
-    """Inputs are files, and words; outputs are files of their names."""
+    """Inputs are files and arguments; outputs are files of their names."""
     script = (
         "cat /in/a > /in/out/text; expr 2 '*' {{.inputs.a}} > /in/out/number;"
         "grep -q '\"a\": 21' /in/inputs.json"
@@ -79,24 +79,24 @@ async def test_blobs_in_and_out(run: Run, blobs: FileBlobs) -> None:
 
 
 @pytest.mark.parametrize(
-    ("script", "code", "words"),
+    ("script", "code", "text"),
     [
         ("true", "OutputUploadFailed", "number"),
         ("echo x > /in/out/number", "OutputUploadFailed", "invalid literal"),
         ("yes 1 | head -c 2000 > /in/out/number", "OutputUploadFailed", "1024 bytes"),
         ("echo no good > /in/out/errors.pb", "USER:ContainerError", "no good"),
-        ("exit 3", "Error", "ended with 3"),
+        ("exit 3", "Error", "exited with 3"),
     ],
 )
-async def test_what_is_wrong_is_told(
-    run: Run, script: str, code: str, words: str
+async def test_failures_name_what_is_wrong(
+    run: Run, script: str, code: str, text: str
 ) -> None:
     """No file, no number, too much of it; a complaint; an exit code."""
     found = await run(raw(script, number=INTEGER))
 
     assert isinstance(found, Failed)
     assert found.failure.code == code
-    assert words in found.failure.message
+    assert text in found.failure.message
 
 
 async def test_other_paths_stay(run: Run, tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ from workers.propeller.loading.stream_cache import StreamCache
 from workers.propeller.loop import Bounds, Propeller
 from workers.propeller.partitions import Partitions
 from workers.propeller.snapshots import Cadence, Snapshots
-from workers.runner.cache_lookup import LookUps
+from workers.runner.cache_lookup import CacheLookups
 from workers.runner.loop import Runner
 
 EXECUTIONS, CRASHES, ROUNDS_MAX = 4, 12, 200
@@ -193,7 +193,7 @@ def runner(world: World, log: MemoryLog) -> Runner:
         process=None,
         inline_limit=16384,
         report_delay_s=0.1,
-        look_ups=LookUps(
+        cache_lookups=CacheLookups(
             catalog=world.catalog, blobs=world.blobs, poll_s=0.5, clock=world.clock
         ),
     )

@@ -1,10 +1,10 @@
-"""The output protocol: what a task left under its prefix, what it means (ref §6.5)."""
+"""The output protocol: the result that a task's files mean (ref §6.5)."""
 
 from __future__ import annotations
 
 import hashlib
 import signal
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Protocol
 
 import msgspec
@@ -14,134 +14,148 @@ from msgspec.structs import replace
 
 from domain.execution.outcomes.limits import KILLED
 from infra.blobs.files import BlobNotFoundError, BlobTooLargeError
-from schemas.values import NO_VALUES, Failure, Values
-from workers.plugins.plugin import Failed, Result, Succeeded, failed, interrupted
+from schemas.values import NO_VALUES, ErrorKind, Failure, Values
+from workers.plugins.plugin import (
+    Failed,
+    Result,
+    Succeeded,
+    permanent_failure,
+    system_retryable_failure,
+)
 
 MESSAGE_MAX = 100_000
-"""What is told of an error's message, in characters: its log has all of it."""
+"""Characters kept of an error's message; the attempt's log has all of it."""
 _RECOVERABLE = errors_pb2.ContainerError.RECOVERABLE
+_KINDS: Mapping[int, ErrorKind] = {
+    execution_pb2.ExecutionError.USER: ErrorKind.USER,
+    execution_pb2.ExecutionError.SYSTEM: ErrorKind.SYSTEM,
+}
 
 
-class Readable(Protocol):
-    """Where outputs are read."""
+class OutputStore(Protocol):
+    """The blob store that outputs are read from."""
 
     async def get(self, uri: str, limit: int | None = None) -> bytes:
-        """Return a blob's bytes."""
+        """Return a blob's bytes; raises BlobNotFoundError, BlobTooLargeError."""
         ...
 
     async def size(self, uri: str) -> int | None:
-        """Return a blob's size; None if there is none."""
+        """Return a blob's size in bytes; None if it doesn't exist."""
         ...
 
 
-class Made(msgspec.Struct, frozen=True, kw_only=True):
-    """Instead of outputs there is a core.DynamicJobSpec, still to be compiled."""
+class DynamicSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """Instead of outputs, the task wrote a core.DynamicJobSpec to be compiled."""
 
     spec_uri: str
-    deck_uri: str
+    deck_uri: str | None
 
 
 async def read_result(
-    blobs: Readable,
+    blobs: OutputStore,
     prefix: str,
     declared: Collection[str],
     *,
     inline_limit: int,
     bytes_max: int,
-) -> Result | Made:
-    """Return the result of an attempt whose process ended with 0.
+) -> Result | DynamicSpec:
+    """Return the result of an attempt whose process exited with 0.
 
     `declared` names the outputs that the task must have written.
     """
-    found = await _read_error(blobs, f"{prefix}/error.pb", bytes_max)
-    if found is not None:
-        return found
-    deck = deck_uri(prefix)
-    deck = deck if await blobs.size(deck) is not None else ""
-    spec = f"{prefix}/futures.pb"
-    if await blobs.size(spec) is not None:
-        return Made(spec_uri=spec, deck_uri=deck)
+    failure = await _read_error(blobs, f"{prefix}/error.pb", bytes_max)
+    if failure is not None:
+        return failure
+    deck = deck_address(prefix)
+    deck_uri = deck if await blobs.size(deck) is not None else None
+    spec_uri = f"{prefix}/futures.pb"
+    if await blobs.size(spec_uri) is not None:
+        return DynamicSpec(spec_uri=spec_uri, deck_uri=deck_uri)
     uri = f"{prefix}/outputs.pb"
     try:
         data = await blobs.get(uri, bytes_max)
     except BlobTooLargeError as large:
-        return failed("OutputSizeExceeded", str(large))
+        return permanent_failure("OutputSizeExceeded", str(large))
     except BlobNotFoundError:
         if not declared:
-            return Succeeded(outputs=NO_VALUES, deck_uri=deck)
+            return Succeeded(outputs=NO_VALUES, deck_uri=deck_uri)
         return _not_found(f"Expected outputs at {uri}, but the task wrote none")
-    return _judge(data, uri, deck, declared, inline_limit)
+    failure = _validate(data, uri, declared)
+    if failure is not None:
+        return failure
+    return Succeeded(outputs=written_values(data, uri, inline_limit), deck_uri=deck_uri)
 
 
-def deck_uri(prefix: str) -> str:
-    """Return where an attempt puts its deck, if it makes one."""
+def deck_address(prefix: str) -> str:
+    """Return where an attempt writes its deck, if it generates one."""
     return f"{prefix}/deck.html"
 
 
-def _judge(
-    data: bytes, uri: str, deck: str, declared: Collection[str], inline_limit: int
-) -> Result:
+def _validate(data: bytes, uri: str, declared: Collection[str]) -> Failed | None:
+    """Return the failure of outputs that can't be decoded or are incomplete."""
     try:
         written = literals_pb2.LiteralMap.FromString(data).literals
     except DecodeError:
-        message = f"Expected outputs at {uri} that can be read, but they are damaged"
-        return interrupted("OutputsNotFound", message)
+        message = f"Expected a serialized LiteralMap at {uri}, but it can't be decoded"
+        return system_retryable_failure("OutputsNotFound", message)
     missing = sorted(name for name in declared if name not in written)
     if missing:
         return _not_found(
-            f"Expected the outputs {missing} at {uri}, but they aren't there"
+            f"Expected the outputs {missing} at {uri}, but they are missing"
         )
-    return Succeeded(outputs=written_values(data, uri, inline_limit), deck_uri=deck)
+    return None
 
 
 def _not_found(message: str) -> Failed:
-    """Return the failure of a task that didn't write what it declares.
+    """Return the failure of a task that didn't write the outputs that it declares.
 
-    Whose fault that is isn't known, so only the user's retries are spent on it.
+    It isn't known whose fault that is, so a retry costs one of the user's.
     """
-    failure = Failure(code="OutputsNotFound", message=message, kind="UNKNOWN")
+    failure = Failure(code="OutputsNotFound", message=message, kind=ErrorKind.UNKNOWN)
     return Failed(failure=failure, recoverable=True)
 
 
+def inline_values(data: bytes) -> Values:
+    """Return values that are only inline, of a serialized LiteralMap."""
+    digest = hashlib.sha256(data).hexdigest()
+    return Values(inline=data, digest=digest, size=len(data))
+
+
 def written_values(data: bytes, uri: str, inline_limit: int) -> Values:
-    """Return values that lie in a blob, inline too if they are small."""
-    return Values(
-        inline=data if len(data) <= inline_limit else None,
-        uri=uri,
-        digest=hashlib.sha256(data).hexdigest(),
-        size=len(data),
-    )
+    """Return values that were written to a blob; small ones are inline as well."""
+    inline = data if len(data) <= inline_limit else None
+    return replace(inline_values(data), inline=inline, uri=uri)
 
 
-async def _read_error(blobs: Readable, uri: str, limit: int) -> Failed | None:
-    """Return the failure in an ErrorDocument: it decides kind and recovery."""
+async def _read_error(blobs: OutputStore, uri: str, limit: int) -> Failed | None:
+    """Return the failure in an ErrorDocument: it determines kind and recovery."""
     try:
         document = errors_pb2.ErrorDocument.FromString(await blobs.get(uri, limit))
     except BlobNotFoundError:
         return None
-    except (BlobTooLargeError, DecodeError) as unread:
-        message = f"Expected an error document at {uri} that can be read, but: {unread}"
-        return interrupted("ErrorFileBadFormat", message)
-    error = document.error
-    if not error.code and not error.message and not error.kind:
-        message = f"Expected an error document at {uri}, but it is empty"
-        return interrupted("ErrorFileBadFormat", message)
+    except (BlobTooLargeError, DecodeError) as error:
+        message = f"Cannot read the error document at {uri}: {error}"
+        return system_retryable_failure("ErrorFileBadFormat", message)
+    found = document.error
+    if not found.code and not found.message and not found.kind:
+        message = f"Expected an error in the document at {uri}, but it is empty"
+        return system_retryable_failure("ErrorFileBadFormat", message)
     return Failed(
         failure=Failure(
-            code=error.code,
-            message=shortened(error.message),
-            kind=_kind(error.origin),
-            occurred_at_us=error.timestamp.ToMicroseconds(),
-            worker=error.worker,
+            code=found.code,
+            message=truncate_middle(found.message),
+            kind=_KINDS.get(found.origin, ErrorKind.UNKNOWN),
+            occurred_at_us=found.timestamp.ToMicroseconds(),
+            worker=found.worker,
         ),
-        recoverable=error.kind == _RECOVERABLE,
+        recoverable=found.kind == _RECOVERABLE,
     )
 
 
-def shortened(message: str) -> str:
-    """Return a message, without its middle if it is very long.
+def truncate_middle(message: str) -> str:
+    """Return a message, without its middle if it has over `MESSAGE_MAX` characters.
 
-    It is told by many events and lists, and says at its end what went wrong.
+    Several events and lists repeat it, and its end says what went wrong.
     """
     if len(message) <= MESSAGE_MAX:
         return message
@@ -150,27 +164,30 @@ def shortened(message: str) -> str:
     return f"{message[:half]}\n[{left_out} characters]\n{message[-half:]}"
 
 
-def _kind(origin: int) -> str:
-    kinds = execution_pb2.ExecutionError.ErrorKind
-    return str(kinds.Name(origin)) if origin in kinds.values() else "UNKNOWN"
+def exit_failure(code: int, log_tail: str) -> Failed:
+    """Return the failure of a process whose exit code isn't 0 (ref §6.6).
 
-
-def exited(code: int, tail: str) -> Failed:
-    """Return the failure of a process that ended otherwise than with 0 (ref §6.6).
-
-    A negative code is the signal that ended it. `tail` is the end of its log.
+    A negative code is the number of the signal that ended it.
     """
     if code in KILLED:
-        message = f"Expected the process to end by itself, but it was killed ({code})"
-        return replace(interrupted("Interrupted", message), exit_code=code)
-    how = f"ended with {code}" if code > 0 else f"was ended by {_signal_name(-code)}"
+        message = f"Expected the process to exit by itself, but it was killed ({code})"
+        failure = system_retryable_failure("Interrupted", message)
+        return replace(failure, exit_code=code)
+    how = f"exited with {code}" if code > 0 else f"was ended by {_signal_name(-code)}"
     message = f"Expected exit code 0, but the process {how}"
-    failure = Failure(
-        code="Error", message=f"{message}:\n{tail}" if tail else message, kind="USER"
+    return Failed(
+        failure=Failure(
+            code="Error",
+            message=f"{message}:\n{log_tail}" if log_tail else message,
+            kind=ErrorKind.USER,
+        ),
+        recoverable=True,
+        exit_code=code,
     )
-    return Failed(failure=failure, recoverable=True, exit_code=code)
 
 
 def _signal_name(number: int) -> str:
-    known = {found.value: found.name for found in signal.Signals}
-    return known.get(number, f"signal {number}")
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

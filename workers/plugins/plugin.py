@@ -1,4 +1,4 @@
-"""What a plugin is: it runs one attempt of a task, and can stop it."""
+"""The plugin interface: what runs one attempt of a task, and can stop it."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import msgspec
 
 from schemas.ids import EntityRef, attempt_id
 from schemas.messages.dispatches import RunTask
-from schemas.values import Blob, Failure, TaskLog, Values
+from schemas.values import Blob, ErrorKind, Failure, TaskLog, Values
 
 
 class Work(msgspec.Struct, frozen=True, kw_only=True):
-    """One dispatch to carry out, and the whole addresses that are its own.
+    """One dispatch of a task, and the absolute addresses that belong to it.
 
-    The checkpoint's is shared by all runs of the attempt: it outlives a lost runner.
+    All runs of the attempt share its checkpoint, so that it outlives a lost runner.
     """
 
     dispatch: RunTask
@@ -22,51 +22,59 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     output_prefix: str
     raw_output_prefix: str
     checkpoint: str
-    previous_checkpoint: str = ""
+    previous_checkpoint: str | None = None
 
     @property
     def key(self) -> str:
-        """Return what the calls of a plugin are idempotent by."""
+        """Return the idempotency key of the calls of a plugin."""
         d = self.dispatch
         return f"{attempt_id(d.stream, d.node_id, d.attempt)}/{d.dispatch_no}"
 
 
-class Begun(msgspec.Struct, frozen=True, kw_only=True):
-    """The work is under way; its logs can be read, and its deck once it is there."""
+def element_index(dispatch: RunTask) -> int | None:
+    """Return the index of an array's element that gets the whole lists; else None."""
+    return dispatch.array_index if dispatch.array_index >= 0 else None
+
+
+class Started(msgspec.Struct, frozen=True, kw_only=True):
+    """The work is running. Its deck will be at `deck_uri`, if it generates one."""
 
     logs: tuple[TaskLog, ...] = ()
-    deck_uri: str = ""
+    deck_uri: str | None = None
 
 
 class Succeeded(msgspec.Struct, frozen=True, kw_only=True):
-    """The attempt ended well."""
+    """The attempt succeeded."""
 
     outputs: Values
-    deck_uri: str = ""
+    deck_uri: str | None = None
     logs: tuple[TaskLog, ...] = ()
 
 
 class Expanded(msgspec.Struct, frozen=True, kw_only=True):
-    """The attempt ended well, and made a workflow: `inside` is it compiled."""
+    """The attempt of a dynamic task succeeded and generated a workflow.
+
+    `closure` is the blob of its compiled admin.WorkflowClosure.
+    """
 
     workflow: EntityRef
-    inside: Blob
+    closure: Blob
     spec_uri: str
-    deck_uri: str = ""
+    deck_uri: str | None = None
     logs: tuple[TaskLog, ...] = ()
 
 
 class Failed(msgspec.Struct, frozen=True, kw_only=True):
-    """The attempt failed; a recoverable failure may be tried again.
+    """The attempt failed; a recoverable failure may be retried.
 
-    `exit_code` is what its process ended with, negative for a signal.
+    `exit_code` is that of its process, negative for a signal, if one has exited.
     """
 
     failure: Failure
     recoverable: bool
     logs: tuple[TaskLog, ...] = ()
-    deck_uri: str = ""
-    exit_code: int = 0
+    deck_uri: str | None = None
+    exit_code: int | None = None
 
 
 Result = Succeeded | Expanded | Failed
@@ -75,12 +83,12 @@ Result = Succeeded | Expanded | Failed
 class Plugin(Protocol):
     """Runs attempts. Each call may be repeated: it is idempotent by the work's key."""
 
-    async def start(self, work: Work) -> Begun | Failed:
-        """Begin the work, or find that it has begun; may wait for a free slot."""
+    async def start(self, work: Work) -> Started | Failed:
+        """Start the work, or find that it was started; may wait for a free slot."""
         ...
 
     async def watch(self, work: Work) -> Result:
-        """Wait for the end of begun work. Cancelling leaves the work running."""
+        """Wait until started work ends. Cancelling this leaves the work running."""
         ...
 
     async def abort(self, work: Work) -> None:
@@ -88,19 +96,25 @@ class Plugin(Protocol):
         ...
 
     async def finalize(self, work: Work) -> None:
-        """Release whatever the work held; called once it has ended, however."""
+        """Release what the work held; called once it has ended, in whatever way."""
         ...
 
 
-def failed(code: str, message: str, kind: str = "USER") -> Failed:
-    """Return a permanent failure."""
-    return Failed(
-        failure=Failure(code=code, message=message, kind=kind), recoverable=False
-    )
+def permanent_failure(
+    code: str, message: str, kind: ErrorKind = ErrorKind.USER
+) -> Failed:
+    """Return a failure that is not retried."""
+    failure = Failure(code=code, message=message, kind=kind)
+    return Failed(failure=failure, recoverable=False)
 
 
-def interrupted(code: str, message: str) -> Failed:
-    """Return a failure of the system, for which the task isn't to blame."""
-    return Failed(
-        failure=Failure(code=code, message=message, kind="SYSTEM"), recoverable=True
-    )
+def system_retryable_failure(code: str, message: str) -> Failed:
+    """Return a failure of the system, which costs the user no retry."""
+    failure = Failure(code=code, message=message, kind=ErrorKind.SYSTEM)
+    return Failed(failure=failure, recoverable=True)
+
+
+def unexpected_failure(error: Exception) -> Failed:
+    """Return the failure of work during which the runner or a plugin raised this."""
+    message = f"Unexpected error in the runner: {error!r}"
+    return system_retryable_failure("PluginFailure", message)

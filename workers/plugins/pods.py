@@ -1,39 +1,45 @@
-"""Which container a task's process is made of: its own, or a pod's primary one."""
+"""Which container of a task is run: its own, or the primary one of its pod."""
 
 from __future__ import annotations
-
-from typing import Any
 
 from flyteidl.core import tasks_pb2
 from google.protobuf.json_format import MessageToDict
 
 TYPES = frozenset({"container", "python-task", "raw-container"})
-"""Task types of containers. Others that have one run as it is, as Flyte runs them."""
+"""Task types of containers; any other type with a container runs it, as in Flyte."""
 _TARGETS = frozenset({"container", "k8s_pod"})
-_CLEANS_UP = "eager_failure_handler_task"
+_EAGER_CLEANUP = "eager_failure_handler_task"
 _PRIMARY = "primary_container_name"
 
 
-def is_container(template: Any) -> bool:
-    """Tell whether a core.TaskTemplate is run by running a container's command."""
+def is_container(template: tasks_pb2.TaskTemplate) -> bool:
+    """Return whether running a task means running a container's command."""
     return template.type in TYPES or template.WhichOneof("target") in _TARGETS
 
 
-def takes_slot(template: Any) -> bool:
-    """Tell whether a task counts among those that run at once.
+def takes_slot(template: tasks_pb2.TaskTemplate) -> bool:
+    """Return whether a task counts towards those that may run at once.
 
-    Eager tasks wait for tasks that need a slot; what cleans up after them ends such.
+    Eager tasks wait for tasks that need a slot, and the task that cleans up after an
+    eager one terminates such tasks: both would wait for ever if none was free.
     """
-    return not template.metadata.is_eager and template.type != _CLEANS_UP
+    return not template.metadata.is_eager and template.type != _EAGER_CLEANUP
 
 
-def container_of(template: Any) -> Any | None:
-    """Return the core.Container to run; None if there is none."""
+def container_of(template: tasks_pb2.TaskTemplate) -> tasks_pb2.Container | None:
+    """Return the container to run; None if the task has none."""
     target = template.WhichOneof("target")
     if target == "container":
         return template.container
     if target != "k8s_pod":
         return None
+    return _primary_container(template)
+
+
+def _primary_container(
+    template: tasks_pb2.TaskTemplate,
+) -> tasks_pb2.Container | None:
+    """Return the named container of the pod spec, or the first if none is named."""
     named = template.k8s_pod.primary_container_name or template.config[_PRIMARY]
     listed = MessageToDict(template.k8s_pod.pod_spec).get("containers", ())
     found = [c for c in listed if isinstance(c, dict)]

@@ -1,10 +1,10 @@
-"""Looks outputs up in the catalog, and waits for those that another node makes."""
+"""Cache look-ups: outputs in the catalog, and those that another node produces."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import structlog
 from flyteidl.core import interface_pb2, literals_pb2
@@ -21,8 +21,10 @@ from projections.views.catalog import owner_of
 from schemas.ids import CatalogKey
 from schemas.messages.commands import ReportCacheLookedUp, ReportResolutionFailed
 from schemas.messages.dispatches import LookUpCache
-from schemas.values import Failure
+from schemas.phases import CacheStatus, ReservationStatus
+from schemas.values import ErrorKind, Failure
 from workers.runner.literal_cache import LiteralMapCache
+from workers.runner.reports import resolution_failed
 
 log_ = structlog.get_logger(__name__)
 
@@ -32,71 +34,72 @@ _T = TypeVar("_T")
 
 
 class Catalog(Protocol):
-    """Outputs kept for reuse; every method raises Transient while it is away."""
+    """Cached outputs; every method raises TransientError while it can't be reached."""
 
     async def find(self, key: CatalogKey) -> Hit | None:
-        """Return the outputs of a key, if they are kept."""
+        """Return the outputs of a key, if they are cached."""
         ...
 
     async def caught_up(self) -> bool:
-        """Wait until it knows every event of now; False if it takes too long."""
+        """Wait until it reflects every event of now; False if that takes too long."""
         ...
 
     async def reserve(self, key: CatalogKey, owner: str) -> bool:
-        """Let an owner make outputs alone for a while; False if another does."""
+        """Reserve a key for a while; False if another owner has reserved it."""
         ...
 
     async def extend(self, owners: Sequence[str]) -> None:
-        """Keep reservations from expiring, as their owners are at work."""
+        """Extend the reservations of owners that still run."""
         ...
 
     async def release(self, key: CatalogKey, owner: str) -> None:
-        """Let others make the outputs."""
+        """Release the reservation of an owner."""
         ...
 
 
 @dataclass(slots=True, kw_only=True)
-class LookUps:
-    """Answers look-ups; waits out whatever is away, however long that takes.
+class CacheLookups:
+    """Answers look-ups; waits while catalog or blobs can't be reached, without limit.
 
-    Outputs that another node makes are looked for again each `poll_s`.
+    Outputs that another node produces are looked up again every `poll_s`.
     """
 
     catalog: Catalog
     blobs: Blobs
     poll_s: float
     clock: Clock = SYSTEM_CLOCK
-    _wholes: LiteralMapCache = field(init=False)
+    _literal_maps: LiteralMapCache = field(init=False)
 
     def __post_init__(self) -> None:
         """Let elements of one array share what they read."""
-        self._wholes = LiteralMapCache(self.blobs)
+        self._literal_maps = LiteralMapCache(self.blobs)
 
-    async def answers(
+    async def reports(
         self, dispatch: LookUpCache, is_aborted: Callable[[], bool]
     ) -> AsyncIterator[Report]:
-        """Yield the reports on a look-up: one, or two if outputs are awaited."""
+        """Yield the reports on a look-up: one, or two if outputs are waited for."""
         try:
             key = await self._key(dispatch)
             if isinstance(key, Failure):
-                yield _failed(dispatch, key)
+                yield resolution_failed(dispatch, key)
             elif dispatch.overwrites:
-                yield _report(dispatch, key, "SKIPPED")
-            elif hit := await self._find(key) or await self._find_late(key):
+                yield _report(dispatch, key, CacheStatus.SKIPPED)
+            elif hit := await self._find(key) or await self._find_caught_up(key):
                 yield _hit(dispatch, key, hit)
             elif not dispatch.serializes:
-                yield _report(dispatch, key, "MISS")
+                yield _report(dispatch, key, CacheStatus.MISS)
             else:
-                async for answer in self._reserve(dispatch, key, is_aborted):
-                    yield answer
+                async for report in self._reserve(dispatch, key, is_aborted):
+                    yield report
         except Exception as error:
-            log_.exception("look_up_failed", node=dispatch.node_id)
-            message = f"Expected to look the outputs up, but: {error!r}"
-            failure = Failure(code="CacheLookupFailure", message=message, kind="SYSTEM")
-            yield _failed(dispatch, failure)
+            log_.exception("cache_lookup_failed", node=dispatch.node_id)
+            message = f"Unexpected error in the cache look-up: {error!r}"
+            yield resolution_failed(
+                dispatch, _system_failure("CacheLookupFailure", message)
+            )
 
-    async def keep_alive(self, attempts: Iterable[str]) -> None:
-        """Keep reservations of attempts that run; a catalog that is away waits."""
+    async def extend_reservations(self, attempts: Iterable[str]) -> None:
+        """Extend the reservations of running attempts, if the catalog is there."""
         owners = [attempt.rpartition("/")[0] for attempt in attempts]
         if not owners:
             return
@@ -110,21 +113,19 @@ class LookUps:
             inputs = await self._inputs(dispatch)
             interface = interface_pb2.TypedInterface.FromString(dispatch.interface)
         except (BlobNotFoundError, DecodeError) as error:
-            message = (
-                f"Expected to read the inputs that are the cache's key, but: {error}"
-            )
-            return Failure(code="CacheKeyFailure", message=message, kind="SYSTEM")
+            message = f"Cannot read the inputs of the cache key: {error}"
+            return _system_failure("CacheKeyFailure", message)
         if isinstance(inputs, Failure):
             return inputs
         return catalog_key(
             dispatch.task, dispatch.cache_version, interface, inputs, dispatch.ignored
         )
 
-    async def _inputs(self, dispatch: LookUpCache) -> Any:
-        """Return what counts as a core.LiteralMap, or a Failure to take it out."""
+    async def _inputs(self, dispatch: LookUpCache) -> literals_pb2.LiteralMap | Failure:
+        """Return the inputs that make the key, or why they can't be resolved."""
         data, uri = dispatch.inputs.inline, dispatch.inputs.uri
         if data is None and dispatch.bindings:
-            inputs = await self._retry_transient(lambda: self._wholes.read(uri))
+            inputs = await self._retry_transient(lambda: self._literal_maps.read(uri))
         else:
             if data is None:
                 data = await self._retry_transient(lambda: self.blobs.get(uri))
@@ -137,63 +138,71 @@ class LookUps:
     async def _reserve(
         self, dispatch: LookUpCache, key: CatalogKey, is_aborted: Callable[[], bool]
     ) -> AsyncIterator[Report]:
-        """Let the node make the outputs alone, or wait for who does."""
-        owner, is_told = owner_of(dispatch.stream, dispatch.node_id), False
+        """Reserve the key for the node, or wait for the outputs of who reserved it."""
+        owner, is_waiting = owner_of(dispatch.stream, dispatch.node_id), False
         while not await self._retry_transient(lambda: self.catalog.reserve(key, owner)):
-            if not is_told:
-                is_told = True
-                yield _report(dispatch, key, "MISS", reservation="EXISTS")
+            if not is_waiting:
+                is_waiting = True
+                yield _report(dispatch, key, CacheStatus.MISS, ReservationStatus.EXISTS)
             await self.clock.sleep(self.poll_s)
             if is_aborted():
                 return
             if hit := await self._find(key):
                 yield _hit(dispatch, key, hit)
                 return
-        # Who held the reservation may have kept the outputs since the last look.
-        if hit := await self._find_late(key):
+        # The former owner may have stored the outputs since the last look-up.
+        if hit := await self._find_caught_up(key):
             await self._retry_transient(lambda: self.catalog.release(key, owner))
             yield _hit(dispatch, key, hit)
             return
-        yield _report(dispatch, key, "MISS", reservation="ACQUIRED")
+        yield _report(dispatch, key, CacheStatus.MISS, ReservationStatus.ACQUIRED)
 
-    async def _find_late(self, key: CatalogKey) -> Hit | None:
-        """Look again once the catalog knows what has happened until now."""
+    async def _find_caught_up(self, key: CatalogKey) -> Hit | None:
+        """Look up again once the catalog reflects all events until now."""
         if not await self._retry_transient(self.catalog.caught_up):
             log_.warning("catalog_behind", task=key.name)
         return await self._find(key)
 
     async def _find(self, key: CatalogKey) -> Hit | None:
-        """Return kept outputs; those whose blob is gone are none."""
+        """Return cached outputs, unless their blob no longer exists."""
         hit = await self._retry_transient(lambda: self.catalog.find(key))
         if hit is None or hit.outputs.inline is not None:
             return hit
         uri = hit.outputs.uri
         if await self._retry_transient(lambda: self.blobs.size(uri)) is None:
-            log_.warning("cached_outputs_gone", task=key.name, uri=uri)
+            log_.warning("cached_outputs_missing", task=key.name, uri=uri)
             return None
         return hit
 
     async def _retry_transient(self, action: Callable[[], Awaitable[_T]]) -> _T:
-        return await retry_transient(action, "look_up_delayed", clock=self.clock)
+        return await retry_transient(action, "cache_lookup_delayed", clock=self.clock)
 
 
-def _failed(dispatch: LookUpCache, failure: Failure) -> Report:
-    return ReportResolutionFailed(
-        node_id=dispatch.node_id, attempt=dispatch.attempt, failure=failure
-    )
+def _system_failure(code: str, message: str) -> Failure:
+    return Failure(code=code, message=message, kind=ErrorKind.SYSTEM)
 
 
 def _hit(dispatch: LookUpCache, key: CatalogKey, hit: Hit) -> Report:
-    return _report(dispatch, key, "HIT", outputs=hit.outputs, source=hit.source)
+    return ReportCacheLookedUp(
+        node_id=dispatch.node_id,
+        attempt=dispatch.attempt,
+        status=CacheStatus.HIT,
+        key=key,
+        outputs=hit.outputs,
+        source=hit.source,
+    )
 
 
 def _report(
-    dispatch: LookUpCache, key: CatalogKey, status: str, **more: Any
-) -> ReportCacheLookedUp:
+    dispatch: LookUpCache,
+    key: CatalogKey,
+    status: CacheStatus,
+    reservation: ReservationStatus = ReservationStatus.DISABLED,
+) -> Report:
     return ReportCacheLookedUp(
         node_id=dispatch.node_id,
         attempt=dispatch.attempt,
         status=status,
         key=key,
-        **more,
+        reservation=reservation,
     )

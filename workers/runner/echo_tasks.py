@@ -1,76 +1,84 @@
-"""Runs echo tasks for the runner: their inputs and outputs, inline or as blobs."""
+"""Echo tasks of the runner: their inputs and outputs, inline or as blobs."""
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
-from typing import Any
 
+from flyteidl.core import literals_pb2, tasks_pb2
 from google.protobuf.message import DecodeError
 
 from infra.blobs.files import Blobs
 from schemas.messages.dispatches import RunTask
-from schemas.values import Values
+from schemas.values import ErrorKind
 from workers.plugins.echo import echo
-from workers.plugins.outputs import written_values
-from workers.plugins.plugin import Result, Succeeded, Work, failed
+from workers.plugins.outputs import inline_values, written_values
+from workers.plugins.plugin import (
+    Result,
+    Succeeded,
+    Work,
+    element_index,
+    permanent_failure,
+)
 from workers.runner.literal_cache import LiteralMapCache
+
+Inputs = bytes | literals_pb2.LiteralMap
+"""The inputs of a task; read once for all elements of an array, or serialized."""
 
 
 @dataclass(frozen=True, slots=True)
-class Echo:
+class EchoTasks:
     """Echoes tasks; small values never touch the blob store."""
 
     blobs: Blobs
     inline_limit: int
     literal_maps: LiteralMapCache
 
-    def at_once(self, template: Any, dispatch: RunTask) -> Result | None:
-        """Return the result if it can be had without I/O."""
-        given: Any = dispatch.inputs.inline
-        if given is None:
-            given = self.literal_maps.known(dispatch.inputs.uri)
-        if given is None:
+    def result_in_memory(
+        self, template: tasks_pb2.TaskTemplate, dispatch: RunTask
+    ) -> Result | None:
+        """Return the result, if it needs no I/O."""
+        inputs: Inputs | None = dispatch.inputs.inline
+        if inputs is None:
+            inputs = self.literal_maps.cached(dispatch.inputs.uri)
+        if inputs is None:
             return None
-        data = _echo(template, given, dispatch.array_index)
-        if not isinstance(data, bytes):
-            return data
-        return self._inline(data)
+        data = _echo(template, inputs, element_index(dispatch))
+        return self._small_result(data) if isinstance(data, bytes) else data
 
-    def _inline(self, data: bytes) -> Result | None:
+    def _small_result(self, data: bytes) -> Result | None:
         if len(data) > self.inline_limit:
             return None
-        digest = hashlib.sha256(data).hexdigest()
-        return Succeeded(outputs=Values(inline=data, digest=digest, size=len(data)))
+        return Succeeded(outputs=inline_values(data))
 
-    async def run(self, work: Work, template: Any) -> Result:
-        """Return the result; large outputs are written where a process would."""
-        dispatch = work.dispatch
-        inputs: Any = dispatch.inputs.inline
+    async def run(self, work: Work, template: tasks_pb2.TaskTemplate) -> Result:
+        """Return the result; large outputs are written where a process writes them."""
+        index = element_index(work.dispatch)
+        inputs: Inputs | None = work.dispatch.inputs.inline
         if inputs is None:
-            inputs = await self._read(dispatch)
-        data = _echo(template, inputs, dispatch.array_index)
+            inputs = await self._read(work.dispatch.inputs.uri, index)
+        data = _echo(template, inputs, index)
         if not isinstance(data, bytes):
             return data
-        if dispatch.array_index >= 0 and (small := self._inline(data)):
+        if index is not None and (small := self._small_result(data)):
             return small
         blob = await self.blobs.put(f"{work.output_prefix}/outputs.pb", data)
         outputs = written_values(data, blob.uri, self.inline_limit)
         return Succeeded(outputs=outputs)
 
-    async def _read(self, dispatch: RunTask) -> Any:
-        uri = dispatch.inputs.uri
-        if dispatch.array_index < 0:
+    async def _read(self, uri: str, index: int | None) -> Inputs:
+        if index is None:
             return await self.blobs.get(uri)
         try:
             return await self.literal_maps.read(uri)
         except DecodeError:
-            return await self.blobs.get(uri)  # echoing says it
+            return await self.blobs.get(uri)  # the echo fails, with a message
 
 
-def _echo(template: Any, inputs: Any, index: int) -> bytes | Result:
+def _echo(
+    template: tasks_pb2.TaskTemplate, inputs: Inputs, index: int | None
+) -> bytes | Result:
     try:
         return echo(template, inputs, index)
     except DecodeError as error:
-        message = f"Expected inputs that can be read, but they are damaged: {error}"
-        return failed("BadTaskInputs", message, "SYSTEM")
+        message = f"Expected inputs that can be decoded, but: {error}"
+        return permanent_failure("BadTaskInputs", message, ErrorKind.SYSTEM)

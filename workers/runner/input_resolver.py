@@ -1,11 +1,9 @@
-"""Resolves inputs whose sources lie in the blob store, and reports them."""
+"""Input resolution: a node's inputs, where sources are in the blob store."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import structlog
 from flyteidl.core import literals_pb2
@@ -17,139 +15,132 @@ from domain.literals.offloading import in_the_way, is_offloaded, read_whole
 from infra.blobs.files import BlobNotFoundError, Blobs
 from schemas.messages.commands import ReportInputsResolved, ReportResolutionFailed
 from schemas.messages.dispatches import ResolveInputs
-from schemas.values import Failure, Values
-from workers.plugins.plugin import interrupted
+from schemas.values import ErrorKind, Failure, Values
+from workers.plugins.outputs import inline_values
+from workers.plugins.plugin import unexpected_failure
 from workers.runner.literal_cache import LiteralMapCache
+from workers.runner.reports import resolution_failed
 
 log_ = structlog.get_logger(__name__)
 
-_UNREAD = "Expected to read what the node takes its inputs from"
 Report = ReportInputsResolved | ReportResolutionFailed
+_NO_SIZE = -1
+"""What a report says of a node that is no array."""
 
 
 @dataclass(frozen=True, slots=True)
-class Resolver:
-    """Answers each dispatch; what elements take a part of is read once for all."""
+class InputResolver:
+    """Resolves inputs; the elements of an array share the read of its lists."""
 
     blobs: Blobs
     inline_limit: int
     literal_maps: LiteralMapCache
 
-    async def answer(self, dispatch: ResolveInputs) -> Report:
-        """Return the report on a node's inputs, also where the unexpected happens."""
+    async def resolve(self, dispatch: ResolveInputs) -> Report:
+        """Return the report on a node's inputs, also after unexpected errors."""
         try:
-            return await self._resolve(dispatch)
+            return await self._report(dispatch)
         except Exception as error:
             log_.exception("resolution_failed", node=dispatch.node_id)
-            message = f"Expected to carry the work out, but: {error!r}"
-            return _refused(dispatch, interrupted("PluginFailure", message).failure)
+            return resolution_failed(dispatch, unexpected_failure(error).failure)
 
-    async def _resolve(self, dispatch: ResolveInputs) -> Report:
-        literal_maps = self.literal_maps if _takes_a_part(dispatch) else None
+    async def _report(self, dispatch: ResolveInputs) -> Report:
         try:
-            sources = {
-                source.node_id: await _load(source.values, self.blobs, literal_maps)
-                for source in dispatch.sources
-            }
+            resolved = await self._resolve(dispatch)
         except (BlobNotFoundError, DecodeError) as error:
-            return _failed(dispatch, f"{_UNREAD}, but: {error}")
-        return await _resolve_from(dispatch, sources, self.blobs, self.inline_limit)
+            return _unread(dispatch, f"Cannot read the sources of the inputs: {error}")
+        if isinstance(resolved, Failure):
+            return resolution_failed(dispatch, resolved)
+        try:
+            names = _names_read_whole(dispatch, resolved)
+            await self._read_offloaded(read_whole(resolved, names))
+        except (BlobNotFoundError, DecodeError) as error:
+            return _unread(dispatch, f"Cannot read offloaded inputs: {error}")
+        size: int | Failure = _NO_SIZE
+        if dispatch.array is not None:
+            size = size_of(resolved, dispatch.array.bound)
+        if isinstance(size, Failure):
+            return resolution_failed(dispatch, size)
+        return ReportInputsResolved(
+            node_id=dispatch.node_id,
+            attempt=dispatch.attempt,
+            inputs=await self._store(resolved, dispatch),
+            operands=_operands(dispatch, resolved),
+            size=size,
+        )
+
+    async def _resolve(
+        self, dispatch: ResolveInputs
+    ) -> literals_pb2.LiteralMap | Failure:
+        literal_maps = self.literal_maps if _is_element(dispatch) else None
+        sources: Mapping[str, literals_pb2.LiteralMap] = {
+            source.node_id: await self._load(source.values, literal_maps)
+            for source in dispatch.sources
+        }
+        bindings = [literals_pb2.Binding.FromString(b) for b in dispatch.bindings]
+        while offloaded := in_the_way(bindings, sources):
+            await self._read_offloaded(offloaded)
+        return resolve(bindings, sources)
+
+    async def _load(
+        self, values: Values, literal_maps: LiteralMapCache | None
+    ) -> literals_pb2.LiteralMap:
+        data = values.inline
+        if data is None and literal_maps is not None:
+            return await literal_maps.read(values.uri)
+        if data is None:
+            data = await self.blobs.get(values.uri)
+        return literals_pb2.LiteralMap.FromString(data)
+
+    async def _read_offloaded(self, literals: Iterable[literals_pb2.Literal]) -> None:
+        """Replace literals in place by those in their blobs."""
+        for literal in literals:
+            if not is_offloaded(literal):
+                continue  # it is listed twice, and was read already
+            data = await self.blobs.get(literal.offloaded_metadata.uri)
+            known_hash = literal.hash
+            literal.ParseFromString(data)
+            literal.hash = literal.hash or known_hash
+
+    async def _store(
+        self, resolved: literals_pb2.LiteralMap, dispatch: ResolveInputs
+    ) -> Values:
+        """Return the inputs: inline, or as a blob if they are large."""
+        limit = self.inline_limit
+        if dispatch.array is not None:
+            limit = min(limit, dispatch.array.inline_max)
+        data = resolved.SerializeToString(deterministic=True)
+        if len(data) <= limit:
+            return inline_values(data)
+        blob = await self.blobs.put(self.blobs.uri(dispatch.input_path), data)
+        return Values(uri=blob.uri, digest=blob.digest, size=blob.size)
 
 
-def _takes_a_part(dispatch: ResolveInputs) -> bool:
-    """Tell whether this is an element that is given its own items of an array's."""
+def _is_element(dispatch: ResolveInputs) -> bool:
+    """Return whether this is an element that gets items of its array's lists."""
     return dispatch.array is None and [s.node_id for s in dispatch.sources] == [START]
 
 
-async def _resolve_from(
-    dispatch: ResolveInputs,
-    sources: Mapping[str, Any],
-    blobs: Blobs,
-    inline_limit: int,
-) -> Report:
-    """Return the report on a node's inputs; large ones are written as a blob."""
-    try:
-        bindings = [literals_pb2.Binding.FromString(b) for b in dispatch.bindings]
-        while offloaded := in_the_way(bindings, sources):
-            await _read(offloaded, blobs)
-    except (BlobNotFoundError, DecodeError) as error:
-        return _failed(dispatch, f"{_UNREAD}, but: {error}")
-    resolved = resolve(bindings, sources)
-    if isinstance(resolved, Failure):
-        return _refused(dispatch, resolved)
-    try:
-        await _read(read_whole(resolved, _names_read_whole(dispatch, resolved)), blobs)
-    except (BlobNotFoundError, DecodeError) as error:
-        return _failed(dispatch, f"Expected to read what was put aside, but: {error}")
-    size: int | Failure = -1
-    if dispatch.array is not None:
-        size = size_of(resolved, dispatch.array.bound)
-        inline_limit = min(inline_limit, dispatch.array.inline_max)
-    if isinstance(size, Failure):
-        return _refused(dispatch, size)
-    operands = literals_pb2.LiteralMap(
-        literals={
-            name: resolved.literals[name]
-            for name in dispatch.operands
-            if name in resolved.literals
-        }
-    )
-    return ReportInputsResolved(
-        node_id=dispatch.node_id,
-        attempt=dispatch.attempt,
-        inputs=await _keep(resolved, dispatch, blobs, inline_limit),
-        operands=operands.SerializeToString(deterministic=True),
-        size=size,
-    )
-
-
-async def _keep(
-    resolved: Any, dispatch: ResolveInputs, blobs: Blobs, inline_limit: int
-) -> Values:
-    data = resolved.SerializeToString(deterministic=True)
-    if len(data) <= inline_limit:
-        digest = hashlib.sha256(data).hexdigest()
-        return Values(inline=data, digest=digest, size=len(data))
-    blob = await blobs.put(blobs.uri(dispatch.input_path), data)
-    return Values(uri=blob.uri, digest=blob.digest, size=blob.size)
-
-
-async def _load(
-    values: Values, blobs: Blobs, literal_maps: LiteralMapCache | None
-) -> Any:
-    data = values.inline
-    if data is None and literal_maps is not None:
-        return await literal_maps.read(values.uri)
-    if data is None:
-        data = await blobs.get(values.uri)
-    return literals_pb2.LiteralMap.FromString(data)
-
-
-async def _read(offloaded: list[Any], blobs: Blobs) -> None:
-    """Fill literals in place with what their blobs hold."""
-    for literal in offloaded:
-        if not is_offloaded(literal):
-            continue  # named twice, and read already
-        data = await blobs.get(literal.offloaded_metadata.uri)
-        known_hash = literal.hash
-        literal.ParseFromString(data)
-        literal.hash = literal.hash or known_hash
-
-
-def _names_read_whole(dispatch: ResolveInputs, resolved: Any) -> tuple[str, ...]:
+def _names_read_whole(
+    dispatch: ResolveInputs, resolved: literals_pb2.LiteralMap
+) -> tuple[str, ...]:
     if dispatch.array is None:
         return dispatch.operands
     return tuple(name for name in resolved.literals if name not in dispatch.array.bound)
 
 
-def _refused(dispatch: ResolveInputs, failure: Failure) -> ReportResolutionFailed:
-    return ReportResolutionFailed(
-        node_id=dispatch.node_id, attempt=dispatch.attempt, failure=failure
-    )
+def _operands(dispatch: ResolveInputs, resolved: literals_pb2.LiteralMap) -> bytes:
+    literals = {
+        name: resolved.literals[name]
+        for name in dispatch.operands
+        if name in resolved.literals
+    }
+    operands = literals_pb2.LiteralMap(literals=literals)
+    return operands.SerializeToString(deterministic=True)
 
 
-def _failed(dispatch: ResolveInputs, message: str) -> ReportResolutionFailed:
-    failure = Failure(code="BindingResolutionFailure", message=message, kind="SYSTEM")
-    return ReportResolutionFailed(
-        node_id=dispatch.node_id, attempt=dispatch.attempt, failure=failure
+def _unread(dispatch: ResolveInputs, message: str) -> ReportResolutionFailed:
+    failure = Failure(
+        code="BindingResolutionFailure", message=message, kind=ErrorKind.SYSTEM
     )
+    return resolution_failed(dispatch, failure)

@@ -1,49 +1,50 @@
-"""Large values of arrays, each read once for all the elements that take a part."""
+"""A cache of large literal maps, each read once for all elements of an array."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from typing import Any
 
 from flyteidl.core import literals_pb2
 
 from infra.blobs.files import Blobs
 
-_KEPT_MAX = 8
+_CACHED_MAX = 8
 
 
 class LiteralMapCache:
-    """The literal maps that elements of the latest arrays asked for; never changed."""
+    """The literal maps that elements of the latest arrays read; they never change."""
 
     def __init__(self, blobs: Blobs) -> None:
-        """Keep nothing yet."""
+        """Start empty."""
         self._blobs = blobs
-        self._kept: OrderedDict[str, asyncio.Task[Any]] = OrderedDict()
+        self._reads: OrderedDict[str, asyncio.Task[literals_pb2.LiteralMap]] = (
+            OrderedDict()
+        )
 
-    def known(self, uri: str) -> Any | None:
-        """Return a core.LiteralMap that was read already."""
-        reading = self._kept.get(uri)
-        if reading is None or not reading.done() or _failed(reading):
+    def cached(self, uri: str) -> literals_pb2.LiteralMap | None:
+        """Return a literal map that was read already."""
+        read = self._reads.get(uri)
+        if read is None or not read.done() or _has_failed(read):
             return None
-        return reading.result()
+        return read.result()
 
-    async def read(self, uri: str) -> Any:
-        """Return a blob as a core.LiteralMap; raises what reading it raised.
+    async def read(self, uri: str) -> literals_pb2.LiteralMap:
+        """Return a blob as a literal map; raises what reading or decoding it raised.
 
-        Many ask at once: it is read for the first of them, and again after a failure.
+        Concurrent callers share one read; a failed read is repeated by the next call.
         """
-        reading = self._kept.get(uri)
-        if reading is None or (reading.done() and _failed(reading)):
-            reading = self._kept[uri] = asyncio.create_task(self._read(uri))
-            while len(self._kept) > _KEPT_MAX:
-                self._kept.popitem(last=False)
-        self._kept.move_to_end(uri)
-        return await asyncio.shield(reading)
+        read = self._reads.get(uri)
+        if read is None or (read.done() and _has_failed(read)):
+            read = self._reads[uri] = asyncio.create_task(self._read(uri))
+            while len(self._reads) > _CACHED_MAX:
+                self._reads.popitem(last=False)
+        self._reads.move_to_end(uri)
+        return await asyncio.shield(read)
 
-    async def _read(self, uri: str) -> Any:
+    async def _read(self, uri: str) -> literals_pb2.LiteralMap:
         return literals_pb2.LiteralMap.FromString(await self._blobs.get(uri))
 
 
-def _failed(reading: asyncio.Task[Any]) -> bool:
-    return reading.cancelled() or reading.exception() is not None
+def _has_failed(read: asyncio.Task[literals_pb2.LiteralMap]) -> bool:
+    return read.cancelled() or read.exception() is not None

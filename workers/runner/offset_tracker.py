@@ -1,4 +1,4 @@
-"""Positions of what was taken off a log: those up to which all is settled."""
+"""Positions of records that were read: how far all of them have been handled."""
 
 from __future__ import annotations
 
@@ -7,53 +7,54 @@ from dataclasses import dataclass, field
 
 from infra.eventlog.contract import Received
 
-Place = tuple[int, int]
-"""A partition, and a position on it."""
+Location = tuple[int, int]
+"""The partition of a record on its topic, and its position there."""
 
 
-def place_of(received: Received) -> Place:
-    """Return where a message lies on its topic."""
+def location_of(received: Received) -> Location:
+    """Return where a record is on its topic."""
     return received.partition, received.position
 
 
 @dataclass(slots=True)
 class _Partition:
-    taken: int = 0
-    open: dict[int, None] = field(default_factory=dict)
+    last: int = 0
+    in_flight: dict[int, None] = field(default_factory=dict)
 
     @property
-    def settled(self) -> int:
-        first = next(iter(self.open), None)
-        return self.taken if first is None else first - 1
+    def committable(self) -> int:
+        first = next(iter(self.in_flight), None)
+        return self.last if first is None else first - 1
 
 
 @dataclass(slots=True)
-class Positions:
-    """Taken in the order of each partition, settled in any order."""
+class OffsetTracker:
+    """Records are read in the order of their partition, and handled in any order."""
 
     _partitions: dict[int, _Partition] = field(default_factory=dict)
 
     def __len__(self) -> int:
-        """Return how many are taken and not settled."""
-        return sum(len(p.open) for p in self._partitions.values())
+        """Return how many records are in flight: read, and not handled."""
+        return sum(len(p.in_flight) for p in self._partitions.values())
 
-    def take(self, place: Place) -> bool:
-        """Note a place as read; False if it was read here before."""
-        partition = self._partitions.setdefault(place[0], _Partition())
-        if place[1] <= partition.taken:
+    def track(self, location: Location) -> bool:
+        """Note that a record was read; False if it had been read before."""
+        number, position = location
+        partition = self._partitions.setdefault(number, _Partition())
+        if position <= partition.last:
             return False
-        partition.open[place[1]] = None
-        partition.taken = place[1]
+        partition.in_flight[position] = None
+        partition.last = position
         return True
 
-    def settle(self, places: Iterable[Place]) -> None:
-        """Note that these need not be read again; repeating it changes nothing."""
-        for number, position in places:
+    def mark_handled(self, locations: Iterable[Location]) -> None:
+        """Note that records need not be read again; repeating it changes nothing."""
+        for number, position in locations:
             partition = self._partitions.get(number)
             if partition is not None:
-                partition.open.pop(position, None)
+                partition.in_flight.pop(position, None)
 
     @property
-    def settled(self) -> Mapping[int, int]:
-        """Return the positions up to which nothing needs to be read again."""
-        return {n: p.settled for n, p in self._partitions.items()}
+    def committable(self) -> Mapping[int, int]:
+        """Return the position of each partition up to which all records are handled."""
+        return {n: p.committable for n, p in self._partitions.items()}

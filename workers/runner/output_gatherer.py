@@ -1,10 +1,11 @@
-"""Gathers the outputs of an array's elements into lists, and reports them."""
+"""Gathers the outputs of an array's elements into lists."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from dataclasses import dataclass
 
+import structlog
 from flyteidl.core import literals_pb2
 from google.protobuf.message import DecodeError
 
@@ -12,44 +13,61 @@ from domain.literals.array_values import gathered
 from infra.blobs.files import BlobNotFoundError, Blobs
 from schemas.messages.commands import ReportOutputsGathered
 from schemas.messages.dispatches import GatherOutputs
-from schemas.values import Failure, Values
+from schemas.values import ErrorKind, Failure, Values
 from workers.plugins.outputs import written_values
+from workers.plugins.plugin import unexpected_failure
+
+log_ = structlog.get_logger(__name__)
 
 _READS_MAX = 32
 
 
-async def gather_outputs(
-    dispatch: GatherOutputs, blobs: Blobs, inline_limit: int
-) -> ReportOutputsGathered:
-    """Write an array's outputs as one blob; return the report on them."""
-    reading = asyncio.Semaphore(_READS_MAX)
+@dataclass(frozen=True, slots=True)
+class OutputGatherer:
+    """Writes the lists of an array's outputs as one blob."""
 
-    async def load(values: Values) -> Any:
+    blobs: Blobs
+    inline_limit: int
+
+    async def gather(self, dispatch: GatherOutputs) -> ReportOutputsGathered:
+        """Return the report on an array's outputs, also after unexpected errors."""
+        try:
+            return await self._gather(dispatch)
+        except (BlobNotFoundError, DecodeError) as error:
+            message = f"Cannot read the outputs of the array's elements: {error}"
+            return _not_gathered(dispatch, message)
+        except Exception as error:
+            log_.exception("gathering_failed", node=dispatch.node_id)
+            message = unexpected_failure(error).failure.message
+            return _not_gathered(dispatch, message)
+
+    async def _gather(self, dispatch: GatherOutputs) -> ReportOutputsGathered:
+        reading = asyncio.Semaphore(_READS_MAX)
+        found = await asyncio.gather(
+            *(self._load(values, reading) for values in dispatch.sources)
+        )
+        outputs = dict(zip(dispatch.indexes, found, strict=True))
+        lists = gathered(dispatch.names, dispatch.size, outputs)
+        data = lists.SerializeToString(deterministic=True)
+        blob = await self.blobs.put(self.blobs.uri(dispatch.output_path), data)
+        return ReportOutputsGathered(
+            node_id=dispatch.node_id,
+            attempt=dispatch.attempt,
+            outputs=written_values(data, blob.uri, self.inline_limit),
+        )
+
+    async def _load(
+        self, values: Values, reading: asyncio.Semaphore
+    ) -> literals_pb2.LiteralMap:
         data = values.inline
         if data is None:
             async with reading:
-                data = await blobs.get(values.uri)
+                data = await self.blobs.get(values.uri)
         return literals_pb2.LiteralMap.FromString(data)
 
-    try:
-        found = await asyncio.gather(*(load(values) for values in dispatch.sources))
-    except (BlobNotFoundError, DecodeError) as error:
-        message = f"Expected to read what the array's elements wrote, but: {error}"
-        return not_gathered(dispatch, message)
-    outputs = dict(zip(dispatch.indexes, found, strict=True))
-    lists = gathered(dispatch.names, dispatch.size, outputs)
-    data = lists.SerializeToString(deterministic=True)
-    blob = await blobs.put(blobs.uri(dispatch.output_path), data)
-    return ReportOutputsGathered(
-        node_id=dispatch.node_id,
-        attempt=dispatch.attempt,
-        outputs=written_values(data, blob.uri, inline_limit),
-    )
 
-
-def not_gathered(dispatch: GatherOutputs, message: str) -> ReportOutputsGathered:
-    """Return the report that an array's outputs can't be gathered."""
-    failure = Failure(code="OutputsNotFound", message=message, kind="SYSTEM")
+def _not_gathered(dispatch: GatherOutputs, message: str) -> ReportOutputsGathered:
+    failure = Failure(code="OutputsNotFound", message=message, kind=ErrorKind.SYSTEM)
     return ReportOutputsGathered(
         node_id=dispatch.node_id, attempt=dispatch.attempt, failure=failure
     )

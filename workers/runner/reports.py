@@ -1,10 +1,9 @@
-"""What a runner says: commands on what became of its dispatches, as records."""
+"""Reports of a runner on its dispatches: commands, as records for the log."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict
 
 from infra.clock import Clock
 from infra.eventlog.contract import Received, Record
@@ -13,73 +12,65 @@ from schemas.envelope import Envelope
 from schemas.ids import attempt_id, report_id
 from schemas.messages import commands as c
 from schemas.messages import dispatches as d
+from schemas.phases import ReservationStatus
+from schemas.values import Failure, TaskLog
 from schemas.wire import codec
 from workers.dead_letters import dead_letter_record
-from workers.plugins.plugin import Begun, Expanded, Failed, Result
+from workers.plugins.plugin import Expanded, Failed, Result, Started, Succeeded
+
+_TASK_REPORTS = (
+    c.ReportTaskStarted,
+    c.ReportTaskSucceeded,
+    c.ReportTaskFailed,
+    c.ReportTaskExpanded,
+)
+_TASK_REPORT_PREFIX = "ReportTask"
+
+
+class _TaskFields(TypedDict):
+    """The fields that all reports on tasks have."""
+
+    node_id: str
+    attempt: int
+    dispatch_no: int
+    runner: str
+    incarnation: str
+    started_at_us: int
+    logs: tuple[TaskLog, ...]
+    deck_uri: str
+
+
+class _EndFields(_TaskFields):
+    """The fields that all reports on the end of a task have."""
+
+    ended_at_us: int
 
 
 @dataclass(slots=True, kw_only=True)
 class Reports:
-    """Words of one incarnation of a named runner."""
+    """Builds the reports of one incarnation of a named runner."""
 
     clock: Clock
     runner: str
     incarnation: str
     dead_letters: int = 0
 
-    def started(self, dispatch: d.RunTask, started_at_us: int, begun: Begun) -> Record:
-        """Tell that an attempt runs here: this takes its lease."""
-        report = c.ReportTaskStarted(
-            **self._where(dispatch),
-            started_at_us=started_at_us,
-            logs=begun.logs,
-            deck_uri=begun.deck_uri,
-        )
+    def started(
+        self, dispatch: d.RunTask, started_at_us: int, started: Started
+    ) -> Record:
+        """Report that an attempt runs here: its lease is this incarnation's."""
+        fields = self._task_fields(dispatch, started_at_us, started)
+        report = c.ReportTaskStarted(**fields)
         return self._record(dispatch, report, "started", dispatch.dispatch_no)
 
     def ended(self, dispatch: d.RunTask, result: Result, started_at_us: int) -> Record:
-        """Tell how an attempt ended."""
+        """Report how an attempt ended."""
         now = self.clock.now_us()
-        when: dict[str, Any] = {
-            "started_at_us": min(started_at_us, now),
+        fields: _EndFields = {
+            **self._task_fields(dispatch, min(started_at_us, now), result),
             "ended_at_us": now,
-            "logs": result.logs,
         }
-        report: c.ReportTaskSucceeded | c.ReportTaskFailed | c.ReportTaskExpanded
-        if isinstance(result, Expanded):
-            report, phase = (
-                c.ReportTaskExpanded(
-                    **self._where(dispatch),
-                    **when,
-                    workflow=result.workflow,
-                    inside=result.inside,
-                    spec_uri=result.spec_uri,
-                    deck_uri=result.deck_uri,
-                ),
-                "expanded",
-            )
-        elif isinstance(result, Failed):
-            report, phase = (
-                c.ReportTaskFailed(
-                    **self._where(dispatch),
-                    **when,
-                    failure=result.failure,
-                    recoverable=result.recoverable,
-                    deck_uri=result.deck_uri,
-                    exit_code=result.exit_code,
-                ),
-                "failed",
-            )
-        else:
-            report, phase = (
-                c.ReportTaskSucceeded(
-                    **self._where(dispatch),
-                    **when,
-                    outputs=result.outputs,
-                    deck_uri=result.deck_uri,
-                ),
-                "succeeded",
-            )
+        report, phase = _end_report(result, fields)
         return self._record(dispatch, report, phase, dispatch.dispatch_no)
 
     def resolved(
@@ -87,7 +78,7 @@ class Reports:
         dispatch: d.ResolveInputs,
         report: c.ReportInputsResolved | c.ReportResolutionFailed,
     ) -> Record:
-        """Tell a node's inputs, or why it has none."""
+        """Report a node's inputs, or why they can't be resolved."""
         return self._record(dispatch, report, "resolved", 0)
 
     def looked_up(
@@ -95,18 +86,21 @@ class Reports:
         dispatch: d.LookUpCache,
         report: c.ReportCacheLookedUp | c.ReportResolutionFailed,
     ) -> Record:
-        """Tell what the catalog answered, or why it couldn't be asked."""
-        waits = getattr(report, "reservation", "") == "EXISTS"
+        """Report what the catalog answered, or why it couldn't be asked."""
+        waits = (
+            isinstance(report, c.ReportCacheLookedUp)
+            and report.reservation == ReservationStatus.EXISTS
+        )
         return self._record(dispatch, report, "waits" if waits else "looked-up", 0)
 
     def gathered(
         self, dispatch: d.GatherOutputs, report: c.ReportOutputsGathered
     ) -> Record:
-        """Tell an array's outputs, or why it has none."""
+        """Report an array's outputs, or why they can't be gathered."""
         return self._record(dispatch, report, "gathered", 0)
 
     def heartbeat(self, partition: int) -> Record:
-        """Tell the owner of a partition that this incarnation lives."""
+        """Report to the owner of a partition that this incarnation is alive."""
         now = self.clock.now_us()
         stream = f"runner/{self.runner}"
         report = c.Heartbeat(
@@ -127,29 +121,34 @@ class Reports:
             partition=partition,
         )
 
-    def dead_letter(self, received: Received, error: str) -> Sequence[Record]:
-        """Put aside a dispatch that nobody can read."""
+    def dead_letter(self, received: Received, error: str) -> Record:
+        """Return the dead letter of a record that is no dispatch."""
         self.dead_letters += 1
-        return (dead_letter_record(received, error, self.clock.now_us()),)
+        return dead_letter_record(received, error, self.clock.now_us())
 
-    def _where(self, dispatch: d.RunTask) -> dict[str, Any]:
+    def _task_fields(
+        self, dispatch: d.RunTask, started_at_us: int, found: Started | Result
+    ) -> _TaskFields:
         return {
             "node_id": dispatch.node_id,
             "attempt": dispatch.attempt,
             "dispatch_no": dispatch.dispatch_no,
             "runner": self.runner,
             "incarnation": self.incarnation,
+            "started_at_us": started_at_us,
+            "logs": found.logs,
+            "deck_uri": found.deck_uri or "",
         }
 
     def _record(
         self, dispatch: d.Dispatch, report: c.Command, phase: str, dispatch_no: int
     ) -> Record:
-        key = attempt_id(dispatch.stream, dispatch.node_id, dispatch.attempt)
+        attempt = attempt_id(dispatch.stream, dispatch.node_id, dispatch.attempt)
         return Record(
             topic=topics.COMMANDS,
             key=dispatch.stream,
             envelope=Envelope(
-                id=report_id(key, dispatch_no, f"{phase}-{self.incarnation}"),
+                id=report_id(attempt, dispatch_no, f"{phase}-{self.incarnation}"),
                 type=codec.type_name(report),
                 stream=dispatch.stream,
                 actor=f"runner/{self.runner}",
@@ -159,22 +158,50 @@ class Reports:
         )
 
 
-def work_reported(received: Received) -> tuple[str, int] | None:
-    """Return the attempt and dispatch that a record on the log reports on, if any."""
+def _end_report(result: Result, fields: _EndFields) -> tuple[c.Command, str]:
+    """Return the report on a result, and what its id calls it."""
+    match result:
+        case Succeeded():
+            report = c.ReportTaskSucceeded(**fields, outputs=result.outputs)
+            return report, "succeeded"
+        case Expanded():
+            return (
+                c.ReportTaskExpanded(
+                    **fields,
+                    workflow=result.workflow,
+                    inside=result.closure,
+                    spec_uri=result.spec_uri,
+                ),
+                "expanded",
+            )
+        case Failed():
+            return (
+                c.ReportTaskFailed(
+                    **fields,
+                    failure=result.failure,
+                    recoverable=result.recoverable,
+                    exit_code=result.exit_code or 0,
+                ),
+                "failed",
+            )
+
+
+def resolution_failed(
+    dispatch: d.ResolveInputs | d.LookUpCache, failure: Failure
+) -> c.ReportResolutionFailed:
+    """Return the report that a node's inputs can't be resolved, or its key not made."""
+    return c.ReportResolutionFailed(
+        node_id=dispatch.node_id, attempt=dispatch.attempt, failure=failure
+    )
+
+
+def reported_dispatch(received: Received) -> tuple[str, int] | None:
+    """Return the attempt and dispatch number that a command reports on, if any."""
     name = received.envelope.type.rpartition(".")[2]
-    if not name.startswith(_REPORT_PREFIX):
+    if not name.startswith(_TASK_REPORT_PREFIX):
         return None
     report = codec.decode(received.body)
     if not isinstance(report, _TASK_REPORTS):
         return None
     stream = received.envelope.stream
     return attempt_id(stream, report.node_id, report.attempt), report.dispatch_no
-
-
-_TASK_REPORTS = (
-    c.ReportTaskStarted,
-    c.ReportTaskSucceeded,
-    c.ReportTaskFailed,
-    c.ReportTaskExpanded,
-)
-_REPORT_PREFIX = "ReportTask"

@@ -22,7 +22,7 @@ from workers.propeller.loading.definition_cache import DefinitionCache
 from workers.propeller.loading.stream_cache import StreamCache
 from workers.propeller.loop import Propeller
 from workers.propeller.partitions import Partitions
-from workers.runner.cache_lookup import LookUps
+from workers.runner.cache_lookup import CacheLookups
 from workers.runner.loop import Runner
 
 
@@ -59,7 +59,7 @@ async def engine_on(
             process=None,
             inline_limit=settings.inline_limit_bytes,
             report_delay_s=0.0,
-            look_ups=LookUps(
+            cache_lookups=CacheLookups(
                 catalog=Catalog(pool, log, settings.cache), blobs=blobs, poll_s=1
             ),
         )

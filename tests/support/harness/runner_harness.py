@@ -1,4 +1,4 @@
-"""A runner's surroundings: a log in memory, blobs, a scripted plugin."""
+"""A runner with a log in memory, blobs, a catalog and a scripted plugin."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ from tests.support.catalogs import MemoryCatalog
 from tests.support.clocks import TickingClock
 from tests.support.fakes import MemoryData, MemoryLog
 from tests.support.flytekit import tasks as t
-from workers.plugins.plugin import Begun, Result, Work
-from workers.runner.cache_lookup import LookUps
+from workers.plugins.plugin import Result, Started, Work
+from workers.runner.cache_lookup import CacheLookups
 from workers.runner.loop import Runner
 
 NUMBERS = itertools.count(1)
 
 
 @dataclass
-class Scripted:
-    """A plugin whose work ends when the test says so."""
+class ScriptedPlugin:
+    """A plugin whose work ends when the test sets its result."""
 
     slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(100))
     calls: list[tuple[str, str]] = field(default_factory=list)
@@ -45,12 +45,12 @@ class Scripted:
         loop = asyncio.get_running_loop()
         return self.ends.setdefault(node, loop.create_future())
 
-    async def start(self, work: Work) -> Begun:
+    async def start(self, work: Work) -> Started:
         await self.slots.acquire()
         self.calls.append(("start", work.dispatch.node_id))
         if self.error is not None:
             raise self.error
-        return Begun()
+        return Started()
 
     async def watch(self, work: Work) -> Result:
         return await asyncio.shield(self.end(work.dispatch.node_id))
@@ -63,12 +63,12 @@ class Scripted:
 
 
 class Harness:
-    """One runner's surroundings, which outlive it."""
+    """What a runner needs; it outlives the runner."""
 
     def __init__(self, folder: Path) -> None:
         self.blobs = FileBlobs(folder)
         self.data = MemoryData()
-        self.plugin = Scripted()
+        self.plugin = ScriptedPlugin()
         self.catalog = MemoryCatalog()
         self.clock = TickingClock(now=0)
         self.log = MemoryLog(self.data, poll_s=0.05)
@@ -88,7 +88,9 @@ class Harness:
             process=None if echoes else self.plugin,
             inline_limit=100,
             report_delay_s=0.05,
-            look_ups=LookUps(catalog=self.catalog, blobs=self.blobs, poll_s=0.02),
+            cache_lookups=CacheLookups(
+                catalog=self.catalog, blobs=self.blobs, poll_s=0.02
+            ),
         )
         stop = asyncio.Event()
         running = asyncio.create_task(runner.run(stop))
@@ -104,20 +106,20 @@ class Harness:
         await self.log.append([record(message) for message in messages])
 
     def reports(self, kind: type = c.Command) -> list[Any]:
-        """Return what runners said, heartbeats aside."""
+        """Return what runners reported, without heartbeats."""
         found = [codec.decode(r.body) for r in self.on(topics.COMMANDS)]
         return [r for r in found if isinstance(r, kind) and type(r) is not c.Heartbeat]
 
     def on(self, topic: str) -> list[Received]:
         return [r for r in self.data.records if r.topic == topic]
 
-    def keeps_all(self) -> bool:
-        """Tell whether the position is past every dispatch."""
+    def has_committed_all(self) -> bool:
+        """Return whether the position is past every dispatch."""
         last = max(r.position for r in self.on(topics.DISPATCHES))
         return self.data.positions.get(topics.RUNNER_GROUP, 0) >= last
 
     async def until(self, holds: Callable[[], object]) -> None:
-        """Wait until something is so."""
+        """Wait until a condition holds."""
         async with asyncio.timeout(5):
             while not holds():
                 await asyncio.sleep(0.005)

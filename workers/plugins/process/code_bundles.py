@@ -1,17 +1,16 @@
-"""Code bundles of fast registration: told from commands, unpacked (ref §6.4)."""
+"""Code bundles of fast registration: parsed from commands, unpacked (ref §6.4)."""
 
 from __future__ import annotations
 
 import shutil
 import tarfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
 
 FAST = "pyflyte-fast-execute"
 WARM = frozenset({"pyflyte-execute", "pyflyte-map-execute"})
-NO_BUNDLE = ""
 PICKLED = "pkl.gz"
 
 
@@ -20,30 +19,33 @@ class BundleDamagedError(Exception):
 
 
 class FlytekitCommand(msgspec.Struct, frozen=True, kw_only=True):
-    """A command of flytekit's: run inside the process, its code bundle in place."""
+    """A command of flytekit: called inside a process that has its code bundle.
 
-    bundle: str
-    words: tuple[str, ...]
-    module: str
+    `module` is what flytekit's default resolver will import, if the command names it.
+    """
+
+    bundle: str | None
+    args: tuple[str, ...]
+    module: str | None
 
 
-def flytekit_command(words: Sequence[str]) -> FlytekitCommand | None:
-    """Return what a command asks of flytekit; None if it is none of flytekit's."""
-    bundle = NO_BUNDLE
-    if words and words[0] == FAST and "--" in words:
-        bundle, words = _unwrap(words)
-    if not words or words[0] not in WARM:
+def flytekit_command(args: Sequence[str]) -> FlytekitCommand | None:
+    """Return the parts of a flytekit command; None if it is another command."""
+    bundle = None
+    if args and args[0] == FAST and "--" in args:
+        bundle, args = _unwrap(args)
+    if not args or args[0] not in WARM:
         return None
-    return FlytekitCommand(bundle=bundle, words=tuple(words), module=_module(words))
+    return FlytekitCommand(bundle=bundle, args=tuple(args), module=_module(args))
 
 
-def _unwrap(words: Sequence[str]) -> tuple[str, Sequence[str]]:
-    """Split off the bundle, telling the inner command of it as flytekit does."""
-    at = words.index("--")
-    given = dict(_options(words[1:at]))
-    bundle = given.get("--additional-distribution", NO_BUNDLE)
-    inner = list(words[at + 1 :])
-    if not bundle or "--resolver" not in inner:
+def _unwrap(args: Sequence[str]) -> tuple[str | None, Sequence[str]]:
+    """Split off the bundle, and pass it to the inner command as flytekit does."""
+    at = args.index("--")
+    given = dict(_options(args[1:at]))
+    bundle = given.get("--additional-distribution") or None
+    inner = list(args[at + 1 :])
+    if bundle is None or "--resolver" not in inner:
         return bundle, inner
     at = inner.index("--resolver")
     extra = ["--dynamic-addl-distro", bundle]
@@ -51,28 +53,25 @@ def _unwrap(words: Sequence[str]) -> tuple[str, Sequence[str]]:
     return bundle, [*inner[:at], *extra, *inner[at:]]
 
 
-def _options(words: Sequence[str]) -> list[tuple[str, str]]:
-    found: list[tuple[str, str]] = []
-    rest = iter(words)
-    for word in rest:
-        name, equals, value = word.partition("=")
-        found.append((name, value if equals else next(rest, "")))
-    return found
+def _options(args: Sequence[str]) -> Iterator[tuple[str, str]]:
+    rest = iter(args)
+    for arg in rest:
+        name, equals, value = arg.partition("=")
+        yield name, value if equals else next(rest, "")
 
 
-def _module(words: Sequence[str]) -> str:
-    """Return the module that flytekit's default resolver will import."""
-    if "task-module" not in words:
-        return ""
-    at = words.index("task-module") + 1
-    return words[at] if at < len(words) else ""
+def _module(args: Sequence[str]) -> str | None:
+    if "task-module" not in args:
+        return None
+    at = args.index("task-module") + 1
+    return args[at] if at < len(args) else None
 
 
 def unpack(bundle: Path, folder: Path, name: str) -> None:
-    """Unpack a bundle into a folder that isn't there yet; raises BundleDamaged.
+    """Unpack a bundle into a folder that doesn't exist yet; raises BundleDamagedError.
 
-    `name` is what it was uploaded as. Of a notebook it is no archive, but a file with
-    pickled tasks, which flytekit looks for where the task runs.
+    `name` is the name that it was uploaded with. A notebook's bundle is no archive,
+    but a file of pickled tasks, which flytekit looks for in the working directory.
     """
     folder.mkdir(parents=True)
     if name == PICKLED:
@@ -86,29 +85,29 @@ def unpack(bundle: Path, folder: Path, name: str) -> None:
         raise BundleDamagedError(message) from error
 
 
-def mirror(folder: Path, own: Path) -> None:
-    """Make a folder that shows what lies in another, and keeps what is new to itself.
+def link_entries(source: Path, folder: Path) -> None:
+    """Create a folder of symbolic links to the entries of another one.
 
-    A task begins among the files of its code, as in a container; what it writes there
-    must not meet what others of the same code write.
+    As in a container, a task starts in a folder with the files of its code; what it
+    writes there must be invisible to other tasks of the same code.
     """
-    own.mkdir(exist_ok=True)
-    for entry in folder.iterdir():
-        (own / entry.name).symlink_to(entry)
+    folder.mkdir(exist_ok=True)
+    for entry in source.iterdir():
+        (folder / entry.name).symlink_to(entry)
 
 
 def _extract(archive: tarfile.TarFile, folder: Path) -> None:
-    """Extract plain files and folders below the folder, and nothing else.
+    """Extract regular files and folders below the folder, and nothing else.
 
-    Python before 3.11.4 can't be asked to see to it.
+    Python before 3.11.4 can't check this by itself.
     """
     if hasattr(tarfile, "data_filter"):
         archive.extractall(folder, filter="data")
         return
     root = folder.resolve()
     for member in archive.getmembers():
-        inside = (root / member.name).resolve().is_relative_to(root)
-        if not inside or not (member.isreg() or member.isdir()):
-            message = f"Expected plain files, but it holds {member.name}"
+        is_below = (root / member.name).resolve().is_relative_to(root)
+        if not is_below or not (member.isreg() or member.isdir()):
+            message = f"Expected regular files only, but it contains {member.name}"
             raise tarfile.TarError(message)
-    archive.extractall(root)  # noqa: S202 - each member was looked at
+    archive.extractall(root)  # noqa: S202 - each member was checked

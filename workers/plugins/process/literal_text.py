@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from flyteidl.core import literals_pb2
 from google.protobuf.json_format import MessageToJson
 
 from schemas.messages.rejections import Reason, Rejected
@@ -11,56 +10,70 @@ from schemas.messages.rejections import Reason, Rejected
 _NANOS = 1_000_000_000
 
 
-def literal_text(literal: Any) -> str | Rejected:
-    """Return a literal as a word of a command; maps have no such form."""
-    kind = literal.WhichOneof("value")
-    if kind == "collection":
-        parts = [literal_text(item) for item in literal.collection.literals]
-        for part in parts:
-            if isinstance(part, Rejected):
-                return part
-        return "[" + ",".join(str(part) for part in parts) + "]"
-    if kind == "scalar":
-        return _scalar(literal.scalar)
-    detail = f"Expected an input that has a text, but it is a {kind or 'nothing'}"
+def literal_text(literal: literals_pb2.Literal) -> str | Rejected:
+    """Return a literal as text for a command; rejects what has none, as maps."""
+    match literal.WhichOneof("value"):
+        case "collection":
+            return _list_text(literal.collection)
+        case "scalar":
+            return _scalar_text(literal.scalar)
+        case kind:
+            return _no_text(kind)
+
+
+def _no_text(kind: str | None) -> Rejected:
+    detail = f"Expected an input that has a text form, but it is a {kind or 'nothing'}"
     return Rejected(Reason.INVALID_ARGUMENT, detail)
 
 
-def _scalar(scalar: Any) -> str | Rejected:
+def _list_text(collection: literals_pb2.LiteralCollection) -> str | Rejected:
+    texts = []
+    for item in collection.literals:
+        text = literal_text(item)
+        if isinstance(text, Rejected):
+            return text
+        texts.append(text)
+    return f"[{','.join(texts)}]"
+
+
+def _scalar_text(scalar: literals_pb2.Scalar) -> str | Rejected:
     match scalar.WhichOneof("value"):
         case "primitive":
-            return _primitive(scalar.primitive)
+            return _primitive_text(scalar.primitive)
         case "union":
             return literal_text(scalar.union.value)
-        case "blob" | "schema" | "structured_dataset" as kind:
-            return str(getattr(scalar, kind).uri)
+        case "blob":
+            return scalar.blob.uri
+        case "schema":
+            return scalar.schema.uri
+        case "structured_dataset":
+            return scalar.structured_dataset.uri
         case "generic":
-            return str(MessageToJson(scalar.generic, indent=None))
+            return MessageToJson(scalar.generic, indent=None)
         case "none_type":
             return ""
         case kind:
-            detail = f"Expected an input that has a text, but it is a {kind}"
-            return Rejected(Reason.INVALID_ARGUMENT, detail)
+            return _no_text(kind)
 
 
-def _primitive(primitive: Any) -> str:
-    kind = primitive.WhichOneof("value") or "string_value"
-    value = getattr(primitive, kind)
-    match kind:
+def _primitive_text(primitive: literals_pb2.Primitive) -> str:
+    match primitive.WhichOneof("value"):
+        case "integer":
+            return str(primitive.integer)
         case "boolean":
-            return "true" if value else "false"
+            return "true" if primitive.boolean else "false"
         case "float_value":
-            return repr(value).removesuffix(".0")
+            return repr(primitive.float_value).removesuffix(".0")
         case "datetime":
-            return str(value.ToJsonString())
+            return primitive.datetime.ToJsonString()
         case "duration":
-            return _duration(value.seconds, value.nanos)
+            return _duration(primitive.duration.seconds, primitive.duration.nanos)
         case _:
-            return str(value)
+            return primitive.string_value
 
 
 def _duration(seconds: int, nanos: int) -> str:
-    """Return a duration as Go writes it: 1h2m3.5s."""
+    """Return a duration as Go formats it: 1h2m3.5s."""
     total = seconds * _NANOS + nanos
     sign, total = ("-", -total) if total < 0 else ("", total)
     minutes, rest = divmod(total, 60 * _NANOS)

@@ -1,4 +1,4 @@
-"""Slots of a runner: who waits for one gets it in turn, execution by execution."""
+"""Slots of a runner: a fair semaphore that serves executions round robin."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections import OrderedDict, deque
 
 
 class Slots:
-    """So many at once; free ones go round the owners that wait, one to each in turn.
+    """A bounded number of slots; free ones go to the waiting owners in turn.
 
-    An owner of thousands that wait doesn't keep others from the next slot.
+    An owner with thousands of waiters doesn't keep others from the next slot.
     """
 
     def __init__(self, count: int) -> None:
-        """Begin with all of them free."""
+        """Start with all slots free."""
         self._free = count
         self._waiting: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
 
@@ -32,7 +32,7 @@ class Slots:
             raise
 
     def release(self) -> None:
-        """Give a slot back: to whoever's turn it is."""
+        """Give a slot back: it goes to the next waiter, if there is one."""
         while self._waiting:
             owner, turns = self._waiting.popitem(last=False)
             turn = turns.popleft()

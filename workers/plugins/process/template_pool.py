@@ -1,4 +1,4 @@
-"""The warm templates of this machine: opened when needed, the least used let go."""
+"""The warm templates of this machine: opened on demand, the least used closed."""
 
 from __future__ import annotations
 
@@ -11,34 +11,43 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import structlog
 
 from infra.settings import ProcessSettings
-from workers.plugins.process.code_bundles import NO_BUNDLE, unpack
-from workers.plugins.process.fork_server import ForkServer, Template
+from workers.plugins.process.code_bundles import unpack
+from workers.plugins.process.fork_server import ForkServer, ZygoteKind
+from workers.plugins.process.template import Template
 
 log_ = structlog.get_logger(__name__)
 
 _BACK_OFF_S = 0.5
 _BACK_OFF_S_MAX = 30.0
+_DOUBLINGS_MAX = 10
 
-Key = tuple[str, frozenset[tuple[str, str]]]
-"""A code bundle, and the environment that the tasks' own part adds."""
 
-_PLAIN: Key = ("plain", frozenset())
+class TemplateKey(NamedTuple):
+    """What tasks share if they can be forked from one template."""
+
+    kind: ZygoteKind
+    bundle: str | None = None
+    own_env: frozenset[tuple[str, str]] = frozenset()
+
+
+_PLAIN = TemplateKey("plain")
 
 
 @dataclass(slots=True, eq=False)
-class _Slot:
-    """One template, perhaps still starting, and how many wait for it."""
+class _Entry:
+    """One template, perhaps still starting, and how many callers wait for it."""
 
     starting: asyncio.Task[Template]
-    awaited: int = 0
+    waiters: int = 0
 
     @property
     def has_failed(self) -> bool:
-        """Tell whether it never came, or is gone."""
+        """Return whether it didn't start, or has exited."""
         task = self.starting
         if not task.done():
             return False
@@ -48,135 +57,145 @@ class _Slot:
 
     @property
     def is_idle(self) -> bool:
-        """Tell whether nobody would miss it."""
-        if self.awaited or not self.starting.done():
+        """Return whether it can be closed."""
+        if self.waiters or not self.starting.done():
             return False
         return self.has_failed or not self.starting.result().busy
 
+    def close(self) -> None:
+        """Close the template, if it runs."""
+        if not self.starting.done() or self.has_failed:
+            return
+        template = self.starting.result()
+        template.close()
+        shutil.rmtree(template.folder, ignore_errors=True)
+
 
 @dataclass(slots=True, kw_only=True)
-class Templates:
-    """Templates by code bundle and environment, in two nurseries.
+class TemplatePool:
+    """Templates by code bundle and environment, forked from two zygotes.
 
-    One has imported flytekit; the other, the engine's own Python and tiny, runs plain
-    commands. Whatever dies is started again, ever later until a task ends well.
+    One has imported flytekit; the other, of the engine's own Python and tiny, runs
+    plain commands. What exits is started again, later each time until a task has ended.
     """
 
     settings: ProcessSettings
     folder: Path
     fetch: Callable[[str, Path], Awaitable[Path]]
-    base_env: dict[str, str]
-    _open: OrderedDict[Key, _Slot] = field(default_factory=OrderedDict)
-    _nurseries: dict[str, ForkServer] = field(default_factory=dict)
+    base_env: Mapping[str, str]
+    _entries: OrderedDict[TemplateKey, _Entry] = field(default_factory=OrderedDict)
+    _fork_servers: dict[ZygoteKind, ForkServer] = field(default_factory=dict)
     _starting: asyncio.Lock = field(default_factory=asyncio.Lock)
-    _starts: dict[str, int] = field(default_factory=dict)
+    _starts: dict[ZygoteKind, int] = field(default_factory=dict)
     _numbers: itertools.count[int] = field(default_factory=itertools.count)
 
-    async def warm(self, bundle: str, own_env: Mapping[str, str]) -> Template:
-        """Return the template of a bundle, one task busier.
+    async def acquire_warm(
+        self, bundle: str | None, own_env: Mapping[str, str]
+    ) -> Template:
+        """Return the template of a bundle, and count one more task on it.
 
-        Raises BundleDamaged, PythonRefused, TemplateDied.
+        Raises BundleDamagedError, UnusablePythonError, TemplateDiedError.
         """
-        return await self._get((bundle, frozenset(own_env.items())))
+        key = TemplateKey("flytekit", bundle, frozenset(own_env.items()))
+        return await self._acquire(key)
 
-    async def plain(self) -> Template:
-        """Return the template of plain commands, one task busier."""
-        return await self._get(_PLAIN)
+    async def acquire_plain(self) -> Template:
+        """Return the template of plain commands, and count one more task on it."""
+        return await self._acquire(_PLAIN)
 
     def python_path(self, template: Template, env: Mapping[str, str]) -> str:
-        """Return the import path of a task and of the Pythons that it starts."""
-        parts = (str(template.folder), *self.settings.path, env.get("PYTHONPATH", ""))
+        """Return the PYTHONPATH of a task and of the Pythons that it starts."""
+        return self._search_path(env, str(template.folder))
+
+    def _search_path(self, env: Mapping[str, str], *first: str) -> str:
+        parts = (*first, *self.settings.path, env.get("PYTHONPATH", ""))
         return os.pathsep.join(part for part in parts if part)
 
-    def proven(self) -> None:
-        """Note that a task ended by itself: what is here works."""
+    def reset_back_off(self) -> None:
+        """Note that a task has ended by itself: templates and zygotes work."""
         self._starts.clear()
 
-    async def _get(self, key: Key) -> Template:
-        slot = self._open.get(key)
-        if slot is None or slot.has_failed:
-            slot = self._open[key] = _Slot(asyncio.create_task(self._start(key)))
-        self._open.move_to_end(key)
-        slot.awaited += 1
+    async def _acquire(self, key: TemplateKey) -> Template:
+        entry = self._entries.get(key)
+        if entry is None or entry.has_failed:
+            starting = asyncio.create_task(self._start_template(key))
+            entry = self._entries[key] = _Entry(starting)
+        self._entries.move_to_end(key)
+        entry.waiters += 1
         try:
-            template = await asyncio.shield(slot.starting)
+            template = await asyncio.shield(entry.starting)
         finally:
-            slot.awaited -= 1
+            entry.waiters -= 1
         template.busy += 1
         return template
 
     def release(self, template: Template) -> None:
-        """Note that a task is over; let the least used template go if it is idle."""
-        template.busy -= 1
-        for key, slot in list(self._open.items()):
-            if len(self._open) <= self.settings.templates_max:
-                return
-            if slot.is_idle:
-                del self._open[key]
-                _let_go(slot)
+        """Note that a task has ended; close the least used templates beyond the limit.
 
-    async def _start(self, key: Key) -> Template:
-        bundle, own = key
+        Only idle ones are closed.
+        """
+        template.busy -= 1
+        for key, entry in list(self._entries.items()):
+            if len(self._entries) <= self.settings.templates_max:
+                return
+            if entry.is_idle:
+                del self._entries[key]
+                entry.close()
+
+    async def _start_template(self, key: TemplateKey) -> Template:
         folder = self.folder / f"template-{next(self._numbers)}"
-        is_plain = key == _PLAIN
-        if bundle == NO_BUNDLE or is_plain:
+        path = []
+        if key.bundle is None:
             folder.mkdir(parents=True)
         else:
-            archive = await self.fetch(bundle, self.folder / "bundles")
-            name = bundle.rpartition("/")[2]
+            archive = await self.fetch(key.bundle, self.folder / "bundles")
+            name = key.bundle.rpartition("/")[2]
             await asyncio.to_thread(unpack, archive, folder, name)
-        fork_server = await self._fork_server("plain" if is_plain else "flytekit")
-        path = [] if bundle == NO_BUNDLE or is_plain else [str(folder)]
-        return await fork_server.open(folder, dict(own), path)
+            path.append(str(folder))
+        fork_server = await self._fork_server(key.kind)
+        return await fork_server.open_template(folder, dict(key.own_env), path)
 
-    async def _fork_server(self, kind: str) -> ForkServer:
+    async def _fork_server(self, kind: ZygoteKind) -> ForkServer:
         async with self._starting:
-            known = self._nurseries.get(kind)
+            known = self._fork_servers.get(kind)
             if known is not None and known.alive:
                 return known
             if known is not None:
                 known.kill()
-            await self._hold_back(kind)
+            await self._back_off(kind)
             fork_server = self._new_fork_server(kind)
             await fork_server.start(self.settings.template_start_s)
-            self._nurseries[kind] = fork_server
+            self._fork_servers[kind] = fork_server
             return fork_server
 
-    def _new_fork_server(self, kind: str) -> ForkServer:
+    def _new_fork_server(self, kind: ZygoteKind) -> ForkServer:
         if kind == "plain":
-            python: tuple[str, ...] = (sys.executable, "-I", "-S")
-            env = self.base_env
-        else:
-            python = (self.settings.python,)
-            parts = (*self.settings.path, self.base_env.get("PYTHONPATH", ""))
-            path = os.pathsep.join(part for part in parts if part)
-            temporary = self.folder / "tmp"
-            temporary.mkdir(parents=True, exist_ok=True)
-            env = {**self.base_env, "PYTHONPATH": path, "TMPDIR": str(temporary)}
-        return ForkServer(python, kind, self.folder, env)
+            python = (sys.executable, "-I", "-S")
+            return ForkServer(python, kind, self.folder, self.base_env)
+        temporary = self.folder / "tmp"
+        temporary.mkdir(parents=True, exist_ok=True)
+        env = {
+            **self.base_env,
+            "PYTHONPATH": self._search_path(self.base_env),
+            "TMPDIR": str(temporary),
+        }
+        return ForkServer((self.settings.python,), kind, self.folder, env)
 
-    async def _hold_back(self, kind: str) -> None:
-        """Wait before starting again what has died without doing any good."""
+    async def _back_off(self, kind: ZygoteKind) -> None:
+        """Wait before restarting a zygote from which no task has ended yet."""
         starts = self._starts.get(kind, 0)
         self._starts[kind] = starts + 1
         if starts:
-            wait_s = min(_BACK_OFF_S * 2.0 ** min(starts, 10), _BACK_OFF_S_MAX)
+            factor = 2.0 ** min(starts, _DOUBLINGS_MAX)
+            wait_s = min(_BACK_OFF_S * factor, _BACK_OFF_S_MAX)
             log_.warning("template_restart_delayed", kind=kind, wait_s=wait_s)
             await asyncio.sleep(wait_s)
 
     def close(self) -> None:
-        """End every template and both nurseries."""
-        for slot in self._open.values():
-            slot.starting.cancel()
-            _let_go(slot)
-        self._open.clear()
-        for fork_server in self._nurseries.values():
+        """End every template and both zygotes."""
+        for entry in self._entries.values():
+            entry.starting.cancel()
+            entry.close()
+        self._entries.clear()
+        for fork_server in self._fork_servers.values():
             fork_server.kill()
-
-
-def _let_go(slot: _Slot) -> None:
-    if not slot.starting.done() or slot.has_failed:
-        return
-    template = slot.starting.result()
-    template.hang_up()
-    shutil.rmtree(template.folder, ignore_errors=True)

@@ -31,14 +31,14 @@ def bundle(folder: Path, *names: str) -> Path:
 
 
 def test_files_are_where_they_were(tmp_path: Path, python: str) -> None:
-    """Folders in between are made."""
+    """Folders in between are created."""
     unpack(bundle(tmp_path, "a.py", "p/b.py"), tmp_path / python, "code.tar.gz")
 
     assert (tmp_path / python / "p" / "b.py").read_text() == "x\n"
 
 
 def test_nothing_lands_outside(tmp_path: Path, python: str) -> None:
-    """A name that leads out of the folder is refused, and nothing is written there."""
+    """A name that leads out of the folder is an error; nothing is written there."""
     with pytest.raises(BundleDamagedError):
         unpack(bundle(tmp_path, "../out.py"), tmp_path / python, "code.tar.gz")
 

@@ -15,14 +15,14 @@ from workers.plugins.plugin import Work
 from workers.plugins.process.code_bundles import flytekit_command
 from workers.plugins.process.command_rendering import (
     Command,
-    asks_for_template,
     render_command,
+    uses_template_path,
 )
 from workers.plugins.process.literal_text import literal_text
 
 
 def work(**fields: Any) -> Work:
-    """Return work with addresses that tell what they are."""
+    """Return work with addresses that say what they are."""
     return Work(
         dispatch=t.dispatch(t.container_task([]), **fields),
         input_uri="/b/data/inputs.pb",
@@ -32,13 +32,13 @@ def work(**fields: Any) -> Work:
     )
 
 
-def rendered(*words: str, inputs: bytes = b"", **fields: Any) -> tuple[str, ...]:
-    """Return words as they are executed."""
+def rendered(*args: str, inputs: bytes = b"", **fields: Any) -> tuple[str, ...]:
+    """Return arguments as they are executed."""
     command = render_command(
-        work(**fields), t.container_task(list(words)).container, inputs, {}
+        work(**fields), t.container_task(list(args)).container, inputs, {}
     )
     assert isinstance(command, Command), command
-    return command.words
+    return command.args
 
 
 @pytest.mark.parametrize(
@@ -72,8 +72,8 @@ def test_a_key_begins_with_a_letter() -> None:
     assert rendered("{{.perRetryUniqueKey}}", generated_name="1x") == ("a1x",)
 
 
-def test_a_missing_input_is_refused() -> None:
-    """A command that names an input which isn't there is refused, by its name."""
+def test_a_missing_input_is_rejected() -> None:
+    """A command with a missing input is rejected; the text names the input."""
     refused = render_command(
         work(), t.container_task(["{{.inputs.b}}"]).container, b"", {}
     )
@@ -90,8 +90,8 @@ def test_inputs_are_never_filled_in_twice(text: str) -> None:
     assert found == ("{{.input}}" + text,)
 
 
-def test_what_names_the_execution_wins() -> None:
-    """The task's env beats the engine's, the execution's the task's, ours them all."""
+def test_what_identifies_the_execution_wins() -> None:
+    """The task's env overrides the engine's, the execution's that, the platform's all."""
     template = t.container_task(
         [], env={"A": "task", "B": "{{.inputs.a}}", "FLYTE_ATTEMPT_NUMBER": "9"}
     )
@@ -109,8 +109,8 @@ def test_what_names_the_execution_wins() -> None:
 
 def test_the_template_is_written_on_demand() -> None:
     """Only a command that names the template's file needs it."""
-    assert asks_for_template(["x", "{{ .TaskTemplatePath }}"])
-    assert not asks_for_template(["x", "{{.input}}"])
+    assert uses_template_path(["x", "{{ .TaskTemplatePath }}"])
+    assert not uses_template_path(["x", "{{.input}}"])
 
 
 def literal(kind: str, **fields: Any) -> literals_pb2.Literal:
@@ -148,7 +148,7 @@ def test_primitives_have_the_text_that_go_gives_them(
 
 
 def test_lists_have_a_text_and_maps_have_none() -> None:
-    """A list is written in brackets; a map is refused."""
+    """A list is written in brackets; a map is rejected."""
     numbers = literals_pb2.Literal()
     for value in (1, 2):
         item = numbers.collection.literals.add()
@@ -159,19 +159,19 @@ def test_lists_have_a_text_and_maps_have_none() -> None:
     assert isinstance(literal_text(mapping), Rejected)
 
 
-def test_fast_commands_are_taken_apart() -> None:
-    """The bundle is told from the command that runs within it."""
-    words = list(t.python_task("double", t.Path("/b/code.tar.gz")).container.args)
-    found = flytekit_command(words)
+def test_fast_commands_are_parsed() -> None:
+    """The bundle and the inner command are split."""
+    args = list(t.python_task("double", t.Path("/b/code.tar.gz")).container.args)
+    found = flytekit_command(args)
     assert found is not None
     assert (found.bundle, found.module) == ("/b/code.tar.gz", "flows")
-    assert found.words[0] == "pyflyte-execute"
-    at = found.words.index("--dynamic-addl-distro")
-    assert found.words[at + 1] == "/b/code.tar.gz"
-    assert found.words.index("--resolver") == at + 4
+    assert found.args[0] == "pyflyte-execute"
+    at = found.args.index("--dynamic-addl-distro")
+    assert found.args[at + 1] == "/b/code.tar.gz"
+    assert found.args.index("--resolver") == at + 4
 
 
-@pytest.mark.parametrize("words", [[], ["sh", "-c", "x"], ["pyflyte-fast-execute"]])
-def test_other_commands_are_not_flytekits(words: list[str]) -> None:
-    """What flytekit doesn't run in its process is run as it stands."""
-    assert flytekit_command(words) is None
+@pytest.mark.parametrize("args", [[], ["sh", "-c", "x"], ["pyflyte-fast-execute"]])
+def test_other_commands_are_not_flytekits(args: list[str]) -> None:
+    """Commands that aren't flytekit's are executed unchanged."""
+    assert flytekit_command(args) is None

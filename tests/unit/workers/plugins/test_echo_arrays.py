@@ -1,4 +1,4 @@
-"""What runners do for arrays: sizes, items by index, and lists of what came out."""
+"""What runners do for arrays: sizes, items by index, and lists of outputs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ STREAM = container().stream
 
 @pytest.fixture
 def harness(tmp_path: Path) -> Harness:
-    """Return an empty house."""
+    """Return a harness whose log is empty."""
     return Harness(tmp_path)
 
 
@@ -40,7 +40,7 @@ def echoing(*outputs: str, bound: Sequence[str] = ()) -> Any:
 
 
 def items_of(data: bytes | None, name: str = "o0") -> list[int | None]:
-    """Return the list of a serialized literal map, None where nothing came out."""
+    """Return the list of a serialized literal map, None for elements without output."""
     literals = literals_pb2.LiteralMap.FromString(data or b"").literals
     return [
         item.scalar.primitive.integer if item.scalar.HasField("primitive") else None
@@ -49,7 +49,7 @@ def items_of(data: bytes | None, name: str = "o0") -> list[int | None]:
 
 
 def gathering(*sources: tuple[int, Values], size: int = 3) -> d.GatherOutputs:
-    """Return the wish for lists of what these indexes yielded."""
+    """Return a dispatch to gather the outputs of these elements."""
     return d.GatherOutputs(
         stream=STREAM,
         node_id="n0",
@@ -102,8 +102,8 @@ async def test_elements_of_a_list_by_reference(harness: Harness) -> None:
     assert not list(Path(harness.blobs.root).rglob("outputs.pb"))
 
 
-async def test_a_damaged_list_is_told_by_each_element(harness: Harness) -> None:
-    """Bytes that are no literals fail whoever needs them."""
+async def test_a_damaged_list_fails_each_element(harness: Harness) -> None:
+    """Bytes that can't be decoded fail all elements that need them."""
     blob = await harness.blobs.put(harness.blobs.uri("in.pb"), b"\xff\xff")
     async with harness.runner():
         await harness.send(
@@ -123,7 +123,7 @@ async def test_a_damaged_list_is_told_by_each_element(harness: Harness) -> None:
 
 
 async def test_outputs_are_gathered_in_order(harness: Harness) -> None:
-    """From events and from blobs; who failed stands there as none."""
+    """Inline ones and blobs; failed elements become none."""
     blob = await harness.blobs.put(harness.blobs.uri("two.pb"), values(o0=7))
     far, near = Values(uri=blob.uri, size=blob.size), Values(inline=values(o0=5))
     async with harness.runner():
@@ -152,10 +152,10 @@ async def test_large_lists_go_by_reference(harness: Harness) -> None:
 
 
 @pytest.mark.parametrize("damaged", [False, True])
-async def test_outputs_that_cannot_be_read_are_told(
+async def test_outputs_that_cannot_be_read_are_reported(
     harness: Harness, *, damaged: bool
 ) -> None:
-    """A blob that is gone, or is no literals, is the system's failure."""
+    """A missing or damaged blob is a system failure."""
     uri = harness.blobs.uri("two.pb")
     if damaged:
         await harness.blobs.put(uri, b"\xff\xff")
@@ -169,7 +169,7 @@ async def test_outputs_that_cannot_be_read_are_told(
 
 
 def sizing(given: dict[str, Values], bound: Sequence[str] = ()) -> d.ResolveInputs:
-    """Return the wish for an array's inputs and its size."""
+    """Return a dispatch to resolve an array's inputs and size."""
     bindings = [promise(name, name, "l") for name in given]
     return d.ResolveInputs(
         stream=STREAM,
@@ -211,7 +211,7 @@ async def test_the_size_is_that_of_the_lists(
     assert is_small == (sum(lengths.values()) < 4)
 
 
-async def test_lists_of_different_lengths_are_told(harness: Harness) -> None:
+async def test_lists_of_different_lengths_are_reported(harness: Harness) -> None:
     """The failure names each list with its length."""
     given = {
         name: Values(inline=lists(l=list(range(length))))

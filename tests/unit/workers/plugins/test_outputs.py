@@ -1,4 +1,4 @@
-"""The output protocol: files under a prefix, and the result they mean (ref §6.5)."""
+"""The output protocol: files under a prefix, and their result (ref §6.5)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from flyteidl.core import errors_pb2
 
 from infra.blobs.files import FileBlobs
 from tests.support.flytekit import tasks as t
-from workers.plugins.outputs import Made, exited, read_result
+from workers.plugins.outputs import DynamicSpec, exit_failure, read_result
 from workers.plugins.plugin import Failed, Result, Succeeded
 
 
@@ -111,35 +111,35 @@ async def test_the_error_document_decides(
 
 @pytest.mark.parametrize("data", [b"", b"\xff\xff", document()])
 async def test_bad_error_documents(prefix: Prefix, data: bytes) -> None:
-    """An error that can't be read is the system's."""
+    """An error that can't be read is a system failure."""
     prefix.write("error.pb", data)
     assert await prefix.failure() == ("ErrorFileBadFormat", "SYSTEM", True)
 
 
-async def test_dynamic_tasks_leave_a_workflow_instead(prefix: Prefix) -> None:
-    """A workflow that a task made is told of, still to be compiled."""
+async def test_dynamic_tasks_write_a_workflow_instead(prefix: Prefix) -> None:
+    """The spec that a task wrote is returned, still to be compiled."""
     prefix.write("futures.pb", b"")
     result = await prefix.read("o0")
-    assert isinstance(result, Made)
+    assert isinstance(result, DynamicSpec)
     assert result.spec_uri.endswith("/futures.pb")
 
 
 @pytest.mark.parametrize("code", [-9, 137, 247])
 def test_killed_processes_are_interrupted(code: int) -> None:
-    """SIGKILL is the system's doing."""
-    result = exited(code, "tail")
+    """SIGKILL is a system failure."""
+    result = exit_failure(code, "tail")
     assert (result.failure.code, result.failure.kind) == ("Interrupted", "SYSTEM")
     assert result.recoverable
 
 
 @pytest.mark.parametrize(("code", "word"), [(1, "1"), (-11, "SIGSEGV"), (-40, "40")])
-def test_other_codes_are_the_users(code: int, word: str) -> None:
-    """Any other end is the task's own, told with the end of its log."""
-    result = exited(code, "the last words")
+def test_other_codes_are_user_failures(code: int, word: str) -> None:
+    """Any other exit code is a user failure, with the end of the log."""
+    result = exit_failure(code, "the last line")
     assert (result.failure.code, result.failure.kind) == ("Error", "USER")
     assert result.recoverable
     assert word in result.failure.message
-    assert "the last words" in result.failure.message
+    assert "the last line" in result.failure.message
 
 
 async def test_a_very_long_message_loses_its_middle(prefix: Prefix) -> None:
@@ -148,7 +148,7 @@ async def test_a_very_long_message_loses_its_middle(prefix: Prefix) -> None:
     prefix.write("error.pb", document(code="X", message=message))
     result = await prefix.read("o0", bytes_max=1_000_000)
     assert isinstance(result, Failed)
-    told = result.failure.message
-    assert told.startswith("first ooo")
-    assert told.endswith("ooo last")
-    assert "\n[100011 characters]\n" in told
+    text = result.failure.message
+    assert text.startswith("first ooo")
+    assert text.endswith("ooo last")
+    assert "\n[100011 characters]\n" in text

@@ -1,4 +1,4 @@
-"""Slots of a runner: owners in turn, and none lost."""
+"""Slots of a runner: owners take turns, and no slot is lost."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from workers.plugins.process.slots import Slots
 
 
 class Line:
-    """Those who wait for slots, and in which order they got them."""
+    """Waiters for slots, and the order in which they got them."""
 
     def __init__(self, count: int) -> None:
         self.slots = Slots(count)
         self.got: list[str] = []
 
     async def waits(self, owner: str) -> asyncio.Task[None]:
-        """Let one more wait for a slot of this owner's."""
+        """Start one more waiter of this owner."""
 
         async def take() -> None:
             await self.slots.acquire(owner)
@@ -35,7 +35,7 @@ class Line:
 
 
 async def test_owners_take_turns() -> None:
-    """Who comes later waits for one of each, not for all of them."""
+    """A later owner waits for one task of each other owner, not for all."""
     line = Line(1)
     for owner in ("wide", "wide", "wide", "wide", "small", "other", "small"):
         await line.waits(owner)
@@ -45,7 +45,7 @@ async def test_owners_take_turns() -> None:
 
 
 async def test_no_more_slots_than_there_are() -> None:
-    """Those beyond the count wait; a slot nobody waits for is free for the next."""
+    """Waiters beyond the count wait; an unused slot is free for the next."""
     line = Line(2)
     for owner in "abc":
         await line.waits(owner)
@@ -59,7 +59,7 @@ async def test_no_more_slots_than_there_are() -> None:
     assert line.got == ["a", "b", "c", "d", "e"]
 
 
-async def test_whoever_gives_up_holds_no_turn() -> None:
+async def test_a_cancelled_waiter_loses_its_turn() -> None:
     """The slot goes to the next who still waits."""
     line = Line(1)
     waiting = [await line.waits(owner) for owner in ("a", "wide", "wide", "small")]
@@ -76,8 +76,8 @@ async def test_whoever_gives_up_holds_no_turn() -> None:
     assert line.got == ["a", "wide", "later"]
 
 
-async def test_a_slot_given_to_one_that_was_just_stopped_is_not_lost() -> None:
-    """It is given on."""
+async def test_a_slot_given_to_a_cancelled_waiter_is_not_lost() -> None:
+    """It goes to the next waiter."""
     line = Line(1)
     await line.waits("a")
     stopped = await line.waits("b")

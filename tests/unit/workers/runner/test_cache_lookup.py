@@ -1,4 +1,4 @@
-"""Looking outputs up: hits, misses, waits, and a catalog that is away."""
+"""Cache look-ups: hits, misses, waits, and a catalog that can't be reached."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ async def _answers(
     async with harness.runner():
         await harness.send(look_up)
         await harness.until(
-            lambda: len(harness.reports()) >= count and harness.keeps_all()
+            lambda: len(harness.reports()) >= count and harness.has_committed_all()
         )
     return harness.reports()
 
 
-async def test_a_hit_is_told_with_its_source(tmp_path: Path) -> None:
-    """The report bears the outputs, the key and who made them."""
+async def test_a_hit_is_reported_with_its_source(tmp_path: Path) -> None:
+    """The report has the outputs, the key and the attempt that produced them."""
     harness = Harness(tmp_path)
     harness.catalog.kept[_key()] = HIT
     (report,) = await _answers(harness, LOOK_UP)
@@ -59,8 +59,8 @@ async def test_a_hit_is_told_with_its_source(tmp_path: Path) -> None:
     assert (report.outputs, report.source) == (HIT.outputs, SOURCE)
 
 
-async def test_a_miss_is_told_after_a_second_look(tmp_path: Path) -> None:
-    """What the views learn a moment later is found still."""
+async def test_a_miss_is_reported_after_a_second_look_up(tmp_path: Path) -> None:
+    """What is projected a moment later is found as well."""
     harness = Harness(tmp_path)
     assert (await _answers(harness, LOOK_UP))[0].status == "MISS"
     late = Harness(tmp_path)
@@ -68,8 +68,8 @@ async def test_a_miss_is_told_after_a_second_look(tmp_path: Path) -> None:
     assert (await _answers(late, LOOK_UP))[0].status == "HIT"
 
 
-async def test_overwriting_asks_nothing(tmp_path: Path) -> None:
-    """The key is told, kept outputs are left alone."""
+async def test_overwriting_finds_nothing(tmp_path: Path) -> None:
+    """The key is reported, cached outputs are ignored."""
     harness = Harness(tmp_path)
     harness.catalog.kept[_key()] = HIT
     (report,) = await _answers(harness, replace(LOOK_UP, overwrites=True))
@@ -77,8 +77,8 @@ async def test_overwriting_asks_nothing(tmp_path: Path) -> None:
     assert (report.status, report.outputs) == ("SKIPPED", None)
 
 
-async def test_a_catalog_that_is_away_is_waited_for(tmp_path: Path) -> None:
-    """Nothing fails and nothing is run meanwhile."""
+async def test_it_waits_for_a_catalog_that_cannot_be_reached(tmp_path: Path) -> None:
+    """Nothing fails, and nothing is run in the meantime."""
     harness = Harness(tmp_path)
     harness.catalog.kept[_key()], harness.catalog.away = HIT, 2
     (report,) = await _answers(harness, LOOK_UP)
@@ -87,7 +87,7 @@ async def test_a_catalog_that_is_away_is_waited_for(tmp_path: Path) -> None:
 
 
 async def test_large_inputs_are_read(tmp_path: Path) -> None:
-    """Inputs that lie in the blob store give the same key as inline ones."""
+    """Inputs in the blob store give the same key as inline ones."""
     harness = Harness(tmp_path)
     harness.catalog.kept[_key()] = HIT
     blob = await harness.blobs.put(harness.blobs.uri("in.pb"), values(x=1))
@@ -98,7 +98,7 @@ async def test_large_inputs_are_read(tmp_path: Path) -> None:
 
 
 async def test_an_elements_part_of_lists_is_the_key(tmp_path: Path) -> None:
-    """What bindings take out of the inputs gives the key of those values alone."""
+    """Bindings select the values that make the key."""
     whole = literals_pb2.LiteralMap()
     whole.literals["x"].collection.literals.extend([integer(5), integer(1)])
     binding = promise("x", "start-node", "x")
@@ -115,7 +115,7 @@ async def test_an_elements_part_of_lists_is_the_key(tmp_path: Path) -> None:
     assert report.status == "HIT"
 
 
-async def test_inputs_that_cannot_be_hashed_are_told(tmp_path: Path) -> None:
+async def test_inputs_that_cannot_be_hashed_are_reported(tmp_path: Path) -> None:
     """A missing blob, bytes that are no literals, a literal without a value."""
     empty = literals_pb2.LiteralMap(literals={"x": literals_pb2.Literal()})
     gone = Values(uri=str(tmp_path / "gone.pb"), digest="0", size=1)
@@ -127,11 +127,11 @@ async def test_inputs_that_cannot_be_hashed_are_told(tmp_path: Path) -> None:
         (report,) = await _answers(Harness(tmp_path), replace(LOOK_UP, inputs=inputs))
         assert isinstance(report, c.ReportResolutionFailed)
         assert report.failure.code == "CacheKeyFailure"
-        assert report.failure.message.startswith("Expected ")
+        assert report.failure.message.startswith(("Expected ", "Cannot read "))
 
 
 async def test_outputs_whose_blob_is_gone_are_a_miss(tmp_path: Path) -> None:
-    """They are made anew instead of failing whoever reads them."""
+    """They are produced again, instead of failing the nodes that read them."""
     harness = Harness(tmp_path)
     gone = Values(uri=str(tmp_path / "gone.pb"), digest="0", size=1)
     harness.catalog.kept[_key()] = Hit(outputs=gone, source=SOURCE)
@@ -150,7 +150,7 @@ async def test_a_serialized_node_reserves_its_outputs(tmp_path: Path) -> None:
 
 
 async def test_it_waits_for_another_nodes_outputs(tmp_path: Path) -> None:
-    """It tells that it waits, then that the outputs are there."""
+    """It reports that it waits, then that the outputs exist."""
     harness = Harness(tmp_path)
     harness.catalog.owners[_key()] = "another"
     async with harness.runner():
@@ -163,8 +163,8 @@ async def test_it_waits_for_another_nodes_outputs(tmp_path: Path) -> None:
     assert (waits.reservation, found.status) == ("EXISTS", "HIT")
 
 
-async def test_a_reservation_let_go_is_taken(tmp_path: Path) -> None:
-    """When its holder is gone the next one runs."""
+async def test_a_released_reservation_is_acquired(tmp_path: Path) -> None:
+    """After the owner has released it, the next node runs."""
     harness = Harness(tmp_path)
     harness.catalog.owners[_key()] = "another"
     async with harness.runner():
@@ -177,7 +177,7 @@ async def test_a_reservation_let_go_is_taken(tmp_path: Path) -> None:
 
 
 async def test_an_aborted_wait_ends(tmp_path: Path) -> None:
-    """Whoever was told to stop reserves nothing later, and holds no position back."""
+    """An aborted look-up reserves nothing later, and its offset is committed."""
     harness = Harness(tmp_path)
     harness.catalog.owners[_key()] = "another"
     look_up = replace(LOOK_UP, serializes=True)
@@ -188,7 +188,7 @@ async def test_an_aborted_wait_ends(tmp_path: Path) -> None:
         await harness.send(look_up)
         await harness.until(harness.reports)
         await harness.send(abort)
-        await harness.until(harness.keeps_all)
+        await harness.until(harness.has_committed_all)
         harness.catalog.owners.clear()
 
     assert len(harness.reports()) == 1

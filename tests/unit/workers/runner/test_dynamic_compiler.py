@@ -1,4 +1,4 @@
-"""Compiling what a dynamic task made: what it may refer to, what is refused."""
+"""Compiling dynamic workflows: what they may refer to, which errors are reported."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from schemas.values import NO_VALUES
 from tests.support.components.postgres import migrated_database
 from tests.support.graphs import given_node, promise, task_node, task_template
 from workers.plugins.plugin import Expanded, Failed, Result, Succeeded, Work
-from workers.runner.dynamic_compiler import BUILD_FAILED, Expander
+from workers.runner.dynamic_compiler import BUILD_FAILED, DynamicCompiler
 
 pytestmark = pytest.mark.integration
 
@@ -33,7 +33,7 @@ def spec_of(*nodes: Any, output: str, **more: Any) -> Any:
 
 
 async def expanded(folder: Path, spec: bytes) -> Result:
-    """Return what a task's spec becomes."""
+    """Return the result of compiling a spec."""
     blobs = FileBlobs(folder)
     uri = blobs.uri("out/futures.pb")
     await blobs.put(uri, spec)
@@ -64,19 +64,19 @@ async def expanded(folder: Path, spec: bytes) -> Result:
     )
     pool = await open_pool(migrated_database())
     try:
-        return await Expander(pool, blobs, 1_000_000).expand(work, uri)
+        return await DynamicCompiler(pool, blobs, 1_000_000).compile_spec(work, uri)
     finally:
         await pool.close()
 
 
-async def test_a_spec_is_compiled_and_kept(tmp_path: Path) -> None:
-    """The closure lies beside the spec; it yields what the task declares."""
+async def test_a_spec_is_compiled_and_stored(tmp_path: Path) -> None:
+    """The closure is beside the spec; its outputs are those that the task declares."""
     spec = spec_of(given_node("dn0"), task_node("dn1", "dn0"), output="dn1")
     found = await expanded(tmp_path, spec.SerializeToString())
 
     assert isinstance(found, Expanded), found
     assert found.workflow.name == "dynamic_n0"
-    data = await FileBlobs(tmp_path).get(found.inside.uri)
+    data = await FileBlobs(tmp_path).get(found.closure.uri)
     closure = workflow_pb2.WorkflowClosure.FromString(data).compiled_workflow
     assert list(closure.primary.template.interface.outputs.variables) == ["o0"]
     assert [task.template.id.name for task in closure.tasks] == ["t"]
@@ -95,10 +95,10 @@ CYCLE = spec_of(
         (spec_of(output="nowhere"), "NodeReferenceNotFound"),
     ],
 )
-async def test_what_cant_be_compiled_fails_for_good(
+async def test_what_cant_be_compiled_is_a_permanent_failure(
     tmp_path: Path, spec: Any, word: str
 ) -> None:
-    """The user is told all that is wrong; trying again wouldn't help."""
+    """The user gets all errors; a retry wouldn't help."""
     found = await expanded(tmp_path, spec.SerializeToString())
 
     assert isinstance(found, Failed)
@@ -107,14 +107,14 @@ async def test_what_cant_be_compiled_fails_for_good(
     assert word in found.failure.message
 
 
-async def test_nothing_was_made(tmp_path: Path) -> None:
+async def test_an_empty_spec(tmp_path: Path) -> None:
     """Without nodes and outputs there is nothing to run."""
     found = await expanded(tmp_path, b"")
     assert found == Succeeded(outputs=NO_VALUES)
 
 
-async def test_a_damaged_spec_is_the_systems(tmp_path: Path) -> None:
-    """Another attempt may write it whole."""
+async def test_a_damaged_spec_is_a_system_failure(tmp_path: Path) -> None:
+    """Another attempt may write it completely."""
     found = await expanded(tmp_path, b"\xff\xff")
 
     assert isinstance(found, Failed)

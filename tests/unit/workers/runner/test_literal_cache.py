@@ -1,4 +1,4 @@
-"""Values of arrays that are read once for all elements."""
+"""Literal maps that are read once for all elements of an array."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ class Counting(FileBlobs):
         return await super().get(uri)
 
 
-async def test_a_whole_is_read_once_for_all(tmp_path: Path) -> None:
-    """Many ask at the same time, and later: there is one read."""
+async def test_a_literal_map_is_read_once_for_all(tmp_path: Path) -> None:
+    """Concurrent and later callers share one read."""
     blobs = Counting(tmp_path)
     blob = await blobs.put(blobs.uri("a/inputs.pb"), lists(x=[1, 2]))
     literal_maps = LiteralMapCache(blobs)
-    assert literal_maps.known(blob.uri) is None
+    assert literal_maps.cached(blob.uri) is None
     found = await asyncio.gather(*(literal_maps.read(blob.uri) for _ in range(50)))
 
     assert blobs.reads == 1
-    assert all(whole is found[0] for whole in found)
+    assert all(each is found[0] for each in found)
     assert found[0] == literals_pb2.LiteralMap.FromString(lists(x=[1, 2]))
-    assert literal_maps.known(blob.uri) is found[0]
+    assert literal_maps.cached(blob.uri) is found[0]
 
 
-async def test_one_who_gives_up_takes_nothing_from_others(tmp_path: Path) -> None:
-    """An element that is cancelled doesn't stop the read."""
+async def test_a_cancelled_caller_does_not_stop_the_read(tmp_path: Path) -> None:
+    """The other callers get the result."""
     blobs = Counting(tmp_path)
     blob = await blobs.put(blobs.uri("a/inputs.pb"), lists(x=[1]))
     literal_maps = LiteralMapCache(blobs)
@@ -54,7 +54,7 @@ async def test_one_who_gives_up_takes_nothing_from_others(tmp_path: Path) -> Non
 
 
 async def test_a_failed_read_is_tried_again(tmp_path: Path) -> None:
-    """What was missing, or damaged, may be there at the next look."""
+    """A missing or damaged blob may exist at the next read."""
     blobs = Counting(tmp_path)
     uri, literal_maps = blobs.uri("a/inputs.pb"), LiteralMapCache(blobs)
     with pytest.raises(BlobNotFoundError):
@@ -62,14 +62,14 @@ async def test_a_failed_read_is_tried_again(tmp_path: Path) -> None:
     await blobs.put(uri, b"\xff")
     with pytest.raises(DecodeError):
         await literal_maps.read(uri)
-    assert literal_maps.known(uri) is None
+    assert literal_maps.cached(uri) is None
     await blobs.put(uri, lists(x=[1]))
 
     assert "x" in (await literal_maps.read(uri)).literals
 
 
-async def test_only_the_latest_are_kept(tmp_path: Path) -> None:
-    """Memory is bounded: the one that was asked for longest ago goes."""
+async def test_only_the_latest_are_cached(tmp_path: Path) -> None:
+    """Memory is bounded: the least recently used one is dropped."""
     blobs = Counting(tmp_path)
     literal_maps = LiteralMapCache(blobs)
     uris = [blobs.uri(f"{number}/inputs.pb") for number in range(9)]
@@ -77,4 +77,4 @@ async def test_only_the_latest_are_kept(tmp_path: Path) -> None:
         await blobs.put(uri, lists(x=[1]))
         await literal_maps.read(uri)
 
-    assert [literal_maps.known(uri) is None for uri in uris] == [True] + [False] * 8
+    assert [literal_maps.cached(uri) is None for uri in uris] == [True] + [False] * 8

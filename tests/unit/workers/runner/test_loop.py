@@ -1,4 +1,4 @@
-"""The runner on a log in memory: what it reports, when, and what it leaves alone."""
+"""The runner on a log in memory: what it reports and when, and what it ignores."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from flyteidl.core import types_pb2
+from msgspec.structs import replace
 
 from infra.eventlog.contract import Record
 from schemas import topics
@@ -28,7 +29,7 @@ from workers.plugins.plugin import Succeeded
 
 @pytest.fixture
 def harness(tmp_path: Path) -> Harness:
-    """Return an empty house."""
+    """Return a harness whose log is empty."""
     return Harness(tmp_path)
 
 
@@ -43,11 +44,11 @@ async def test_a_fast_task_is_reported_once(harness: Harness) -> None:
 
 
 async def test_a_slow_task_takes_its_lease_first(harness: Harness) -> None:
-    """Work that goes on is reported as started; then its position may be kept."""
+    """Work that goes on is reported as started; then its offset may be committed."""
     async with harness.runner("i7"):
         await harness.send(container())
         await harness.until(harness.reports)
-        await harness.until(harness.keeps_all)
+        await harness.until(harness.has_committed_all)
         harness.plugin.end("n0").set_result(Succeeded(outputs=NO_VALUES))
         await harness.until(lambda: len(harness.reports()) == 2)
     started, ended = harness.reports()
@@ -58,7 +59,7 @@ async def test_a_slow_task_takes_its_lease_first(harness: Harness) -> None:
 
 
 async def test_an_abort_stops_what_runs(harness: Harness) -> None:
-    """Aborted work is stopped and finalized, and nothing more is said of it."""
+    """Aborted work is stopped and finalized, and nothing more is reported."""
     task = container()
     async with harness.runner():
         await harness.send(task)
@@ -69,15 +70,15 @@ async def test_an_abort_stops_what_runs(harness: Harness) -> None:
     assert ("abort", "n0") in harness.plugin.calls
 
 
-async def test_an_abort_waits_for_no_slot(harness: Harness) -> None:
-    """Work that waits for a slot is dropped at once, and its position settled."""
+async def test_an_abort_needs_no_slot(harness: Harness) -> None:
+    """Work that waits for a slot is dropped at once, and its offset committed."""
     harness.plugin.slots = asyncio.Semaphore(0)
     task = container()
     async with harness.runner():
         await harness.send(task)
         await asyncio.sleep(0.02)
         await harness.send(abort(task))
-        await harness.until(harness.keeps_all)
+        await harness.until(harness.has_committed_all)
     assert harness.reports() == []
 
 
@@ -87,7 +88,7 @@ async def test_an_aborted_dispatch_is_not_begun(harness: Harness) -> None:
     await harness.log.open()
     await harness.send(task, abort(task))
     async with harness.runner():
-        await harness.until(harness.keeps_all)
+        await harness.until(harness.has_committed_all)
     assert harness.plugin.calls == []
 
 
@@ -107,12 +108,12 @@ async def test_a_newer_dispatch_replaces_an_older(harness: Harness) -> None:
 
 
 async def test_what_was_reported_is_not_run_again(harness: Harness) -> None:
-    """Read again after a crash, work that was begun or has ended is left alone."""
+    """Read again after a crash, work that was begun or has ended is not repeated."""
     harness.plugin.end("n1").set_result(Succeeded(outputs=NO_VALUES))
     async with harness.runner("i1"):
         await harness.send(container("n0"), container("n1"))
         await harness.until(lambda: len(harness.reports()) == 2)
-    harness.data.positions.clear()  # as if the position had not been kept
+    harness.data.positions.clear()  # as if the position had not been committed
     harness.plugin.calls.clear()
     async with harness.runner("i2"):
         await harness.send(container("n2"))
@@ -121,7 +122,7 @@ async def test_what_was_reported_is_not_run_again(harness: Harness) -> None:
 
 
 async def test_waiting_work_comes_again(harness: Harness) -> None:
-    """Work that nobody reported on is done by the next incarnation."""
+    """Work that was not reported on is done by the next incarnation."""
     harness.plugin.slots = asyncio.Semaphore(0)
     async with harness.runner("i1"):
         await harness.send(container())
@@ -134,8 +135,10 @@ async def test_waiting_work_comes_again(harness: Harness) -> None:
     assert [r.incarnation for r in harness.reports()] == ["i2"]
 
 
-async def test_a_defect_of_the_plugin_is_the_systems(harness: Harness) -> None:
-    """Whatever a plugin raises becomes a failure that may be retried."""
+async def test_an_error_of_the_plugin_is_a_system_failure(
+    harness: Harness,
+) -> None:
+    """An exception of a plugin becomes a failure that may be retried."""
     harness.plugin.error = RuntimeError("disk on fire")
     async with harness.runner():
         await harness.send(container())
@@ -165,7 +168,7 @@ async def test_echo_tasks_share_appends(harness: Harness) -> None:
 
 
 async def test_large_echoes_go_by_reference(harness: Harness) -> None:
-    """Outputs beyond the inline limit lie in the blob store."""
+    """Outputs beyond the inline limit are in the blob store."""
     data = t.integers(**{f"x{i}": i for i in range(30)}, a=5)
     blob = await harness.blobs.put(harness.blobs.uri("in.pb"), data)
     outputs = {f"o{i}": types_pb2.INTEGER for i in range(30)}
@@ -187,8 +190,8 @@ async def test_without_a_plugin_containers_echo(harness: Harness) -> None:
     assert harness.plugin.calls == []
 
 
-async def test_an_unknown_task_type_is_told(harness: Harness) -> None:
-    """A task type that nobody runs is a permanent failure that names it."""
+async def test_an_unknown_task_type_fails(harness: Harness) -> None:
+    """An unsupported task type is a permanent failure that names it."""
     spark = t.container_task(["x"], kind="spark")
     spark.ClearField("container")
     async with harness.runner():
@@ -199,8 +202,21 @@ async def test_an_unknown_task_type_is_told(harness: Harness) -> None:
     assert "spark" in report.failure.message
 
 
-async def test_unreadable_dispatches_are_put_aside(harness: Harness) -> None:
-    """Bytes that no version knows go to dead letters; the next dispatch runs."""
+async def test_a_damaged_template_fails_its_task(harness: Harness) -> None:
+    """The runner goes on: bytes that can't be decoded are a permanent failure."""
+    damaged = replace(container(), template=b"\xff\xff")
+    async with harness.runner():
+        await harness.send(damaged)
+        await harness.until(harness.reports)
+    (report,) = harness.reports(c.ReportTaskFailed)
+    assert report.failure.code == "BadTaskDefinition"
+    assert not report.recoverable
+
+
+async def test_undecodable_dispatches_become_dead_letters(
+    harness: Harness,
+) -> None:
+    """Bytes of no known schema become a dead letter; the next dispatch runs."""
     harness.plugin.end("n0").set_result(Succeeded(outputs=NO_VALUES))
     broken = record(container("bad"))
     broken = Record(
@@ -213,8 +229,8 @@ async def test_unreadable_dispatches_are_put_aside(harness: Harness) -> None:
     assert len(harness.on(topics.DEAD_LETTERS)) == 1
 
 
-async def test_it_beats_from_the_start(harness: Harness) -> None:
-    """The first heartbeat comes at once, and then again and again."""
+async def test_it_sends_heartbeats_from_the_start(harness: Harness) -> None:
+    """The first heartbeat comes at once, others follow."""
     async with harness.runner(heartbeat_s=0.02):
         await harness.until(lambda: len(harness.on(topics.COMMANDS)) >= 3)
     first = codec.decode(harness.on(topics.COMMANDS)[0].body)
@@ -222,13 +238,13 @@ async def test_it_beats_from_the_start(harness: Harness) -> None:
     assert (first.runner, first.incarnation) == ("r", "i1")
 
 
-async def test_it_reads_no_more_than_it_may_hold(harness: Harness) -> None:
+async def test_dispatches_in_flight_are_bounded(harness: Harness) -> None:
     """With as many dispatches open as allowed, the rest stays on the log."""
     harness.plugin.slots = asyncio.Semaphore(0)
     async with harness.runner(waiting_max=3) as runner:
         await harness.send(*(container(f"n{i}") for i in range(9)))
         await asyncio.sleep(0.1)
-        assert len(runner._positions) == 3
+        assert runner.in_flight == 3
 
 
 async def test_inputs_are_resolved(harness: Harness) -> None:
@@ -257,7 +273,7 @@ async def test_inputs_are_resolved(harness: Harness) -> None:
     assert t.number(report.operands, "x3") == 3
 
 
-async def test_a_missing_source_is_told(harness: Harness) -> None:
+async def test_a_missing_source_fails_the_node(harness: Harness) -> None:
     """A source that isn't there fails the node, not the runner."""
     source = d.SourceValues(node_id="n0", values=Values(uri="/nowhere/up.pb"))
     async with harness.runner():

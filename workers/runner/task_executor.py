@@ -1,0 +1,103 @@
+"""Runs attempts of tasks by a plugin, and reports when they start and end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+import structlog
+from flyteidl.core import tasks_pb2
+
+from infra.blobs.files import Blobs
+from infra.clock import Clock, wait_up_to
+from infra.eventlog.contract import Record
+from schemas.ids import checkpoint_path
+from schemas.messages.dispatches import RunTask
+from workers.plugins.plugin import Failed, Plugin, Result, Work, unexpected_failure
+from workers.runner.echo_tasks import EchoTasks
+from workers.runner.reports import Reports
+
+log_ = structlog.get_logger(__name__)
+
+Append = Callable[[Sequence[Record]], Awaitable[None]]
+"""Appends reports to the log; durable on return."""
+MarkHandled = Callable[[], None]
+"""Tells that a dispatch need not be read again: it was reported on."""
+
+
+@dataclass(slots=True, kw_only=True)
+class TaskExecutor:
+    """Runs attempts for one incarnation of a runner.
+
+    An attempt that ends within `report_delay_s` sends one report, others send two.
+    """
+
+    blobs: Blobs
+    clock: Clock
+    reports: Reports
+    append: Append
+    report_delay_s: float
+
+    async def run(
+        self, dispatch: RunTask, plugin: Plugin, mark_handled: MarkHandled
+    ) -> None:
+        """Run one attempt by a plugin; cancelling this aborts the attempt."""
+        work, started_at_us = self._work(dispatch), self.clock.now_us()
+        try:
+            result, started_at_us = await self._run(work, plugin, mark_handled)
+        except asyncio.CancelledError:
+            await plugin.abort(work)
+            raise
+        except Exception as error:
+            log_.exception("plugin_failed", attempt=dispatch.generated_name)
+            await plugin.abort(work)
+            result = unexpected_failure(error)
+        finally:
+            await plugin.finalize(work)
+        await self.append([self.reports.ended(dispatch, result, started_at_us)])
+
+    async def _run(
+        self, work: Work, plugin: Plugin, mark_handled: MarkHandled
+    ) -> tuple[Result, int]:
+        """Return the result, and when the attempt started."""
+        started = await plugin.start(work)
+        started_at_us = self.clock.now_us()
+        if isinstance(started, Failed):
+            return started, started_at_us
+        watching = asyncio.create_task(plugin.watch(work))
+        try:
+            await wait_up_to(self.report_delay_s, {watching}, self.clock)
+            if not watching.done():
+                report = self.reports.started(work.dispatch, started_at_us, started)
+                await self.append([report])
+                mark_handled()
+            return await watching, started_at_us
+        finally:
+            watching.cancel()
+
+    async def run_echo(
+        self, dispatch: RunTask, echo: EchoTasks, template: tasks_pb2.TaskTemplate
+    ) -> None:
+        """Run an echo task that reads or writes blobs."""
+        started_at_us = self.clock.now_us()
+        try:
+            result = await echo.run(self._work(dispatch), template)
+        except Exception as error:
+            log_.exception("echo_failed", attempt=dispatch.generated_name)
+            result = unexpected_failure(error)
+        await self.append([self.reports.ended(dispatch, result, started_at_us)])
+
+    def _work(self, dispatch: RunTask) -> Work:
+        """Return the work of a run; no two runs write the same files."""
+        run = f"{dispatch.dispatch_no}-{self.reports.incarnation}"
+        raw = self.blobs.uri(dispatch.raw_output_prefix.removeprefix("file://"))
+        previous = dispatch.previous_checkpoint
+        return Work(
+            dispatch=dispatch,
+            input_uri=self.blobs.uri(dispatch.input_path),
+            output_prefix=f"{self.blobs.uri(dispatch.output_path)}/{run}",
+            raw_output_prefix=f"{raw}/{run}",
+            checkpoint=checkpoint_path(raw),
+            previous_checkpoint=self.blobs.uri(previous) if previous else None,
+        )
