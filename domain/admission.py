@@ -14,8 +14,8 @@ from flyteidl.admin import (
 from flyteidl.core import execution_pb2 as core_execution_pb2
 from flyteidl.core import literals_pb2
 
-from domain import annotations as wishes
-from domain.literals.casting import accepts, describe, literal_type
+from domain.annotations import annotations_violation
+from domain.literals.casting import describe, literal_matches, literal_type
 from domain.literals.protobuf_checks import violation
 from domain.registry.identity import invalid
 from schemas.messages.commands import CreateExecution
@@ -62,7 +62,7 @@ class Admitted:
     max_parallelism: int
 
 
-def check_name(command: CreateExecution) -> Rejected | None:
+def check_ids(command: CreateExecution) -> Rejected | None:
     """Check the ids of a creation; cheap enough to do first."""
     if not command.project or not command.domain:
         return invalid("Expected a project and a domain, but one is empty")
@@ -82,7 +82,7 @@ def check_name(command: CreateExecution) -> Rejected | None:
     return None
 
 
-def check_original(
+def check_recovery_source(
     command: CreateExecution, *, exists: bool, has_ended: bool
 ) -> Rejected | None:
     """Check the execution that a creation recovers.
@@ -109,7 +109,7 @@ def admit(
     `spec` is its admin.ExecutionSpec, `given` its inputs as a core.LiteralMap.
     """
     refused = (
-        check_name(command)
+        check_ids(command)
         or _check_place(command, context)
         or _check_spec(spec)
         or _check_literals(given)
@@ -156,7 +156,7 @@ def _check_spec(spec: Any) -> Rejected | None:
         kind = notification.WhichOneof("type")
         if not kind or not getattr(notification, kind).recipients_email:
             return invalid("Expected notifications with recipients, but one has none")
-    unknown = wishes.violation(spec.annotations.values)
+    unknown = annotations_violation(spec.annotations.values)
     if unknown:
         return invalid(unknown)
     labels = spec.labels.values
@@ -192,7 +192,7 @@ def merge_inputs(given: Any, expected: Any, fixed: Any) -> Any | Rejected:
     for name, parameter in expected.parameters.items():
         if name in given.literals:
             literal = given.literals[name]
-            if not accepts(literal, parameter.var.type):
+            if not literal_matches(literal, parameter.var.type):
                 found = literal_type(literal)
                 return invalid(
                     f"invalid {name} input wrong type: Expected "
@@ -263,7 +263,7 @@ def execution_config(attributes: bytes) -> Any:
     return found.workflow_execution_config
 
 
-def relaunched(
+def relaunch_spec(
     original: Any, *, overwrite_cache: bool, mode: int, reference: Any
 ) -> Any:
     """Return the spec of a relaunch or recovery of an execution (ref §9)."""

@@ -1,7 +1,7 @@
-"""Wishes: what authors ask for beyond Flyte's fields, as annotations and variables.
+"""Annotations of executions and launch plans that set what Flyte has no field for.
 
-An execution or launch plan asks by annotation, a single task by a variable of its
-container's environment; the task's word counts more.
+A task sets the same by a variable of its container's environment, which takes
+precedence over the annotation.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ _UNITS_US = {
     "d": 86_400_000_000,
 }
 _PART = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)(ms|s|m|h|d)")
-_WHOLE = re.compile(f"(?:{_PART.pattern})+")
+_DURATION = re.compile(f"(?:{_PART.pattern})+")
 _QUANTITY = re.compile(r"(\d+(?:\.\d+)?)([a-zA-Z]*)")
 
 
 def duration_us(text: str) -> int | None:
-    """Return the microseconds of a duration like 90s or 1h30m; None if it is none."""
-    if not _WHOLE.fullmatch(text):
+    """Return the microseconds of a duration like 90s or 1h30m, None for other texts."""
+    if not _DURATION.fullmatch(text):
         return None
     parts = _PART.findall(text)
     return int(sum(Decimal(number) * _UNITS_US[unit] for number, unit in parts))
 
 
-def factor(text: str) -> float | None:
-    """Return how many times more memory an attempt gets; None if that is no factor."""
+def memory_factor(text: str) -> float | None:
+    """Return a factor from 1 to `FACTOR_MAX` for memory, None for other texts."""
     try:
         found = float(text)
     except ValueError:
@@ -48,43 +48,49 @@ def factor(text: str) -> float | None:
     return found if 1.0 <= found <= FACTOR_MAX else None
 
 
-def violation(wishes: Mapping[str, str]) -> str | None:
-    """Return why the annotations of ours among these can't be granted."""
-    for key in sorted(wishes):
+def annotations_violation(annotations: Mapping[str, str]) -> str | None:
+    """Return what is wrong with the annotations that begin with `PREFIX`."""
+    for key in sorted(annotations):
         if not key.startswith(PREFIX):
             continue
-        if key not in _READ:
-            known = ", ".join(sorted(_READ))
+        if key not in _PARSERS:
+            known = ", ".join(sorted(_PARSERS))
             return f"Expected an annotation of {known}, but got '{key}'"
-        read, like = _READ[key]
-        if read(wishes[key]) is None:
-            return f"Expected annotation {key} to be {like}, but it is '{wishes[key]}'"
+        wrong = _value_violation("annotation", key, key, annotations[key])
+        if wrong is not None:
+            return wrong
     return None
 
 
 def variables_violation(variables: Mapping[str, str]) -> str | None:
-    """Return why the variables of ours in a task's environment can't be granted."""
+    """Return what is wrong with a task's variables of `VARIABLES`."""
     for key, name in sorted(VARIABLES.items()):
-        read, like = _READ[key]
-        if name in variables and read(variables[name]) is None:
-            return (
-                f"Expected variable {name} to be {like}, but it is '{variables[name]}'"
-            )
+        if name in variables:
+            wrong = _value_violation("variable", name, key, variables[name])
+            if wrong is not None:
+                return wrong
     return None
 
 
-def times(quantity: str, by: float) -> str:
-    """Return a Kubernetes quantity so many times; one that isn't read stays."""
+def _value_violation(what: str, name: str, key: str, value: str) -> str | None:
+    parse, expected = _PARSERS[key]
+    if parse(value) is not None:
+        return None
+    return f"Expected {what} {name} to be {expected}, but it is '{value}'"
+
+
+def scale_quantity(quantity: str, factor: float) -> str:
+    """Return a Kubernetes quantity times a factor; other texts stay as they are."""
     parsed = _QUANTITY.fullmatch(quantity.strip())
-    if parsed is None or by == 1.0:
+    if parsed is None or factor == 1.0:
         return quantity
-    grown = Decimal(parsed[1]) * Decimal(str(by))
-    return f"{grown.quantize(Decimal('0.001')).normalize():f}{parsed[2]}"
+    scaled = Decimal(parsed[1]) * Decimal(str(factor))
+    return f"{scaled.quantize(Decimal('0.001')).normalize():f}{parsed[2]}"
 
 
-_DURATION = "a duration like 90s or 1h30m"
-_READ: dict[str, tuple[Callable[[str], float | None], str]] = {
-    TIMEOUT: (duration_us, _DURATION),
-    RETRY_BACKOFF: (duration_us, _DURATION),
-    MEMORY_FACTOR: (factor, f"a number from 1 to {FACTOR_MAX:g}"),
+_DURATION_TEXT = "a duration like 90s or 1h30m"
+_PARSERS: dict[str, tuple[Callable[[str], float | None], str]] = {
+    TIMEOUT: (duration_us, _DURATION_TEXT),
+    RETRY_BACKOFF: (duration_us, _DURATION_TEXT),
+    MEMORY_FACTOR: (memory_factor, f"a number from 1 to {FACTOR_MAX:g}"),
 }

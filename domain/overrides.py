@@ -6,7 +6,7 @@ from typing import Any
 
 from flyteidl.core import tasks_pb2
 
-from domain.annotations import times
+from domain.annotations import scale_quantity
 from domain.graph import Definition, GraphNode
 
 
@@ -48,7 +48,7 @@ def _grown(template: Any, memory_factor: float) -> Any:
         resources = changed.container.resources
         for entry in (*resources.requests, *resources.limits):
             if entry.name == tasks_pb2.Resources.MEMORY:
-                entry.value = times(entry.value, memory_factor)
+                entry.value = scale_quantity(entry.value, memory_factor)
     return changed
 
 

@@ -13,8 +13,9 @@ from domain.execution.outcomes.failure_node import bindings_of
 from domain.execution.outcomes.inputs import data_path, inline_max, source
 from domain.execution.outcomes.recovery import left_of
 from domain.execution.state.state import Execution, Node
+from domain.graph import START
 from domain.literals import array_values
-from domain.literals.bindings import START, needed
+from domain.literals.bindings import source_node_ids
 from domain.literals.conditions import operand_names
 from domain.overrides import template_bytes
 from schemas import sites
@@ -188,7 +189,7 @@ def _resolve(
         bindings=tuple(b.SerializeToString() for b in bindings),
         sources=tuple(
             d.SourceValues(node_id=node_id, values=source(step, site.scope, node_id))
-            for node_id in sorted(needed(bindings))
+            for node_id in sorted(source_node_ids(bindings))
         ),
         input_path=f"{data_path(step, site)}/inputs.pb",
         operands=tuple(operands),

@@ -25,9 +25,13 @@ from domain.execution.outcomes.completion import (
 from domain.execution.outcomes.inputs import data_path, inline_max, source
 from domain.execution.state.frontier import Place
 from domain.graph import GraphNode
-from domain.literals.bindings import needed, resolve
+from domain.literals.bindings import resolve, source_node_ids
 from domain.literals.dataclass_times import restore
-from domain.literals.offloading import in_the_way, names_read_whole, read_whole
+from domain.literals.offloading import (
+    inspected_inputs,
+    offloaded_in_promises,
+    offloaded_inputs,
+)
 from schemas.messages.node_events import (
     CacheLookupRequested,
     NodeQueued,
@@ -152,12 +156,12 @@ def _inputs(step: Step, scope: str, graph_node: GraphNode) -> Values | Failure |
         return _scope_inputs(step, scope)
     bindings = failure_node.bindings_of(step, scope, graph_node)
     sources = {}
-    for upstream in needed(bindings):
+    for upstream in source_node_ids(bindings):
         values = source(step, scope, upstream)
         if values.inline is None:
             return None
         sources[upstream] = literal_map(values.inline)
-    if in_the_way(bindings, sources):
+    if offloaded_in_promises(bindings, sources):
         return None
     resolved = resolve(bindings, sources)
     if isinstance(resolved, Failure):
@@ -165,7 +169,7 @@ def _inputs(step: Step, scope: str, graph_node: GraphNode) -> Values | Failure |
     interface = step.interface(scope, graph_node)
     if interface is not None:
         restore(resolved, interface.inputs.variables)
-    if read_whole(resolved, names_read_whole(graph_node)):
+    if offloaded_inputs(resolved, inspected_inputs(graph_node)):
         return None
     data = resolved.SerializeToString(deterministic=True)
     if len(data) > inline_max(graph_node, step.context.limits.inline_bytes):

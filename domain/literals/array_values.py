@@ -8,8 +8,8 @@ from typing import Any
 
 from flyteidl.core import literals_pb2, types_pb2, workflow_pb2
 
-from domain.graph import Graph, GraphNode
-from domain.literals.bindings import START, promises
+from domain.graph import START, Graph, GraphNode
+from domain.literals.bindings import promises
 from schemas.values import Failure
 
 INLINE_BYTES_MAX = 2048
@@ -24,7 +24,7 @@ def is_sliced(graph_node: GraphNode) -> bool:
     return own or (element is not None and element.kind == "launch_plan")
 
 
-def size_of(inputs: Any, bound: Collection[str]) -> int | Failure:
+def array_size(inputs: Any, bound: Collection[str]) -> int | Failure:
     """Return how many elements the lists of a core.LiteralMap make (ref §5.7)."""
     lengths = {
         name: len(literal.collection.literals)
@@ -46,7 +46,7 @@ def _no_size(found: str) -> Failure:
     return Failure(code="InvalidArrayLength", message=message, kind="USER")
 
 
-def successes_wanted(array: Any, size: int) -> int:
+def required_successes(array: Any, size: int) -> int:
     """Return how many elements of a core.ArrayNode must succeed.
 
     None at all isn't a wish that flytekit knows: 0 is what it sends for no wish.
@@ -91,7 +91,9 @@ def output_names(
     return tuple(sorted(names))
 
 
-def gathered(names: Collection[str], size: int, outputs: Mapping[int, Any]) -> Any:
+def collect_outputs(
+    names: Collection[str], size: int, outputs: Mapping[int, Any]
+) -> Any:
     """Return a core.LiteralMap of lists; who yielded nothing stands there as none."""
     found = literals_pb2.LiteralMap()
     for name in names:

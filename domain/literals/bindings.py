@@ -9,9 +9,9 @@ import msgspec
 from flyteidl.core import literals_pb2, types_pb2
 from google.protobuf import struct_pb2
 
+from domain.graph import START
 from schemas.values import Failure
 
-START = "start-node"
 _MSGPACK = "msgpack"
 _INT64 = 2**63
 
@@ -20,7 +20,7 @@ class _UnresolvedError(Exception):
     """A binding names something that isn't there."""
 
 
-def needed(bindings: Iterable[Any]) -> frozenset[str]:
+def source_node_ids(bindings: Iterable[Any]) -> frozenset[str]:
     """Return the ids of the nodes whose outputs the bindings use."""
     found = (promise for b in bindings for promise in promises(b.binding))
     return frozenset(promise.node_id or START for promise in found)
@@ -80,7 +80,7 @@ def _promised(promise: Any, sources: Mapping[str, Any]) -> Any:
     node_id = promise.node_id or START
     outputs = sources[node_id].literals if node_id in sources else {}
     try:
-        var, path = steps_of(promise)
+        var, path = promise_path(promise)
     except ValueError as error:
         raise _UnresolvedError(str(error)) from error
     if var not in outputs:
@@ -98,7 +98,7 @@ def _promised(promise: Any, sources: Mapping[str, Any]) -> Any:
     return literal
 
 
-def steps_of(promise: Any) -> tuple[str, list[Any]]:
+def promise_path(promise: Any) -> tuple[str, list[Any]]:
     """Return an output's name, and the way into it; raises ValueError."""
     var, path = promise.var, list(promise.attr_path)
     if var.startswith("[") and "]." in var:

@@ -17,7 +17,7 @@ _SHORT = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
+class CachePolicy:
     """How a node is cached; `serializes` lets one of equal nodes run at a time."""
 
     version: str
@@ -25,7 +25,7 @@ class Policy:
     ignored: tuple[str, ...]
 
 
-def policy_of(template: Any, node: Any) -> Policy | None:
+def cache_policy(template: Any, node: Any) -> CachePolicy | None:
     """Return how a task's node is cached, None if it isn't; the node's word goes first.
 
     A task without outputs has nothing to keep.
@@ -41,14 +41,14 @@ def policy_of(template: Any, node: Any) -> Policy | None:
         serializes = on_node.cache_serializable
     if not cached or not version.strip() or not template.interface.outputs.variables:
         return None
-    return Policy(
+    return CachePolicy(
         version=version,
         serializes=bool(serializes),
         ignored=tuple(on_task.cache_ignore_input_vars),
     )
 
 
-def data_set(task: str) -> str:
+def dataset_name(task: str) -> str:
     """Return the name under which outputs of a task are kept."""
     return _DATA_SET + task
 
@@ -76,7 +76,7 @@ def catalog_key(
     return CatalogKey(
         project=task.project,
         domain=task.domain,
-        name=data_set(task.name),
+        name=dataset_name(task.name),
         version="-".join((version, *sides)),
         tag=_TAG + _letters(_hash(b"inputs", *digests)),
     )

@@ -7,8 +7,8 @@ from typing import Any
 
 from flyteidl.core import literals_pb2, types_pb2
 
-from domain.literals.columns import TABLES, serves
-from domain.literals.json_schemas import readable
+from domain.literals.columns import TABLES, castable_tables
+from domain.literals.json_schemas import is_compatible
 
 NONE = types_pb2.LiteralType(simple=types_pb2.NONE)
 STRUCT = types_pb2.LiteralType(simple=types_pb2.STRUCT)
@@ -48,7 +48,7 @@ def _casts(upstream: Any, downstream: Any) -> bool:
     if asked == "structured_dataset_type" and is_none(upstream):
         return True
     if asked in TABLES:
-        return given in TABLES and serves(upstream, downstream, castable)
+        return given in TABLES and castable_tables(upstream, downstream, castable)
     if "enum_type" in {given, asked}:
         return _casts_enum(upstream, downstream)
     return given == asked and _casts_within(upstream, downstream, asked)
@@ -101,7 +101,7 @@ def _casts_simple(upstream: Any, downstream: Any) -> bool:
         return True
     if not upstream.HasField("metadata") or not downstream.HasField("metadata"):
         return True
-    return readable(upstream.metadata, downstream.metadata)
+    return is_compatible(upstream.metadata, downstream.metadata)
 
 
 def _tags_agree(upstream: Any, downstream: Any) -> bool:
@@ -211,9 +211,6 @@ def literal_matches(literal: Any, expected: Any) -> bool:
         return all(literal_matches(item, expected.map_value_type) for item in items)
     given = literal_type(literal)
     return given is not None and castable(given, expected)
-
-
-accepts = literal_matches  # The shorter name that admission reads well with.
 
 
 def _union_matches(union: Any, expected: Any) -> bool:

@@ -20,7 +20,9 @@ _SIMPLE = {
 }
 
 
-def serves(upstream: Any, downstream: Any, fits: Callable[[Any, Any], bool]) -> bool:
+def castable_tables(
+    upstream: Any, downstream: Any, fits: Callable[[Any, Any], bool]
+) -> bool:
     """Tell whether one table type may be used as another.
 
     Formats must agree where both have one (a schema is parquet), and every column that

@@ -12,7 +12,7 @@ _NOTHING: Mapping[str, Any] = {}
 _ALTERNATIVES = ("allOf", "anyOf", "oneOf")
 
 
-def readable(upstream: Any, downstream: Any) -> bool:
+def is_compatible(upstream: Any, downstream: Any) -> bool:
     """Tell whether values of one schema (a protobuf Struct) can be read as another's.
 
     Equal schemas can; otherwise upstream must have every field that downstream has.

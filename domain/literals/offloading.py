@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from domain.graph import GraphNode
-from domain.literals.bindings import START, attribute_key, promises, steps_of
+from domain.graph import START, GraphNode
+from domain.literals.bindings import attribute_key, promise_path, promises
 from domain.literals.conditions import operand_names
 
 OFFLOADED = "offloaded_metadata"
@@ -21,7 +21,9 @@ def is_offloaded(literal: Any) -> bool:
     return bool(literal.WhichOneof("value") == OFFLOADED)
 
 
-def in_the_way(bindings: Iterable[Any], sources: Mapping[str, Any]) -> list[Any]:
+def offloaded_in_promises(
+    bindings: Iterable[Any], sources: Mapping[str, Any]
+) -> list[Any]:
     """Return the literals of the sources that must be read to resolve the bindings.
 
     They are part of the sources' core.LiteralMaps, to be filled in place.
@@ -34,13 +36,13 @@ def in_the_way(bindings: Iterable[Any], sources: Mapping[str, Any]) -> list[Any]
     ]
 
 
-def read_whole(resolved: Any, names: Collection[str]) -> list[Any]:
+def offloaded_inputs(resolved: Any, names: Collection[str]) -> list[Any]:
     """Return the inputs of these names that are put aside."""
     literals = resolved.literals
     return [literals[n] for n in names if n in literals and is_offloaded(literals[n])]
 
 
-def names_read_whole(graph_node: GraphNode) -> tuple[str, ...]:
+def inspected_inputs(graph_node: GraphNode) -> tuple[str, ...]:
     """Return the inputs whose values the engine itself looks into."""
     spec = graph_node.spec
     if graph_node.kind == "array":
@@ -56,7 +58,7 @@ def _on_the_path(promise: Any, sources: Mapping[str, Any]) -> Iterator[Any]:
     if not promise.attr_path and not promise.var.startswith("["):
         return
     try:
-        var, path = steps_of(promise)
+        var, path = promise_path(promise)
     except ValueError:
         return
     node_id = promise.node_id or START

@@ -26,7 +26,7 @@ RESOURCES = {
 """The resource that each kind of attributes is for; quality of service is refused."""
 
 
-class Place(msgspec.Struct, frozen=True, kw_only=True):
+class AttributesKey(msgspec.Struct, frozen=True, kw_only=True):
     """Whom attributes are for: '' where they hold for all."""
 
     resource: str
@@ -50,7 +50,7 @@ def resource_of(attributes: Any) -> str | Rejected:
 
 
 def replace(
-    known: Sequence[Event], place: Place, attributes: Any, *, now_us: int
+    known: Sequence[Event], place: AttributesKey, attributes: Any, *, now_us: int
 ) -> Sequence[Event] | Rejected:
     """Set attributes; plugin overrides are merged by task type."""
     before = current(known)
@@ -67,7 +67,7 @@ def replace(
 
 
 def delete(
-    known: Sequence[Event], place: Place, *, now_us: int
+    known: Sequence[Event], place: AttributesKey, *, now_us: int
 ) -> Sequence[Event] | Rejected:
     """Delete attributes that are set."""
     if current(known) is None:
@@ -82,7 +82,7 @@ def current(known: Sequence[Event]) -> Any | None:
     return None
 
 
-def missing(place: Place) -> Rejected:
+def missing(place: AttributesKey) -> Rejected:
     """Return the refusal for a place without attributes."""
     detail = (
         f"missing entity of type MATCHABLE_ATTRIBUTES with identifier {place.text()}"

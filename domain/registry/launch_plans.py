@@ -11,7 +11,7 @@ from flyteidl.admin import launch_plan_pb2
 from flyteidl.core import interface_pb2, types_pb2
 
 from domain.graph import entity_ref
-from domain.literals.casting import accepts, describe
+from domain.literals.casting import describe, literal_matches
 from domain.literals.protobuf_checks import violation
 from domain.registry.identity import checked_ref, digest, existing, invalid
 from schemas.ids import EntityRef
@@ -128,7 +128,7 @@ def expected_inputs(spec: Any, interface: Any) -> Any | Rejected:
             return invalid(
                 f"Expected fixed input '{name}' of the workflow, but it has none"
             )
-        if not accepts(literal, inputs[name].type):
+        if not literal_matches(literal, inputs[name].type):
             asked = describe(inputs[name].type)
             return invalid(
                 f"Expected fixed input '{name}' to be {asked}, but it is not"
@@ -145,7 +145,7 @@ def expected_inputs(spec: Any, interface: Any) -> Any | Rejected:
         parameter = expected.parameters[name]
         if name in spec.default_inputs.parameters:
             given = spec.default_inputs.parameters[name]
-            if given.WhichOneof("behavior") == "default" and not accepts(
+            if given.WhichOneof("behavior") == "default" and not literal_matches(
                 given.default, variable.type
             ):
                 asked = describe(variable.type)

@@ -53,7 +53,7 @@ async def create(
         requested_at_us=services.clock.now_us(),
         recovers=recovers,
     )
-    refused = admission.check_name(command)
+    refused = admission.check_ids(command)
     if refused is not None:
         accepted(refused)
     if command.launch_plan.kind == "TASK":

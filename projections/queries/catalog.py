@@ -11,7 +11,7 @@ import msgspec
 from psycopg import OperationalError
 from psycopg_pool import PoolTimeout
 
-from domain.literals.cache_keys import data_set
+from domain.literals.cache_keys import dataset_name
 from infra.coalesce import CoalescedCall
 from infra.errors import TransientError
 from infra.postgres.pool import Pool, queries
@@ -48,7 +48,7 @@ class Hit(msgspec.Struct, frozen=True, kw_only=True):
 
 async def count_kept(pool: Pool, project: str, domain: str, task: str) -> int:
     """Return for how many inputs the outputs of a task are kept."""
-    row = await fetch_one(pool, _SQL["count"], (project, domain, data_set(task)))
+    row = await fetch_one(pool, _SQL["count"], (project, domain, dataset_name(task)))
     return int(row["rows"]) if row else 0
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from flyteidl.admin import project_pb2
 
-from domain.literals.cache_keys import data_set
+from domain.literals.cache_keys import dataset_name
 from projections.views.changes import pack, time_of
 from schemas.ids import EntityRef, execution_stream
 from schemas.messages import registry_events as r
@@ -118,7 +118,7 @@ def _evicted(event: r.CacheEvicted) -> Sequence[Step]:
     values = {
         "project": event.project,
         "domain": event.domain,
-        "name": data_set(event.task),
+        "name": dataset_name(event.task),
     }
     return [("evict_outputs", values)]
 

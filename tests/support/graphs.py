@@ -16,7 +16,7 @@ from flyteidl.core import (
 )
 
 from domain.graph import END, START, Definition, arms_of, definition_of
-from domain.literals.bindings import needed
+from domain.literals.bindings import source_node_ids
 
 INT = types_pb2.LiteralType(simple=types_pb2.INTEGER)
 
@@ -213,7 +213,7 @@ def workflow(
 
 
 def _connect(compiled: Any, node: Any) -> set[str]:
-    before = set(needed(node.inputs))
+    before = set(source_node_ids(node.inputs))
     before |= set(node.upstream_node_ids)
     before.discard("")
     compiled.connections.upstream[node.id].ids.extend(sorted(before))

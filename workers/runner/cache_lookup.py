@@ -10,7 +10,8 @@ import structlog
 from flyteidl.core import interface_pb2, literals_pb2
 from google.protobuf.message import DecodeError
 
-from domain.literals.bindings import START, resolve
+from domain.graph import START
+from domain.literals.bindings import resolve
 from domain.literals.cache_keys import catalog_key
 from infra.blobs.files import BlobNotFoundError, Blobs
 from infra.clock import SYSTEM_CLOCK, Clock

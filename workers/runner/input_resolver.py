@@ -9,9 +9,14 @@ import structlog
 from flyteidl.core import literals_pb2
 from google.protobuf.message import DecodeError
 
-from domain.literals.array_values import size_of
-from domain.literals.bindings import START, resolve
-from domain.literals.offloading import in_the_way, is_offloaded, read_whole
+from domain.graph import START
+from domain.literals.array_values import array_size
+from domain.literals.bindings import resolve
+from domain.literals.offloading import (
+    is_offloaded,
+    offloaded_in_promises,
+    offloaded_inputs,
+)
 from infra.blobs.files import BlobNotFoundError, Blobs
 from schemas.messages.commands import ReportInputsResolved, ReportResolutionFailed
 from schemas.messages.dispatches import ResolveInputs
@@ -53,12 +58,12 @@ class InputResolver:
             return resolution_failed(dispatch, resolved)
         try:
             names = _names_read_whole(dispatch, resolved)
-            await self._read_offloaded(read_whole(resolved, names))
+            await self._read_offloaded(offloaded_inputs(resolved, names))
         except (BlobNotFoundError, DecodeError) as error:
             return _unread(dispatch, f"Cannot read offloaded inputs: {error}")
         size: int | Failure = _NO_SIZE
         if dispatch.array is not None:
-            size = size_of(resolved, dispatch.array.bound)
+            size = array_size(resolved, dispatch.array.bound)
         if isinstance(size, Failure):
             return resolution_failed(dispatch, size)
         return ReportInputsResolved(
@@ -78,7 +83,7 @@ class InputResolver:
             for source in dispatch.sources
         }
         bindings = [literals_pb2.Binding.FromString(b) for b in dispatch.bindings]
-        while offloaded := in_the_way(bindings, sources):
+        while offloaded := offloaded_in_promises(bindings, sources):
             await self._read_offloaded(offloaded)
         return resolve(bindings, sources)
 

@@ -9,7 +9,7 @@ import structlog
 from flyteidl.core import literals_pb2
 from google.protobuf.message import DecodeError
 
-from domain.literals.array_values import gathered
+from domain.literals.array_values import collect_outputs
 from infra.blobs.files import BlobNotFoundError, Blobs
 from schemas.messages.commands import ReportOutputsGathered
 from schemas.messages.dispatches import GatherOutputs
@@ -47,7 +47,7 @@ class OutputGatherer:
             *(self._load(values, reading) for values in dispatch.sources)
         )
         outputs = dict(zip(dispatch.indexes, found, strict=True))
-        lists = gathered(dispatch.names, dispatch.size, outputs)
+        lists = collect_outputs(dispatch.names, dispatch.size, outputs)
         data = lists.SerializeToString(deterministic=True)
         blob = await self.blobs.put(self.blobs.uri(dispatch.output_path), data)
         return ReportOutputsGathered(

@@ -24,7 +24,7 @@ _ENTER = {"task": task.enter, "launch_plan": launch_plan.enter}
 def enter(step: Step, node_id: str, inputs: Values) -> None:
     """Begin an array whose inputs are inline."""
     bound = step.graph_node(step.node(node_id)).spec.array_node.bound_inputs
-    size = array_values.size_of(literal_map(inputs.inline or b""), bound)
+    size = array_values.array_size(literal_map(inputs.inline or b""), bound)
     if isinstance(size, Failure):
         fail_node(step, node_id, size)
     else:
@@ -65,7 +65,7 @@ def proceed(step: Step, node_id: str) -> None:
     if node.phase is NodePhase.QUEUED and array.started:
         _run(step, node)
     spec = step.graph_node(node).spec.array_node
-    wanted = min(array_values.successes_wanted(spec, array.size), array.size)
+    wanted = min(array_values.required_successes(spec, array.size), array.size)
     is_over = array.succeeded + array.failed == array.size
     is_lost = array.size - array.failed < wanted
     if is_lost and (is_over or not spec.run_all_sub_nodes):
@@ -184,7 +184,7 @@ def _gather(step: Step, node: Node, array: Array) -> None:
             index: literal_map(values.inline or b"")
             for index, values in element_outputs(step, node).items()
         }
-        lists = array_values.gathered(names_of(step, node), array.size, outputs)
+        lists = array_values.collect_outputs(names_of(step, node), array.size, outputs)
         data = lists.SerializeToString(deterministic=True)
         if len(data) <= inline_max:
             _succeed(step, node, Values(inline=data))

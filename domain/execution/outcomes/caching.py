@@ -6,7 +6,7 @@ from domain.execution.context import Context
 from domain.execution.decision import Step, execution_spec, literal_map
 from domain.execution.state.state import Execution, Node
 from domain.literals import array_values
-from domain.literals.cache_keys import Policy, policy_of
+from domain.literals.cache_keys import CachePolicy, cache_policy
 from schemas import sites
 from schemas.messages import commands as c
 from schemas.messages import dispatches as d
@@ -14,16 +14,16 @@ from schemas.messages import node_events as ne
 from schemas.values import NO_VALUES, Values
 
 
-def policy_at(step: Step, site: sites.NodeSite) -> Policy | None:
+def policy_at(step: Step, site: sites.NodeSite) -> CachePolicy | None:
     """Return how the node of a site is cached, None if it isn't."""
     if site.kind != "task" or site.target is None:
         return None
     if site.element >= 0:
         element = step.graph_node(step.node(site.parent_id)).element
         assert element is not None  # noqa: S101 - arrays have one
-        return policy_of(step.task_template(site), element.spec)
+        return cache_policy(step.task_template(site), element.spec)
     spec = step.graph(site.scope).nodes[site.spec_node_id].spec
-    return policy_of(step.task_template(site), spec)
+    return cache_policy(step.task_template(site), spec)
 
 
 def look_up(

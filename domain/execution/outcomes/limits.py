@@ -55,7 +55,7 @@ def memory_factor(step: Step, node: Node) -> float:
     )
     if not ran_out:
         return node.memory_factor
-    said = wishes.factor(_wish(step, node, wishes.MEMORY_FACTOR))
+    said = wishes.memory_factor(_wish(step, node, wishes.MEMORY_FACTOR))
     by = step.context.limits.memory_factor if said is None else said
     return min(node.memory_factor * by, max(by, wishes.FACTOR_MAX))
 
@@ -72,7 +72,7 @@ def memory(step: Step, node: Node) -> str:
     ):
         for entry in asked:
             if entry.name == tasks_pb2.Resources.MEMORY:
-                return wishes.times(entry.value, node.memory_factor)
+                return wishes.scale_quantity(entry.value, node.memory_factor)
     return ""
 
 

@@ -13,7 +13,7 @@ from flyteidl.admin import (
 )
 
 from domain.registry import attributes
-from domain.registry.attributes import Place
+from domain.registry.attributes import AttributesKey
 from gateway.registry.append import check_place, decide, stream_of
 from gateway.services.container import Services
 from gateway.services.errors import accepted, invalid, missing
@@ -36,9 +36,9 @@ class _Level:
                 raise invalid(f"Expected a {part}, but it is empty")
         return cls(**parts)
 
-    def of(self, resource: str) -> Place:
+    def of(self, resource: str) -> AttributesKey:
         """Return the place of a resource's attributes."""
-        return Place(
+        return AttributesKey(
             resource=resource,
             project=self.project,
             domain=self.domain,

@@ -51,7 +51,7 @@ class ExecutionRpcs:
     async def RelaunchExecution(self, request: Any, context: Any) -> Any:  # noqa: N802
         """Create an execution with another one's settings and inputs (ref §9)."""
         row = await find_execution(self.services, execution_ref(request.id))
-        spec = admission.relaunched(
+        spec = admission.relaunch_spec(
             execution_pb2.ExecutionSpec.FromString(row.spec),
             overwrite_cache=request.overwrite_cache,
             mode=_RELAUNCH,
@@ -64,7 +64,7 @@ class ExecutionRpcs:
         original = execution_ref(request.id)
         row = await find_execution(self.services, original)
         known = execution_pb2.ExecutionSpec.FromString(row.spec)
-        spec = admission.relaunched(
+        spec = admission.relaunch_spec(
             known,
             overwrite_cache=known.overwrite_cache,
             mode=_RECOVERED,

@@ -21,7 +21,7 @@ from domain.admission import (
     admit,
     execution_config,
     merge_inputs,
-    relaunched,
+    relaunch_spec,
 )
 from schemas.ids import EntityRef
 from schemas.messages.commands import CreateExecution
@@ -259,7 +259,9 @@ def test_a_relaunch_keeps_the_settings_and_names_its_origin() -> None:
     original.metadata.parent_node_execution.node_id = "n0"
     reference = identifier_pb2.WorkflowExecutionIdentifier(name="first")
     mode = execution_pb2.ExecutionMetadata.RELAUNCH
-    found = relaunched(original, overwrite_cache=True, mode=mode, reference=reference)
+    found = relaunch_spec(
+        original, overwrite_cache=True, mode=mode, reference=reference
+    )
     assert (found.max_parallelism, found.overwrite_cache) == (3, True)
     assert found.metadata.reference_execution.name == "first"
     assert found.metadata.mode == mode

@@ -113,7 +113,7 @@ class AdmissionLoader:
     async def _admit(
         self, command: CreateExecution, envelope: Envelope, now_us: int
     ) -> Admission | Rejected:
-        refused = admission.check_name(command)
+        refused = admission.check_ids(command)
         if refused is not None:
             return refused
         original = await self._original(command)
@@ -164,7 +164,7 @@ class AdmissionLoader:
         if command.recovers is None:
             return None
         original = await load_recovery_source(self.log, command.recovers)
-        refused = admission.check_original(
+        refused = admission.check_recovery_source(
             command,
             exists=original.created is not None and not original.is_deleted,
             has_ended=original.has_ended,

@@ -9,7 +9,7 @@ from flyteidl.core import literals_pb2
 from msgspec.structs import replace
 
 from domain.decider import Send
-from domain.literals.array_values import gathered, size_of, successes_wanted
+from domain.literals.array_values import array_size, collect_outputs, required_successes
 from schemas.ids import ParentNode, element_id
 from schemas.messages import commands as c
 from schemas.messages import dispatches as d
@@ -330,25 +330,25 @@ def test_sizes() -> None:
     """Lists of one length make a size; bound ones aren't asked."""
     literals = literals_pb2.LiteralMap.FromString(lists(a=[1, 2], b=[1]))
 
-    assert size_of(literals, {"b"}) == 2
-    unequal = size_of(literals, set())
+    assert array_size(literals, {"b"}) == 2
+    unequal = array_size(literals, set())
     assert isinstance(unequal, Failure)
     assert "'a' 2, 'b' 1" in unequal.message
-    assert size_of(literals, {"a", "b"}) == 1
+    assert array_size(literals, {"a", "b"}) == 1
 
 
 def test_a_ratio_is_meant_as_it_was_written() -> None:
     """A ratio travels with 24 bits; six tenths of five are three."""
     node = array_node("n0", "", min_success_ratio=0.6)
 
-    assert successes_wanted(node.array_node, 5) == 3
-    assert successes_wanted(node.array_node, 10_000) == 6000
+    assert required_successes(node.array_node, 5) == 3
+    assert required_successes(node.array_node, 10_000) == 6000
 
 
 def test_gathering_fills_in_what_is_missing() -> None:
     """Names stand for lists of one length, whatever elements yielded."""
     one = literals_pb2.LiteralMap(literals={"o0": integer(1)})
-    found = gathered(("o0",), 3, {1: one})
+    found = collect_outputs(("o0",), 3, {1: one})
 
     kinds = [
         i.scalar.WhichOneof("value") for i in found.literals["o0"].collection.literals

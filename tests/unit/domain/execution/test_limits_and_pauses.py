@@ -11,11 +11,11 @@ from msgspec.structs import replace
 
 from domain.annotations import (
     PREFIX,
+    annotations_violation,
     duration_us,
-    factor,
-    times,
+    memory_factor,
+    scale_quantity,
     variables_violation,
-    violation,
 )
 from domain.execution.context import Limits
 from domain.execution.decide import execution
@@ -290,15 +290,21 @@ def test_durations(text: str, microseconds: int | None) -> None:
 
 def test_wishes_that_can_t_be_granted() -> None:
     """Each is refused with what is expected; others' annotations are nobody's matter."""
-    assert violation({"other/timeout": "soon"}) is None
-    assert violation({f"{PREFIX}timeout": "90s"}) is None
-    assert "to be a duration" in (violation({f"{PREFIX}timeout": "soon"}) or "")
-    assert "Expected an annotation of" in (violation({f"{PREFIX}timeot": "9s"}) or "")
-    assert "from 1 to 16" in (violation({f"{PREFIX}oom-memory-factor": "0.5"}) or "")
+    assert annotations_violation({"other/timeout": "soon"}) is None
+    assert annotations_violation({f"{PREFIX}timeout": "90s"}) is None
+    assert "to be a duration" in (
+        annotations_violation({f"{PREFIX}timeout": "soon"}) or ""
+    )
+    assert "Expected an annotation of" in (
+        annotations_violation({f"{PREFIX}timeot": "9s"}) or ""
+    )
+    assert "from 1 to 16" in (
+        annotations_violation({f"{PREFIX}oom-memory-factor": "0.5"}) or ""
+    )
     assert "FLIGHTLOG_OOM_MEMORY_FACTOR" in (
         variables_violation({"FLIGHTLOG_OOM_MEMORY_FACTOR": "nan"}) or ""
     )
-    assert factor("inf") is None
+    assert memory_factor("inf") is None
 
 
 @pytest.mark.parametrize(
@@ -312,4 +318,4 @@ def test_wishes_that_can_t_be_granted() -> None:
 )
 def test_quantities(quantity: str, by: float, grown: str) -> None:
     """The unit stays; what isn't read stays whole."""
-    assert times(quantity, by) == grown
+    assert scale_quantity(quantity, by) == grown

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from flyteidl.core import literals_pb2, types_pb2
 
-from domain.literals.bindings import needed, resolve
+from domain.literals.bindings import resolve, source_node_ids
 from schemas.values import Failure
 from tests.support.literals import (
     listed,
@@ -48,7 +48,7 @@ def test_a_constant_is_its_own_value() -> None:
     """A constant needs nobody, and comes as it is."""
     data = _constant(number(5))
     assert _resolved(data) == number(5)
-    assert needed([literals_pb2.Binding(var="x", binding=data)]) == frozenset()
+    assert source_node_ids([literals_pb2.Binding(var="x", binding=data)]) == frozenset()
 
 
 def test_a_promise_is_the_upstreams_output() -> None:
@@ -71,7 +71,7 @@ def test_lists_and_maps_are_made_of_their_parts() -> None:
     outer = Data(map=literals_pb2.BindingDataMap(bindings={"k": inner}))
     found = _resolved(outer, n0=literals(o0=number(2)))
     assert found == mapped(k=listed(number(1), number(2)))
-    assert needed([literals_pb2.Binding(var="x", binding=outer)]) == {"n0"}
+    assert source_node_ids([literals_pb2.Binding(var="x", binding=outer)]) == {"n0"}
 
 
 @pytest.mark.parametrize(

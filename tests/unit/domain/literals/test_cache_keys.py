@@ -8,7 +8,7 @@ from flyteidl.admin import execution_pb2
 from flyteidl.core import interface_pb2, literals_pb2
 from msgspec.structs import replace
 
-from domain.literals.cache_keys import catalog_key, policy_of
+from domain.literals.cache_keys import cache_policy, catalog_key
 from schemas.ids import CatalogKey, EntityRef
 from schemas.messages import dispatches as d
 from schemas.messages import node_events as ne
@@ -135,17 +135,17 @@ def test_a_value_that_is_none_is_refused() -> None:
 def test_who_is_cached() -> None:
     """The task says it, the node may overrule it; no outputs, no version: no cache."""
     node = task_node("n0")
-    assert policy_of(task_template(), node) is None
-    assert policy_of(cached_template(cache_serializable=True), node).serializes  # type: ignore[union-attr]
+    assert cache_policy(task_template(), node) is None
+    assert cache_policy(cached_template(cache_serializable=True), node).serializes  # type: ignore[union-attr]
     blank, silent = cached_template(), cached_template()
     blank.metadata.discovery_version = " "
     silent.interface.ClearField("outputs")
-    assert policy_of(blank, node) is None
-    assert policy_of(silent, node) is None
+    assert cache_policy(blank, node) is None
+    assert cache_policy(silent, node) is None
     node.metadata.cacheable = False
-    assert policy_of(cached_template(), node) is None
+    assert cache_policy(cached_template(), node) is None
     node.metadata.cacheable, node.metadata.cache_version = True, "3"
-    assert policy_of(task_template(), node).version == "3"  # type: ignore[union-attr]
+    assert cache_policy(task_template(), node).version == "3"  # type: ignore[union-attr]
 
 
 def test_a_hit_ends_the_node_at_once() -> None:

@@ -10,7 +10,7 @@ from flyteidl.core import types_pb2
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.literals.casting import accepts
+from domain.literals.casting import literal_matches
 from domain.literals.json_values import TypeMismatchError, to_literal
 from tests.support.literals import INT, MOMENT, TEXT, listed, mapped, number, text
 
@@ -119,4 +119,4 @@ def test_any_value_fits_or_is_refused(value: Any, asked: Any) -> None:
         literal = to_literal(value, asked)
     except TypeMismatchError:
         return
-    assert accepts(literal, asked)
+    assert literal_matches(literal, asked)

@@ -8,7 +8,11 @@ import pytest
 from flyteidl.core import literals_pb2, types_pb2
 
 from domain.literals.bindings import START
-from domain.literals.offloading import in_the_way, is_offloaded, read_whole
+from domain.literals.offloading import (
+    is_offloaded,
+    offloaded_in_promises,
+    offloaded_inputs,
+)
 from tests.support.graphs import integer
 
 
@@ -36,7 +40,7 @@ def test_what_is_handed_on_stays_aside() -> None:
     """A whole value needs no reading, nor does one that isn't walked into."""
     sources = _sources(a=_aside(), b=integer(1))
 
-    assert not in_the_way([_binding("a"), _binding("b")], sources)
+    assert not offloaded_in_promises([_binding("a"), _binding("b")], sources)
 
 
 @pytest.mark.parametrize(
@@ -47,11 +51,11 @@ def test_what_is_walked_into_must_be_read(binding: Any) -> None:
     """By a field, by an index, and inside of what is there; filled in place."""
     inside = literals_pb2.Literal(map=literals_pb2.LiteralMap(literals={"k": _aside()}))
     sources = _sources(a=_aside(), m=inside)
-    found = in_the_way([binding], sources)
+    found = offloaded_in_promises([binding], sources)
 
     assert [is_offloaded(literal) for literal in found] == [True]
     found[0].CopyFrom(integer(3))
-    assert not in_the_way([binding], sources)
+    assert not offloaded_in_promises([binding], sources)
 
 
 @pytest.mark.parametrize(
@@ -62,12 +66,12 @@ def test_what_is_not_there_is_told_by_resolving(binding: Any) -> None:
     items = literals_pb2.LiteralCollection(literals=[integer(1)])
     listed = literals_pb2.Literal(collection=items)
 
-    assert not in_the_way([binding], _sources(b=integer(1), c=listed))
+    assert not offloaded_in_promises([binding], _sources(b=integer(1), c=listed))
 
 
 def test_the_engine_reads_what_it_looks_into() -> None:
     """Only inputs of the given names, and only those put aside."""
     inputs = literals_pb2.LiteralMap(literals={"a": _aside(), "b": integer(1)})
 
-    assert read_whole(inputs, ("a", "b", "c")) == [_aside()]
-    assert not read_whole(inputs, ("b",))
+    assert offloaded_inputs(inputs, ("a", "b", "c")) == [_aside()]
+    assert not offloaded_inputs(inputs, ("b",))

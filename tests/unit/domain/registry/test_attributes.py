@@ -9,7 +9,7 @@ from flyteidl.admin import matchable_resource_pb2
 
 from domain.registry.attributes import (
     RESOURCES,
-    Place,
+    AttributesKey,
     current,
     delete,
     replace,
@@ -18,8 +18,8 @@ from domain.registry.attributes import (
 from schemas.messages.rejections import Reason, Rejected
 
 Attributes = matchable_resource_pb2.MatchingAttributes
-PLACE = Place(resource="WORKFLOW_EXECUTION_CONFIG", project="p", domain="d")
-PLUGINS = Place(resource="PLUGIN_OVERRIDE", project="p", domain="d")
+PLACE = AttributesKey(resource="WORKFLOW_EXECUTION_CONFIG", project="p", domain="d")
+PLUGINS = AttributesKey(resource="PLUGIN_OVERRIDE", project="p", domain="d")
 
 
 def _config(parallelism: int) -> Any:
@@ -37,7 +37,7 @@ def _overrides(**plugins: str) -> Any:
     return attributes
 
 
-def _set(place: Place, *each: Any) -> list[Any]:
+def _set(place: AttributesKey, *each: Any) -> list[Any]:
     known: list[Any] = []
     for attributes in each:
         events = replace(known, place, attributes, now_us=5)
