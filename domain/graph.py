@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
 
-from flyteidl.core import compiler_pb2, identifier_pb2, workflow_pb2
+from flyteidl.core import compiler_pb2, identifier_pb2, tasks_pb2, workflow_pb2
 from immutables import Map
 
 from schemas.ids import EntityRef
@@ -24,16 +23,16 @@ _RESOURCE_TYPES = {number: name for name, number in identifier_pb2.ResourceType.
 class GraphNode:
     """One node of a compiled workflow.
 
-    `branch` is the id of the branch node that holds this one as an arm, '' otherwise.
+    `branch` is the id of the branch node that has this one as an arm, '' otherwise.
     `waits_for` counts what must end before it is ready: its upstream nodes, and the
     decision of its branch if it is an arm. `element` is what an array runs for each
     index; its target is the array's too. `is_failure` marks the failure node (and its
-    arms): nothing leads there but the failure of the workflow.
+    arms), which only the failure of the workflow starts.
     """
 
     id: str
     kind: NodeKind
-    spec: Any
+    spec: workflow_pb2.Node
     upstream: tuple[str, ...]
     branch: str
     waits_for: int
@@ -43,7 +42,7 @@ class GraphNode:
 
     @property
     def takes_slot(self) -> bool:
-        """Tell whether it waits for a slot of max_parallelism (ref §4.4)."""
+        """Return whether it waits for a slot of max_parallelism (ref §4.4)."""
         return not self.is_failure and self.kind in SLOT_KINDS
 
 
@@ -52,17 +51,15 @@ class Graph:
     """One compiled workflow as a graph; arms of branches are nodes like all others."""
 
     workflow: EntityRef
-    template: Any
+    template: workflow_pb2.WorkflowTemplate
     nodes: Mapping[str, GraphNode]
     downstream: Mapping[str, tuple[str, ...]]
 
     @cached_property
     def fails_immediately(self) -> bool:
-        """Tell whether the first failure ends the workflow (ref §4.3)."""
-        return bool(
-            self.template.metadata.on_failure
-            == workflow_pb2.WorkflowMetadata.FAIL_IMMEDIATELY
-        )
+        """Return whether the first failure ends the workflow (ref §4.3)."""
+        on_failure = self.template.metadata.on_failure
+        return on_failure == workflow_pb2.WorkflowMetadata.FAIL_IMMEDIATELY
 
     @property
     def failure_node(self) -> GraphNode | None:
@@ -74,7 +71,7 @@ class Graph:
 
 @dataclass(frozen=True)
 class Definition:
-    """Everything a compiled closure says, indexed for the decider.
+    """A compiled closure, indexed for the decider.
 
     `dynamic_closures` holds the workflows that dynamic nodes of the execution have
     returned, by the nodes' unique ids.
@@ -82,7 +79,7 @@ class Definition:
 
     primary: Graph
     sub_workflows: Mapping[EntityRef, Graph]
-    tasks: Mapping[EntityRef, Any]
+    tasks: Mapping[EntityRef, tasks_pb2.TaskTemplate]
     dynamic_closures: Map[str, Definition] = field(default_factory=Map)
 
     def with_dynamic_closure(self, node_id: str, closure: Definition) -> Definition:
@@ -104,7 +101,7 @@ class Definition:
         return sum(len(graph.nodes) for graph in graphs)
 
 
-def definition_of(closure: Any) -> Definition:
+def definition_of(closure: compiler_pb2.CompiledWorkflowClosure) -> Definition:
     """Index a core.CompiledWorkflowClosure."""
     subs = [_graph(workflow) for workflow in closure.sub_workflows]
     return Definition(
@@ -119,7 +116,7 @@ def definition_from_bytes(data: bytes) -> Definition:
     return definition_of(compiler_pb2.CompiledWorkflowClosure.FromString(data))
 
 
-def entity_ref(identifier: Any) -> EntityRef:
+def entity_ref(identifier: identifier_pb2.Identifier) -> EntityRef:
     """Return the reference of a core.Identifier; an unknown type is UNSPECIFIED."""
     return EntityRef(
         kind=_RESOURCE_TYPES.get(identifier.resource_type, "UNSPECIFIED"),
@@ -130,82 +127,65 @@ def entity_ref(identifier: Any) -> EntityRef:
     )
 
 
-def _graph(workflow: Any) -> Graph:
+def _graph(workflow: compiler_pb2.CompiledWorkflow) -> Graph:
+    template = workflow.template
     upstream = {k: tuple(v.ids) for k, v in workflow.connections.upstream.items()}
     nodes: dict[str, GraphNode] = {}
-    for spec, branch in _with_arms(workflow.template.nodes, ""):
+    for spec, branch in _with_arms(template.nodes):
         before = tuple(i for i in upstream.get(spec.id, ()) if i != branch)
         if not before and not branch and spec.id != START:
             before = (START,)
-        kind, target = _kind(spec)
-        nodes[spec.id] = GraphNode(
-            id=spec.id,
-            kind=kind,
-            spec=spec,
-            upstream=before,
-            branch=branch,
-            waits_for=len(before) + bool(branch),
-            target=target,
-            element=_element(spec) if kind is NodeKind.ARRAY else None,
-        )
-    if workflow.template.HasField("failure_node"):
-        nodes.update(_failure_nodes(workflow.template.failure_node))
+        waits_for = len(before) + bool(branch)
+        nodes[spec.id] = _node(spec, branch, upstream=before, waits_for=waits_for)
+    if template.HasField("failure_node"):
+        # It and its arms wait for one thing only: what their inputs are bound to has
+        # ended by then, or never will.
+        for spec, branch in _with_arms([template.failure_node]):
+            node = _node(spec, branch, waits_for=1)
+            nodes[spec.id] = replace(node, is_failure=True)
     downstream: dict[str, list[str]] = {}
     for node in nodes.values():
         for before_id in node.upstream:
             downstream.setdefault(before_id, []).append(node.id)
     return Graph(
-        workflow=entity_ref(workflow.template.id),
-        template=workflow.template,
+        workflow=entity_ref(template.id),
+        template=template,
         nodes=nodes,
         downstream={k: tuple(v) for k, v in downstream.items()},
     )
 
 
-def _failure_nodes(root: Any) -> dict[str, GraphNode]:
-    """Return the failure node, and its arms if it is a branch: they wait for it only.
-
-    What their inputs are bound to has ended, or never will.
-    """
-    nodes = {}
-    for spec, branch in _with_arms([root], ""):
-        kind, target = _kind(spec)
-        nodes[spec.id] = GraphNode(
-            id=spec.id,
-            kind=kind,
-            spec=spec,
-            upstream=(),
-            branch=branch,
-            waits_for=1,
-            target=target,
-            element=_element(spec) if kind is NodeKind.ARRAY else None,
-            is_failure=True,
-        )
-    return nodes
-
-
-def _element(spec: Any) -> GraphNode:
-    inner = spec.array_node.node
-    kind, target = _kind(inner)
+def _node(
+    spec: workflow_pb2.Node,
+    branch: str = "",
+    *,
+    upstream: tuple[str, ...] = (),
+    waits_for: int = 0,
+) -> GraphNode:
+    kind, target = _kind(spec)
     return GraphNode(
-        id=inner.id,
+        id=spec.id,
         kind=kind,
-        spec=inner,
-        upstream=(),
-        branch="",
-        waits_for=0,
+        spec=spec,
+        upstream=upstream,
+        branch=branch,
+        waits_for=waits_for,
         target=target,
+        element=_node(spec.array_node.node) if kind is NodeKind.ARRAY else None,
     )
 
 
-def _with_arms(specs: Any, branch: str) -> Iterator[tuple[Any, str]]:
+def _with_arms(
+    specs: Iterable[workflow_pb2.Node], branch: str = ""
+) -> Iterator[tuple[workflow_pb2.Node, str]]:
+    """Yield nodes and the arms at every depth below, each with its branch's id."""
     for spec in specs:
         yield spec, branch
         if spec.WhichOneof("target") == "branch_node":
             yield from _with_arms(arms_of(spec.branch_node.if_else), spec.id)
 
 
-def arms_of(block: Any) -> list[Any]:
+def arms_of(block: workflow_pb2.IfElseBlock) -> list[workflow_pb2.Node]:
     """Return the nodes that a core.IfElseBlock chooses from."""
     arms = [block.case.then_node, *(case.then_node for case in block.other)]
     if block.WhichOneof("default") == "else_node":
@@ -213,7 +193,7 @@ def arms_of(block: Any) -> list[Any]:
     return arms
 
 
-def _kind(spec: Any) -> tuple[NodeKind, EntityRef | None]:
+def _kind(spec: workflow_pb2.Node) -> tuple[NodeKind, EntityRef | None]:
     if spec.id == START:
         return NodeKind.START, None
     if spec.id == END:
