@@ -317,7 +317,7 @@ def call_flytekit(args: Sequence[str]) -> int:
 
 def leave(code: int) -> NoReturn:
     """Exit as Python does: wait for threads, run exit handlers, flush."""
-    steps: tuple[Callable[[], object], ...] = (
+    steps: tuple[Callable[[], None], ...] = (
         threading._shutdown,  # type: ignore[attr-defined]  # it has no public name
         atexit._run_exitfuncs,
         sys.stdout.flush,
