@@ -163,7 +163,7 @@ async def test_a_user_error_is_reported(run: Run, bundle: Path) -> None:
 
 
 async def test_logs_are_not_for_terminals(run: Run, blobs: Any, bundle: Path) -> None:
-    """A long message is logged whole, in one line, and within seconds."""
+    """A long message is logged completely, in one line, and within seconds."""
     await run(t.python_task("shout", bundle))
     assert "o" * 300_000 + " end" in log_of(blobs)
 

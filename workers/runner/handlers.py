@@ -81,7 +81,7 @@ class DispatchHandlers:
         if not has_container or self.process is None:
             found = f"Expected a supported task type, but got '{template.type}'"
             return self._refuse(dispatch, "UnsupportedTaskType", found)
-        self.attempts.cancel(attempt)  # an older dispatch of it
+        self.attempts.cancel(attempt)  # the run of an older dispatch
         run = self.tasks.run(dispatch, self.process, mark_handled)
         return Background(run, attempt=attempt)
 

@@ -29,8 +29,8 @@ from workers.runner.reports import resolution_failed
 log_ = structlog.get_logger(__name__)
 
 Report = ReportInputsResolved | ReportResolutionFailed
-_NO_SIZE = -1
-"""What a report says of a node that is no array."""
+_NO_ARRAY = -1
+"""The size in the report on a node that is no array."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +53,15 @@ class InputResolver:
         try:
             resolved = await self._resolve(dispatch)
         except (BlobNotFoundError, DecodeError) as error:
-            return _unread(dispatch, f"Cannot read the sources of the inputs: {error}")
+            return _unreadable(dispatch, f"Cannot read the inputs' sources: {error}")
         if isinstance(resolved, Failure):
             return resolution_failed(dispatch, resolved)
         try:
-            names = _names_read_whole(dispatch, resolved)
+            names = _inspected_names(dispatch, resolved)
             await self._read_offloaded(offloaded_inputs(resolved, names))
         except (BlobNotFoundError, DecodeError) as error:
-            return _unread(dispatch, f"Cannot read offloaded inputs: {error}")
-        size: int | Failure = _NO_SIZE
+            return _unreadable(dispatch, f"Cannot read offloaded inputs: {error}")
+        size = None
         if dispatch.array is not None:
             size = array_size(resolved, dispatch.array.bound)
         if isinstance(size, Failure):
@@ -71,7 +71,7 @@ class InputResolver:
             attempt=dispatch.attempt,
             inputs=await self._store(resolved, dispatch),
             operands=_operands(dispatch, resolved),
-            size=size,
+            size=_NO_ARRAY if size is None else size,
         )
 
     async def _resolve(
@@ -126,9 +126,10 @@ def _is_element(dispatch: ResolveInputs) -> bool:
     return dispatch.array is None and [s.node_id for s in dispatch.sources] == [START]
 
 
-def _names_read_whole(
+def _inspected_names(
     dispatch: ResolveInputs, resolved: literals_pb2.LiteralMap
 ) -> tuple[str, ...]:
+    """Return the inputs whose values the engine reads, offloaded or not."""
     if dispatch.array is None:
         return dispatch.operands
     return tuple(name for name in resolved.literals if name not in dispatch.array.bound)
@@ -144,7 +145,7 @@ def _operands(dispatch: ResolveInputs, resolved: literals_pb2.LiteralMap) -> byt
     return operands.SerializeToString(deterministic=True)
 
 
-def _unread(dispatch: ResolveInputs, message: str) -> ReportResolutionFailed:
+def _unreadable(dispatch: ResolveInputs, message: str) -> ReportResolutionFailed:
     failure = Failure(
         code="BindingResolutionFailure", message=message, kind=ErrorKind.SYSTEM
     )

@@ -23,7 +23,7 @@ log_ = structlog.get_logger(__name__)
 Append = Callable[[Sequence[Record]], Awaitable[None]]
 """Appends reports to the log; durable on return."""
 MarkHandled = Callable[[], None]
-"""Tells that a dispatch need not be read again: it was reported on."""
+"""Marks a dispatch as handled: it was reported on and need not be read again."""
 
 
 @dataclass(slots=True, kw_only=True)

@@ -25,7 +25,7 @@ _INDEX_VARIABLES = frozenset(
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True):
-    """What to execute: the arguments, and the whole environment.
+    """What to execute: the arguments, and the complete environment.
 
     `own_env` is the part of the environment that the task's definition and execution
     add, without the index in a map: tasks with the same one can share a template.

@@ -54,7 +54,7 @@ class TaskProcess:
             signal_group(self.pid.result(), signal.SIGKILL)
 
     def lose(self) -> None:
-        """Kill the task of a template that exited, and fail whoever waits for it."""
+        """Kill the task of a template that exited; waiting for it then raises."""
         self.kill()
         for future in (self.pid, self.code):
             if not future.done():
