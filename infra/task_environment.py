@@ -44,6 +44,6 @@ def task_environment(settings: Settings) -> dict[str, str]:
     host = _LOOPBACKS.get(settings.host, settings.host)
     host = f"[{host}]" if ":" in host else host
     own = f"{host}:{settings.grpc_port}"
-    kept["FLYTE_PLATFORM_URL"] = settings.gateway.endpoint or own
+    kept["FLYTE_PLATFORM_URL"] = settings.gateway.task_endpoint or own
     kept["FLYTE_PLATFORM_INSECURE"] = "true"
     return kept

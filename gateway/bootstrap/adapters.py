@@ -50,7 +50,7 @@ class Adapters:
 def check(settings: Settings) -> None:
     """Raise PermanentError, naming what must be set, if roles can't run with these."""
     needed = {
-        "FLIGHTLOG_KAFKA__SERVERS": settings.kafka.servers,
+        "FLIGHTLOG_KAFKA__BOOTSTRAP_SERVERS": settings.kafka.bootstrap_servers,
         "FLIGHTLOG_POSTGRES": settings.postgres,
     }
     missing = [name for name, value in needed.items() if not value]
@@ -161,7 +161,7 @@ async def open_read_adapters(
         stack.push_async_callback(pool.close)
         blobs = await stack.enter_async_context(open_blobs(settings, data.blobs))
         log: EventReader = LogReader(pool)
-        if settings.kafka.servers:
+        if settings.kafka.bootstrap_servers:
             kafka = await stack.enter_async_context(open_kafka_log(settings, pool))
             log = KafkaReader(kafka)
         yield ReadAdapters(pool=pool, blobs=blobs, log=log)

@@ -20,7 +20,8 @@ from infra.clock import Clock
 from infra.eventlog.contract import Log
 from infra.eventlog.event_store import EventStore
 from infra.postgres.pool import Pool
-from infra.settings import Settings, SnapshotSettings
+from infra.setting_sections import SnapshotSettings
+from infra.settings import Settings
 from infra.task_environment import task_environment
 from projections.queries.catalog import Catalog
 from schemas.messages.dispatches import RunTask
@@ -96,7 +97,7 @@ def process_plugin(
         base_env=task_environment(settings)
         | (task_variables(settings.s3) if blobs.root.startswith(SCHEME) else {}),
         log_url=url,
-        inline_limit=settings.inline_limit_bytes,
+        inline_limit=settings.inline_bytes_max,
         output_bytes_max=settings.runner.output_bytes_max,
         dynamic_compiler=DynamicCompiler(pool, blobs, settings.runner.output_bytes_max),
     )
@@ -134,7 +135,7 @@ def _propeller(
     return Propeller(
         pace=ProjectionLagThrottle(applied, clock=adapters.clock),
         streams=StreamCache(
-            adapters.log, definitions, settings.propeller.closed_max, closed
+            adapters.log, definitions, settings.propeller.closed_streams_max, closed
         ),
         snapshots=Snapshots(_cadence(settings.snapshots), adapters.clock),
         loader=AdmissionLoader(
@@ -144,10 +145,10 @@ def _propeller(
             definitions=definitions,
             domains=settings.domains,
             max_parallelism=settings.admission.max_parallelism,
-            inline_limit_bytes=settings.inline_limit_bytes,
+            inline_limit_bytes=settings.inline_bytes_max,
         ),
         clock=adapters.clock,
-        leases=Leases(round(settings.propeller.silence_s * _SECOND_US)),
+        leases=Leases(round(settings.propeller.runner_timeout_s * _SECOND_US)),
         bounds=propellers.Bounds(
             commands_max=settings.log.batch_max,
             records_max=settings.log.records_max,
@@ -155,8 +156,8 @@ def _propeller(
         limits=Limits(
             system_retries=settings.propeller.system_retries,
             redispatches=settings.propeller.redispatches,
-            inline_bytes=settings.inline_limit_bytes,
-            array_elements=settings.propeller.array_elements,
+            inline_bytes=settings.inline_bytes_max,
+            array_elements=settings.propeller.array_concurrency,
             execution_timeout_us=_us(settings.propeller.execution_timeout_s),
             system_backoff_us=_us(settings.propeller.system_backoff_s),
             user_backoff_us=_us(settings.propeller.user_backoff_s),
@@ -172,10 +173,12 @@ def _us(seconds: float) -> int:
 
 def _cadence(settings: SnapshotSettings) -> Cadence:
     return Cadence(
-        every_s=settings.every_s,
+        every_s=settings.interval_s,
         commit_bytes=settings.commit_bytes,
-        sizes=Sizes(nodes_max=settings.nodes_max, bytes_max=settings.chunk_bytes_max),
-        last_s=settings.last_s,
+        sizes=Sizes(
+            nodes_max=settings.chunk_nodes_max, bytes_max=settings.chunk_bytes_max
+        ),
+        last_s=settings.shutdown_timeout_s,
     )
 
 
@@ -189,12 +192,12 @@ def runner(adapters: PartAdapters, process: ProcessPlugin | None, name: str) -> 
         settings=settings.runner.model_copy(update={"name": name}),
         incarnation=secrets.token_hex(4),
         process=process,
-        inline_limit=settings.inline_limit_bytes,
+        inline_limit=settings.inline_bytes_max,
         report_delay_s=settings.process.report_delay_ms / 1000,
         cache_lookups=CacheLookups(
             catalog=Catalog(adapters.pool, adapters.log, settings.cache),
             blobs=adapters.blobs,
-            poll_s=settings.cache.poll_s,
+            poll_s=settings.cache.poll_interval_s,
             clock=adapters.clock,
         ),
     )

@@ -146,7 +146,7 @@ async def _build(
         stack.push_async_callback(pool.close)
         blobs = await stack.enter_async_context(open_blobs(settings, data.blobs))
         signer = Signer(data.secret(), base_url)
-        submit = Submit(log, pool, settings.gateway.outcome_s)
+        submit = Submit(log, pool, settings.gateway.command_timeout_s)
         services = Services(
             settings=settings,
             clock=clock,
@@ -203,7 +203,10 @@ class _Service:
 
     async def run(self) -> None:
         """Run until `stopping`; the first part that fails ends the engine."""
-        engine, drain_s = self.engine, self.engine.services.settings.gateway.drain_s
+        engine, drain_s = (
+            self.engine,
+            self.engine.services.settings.gateway.drain_timeout_s,
+        )
         async with asyncio.TaskGroup() as group:
             stops = await self._start_work(group)
             servers = await asyncio.to_thread(_import_servers)

@@ -122,13 +122,13 @@ async def gateway(
             submit=services.submit,
             relay=relay,
             postgres=settings.postgres,
-            drain_s=settings.gateway.drain_s,
+            drain_s=settings.gateway.drain_timeout_s,
         )
 
 
 def _services(adapters: Adapters, store: EventStore, url: str) -> Services:
     settings: Settings = adapters.settings
-    signer = Signer(adapters.data.secret(), settings.gateway.url or url)
+    signer = Signer(adapters.data.secret(), settings.gateway.public_url or url)
     return Services(
         settings=settings,
         clock=adapters.clock,
@@ -138,6 +138,6 @@ def _services(adapters: Adapters, store: EventStore, url: str) -> Services:
         links=links(settings, adapters.blobs, signer, adapters.clock.now_us),
         store=store,
         log=adapters.log,
-        submit=Submit(adapters.log, adapters.pool, settings.gateway.outcome_s),
+        submit=Submit(adapters.log, adapters.pool, settings.gateway.command_timeout_s),
         redrive=redrive_request_handler(adapters.log, adapters.clock),
     )

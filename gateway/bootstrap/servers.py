@@ -34,7 +34,7 @@ def build(
             registry=registry,
         )
     )
-    http = HttpServer(app, services.settings.gateway.drain_s)
+    http = HttpServer(app, services.settings.gateway.drain_timeout_s)
     return http, _grpc(services, servicers, registry)
 
 

@@ -90,7 +90,10 @@ async def runner(adapters: Adapters) -> AsyncIterator[Worker]:
     name = runner_name(settings)
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(_scratch(adapters)))
-        url = settings.gateway.url or f"http://{settings.host}:{_GATEWAY_HTTP_PORT}"
+        url = (
+            settings.gateway.public_url
+            or f"http://{settings.host}:{_GATEWAY_HTTP_PORT}"
+        )
         process = components.process_plugin(
             settings, folder, adapters.pool, adapters.blobs, url
         )
@@ -115,7 +118,10 @@ def runner_name(settings: Settings) -> str:
     """Return the runner's name, stable across restarts only if it is configured."""
     if "name" in settings.runner.model_fields_set:
         return settings.runner.name
-    return settings.kafka.instance or f"{socket.gethostname()}-{secrets.token_hex(4)}"
+    return (
+        settings.kafka.group_instance_id
+        or f"{socket.gethostname()}-{secrets.token_hex(4)}"
+    )
 
 
 def _scratch(adapters: Adapters) -> tempfile.TemporaryDirectory[str]:

@@ -105,7 +105,7 @@ async def _with_inputs(
     services: Services, command: CreateExecution, inputs: bytes
 ) -> CreateExecution:
     """Put inputs into the command, or beside it if they are large."""
-    if len(inputs) <= services.settings.inline_limit_bytes:
+    if len(inputs) <= services.settings.inline_bytes_max:
         return replace(command, inputs=inputs)
     drawn = secrets.token_hex(8)
     path = f"metadata/requests/{command.project}/{command.domain}/{drawn}"

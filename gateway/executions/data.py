@@ -61,6 +61,6 @@ def link(services: Services, uri: str, lifetime_s: int | None = None) -> str:
 
 def expiry(services: Services, lifetime_s: int | None = None) -> int:
     """Return when a link made now ends, in microseconds since 1970."""
-    limit_s = services.settings.gateway.signed_url_s
+    limit_s = services.settings.gateway.signed_url_ttl_s
     lifetime_s = min(lifetime_s or limit_s, limit_s)
     return services.clock.now_us() + lifetime_s * SECOND_US

@@ -21,7 +21,7 @@ from gateway.rest.local_call import (
 )
 from gateway.rest.route_table import Match, OtherMethods, RouteTable, routes
 from gateway.telemetry.exposition import RestMetrics
-from infra.settings import GatewaySettings
+from infra.setting_sections import GatewaySettings
 
 MARGIN_S = 10.0
 """A call may wait for its outcome, and this long for all else."""
@@ -76,7 +76,7 @@ class Rest:
             metadata_of(request.headers),
             f"http:{client.host}:{client.port}" if client else "http:",
         )
-        timeout_s = self.settings.outcome_s + MARGIN_S
+        timeout_s = self.settings.command_timeout_s + MARGIN_S
         reply = await call(servicer, route.rpc, message, context, timeout_s)
         content, media_type = json_codec.write_reply(reply, outbound)
         return Response(content, media_type=media_type)

@@ -142,7 +142,7 @@ class DataProxy(dataproxy_pb2_grpc.DataProxyServiceServicer):  # type: ignore[mi
 
     def _expiry(self, request: Any) -> int:
         """Return when the wanted link ends, in microseconds; raises Refused."""
-        limit_s = self.services.settings.gateway.signed_url_s
+        limit_s = self.services.settings.gateway.signed_url_ttl_s
         wanted = request.expires_in
         us: int = wanted.seconds * values.SECOND_US + wanted.nanos // 1_000
         if not request.HasField("expires_in"):

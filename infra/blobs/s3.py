@@ -29,7 +29,7 @@ from infra.blobs.files import (
 )
 from infra.blobs.signing import Grant
 from infra.errors import PermanentError, TransientError
-from infra.settings import S3Settings
+from infra.setting_sections import S3Settings
 from schemas.values import Blob
 
 SCHEME = "s3://"

@@ -15,7 +15,7 @@ from domain.literals.cache_keys import dataset_name
 from infra.coalesce import CoalescedCall
 from infra.errors import TransientError
 from infra.postgres.pool import Pool, queries
-from infra.settings import CacheSettings
+from infra.setting_sections import CacheSettings
 from projections.positions import have_reached, stored_positions
 from projections.queries.page import fetch_one
 from projections.rows import unpack
@@ -84,7 +84,7 @@ class Catalog:
     async def _caught_up(self) -> bool:
         end = await self.log.end_positions((topics.EVENTS,))
         loop, pause_s = asyncio.get_running_loop(), _LOOK_S
-        until_s = loop.time() + self.settings.behind_s
+        until_s = loop.time() + self.settings.lag_timeout_s
         while True:
             if have_reached(await _heard(self._positions()), end):
                 return True
@@ -99,13 +99,13 @@ class Catalog:
 
     async def reserve(self, key: CatalogKey, owner: str) -> bool:
         """Let an owner make outputs alone for a while; False if another does."""
-        values = (*columns_of(key), owner, self.settings.reservation_s)
+        values = (*columns_of(key), owner, self.settings.reservation_ttl_s)
         return await _heard(fetch_one(self.pool, _SQL["reserve"], values)) is not None
 
     async def extend(self, owners: Sequence[str]) -> None:
         """Keep reservations from expiring, as their owners are at work."""
         await _heard(
-            self._execute("extend", (self.settings.reservation_s, list(owners)))
+            self._execute("extend", (self.settings.reservation_ttl_s, list(owners)))
         )
 
     async def release(self, key: CatalogKey, owner: str) -> None:

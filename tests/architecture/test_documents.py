@@ -34,10 +34,10 @@ _NAMED_COMMAND = re.compile(r"`flightlog ((?:[a-z-]+ ?)+)")
 _TARGET = re.compile(r"^make ([a-z]+)|`make ([a-z]+)`", re.MULTILINE)
 _HEAD = f"""# Configuration
 
-Rendered from `infra/settings.py`, and held equal to it by a test.
+Rendered from `infra/settings.py` and `infra/setting_sections.py`; a test keeps it up to date.
 
 Each setting is read from, in this order: an option of `flightlog up`, the environment, a TOML file that `{CONFIG_VARIABLE}` names, the default.
-A part's name and a setting's are joined by two underscores in the environment, and are a table and a key in TOML:
+A section's name and a setting's are joined by two underscores in the environment, and are a table and a key in TOML:
 
 ```sh
 FLIGHTLOG_PROCESS__CONCURRENCY=4 flightlog up
@@ -48,7 +48,7 @@ FLIGHTLOG_PROCESS__CONCURRENCY=4 flightlog up
 concurrency = 4
 ```
 
-A value that makes no sense, and a name that doesn't exist in the file, end the start with a word.
+Invalid values, unknown names in the file and names that settings had before end the start with a message that says what to change.
 """
 
 

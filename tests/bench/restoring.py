@@ -33,7 +33,7 @@ _END = "SELECT max(notification_id) FROM flightlog_log WHERE topic = %s"
 def restoring(folder: Path, quick: bool) -> list[Figure]:
     """Measure the restore of waiting executions, and what they take in snapshots."""
     live, history = (LIVE // 10, HISTORY // 10) if quick else (LIVE, HISTORY)
-    every = {"FLIGHTLOG_SNAPSHOTS__EVERY_S": str(EVERY_S)}
+    every = {"FLIGHTLOG_SNAPSHOTS__INTERVAL_S": str(EVERY_S)}
     with engine(folder, "restoring", FLIGHTLOG_LOG_JSON="true", **every) as running:
         client = client_of(running)
         raw.register_gate(client, "gate")

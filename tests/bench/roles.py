@@ -11,7 +11,7 @@ from pathlib import Path
 from aiokafka import AIOKafkaProducer
 
 from infra.eventlog.kafka.log import KafkaLog
-from infra.settings import LogSettings
+from infra.setting_sections import LogSettings
 from schemas import topics as t
 from tests.bench.chains import CHAIN, chains_on
 from tests.bench.engines import client_of, timed, wait_all
@@ -88,7 +88,7 @@ def _sizes(engine: Distributed, rate: float) -> list[Figure]:
 
 
 async def _on_topics(engine: Distributed) -> tuple[int, int]:
-    log = KafkaLog(engine.kafka, LogSettings(poll_s=0.2))
+    log = KafkaLog(engine.kafka, LogSettings(poll_interval_s=0.2))
     await log.open()
     try:
         found = [
@@ -106,7 +106,7 @@ async def _raw_rate(engine: Distributed, messages: int, size: int) -> float:
     """Return tasks a second if the broker's transactions were all there was to do."""
     topic = engine.kafka.prefix + t.NOTIFICATIONS  # nobody reads it
     producer = AIOKafkaProducer(
-        bootstrap_servers=engine.kafka.servers, acks="all",
+        bootstrap_servers=engine.kafka.bootstrap_servers, acks="all",
         transactional_id=f"{topic}-bench", retry_backoff_ms=10,
     )  # fmt: skip
     await producer.start()

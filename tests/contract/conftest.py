@@ -17,7 +17,7 @@ from infra.eventlog.contract import Log
 from infra.eventlog.kafka import topics
 from infra.eventlog.kafka.log import KafkaLog
 from infra.eventlog.postgres.log import PostgresLog
-from infra.settings import KafkaSettings, LogSettings
+from infra.setting_sections import KafkaSettings, LogSettings
 from tests.support.components.kafka import broker
 from tests.support.components.postgres import empty_database
 from tests.support.fakes import MemoryData, MemoryLog
@@ -56,7 +56,7 @@ class PostgresKind:
         self.logs: list[Any] = []
 
     async def open(self, **settings: Any) -> Any:
-        chosen = {"poll_s": POLL_S, "lock_s": LOCK_S} | settings
+        chosen = {"poll_interval_s": POLL_S, "lock_timeout_s": LOCK_S} | settings
         log = PostgresLog(self.url, LogSettings(**chosen))
         self.logs.append(log)
         await log.open()
@@ -88,12 +88,12 @@ class KafkaKind:
 
     def __init__(self, servers: str) -> None:
         self.settings = KafkaSettings(
-            servers=servers,
+            bootstrap_bootstrap_servers=servers,
             prefix=f"{secrets.token_hex(4)}.",
             partitions=1,
-            session_s=2,
-            heartbeat_s=0.3,
-            transaction_s=2,
+            session_timeout_s=2,
+            heartbeat_interval_s=0.3,
+            transaction_timeout_s=2,
         )
         self.logs: list[Any] = []
 
@@ -101,7 +101,7 @@ class KafkaKind:
         if not self.logs:
             await topics.create(self.settings)
         poll_s = settings.get("poll_s", 0.5)
-        log = KafkaLog(self.settings, LogSettings(poll_s=poll_s))
+        log = KafkaLog(self.settings, LogSettings(poll_interval_s=poll_s))
         self.logs.append(log)
         await log.open()
         return log

@@ -29,7 +29,7 @@ NOTHING = lambda _: None  # noqa: E731
 async def twin(kind: Any) -> AsyncIterator[Any]:
     """Another log of the same kind, empty."""
     if isinstance(kind, KafkaKind):
-        found: Any = KafkaKind(kind.settings.servers)
+        found: Any = KafkaKind(kind.settings.bootstrap_servers)
     else:
         found = type(kind)()
     yield await found.open()

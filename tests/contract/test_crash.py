@@ -45,7 +45,7 @@ async def test_a_killed_writer_leaves_whole_commits(postgres: PostgresKind) -> N
         acked = max([acked, *map(int, process.stdout.read().split())])
         process.wait(10)
         process.stdout.close()
-        log = await postgres.open(lock_s=5)
+        log = await postgres.open(lock_timeout_s=5)
         sequences = [r.envelope.sequence for r in await log.stream(STREAM)]
         moved = await kept(log)
         await log.close()
@@ -60,7 +60,7 @@ async def test_the_log_is_had_at_once_after_a_kill(postgres: PostgresKind) -> No
     await asyncio.to_thread(process.stdout.readline)
     process.kill()
     began = asyncio.get_running_loop().time()
-    log = await postgres.open(lock_s=10)
+    log = await postgres.open(lock_timeout_s=10)
     took = asyncio.get_running_loop().time() - began
     await log.close()
     process.wait(10)

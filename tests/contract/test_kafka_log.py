@@ -18,7 +18,7 @@ from infra.eventlog.contract import OwnedPartition, StreamExtent
 from infra.eventlog.kafka import topics
 from infra.eventlog.kafka.log import KafkaLog
 from infra.eventlog.kafka.owned_partition import KafkaPartition
-from infra.settings import KafkaSettings, LogSettings
+from infra.setting_sections import KafkaSettings, LogSettings
 from schemas import topics as t
 from tests.contract.conftest import PARTITIONS, STREAMS, KafkaKind
 from tests.contract.owning import GROUP, kept, owning
@@ -177,7 +177,7 @@ async def test_ten_megabytes_are_refused_by_the_broker(kafka: KafkaKind) -> None
     log = await kafka.open()
     topic = kafka.settings.prefix + t.COMMANDS
     async with AIOKafkaProducer(
-        bootstrap_servers=kafka.settings.servers, max_request_size=20_000_000
+        bootstrap_servers=kafka.settings.bootstrap_servers, max_request_size=20_000_000
     ) as producer:
         await producer.send_and_wait(topic, b"before", b"key", 0)
         with pytest.raises(MessageSizeTooLargeError):
@@ -192,7 +192,9 @@ async def test_foreign_records_are_read_too(kafka: KafkaKind) -> None:
     """Garbage without key or headers is a message: who handles it can set it aside."""
     log = await kafka.open()
     topic = kafka.settings.prefix + t.COMMANDS
-    async with AIOKafkaProducer(bootstrap_servers=kafka.settings.servers) as producer:
+    async with AIOKafkaProducer(
+        bootstrap_servers=kafka.settings.bootstrap_servers
+    ) as producer:
         await producer.send_and_wait(topic, b"garbage", partition=0)
         headers = [
             ("ce_id", b"\xff"),
@@ -237,10 +239,14 @@ async def test_a_broker_that_dies_loses_nothing(tmp_path: Path) -> None:
     server = Kafka(tmp_path / "kafka")
     server.start()
     settings = KafkaSettings(
-        servers=server.servers, partitions=1, session_s=3, heartbeat_s=0.5, request_s=5
+        bootstrap_servers=server.servers,
+        partitions=1,
+        session_timeout_s=3,
+        heartbeat_interval_s=0.5,
+        request_timeout_s=5,
     )
     await topics.create(settings)
-    log = KafkaLog(settings, LogSettings(poll_s=0.3))
+    log = KafkaLog(settings, LogSettings(poll_interval_s=0.3))
     await log.open()
     copier, stop = Copier(), asyncio.Event()
     names = [f"c{n}" for n in range(40)]
@@ -315,7 +321,7 @@ async def test_a_stream_is_read_from_where_it_began(
     span = (
         None if ahead_s is None else StreamExtent(now_us + ahead_s * 1_000_000, ended)
     )
-    log = KafkaLog(kafka.settings, LogSettings(poll_s=0.3), Spanned(span))
+    log = KafkaLog(kafka.settings, LogSettings(poll_interval_s=0.3), Spanned(span))
     kafka.logs.append(log)
     await log.open()
 

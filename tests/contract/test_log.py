@@ -165,7 +165,7 @@ async def test_a_reader_without_news_returns(log: Any) -> None:
 
 async def test_a_slow_reader_misses_nothing(kind: Any) -> None:
     """Who fell behind what is kept in memory reads all, in order."""
-    log = await kind.open(recent_max=10)
+    log = await kind.open(recent_records_max=10)
     await log.append([dispatch("first")])
     async with log.consume("r", t.DISPATCHES) as consumer:
         found = ids(await consumer.read(1))

@@ -55,7 +55,9 @@ def _as_new(folder: Path) -> None:
 def _engine(folder: Path, **env: str) -> tuple[Running, FlyteRemote]:
     """Start an engine and register the flow."""
     engine = Running(
-        folder / ("old" if env else "data"), FLIGHTLOG_RETENTION__ROUND_S="0.3", **env
+        folder / ("old" if env else "data"),
+        FLIGHTLOG_RETENTION__INTERVAL_S="0.3",
+        **env,
     )
     engine.start()
     register(engine, folder, FLOW)
@@ -192,7 +194,7 @@ def test_blobs_that_a_recovery_uses_stay_with_it(
 
 def test_old_executions_are_deleted_by_themselves(folder: Path) -> None:
     """With a retention set, nobody needs to ask."""
-    engine, remote = _engine(folder, FLIGHTLOG_RETENTION__EXECUTIONS_S="2")
+    engine, remote = _engine(folder, FLIGHTLOG_RETENTION__EXECUTION_TTL_S="2")
     (folder / "mended").touch()
     blobs = engine.data_dir / "blobs"
     before = _files(blobs)

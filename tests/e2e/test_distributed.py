@@ -174,7 +174,9 @@ def test_garbage_on_kafka_costs_nothing_else(
 async def publish(roles: Distributed, body: bytes) -> None:
     """Put bytes on the commands topic, as anybody could."""
     topic = f"{roles.kafka.prefix}flightlog.commands"
-    async with AIOKafkaProducer(bootstrap_servers=roles.kafka.servers) as producer:
+    async with AIOKafkaProducer(
+        bootstrap_servers=roles.kafka.bootstrap_servers
+    ) as producer:
         await producer.send_and_wait(topic, body)
 
 

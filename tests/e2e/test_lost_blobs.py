@@ -23,7 +23,7 @@ SUCCEEDED, FAILED = 4, 6
 @pytest.fixture(scope="module")
 def roles() -> Iterator[Distributed]:
     """One process of each role; values aren't kept inline."""
-    with distributed(FLIGHTLOG_INLINE_LIMIT_BYTES="0") as found:
+    with distributed(FLIGHTLOG_INLINE_BYTES_MAX="0") as found:
         yield found
 
 

@@ -12,7 +12,7 @@ from flytekit.exceptions.user import FlyteEntityNotExistException
 
 from infra.blobs.files import BlobInfo
 from infra.blobs.s3 import S3Blobs
-from infra.settings import S3Settings
+from infra.setting_sections import S3Settings
 from tests.e2e.conftest import client, register
 from tests.e2e.test_recover import NODE_RECOVERED, broken, phases, recovered, runs
 from tests.support.harness.distributed import Distributed, distributed
@@ -25,7 +25,7 @@ SUCCEEDED = 4
 @pytest.fixture
 def roles() -> Iterator[Distributed]:
     """One process of each role, that sweep often."""
-    with distributed(FLIGHTLOG_RETENTION__ROUND_S="0.5") as found:
+    with distributed(FLIGHTLOG_RETENTION__INTERVAL_S="0.5") as found:
         yield found
 
 
@@ -64,7 +64,7 @@ def test_recovery_and_deletion(roles: Distributed, tmp_path: Path) -> None:
     assert phases(done)["n0"] == NODE_RECOVERED
     assert _blobs(roles)
 
-    roles.env["FLIGHTLOG_GATEWAY__URL"] = roles.http
+    roles.env["FLIGHTLOG_GATEWAY__PUBLIC_URL"] = roles.http
     for execution in (failed, done):
         said = roles.flightlog("delete", execution.id.name)
         assert said.returncode == 0, said.stdout + said.stderr

@@ -41,9 +41,9 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """An engine whose reservations expire sooner than its tasks end."""
     running = Running(
         tmp_path_factory.mktemp("reserving") / "data",
-        FLIGHTLOG_CACHE__RESERVATION_S=str(RESERVED_S),
-        FLIGHTLOG_CACHE__POLL_S="0.1",
-        FLIGHTLOG_RUNNER__HEARTBEAT_S="0.3",
+        FLIGHTLOG_CACHE__RESERVATION_TTL_S=str(RESERVED_S),
+        FLIGHTLOG_CACHE__POLL_INTERVAL_S="0.1",
+        FLIGHTLOG_RUNNER__HEARTBEAT_INTERVAL_S="0.3",
     )
     running.start()
     yield running

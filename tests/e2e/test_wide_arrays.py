@@ -29,7 +29,7 @@ def wide(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     running = Running(
         tmp_path_factory.mktemp("wide") / "data",
         plugin="echo",
-        FLIGHTLOG_PROPELLER__ARRAY_ELEMENTS=str(OPEN),
+        FLIGHTLOG_PROPELLER__ARRAY_CONCURRENCY=str(OPEN),
     )
     running.start()
     register_map(client_of(running), "wide")
@@ -108,7 +108,7 @@ def test_no_more_are_under_way_than_the_setting_says(wide: Running) -> None:
 def test_kills_during_a_map(tmp_path: Path) -> None:
     """Each element is queued and ends once, and the list is whole and in order."""
     engine = Running(
-        tmp_path / "data", plugin="echo", FLIGHTLOG_PROPELLER__ARRAY_ELEMENTS="50"
+        tmp_path / "data", plugin="echo", FLIGHTLOG_PROPELLER__ARRAY_CONCURRENCY="50"
     )
     engine.start()
     client = client_of(engine)

@@ -51,7 +51,7 @@ def gateway(
         migrated_database(),
         folder,
         observe=lambda *call: calls.seen.append(call),
-        outcome_s=1.5,
+        command_timeout_s=1.5,
         data_bytes_max=100_000,
     ) as opened:
         yield opened

@@ -50,7 +50,7 @@ KNOWN = {"project": raw.PROJECT, "domain": raw.DOMAIN, "name": "noise", "version
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningGateway]:
     """Run a separate gateway: noise archives projects and takes names."""
     folder = tmp_path_factory.mktemp("noise")
-    with run_gateway(migrated_database(), folder, outcome_s=1.5) as opened:
+    with run_gateway(migrated_database(), folder, command_timeout_s=1.5) as opened:
         yield opened
 
 

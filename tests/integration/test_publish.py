@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from infra.eventlog.contract import Record
 from infra.eventlog.kafka.log import KafkaLog
-from infra.settings import KafkaSettings, LogSettings
+from infra.setting_sections import KafkaSettings, LogSettings
 from schemas import topics
 from schemas.envelope import Envelope
 from schemas.ids import EntityRef
@@ -62,7 +62,7 @@ class Engine:
         """Run an example as an outsider would; return how it ended and what it said."""
         kafka = self.kafka
         process = await asyncio.create_subprocess_exec(
-            *program, "--servers", kafka.servers, "--prefix", kafka.prefix, *words,
+            *program, "--servers", kafka.bootstrap_servers, "--prefix", kafka.prefix, *words,
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
         )  # fmt: skip
         async with asyncio.timeout(ENDS_S):
@@ -71,7 +71,7 @@ class Engine:
 
     async def ask(self, command: c.CreateExecution) -> str:
         """Append a command without id or headers but one; return how it ended."""
-        log = KafkaLog(self.kafka, LogSettings(poll_s=0.2))
+        log = KafkaLog(self.kafka, LogSettings(poll_interval_s=0.2))
         await log.open()
         try:
             stream = f"execution/{PROJECT}/{DOMAIN}/{command.name}"
@@ -119,7 +119,9 @@ async def engine(servers: str, tmp_path: Path) -> AsyncIterator[Engine]:
         client = SynchronousFlyteClient(config)
         await asyncio.to_thread(register_layers, client, "chain", layers=2, width=1)
         kafka = KafkaSettings(
-            servers=servers, prefix=f"{secrets.token_hex(4)}.", partitions=2
+            bootstrap_bootstrap_servers=servers,
+            prefix=f"{secrets.token_hex(4)}.",
+            partitions=2,
         )
         async with engine_on(kafka, postgres, tmp_path):
             yield Engine(kafka)

@@ -23,7 +23,7 @@ from infra.eventlog.event_store import EventStore
 from infra.eventlog.kafka import topics as kafka_topics
 from infra.eventlog.kafka.log import KafkaLog
 from infra.postgres.pool import open_pool
-from infra.settings import KafkaSettings, LogSettings
+from infra.setting_sections import KafkaSettings, LogSettings
 from projections.projector.projector import Projector
 from schemas import topics
 from tests.integration.test_publish import PLAN, PYTHON, Engine
@@ -51,7 +51,9 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 async def kafka(servers: str) -> KafkaSettings:
     """Fresh topics."""
     found = KafkaSettings(
-        servers=servers, prefix=f"{secrets.token_hex(4)}.", partitions=2
+        bootstrap_bootstrap_servers=servers,
+        prefix=f"{secrets.token_hex(4)}.",
+        partitions=2,
     )
     await kafka_topics.create(found)
     return found
@@ -60,7 +62,7 @@ async def kafka(servers: str) -> KafkaSettings:
 @asynccontextmanager
 async def relaying(kafka: KafkaSettings, url: str) -> AsyncIterator[RegistryRelay]:
     """A relay from a Postgres to a broker."""
-    log, store = KafkaLog(kafka, LogSettings(poll_s=0.2)), EventStore(url)
+    log, store = KafkaLog(kafka, LogSettings(poll_interval_s=0.2)), EventStore(url)
     await log.open()
     await store.open()
     try:
@@ -95,7 +97,7 @@ def told(kafka: KafkaSettings, url: str, *words: str) -> tuple[int, dict[str, An
     """Run a command on Kafka and a Postgres; return what it says."""
     env = {
         "FLIGHTLOG_POSTGRES": url,
-        "FLIGHTLOG_KAFKA__SERVERS": kafka.servers,
+        "FLIGHTLOG_KAFKA__BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
         "FLIGHTLOG_KAFKA__PREFIX": kafka.prefix,
         "FLIGHTLOG_KAFKA__PARTITIONS": str(kafka.partitions),
     }
@@ -226,7 +228,7 @@ async def test_a_registry_beside_a_log_that_has_events_is_refused(
 
 async def project(kafka: KafkaSettings, url: str) -> None:
     """Fold what is on the broker into the views."""
-    log = KafkaLog(kafka, LogSettings(poll_s=0.5))
+    log = KafkaLog(kafka, LogSettings(poll_interval_s=0.5))
     await log.open()
     pool = await open_pool(url, size=2)
     await Projector(log, pool).catch_up()

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from infra.blobs.files import PARTS, FileBlobs
 from infra.eventlog.contract import Received
 from infra.postgres.pool import Pool, open_pool
-from infra.settings import RetentionSettings
+from infra.setting_sections import RetentionSettings
 from schemas.ids import execution_stream, raw_output_prefix
 from schemas.messages.commands import DeleteExecution
 from schemas.messages.execution_events import ExecutionCreated
@@ -57,7 +57,7 @@ async def sweeper(pool: Pool, tmp_path: Path) -> Sweeper:
     clock.now = NOW_US
     return Sweeper(
         log=log, pool=pool, blobs=FileBlobs(tmp_path / "blobs"), clock=clock,
-        settings=RetentionSettings(leftovers_s=DAY_S),
+        settings=RetentionSettings(orphan_ttl_s=DAY_S),
     )  # fmt: skip
 
 

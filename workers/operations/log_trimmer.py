@@ -9,7 +9,7 @@ import structlog
 from infra.eventlog.postgres.log import PostgresLog
 from infra.eventlog.postgres.rows import PARTITION
 from infra.retry import retry_transient
-from infra.settings import LogSettings
+from infra.setting_sections import LogSettings
 from schemas import topics
 
 log_ = structlog.get_logger(__name__)
@@ -18,7 +18,7 @@ log_ = structlog.get_logger(__name__)
 async def trim(log: PostgresLog, settings: LogSettings) -> None:
     """Delete handled messages now and then; events stay for ever."""
     while True:
-        await asyncio.sleep(settings.trim_s)
+        await asyncio.sleep(settings.trim_interval_s)
         await retry_transient(lambda: _trim_once(log, settings), "trimming_delayed")
 
 
@@ -30,6 +30,6 @@ async def _trim_once(log: PostgresLog, settings: LogSettings) -> None:
         topics.DISPATCHES: carried_out[PARTITION],
         topics.ABORTS: carried_out[PARTITION],
     }
-    count = await log.trim(positions, settings.keep_commands)
+    count = await log.trim(positions, settings.retained_messages)
     if count:
         log_.debug("trimmed", messages=count)

@@ -13,7 +13,7 @@ from infra.clock import Clock
 from infra.eventlog.contract import Log, Record
 from infra.postgres.pool import Pool
 from infra.retry import retry_transient
-from infra.settings import RetentionSettings
+from infra.setting_sections import RetentionSettings
 from projections.queries import retention
 from schemas import topics
 from schemas.envelope import Envelope
@@ -51,14 +51,14 @@ class Sweeper:
     async def run(self) -> None:
         """Do a round now and then, for ever."""
         while True:
-            await self.clock.sleep(self.settings.round_s)
+            await self.clock.sleep(self.settings.interval_s)
             await retry_transient(self.round, "sweeping_delayed", clock=self.clock)
 
     async def round(self) -> None:
         """Ask for what is too old to be deleted, and sweep up what is deleted."""
-        limit = self.settings.round_max
-        if self.settings.executions_s:
-            age_s = self.settings.executions_s
+        limit = self.settings.batch_max
+        if self.settings.execution_ttl_s:
+            age_s = self.settings.execution_ttl_s
             old = await retention.old(self.pool, age_s, limit)
             await self._delete(old, DeleteExecution(principal=ACTOR))
         for stream in await self._due(limit):
@@ -133,7 +133,7 @@ class Sweeper:
         now_us = self.clock.now_us()
         if now_us < self.leftovers_due_us:
             return
-        age_s = self.settings.leftovers_s
+        age_s = self.settings.orphan_ttl_s
         self.leftovers_due_us = now_us + round(age_s / 10 * _US)
         before_s = now_us / _US - age_s
         for found in await self.blobs.list(self.blobs.uri(REQUESTS)):

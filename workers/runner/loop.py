@@ -12,7 +12,7 @@ from infra.blobs.files import Blobs
 from infra.clock import Clock, wait_up_to
 from infra.eventlog.contract import Consumer, Log, Received, Record
 from infra.retry import retry_transient
-from infra.settings import RunnerSettings
+from infra.setting_sections import RunnerSettings
 from schemas import topics
 from schemas.messages.dispatches import Dispatch
 from schemas.wire import codec
@@ -122,7 +122,7 @@ class Runner:
         for task in tasks:
             task.cancel()
         if tasks:
-            await wait_up_to(self.settings.drain_s, tasks, self.clock)
+            await wait_up_to(self.settings.drain_timeout_s, tasks, self.clock)
         for task in tasks:
             task.cancel()
 
@@ -131,7 +131,7 @@ class Runner:
     ) -> None:
         generation = 0
         while True:
-            room = self.settings.waiting_max - self.in_flight
+            room = self.settings.in_flight_max - self.in_flight
             if room <= 0:
                 await self.clock.sleep(_FULL_S)
                 continue
@@ -204,7 +204,7 @@ class Runner:
 
     async def _send_heartbeats(self) -> None:
         while True:
-            await self.clock.sleep(self.settings.heartbeat_s)
+            await self.clock.sleep(self.settings.heartbeat_interval_s)
             await self._append(await self._heartbeats())
             await self.cache_lookups.extend_reservations(self._attempts.running)
 

@@ -28,9 +28,9 @@ async def request_redrive(
     """Redrive dead letters; a running embedded engine, the log's owner, does it."""
     asked = Asked(streams=streams, letters=ids, principal=getpass.getuser())
     engine = session.data.address()
-    if engine is not None and not session.settings.kafka.servers:
+    if engine is not None and not session.settings.kafka.bootstrap_servers:
         return await asyncio.to_thread(_request, engine, asked)
-    wait_s = WAIT_S if session.settings.kafka.servers else 0.0
+    wait_s = WAIT_S if session.settings.kafka.bootstrap_servers else 0.0
     async with open_log(session) as log:
         redriver = Redriver(log=log, clock=SYSTEM_CLOCK, wait_s=wait_s)
         return await redriver.redrive(streams, ids, asked.principal)

@@ -68,13 +68,13 @@ async def open_session(
     With `create` a missing data folder is made.
     """
     data = DataDir(settings.data_dir)
-    if settings.kafka.servers and not settings.postgres:
+    if settings.kafka.bootstrap_servers and not settings.postgres:
         raise CommandError(
-            "Expected FLIGHTLOG_POSTGRES to be set as FLIGHTLOG_KAFKA__SERVERS is, "
-            "but it isn't",
+            "Expected FLIGHTLOG_POSTGRES beside FLIGHTLOG_KAFKA__BOOTSTRAP_SERVERS, "
+            "but it isn't set",
             ExitCode.USAGE,
         )
-    engine = None if settings.kafka.servers else data.address()
+    engine = None if settings.kafka.bootstrap_servers else data.address()
     if engine is not None or settings.postgres:
         url = engine.postgres if engine is not None else settings.postgres
         async with _connected(settings, data, url, is_down=False) as session:

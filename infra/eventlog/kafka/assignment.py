@@ -21,7 +21,7 @@ from infra.eventlog.contract import Received
 from infra.eventlog.kafka.clients import new_consumer, new_group_member
 from infra.eventlog.kafka.partition_owner import AssignmentListener
 from infra.eventlog.kafka.records import received
-from infra.settings import KafkaSettings
+from infra.setting_sections import KafkaSettings
 
 log_ = structlog.get_logger(__name__)
 

@@ -10,7 +10,7 @@ from aiokafka.partitioner import murmur2
 
 from infra.errors import PermanentError
 from infra.eventlog.contract import Record
-from infra.settings import KafkaSettings
+from infra.setting_sections import KafkaSettings
 
 _RETRY_MS = 10
 """After a commit the broker may ask for patience once: aiokafka waits this long."""
@@ -20,10 +20,10 @@ _POSITIVE = 0x7FFFFFFF
 def new_producer(settings: KafkaSettings, **more: Any) -> AIOKafkaProducer:
     """Return a producer that waits for every copy, and never lingers."""
     return AIOKafkaProducer(
-        bootstrap_servers=settings.servers,
+        bootstrap_servers=settings.bootstrap_servers,
         acks="all",
         enable_idempotence=True,
-        request_timeout_ms=round(settings.request_s * 1000),
+        request_timeout_ms=round(settings.request_timeout_s * 1000),
         max_request_size=settings.message_bytes_max,
         retry_backoff_ms=_RETRY_MS,
         **more,
@@ -36,14 +36,16 @@ def new_consumer(
     """Return a consumer of committed records, which commits nothing by itself."""
     return AIOKafkaConsumer(
         *topics,
-        bootstrap_servers=settings.servers,
+        bootstrap_servers=settings.bootstrap_servers,
         group_id=group_id and settings.prefix + group_id,
         enable_auto_commit=False,
         auto_offset_reset="earliest",
         isolation_level="read_committed",
-        request_timeout_ms=round((settings.request_s + settings.session_s) * 1000),
-        session_timeout_ms=round(settings.session_s * 1000),
-        heartbeat_interval_ms=round(settings.heartbeat_s * 1000),
+        request_timeout_ms=round(
+            (settings.request_timeout_s + settings.session_timeout_s) * 1000
+        ),
+        session_timeout_ms=round(settings.session_timeout_s * 1000),
+        heartbeat_interval_ms=round(settings.heartbeat_interval_s * 1000),
         max_partition_fetch_bytes=settings.message_bytes_max,
         **more,
     )
@@ -53,7 +55,9 @@ def new_group_member(
     settings: KafkaSettings, group: str, **more: Any
 ) -> AIOKafkaConsumer:
     """Return a member of a group; one of a named process stays it over a restart."""
-    static = f"{settings.instance}/{group}" if settings.instance else None
+    static = (
+        f"{settings.group_instance_id}/{group}" if settings.group_instance_id else None
+    )
     return new_consumer(settings, group_id=group, group_instance_id=static, **more)
 
 

@@ -30,7 +30,7 @@ from infra.eventlog.kafka.clients import (
 from infra.eventlog.kafka.consumer import KafkaConsumer
 from infra.eventlog.kafka.partition_owner import KafkaPartitionOwner
 from infra.eventlog.kafka.records import received, sendable
-from infra.settings import KafkaSettings, LogSettings
+from infra.setting_sections import KafkaSettings, LogSettings
 from schemas import topics as t
 from schemas.envelope import Envelope
 
@@ -55,7 +55,7 @@ class KafkaLog:
         """
         self._settings = settings
         self._prefix = settings.prefix
-        self._poll_s = log.poll_s
+        self._poll_s = log.poll_interval_s
         self._spans = spans
         self._producer: AIOKafkaProducer | None = None
 

@@ -30,7 +30,7 @@ from infra.eventlog.kafka.clients import (
     partition_for_record,
 )
 from infra.eventlog.kafka.records import received, sendable
-from infra.settings import KafkaSettings
+from infra.setting_sections import KafkaSettings
 
 log_ = structlog.get_logger(__name__)
 
@@ -53,7 +53,7 @@ class KafkaPartition:
         self._producer: AIOKafkaProducer = new_producer(
             settings,
             transactional_id=f"{settings.prefix}{group}/{at.topic}/{at.partition}",
-            transaction_timeout_ms=round(settings.transaction_s * 1000),
+            transaction_timeout_ms=round(settings.transaction_timeout_s * 1000),
         )
         self._reader: AIOKafkaConsumer = new_consumer(settings)
         self._is_dead = False
@@ -83,7 +83,7 @@ class KafkaPartition:
         """Let go of it; what can't be said to the broker in time isn't said."""
         for part in (self._producer, self._reader):
             try:
-                async with asyncio.timeout(self._settings.request_s):
+                async with asyncio.timeout(self._settings.request_timeout_s):
                     await part.stop()
             except (*_GONE, KafkaError, OSError, TimeoutError) as error:
                 log_.debug("partition_closed_badly", at=str(self._at), error=str(error))

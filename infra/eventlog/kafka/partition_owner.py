@@ -21,7 +21,7 @@ from infra.eventlog.contract import Serve
 from infra.eventlog.kafka.clients import new_group_member
 from infra.eventlog.kafka.owned_partition import KafkaPartition
 from infra.retry import retry_transient
-from infra.settings import KafkaSettings
+from infra.setting_sections import KafkaSettings
 
 log_ = structlog.get_logger(__name__)
 
@@ -147,7 +147,7 @@ class KafkaPartitionOwner:
         for served in gone:
             served.stop.set()
         tasks = [served.task for served in gone]
-        _, late = await asyncio.wait(tasks, timeout=self._settings.hand_over_s)
+        _, late = await asyncio.wait(tasks, timeout=self._settings.revoke_timeout_s)
         for task in late:
             task.cancel()
         for ended in await asyncio.gather(*tasks, return_exceptions=True):

@@ -12,7 +12,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from infra.errors import PermanentError, TransientError
-from infra.settings import KafkaSettings
+from infra.setting_sections import KafkaSettings
 from schemas import topics
 
 _LOOK_S = 0.1
@@ -127,7 +127,7 @@ async def check(settings: KafkaSettings) -> None:
 
 async def _appeared(settings: KafkaSettings) -> None:
     """Wait until every topic can be seen: a broker tells of new ones a little later."""
-    for _ in range(max(1, round(settings.request_s / _LOOK_S))):
+    for _ in range(max(1, round(settings.request_timeout_s / _LOOK_S))):
         if all(topic.partitions for topic in await describe(settings)):
             return
         await asyncio.sleep(_LOOK_S)
@@ -145,7 +145,7 @@ def _new(topic: str, settings: KafkaSettings) -> NewTopic:
     return NewTopic(
         settings.prefix + topic,
         partitions_of(topic, settings),
-        settings.replication,
+        settings.replication_factor,
         topic_configs=configs,
     )
 
@@ -153,13 +153,13 @@ def _new(topic: str, settings: KafkaSettings) -> NewTopic:
 @asynccontextmanager
 async def _admin(settings: KafkaSettings) -> Any:
     admin = AIOKafkaAdminClient(
-        bootstrap_servers=settings.servers,
-        request_timeout_ms=round(settings.request_s * 1000),
+        bootstrap_servers=settings.bootstrap_servers,
+        request_timeout_ms=round(settings.request_timeout_s * 1000),
     )
     try:
         await admin.start()
     except KafkaError as error:
-        message = f"Expected a broker at {settings.servers}, but: {error!r}"
+        message = f"Expected a broker at {settings.bootstrap_servers}, but: {error!r}"
         raise TransientError(message) from error
     try:
         yield admin

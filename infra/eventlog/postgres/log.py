@@ -25,7 +25,7 @@ from infra.eventlog.postgres.rows import PARTITION, from_row
 from infra.eventlog.postgres.writer import EVENTS_TABLE, POSITIONS_TABLE, LogWriter
 from infra.postgres.recorder import SingleWriterRecorder, datastore
 from infra.retry import retry_transient
-from infra.settings import LogSettings
+from infra.setting_sections import LogSettings
 
 log_ = structlog.get_logger(__name__)
 
@@ -65,7 +65,7 @@ class PostgresLog:
             raise
 
     def _open(self) -> int:
-        self._writer = LogWriter(self._url, self._settings.lock_s)
+        self._writer = LogWriter(self._url, self._settings.lock_timeout_s)
         end = self._writer.open()
         self._reader = SingleWriterRecorder(
             datastore(self._url, connections=_READERS),
@@ -124,7 +124,7 @@ class PostgresLog:
     def _remember(self, complete_after: int) -> RecentRecords:
         return RecentRecords(
             complete_after,
-            records_max=self._settings.recent_max,
+            records_max=self._settings.recent_records_max,
             bytes_max=self._settings.recent_bytes_max,
         )
 
@@ -284,7 +284,7 @@ class _Cursor:
     async def read(self, limit: int) -> Sequence[Received]:
         """Return the next messages; none if there is no news for a while."""
         loop = asyncio.get_running_loop()
-        until = loop.time() + self._log._settings.poll_s  # noqa: SLF001 - one module
+        until = loop.time() + self._log._settings.poll_interval_s  # noqa: SLF001 - one module
         while True:
             news = self._log._news  # noqa: SLF001
             found = await self._next(limit)

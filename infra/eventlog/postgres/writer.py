@@ -65,8 +65,8 @@ class LogWriter:
     when Postgres is away, Permanent when it never takes the records.
     """
 
-    def __init__(self, url: str, lock_s: float) -> None:
-        """Prepare; waits `lock_s` for an engine that was just killed to let go."""
+    def __init__(self, url: str, lock_timeout_s: float) -> None:
+        """Prepare; `open` waits this long for the lock of an engine just killed."""
         self._datastore = datastore(url, connections=1)
         self.recorder = SingleWriterRecorder(
             self._datastore,
@@ -74,7 +74,7 @@ class LogWriter:
             tracking_table_name=POSITIONS_TABLE,
         )
         self.recorder.sql_create_statements.append(_FEW)
-        self._lock_s = lock_s
+        self._lock_timeout_s = lock_timeout_s
         self._session: Connection[Any] | None = None
         self._epoch = 0
 
@@ -217,7 +217,7 @@ class LogWriter:
     def _lock(self, conn: Connection[Any]) -> None:
         """Take the lock; a killed engine's session takes a moment to let go."""
         self._session = None
-        until = time.monotonic() + self._lock_s
+        until = time.monotonic() + self._lock_timeout_s
         while not _held(conn):
             if time.monotonic() > until:
                 message = (

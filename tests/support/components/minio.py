@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from infra.settings import S3Settings
+from infra.setting_sections import S3Settings
 from tests.support.components import containers
 from tests.support.components.build_cache import cached
 from tests.support.harness.engine_process import free_port

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from infra.eventlog.kafka import topics
-from infra.settings import KafkaSettings, S3Settings
+from infra.setting_sections import KafkaSettings, S3Settings
 from tests.support.components.kafka import broker
 from tests.support.components.minio import s3
 from tests.support.components.postgres import empty_database
@@ -120,7 +120,8 @@ class Distributed:
         self.grpc_port = free_port()
         self.outside = outside
         self.kafka = KafkaSettings(
-            servers=outside.kafka, prefix=f"t{os.getpid()}-{time.time_ns()}."
+            bootstrap_bootstrap_servers=outside.kafka,
+            prefix=f"t{os.getpid()}-{time.time_ns()}.",
         )
         self.env = self._environment() | env
         self.roles = [self.role(name, number) for number, name in enumerate(roles)]
@@ -130,7 +131,7 @@ class Distributed:
         return {
             "FLIGHTLOG_DATA_DIR": str(self.data_dir),
             "FLIGHTLOG_GRPC_PORT": str(self.grpc_port),
-            "FLIGHTLOG_KAFKA__SERVERS": self.kafka.servers,
+            "FLIGHTLOG_KAFKA__BOOTSTRAP_SERVERS": self.kafka.bootstrap_servers,
             "FLIGHTLOG_KAFKA__PREFIX": self.kafka.prefix,
             "FLIGHTLOG_POSTGRES": self.outside.postgres,
             "FLIGHTLOG_BLOBS": f"s3://flightlog-{time.time_ns()}/data",
@@ -143,7 +144,7 @@ class Distributed:
         """Return one more process of a role, not yet started."""
         env = self.env
         if name != RUNNER:
-            instance = {"FLIGHTLOG_KAFKA__INSTANCE": f"{name}-{number}"}
+            instance = {"FLIGHTLOG_KAFKA__GROUP_INSTANCE_ID": f"{name}-{number}"}
             env = env | instance
         return Role(name, self.folder / f"{name}-{number}.log", env)
 

@@ -21,7 +21,8 @@ from infra.clock import SystemClock
 from infra.eventlog.event_store import EventStore
 from infra.eventlog.postgres.log import PostgresLog
 from infra.postgres.pool import open_pool
-from infra.settings import GatewaySettings, LogSettings, Settings
+from infra.setting_sections import GatewaySettings, LogSettings
+from infra.settings import Settings
 from tests.support.http_server import nothing_redriven
 
 READY_S = 30.0
@@ -91,7 +92,7 @@ async def _serve(
     take: Callable[[RunningGateway], None],
 ) -> None:
     async with AsyncExitStack() as stack:
-        log = PostgresLog(url, LogSettings(poll_s=0.2))
+        log = PostgresLog(url, LogSettings(poll_interval_s=0.2))
         await log.open()
         stack.push_async_callback(log.close)
         store = EventStore(url)
@@ -108,7 +109,7 @@ async def _serve(
             links=signer,
             store=store,
             log=log,
-            submit=Submit(log, pool, settings.gateway.outcome_s),
+            submit=Submit(log, pool, settings.gateway.command_timeout_s),
             redrive=nothing_redriven,
         )
         await projects.seed(services, "flytesnacks")

@@ -13,7 +13,8 @@ from infra.eventlog.contract import OwnedPartition
 from infra.eventlog.kafka import topics as kafka_topics
 from infra.eventlog.kafka.log import KafkaLog
 from infra.postgres.pool import Pool, open_pool
-from infra.settings import KafkaSettings, LogSettings, RunnerSettings, Settings
+from infra.setting_sections import KafkaSettings, LogSettings, RunnerSettings
+from infra.settings import Settings
 from projections.queries.catalog import Catalog
 from schemas import topics
 from workers.propeller.leases import Leases
@@ -34,7 +35,7 @@ async def engine_on(
     settings, clock, stop = Settings(data_dir=folder), SystemClock(), asyncio.Event()
     await kafka_topics.create(kafka)
     async with AsyncExitStack() as stack:
-        log = KafkaLog(kafka, LogSettings(poll_s=0.2))
+        log = KafkaLog(kafka, LogSettings(poll_interval_s=0.2))
         await log.open()
         stack.push_async_callback(log.close)
         pool = await open_pool(postgres)
@@ -57,7 +58,7 @@ async def engine_on(
             settings=RunnerSettings(name="r"),
             incarnation="i1",
             process=None,
-            inline_limit=settings.inline_limit_bytes,
+            inline_limit=settings.inline_bytes_max,
             report_delay_s=0.0,
             cache_lookups=CacheLookups(
                 catalog=Catalog(pool, log, settings.cache), blobs=blobs, poll_s=1
@@ -95,7 +96,7 @@ def _propeller(
             definitions=definitions,
             domains=settings.domains,
             max_parallelism=25,
-            inline_limit_bytes=settings.inline_limit_bytes,
+            inline_limit_bytes=settings.inline_bytes_max,
         ),
         clock=SystemClock(),
         leases=Leases(60_000_000),

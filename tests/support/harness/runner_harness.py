@@ -14,7 +14,7 @@ from flyteidl.core import types_pb2
 
 from infra.blobs.files import FileBlobs
 from infra.eventlog.contract import Received, Record
-from infra.settings import RunnerSettings
+from infra.setting_sections import RunnerSettings
 from schemas import topics
 from schemas.envelope import Envelope
 from schemas.ids import attempt_id
@@ -83,7 +83,9 @@ class Harness:
             log=self.log,
             blobs=self.blobs,
             clock=self.clock,
-            settings=RunnerSettings(**{"name": "r", "drain_s": 0.1, **settings}),
+            settings=RunnerSettings(
+                **{"name": "r", "drain_timeout_s": 0.1, **settings}
+            ),
             incarnation=incarnation,
             process=None if echoes else self.plugin,
             inline_limit=100,

@@ -17,7 +17,7 @@ from flyteidl.core import tasks_pb2
 from msgspec.structs import replace
 
 from infra.blobs.files import Blobs
-from infra.settings import ProcessSettings
+from infra.setting_sections import ProcessSettings
 from schemas.messages.dispatches import RunTask
 from schemas.messages.rejections import Rejected
 from schemas.values import ErrorKind, TaskLog

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import structlog
 
-from infra.settings import ProcessSettings
+from infra.setting_sections import ProcessSettings
 from workers.plugins.process.code_bundles import unpack
 from workers.plugins.process.fork_server import ForkServer, ZygoteKind
 from workers.plugins.process.template import Template
@@ -108,7 +108,7 @@ class TemplatePool:
         return self._search_path(env, str(template.folder))
 
     def _search_path(self, env: Mapping[str, str], *first: str) -> str:
-        parts = (*first, *self.settings.path, env.get("PYTHONPATH", ""))
+        parts = (*first, *self.settings.python_path, env.get("PYTHONPATH", ""))
         return os.pathsep.join(part for part in parts if part)
 
     def reset_back_off(self) -> None:
@@ -164,7 +164,7 @@ class TemplatePool:
                 known.kill()
             await self._back_off(kind)
             fork_server = self._new_fork_server(kind)
-            await fork_server.start(self.settings.template_start_s)
+            await fork_server.start(self.settings.template_start_timeout_s)
             self._fork_servers[kind] = fork_server
             return fork_server
 

@@ -24,11 +24,11 @@ _REQUEST_TIMEOUT_S = 60.0
 async def delete(session: Session, text: str, *, json: bool) -> None:
     """Request the deletion from the running engine, the only writer of its log.
 
-    With roles as processes the gateway at `gateway.url` is asked.
+    With roles as processes the gateway at `gateway.public_url` is asked.
     """
     ref = await session.execution(text)
     engine = session.data.address()
-    base = engine.http if engine is not None else session.settings.gateway.url
+    base = engine.http if engine is not None else session.settings.gateway.public_url
     if not base:
         text = "Expected a running engine to delete the execution, but there is none"
         raise CommandError(text, ExitCode.NO_ENGINE)

@@ -50,7 +50,7 @@ async def import_(session: Session, file: Path, *, json: bool) -> None:
     """Append an exported log to an empty one; the whole file is checked first."""
     counts, size = await asyncio.to_thread(_counted, file)
     engine = session.data.address()
-    if engine is not None and not session.settings.kafka.servers:
+    if engine is not None and not session.settings.kafka.bootstrap_servers:
         raise CommandError(
             f"Expected an empty log, but an engine (pid {engine.pid}) is running on "
             f"{session.data.path}"

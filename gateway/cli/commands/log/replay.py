@@ -37,7 +37,7 @@ async def run(session: Session, begin: str | None, *, swap: bool, json: bool) ->
     ) -> AsyncIterator[Sequence[Received]]:
         return session.log.read_range(end, topics.EVENTS, after)
 
-    if session.is_down or session.settings.kafka.servers:
+    if session.is_down or session.settings.kafka.bootstrap_servers:
         await asyncio.to_thread(migrate, session.url)  # no engine may have done so
     restored = await _registry(session, swap=swap)
     began = time.monotonic()

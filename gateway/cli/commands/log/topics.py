@@ -55,9 +55,10 @@ async def consumer_lag(settings: Settings) -> Mapping[str, int]:
 
 
 def _check(settings: Settings) -> None:
-    if not settings.kafka.servers:
+    if not settings.kafka.bootstrap_servers:
         raise CommandError(
-            "Expected FLIGHTLOG_KAFKA__SERVERS to name a broker, but it is empty",
+            "Expected FLIGHTLOG_KAFKA__BOOTSTRAP_SERVERS to name a broker, but it is "
+            "empty",
             ExitCode.USAGE,
         )
 

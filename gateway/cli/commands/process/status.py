@@ -24,7 +24,7 @@ _PROBE_S = 3.0
 
 async def show(settings: Settings, *, json: bool) -> None:
     """Print the engine's state; exits with 3 if there is none."""
-    if settings.kafka.servers:
+    if settings.kafka.bootstrap_servers:
         await _show_roles(settings, json=json)
         return
     data = DataDir(settings.data_dir)
@@ -52,11 +52,15 @@ async def _show_roles(settings: Settings, *, json: bool) -> None:
         lag = await consumer_lag(settings)
     if json:
         print_json(
-            {"kafka": settings.kafka.servers, "lag": {**lag}, "executions": {**counts}}
+            {
+                "kafka": settings.kafka.bootstrap_servers,
+                "lag": {**lag},
+                "executions": {**counts},
+            }
         )
         return
     console = Console(highlight=False)
-    console.print(f"Roles on Kafka at {settings.kafka.servers}")
+    console.print(f"Roles on Kafka at {settings.kafka.bootstrap_servers}")
     for topic, messages in lag.items():
         console.print(f"  {topic}  lag {messages}")
     _print_counts(console, counts)

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from gateway.cli.main import app
 from infra.eventlog.contract import Received, Record
 from infra.eventlog.postgres.log import PostgresLog
-from infra.settings import LogSettings
+from infra.setting_sections import LogSettings
 from schemas import topics
 from schemas.envelope import Envelope
 from schemas.messages import commands as c
@@ -42,7 +42,7 @@ def _bad(position: int, body: bytes) -> Record:
 
 def _on(url: str, deed: Callable[[PostgresLog], Coroutine[Any, Any, Any]]) -> Any:
     async def run() -> Any:
-        log = PostgresLog(url, LogSettings(poll_s=0.05))
+        log = PostgresLog(url, LogSettings(poll_interval_s=0.05))
         await log.open()
         try:
             return await deed(log)

@@ -15,7 +15,7 @@ from gateway.cli.main import app
 from infra.eventlog.contract import Record
 from infra.eventlog.postgres.log import PostgresLog
 from infra.postgres.pool import open_pool
-from infra.settings import LogSettings
+from infra.setting_sections import LogSettings
 from projections.projector.projector import Projector
 from schemas import sites, topics
 from schemas.envelope import Envelope
@@ -83,7 +83,7 @@ def _records(ref: ExecutionRef) -> list[Record]:
 
 
 async def _fill(url: str, refs: list[ExecutionRef]) -> None:
-    log = PostgresLog(url, LogSettings(poll_s=0.05))
+    log = PostgresLog(url, LogSettings(poll_interval_s=0.05))
     await log.open()
     pool = await open_pool(url, size=2)
     try:
@@ -208,7 +208,7 @@ def test_tells_that_an_execution_is_parked(tmp_path: Path) -> None:
 
 
 async def _append(url: str, records: list[Record]) -> None:
-    log = PostgresLog(url, LogSettings(poll_s=0.05))
+    log = PostgresLog(url, LogSettings(poll_interval_s=0.05))
     await log.open()
     await log.append(records)
     await log.close()

@@ -12,7 +12,8 @@ from flyteidl.admin import execution_pb2, version_pb2
 from gateway.rpc.server import ADMIN
 from gateway.services.redrive import PATH, Asked
 from gateway.telemetry.health import Health
-from infra.settings import GatewaySettings, Settings
+from infra.setting_sections import GatewaySettings
+from infra.settings import Settings
 from tests.support.http_server import parts_of, serving
 
 

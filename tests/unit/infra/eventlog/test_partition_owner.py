@@ -11,7 +11,7 @@ from aiokafka import TopicPartition
 from infra.errors import FencedError
 from infra.eventlog.kafka import partition_owner
 from infra.eventlog.kafka.partition_owner import KafkaPartitionOwner
-from infra.settings import KafkaSettings
+from infra.setting_sections import KafkaSettings
 
 AT = TopicPartition("commands", 0)
 
@@ -31,7 +31,9 @@ async def test_who_is_fenced_joins_anew_unless_another_was_dealt_it(
 ) -> None:
     """A partition taken away in good order costs no further round of the group."""
     monkeypatch.setattr(partition_owner, "_NEWS_S", 0.3)
-    owners = KafkaPartitionOwner(KafkaSettings(servers="x:1"), "group", "commands", 0.1)
+    owners = KafkaPartitionOwner(
+        KafkaSettings(bootstrap_servers="x:1"), "group", "commands", 0.1
+    )
 
     async def opened(_at: TopicPartition) -> Any:
         return _Opened()

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from infra.errors import TransientError
 from infra.postgres.pool import Pool
-from infra.settings import CacheSettings
+from infra.setting_sections import CacheSettings
 from projections.projector.projector import rebuild
 from projections.queries import registry
 from projections.queries.catalog import Catalog, count_kept
@@ -25,7 +25,7 @@ from tests.support.engine import NOON_US, STREAM, Engine, created
 from tests.support.graphs import cached_template, definition, task_node, values
 from tests.support.harness.read_models import ReadModels
 
-SHORT = CacheSettings(reservation_s=0.1, behind_s=0.1)
+SHORT = CacheSettings(reservation_ttl_s=0.1, lag_timeout_s=0.1)
 
 
 def _engine() -> tuple[Engine, d.LookUpCache]:

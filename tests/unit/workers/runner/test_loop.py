@@ -231,7 +231,7 @@ async def test_undecodable_dispatches_become_dead_letters(
 
 async def test_it_sends_heartbeats_from_the_start(harness: Harness) -> None:
     """The first heartbeat comes at once, others follow."""
-    async with harness.runner(heartbeat_s=0.02):
+    async with harness.runner(heartbeat_interval_s=0.02):
         await harness.until(lambda: len(harness.on(topics.COMMANDS)) >= 3)
     first = codec.decode(harness.on(topics.COMMANDS)[0].body)
     assert isinstance(first, c.Heartbeat)
@@ -241,7 +241,7 @@ async def test_it_sends_heartbeats_from_the_start(harness: Harness) -> None:
 async def test_dispatches_in_flight_are_bounded(harness: Harness) -> None:
     """With as many dispatches open as allowed, the rest stays on the log."""
     harness.plugin.slots = asyncio.Semaphore(0)
-    async with harness.runner(waiting_max=3) as runner:
+    async with harness.runner(in_flight_max=3) as runner:
         await harness.send(*(container(f"n{i}") for i in range(9)))
         await asyncio.sleep(0.1)
         assert runner.in_flight == 3
