@@ -88,7 +88,7 @@ class KafkaKind:
 
     def __init__(self, servers: str) -> None:
         self.settings = KafkaSettings(
-            bootstrap_bootstrap_servers=servers,
+            bootstrap_servers=servers,
             prefix=f"{secrets.token_hex(4)}.",
             partitions=1,
             session_timeout_s=2,

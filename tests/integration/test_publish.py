@@ -119,7 +119,7 @@ async def engine(servers: str, tmp_path: Path) -> AsyncIterator[Engine]:
         client = SynchronousFlyteClient(config)
         await asyncio.to_thread(register_layers, client, "chain", layers=2, width=1)
         kafka = KafkaSettings(
-            bootstrap_bootstrap_servers=servers,
+            bootstrap_servers=servers,
             prefix=f"{secrets.token_hex(4)}.",
             partitions=2,
         )

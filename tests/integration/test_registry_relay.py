@@ -51,7 +51,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 async def kafka(servers: str) -> KafkaSettings:
     """Fresh topics."""
     found = KafkaSettings(
-        bootstrap_bootstrap_servers=servers,
+        bootstrap_servers=servers,
         prefix=f"{secrets.token_hex(4)}.",
         partitions=2,
     )

@@ -120,7 +120,7 @@ class Distributed:
         self.grpc_port = free_port()
         self.outside = outside
         self.kafka = KafkaSettings(
-            bootstrap_bootstrap_servers=outside.kafka,
+            bootstrap_servers=outside.kafka,
             prefix=f"t{os.getpid()}-{time.time_ns()}.",
         )
         self.env = self._environment() | env
