@@ -15,7 +15,8 @@ from flyteidl.core import execution_pb2 as core_execution_pb2
 from flyteidl.core import literals_pb2
 
 from domain.annotations import annotations_violation
-from domain.literals.casting import describe, literal_matches, literal_type
+from domain.literals.casting import literal_matches
+from domain.literals.literal_types import describe, literal_type
 from domain.literals.protobuf_checks import violation
 from domain.registry.identity import invalid
 from schemas.messages.commands import CreateExecution

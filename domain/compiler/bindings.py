@@ -11,7 +11,8 @@ from flyteidl.core import types_pb2
 from domain.compiler.errors import Code, Findings
 from domain.compiler.interfaces import Interface
 from domain.compiler.paths import NoSuchField, type_at
-from domain.literals.casting import allows_none, castable, describe, scalar_type
+from domain.literals.casting import castable
+from domain.literals.literal_types import allows_none, describe, scalar_type
 
 Sources = Mapping[str, Mapping[str, Any] | None]
 """Output types by node id; None for a node whose outputs aren't known."""

@@ -8,7 +8,8 @@ from typing import Any
 from flyteidl.core import literals_pb2, types_pb2
 
 from domain.compiler.errors import Code, Findings
-from domain.literals.casting import castable, describe, is_none, scalar_type
+from domain.literals.casting import castable
+from domain.literals.literal_types import describe, is_none, scalar_type
 
 _OPERANDS = frozenset({"primitive", "none_type"})
 

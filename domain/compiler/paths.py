@@ -8,8 +8,8 @@ from typing import Any
 
 from flyteidl.core import types_pb2
 
-from domain.literals.casting import describe, is_none
 from domain.literals.json_schemas import field_names
+from domain.literals.literal_types import describe, is_none
 
 
 @dataclass(frozen=True, slots=True)

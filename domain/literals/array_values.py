@@ -1,35 +1,41 @@
-"""Arrays as values: a size out of lists, an element's inputs, lists of outputs."""
+"""Arrays: their size, the inputs of an element, and the lists of outputs."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any
 
-from flyteidl.core import literals_pb2, types_pb2, workflow_pb2
+from flyteidl.core import literals_pb2, tasks_pb2, types_pb2, workflow_pb2
 
 from domain.graph import START, Graph, GraphNode
 from domain.literals.bindings import promises
-from schemas.values import Failure
+from schemas.ids import EntityRef
+from schemas.sites import NodeKind
+from schemas.values import ErrorKind, Failure
 
 INLINE_BYTES_MAX = 2048
-"""How much of the lists each element's dispatch may bear: more goes by reference."""
+"""The largest lists that each element's dispatch carries; larger ones go as a blob."""
 
 
 def is_sliced(graph_node: GraphNode) -> bool:
-    """Tell whether each element is given its own items rather than the whole lists."""
+    """Return whether each element gets its own items, not the lists."""
     array = graph_node.spec.array_node
     own = array.data_mode == workflow_pb2.ArrayNode.INDIVIDUAL_INPUT_FILES
     element = graph_node.element
-    return own or (element is not None and element.kind == "launch_plan")
+    return own or (element is not None and element.kind is NodeKind.LAUNCH_PLAN)
 
 
-def array_size(inputs: Any, bound: Collection[str]) -> int | Failure:
-    """Return how many elements the lists of a core.LiteralMap make (ref §5.7)."""
+def array_size(
+    inputs: literals_pb2.LiteralMap, bound: Collection[str]
+) -> int | Failure:
+    """Return how many elements an array of these inputs has (ref §5.7).
+
+    `bound` names the inputs that every element gets as they are.
+    """
     lengths = {
         name: len(literal.collection.literals)
         for name, literal in inputs.literals.items()
-        if name not in bound and literal.WhichOneof("value") == "collection"
+        if name not in bound and literal.HasField("collection")
     }
     if len(set(lengths.values())) > 1:
         found = ", ".join(f"'{name}' {lengths[name]}" for name in sorted(lengths))
@@ -43,17 +49,17 @@ def array_size(inputs: Any, bound: Collection[str]) -> int | Failure:
 
 def _no_size(found: str) -> Failure:
     message = f"Expected the array to have {found}"
-    return Failure(code="InvalidArrayLength", message=message, kind="USER")
+    return Failure(code="InvalidArrayLength", message=message, kind=ErrorKind.USER)
 
 
-def required_successes(array: Any, size: int) -> int:
-    """Return how many elements of a core.ArrayNode must succeed.
+def required_successes(array: workflow_pb2.ArrayNode, size: int) -> int:
+    """Return how many of an array's elements must succeed.
 
-    None at all isn't a wish that flytekit knows: 0 is what it sends for no wish.
+    flytekit can't ask for none at all: 0 is what it sends where nothing is asked for.
     """
     criteria = array.WhichOneof("success_criteria")
     if criteria == "min_successes" and array.min_successes:
-        return int(array.min_successes)
+        return array.min_successes
     if criteria == "min_success_ratio":
         # A ratio is sent with 24 bits: 0.6 of five elements are three, not four.
         return math.ceil(size * float(f"{array.min_success_ratio:.6g}"))
@@ -62,8 +68,8 @@ def required_successes(array: Any, size: int) -> int:
 
 def element_bindings(
     names: Iterable[str], bound: Collection[str], index: int
-) -> list[Any]:
-    """Return core.Bindings that take an element's inputs out of the array's."""
+) -> list[literals_pb2.Binding]:
+    """Return bindings that take an element's inputs from those of its array."""
     bindings = []
     for name in sorted(names):
         promise = types_pb2.OutputReference(node_id=START, var=name)
@@ -75,10 +81,12 @@ def element_bindings(
 
 
 def output_names(
-    graph: Graph, graph_node: GraphNode, tasks: Mapping[Any, Any]
+    graph: Graph,
+    graph_node: GraphNode,
+    tasks: Mapping[EntityRef, tasks_pb2.TaskTemplate],
 ) -> tuple[str, ...]:
     """Return the names of an array's outputs: a launch plan's are those in use."""
-    template = tasks.get(graph_node.target)
+    template = None if graph_node.target is None else tasks.get(graph_node.target)
     if template is not None:
         return tuple(sorted(template.interface.outputs.variables))
     names = {
@@ -92,9 +100,12 @@ def output_names(
 
 
 def collect_outputs(
-    names: Collection[str], size: int, outputs: Mapping[int, Any]
-) -> Any:
-    """Return a core.LiteralMap of lists; who yielded nothing stands there as none."""
+    names: Collection[str], size: int, outputs: Mapping[int, literals_pb2.LiteralMap]
+) -> literals_pb2.LiteralMap:
+    """Return the outputs of all elements as lists; None for one without outputs.
+
+    `names` are the outputs that must be there, `outputs` those of each element.
+    """
     found = literals_pb2.LiteralMap()
     for name in names:
         found.literals[name].collection.SetInParent()

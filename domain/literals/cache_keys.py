@@ -1,4 +1,4 @@
-"""Caching: whether a node's outputs are kept for reuse, and under which key; pure."""
+"""Cache keys: whether a node's outputs are cached, and under which key; pure."""
 
 from __future__ import annotations
 
@@ -6,29 +6,38 @@ import base64
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+
+from flyteidl.core import interface_pb2, literals_pb2, tasks_pb2, workflow_pb2
+from google.protobuf.message import Message
 
 from schemas.ids import CatalogKey, EntityRef
-from schemas.values import Failure
+from schemas.values import ErrorKind, Failure
 
-_DATA_SET = "flyte_task-"
-_TAG = "flyte_cached-"
+_DATASET_PREFIX = "flyte_task-"
+_TAG_PREFIX = "flyte_cached-"
 _SHORT = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CachePolicy:
-    """How a node is cached; `serializes` lets one of equal nodes run at a time."""
+    """How a node is cached.
+
+    With `serializes`, one of several executions with the same key runs at a time.
+    `ignored` names the inputs that aren't part of the key.
+    """
 
     version: str
     serializes: bool
     ignored: tuple[str, ...]
 
 
-def cache_policy(template: Any, node: Any) -> CachePolicy | None:
-    """Return how a task's node is cached, None if it isn't; the node's word goes first.
+def cache_policy(
+    template: tasks_pb2.TaskTemplate, node: workflow_pb2.Node
+) -> CachePolicy | None:
+    """Return how a task's node is cached, None if it isn't.
 
-    A task without outputs has nothing to keep.
+    The node's settings take precedence over the task's. A task without outputs has
+    nothing to cache.
     """
     on_task, on_node = template.metadata, node.metadata
     cached = on_task.discoverable
@@ -43,50 +52,50 @@ def cache_policy(template: Any, node: Any) -> CachePolicy | None:
         return None
     return CachePolicy(
         version=version,
-        serializes=bool(serializes),
+        serializes=serializes,
         ignored=tuple(on_task.cache_ignore_input_vars),
     )
 
 
 def dataset_name(task: str) -> str:
-    """Return the name under which outputs of a task are kept."""
-    return _DATA_SET + task
+    """Return the name of the catalog's dataset for a task's outputs."""
+    return _DATASET_PREFIX + task
 
 
 def catalog_key(
     task: EntityRef,
     version: str,
-    interface: Any,
-    inputs: Any,
+    interface: interface_pb2.TypedInterface,
+    inputs: literals_pb2.LiteralMap,
     ignored: Sequence[str] = (),
 ) -> CatalogKey | Failure:
-    """Return where the outputs of a task with these inputs are kept (ref §7).
+    """Return where the outputs of a task with these inputs are cached (ref §7).
 
-    The task's version doesn't count, its interface and cache version do. A literal
-    that bears a hash counts by that alone, wherever it lies in the inputs.
+    The task's version is no part of it, its interface and cache version are. A literal
+    with a hash counts by its hash alone, at any depth of the inputs.
     """
     digests = []
     for name in sorted(set(inputs.literals) - set(ignored)):
         try:
-            digests.append(_text(name) + _digest(inputs.literals[name]))
+            digests.append(_text_digest(name) + _digest(inputs.literals[name]))
         except ValueError as error:
             message = f"Expected a value in the input '{name}' to hash, but {error}"
-            return Failure(code="CacheKeyFailure", message=message, kind="USER")
+            return Failure(code="CacheKeyFailure", message=message, kind=ErrorKind.USER)
     sides = (_short(interface.inputs), _short(interface.outputs))
     return CatalogKey(
         project=task.project,
         domain=task.domain,
         name=dataset_name(task.name),
         version="-".join((version, *sides)),
-        tag=_TAG + _letters(_hash(b"inputs", *digests)),
+        tag=_TAG_PREFIX + _base64(_hash(b"inputs", *digests)),
     )
 
 
-def _short(variables: Any) -> str:
-    return _letters(_hash(b"variables", _bytes(variables)))[:_SHORT]
+def _short(variables: interface_pb2.VariableMap) -> str:
+    return _base64(_hash(b"variables", _bytes(variables)))[:_SHORT]
 
 
-def _digest(literal: Any) -> bytes:
+def _digest(literal: literals_pb2.Literal) -> bytes:
     """Return the hash of a value; of a nested one, from the hashes of its parts."""
     if literal.hash:
         return _hash(b"hash", literal.hash.encode())
@@ -95,8 +104,9 @@ def _digest(literal: Any) -> bytes:
             return _hash(b"list", *map(_digest, literal.collection.literals))
         case "map":
             parts = literal.map.literals
-            return _hash(b"map", *(_text(k) + _digest(parts[k]) for k in sorted(parts)))
-        case "scalar" if literal.scalar.WhichOneof("value") == "union":
+            names = sorted(parts)
+            return _hash(b"map", *(_text_digest(n) + _digest(parts[n]) for n in names))
+        case "scalar" if literal.scalar.HasField("union"):
             union = literal.scalar.union
             return _hash(b"union", _digest(union.value), _bytes(union.type))
         case "scalar" if literal.scalar.WhichOneof("value"):
@@ -107,11 +117,11 @@ def _digest(literal: Any) -> bytes:
     raise ValueError(message)
 
 
-def _bytes(message: Any) -> bytes:
-    return bytes(message.SerializeToString(deterministic=True))
+def _bytes(message: Message) -> bytes:
+    return message.SerializeToString(deterministic=True)
 
 
-def _text(text: str) -> bytes:
+def _text_digest(text: str) -> bytes:
     return _hash(b"text", text.encode())
 
 
@@ -123,5 +133,5 @@ def _hash(kind: bytes, *parts: bytes) -> bytes:
     return digest.digest()
 
 
-def _letters(digest: bytes) -> str:
+def _base64(digest: bytes) -> str:
     return base64.urlsafe_b64encode(digest).decode().rstrip("=")

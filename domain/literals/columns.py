@@ -1,9 +1,8 @@
-"""Columns of schemas and structured datasets: what serves as what (ref §3.3)."""
+"""Schemas and structured datasets: which of them casts to which (ref §3.3)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from flyteidl.core import types_pb2
 
@@ -21,13 +20,15 @@ _SIMPLE = {
 
 
 def castable_tables(
-    upstream: Any, downstream: Any, fits: Callable[[Any, Any], bool]
+    upstream: types_pb2.LiteralType,
+    downstream: types_pb2.LiteralType,
+    castable: Callable[[types_pb2.LiteralType, types_pb2.LiteralType], bool],
 ) -> bool:
-    """Tell whether one table type may be used as another.
+    """Return whether one table type may be used as another.
 
     Formats must agree where both have one (a schema is parquet), and every column that
-    downstream names must be there; a table without columns goes with any. `fits`
-    decides about the types of two columns.
+    downstream names must be there; a table without columns casts to any. `castable`
+    decides on the types of two columns.
     """
     given, asked = _format(upstream), _format(downstream)
     if given and asked and given != asked:
@@ -35,21 +36,19 @@ def castable_tables(
     has, needs = _columns(upstream), _columns(downstream)
     if not has or not needs:
         return True
-    return all(name in has and fits(has[name], kind) for name, kind in needs.items())
+    return all(
+        name in has and castable(has[name], kind) for name, kind in needs.items()
+    )
 
 
-def _is_schema(table: Any) -> bool:
-    return bool(table.WhichOneof("type") == "schema")
-
-
-def _format(table: Any) -> str:
-    if _is_schema(table):
+def _format(table: types_pb2.LiteralType) -> str:
+    if table.HasField("schema"):
         return _PARQUET
-    return str(table.structured_dataset_type.format).lower()
+    return table.structured_dataset_type.format.lower()
 
 
-def _columns(table: Any) -> Mapping[str, Any]:
-    if _is_schema(table):
+def _columns(table: types_pb2.LiteralType) -> Mapping[str, types_pb2.LiteralType]:
+    if table.HasField("schema"):
         return {
             column.name: types_pb2.LiteralType(simple=_SIMPLE[column.type])
             for column in table.schema.columns

@@ -1,16 +1,17 @@
-"""Branch conditions: which arm of an if/else the operands choose (ref §5.2)."""
+"""Branch conditions: which arm of an if/else block is taken (ref §5.2)."""
 
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from flyteidl.core import condition_pb2
+from flyteidl.core import condition_pb2, literals_pb2, workflow_pb2
 
-from schemas.values import Failure
+from schemas.values import ErrorKind, Failure
 
-_COMPARE: dict[int, Callable[[Any, Any], bool]] = {
+_Value = bool | int | float | str | None
+_COMPARE: Mapping[int, Callable[[Any, Any], bool]] = {  # of two values of one type
     condition_pb2.ComparisonExpression.EQ: operator.eq,
     condition_pb2.ComparisonExpression.NEQ: operator.ne,
     condition_pb2.ComparisonExpression.GT: operator.gt,
@@ -29,33 +30,39 @@ class _MalformedError(Exception):
     """The condition can't be evaluated on these operands."""
 
 
-def operand_names(block: Any) -> tuple[str, ...]:
-    """Return the inputs that the conditions of a core.IfElseBlock compare."""
+def operand_names(block: workflow_pb2.IfElseBlock) -> tuple[str, ...]:
+    """Return the names of the inputs that the conditions of a block compare."""
     cases = (block.case, *block.other)
     found = (name for case in cases for name in _names(case.condition))
     return tuple(dict.fromkeys(found))
 
 
-def choose(block: Any, inputs: Any) -> str | Failure:
+def choose(
+    block: workflow_pb2.IfElseBlock, inputs: literals_pb2.LiteralMap
+) -> str | Failure:
     """Return the id of the first arm whose condition holds, or why there is none."""
     try:
         for case in (block.case, *block.other):
             if _holds(case.condition, inputs.literals):
-                return str(case.then_node.id)
+                return case.then_node.id
     except _MalformedError as error:
-        return Failure(code="MalformedBranchUserError", message=str(error), kind="USER")
+        return Failure(
+            code="MalformedBranchUserError", message=str(error), kind=ErrorKind.USER
+        )
     default = block.WhichOneof("default")
     if default == "else_node":
-        return str(block.else_node.id)
+        return block.else_node.id
     if default == "error":
         message = block.error.message
-        return Failure(code="UserProvidedError", message=message, kind="USER")
+        return Failure(code="UserProvidedError", message=message, kind=ErrorKind.USER)
     return Failure(
-        code="MalformedBranchUserError", message="No branch satisfied", kind="USER"
+        code="MalformedBranchUserError",
+        message="No branch satisfied",
+        kind=ErrorKind.USER,
     )
 
 
-def _names(expression: Any) -> Iterator[str]:
+def _names(expression: condition_pb2.BooleanExpression) -> Iterator[str]:
     if expression.WhichOneof("expr") == "conjunction":
         yield from _names(expression.conjunction.left_expression)
         yield from _names(expression.conjunction.right_expression)
@@ -66,7 +73,10 @@ def _names(expression: Any) -> Iterator[str]:
             yield operand.var
 
 
-def _holds(expression: Any, literals: Any) -> bool:
+def _holds(
+    expression: condition_pb2.BooleanExpression,
+    literals: Mapping[str, literals_pb2.Literal],
+) -> bool:
     if expression.WhichOneof("expr") == "conjunction":
         conjunction = expression.conjunction
         left = _holds(conjunction.left_expression, literals)
@@ -74,26 +84,40 @@ def _holds(expression: Any, literals: Any) -> bool:
         is_and = conjunction.operator == condition_pb2.ConjunctionExpression.AND
         return (left and right) if is_and else (left or right)
     comparison = expression.comparison
-    left_kind, left_value = _operand(comparison.left_value, literals)
-    right_kind, right_value = _operand(comparison.right_value, literals)
-    if _NONE in {left_kind, right_kind} and comparison.operator in _EQUALITY:
-        is_eq = comparison.operator == condition_pb2.ComparisonExpression.EQ
-        return bool((left_kind == right_kind) == is_eq)
+    return _compare(
+        comparison.operator,
+        _operand(comparison.left_value, literals),
+        _operand(comparison.right_value, literals),
+    )
+
+
+def _compare(
+    comparator: condition_pb2.ComparisonExpression.Operator,
+    left: tuple[str, _Value],
+    right: tuple[str, _Value],
+) -> bool:
+    """Compare two operands, each a type's name and a value of it."""
+    (left_kind, left_value), (right_kind, right_value) = left, right
+    if _NONE in {left_kind, right_kind} and comparator in _EQUALITY:
+        is_eq = comparator == condition_pb2.ComparisonExpression.EQ
+        return (left_kind == right_kind) == is_eq
     if left_kind != right_kind:
         message = (
             f"Expected operands of one type, but compared {left_kind} with {right_kind}"
         )
         raise _MalformedError(message)
-    if comparison.operator not in _COMPARE:
-        message = f"Expected a comparison, but got operator {comparison.operator}"
+    if comparator not in _COMPARE:
+        message = f"Expected a comparison, but got operator {comparator}"
         raise _MalformedError(message)
-    if left_kind in {"boolean", _NONE} and comparison.operator not in _EQUALITY:
+    if left_kind in {"boolean", _NONE} and comparator not in _EQUALITY:
         message = f"Expected {left_kind}s to be compared by == or !=, but got an order"
         raise _MalformedError(message)
-    return _COMPARE[comparison.operator](left_value, right_value)
+    return _COMPARE[comparator](left_value, right_value)
 
 
-def _operand(operand: Any, literals: Any) -> tuple[str, Any]:
+def _operand(
+    operand: condition_pb2.Operand, literals: Mapping[str, literals_pb2.Literal]
+) -> tuple[str, _Value]:
     if operand.WhichOneof("val") == "var":
         if operand.var not in literals:
             message = f"Expected input '{operand.var}' of the branch, but it is not set"
@@ -104,8 +128,8 @@ def _operand(operand: Any, literals: Any) -> tuple[str, Any]:
     return _primitive(operand.primitive)
 
 
-def _scalar(scalar: Any, name: str) -> tuple[str, Any]:
-    """Return what a scalar says; of a union, what its variant says."""
+def _scalar(scalar: literals_pb2.Scalar, name: str) -> tuple[str, _Value]:
+    """Return the type and value of a scalar; of a union, those of its variant."""
     kind = scalar.WhichOneof("value")
     if kind == "union":
         return _scalar(scalar.union.value.scalar, name)
@@ -117,12 +141,15 @@ def _scalar(scalar: Any, name: str) -> tuple[str, Any]:
     return _primitive(scalar.primitive)
 
 
-def _primitive(primitive: Any) -> tuple[str, Any]:
-    kind = primitive.WhichOneof("value")
-    if kind is None:
-        message = "Expected an operand with a value, but one has none"
-        raise _MalformedError(message)
-    value = getattr(primitive, kind)
-    if kind in {"datetime", "duration"}:
-        return kind, value.seconds
-    return kind, value
+def _primitive(primitive: literals_pb2.Primitive) -> tuple[str, _Value]:
+    match kind := primitive.WhichOneof("value"):
+        case None:
+            message = "Expected an operand with a value, but one has none"
+            raise _MalformedError(message)
+        case "datetime":
+            return kind, primitive.datetime.seconds
+        case "duration":
+            return kind, primitive.duration.seconds
+        case _:
+            value: _Value = getattr(primitive, kind)
+            return kind, value

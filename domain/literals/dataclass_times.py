@@ -1,58 +1,60 @@
-"""Moments and durations that lay in dataclasses, where they are texts and numbers.
+"""Datetimes and durations from dataclasses, where they are texts and numbers.
 
-What is taken out of msgpack by an attribute has the type of its encoding; the type
-that the node asks for tells what it means (ref §4.3 leaves it as it is).
+An attribute taken from msgpack bytes has the type of its encoding; what it means is
+known from the type that the node's input has (ref §4.3 leaves it as it is).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
-from flyteidl.core import types_pb2
+from flyteidl.core import interface_pb2, literals_pb2, types_pb2
 from google.protobuf import duration_pb2, timestamp_pb2
 
-from domain.literals.casting import is_none
+from domain.literals.literal_types import is_none
 
 
-def restore(inputs: Any, variables: Mapping[str, Any]) -> None:
-    """Turn a core.LiteralMap's texts and numbers into the moments that are asked for.
+def restore(
+    inputs: literals_pb2.LiteralMap, variables: Mapping[str, interface_pb2.Variable]
+) -> None:
+    """Turn texts and numbers in place into the times that the variables ask for.
 
-    What can't be turned stays as it is: its reader knows best why.
+    What can't be converted stays as it is: the task that reads it reports why.
     """
     for name, variable in variables.items():
         simple = _asked(variable.type)
         if name not in inputs.literals or simple is None:
             continue
         literal = inputs.literals[name]
-        if literal.scalar.WhichOneof("value") == "primitive":
-            _turn(literal.scalar.primitive, simple)
+        if literal.scalar.HasField("primitive"):
+            _convert(literal.scalar.primitive, simple)
 
 
-def _asked(kind: Any) -> int | None:
-    """Return DATETIME or DURATION if that is asked for, or one that may be missing."""
-    if kind.WhichOneof("type") == "union_type":
-        asked = [v for v in kind.union_type.variants if not is_none(v)]
-        return _asked(asked[0]) if len(asked) == 1 else None
-    is_moment = kind.simple in {types_pb2.DATETIME, types_pb2.DURATION}
-    return int(kind.simple) if is_moment else None
+def _asked(asked: types_pb2.LiteralType) -> types_pb2.SimpleType | None:
+    """Return DATETIME or DURATION if that, or an optional one, is asked for."""
+    if asked.HasField("union_type"):
+        variants = [v for v in asked.union_type.variants if not is_none(v)]
+        return _asked(variants[0]) if len(variants) == 1 else None
+    is_time = asked.simple in {types_pb2.DATETIME, types_pb2.DURATION}
+    return asked.simple if is_time else None
 
 
-def _turn(primitive: Any, simple: int) -> None:
+def _convert(primitive: literals_pb2.Primitive, simple: types_pb2.SimpleType) -> None:
     kind = primitive.WhichOneof("value")
     if simple == types_pb2.DATETIME and kind == "string_value":
         try:
-            moment = datetime.fromisoformat(primitive.string_value)
+            parsed = datetime.fromisoformat(primitive.string_value)
         except ValueError:
             return
         stamp = timestamp_pb2.Timestamp()
-        stamp.FromDatetime(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+        stamp.FromDatetime(parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC))
         primitive.datetime.CopyFrom(stamp)
     elif simple == types_pb2.DURATION and kind in {"float_value", "integer"}:
-        span = duration_pb2.Duration()
+        seconds: float = getattr(primitive, kind)
+        duration = duration_pb2.Duration()
         try:
-            span.FromTimedelta(timedelta(seconds=getattr(primitive, kind)))
+            duration.FromTimedelta(timedelta(seconds=seconds))
         except (OverflowError, ValueError):
             return
-        primitive.duration.CopyFrom(span)
+        primitive.duration.CopyFrom(duration)

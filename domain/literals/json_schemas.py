@@ -4,81 +4,101 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TypeAlias
 
-from google.protobuf import json_format
+from google.protobuf import json_format, struct_pb2
 
-_NOTHING: Mapping[str, Any] = {}
+JsonValue: TypeAlias = (
+    "bool | int | float | str | list[JsonValue] | dict[str, JsonValue] | None"
+)
+JsonObject: TypeAlias = Mapping[str, JsonValue]
+_NOTHING: JsonObject = {}
 _ALTERNATIVES = ("allOf", "anyOf", "oneOf")
 
 
-def is_compatible(upstream: Any, downstream: Any) -> bool:
-    """Tell whether values of one schema (a protobuf Struct) can be read as another's.
+def is_compatible(upstream: struct_pb2.Struct, downstream: struct_pb2.Struct) -> bool:
+    """Return whether values of one schema can be read as another's.
 
     Equal schemas can; otherwise upstream must have every field that downstream has.
     """
     if upstream == downstream:
         return True
-    offered = json_format.MessageToDict(upstream)
-    asked = json_format.MessageToDict(downstream)
+    offered: JsonObject = json_format.MessageToDict(upstream)
+    asked: JsonObject = json_format.MessageToDict(downstream)
     return _Comparison(offered, asked).fits(offered, asked)
 
 
-def field_names(schema: Any, path: Iterable[str]) -> frozenset[str] | None:
+def field_names(
+    schema: struct_pb2.Struct, path: Iterable[str]
+) -> frozenset[str] | None:
     """Return the fields that a schema declares at a path, None if it doesn't say."""
-    root = json_format.MessageToDict(schema)
+    root: JsonObject = json_format.MessageToDict(schema)
     here = _resolved(root, root)
     for name in path:
-        here = _resolved(root, here.get("properties", _NOTHING).get(name, _NOTHING))
+        here = _resolved(root, _object(here.get("properties")).get(name))
     properties = here.get("properties")
     return frozenset(properties) if isinstance(properties, dict) else None
 
 
-def _resolved(root: Mapping[str, Any], schema: Any) -> Mapping[str, Any]:
+def _object(value: JsonValue | JsonObject) -> JsonObject:
+    return value if isinstance(value, dict) else _NOTHING
+
+
+def _list(value: JsonValue) -> list[JsonValue]:
+    return value if isinstance(value, list) else []
+
+
+def _resolved(root: JsonObject, schema: JsonValue | JsonObject) -> JsonObject:
     """Follow references such as #/$defs/Name; what can't be found is {}."""
     seen: set[str] = set()
-    while isinstance(schema, dict) and "$ref" in schema:
-        reference = str(schema["$ref"])
+    here = _object(schema)
+    while "$ref" in here:
+        reference = str(here["$ref"])
         if reference in seen or not reference.startswith("#/"):
             return _NOTHING
         seen.add(reference)
-        schema = root
+        here = root
         for key in reference[2:].split("/"):
-            schema = schema.get(key, _NOTHING) if isinstance(schema, dict) else _NOTHING
-    return schema if isinstance(schema, dict) else _NOTHING
+            here = _object(here.get(key))
+    return here
 
 
 @dataclass(frozen=True, slots=True)
 class _Comparison:
-    offered_root: Mapping[str, Any]
-    asked_root: Mapping[str, Any]
+    """Two schemas, and the pairs of their parts that were compared already."""
+
+    offered_root: JsonObject
+    asked_root: JsonObject
     pairs: set[tuple[int, int]] = field(default_factory=set)
 
-    def fits(self, offered_ref: Any, asked_ref: Any) -> bool:
+    def fits(
+        self, offered_ref: JsonValue | JsonObject, asked_ref: JsonValue | JsonObject
+    ) -> bool:
+        """Return whether values of a part of one schema can be read as the other's."""
         offered = _resolved(self.offered_root, offered_ref)
         asked = _resolved(self.asked_root, asked_ref)
         pair = (id(offered), id(asked))
-        if pair in self.pairs:  # A class that holds itself: decided further up.
+        if pair in self.pairs:  # A class that contains itself: decided by its caller.
             return True
         self.pairs.add(pair)
         return (
             _types(offered) == _types(asked)
-            and _same_text(offered, asked)
+            and _same_constraints(offered, asked)
             and self._items_fit(offered, asked)
             and self._fields_fit(offered, asked)
             and all(self._alternatives_fit(offered, asked, k) for k in _ALTERNATIVES)
         )
 
-    def _fields_fit(self, offered: Mapping[str, Any], asked: Mapping[str, Any]) -> bool:
-        if not set(asked.get("required", ())) <= set(offered.get("required", ())):
+    def _fields_fit(self, offered: JsonObject, asked: JsonObject) -> bool:
+        if not _texts(asked.get("required")) <= _texts(offered.get("required")):
             return False
-        has = offered.get("properties", _NOTHING)
+        has, needs = _object(offered.get("properties")), asked.get("properties")
         return all(
             name in has and self.fits(has[name], schema)
-            for name, schema in asked.get("properties", _NOTHING).items()
+            for name, schema in _object(needs).items()
         )
 
-    def _items_fit(self, offered: Mapping[str, Any], asked: Mapping[str, Any]) -> bool:
+    def _items_fit(self, offered: JsonObject, asked: JsonObject) -> bool:
         if "items" not in asked:
             return True
         has, needs = offered.get("items"), asked["items"]
@@ -90,36 +110,39 @@ class _Comparison:
         )
 
     def _alternatives_fit(
-        self, offered: Mapping[str, Any], asked: Mapping[str, Any], key: str
+        self, offered: JsonObject, asked: JsonObject, key: str
     ) -> bool:
-        has, needs = offered.get(key) or (), asked.get(key) or ()
+        has, needs = _list(offered.get(key)), _list(asked.get(key))
         if not has or not needs:
             return not has and not needs
-        return all(any(self._probe(h, n) for n in needs) for h in has)
+        return all(any(self._try(h, n) for n in needs) for h in has)
 
-    def _probe(self, offered: Any, asked: Any) -> bool:
-        # What a failed trial took for granted must not count in the next one.
+    def _try(self, offered: JsonValue, asked: JsonValue) -> bool:
+        # Pairs that a failed comparison assumed to fit must not count in the next.
         trial = _Comparison(self.offered_root, self.asked_root, set(self.pairs))
         return trial.fits(offered, asked)
 
 
-def _types(schema: Mapping[str, Any]) -> frozenset[str]:
-    kinds = schema.get("type", ())
-    if isinstance(kinds, str):
-        return frozenset((kinds,))
-    untyped_object = not kinds and "properties" in schema
-    return frozenset(("object",)) if untyped_object else frozenset(kinds)
+def _texts(value: JsonValue) -> frozenset[str]:
+    return frozenset(item for item in _list(value) if isinstance(item, str))
 
 
-def _same_text(offered: Mapping[str, Any], asked: Mapping[str, Any]) -> bool:
-    """Compare what narrows a value itself: formats, patterns, enums and constants."""
+def _types(schema: JsonObject) -> frozenset[str]:
+    kinds = schema.get("type")
+    found = frozenset((kinds,)) if isinstance(kinds, str) else _texts(kinds)
+    untyped_object = not found and "properties" in schema
+    return frozenset(("object",)) if untyped_object else found
+
+
+def _same_constraints(offered: JsonObject, asked: JsonObject) -> bool:
+    """Compare what restricts a value itself: formats, patterns, enums and constants."""
     if "string" in _types(asked):
         if offered.get("format") != asked.get("format"):
             return False
         if "pattern" in asked and offered.get("pattern") != asked["pattern"]:
             return False
     if "enum" in asked:
-        values = offered.get("enum")
-        if values is None or any(value not in asked["enum"] for value in values):
+        values, allowed = offered.get("enum"), _list(asked["enum"])
+        if not isinstance(values, list) or any(v not in allowed for v in values):
             return False
     return "const" not in asked or offered.get("const") == asked["const"]

@@ -1,130 +1,123 @@
-"""Plain JSON values as literals of declared types, for callers without flytekit."""
+"""JSON values as literals of declared types, for callers without flytekit."""
 
 from __future__ import annotations
 
 import reprlib
 from datetime import datetime
-from typing import Any
 
 import msgspec
 from flyteidl.core import literals_pb2, types_pb2
 
-from domain.literals.casting import describe, none_literal
-
-_FIELDS: dict[int, tuple[str, type | tuple[type, ...]]] = {
-    types_pb2.INTEGER: ("integer", int),
-    types_pb2.FLOAT: ("float_value", (int, float)),
-    types_pb2.STRING: ("string_value", str),
-    types_pb2.BOOLEAN: ("boolean", bool),
-}
-
+from domain.literals.json_schemas import JsonValue
+from domain.literals.literal_types import MSGPACK, describe, none_literal
 
 _DURATION_MAX_S = 315_576_000_000
 """Protobuf's longest duration: ten thousand years."""
 
 
 class TypeMismatchError(ValueError):
-    """A JSON value doesn't fit the type that is asked."""
+    """A JSON value doesn't fit the type that is asked for."""
 
 
-def to_literal(value: Any, asked: Any) -> Any:
-    """Return a JSON value as a core.Literal of a type; raises Unfit."""
+def to_literal(value: JsonValue, asked: types_pb2.LiteralType) -> literals_pb2.Literal:
+    """Return a JSON value as a literal of a type; raises TypeMismatchError."""
+    try:
+        literal = _literal(value, asked)
+    except TypeMismatchError:
+        raise  # of an item, whose text says more
+    except (ValueError, OverflowError, RecursionError) as error:
+        # A number out of range, a text that isn't Unicode, a date before year 1, …
+        raise _mismatch(value, asked) from error
+    if literal is None:
+        raise _mismatch(value, asked)
+    return literal
+
+
+def _mismatch(value: JsonValue, asked: types_pb2.LiteralType) -> TypeMismatchError:
+    shown = reprlib.repr(value)  # short, whatever its size and depth
+    return TypeMismatchError(f"Expected {describe(asked)}, but got {shown}")
+
+
+def _literal(
+    value: JsonValue, asked: types_pb2.LiteralType
+) -> literals_pb2.Literal | None:
     kind = asked.WhichOneof("type")
     if kind == "union_type":
-        return _union(value, asked)
+        return _union(value, asked.union_type)
     if kind == "collection_type" and isinstance(value, list):
         items = [to_literal(item, asked.collection_type) for item in value]
         collection = literals_pb2.LiteralCollection(literals=items)
         return literals_pb2.Literal(collection=collection)
     if kind == "map_value_type" and isinstance(value, dict):
         named = {k: to_literal(v, asked.map_value_type) for k, v in value.items()}
-        return _map(named, value, asked)
-    if kind == "enum_type" and value in asked.enum_type.values:
-        return _primitive(literals_pb2.Primitive(string_value=value))
-    if kind == "simple":
-        return _simple(value, asked)
-    if kind == "blob" and isinstance(value, str):
-        return _blob(value, asked)
-    raise _unfit(value, asked)
-
-
-def _unfit(value: Any, asked: Any) -> TypeMismatchError:
-    shown = reprlib.repr(value)  # short, whatever its size and depth
-    return TypeMismatchError(f"Expected {describe(asked)}, but got {shown}")
-
-
-def _map(named: dict[str, Any], value: Any, asked: Any) -> Any:
-    try:
         return literals_pb2.Literal(map=literals_pb2.LiteralMap(literals=named))
-    except ValueError as error:  # a key that is no text: half a character
-        raise _unfit(value, asked) from error
+    if kind == "enum_type" and isinstance(value, str):
+        return _text(value) if value in asked.enum_type.values else None
+    if kind == "simple":
+        return _simple(value, asked.simple)
+    if kind == "blob" and isinstance(value, str):
+        metadata = literals_pb2.BlobMetadata(type=asked.blob)
+        blob = literals_pb2.Blob(uri=value, metadata=metadata)
+        return literals_pb2.Literal(scalar=literals_pb2.Scalar(blob=blob))
+    return None
 
 
-def _blob(uri: str, asked: Any) -> Any:
-    try:
-        blob = literals_pb2.Blob(uri=uri)
-    except ValueError as error:
-        raise _unfit(uri, asked) from error
-    blob.metadata.type.CopyFrom(asked.blob)
-    return literals_pb2.Literal(scalar=literals_pb2.Scalar(blob=blob))
+def _simple(
+    value: JsonValue, simple: types_pb2.SimpleType
+) -> literals_pb2.Literal | None:
+    match simple:
+        case types_pb2.INTEGER if isinstance(value, int) and _is_number(value):
+            return _primitive(literals_pb2.Primitive(integer=value))
+        case types_pb2.FLOAT if isinstance(value, int | float) and _is_number(value):
+            return _primitive(literals_pb2.Primitive(float_value=value))
+        case types_pb2.STRING if isinstance(value, str):
+            return _text(value)
+        case types_pb2.BOOLEAN if isinstance(value, bool):
+            return _primitive(literals_pb2.Primitive(boolean=value))
+        case types_pb2.NONE if value is None:
+            return none_literal()
+        case types_pb2.STRUCT if isinstance(value, dict | list):
+            packed = literals_pb2.Binary(
+                value=msgspec.msgpack.encode(value), tag=MSGPACK
+            )
+            return literals_pb2.Literal(scalar=literals_pb2.Scalar(binary=packed))
+        case types_pb2.DATETIME if isinstance(value, str):
+            primitive = literals_pb2.Primitive()
+            primitive.datetime.FromDatetime(datetime.fromisoformat(value))
+            return _primitive(primitive)
+        case types_pb2.DURATION if isinstance(value, int | float):
+            return _duration(value)
+    return None
 
 
-def _primitive(primitive: Any) -> Any:
-    return literals_pb2.Literal(scalar=literals_pb2.Scalar(primitive=primitive))
+def _is_number(value: JsonValue) -> bool:
+    """Return whether a value is a number; Python takes bool for one."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _simple(value: Any, asked: Any) -> Any:
-    if asked.simple in _FIELDS:
-        field, allowed = _FIELDS[asked.simple]
-        is_bool = isinstance(value, bool)
-        if not isinstance(value, allowed) or is_bool != (field == "boolean"):
-            raise _unfit(value, asked)
-        try:
-            return _primitive(literals_pb2.Primitive(**{field: value}))
-        except (ValueError, OverflowError) as error:  # a number out of range
-            raise _unfit(value, asked) from error
-    if asked.simple == types_pb2.NONE and value is None:
-        return none_literal()
-    if asked.simple == types_pb2.STRUCT and isinstance(value, dict | list):
-        return _struct(value, asked)
-    if asked.simple == types_pb2.DATETIME and isinstance(value, str):
-        return _datetime(value, asked)
-    if asked.simple == types_pb2.DURATION and _is_seconds(value):
-        primitive = literals_pb2.Primitive()
-        primitive.duration.FromMicroseconds(int(value * 1_000_000))
-        return _primitive(primitive)
-    raise _unfit(value, asked)
-
-
-def _struct(value: Any, asked: Any) -> Any:
-    try:
-        data = msgspec.msgpack.encode(value)
-    except (ValueError, OverflowError, RecursionError) as error:
-        raise _unfit(value, asked) from error
-    packed = literals_pb2.Binary(value=data, tag="msgpack")
-    return literals_pb2.Literal(scalar=literals_pb2.Scalar(binary=packed))
-
-
-def _is_seconds(value: Any) -> bool:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    return number and -_DURATION_MAX_S <= value <= _DURATION_MAX_S
-
-
-def _datetime(value: str, asked: Any) -> Any:
+def _duration(seconds: float) -> literals_pb2.Literal | None:
+    if not _is_number(seconds) or not abs(seconds) <= _DURATION_MAX_S:  # NaN is neither
+        return None
     primitive = literals_pb2.Primitive()
-    try:
-        primitive.datetime.FromDatetime(datetime.fromisoformat(value))
-    except (ValueError, OverflowError) as error:  # no moment, or none of years 1-9999
-        raise _unfit(value, asked) from error
+    primitive.duration.FromMicroseconds(int(seconds * 1_000_000))
     return _primitive(primitive)
 
 
-def _union(value: Any, asked: Any) -> Any:
-    for variant in asked.union_type.variants:
+def _text(value: str) -> literals_pb2.Literal:
+    return _primitive(literals_pb2.Primitive(string_value=value))
+
+
+def _primitive(primitive: literals_pb2.Primitive) -> literals_pb2.Literal:
+    return literals_pb2.Literal(scalar=literals_pb2.Scalar(primitive=primitive))
+
+
+def _union(value: JsonValue, asked: types_pb2.UnionType) -> literals_pb2.Literal | None:
+    """Return a value as the first variant that it fits."""
+    for variant in asked.variants:
         try:
             literal = to_literal(value, variant)
         except TypeMismatchError:
             continue
         union = literals_pb2.Union(value=literal, type=variant)
         return literals_pb2.Literal(scalar=literals_pb2.Scalar(union=union))
-    raise _unfit(value, asked)
+    return None

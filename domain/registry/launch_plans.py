@@ -11,7 +11,8 @@ from flyteidl.admin import launch_plan_pb2
 from flyteidl.core import interface_pb2, types_pb2
 
 from domain.graph import entity_ref
-from domain.literals.casting import describe, literal_matches
+from domain.literals.casting import literal_matches
+from domain.literals.literal_types import describe
 from domain.literals.protobuf_checks import violation
 from domain.registry.identity import checked_ref, digest, existing, invalid
 from schemas.ids import EntityRef

@@ -9,7 +9,8 @@ from google.protobuf.message import DecodeError
 
 from domain.execution.context import Context
 from domain.execution.state.state import Execution
-from domain.literals.casting import describe, literal_matches
+from domain.literals.casting import literal_matches
+from domain.literals.literal_types import describe
 from schemas.messages import commands as c
 from schemas.messages.rejections import Reason, Rejected
 

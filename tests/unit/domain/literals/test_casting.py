@@ -11,7 +11,8 @@ from flytekit.core.type_engine import TypeEngine
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.literals.casting import castable, literal_matches, literal_type
+from domain.literals.casting import castable, literal_matches
+from domain.literals.literal_types import literal_type
 
 Type = types_pb2.LiteralType
 COLUMN = types_pb2.SchemaType.SchemaColumn
