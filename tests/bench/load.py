@@ -82,7 +82,7 @@ def steps(running: AnEngine, prefix: str) -> list[tuple[float, float]]:
     """Return when each echo task of layered executions ended, and how long it took.
 
     From the end of the task before it to its own, all of which is orchestration: an
-    echo task does nothing. Times are those at which events were decided, as in the views.
+    echo task does nothing. Times are those of the events, as in the read models.
     """
     with psycopg.connect(running.postgres()) as conn:
         rows = conn.execute(

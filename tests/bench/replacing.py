@@ -16,7 +16,7 @@ _WARM_S = 1.0
 
 
 def replacing(engine: Distributed, quick: bool) -> list[Figure]:
-    """Stop each propeller and start it again, one after the other; no execution fails."""
+    """Restart each propeller, one after the other; no execution fails."""
     client = client_of(engine)
     layers = LAYERS // 4 if quick else LAYERS
     raw.register_layers(client, "steady", layers=layers, width=WIDTH)

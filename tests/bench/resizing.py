@@ -1,4 +1,4 @@
-"""Propellers that come and go while many executions wait at gates: 2, then 4, then 1."""
+"""Rebalances while many executions wait at gates: 2, then 4, then 1 propellers."""
 
 from __future__ import annotations
 

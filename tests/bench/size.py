@@ -1,4 +1,4 @@
-"""One execution that grows: what an event costs, what compiling holds back, a rebuild."""
+"""A growing execution: cost per event, latency during compilation, a rebuild."""
 
 from __future__ import annotations
 

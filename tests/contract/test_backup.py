@@ -111,7 +111,7 @@ async def test_only_an_empty_log_takes_a_backup(
         await harness.until_events(stream, e.ExecutionStarted)
     records: list[Record] = []
     with pytest.raises(
-        PermanentError, match="Expected an empty log, but flightlog.events"
+        PermanentError, match=r"Expected an empty log, but flightlog\.events"
     ):
         await backup.put_back([(records, 0)], log, stores[1], NOTHING)
     with pytest.raises(PermanentError, match="Expected an empty registry"):

@@ -62,7 +62,7 @@ DAMAGED = {
 async def test_what_cannot_be_read_is_put_aside_whole(
     harness: Harness, what: str
 ) -> None:
-    """Place, error and original bytes are kept; its sender is told; the next one runs."""
+    """Location, error and bytes are kept, the sender gets an outcome, the next runs."""
     body, words = DAMAGED[what]
     async with harness.propeller():
         bad = await harness.send(stream_of("one"), STOP, body=body)

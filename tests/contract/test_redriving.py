@@ -41,6 +41,7 @@ def repaired(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
 
 
 def redriver(harness: Harness) -> Redriver:
+    """Return a redriver on the harness's log."""
     return Redriver(log=harness.log, clock=harness.clock, wait_s=10)
 
 

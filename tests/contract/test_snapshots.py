@@ -99,7 +99,7 @@ async def test_who_lets_go_leaves_all_that_changed(harness: Harness) -> None:
 
 
 async def test_an_ended_stream_leaves_its_ending_alone(harness: Harness) -> None:
-    """Of heads and chunks nothing is left but a few bytes; late commands are dropped."""
+    """Only a few bytes are left of heads and chunks; late commands are dropped."""
     async with harness.propeller():
         stream = await harness.create("one")
         first = await harness.run_of(stream, "n0")
@@ -175,7 +175,7 @@ async def test_a_form_of_another_version_is_ignored(harness: Harness) -> None:
 
 
 async def test_a_missing_snapshot_is_folded_again(harness: Harness) -> None:
-    """A stream that isn't among the snapshots but goes on is read from its first event."""
+    """A stream without a snapshot that continues is read from its first event."""
     async with harness.propeller():
         stream = await harness.create("one")
         first = await harness.run_of(stream, "n0")

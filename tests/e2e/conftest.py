@@ -95,9 +95,11 @@ def client(engine: AnEngine) -> FlyteRemote:
     """Return the real client, as in Config.for_sandbox but for the port."""
     platform = PlatformConfig(endpoint=engine.endpoint, insecure=True)
     return FlyteRemote(
-        Config(platform=platform, data_config=data_config(engine)), default_project=PROJECT, default_domain=DOMAIN,
+        Config(platform=platform, data_config=data_config(engine)),
+        default_project=PROJECT,
+        default_domain=DOMAIN,
         interactive_mode_enabled=False,
-    )  # fmt: skip
+    )
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""An engine of separate processes, on a real Kafka, Postgres and S3, by real flytekit."""
+"""Roles as processes on a real Kafka, Postgres and S3, used with real flytekit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Dynamic workflows by the real flytekit: values of local execution, what sync shows."""
+"""Dynamic workflows with real flytekit: the values of local execution, and sync."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_values_are_those_of_local_execution(
 
 
 def test_all_outputs_are_bound(remote: FlyteRemote, project: Path) -> None:
-    """Promises, plain values and both in one dict come out as on the author's machine."""
+    """Promises, plain values and both in one dict are as in local execution."""
     del project
     local = importlib.import_module("dynamic_flow").several(n=2)
     done = run(remote, "dynamic_flow.several", n=2)

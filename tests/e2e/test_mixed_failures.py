@@ -1,4 +1,4 @@
-"""Failures of one kind of node within another, killed engines and tasks (ref §4, §5)."""
+"""Failures of one node kind within another, killed engines and tasks (ref §4, §5)."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import typing
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pandas as pd
@@ -14,7 +14,6 @@ from flytekit.types.file import FlyteFile
 from tests.e2e.running import finish, run
 
 pytestmark = pytest.mark.e2e
-UTC = timezone.utc
 PHASE_SUCCEEDED = 4
 
 
@@ -34,8 +33,8 @@ def test_optionals_and_unions(remote: FlyteRemote) -> None:
     done = run(remote, "types_flow.optionals")
 
     assert done.closure.phase == PHASE_SUCCEEDED, done.closure.error
-    assert done.outputs.get("o0", as_type=typing.Optional[int]) is None
-    assert done.outputs.get("o1", as_type=typing.Union[int, str]) == 3
+    assert done.outputs.get("o0", as_type=typing.Optional[int]) is None  # noqa: UP045 - as users write it
+    assert done.outputs.get("o1", as_type=typing.Union[int, str]) == 3  # noqa: UP007 - as users write it
 
 
 def test_collections_nested_and_empty(remote: FlyteRemote) -> None:

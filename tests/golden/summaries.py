@@ -119,7 +119,7 @@ def _told(found: Summary) -> Summary:
 
 
 def read_models(url: str) -> dict[str, list[Summary]]:
-    """Return the rows of the read models, sorted; long bytes are given by their hash."""
+    """Return the rows of the read models, sorted; long bytes as their hash."""
     with psycopg.connect(url, row_factory=dict_row) as conn:
         drawn = {(r["table_name"], r["column_name"]) for r in conn.execute(_IDENTITIES)}
         found = {table: conn.execute(f"TABLE {table}").fetchall() for table in TABLES}

@@ -175,7 +175,7 @@ def test_bad_creations_leave_no_command(
 
 
 def test_a_task_may_be_executed_alone(gateway: RunningGateway, admin: Any) -> None:
-    """A task is launched through a launch plan made for it; unknown ones are missing."""
+    """A task gets a launch plan generated for it; unknown tasks are not found."""
     task = echo_task("t")
     task.id.name = "executed-alone"
     admin.CreateTask(task)

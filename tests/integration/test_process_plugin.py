@@ -77,6 +77,7 @@ def run(plugin: ProcessPlugin, blobs: FileBlobs) -> Run:
 async def run_task(
     plugin: ProcessPlugin, blobs: FileBlobs, template: Any, node: str, **more: Any
 ) -> Result:
+    """Run a task to its end."""
     work = t.work_of(t.dispatch(template, node, **more), blobs)
     started = await plugin.start(work)
     try:
@@ -216,7 +217,7 @@ async def test_nothing_outlives_its_task(
 
 
 async def test_tasks_are_warm(run: Run, bundle: Path) -> None:
-    """After the first, tasks find their module imported; each has its own random seed."""
+    """Later tasks find their module imported; each has its own random seed."""
     assert t.number((await run(t.python_task("was_warm", bundle))).outputs.inline) == 0
     async with asyncio.timeout(20):
         while not t.number(
@@ -325,10 +326,12 @@ async def main(folder):
     inputs = t.Values(inline=t.integers(a=600))
     script = "sleep 600 & echo pids $$ $!; wait"
     templates = (
-        t.python_task("sleep", t.make_bundle(folder)), t.container_task(["sh", "-c", script])
+        t.python_task("sleep", t.make_bundle(folder)),
+        t.container_task(["sh", "-c", script]),
     )
     for node, template in enumerate(templates):
-        await plugin.start(t.work_of(t.dispatch(template, f"n{node}", inputs=inputs), blobs))
+        run = t.dispatch(template, f"n{node}", inputs=inputs)
+        await plugin.start(t.work_of(run, blobs))
     await asyncio.sleep(600)
 
 asyncio.run(main(Path(sys.argv[1])))

@@ -62,7 +62,8 @@ class Engine:
         """Run an example as an outsider would; return how it ended and what it said."""
         kafka = self.kafka
         process = await asyncio.create_subprocess_exec(
-            *program, "--servers", kafka.bootstrap_servers, "--prefix", kafka.prefix, *words,
+            *program, "--servers", kafka.bootstrap_servers,
+            "--prefix", kafka.prefix, *words,
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
         )  # fmt: skip
         async with asyncio.timeout(ENDS_S):

@@ -181,7 +181,7 @@ async def test_an_empty_postgres_comes_back_whole(
 async def test_a_backup_goes_to_another_cluster(
     kafka: KafkaSettings, tmp_path: Path
 ) -> None:
-    """Other topics, of other partitions, and another Postgres: all is there, and runs."""
+    """On other topics with other partitions, and another Postgres, everything runs."""
     url, other, file = migrated_database(), empty_database(), str(tmp_path / "log.avro")
     await asyncio.to_thread(register, url, tmp_path, "chain")
     async with engine_on(kafka, url, tmp_path):

@@ -1,4 +1,4 @@
-"""Crashes and terminations at any step: whatever was handed out is ended or called off."""
+"""Crashes and terminations at any step: every dispatch is reported or aborted."""
 
 from __future__ import annotations
 

@@ -89,7 +89,7 @@ def test_other_bytes_are_refused(data: bytes) -> None:
 def test_a_schema_of_a_newer_version_is_named() -> None:
     """An unknown fingerprint is shown, and what may have happened."""
     with pytest.raises(
-        UndecodableMessageError, match="0102030405060708.*newer version"
+        UndecodableMessageError, match=r"0102030405060708.*newer version"
     ):
         codec.decode(codec.MARKER + bytes(range(1, 9)) + b"body")
 

@@ -249,7 +249,7 @@ def _drive(
 def test_the_laws_hold_after_every_step(
     graph: Definition, parallelism: int, limits: Limits, data: st.DataObject
 ) -> None:
-    """Replay equals live, repeats yield nothing, no phase goes back, readiness holds."""
+    """Replay equals live, repeats yield nothing, phases never go back."""
     _drive(
         graph,
         parallelism,

@@ -194,7 +194,7 @@ def success(run: d.RunTask, o0: int = 1) -> c.ReportTaskSucceeded:
 
 
 def expansion(run: d.RunTask, inside: str) -> c.ReportTaskExpanded:
-    """Report that a task made the workflow of this name, one of the engine's insides."""
+    """Report that a task generated a workflow, one of the engine's by its name."""
     return c.ReportTaskExpanded(
         node_id=run.node_id,
         attempt=run.attempt,

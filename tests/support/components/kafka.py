@@ -92,7 +92,7 @@ class Kafka:
 
 @contextmanager
 def broker(folder: Path) -> Iterator[str]:
-    """Give the servers of a Kafka: FLIGHTLOG_TEST_KAFKA's, a container's, or one of ours."""
+    """Yield the servers of a Kafka: FLIGHTLOG_TEST_KAFKA, a container or a process."""
     given = os.environ.get("FLIGHTLOG_TEST_KAFKA")
     if given or containers.available():
         yield given or containers.kafka_servers()

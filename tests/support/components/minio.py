@@ -49,7 +49,9 @@ class Minio:
                     "--console-address", f"127.0.0.1:{free_port()}",
                 ],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                env={**os.environ, "MINIO_ROOT_USER": KEY, "MINIO_ROOT_PASSWORD": SECRET},
+                env={
+                    **os.environ, "MINIO_ROOT_USER": KEY, "MINIO_ROOT_PASSWORD": SECRET
+                },
             )  # fmt: skip
         until = time.monotonic() + READY_S
         while not self._is_ready():
@@ -74,7 +76,7 @@ class Minio:
 
 @contextmanager
 def s3(folder: Path) -> Iterator[S3Settings]:
-    """Give an S3: FLIGHTLOG_TEST_S3's (http://key:secret@host:port), a container's, or ours."""
+    """Yield an S3: FLIGHTLOG_TEST_S3 (http://key:secret@host:port) or one started."""
     given = os.environ.get("FLIGHTLOG_TEST_S3")
     if given:
         yield given_settings(given)

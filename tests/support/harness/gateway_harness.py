@@ -65,7 +65,7 @@ def run_gateway(
         try:
             settings = Settings(data_dir=folder, gateway=GatewaySettings(**gateway))
             loop.run_until_complete(_serve(url, settings, observe, stopping, take))
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - raised by the caller's thread
             failures.append(error)
         finally:
             ready.set()

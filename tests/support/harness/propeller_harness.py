@@ -1,4 +1,4 @@
-"""A propeller on a log of any kind: commands go in, events and dead letters come out."""
+"""A propeller on a log of any kind: commands in, events and dead letters out."""
 
 from __future__ import annotations
 

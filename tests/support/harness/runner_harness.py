@@ -128,6 +128,7 @@ class Harness:
 
 
 def record(message: d.Dispatch) -> Record:
+    """Return the record of a dispatch or an abort."""
     key = attempt_id(message.stream, message.node_id, message.attempt)
     is_abort = isinstance(message, d.AbortTask)
     return Record(

@@ -256,7 +256,8 @@ BROKEN: dict[str, tuple[Code, str, list[Any]]] = {
         [_gate(signal=workflow_pb2.SignalCondition(output_variable_name="o0"))],
     ),
     "a signal without a name": (
-        Code.VALUE_REQUIRED, "g", [_gate(signal=workflow_pb2.SignalCondition(type=INT))],
+        Code.VALUE_REQUIRED, "g",
+        [_gate(signal=workflow_pb2.SignalCondition(type=INT))],
     ),
     "a field that the dataclass lacks": (
         Code.FIELD_NOT_FOUND, "a",

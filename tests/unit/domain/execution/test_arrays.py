@@ -273,7 +273,7 @@ def test_launch_plans_get_each_their_own_inputs() -> None:
                 child=f"p/d/{child.name}",
                 phase="SUCCEEDED",
                 outputs=Values(inline=values(o0=number)),
-            )  # fmt: skip
+            )
         )
 
     assert outputs_of(run) == [0, 1]

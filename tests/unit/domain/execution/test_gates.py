@@ -127,7 +127,7 @@ def test_a_value_of_another_type_is_refused() -> None:
 
 
 def test_a_signal_can_be_set_before_its_gate_is_reached() -> None:
-    """Once it is asked for by a client; the last value is taken, later ones harm not."""
+    """Once a client has requested it; the last value counts, later ones are ignored."""
     nodes = [
         task_node("n0"),
         gate_node("n1", "n0", signal="s"),

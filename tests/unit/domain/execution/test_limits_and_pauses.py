@@ -289,7 +289,7 @@ def test_durations(text: str, microseconds: int | None) -> None:
 
 
 def test_wishes_that_can_t_be_granted() -> None:
-    """Each is refused with what is expected; others' annotations are nobody's matter."""
+    """Each is rejected with what is expected; foreign annotations are ignored."""
     assert annotations_violation({"other/timeout": "soon"}) is None
     assert annotations_violation({f"{PREFIX}timeout": "90s"}) is None
     assert "to be a duration" in (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -96,7 +97,7 @@ async def _fill(url: str, refs: list[ExecutionRef]) -> None:
 
 
 @pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory):
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
     """Return the arguments that name a data folder whose engine seems to run."""
     twin = msgspec.structs.replace(REF, domain="staging", name="twin")
     twins = [twin, msgspec.structs.replace(twin, domain="production")]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -20,7 +21,7 @@ RUNNER = CliRunner()
 
 
 @pytest.fixture
-def engine(tmp_path: Path):
+def engine(tmp_path: Path) -> Iterator[tuple[list[str], str]]:
     """Return the options of a data folder with one execution, and its Postgres."""
     url = migrated_database()
     asyncio.run(_fill(url, [REF]))

@@ -49,7 +49,7 @@ async def test_errors_come_back_from_both(monkeypatch: pytest.MonkeyPatch) -> No
     template.nodes[0].task_node.reference_id.name = "unheard-of"
     for limit in (1_000, 2):
         monkeypatch.setattr(compile_pool, "NODES_IN_THREAD_MAX", limit)
-        with pytest.raises(RpcError, match="TaskReferenceNotFound.*n0"):
+        with pytest.raises(RpcError, match=r"TaskReferenceNotFound.*n0"):
             await compiled(template)
 
 

@@ -72,7 +72,7 @@ async def test_no_outputs_are_fine_if_none_are_declared(prefix: Prefix) -> None:
 
 
 async def test_missing_outputs(prefix: Prefix) -> None:
-    """Declared outputs that aren't there may come with another of the user's retries."""
+    """Missing declared outputs are a user failure: they may come with a retry."""
     expected = ("OutputsNotFound", "UNKNOWN", True)
     assert await prefix.failure("o0") == expected
     prefix.write("outputs.pb", t.integers(o1=4))

@@ -1,4 +1,4 @@
-"""A propeller beside the views: not far ahead of them, and never alone with the loop."""
+"""A propeller beside a projector: never far ahead, never blocking the loop."""
 
 from __future__ import annotations
 
