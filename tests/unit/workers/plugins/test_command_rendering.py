@@ -91,7 +91,7 @@ def test_inputs_are_never_filled_in_twice(text: str) -> None:
 
 
 def test_what_identifies_the_execution_wins() -> None:
-    """The task's env overrides the engine's, then the execution's, the platform's all."""
+    """The task's env overrides the engine's; the platform's variables override all."""
     template = t.container_task(
         [], env={"A": "task", "B": "{{.inputs.a}}", "FLYTE_ATTEMPT_NUMBER": "9"}
     )
