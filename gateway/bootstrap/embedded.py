@@ -6,7 +6,7 @@ import asyncio
 import importlib
 import os
 import socket
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from types import ModuleType
@@ -32,6 +32,8 @@ from infra.eventlog.postgres.log import PostgresLog
 from infra.postgres.embedded_server import PostgresServer
 from infra.postgres.pool import open_pool
 from infra.settings import Settings
+from infra.telemetry import counters
+from infra.telemetry.counters import Values
 from projections.migrate import migrate
 from projections.projector.projector import Projector
 from projections.queries import executions
@@ -210,7 +212,7 @@ class _Service:
         async with asyncio.TaskGroup() as group:
             stops = await self._start_work(group)
             servers = await asyncio.to_thread(_import_servers)
-            http, grpc = servers.build(engine.services, engine.health, self._gauges)
+            http, grpc = servers.build(engine.services, engine.health, self._metrics)
             http_task = self._start(group, "http", http.serve_on(self.http_socket))
             await grpc.start()
             engine.health.serves("grpc")
@@ -262,19 +264,15 @@ class _Service:
 
         return stop
 
-    def _gauges(self) -> Mapping[str, tuple[str, float]]:
+    def _metrics(self) -> Values:
         engine = self.engine
-        dead_letters = engine.propeller.dead_letters + engine.runner.dead_letters
-        description, _ = gauges.of_runner(engine.runner)["dead_letters"]
         return {
             **gauges.of_propeller(engine.propeller),
             **gauges.of_projector(engine.projector),
-            "dead_letters": (description, dead_letters),
-            "executions_swept": (
-                "Deleted executions whose blobs are gone since the start.",
-                engine.sweeper.swept,
-            ),
-            "ready": ("1 once every part serves.", float(engine.health.ready)),
+            counters.DEAD_LETTERS: engine.propeller.dead_letters
+            + engine.runner.dead_letters,
+            counters.EXECUTIONS_SWEPT: engine.sweeper.swept,
+            counters.READY: float(engine.health.ready),
         }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Protocol
@@ -27,6 +27,8 @@ from infra.eventlog.event_store import EventStore
 from infra.postgres.pool import advisory_lock
 from infra.retry import RETRY_S
 from infra.settings import Settings
+from infra.telemetry import counters
+from infra.telemetry.counters import Values
 
 log_ = structlog.get_logger(__name__)
 
@@ -105,17 +107,13 @@ async def gateway(
             services = _services(adapters, store, url)
             await projects.seed(services, projects.FIRST)
 
-        def figures() -> Mapping[str, tuple[str, float]]:
-            waiting = services.submit.waiting
+        def metrics() -> Values:
             return {
-                "commands_awaited": ("Commands without an outcome yet.", waiting),
-                "registry_relayed": (
-                    "Events of the registry that were copied to the log.",
-                    relay.relayed,
-                ),
+                counters.COMMANDS_IN_FLIGHT: services.submit.waiting,
+                counters.REGISTRY_EVENTS_RELAYED: relay.relayed,
             }
 
-        http, grpc = servers.build(services, health, figures)
+        http, grpc = servers.build(services, health, metrics)
         yield GatewayServers(
             http=http,
             grpc=grpc,

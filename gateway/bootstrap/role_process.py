@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import structlog
@@ -12,10 +12,10 @@ import structlog
 from gateway.bootstrap.adapters import check, open_adapters
 from gateway.bootstrap.ports import bind
 from gateway.bootstrap.supervision import signals, watch
-from gateway.bootstrap.worker_roles import WORKERS, Build
+from gateway.bootstrap.worker_roles import WORKERS, Build, Worker
 from gateway.rest.routes import health as health_route
 from gateway.rest.server import HttpServer
-from gateway.telemetry.exposition import EngineGauges, new_registry
+from gateway.telemetry.exposition import new_registry
 from gateway.telemetry.health import Health
 from infra.settings import Settings
 
@@ -89,9 +89,8 @@ class _Worker:
     async def run(self, on_ready: OnReady) -> None:
         """Run until told to stop; health is served before adapters are connected."""
         health = Health((self.role,))
-        figures: list[Callable[[], Mapping[str, tuple[str, float]]]] = []
-        registry = new_registry()
-        registry.register(EngineGauges(lambda: figures[0]() if figures else {}))
+        built: list[Worker] = []
+        registry = new_registry(lambda: built[0].metrics() if built else {})
         http = HttpServer(health_route.app(health, registry), _HTTP_S)
 
         async def work() -> None:
@@ -99,7 +98,7 @@ class _Worker:
                 open_adapters(self.settings) as adapters,
                 self.build(adapters) as worker,
             ):
-                figures.append(worker.gauges)
+                built.append(worker)
                 health.serves(self.role)
                 on_ready("", _url(self.settings, self.bound))
                 await worker.run(self.stop)

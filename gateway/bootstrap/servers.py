@@ -9,17 +9,18 @@ from gateway.rest.app import HttpParts, build_app
 from gateway.rest.server import HttpServer
 from gateway.rpc import server
 from gateway.services.container import Services
-from gateway.telemetry.exposition import EngineGauges, Gauges, GrpcMetrics, new_registry
+from gateway.telemetry.exposition import new_registry
 from gateway.telemetry.health import Health
+from infra.telemetry.counters import ReadValues
+from infra.telemetry.histograms import RequestMetrics
 
 
 def build(
-    services: Services, health: Health, gauges: Gauges
+    services: Services, health: Health, metrics: ReadValues
 ) -> tuple[HttpServer, server.GrpcServer]:
     """Return the HTTP and the gRPC server; raises PortInUseError."""
     servicers = server.servicers(services)
-    registry = new_registry()
-    registry.register(EngineGauges(gauges))
+    registry = new_registry(metrics)
     app = build_app(
         HttpParts(
             servicers=servicers,
@@ -43,7 +44,7 @@ def _grpc(
 ) -> server.GrpcServer:
     host, port = services.settings.host, services.settings.grpc_port
     where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    observe = GrpcMetrics(registry).observe
+    observe = RequestMetrics(registry, "grpc").observe
     try:
         return server.build_server(services, servicers, where, observe)
     except RuntimeError as error:

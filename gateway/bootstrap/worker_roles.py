@@ -18,8 +18,8 @@ from pathlib import Path
 
 from gateway.bootstrap import components, gauges
 from gateway.bootstrap.adapters import Adapters
-from gateway.telemetry.exposition import Gauges
 from infra.settings import Settings
+from infra.telemetry.counters import ReadValues
 from projections.projector.partitioned import PartitionedProjector
 from projections.projector.projector import Projector
 from workers.propeller import restore as restoring
@@ -33,7 +33,7 @@ class Worker:
     """A built role: `run` works until the event is set, then finishes its work."""
 
     run: Callable[[asyncio.Event], Coroutine[None, None, None]]
-    gauges: Gauges
+    metrics: ReadValues
 
 
 Build = Callable[[Adapters], AbstractAsyncContextManager[Worker]]
@@ -57,7 +57,7 @@ async def propeller(adapters: Adapters) -> AsyncIterator[Worker]:
         finally:
             sweeping.cancel()
 
-    yield Worker(run=run, gauges=lambda: gauges.of_propeller(partitions))
+    yield Worker(run=run, metrics=lambda: gauges.of_propeller(partitions))
 
 
 @asynccontextmanager
@@ -80,7 +80,7 @@ async def projector(adapters: Adapters) -> AsyncIterator[Worker]:
         if not working.cancelled():
             await working
 
-    yield Worker(run=run, gauges=lambda: gauges.of_projector(projector))
+    yield Worker(run=run, metrics=lambda: gauges.of_projector(projector))
 
 
 @asynccontextmanager
@@ -111,7 +111,7 @@ async def runner(adapters: Adapters) -> AsyncIterator[Worker]:
             finally:
                 warming.cancel()
 
-        yield Worker(run=run, gauges=lambda: gauges.of_runner(running))
+        yield Worker(run=run, metrics=lambda: gauges.of_runner(running))
 
 
 def runner_name(settings: Settings) -> str:

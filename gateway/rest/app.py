@@ -26,13 +26,14 @@ from gateway.rest.routes.task_logs import LogRoutes
 from gateway.rest.transcoded_routes import Rest
 from gateway.services.redrive import Redrive
 from gateway.services.submit import Submit
-from gateway.telemetry.exposition import RestMetrics, new_registry
+from gateway.telemetry.exposition import new_registry
 from gateway.telemetry.health import Health
 from gateway.version import version
 from infra.blobs.files import Blobs
 from infra.blobs.signing import Signer
 from infra.postgres.pool import Pool
 from infra.settings import Settings
+from infra.telemetry.histograms import RequestMetrics
 
 _METHODS = ["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD"]
 _CORS_HEADERS = ["Content-Type", "flyte-authorization"]
@@ -78,7 +79,7 @@ def build_app(parts: HttpParts) -> FastAPI:
     rest = Rest(
         servicers=parts.servicers,
         settings=parts.settings.gateway,
-        metrics=RestMetrics(parts.registry),
+        metrics=RequestMetrics(parts.registry, "rest"),
     )
     app.add_route("/{path:path}", rest.handle, methods=_METHODS)
     app.add_middleware(

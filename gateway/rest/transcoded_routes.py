@@ -20,8 +20,8 @@ from gateway.rest.local_call import (
     metadata_of,
 )
 from gateway.rest.route_table import Match, OtherMethods, RouteTable, routes
-from gateway.telemetry.exposition import RestMetrics
 from infra.setting_sections import GatewaySettings
+from infra.telemetry.histograms import RequestMetrics
 
 MARGIN_S = 10.0
 """A call may wait for its outcome, and this long for all else."""
@@ -33,7 +33,7 @@ class Rest:
 
     servicers: Mapping[str, Any]
     settings: GatewaySettings
-    metrics: RestMetrics
+    metrics: RequestMetrics
     table: RouteTable = field(default_factory=lambda: RouteTable(routes()))
 
     async def handle(self, request: Request) -> Response:

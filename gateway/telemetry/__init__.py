@@ -1,1 +1,1 @@
-"""Telemetry of the gateway: metrics as they are served, and health."""
+"""Telemetry of the gateway: metrics as they are exposed, and health."""

@@ -1,77 +1,43 @@
-"""What Prometheus is told: one registry for each engine."""
+"""Metrics as Prometheus scrapes them: one registry for each process."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterator
 
 from prometheus_client import (
     GC_COLLECTOR,
     PLATFORM_COLLECTOR,
     PROCESS_COLLECTOR,
     CollectorRegistry,
-    Counter,
-    Histogram,
 )
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-Gauges = Callable[[], Mapping[str, tuple[str, float]]]
-
-_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+from infra.telemetry.counters import ReadValues, Values
 
 
-class CallMetrics:
-    """Calls through one door: how many, how they ended, how long they took."""
+class ValueCollector(Collector):
+    """Exposes values that the parts of a process keep, read at each scrape."""
 
-    def __init__(self, registry: CollectorRegistry, door: str, words: str) -> None:
-        """Register the metrics under the door's name."""
-        self._calls = Counter(
-            f"flightlog_{door}_calls", f"Calls over {words}.", ("rpc", "code"),
-            registry=registry,
-        )  # fmt: skip
-        self._seconds = Histogram(
-            f"flightlog_{door}_call_seconds", f"How long calls over {words} took.",
-            ("rpc",), registry=registry, buckets=_BUCKETS_S,
-        )  # fmt: skip
+    def __init__(self, read: ReadValues) -> None:
+        """Read the values by this function."""
+        self._read = read
 
-    def observe(self, rpc: str, code: str, seconds: float) -> None:
-        """Count one call."""
-        self._calls.labels(rpc, code).inc()
-        self._seconds.labels(rpc).observe(seconds)
+    def collect(self) -> Iterator[CounterMetricFamily | GaugeMetricFamily]:
+        """Yield the current values."""
+        for metric, value in self._read().items():
+            family = CounterMetricFamily if metric.is_counter else GaugeMetricFamily
+            yield family(metric.name, metric.description, value=value)
 
 
-class RestMetrics(CallMetrics):
-    """Calls over REST."""
-
-    def __init__(self, registry: CollectorRegistry) -> None:
-        """Register the metrics."""
-        super().__init__(registry, "rest", "REST")
+def _no_values() -> Values:
+    return {}
 
 
-class GrpcMetrics(CallMetrics):
-    """Calls over gRPC."""
-
-    def __init__(self, registry: CollectorRegistry) -> None:
-        """Register the metrics."""
-        super().__init__(registry, "grpc", "gRPC")
-
-
-class EngineGauges(Collector):
-    """Figures that the engine's parts keep anyway, read when they are asked for."""
-
-    def __init__(self, gauges: Gauges) -> None:
-        """Take the function that reads them: name → (help, value)."""
-        self._gauges = gauges
-
-    def collect(self) -> Iterable[GaugeMetricFamily]:
-        """Return the figures of now."""
-        for name, (words, value) in self._gauges().items():
-            yield GaugeMetricFamily(f"flightlog_{name}", words, value=value)
-
-
-def new_registry() -> CollectorRegistry:
-    """Return a registry that tells of the process already."""
+def new_registry(read: ReadValues = _no_values) -> CollectorRegistry:
+    """Return a registry of the process's own metrics and of what `read` returns."""
     registry = CollectorRegistry()
     for collector in (PROCESS_COLLECTOR, PLATFORM_COLLECTOR, GC_COLLECTOR):
         registry.register(collector)
+    registry.register(ValueCollector(read))
     return registry

@@ -1,4 +1,4 @@
-"""Readiness: which parts of the engine serve by now."""
+"""Readiness: which parts of the engine are ready."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class Health:
-    """The parts that must serve before the engine is ready, and those that do."""
+    """The parts that the engine needs to be ready, and those that are ready."""
 
     parts: tuple[str, ...] = ()
     serving: set[str] = field(default_factory=set)
     draining: bool = False
 
     def serves(self, part: str) -> None:
-        """Note that a part is ready."""
+        """Record that a part is ready."""
         self.serving.add(part)
 
     @property
@@ -24,5 +24,5 @@ class Health:
 
     @property
     def ready(self) -> bool:
-        """Tell whether requests will be served."""
+        """Return whether requests are served."""
         return not self.missing and not self.draining

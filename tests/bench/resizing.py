@@ -121,7 +121,7 @@ def _served(propellers: Sequence[Role], live: int) -> None:
     until = time.monotonic() + SOON_S
     while time.monotonic() < until:
         owned = [_metric(role, "partitions_owned") for role in propellers]
-        alive = [_metric(role, "executions_live") for role in propellers]
+        alive = [_metric(role, "executions_active") for role in propellers]
         if all(owned) and (sum(owned), sum(alive)) == (4, live):
             return
         time.sleep(LOOK_S)

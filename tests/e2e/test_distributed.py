@@ -114,10 +114,10 @@ def test_each_role_tells_how_it_is(roles: Distributed) -> None:
             told[role.role] = reply.read().decode()
 
     assert set(told) == set(ONE_OF_EACH)
-    assert "flightlog_commands_handled" in told["propeller"]
-    assert "flightlog_events_projected" in told["projector"]
-    assert "flightlog_grpc_calls_total" in told["gateway"]
-    assert "flightlog_dead_letters 0.0" in told["runner"]
+    assert "flightlog_commands_handled_total" in told["propeller"]
+    assert "flightlog_events_projected_total" in told["projector"]
+    assert "flightlog_grpc_requests_total" in told["gateway"]
+    assert "flightlog_dead_letters_total 0.0" in told["runner"]
 
 
 def said(roles: Distributed, *words: str) -> Any:
@@ -149,7 +149,7 @@ def test_log_and_views_stand_every_check(
     assert said(roles, "state", done.id.name)["phase"] == "SUCCEEDED"
     with urllib.request.urlopen(f"{roles.http}/metrics", timeout=5) as reply:
         text = reply.read().decode()
-    (line,) = re.findall(r"^flightlog_registry_relayed (.*)$", text, re.MULTILINE)
+    (line,) = re.findall(r"^flightlog_registry_events_relayed_total (.*)$", text, re.MULTILINE)
     assert float(line) == records["flightlog.registry"]
 
 

@@ -140,7 +140,7 @@ async def test_counts_calls(tmp_path: Path, admin: Admin) -> None:
     async with serving(parts_of(tmp_path, {ADMIN: admin})) as client:
         await client.get("/api/v1/version")
         metrics = (await client.get("/metrics")).text
-    line = 'flightlog_rest_calls_total{code="OK",rpc="GetVersion"} 1.0'
+    line = 'flightlog_rest_requests_total{code="OK",rpc="GetVersion"} 1.0'
     assert line in metrics.splitlines()
 
 

@@ -1,0 +1,1 @@
+"""Telemetry: what every role counts and measures."""
