@@ -39,7 +39,7 @@ async def run(role: str, settings: Settings, on_ready: OnReady) -> None:
     """
     check(settings)
     stopping = asyncio.Event()
-    log_.info("role_starts", role=role)
+    log_.info("role_starting", role=role)
     with (
         signals(stopping),
         bind(settings.host, settings.http_port) as bound,

@@ -64,7 +64,7 @@ def signals(stopping: asyncio.Event) -> Iterator[None]:
 
 def _cut_short_after(seconds: float) -> None:
     def cut() -> None:
-        log_.error("stop_cut_short", after_s=seconds)
+        log_.error("shutdown_timed_out", after_s=seconds)
         os._exit(1)
 
     timer = threading.Timer(seconds, cut)

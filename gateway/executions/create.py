@@ -73,7 +73,7 @@ async def _forget(services: Services, uri: str) -> None:
     try:
         await services.blobs.delete(uri)
     except (InfraError, OSError) as error:
-        log_.warning("request_left", uri=uri, error=str(error))
+        log_.warning("request_inputs_not_deleted", uri=uri, error=str(error))
 
 
 def draw_name() -> str:

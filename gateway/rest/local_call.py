@@ -129,7 +129,7 @@ async def call(
             grpc.StatusCode.UNIMPLEMENTED, str(error) or f"{rpc} is not implemented"
         ) from error
     except Exception as error:
-        log_.exception("rest_call_raised", rpc=rpc)
+        log_.exception("rest_request_failed", rpc=rpc)
         raise CallError(
             grpc.StatusCode.INTERNAL, f"Expected to serve {rpc}, but it failed"
         ) from error

@@ -98,7 +98,7 @@ class Submit:
             try:
                 await self._log.append([record])
             except TransientError as error:
-                log_.warning("append_waits", id=record.envelope.id, error=str(error))
+                log_.warning("append_delayed", id=record.envelope.id, error=str(error))
                 if pause_s is None:
                     raise RpcError(
                         grpc.StatusCode.DEADLINE_EXCEEDED,
@@ -133,7 +133,7 @@ class Submit:
         try:
             found = await executions.outcomes(self._pool, command_ids)
         except psycopg.OperationalError as error:
-            log_.warning("outcomes_unread", error=str(error))
+            log_.warning("outcomes_not_read", error=str(error))
             return
         for command_id, outcome in found.items():
             self.settle(command_id, outcome)
@@ -144,7 +144,7 @@ class Submit:
             try:
                 await self._listen(url)
             except psycopg.OperationalError as error:
-                log_.warning("listener_waits", error=str(error))
+                log_.warning("outcome_listener_delayed", error=str(error))
             await asyncio.sleep(LISTEN_PAUSE_S)
 
     async def _listen(self, url: str) -> None:

@@ -24,7 +24,7 @@ async def open_blobs(settings: Settings, folder: Path) -> AsyncIterator[Blobs]:
         return
     blobs = S3Blobs(settings.blobs, settings.s3)
     try:
-        await retry_transient(blobs.open, "blobs_delayed")
+        await retry_transient(blobs.open, "blob_store_delayed")
         yield blobs
     finally:
         await blobs.close()

@@ -114,11 +114,11 @@ class PostgresServer:
             await asyncio.sleep(check_s)
             if await asyncio.to_thread(self.is_running):
                 continue
-            log_.error("postgres_died", folder=str(self._folder))
+            log_.error("postgres_exited", folder=str(self._folder))
             try:
                 await asyncio.to_thread(self.start)
             except InfraError as error:
-                log_.error("postgres_not_started", error=str(error))  # noqa: TRY400 - tried again
+                log_.error("postgres_start_failed", error=str(error))  # noqa: TRY400 - tried again
 
     def is_running(self) -> bool:
         """Tell whether the server's process lives."""

@@ -46,7 +46,7 @@ class PartitionedProjector:
                 try:
                     await self._follow(share)
                 except (ReadModelsWentBackError, ConflictError) as error:
-                    log_.warning("views_moved", error=str(error))
+                    log_.warning("read_models_moved", error=str(error))
 
     async def _follow(self, share: PartitionAssignment) -> None:
         """Go on from what the views have, until other partitions are dealt."""
@@ -54,17 +54,17 @@ class PartitionedProjector:
         projector.only = ours
         await projector.load()
         kept = {number: projector.positions.get(number, 0) for number in ours}
-        await retry_transient(lambda: share.begin(kept), "reading_delayed")
-        log_.info("partitions_shared", partitions=sorted(ours))
+        await retry_transient(lambda: share.begin(kept), "read_delayed")
+        log_.info("partitions_assigned", partitions=sorted(ours))
         while not share.is_reassigned():
             await self._step(share)
 
     async def _step(self, share: PartitionAssignment) -> None:
         projector = self.projector
         batch = await retry_transient(
-            lambda: share.read(projector.batch_max), "reading_delayed"
+            lambda: share.read(projector.batch_max), "read_delayed"
         )
-        reached = await retry_transient(share.reached, "reading_delayed")
+        reached = await retry_transient(share.reached, "read_delayed")
         batch = self._new(batch)
         if batch:
             ends = {number: reached[number] for number in {r.partition for r in batch}}

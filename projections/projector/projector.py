@@ -103,7 +103,7 @@ class Projector:
             try:
                 await self._follow_on(end)
             except ReadModelsWentBackError as error:
-                log_.warning("views_went_back", error=str(error))
+                log_.warning("read_models_reverted", error=str(error))
             else:
                 return
 
@@ -200,7 +200,7 @@ class Projector:
             try:
                 await deed()
             except OperationalError as error:
-                log_.warning("projector_waits", error=str(error), wait_s=wait_s)
+                log_.warning("projection_delayed", error=str(error), wait_s=wait_s)
                 await asyncio.sleep(wait_s)
                 wait_s = min(wait_s * 2, self.retry_s_max)
             else:

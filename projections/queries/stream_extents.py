@@ -26,5 +26,5 @@ class StreamExtentQuery:
         try:
             return await executions.span(self.pool, stream)
         except (Error, PoolTimeout) as error:
-            log_.warning("span_unknown", stream=stream, error=str(error))
+            log_.warning("stream_extent_unknown", stream=stream, error=str(error))
             return None

@@ -149,7 +149,8 @@ def test_log_and_views_stand_every_check(
     assert said(roles, "state", done.id.name)["phase"] == "SUCCEEDED"
     with urllib.request.urlopen(f"{roles.http}/metrics", timeout=5) as reply:
         text = reply.read().decode()
-    (line,) = re.findall(r"^flightlog_registry_events_relayed_total (.*)$", text, re.MULTILINE)
+    name = "flightlog_registry_events_relayed_total"
+    (line,) = re.findall(rf"^{name} (.*)$", text, re.MULTILINE)
     assert float(line) == records["flightlog.registry"]
 
 

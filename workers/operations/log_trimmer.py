@@ -19,7 +19,7 @@ async def trim(log: PostgresLog, settings: LogSettings) -> None:
     """Delete handled messages now and then; events stay for ever."""
     while True:
         await asyncio.sleep(settings.trim_interval_s)
-        await retry_transient(lambda: _trim_once(log, settings), "trimming_delayed")
+        await retry_transient(lambda: _trim_once(log, settings), "trim_delayed")
 
 
 async def _trim_once(log: PostgresLog, settings: LogSettings) -> None:
@@ -32,4 +32,4 @@ async def _trim_once(log: PostgresLog, settings: LogSettings) -> None:
     }
     count = await log.trim(positions, settings.retained_messages)
     if count:
-        log_.debug("trimmed", messages=count)
+        log_.debug("log_trimmed", messages=count)

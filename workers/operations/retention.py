@@ -52,7 +52,7 @@ class Sweeper:
         """Do a round now and then, for ever."""
         while True:
             await self.clock.sleep(self.settings.interval_s)
-            await retry_transient(self.round, "sweeping_delayed", clock=self.clock)
+            await retry_transient(self.round, "sweep_delayed", clock=self.clock)
 
     async def round(self) -> None:
         """Ask for what is too old to be deleted, and sweep up what is deleted."""
@@ -105,7 +105,7 @@ class Sweeper:
             try:
                 await self.blobs.delete_prefix(self.blobs.uri(prefix))
             except InvalidBlobPathError:
-                log_.info("blobs_left", stream=stream, prefix=prefix)
+                log_.info("blobs_not_deleted", stream=stream, prefix=prefix)
         return True
 
     async def _delete(self, streams: Sequence[str], wish: DeleteExecution) -> None:

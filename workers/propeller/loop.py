@@ -135,7 +135,7 @@ class Propeller:
             try:
                 await self._commit(partition, batch)
             except PermanentError as error:
-                log_.warning("batch_refused", error=str(error), commands=len(taken))
+                log_.warning("batch_rejected", error=str(error), commands=len(taken))
                 await self._one_by_one(partition, taken, wishes)
         for _ in taken:
             pending.popleft()
@@ -238,14 +238,14 @@ class Propeller:
         try:
             await retry_transient(
                 lambda: self._hydrate_and_decide(batch, received, command),
-                "hydration_delayed",
+                "command_delayed",
                 self.bounds.retry_s,
                 clock=self.clock,
             )
         except (codec.UndecodableMessageError, FencedError):
             raise
         except Exception as error:
-            log_.exception("decider_raised", command=received.envelope.id)
+            log_.exception("decide_failed", command=received.envelope.id)
             self._quarantine(batch, received, error)
         self.handled += 1
 
@@ -397,7 +397,7 @@ class Propeller:
         try:
             self._decide(batch, wish.envelope, wish.command, live, NOT_ADMITTED, now_us)
         except Exception as error:
-            log_.exception("decider_raised", command=wish.envelope.id)
+            log_.exception("decide_failed", command=wish.envelope.id)
             self._quarantine(batch, wish, error)
 
     async def _stream(self, stream: str) -> StreamState:

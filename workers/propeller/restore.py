@@ -120,7 +120,7 @@ async def read(log: SnapshotLog, partition: int) -> Found:
 async def _tail(log: SnapshotLog, partition: int, found: Found) -> None:
     await _fold(log, partition, found)
     if found.has_gap:
-        log_.warning("history_folded", partition=partition, why="a snapshot is missing")
+        log_.warning("full_replay", partition=partition, why="a snapshot is missing")
         found.after, found.has_gap = 0, False
         await _fold(log, partition, found)
 

@@ -129,7 +129,7 @@ class Snapshots:
                     if self.going is None:
                         return
         except (FencedError, PermanentError, TimeoutError) as error:
-            log_.info("snapshots_left_out", at=partition.number, error=repr(error))
+            log_.info("final_snapshot_skipped", at=partition.number, error=repr(error))
 
     async def _retry_transient(self, action: Callable[[], Awaitable[_T]]) -> _T:
         return await retry_transient(
@@ -156,7 +156,9 @@ class Snapshots:
                 going.left.extendleft(taken)
                 going.commit_bytes = 0
                 return
-            log_.warning("snapshot_refused", error=str(error), stream=next(iter(taken)))
+            log_.warning(
+                "snapshot_rejected", error=str(error), stream=next(iter(taken))
+            )
             going.is_whole = False
             return
         for stream, (_, layout) in taken.items():
@@ -230,7 +232,7 @@ async def evictable(streams: StreamCache) -> Sequence[str]:
     try:
         return await streams.forgettable()
     except TransientError as error:
-        log_.warning("endings_kept", error=str(error))
+        log_.warning("closed_streams_not_evicted", error=str(error))
         return ()
 
 

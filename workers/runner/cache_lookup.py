@@ -161,7 +161,7 @@ class CacheLookups:
     async def _find_caught_up(self, key: CatalogKey) -> Hit | None:
         """Look up again once the catalog reflects all events until now."""
         if not await self._retry_transient(self.catalog.caught_up):
-            log_.warning("catalog_behind", task=key.name)
+            log_.warning("catalog_lagging", task=key.name)
         return await self._find(key)
 
     async def _find(self, key: CatalogKey) -> Hit | None:

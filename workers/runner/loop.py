@@ -136,7 +136,7 @@ class Runner:
                 await self.clock.sleep(_FULL_S)
                 continue
             limit = min(room, self.settings.dispatches_max)
-            batch = await self._retry(partial(consumer.read, limit), "reading_delayed")
+            batch = await self._retry(partial(consumer.read, limit), "read_delayed")
             if consumer.generation != generation:
                 generation = consumer.generation
                 self._history.reset()

@@ -76,7 +76,9 @@ class KafkaPartitionAssignment:
             try:
                 await self._member.getmany(timeout_ms=_LOOK_MS)
             except KafkaError as error:
-                log_.warning("membership_shaky", topic=self._topic, error=repr(error))
+                log_.warning(
+                    "consumer_poll_failed", topic=self._topic, error=repr(error)
+                )
                 await asyncio.sleep(_AGAIN_S)
 
     async def partitions(self) -> frozenset[int]:

@@ -86,7 +86,7 @@ class KafkaPartition:
                 async with asyncio.timeout(self._settings.request_timeout_s):
                     await part.stop()
             except (*_GONE, KafkaError, OSError, TimeoutError) as error:
-                log_.debug("partition_closed_badly", at=str(self._at), error=str(error))
+                log_.debug("partition_close_failed", at=str(self._at), error=str(error))
 
     async def read(self, limit: int) -> Sequence[Received]:
         """Return the next commands; none if there is no news for a while."""

@@ -77,7 +77,9 @@ class KafkaPartitionOwner:
             try:
                 await self._member(serve, stop)
             except (KafkaError, OSError, TransientError) as error:
-                log_.warning("membership_lost", group=self._group, error=repr(error))
+                log_.warning(
+                    "group_membership_lost", group=self._group, error=repr(error)
+                )
             finally:
                 await self._let_go(list(self._served))
             if not stop.is_set():
@@ -118,7 +120,7 @@ class KafkaPartitionOwner:
     async def _serve(
         self, at: TopicPartition, serve: Serve, stop: asyncio.Event
     ) -> None:
-        opened = await retry_transient(lambda: self._open(at), "owning_delayed")
+        opened = await retry_transient(lambda: self._open(at), "partition_open_delayed")
         log_.info("partition_owned", partition=at.partition, group=self._group)
         try:
             await serve(opened, stop)

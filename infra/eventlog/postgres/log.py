@@ -305,7 +305,7 @@ class _Cursor:
         if found is None:
             found = await retry_transient(
                 lambda: self._log._in_reader(lambda: self._select(limit)),  # noqa: SLF001
-                "reading_delayed",
+                "read_delayed",
             )
         if found:
             self._after = found[-1].position
