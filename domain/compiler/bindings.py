@@ -2,34 +2,20 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
 
-from flyteidl.core import types_pb2
+from flyteidl.core import literals_pb2, types_pb2
 
-from domain.compiler.errors import Code, Findings
+from domain.compiler.errors import Code, Findings, Violation
 from domain.compiler.interfaces import Interface
-from domain.compiler.paths import NoSuchField, type_at
+from domain.compiler.promises import Sources, promised_type
 from domain.literals.casting import castable
 from domain.literals.literal_types import allows_none, describe, scalar_type
-
-Sources = Mapping[str, Mapping[str, Any] | None]
-"""Output types by node id; None for a node whose outputs aren't known."""
-
-_VARIABLE = re.compile(r"(?:\[(?P<index>\d+)\]\.)?(?P<name>[^\[\]]+)")
-
-
-class Violation(NamedTuple):
-    """Why a binding doesn't fit its parameter."""
-
-    code: Code
-    text: str
 
 
 def check_bindings(
     node_id: str,
-    bindings: Sequence[Any],
+    bindings: Sequence[literals_pb2.Binding],
     interface: Interface,
     sources: Sources,
     found: Findings,
@@ -53,10 +39,13 @@ def check_bindings(
 
 
 def bound_types(
-    node_id: str, bindings: Iterable[Any], sources: Sources, found: Findings
-) -> dict[str, Any | None]:
-    """Return the type of each binding of a node that declares none of its own."""
-    types: dict[str, Any | None] = {}
+    node_id: str,
+    bindings: Iterable[literals_pb2.Binding],
+    sources: Sources,
+    found: Findings,
+) -> dict[str, types_pb2.LiteralType | None]:
+    """Return the types of the bindings of a node that declares no inputs."""
+    types: dict[str, types_pb2.LiteralType | None] = {}
     for binding in _once_each(node_id, bindings, found):
         given = _given(binding.binding, sources)
         if isinstance(given, Violation):
@@ -66,7 +55,9 @@ def bound_types(
     return types
 
 
-def _once_each(node_id: str, bindings: Iterable[Any], found: Findings) -> Iterator[Any]:
+def _once_each(
+    node_id: str, bindings: Iterable[literals_pb2.Binding], found: Findings
+) -> Iterator[literals_pb2.Binding]:
     seen: set[str] = set()
     for binding in bindings:
         if binding.var in seen:
@@ -80,7 +71,9 @@ def _once_each(node_id: str, bindings: Iterable[Any], found: Findings) -> Iterat
         seen.add(binding.var)
 
 
-def _violations(data: Any, asked: Any, sources: Sources) -> Iterator[Violation]:
+def _violations(
+    data: literals_pb2.BindingData, asked: types_pb2.LiteralType, sources: Sources
+) -> Iterator[Violation]:
     kind, wanted = data.WhichOneof("value"), asked.WhichOneof("type")
     if kind == "promise":
         yield from _promise_violations(data.promise, asked, sources)
@@ -100,7 +93,7 @@ def _violations(data: Any, asked: Any, sources: Sources) -> Iterator[Violation]:
 
 
 def _promise_violations(
-    promise: Any, asked: Any, sources: Sources
+    promise: types_pb2.OutputReference, asked: types_pb2.LiteralType, sources: Sources
 ) -> Iterator[Violation]:
     given = promised_type(promise, sources)
     if isinstance(given, Violation):
@@ -111,7 +104,9 @@ def _promise_violations(
         yield Violation(Code.MISMATCHING_TYPES, text)
 
 
-def _scalar_violations(scalar: Any, asked: Any) -> Iterator[Violation]:
+def _scalar_violations(
+    scalar: literals_pb2.Scalar, asked: types_pb2.LiteralType
+) -> Iterator[Violation]:
     given = scalar_type(scalar)
     if given is None:
         text = f"Expected a {describe(asked)}, but it is bound to no known value"
@@ -127,7 +122,9 @@ def _scalar_violations(scalar: Any, asked: Any) -> Iterator[Violation]:
             yield Violation(Code.ILLEGAL_ENUM_VALUE, text)
 
 
-def _union_violations(data: Any, asked: Any, sources: Sources) -> Iterator[Violation]:
+def _union_violations(
+    data: literals_pb2.BindingData, asked: types_pb2.LiteralType, sources: Sources
+) -> Iterator[Violation]:
     """Find exactly one variant that a list or map of bindings fits."""
     fitting = [
         variant
@@ -143,61 +140,31 @@ def _union_violations(data: Any, asked: Any, sources: Sources) -> Iterator[Viola
         yield Violation(Code.AMBIGUOUS_BINDING_UNION_VALUE, text)
 
 
-def _given(data: Any, sources: Sources) -> Any | Violation | None:
+def _given(
+    data: literals_pb2.BindingData, sources: Sources
+) -> types_pb2.LiteralType | Violation | None:
     kind = data.WhichOneof("value")
     if kind == "promise":
         return promised_type(data.promise, sources)
     if kind == "scalar":
         return scalar_type(data.scalar)
-    items = (
-        data.collection.bindings if kind == "collection" else data.map.bindings.values()
-    )
-    return _given_items(kind, [_given(item, sources) for item in items])
+    is_list = kind == "collection"
+    items = data.collection.bindings if is_list else data.map.bindings.values()
+    item = _common_type([_given(each, sources) for each in items])
+    if not isinstance(item, types_pb2.LiteralType):
+        return item
+    if is_list:
+        return types_pb2.LiteralType(collection_type=item)
+    return types_pb2.LiteralType(map_value_type=item)
 
 
-def _given_items(kind: str | None, given: Sequence[Any]) -> Any | Violation | None:
-    """Return the type of a list or map of bindings, if its items agree on theirs."""
+def _common_type(
+    given: Sequence[types_pb2.LiteralType | Violation | None],
+) -> types_pb2.LiteralType | Violation | None:
+    """Return the type that all items of a list or map have, None if there is none."""
     for item in given:
         if item is None or isinstance(item, Violation):
             return item
     if not given or any(item != given[0] for item in given[1:]):
         return None
-    if kind == "collection":
-        return types_pb2.LiteralType(collection_type=given[0])
-    return types_pb2.LiteralType(map_value_type=given[0])
-
-
-def promised_type(promise: Any, sources: Sources) -> Any | Violation | None:
-    """Return the type of what a promise names, None where it can't be known.
-
-    The node must exist: that is checked where edges are made.
-    """
-    outputs = sources.get(promise.node_id)
-    if outputs is None:
-        return None
-    parsed = _VARIABLE.fullmatch(promise.var)
-    if parsed is None:
-        text = f"Expected the name of an output, but got '{promise.var}'"
-        return Violation(Code.SYNTAX_ERROR, text)
-    if parsed["name"] not in outputs:
-        node_id = promise.node_id
-        text = f"Expected node '{node_id}' to give '{promise.var}', but it doesn't"
-        return Violation(Code.VARIABLE_NAME_NOT_FOUND, text)
-    given = outputs[parsed["name"]]
-    if given is None:
-        return None
-    return _inside(given, promise.attr_path, is_indexed=parsed["index"] is not None)
-
-
-def _inside(
-    given: Any, path: Sequence[Any], *, is_indexed: bool
-) -> Any | Violation | None:
-    if is_indexed:
-        if given.WhichOneof("type") != "collection_type":
-            text = f"Expected a list to take an item of, but got a {describe(given)}"
-            return Violation(Code.MISMATCHING_TYPES, text)
-        given = given.collection_type
-    inner = type_at(given, path)
-    if isinstance(inner, NoSuchField):
-        return Violation(Code.FIELD_NOT_FOUND, inner.text)
-    return inner
+    return given[0]

@@ -1,30 +1,30 @@
-"""Branches: arms get ids of their own, conditions compare like with like (ref §3.1)."""
+"""Branches: the ids of their arms, their outputs and conditions (ref §3.1)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
-from flyteidl.core import literals_pb2, types_pb2
+from flyteidl.core import condition_pb2, literals_pb2, types_pb2, workflow_pb2
 
 from domain.compiler.errors import Code, Findings
+from domain.compiler.interfaces import OutputTypes
 from domain.literals.casting import castable
 from domain.literals.literal_types import describe, is_none, scalar_type
 
 _OPERANDS = frozenset({"primitive", "none_type"})
 
 
-def rename_arms(node: Any) -> None:
+def rename_arms(node: workflow_pb2.Node) -> None:
     """Name each arm `<branch>-<arm>`, at every depth."""
     for arm in arms(node):
         arm.id = f"{node.id}-{arm.id}"
         rename_arms(arm)
 
 
-def arms(node: Any) -> list[Any]:
-    """Return the arms of a node that is a branch, none of another.
+def arms(node: workflow_pb2.Node) -> list[workflow_pb2.Node]:
+    """Return the arms of a branch node; other nodes have none.
 
-    Cases that lack a node are passed over: to read one would make it.
+    Cases that lack a node are left out: reading the field would set it.
     """
     if node.WhichOneof("target") != "branch_node":
         return []
@@ -34,7 +34,7 @@ def arms(node: Any) -> list[Any]:
     return [*found, block.else_node] if block.HasField("else_node") else found
 
 
-def with_arms(node: Any) -> Iterator[Any]:
+def with_arms(node: workflow_pb2.Node) -> Iterator[workflow_pb2.Node]:
     """Yield a node and the arms at every depth below it."""
     yield node
     for arm in arms(node):
@@ -42,11 +42,11 @@ def with_arms(node: Any) -> Iterator[Any]:
 
 
 def common_outputs(
-    node: Any, offers: Sequence[Mapping[str, Any] | None], found: Findings
-) -> Mapping[str, Any] | None:
-    """Return the outputs that all arms offer, None if those of one aren't known."""
-    common: dict[str, Any] | None = None
-    for arm, offer in zip(arms(node), offers, strict=True):
+    node: workflow_pb2.Node, outputs: Sequence[OutputTypes | None], found: Findings
+) -> OutputTypes | None:
+    """Return the outputs that all arms have, None if those of one aren't known."""
+    common: dict[str, types_pb2.LiteralType | None] | None = None
+    for arm, offer in zip(arms(node), outputs, strict=True):
         if offer is None:
             return None
         if common is None:
@@ -59,7 +59,11 @@ def common_outputs(
 
 
 def _expect_same(
-    arm_id: str, name: str, first: Any, other: Any, found: Findings
+    arm_id: str,
+    name: str,
+    first: types_pb2.LiteralType | None,
+    other: types_pb2.LiteralType | None,
+    found: Findings,
 ) -> None:
     if first is None or other is None:
         return
@@ -72,8 +76,8 @@ def _expect_same(
     found.add(Code.MISMATCHING_TYPES, arm_id, text)
 
 
-def check_branch(node: Any, inputs: Mapping[str, Any | None], found: Findings) -> None:
-    """Check the cases of a branch; `inputs` are the types of what is bound."""
+def check_branch(node: workflow_pb2.Node, inputs: OutputTypes, found: Findings) -> None:
+    """Check the cases of a branch; `inputs` are the types of its bindings."""
     block = node.branch_node.if_else
     for case in (block.case, *block.other):
         if not case.HasField("condition"):
@@ -90,7 +94,10 @@ def check_branch(node: Any, inputs: Mapping[str, Any | None], found: Findings) -
 
 
 def _check_condition(
-    node_id: str, condition: Any, inputs: Mapping[str, Any | None], found: Findings
+    node_id: str,
+    condition: condition_pb2.BooleanExpression,
+    inputs: OutputTypes,
+    found: Findings,
 ) -> None:
     kind = condition.WhichOneof("expr")
     if kind == "conjunction":
@@ -111,8 +118,8 @@ def _check_condition(
 
 
 def _operand(
-    node_id: str, operand: Any, inputs: Mapping[str, Any | None], found: Findings
-) -> Any | None:
+    node_id: str, operand: condition_pb2.Operand, inputs: OutputTypes, found: Findings
+) -> types_pb2.LiteralType | None:
     """Return an operand's type, None if it isn't known."""
     kind = operand.WhichOneof("val")
     if kind == "primitive":
@@ -129,8 +136,8 @@ def _operand(
     return inputs.get(operand.var)
 
 
-def _comparable(left: Any, right: Any) -> bool:
-    """Tell whether two operands may be equal; unions, whether two variants may be."""
+def _comparable(left: types_pb2.LiteralType, right: types_pb2.LiteralType) -> bool:
+    """Return whether values of two types may be equal; of unions, any two variants."""
     lefts, rights = list(_variants(left)), list(_variants(right))
     return any(
         is_none(one)
@@ -141,7 +148,7 @@ def _comparable(left: Any, right: Any) -> bool:
     )
 
 
-def _variants(operand: Any) -> Iterator[Any]:
+def _variants(operand: types_pb2.LiteralType) -> Iterator[types_pb2.LiteralType]:
     if operand.WhichOneof("type") == "union_type":
         for variant in operand.union_type.variants:
             yield from _variants(variant)
@@ -149,7 +156,7 @@ def _variants(operand: Any) -> Iterator[Any]:
     yield _as_compared(operand)
 
 
-def _as_compared(operand: Any) -> Any:
+def _as_compared(operand: types_pb2.LiteralType) -> types_pb2.LiteralType:
     """Return the type that the operand's literal will have: enums are strings."""
     kind = operand.WhichOneof("type")
     if kind == "enum_type":

@@ -1,11 +1,10 @@
-"""The compiler's front door: templates in, a checked closure or errors out (ref §3)."""
+"""The compiler: from templates to a checked closure, or errors (ref §3)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-from flyteidl.core import compiler_pb2
+from flyteidl.core import compiler_pb2, tasks_pb2, workflow_pb2
 
 from domain.compiler.errors import Code, CompileErrors, Findings
 from domain.compiler.interfaces import LaunchPlanInterface, Library
@@ -33,16 +32,15 @@ __all__ = [
 
 
 def compile_workflow(
-    template: Any,
-    sub_workflows: Sequence[Any],
-    tasks: Mapping[EntityRef, Any],
+    template: workflow_pb2.WorkflowTemplate,
+    sub_workflows: Sequence[workflow_pb2.WorkflowTemplate],
+    tasks: Mapping[EntityRef, tasks_pb2.TaskTemplate],
     launch_plans: Mapping[EntityRef, LaunchPlanInterface],
-) -> Any | CompileErrors:
-    """Return a core.CompiledWorkflowClosure, or everything that is wrong with it.
+) -> compiler_pb2.CompiledWorkflowClosure | CompileErrors:
+    """Return the compiled closure of a workflow, or everything that is wrong with it.
 
-    `template` and `sub_workflows` are core.WorkflowTemplates (left untouched), `tasks`
-    core.TaskTemplates; `requirements` tells which tasks and launch plans are needed.
-    The closure holds what the template leads to and nothing else.
+    `requirements` returns which tasks and launch plans must be given. The templates
+    aren't changed; the closure contains only what the workflow refers to.
     """
     found = Findings()
     known = _by_ref(sub_workflows, found)
@@ -62,8 +60,10 @@ def compile_workflow(
     return found.errors() or closure
 
 
-def _by_ref(sub_workflows: Sequence[Any], found: Findings) -> dict[EntityRef, Any]:
-    known: dict[EntityRef, Any] = {}
+def _by_ref(
+    sub_workflows: Sequence[workflow_pb2.WorkflowTemplate], found: Findings
+) -> dict[EntityRef, workflow_pb2.WorkflowTemplate]:
+    known: dict[EntityRef, workflow_pb2.WorkflowTemplate] = {}
     for sub in sub_workflows:
         ref = entity_ref(sub.id)
         if ref in known:
@@ -74,7 +74,9 @@ def _by_ref(sub_workflows: Sequence[Any], found: Findings) -> dict[EntityRef, An
 
 
 def _refuse_recursion(
-    template: Any, known: Mapping[EntityRef, Any], found: Findings
+    template: workflow_pb2.WorkflowTemplate,
+    known: Mapping[EntityRef, workflow_pb2.WorkflowTemplate],
+    found: Findings,
 ) -> None:
     """Refuse a workflow that runs itself, directly or through others."""
     workflows = {**known, entity_ref(template.id): template}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+
+from flyteidl.core import compiler_pb2, workflow_pb2
 
 from domain.compiler.branches import with_arms
 from domain.compiler.errors import Code, Findings
@@ -17,8 +18,8 @@ class Edges:
     """The edges of one workflow.
 
     `upstream` has every node, also arms of branches and the failure node; `downstream`
-    leads through top-level nodes only. `before` is what a top-level node must come
-    after: its own upstream and that of all its arms.
+    has top-level nodes only. `before` has the nodes that a top-level node must come
+    after: its own upstream nodes and those of all its arms.
     """
 
     upstream: dict[str, set[str]] = field(default_factory=dict)
@@ -26,13 +27,13 @@ class Edges:
     before: dict[str, set[str]] = field(default_factory=dict)
 
     def connect(self, source: str, node_id: str) -> None:
-        """Let a top-level node wait for another."""
+        """Add an edge between two top-level nodes."""
         self.upstream.setdefault(node_id, set()).add(source)
         self.downstream.setdefault(source, set()).add(node_id)
         self.before.setdefault(node_id, set()).add(source)
 
-    def write(self, connections: Any) -> None:
-        """Write the edges to a core.ConnectionSet, ids sorted."""
+    def write(self, connections: compiler_pb2.ConnectionSet) -> None:
+        """Write the edges to a connection set, ids sorted."""
         for side, edges in (
             (connections.upstream, self.upstream),
             (connections.downstream, self.downstream),
@@ -43,9 +44,12 @@ class Edges:
 
 
 def edges_of(
-    nodes: Sequence[Any], end: Any, failure: Any | None, found: Findings
+    nodes: Sequence[workflow_pb2.Node],
+    end: workflow_pb2.Node,
+    failure: workflow_pb2.Node | None,
+    found: Findings,
 ) -> Edges:
-    """Return the edges of compiled nodes, orphans joined to start and end."""
+    """Return the edges of nodes; those without any are joined to start and end."""
     known = {START, END, *(node.id for node in nodes)}
     edges = Edges()
     for node in (*nodes, end):
@@ -67,13 +71,13 @@ def edges_of(
     return edges
 
 
-def _arms_below(node: Any) -> Iterable[Any]:
+def _arms_below(node: workflow_pb2.Node) -> Iterable[workflow_pb2.Node]:
     below = with_arms(node)
     next(below)
     return below
 
 
-def _sources(node: Any, known: set[str], found: Findings) -> set[str]:
+def _sources(node: workflow_pb2.Node, known: set[str], found: Findings) -> set[str]:
     named = {source or START for source in node.upstream_node_ids}
     for binding in node.inputs:
         named.update(promise.node_id for promise in promises(binding.binding))

@@ -1,13 +1,14 @@
-"""Compile errors: what is wrong with a graph, as values (ref §3.5)."""
+"""Compile errors, as values (ref §3.5)."""
 
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import NamedTuple
 
 import msgspec
 
 TEXT_ERRORS_MAX = 50
-"""How many errors `CompileErrors.text` spells out; the rest is counted."""
+"""How many errors `CompileErrors.text` lists; the others are counted."""
 
 
 class Code(StrEnum):
@@ -40,8 +41,15 @@ class Code(StrEnum):
     FIELD_NOT_FOUND = "FieldNotFound"
 
 
+class Violation(NamedTuple):
+    """Why a binding doesn't fit; `text` reads: Expected …, but …."""
+
+    code: Code
+    text: str
+
+
 class CompileError(msgspec.Struct, frozen=True):
-    """One thing wrong with one node, told as: Expected to X, but Y."""
+    """One error of one node; the description reads: Expected …, but …."""
 
     code: Code
     node_id: str
@@ -53,7 +61,7 @@ class CompileError(msgspec.Struct, frozen=True):
 
 
 class CompileErrors(msgspec.Struct, frozen=True):
-    """Everything found wrong with a graph, in the order it was found; never empty."""
+    """All errors of a workflow, in the order they were found; never empty."""
 
     errors: tuple[CompileError, ...]
 
@@ -63,7 +71,7 @@ class CompileErrors(msgspec.Struct, frozen=True):
         return tuple(error.code for error in self.errors)
 
     def text(self) -> str:
-        """Return a readable text of at most `TEXT_ERRORS_MAX` errors."""
+        """Return a text of at most `TEXT_ERRORS_MAX` errors, one a line."""
         lines = ["Collected Errors: " + str(len(self.errors))]
         shown = self.errors[:TEXT_ERRORS_MAX]
         lines += [f"\tError {number}: {e.text()}" for number, e in enumerate(shown)]
@@ -73,22 +81,22 @@ class CompileErrors(msgspec.Struct, frozen=True):
 
 
 class Findings:
-    """Where the steps of one compilation put what they find wrong."""
+    """The errors that the steps of one compilation find."""
 
     def __init__(self) -> None:
         self._errors: dict[CompileError, None] = {}
         self._place = ""
 
     def within(self, place: str) -> Findings:
-        """Return findings that go to the same heap, each told with its place."""
+        """Return findings that add to these, each description with its place."""
         inner = Findings()
         inner._errors, inner._place = self._errors, f"{place}: "
         return inner
 
     def add(self, code: Code, node_id: str, description: str) -> None:
-        """Remember an error; the same one is kept once."""
+        """Add an error, if the same one isn't there yet."""
         self._errors[CompileError(code, node_id, self._place + description)] = None
 
     def errors(self) -> CompileErrors | None:
-        """Return what was found, None if nothing was."""
+        """Return the errors found, None if there are none."""
         return CompileErrors(tuple(self._errors)) if self._errors else None

@@ -1,50 +1,54 @@
-"""What a node asks for and offers: the interface of each kind (ref §3.4)."""
+"""Interfaces: the inputs and outputs of each kind of node (ref §3.4)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
-from flyteidl.core import types_pb2
+from flyteidl.core import (
+    identifier_pb2,
+    interface_pb2,
+    tasks_pb2,
+    types_pb2,
+    workflow_pb2,
+)
 
 from domain.compiler.errors import Code, Findings
 from domain.graph import entity_ref
 from schemas.ids import EntityRef
 
+OutputTypes = Mapping[str, types_pb2.LiteralType | None]
+"""Types of a node's outputs by name; None for one that isn't known."""
+
 
 @dataclass(frozen=True, slots=True)
 class LaunchPlanInterface:
-    """A launch plan as its callers see it; fixed inputs are not among its inputs.
+    """A launch plan as its callers see it; fixed inputs are not among its inputs."""
 
-    `expected_inputs` is a core.ParameterMap and `expected_outputs` a core.VariableMap,
-    as an admin.LaunchPlanClosure holds them.
-    """
-
-    expected_inputs: Any
-    expected_outputs: Any
+    expected_inputs: interface_pb2.ParameterMap
+    expected_outputs: interface_pb2.VariableMap
 
 
 @dataclass(frozen=True, slots=True)
 class Interface:
     """Types by name; `optional` inputs may stay unbound."""
 
-    inputs: Mapping[str, Any]
-    outputs: Mapping[str, Any]
+    inputs: Mapping[str, types_pb2.LiteralType]
+    outputs: OutputTypes
     optional: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Library:
-    """Everything that nodes may refer to; remembers the interfaces it read."""
+    """The entities that nodes may refer to; their interfaces are read once each."""
 
-    tasks: Mapping[EntityRef, Any]
+    tasks: Mapping[EntityRef, tasks_pb2.TaskTemplate]
     launch_plans: Mapping[EntityRef, LaunchPlanInterface]
-    sub_workflows: Mapping[EntityRef, Any]
+    sub_workflows: Mapping[EntityRef, workflow_pb2.WorkflowTemplate]
     _read: dict[EntityRef, Interface | None] = field(default_factory=dict)
 
-    def interface(self, identifier: Any) -> Interface | None:
-        """Return the interface of an entity, None if it isn't here."""
+    def interface(self, identifier: identifier_pb2.Identifier) -> Interface | None:
+        """Return the interface of an entity, None if it isn't known."""
         ref = entity_ref(identifier)
         if ref not in self._read:
             self._read[ref] = self._look_up(ref)
@@ -63,18 +67,20 @@ class Library:
 NOTHING = Interface({}, {})
 
 
-def types_of(variables: Any) -> dict[str, Any]:
-    """Return the types of a core.VariableMap by name."""
+def types_of(
+    variables: interface_pb2.VariableMap,
+) -> dict[str, types_pb2.LiteralType]:
+    """Return the types of variables by name."""
     return {name: variable.type for name, variable in variables.variables.items()}
 
 
 def declared_interface(
-    node: Any, library: Library, found: Findings
+    node: workflow_pb2.Node, library: Library, found: Findings
 ) -> Interface | None:
-    """Return the interface of a node that refers to an entity or states its own.
+    """Return the interface of a node that refers to an entity or declares its own.
 
-    That is all but branches and approvals, whose types come from what they are bound
-    to. None, and a finding, if there is none to be had.
+    That is all but branches and approvals, whose types are those of their bindings.
+    Returns None and adds a finding if the node has no valid reference or declaration.
     """
     target = node.WhichOneof("target")
     if target == "task_node":
@@ -89,7 +95,9 @@ def declared_interface(
     return None
 
 
-def _of_task(node: Any, library: Library, found: Findings) -> Interface | None:
+def _of_task(
+    node: workflow_pb2.Node, library: Library, found: Findings
+) -> Interface | None:
     if not node.task_node.HasField("reference_id"):
         text = "Expected a task to be named, but none is"
         found.add(Code.VALUE_REQUIRED, node.id, text)
@@ -102,13 +110,15 @@ def _of_task(node: Any, library: Library, found: Findings) -> Interface | None:
     return interface
 
 
-def _of_workflow(node: Any, library: Library, found: Findings) -> Interface | None:
+def _of_workflow(
+    node: workflow_pb2.Node, library: Library, found: Findings
+) -> Interface | None:
     reference = node.workflow_node.WhichOneof("reference")
     if reference is None:
         text = "Expected a workflow or launch plan to be named, but none is"
         found.add(Code.WORKFLOW_REFERENCE_NOT_FOUND, node.id, text)
         return None
-    identifier = getattr(node.workflow_node, reference)
+    identifier: identifier_pb2.Identifier = getattr(node.workflow_node, reference)
     interface = library.interface(identifier)
     if interface is None:
         kind = "launch plan" if reference == "launchplan_ref" else "sub-workflow"
@@ -126,7 +136,7 @@ def _of_launch_plan(plan: LaunchPlanInterface) -> Interface:
     )
 
 
-def _of_gate(node: Any, found: Findings) -> Interface | None:
+def _of_gate(node: workflow_pb2.Node, found: Findings) -> Interface | None:
     condition = node.gate_node.WhichOneof("condition")
     if condition == "sleep":
         return NOTHING
@@ -135,19 +145,21 @@ def _of_gate(node: Any, found: Findings) -> Interface | None:
         found.add(Code.NO_CONDITION_FOUND, node.id, text)
         return None
     signal = node.gate_node.signal
-    for word, is_there in (
+    for part, is_set in (
         ("type", signal.type.WhichOneof("type") is not None),
         ("output variable name", bool(signal.output_variable_name)),
     ):
-        if not is_there:
-            text = f"Expected a signal with a {word}, but it has none"
+        if not is_set:
+            text = f"Expected a signal with a {part}, but it has none"
             found.add(Code.VALUE_REQUIRED, node.id, text)
             return None
     return Interface({}, {signal.output_variable_name: signal.type})
 
 
-def _of_array(array: Any, library: Library, found: Findings) -> Interface | None:
-    """Return the sub-node's interface; in lists, unless it is so already (ref §3.4)."""
+def _of_array(
+    array: workflow_pb2.ArrayNode, library: Library, found: Findings
+) -> Interface | None:
+    """Return the sub-node's interface as lists, if it isn't so already (ref §3.4)."""
     interface = declared_interface(array.node, library, found)
     if interface is None:
         return None
@@ -157,21 +169,23 @@ def _of_array(array: Any, library: Library, found: Findings) -> Interface | None
     bound = set(array.bound_inputs)
     return Interface(
         {n: t if n in bound else _list_of(t) for n, t in interface.inputs.items()},
-        {name: _list_of(kind) for name, kind in interface.outputs.items()},
+        {n: None if t is None else _list_of(t) for n, t in interface.outputs.items()},
         interface.optional,
     )
 
 
-def _list_of(item: Any) -> Any:
+def _list_of(item: types_pb2.LiteralType) -> types_pb2.LiteralType:
     return types_pb2.LiteralType(collection_type=item)
 
 
-def _name(identifier: Any) -> str:
+def _name(identifier: identifier_pb2.Identifier) -> str:
     return entity_ref(identifier).text()
 
 
-def with_aliases(node: Any, interface: Interface, found: Findings) -> Interface:
-    """Return an interface whose outputs have the names that the node gives them."""
+def with_aliases(
+    node: workflow_pb2.Node, interface: Interface, found: Findings
+) -> Interface:
+    """Return the interface with the outputs named as the node's aliases say."""
     if not node.output_aliases:
         return interface
     outputs = dict(interface.outputs)

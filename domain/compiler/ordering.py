@@ -1,4 +1,4 @@
-"""Order: each node after what it waits for; cycles and cut-off nodes (ref §3.1)."""
+"""Topological order of nodes, cycles, and unreachable nodes (ref §3.1)."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ Before = Mapping[str, AbstractSet[str]]
 
 
 def order_of(node_ids: Sequence[str], before: Before, found: Findings) -> list[str]:
-    """Return the ids so that each comes after what it waits for.
+    """Return the ids in topological order.
 
-    Those in a cycle, and those that nothing leads to, are findings and come last.
+    Nodes in a cycle and unreachable nodes are findings; they come last.
     """
     after: dict[str, list[str]] = {}
     for node_id in node_ids:
         for source in before.get(node_id, ()):
             after.setdefault(source, []).append(node_id)
     reached = _reached(after)
-    cut_off = [node_id for node_id in node_ids if node_id not in reached]
-    ordered = _peel([i for i in node_ids if i in reached], reached, before, after)
-    done = {*ordered, *cut_off}
+    unreachable = [node_id for node_id in node_ids if node_id not in reached]
+    ordered = _sorted([i for i in node_ids if i in reached], reached, before, after)
+    done = {*ordered, *unreachable}
     stuck = [node_id for node_id in node_ids if node_id not in done]
-    named = ", ".join(node_id for node_id in cut_off if node_id != END)
+    named = ", ".join(node_id for node_id in unreachable if node_id != END)
     if named:
         text = f"Expected every node to be reachable, but these are not: {named}"
         found.add(Code.UNREACHABLE_NODES, START, text)
@@ -34,7 +34,7 @@ def order_of(node_ids: Sequence[str], before: Before, found: Findings) -> list[s
         path = " > ".join(_cycle(stuck, before))
         text = f"Expected no cycle, but nodes wait for each other: {path}"
         found.add(Code.CYCLE_DETECTED, START, text)
-    return [*ordered, *stuck, *cut_off]
+    return [*ordered, *stuck, *unreachable]
 
 
 def _reached(after: Mapping[str, Iterable[str]]) -> set[str]:
@@ -47,13 +47,13 @@ def _reached(after: Mapping[str, Iterable[str]]) -> set[str]:
     return reached
 
 
-def _peel(
+def _sorted(
     node_ids: Sequence[str],
     reached: AbstractSet[str],
     before: Before,
     after: Mapping[str, Sequence[str]],
 ) -> list[str]:
-    """Take away what waits for nothing until nothing more can be taken."""
+    """Return the nodes that start leads to, except those in or behind a cycle."""
     waits = {node_id: len(before[node_id] & reached) for node_id in node_ids}
     ordered: list[str] = []
     ready = [START]
@@ -67,7 +67,7 @@ def _peel(
 
 
 def _cycle(stuck: Sequence[str], before: Before) -> list[str]:
-    """Walk back among nodes that each wait for another until one comes twice."""
+    """Return a cycle among nodes of which each waits for another of them."""
     among = set(stuck)
     node_id = stuck[0]
     places: dict[str, int] = {}

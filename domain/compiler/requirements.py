@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+
+from flyteidl.core import identifier_pb2, workflow_pb2
 
 from domain.graph import arms_of, entity_ref
 from schemas.ids import EntityRef
@@ -12,20 +13,23 @@ from schemas.ids import EntityRef
 
 @dataclass(frozen=True, slots=True)
 class Requirements:
-    """What must be loaded to compile: core.Identifiers, each once, in order of use."""
+    """The entities that must be loaded to compile, each once, in order of use."""
 
-    tasks: tuple[Any, ...]
-    launch_plans: tuple[Any, ...]
+    tasks: tuple[identifier_pb2.Identifier, ...]
+    launch_plans: tuple[identifier_pb2.Identifier, ...]
 
 
-def requirements(template: Any, sub_workflows: Sequence[Any]) -> Requirements:
-    """Return what a core.WorkflowTemplate and its sub-workflows refer to.
+def requirements(
+    template: workflow_pb2.WorkflowTemplate,
+    sub_workflows: Sequence[workflow_pb2.WorkflowTemplate],
+) -> Requirements:
+    """Return what a workflow and its sub-workflows refer to.
 
-    A sub-workflow that isn't among those given is passed over: compiling reports it.
+    A sub-workflow that isn't given is ignored here: compiling reports it.
     """
     known = {entity_ref(sub.id): sub for sub in sub_workflows}
-    tasks: dict[EntityRef, Any] = {}
-    launch_plans: dict[EntityRef, Any] = {}
+    tasks: dict[EntityRef, identifier_pb2.Identifier] = {}
+    launch_plans: dict[EntityRef, identifier_pb2.Identifier] = {}
     for workflow in reachable(template, known):
         for node in all_nodes(workflow):
             target = node.WhichOneof("target")
@@ -41,8 +45,11 @@ def requirements(template: Any, sub_workflows: Sequence[Any]) -> Requirements:
     return Requirements(tuple(tasks.values()), tuple(launch_plans.values()))
 
 
-def reachable(template: Any, known: Mapping[EntityRef, Any]) -> Iterator[Any]:
-    """Yield a template, then each sub-workflow it leads to, once."""
+def reachable(
+    template: workflow_pb2.WorkflowTemplate,
+    known: Mapping[EntityRef, workflow_pb2.WorkflowTemplate],
+) -> Iterator[workflow_pb2.WorkflowTemplate]:
+    """Yield a workflow, then each sub-workflow it refers to, once, at any depth."""
     seen = {entity_ref(template.id)}
     waiting = [template]
     while waiting:
@@ -54,8 +61,8 @@ def reachable(template: Any, known: Mapping[EntityRef, Any]) -> Iterator[Any]:
                 waiting.append(known[used])
 
 
-def sub_workflow_refs(template: Any) -> tuple[EntityRef, ...]:
-    """Return the sub-workflows that the nodes of one template run, each once."""
+def sub_workflow_refs(template: workflow_pb2.WorkflowTemplate) -> tuple[EntityRef, ...]:
+    """Return the sub-workflows that the nodes of one workflow run, each once."""
     found = {
         entity_ref(node.workflow_node.sub_workflow_ref): None
         for node in all_nodes(template)
@@ -65,7 +72,7 @@ def sub_workflow_refs(template: Any) -> tuple[EntityRef, ...]:
     return tuple(found)
 
 
-def all_nodes(template: Any) -> Iterator[Any]:
+def all_nodes(template: workflow_pb2.WorkflowTemplate) -> Iterator[workflow_pb2.Node]:
     """Yield every node: top level, failure node, arms of branches, array sub-nodes."""
     waiting = [*template.nodes]
     if template.HasField("failure_node"):

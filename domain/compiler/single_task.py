@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 from flyteidl.core import (
     identifier_pb2,
@@ -19,12 +18,12 @@ DEFAULT_RETRIES = 3
 _MAP_COMMAND = "pyflyte-map-execute"
 
 
-def single_task_workflow(task: Any) -> Any:
-    """Return the core.WorkflowTemplate that runs one core.TaskTemplate.
+def single_task_workflow(task: tasks_pb2.TaskTemplate) -> workflow_pb2.WorkflowTemplate:
+    """Return the workflow that runs one task.
 
-    Inputs and outputs are the task's own; retries are the task's, or
-    `DEFAULT_RETRIES` if it has none set. flytekit's map tasks run for each index:
-    Flyte would run them once, and give one item for a list.
+    Inputs and outputs are the task's; retries are the task's too, or `DEFAULT_RETRIES`
+    if it has none set. flytekit's map tasks run for each index: Flyte would run them
+    once, and return one item for a list.
     """
     node_id = _node_id(task.id.name)
     node = workflow_pb2.Node(
@@ -58,7 +57,7 @@ def _node_id(task_name: str) -> str:
 
 
 def _bound_of_map(task: tasks_pb2.TaskTemplate) -> list[str] | None:
-    """Return the inputs that a map task gives whole to each index; None for others."""
+    """Return the inputs that each index of a map task gets; None for other tasks."""
     words = [*task.container.command, *task.container.args]
     if _MAP_COMMAND not in words:
         return None

@@ -1,15 +1,15 @@
-"""Tasks: the checks that a task template must pass to be registered (ref §3.1)."""
+"""Tasks: the checks of a task template at its registration (ref §3.1)."""
 
 from __future__ import annotations
 
 import re
-from typing import Any
 
 from flyteidl.core import compiler_pb2, tasks_pb2
 from google.protobuf import json_format
 
 from domain.annotations import variables_violation
 from domain.compiler.errors import Code, CompileErrors, Findings
+from domain.literals.json_schemas import JsonObject
 
 _QUANTITY = re.compile(
     r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+|[KMGTPE]i|[numkMGTPE])?"
@@ -17,8 +17,10 @@ _QUANTITY = re.compile(
 _DNS_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 
 
-def compile_task(template: Any) -> Any | CompileErrors:
-    """Return a core.CompiledTask of a core.TaskTemplate, or what is wrong with it."""
+def compile_task(
+    template: tasks_pb2.TaskTemplate,
+) -> compiler_pb2.CompiledTask | CompileErrors:
+    """Return a compiled task, or what is wrong with its template."""
     found = Findings()
     if not template.HasField("id"):
         text = "Expected a task with an id, but it has none"
@@ -31,7 +33,7 @@ def compile_task(template: Any) -> Any | CompileErrors:
     return found.errors() or compiler_pb2.CompiledTask(template=template)
 
 
-def _check_container(template: Any, found: Findings) -> None:
+def _check_container(template: tasks_pb2.TaskTemplate, found: Findings) -> None:
     container, interface = template.container, template.interface
     passes_values = interface.inputs.variables or interface.outputs.variables
     if passes_values and not container.command and not container.args:
@@ -50,8 +52,8 @@ def _check_container(template: Any, found: Findings) -> None:
             found.add(Code.UNRECOGNIZED_VALUE, f"resources.{name}", text)
 
 
-def _check_pod(pod: Any, found: Findings) -> None:
-    spec = json_format.MessageToDict(pod.pod_spec)
+def _check_pod(pod: tasks_pb2.K8sPod, found: Findings) -> None:
+    spec: JsonObject = json_format.MessageToDict(pod.pod_spec)
     containers = spec.get("containers", [])
     if not isinstance(containers, list):
         text = "Expected a pod spec with a list of containers, but it is none"

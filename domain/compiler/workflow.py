@@ -1,11 +1,10 @@
-"""One workflow: its template copied, completed, connected and checked (ref §3.1)."""
+"""One workflow: its template is copied, completed, connected and checked (ref §3.1)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
-from flyteidl.core import compiler_pb2
+from flyteidl.core import compiler_pb2, interface_pb2, literals_pb2, workflow_pb2
 
 from domain.compiler.bindings import bound_types, check_bindings
 from domain.compiler.branches import (
@@ -20,6 +19,7 @@ from domain.compiler.errors import Code, Findings
 from domain.compiler.interfaces import (
     Interface,
     Library,
+    OutputTypes,
     declared_interface,
     types_of,
     with_aliases,
@@ -29,16 +29,17 @@ from domain.graph import END, START
 from domain.literals.bindings import promises
 from domain.literals.protobuf_checks import violation
 
-Outputs = dict[str, Mapping[str, Any] | None]
+Outputs = dict[str, OutputTypes | None]
+"""Output types by node id; None for a node whose outputs aren't known."""
 
 
-def compile_one(template: Any, library: Library, found: Findings) -> Any:
-    """Return the core.CompiledWorkflow of a template, which is left untouched.
-
-    It is of use only if nothing was found wrong.
-    """
+def compile_one(
+    template: workflow_pb2.WorkflowTemplate, library: Library, found: Findings
+) -> compiler_pb2.CompiledWorkflow:
+    """Return a compiled copy of a template, valid only if nothing was found wrong."""
     compiled = compiler_pb2.CompiledWorkflow()
-    completed = _completed(template, compiled.template)
+    completed = compiled.template
+    _complete(template, completed)
     end, *nodes = completed.nodes[1:]
     failure = completed.failure_node if completed.HasField("failure_node") else None
     if not nodes and not completed.outputs:
@@ -61,8 +62,10 @@ def compile_one(template: Any, library: Library, found: Findings) -> Any:
     return compiled
 
 
-def _completed(template: Any, completed: Any) -> Any:
-    """Fill in start and end, arms' ids, and the start node's where none is named."""
+def _complete(
+    template: workflow_pb2.WorkflowTemplate, completed: workflow_pb2.WorkflowTemplate
+) -> None:
+    """Copy a template, adding start and end, ids of arms, and the start node's id."""
     completed.CopyFrom(template)
     completed.ClearField("nodes")
     completed.nodes.add(id=START)
@@ -78,17 +81,16 @@ def _completed(template: Any, completed: Any) -> Any:
         for node in with_arms(root):
             _point_at_start(node.inputs)
             node.upstream_node_ids.sort()
-    return completed
 
 
-def _point_at_start(bindings: Iterable[Any]) -> None:
+def _point_at_start(bindings: Iterable[literals_pb2.Binding]) -> None:
     for binding in bindings:
         for promise in promises(binding.binding):
             if not promise.node_id:
                 promise.node_id = START
 
 
-def _check_ids(roots: Iterable[Any], found: Findings) -> None:
+def _check_ids(roots: Iterable[workflow_pb2.Node], found: Findings) -> None:
     seen = {START, END}
     for root in roots:
         for node in with_arms(root):
@@ -101,14 +103,14 @@ def _check_ids(roots: Iterable[Any], found: Findings) -> None:
             seen.add(node.id)
 
 
-def _is_unnamed_arm(root: Any, arm_id: str) -> bool:
-    """Tell whether there was nothing before its branch's id was put before it."""
+def _is_unnamed_arm(root: workflow_pb2.Node, arm_id: str) -> bool:
+    """Return whether an arm's id was empty before its branch's id was prefixed."""
     if not arm_id.endswith("-"):
         return False
     return any(arms(node) and arm_id == f"{node.id}-" for node in with_arms(root))
 
 
-def _check_variables(interface: Any, found: Findings) -> None:
+def _check_variables(interface: interface_pb2.TypedInterface, found: Findings) -> None:
     for node_id, side in ((START, interface.inputs), (END, interface.outputs)):
         for name, variable in side.variables.items():
             if not name or variable.type.WhichOneof("type") is None:
@@ -117,8 +119,8 @@ def _check_variables(interface: Any, found: Findings) -> None:
 
 
 def _check_node(
-    node: Any, known: Outputs, library: Library, found: Findings
-) -> Mapping[str, Any] | None:
+    node: workflow_pb2.Node, known: Outputs, library: Library, found: Findings
+) -> OutputTypes | None:
     """Check a node and its arms; return its output types, None if they aren't known."""
     _check_times(node, found)
     interface: Interface | None
@@ -135,7 +137,7 @@ def _check_node(
     return with_aliases(node, interface, found).outputs
 
 
-def _check_times(node: Any, found: Findings) -> None:
+def _check_times(node: workflow_pb2.Node, found: Findings) -> None:
     sleep = node.gate_node.sleep
     for part, name in ((node.metadata, "metadata"), (sleep, "sleep")):
         wrong = violation(part, name)
@@ -144,7 +146,7 @@ def _check_times(node: Any, found: Findings) -> None:
 
 
 def _branch_interface(
-    node: Any, known: Outputs, library: Library, found: Findings
+    node: workflow_pb2.Node, known: Outputs, library: Library, found: Findings
 ) -> Interface | None:
     check_branch(node, bound_types(node.id, node.inputs, known, found), found)
     offers = [_check_node(arm, known, library, found) for arm in arms(node)]
