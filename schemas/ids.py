@@ -39,6 +39,12 @@ class ExecutionRef(msgspec.Struct, frozen=True, kw_only=True):
         """Return the execution as the CLI writes it."""
         return f"{self.project}/{self.domain}/{self.name}"
 
+    @classmethod
+    def parse(cls, text: str) -> ExecutionRef:
+        """Return the execution that `text()` wrote; raises ValueError otherwise."""
+        project, domain, name = text.split("/", 2)
+        return cls(project=project, domain=domain, name=name)
+
 
 class ParentNode(msgspec.Struct, frozen=True, kw_only=True):
     """The launch plan node of another execution that asked for this one."""

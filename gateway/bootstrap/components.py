@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import msgspec
 import structlog
@@ -13,7 +13,7 @@ import structlog
 from domain.execution.context import Limits
 from domain.execution.state.snapshot_chunks import Sizes
 from gateway.executions.task_logs import log_url
-from gateway.services.redrive import Asked, Redrive
+from gateway.services.redrive import Redrive, RedriveBody
 from infra.blobs.files import Blobs
 from infra.blobs.s3 import SCHEME, task_variables
 from infra.clock import Clock
@@ -231,9 +231,9 @@ def redrive_request_handler(log: DeadLetterLog, clock: Clock) -> Redrive:
     """Return the handler of redrive requests to a running engine."""
     redriver = Redriver(log=log, clock=clock)
 
-    async def redrive(asked: Asked) -> Mapping[str, Any]:
-        done = await redriver.redrive(asked.streams, asked.letters, asked.principal)
-        found: dict[str, Any] = msgspec.to_builtins(done)
-        return found
+    async def redrive(body: RedriveBody) -> Mapping[str, Sequence[str]]:
+        done = await redriver.redrive(body.streams, body.letters, body.principal)
+        outcomes: dict[str, list[str]] = msgspec.to_builtins(done)
+        return outcomes
 
     return redrive

@@ -13,7 +13,7 @@ from gateway.bootstrap.adapters import check, open_adapters
 from gateway.bootstrap.ports import bind
 from gateway.bootstrap.supervision import signals, watch
 from gateway.bootstrap.worker_roles import WORKERS, Build, Worker
-from gateway.rest.routes import health as health_route
+from gateway.rest.routes.health import health_app
 from gateway.rest.server import HttpServer
 from gateway.telemetry.exposition import new_registry
 from gateway.telemetry.health import Health
@@ -91,7 +91,7 @@ class _Worker:
         health = Health((self.role,))
         built: list[Worker] = []
         registry = new_registry(lambda: built[0].metrics() if built else {})
-        http = HttpServer(health_route.app(health, registry), _HTTP_S)
+        http = HttpServer(health_app(health, registry), _HTTP_S)
 
         async def work() -> None:
             async with (

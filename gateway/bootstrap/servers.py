@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from prometheus_client import CollectorRegistry
 
 from gateway.bootstrap.ports import PortInUseError, port_in_use
 from gateway.rest.app import HttpParts, build_app
 from gateway.rest.server import HttpServer
-from gateway.rpc import server
+from gateway.rpc.server import GrpcServer, Servicer, build_servicers
 from gateway.services.container import Services
 from gateway.telemetry.exposition import new_registry
 from gateway.telemetry.health import Health
@@ -17,9 +19,9 @@ from infra.telemetry.histograms import RequestMetrics
 
 def build(
     services: Services, health: Health, metrics: ReadValues
-) -> tuple[HttpServer, server.GrpcServer]:
+) -> tuple[HttpServer, GrpcServer]:
     """Return the HTTP and the gRPC server; raises PortInUseError."""
-    servicers = server.servicers(services)
+    servicers = build_servicers(services)
     registry = new_registry(metrics)
     app = build_app(
         HttpParts(
@@ -40,12 +42,12 @@ def build(
 
 
 def _grpc(
-    services: Services, servicers: dict[str, object], registry: CollectorRegistry
-) -> server.GrpcServer:
+    services: Services, servicers: Mapping[str, Servicer], registry: CollectorRegistry
+) -> GrpcServer:
     host, port = services.settings.host, services.settings.grpc_port
     where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     observe = RequestMetrics(registry, "grpc").observe
     try:
-        return server.build_server(services, servicers, where, observe)
+        return GrpcServer(servicers, where, services.settings.gateway, observe)
     except RuntimeError as error:
         raise PortInUseError(port_in_use(host, port)) from error

@@ -1,1 +1,1 @@
-"""Executions: created, terminated, looked up, with their values and logs."""
+"""Executions: created, terminated, looked up, with their data and logs."""

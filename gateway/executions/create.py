@@ -1,9 +1,8 @@
-"""Creating executions: named, checked, large inputs put aside, then submitted."""
+"""Creating executions: named, checked, large inputs stored as blobs, submitted."""
 
 from __future__ import annotations
 
 import secrets
-from typing import Any
 
 import structlog
 from flyteidl.admin import execution_pb2
@@ -27,49 +26,59 @@ _DRAWN_LENGTH = 19
 
 async def create(
     services: Services,
-    wanted: ExecutionRef,
-    spec: Any,
+    requested: ExecutionRef,
+    spec: execution_pb2.ExecutionSpec,
     inputs: bytes,
     *,
     actor: str,
     recovers: ExecutionRef | None = None,
 ) -> ExecutionRef:
-    """Create an execution of an admin.ExecutionSpec; return its id.
+    """Create an execution; return its id, with a drawn name if none was requested.
 
-    A name is drawn where none is given. `inputs` is a serialized LiteralMap. What
-    succeeded in the execution that it `recovers` isn't run again. The propeller
-    admits; here is refused what needs no look at anything (ref §2.2).
+    `inputs` is a serialized LiteralMap. What succeeded in the execution that it
+    `recovers` isn't run again. The propeller decides on admission; only what is
+    invalid by itself is refused here (ref §2.2).
     """
-    for part in (wanted.project, wanted.domain):
-        if not is_label(part):
-            raise invalid(f"Expected a project and a domain, but got '{part[:100]}'")
-    ref = wanted if wanted.name else replace(wanted, name=draw_name())
-    command = CreateExecution(
-        project=ref.project,
-        domain=ref.domain,
-        name=ref.name,
-        launch_plan=_target(spec),
-        spec=_kept(spec, actor),
-        requested_at_us=services.clock.now_us(),
-        recovers=recovers,
-    )
-    refused = admission.check_ids(command)
-    if refused is not None:
-        accepted(refused)
+    command = _command(requested, spec, actor, services.clock.now_us(), recovers)
+    ref = replace(requested, name=command.name)
     if command.launch_plan.kind == "TASK":
         await register_single_task(services, command.launch_plan)
     command = await _with_inputs(services, command, inputs)
-    async with services.limits.place(services.pool, command.launch_plan):
+    async with services.limits.slot(services.pool, command.launch_plan):
         await services.submit(
             execution_stream(ref), command, actor=actor, now_us=services.clock.now_us()
         )
     if command.inputs_uri is not None:  # The execution has a copy of its own by now.
-        await _forget(services, command.inputs_uri)
+        await _delete_inputs(services, command.inputs_uri)
     return ref
 
 
-async def _forget(services: Services, uri: str) -> None:
-    """Delete a request's inputs; what can't be deleted now is swept away later."""
+def _command(
+    requested: ExecutionRef,
+    spec: execution_pb2.ExecutionSpec,
+    actor: str,
+    now_us: int,
+    recovers: ExecutionRef | None,
+) -> CreateExecution:
+    """Return the command, still without inputs; raises RpcError for an invalid one."""
+    for part in (requested.project, requested.domain):
+        if not is_label(part):
+            raise invalid(f"Expected a project and a domain, but got '{part[:100]}'")
+    command = CreateExecution(
+        project=requested.project,
+        domain=requested.domain,
+        name=requested.name or draw_name(),
+        launch_plan=_target(spec),
+        spec=_stored_spec(spec, actor),
+        requested_at_us=now_us,
+        recovers=recovers,
+    )
+    accepted(admission.check_ids(command))
+    return command
+
+
+async def _delete_inputs(services: Services, uri: str) -> None:
+    """Delete a request's inputs; if that fails, the sweeper deletes them later."""
     try:
         await services.blobs.delete(uri)
     except (InfraError, OSError) as error:
@@ -81,30 +90,27 @@ def draw_name() -> str:
     return "a" + "".join(secrets.choice(_LETTERS) for _ in range(_DRAWN_LENGTH))
 
 
-def _target(spec: Any) -> EntityRef:
+def _target(spec: execution_pb2.ExecutionSpec) -> EntityRef:
     target = entity_ref(spec.launch_plan)
     for part in ("project", "domain", "name", "version"):
-        refused = check_part(part, getattr(target, part))
-        if refused is not None:
-            accepted(refused)
+        accepted(check_part(part, getattr(target, part)))
     return target
 
 
-def _kept(spec: Any, actor: str) -> bytes:
-    """Return what is kept of a spec: inputs go apart, and who calls isn't claimed."""
-    kept = execution_pb2.ExecutionSpec()
-    kept.CopyFrom(spec)
-    kept.ClearField("inputs")
-    kept.metadata.principal = actor
-    kept.metadata.ClearField("system_metadata")
-    data: bytes = kept.SerializeToString(deterministic=True)
-    return data
+def _stored_spec(spec: execution_pb2.ExecutionSpec, actor: str) -> bytes:
+    """Return the spec to store: without inputs, and with the caller as principal."""
+    stored = execution_pb2.ExecutionSpec()
+    stored.CopyFrom(spec)
+    stored.ClearField("inputs")
+    stored.metadata.principal = actor
+    stored.metadata.ClearField("system_metadata")
+    return stored.SerializeToString(deterministic=True)
 
 
 async def _with_inputs(
     services: Services, command: CreateExecution, inputs: bytes
 ) -> CreateExecution:
-    """Put inputs into the command, or beside it if they are large."""
+    """Put inputs into the command, or into a blob if they are large."""
     if len(inputs) <= services.settings.inline_bytes_max:
         return replace(command, inputs=inputs)
     drawn = secrets.token_hex(8)

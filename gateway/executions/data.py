@@ -1,8 +1,8 @@
-"""Values on their way out: whole up to a limit, by signed link above it (ref §12)."""
+"""Inputs and outputs in replies: whole up to a limit, as links above it (ref §12)."""
 
 from __future__ import annotations
 
-from typing import Any
+from flyteidl.admin import execution_pb2, node_execution_pb2, task_execution_pb2
 
 from gateway.services.container import Services
 from infra.blobs.files import BlobNotFoundError
@@ -11,20 +11,32 @@ from schemas.values import Values
 
 SECOND_US = 1_000_000
 
+DataReply = (
+    execution_pb2.WorkflowExecutionGetDataResponse
+    | node_execution_pb2.NodeExecutionGetDataResponse
+    | task_execution_pb2.TaskExecutionGetDataResponse
+)
 
-async def load(services: Services, values: Values, limit: int | None = None) -> bytes:
-    """Return a serialized LiteralMap; raises BlobNotFound, BlobTooLarge."""
+
+async def load_literals(
+    services: Services, values: Values, bytes_max: int | None = None
+) -> bytes:
+    """Return a serialized LiteralMap; raises BlobNotFoundError, BlobTooLargeError."""
     if values.inline is not None:
         return values.inline
-    return await services.blobs.get(values.uri, limit)
+    return await services.blobs.get(values.uri, bytes_max)
 
 
-async def fill(
-    services: Services, reply: Any, inputs: Values | None, outputs: Values | None
+async def fill_reply(
+    services: Services,
+    reply: DataReply,
+    *,
+    inputs: Values | None,
+    outputs: Values | None,
 ) -> None:
-    """Fill a data reply: `full_…` up to a limit for all, links for whatever is a blob.
+    """Fill a data reply: a link for each blob, and `full_…` for what isn't too large.
 
-    Clients take messages up to a size, so that outputs and inputs share the limit.
+    Clients limit the size of messages, so outputs and inputs share one limit.
     """
     left = services.settings.gateway.data_bytes_max
     for values, blob, full in (
@@ -36,9 +48,9 @@ async def fill(
         size = await _size(services, values)
         if values.uri:
             blob.bytes = size
-            blob.url = link(services, values.uri)
+            blob.url = download_link(services, values.uri, link_expiry(services))
         if size <= left:
-            full.ParseFromString(await load(services, values))
+            full.ParseFromString(await load_literals(services, values))
             left -= size
 
 
@@ -53,14 +65,12 @@ async def _size(services: Services, values: Values) -> int:
     return size
 
 
-def link(services: Services, uri: str, lifetime_s: int | None = None) -> str:
-    """Return a link to get a blob; good for as long as settings say, or shorter."""
-    expires_at_us = expiry(services, lifetime_s)
+def download_link(services: Services, uri: str, expires_at_us: int) -> str:
+    """Return a signed link to get a blob until a time."""
     return services.links.url(Grant(method="GET", uri=uri, expires_at_us=expires_at_us))
 
 
-def expiry(services: Services, lifetime_s: int | None = None) -> int:
-    """Return when a link made now ends, in microseconds since 1970."""
-    limit_s = services.settings.gateway.signed_url_ttl_s
-    lifetime_s = min(lifetime_s or limit_s, limit_s)
-    return services.clock.now_us() + lifetime_s * SECOND_US
+def link_expiry(services: Services) -> int:
+    """Return when a link issued now expires by default, in µs since 1970."""
+    ttl_s = services.settings.gateway.signed_url_ttl_s
+    return services.clock.now_us() + ttl_s * SECOND_US

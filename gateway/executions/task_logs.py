@@ -1,4 +1,4 @@
-"""What tasks wrote to stdout and stderr: found by attempt, read as text."""
+"""Logs of attempts: what their tasks wrote to stdout and stderr, as text."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ async def attempt_log(blobs: Blobs, input_path: str, attempt: int) -> str | None
     """Return the address of the log of an attempt's last run; None while there is none.
 
     `input_path` is the node's, relative to the store's root. Every run of an attempt
-    writes below a prefix of its own (design: Dispatches).
+    writes below a prefix of its own.
     """
     if not input_path.endswith(_INPUTS):
         return None

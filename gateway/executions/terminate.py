@@ -1,4 +1,4 @@
-"""Terminating executions, and with them what their eager tasks have started."""
+"""Terminating executions, and with them those that their eager tasks started."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ from schemas.messages.commands import TerminateExecution
 log_ = structlog.get_logger(__name__)
 
 EAGER = "eager-exec"
-"""The label by which flytekit tells what an eager task has started."""
+"""The label that flytekit gives to executions that an eager task starts."""
 
 
 async def terminate(
     services: Services, ref: ExecutionRef, cause: str, *, actor: str
 ) -> None:
-    """Abort an execution and everything that runs for it; raises Refused.
+    """Abort an execution and everything that runs for it; raises RpcError.
 
-    An eager task that is stopped leaves its executions to themselves: flytekit's own
-    handler for it is broken (1.16). What they have started is found in turn.
+    An eager task that is stopped doesn't stop its executions: flytekit's own handler
+    for that is broken (1.16). They are found by their label, and theirs in turn.
     """
     await _submit(services, ref, cause, actor)
-    waiting = [ref]
-    while waiting:
-        parent = waiting.pop()
-        found = await executions.open_and_tagged(
+    parents = [ref]
+    while parents:
+        parent = parents.pop()
+        children = await executions.open_and_tagged(
             services.pool, parent, EAGER, parent.name
         )
-        for child in found:
-            why = f"eager execution [{parent.text()}] cancelled, reason [{cause}]"
+        for child in children:
+            reason = f"eager execution [{parent.text()}] cancelled, reason [{cause}]"
             try:
-                await _submit(services, child, why, actor)
-            except RpcError as refused:
-                log_.info("child_not_terminated", child=child, why=refused.detail)
+                await _submit(services, child, reason, actor)
+            except RpcError as error:
+                log_.info("child_not_terminated", child=child, why=error.detail)
                 continue
-            waiting.append(child)
+            parents.append(child)
 
 
 async def _submit(

@@ -1,1 +1,1 @@
-"""The registry: projects, entities, launch plans and names, written by events."""
+"""The registry: projects, entities, launch plans and names, each with its events."""

@@ -1,17 +1,18 @@
-"""Deciding on the registry: load a stream, decide, append; again if it moved."""
+"""Decisions on the registry: load a stream, decide, append; retried on conflict."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import grpc
 
 from gateway.services.container import Services
 from gateway.services.errors import RpcError, accepted, invalid
+from gateway.services.registry_store import RegistryStore
 from infra.errors import ConflictError
-from infra.eventlog.event_store import EventStore
 from projections.queries import registry
+from schemas.messages.registry_events import RegistryEvent
 from schemas.messages.rejections import Rejected
 
 TRIES = 10
@@ -19,27 +20,19 @@ STREAM_BYTES_MAX = 2_600
 """A stream's name is a key, and Postgres takes none above 2,704 bytes."""
 _ESCAPES = str.maketrans({"/": "%2F", "%": "%25"})
 
-Decide = Callable[[Sequence[Any]], Sequence[Any] | Rejected]
+Decide = Callable[[Sequence[Any]], Sequence[RegistryEvent] | Rejected]
+"""A decider's function of a stream's events, which are of the stream's own classes."""
 
 
-class Registry(Protocol):
-    """Where the registry's events lie."""
-
-    @property
-    def store(self) -> EventStore:
-        """Return the store of the registry's streams."""
-        ...
-
-
-async def decide(services: Registry, stream: str, decide_: Decide) -> None:
-    """Load, decide, append; raises Refused, ABORTED if others always are first."""
+async def decide(store: RegistryStore, stream: str, decide_: Decide) -> None:
+    """Load, decide, append; raises RpcError, ABORTED after too many conflicts."""
     for _ in range(TRIES):
-        known = await services.store.load(stream)
+        known = await store.load(stream)
         events = accepted(decide_(known))
         if not events:
             return
         try:
-            await services.store.append(
+            await store.append(
                 stream, len(known), events, actor="", also=registry.writer(events)
             )
         except ConflictError:
@@ -52,7 +45,7 @@ async def decide(services: Registry, stream: str, decide_: Decide) -> None:
 
 
 def stream_of(kind: str, *parts: str) -> str:
-    """Return a registry stream: one for each entity, whatever its names contain."""
+    """Return the name of an entity's stream, whatever the entity's names contain."""
     stream = "/".join(("registry", kind, *map(escaped, parts)))
     if len(stream.encode()) > STREAM_BYTES_MAX:
         raise invalid(f"Expected shorter names, but '{stream[:100]}…' is too long")
@@ -65,7 +58,7 @@ def escaped(part: str) -> str:
 
 
 async def check_place(services: Services, project: str, domain: str) -> None:
-    """Refuse unknown projects and domains (ref §2.1); domain '' means all of them."""
+    """Refuse unknown projects and domains (ref §2.1); the domain may be empty."""
     if domain and domain not in services.settings.domains:
         known = ", ".join(services.settings.domains)
         raise invalid(f"Expected a domain of {known}, but got '{domain}'")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from flyteidl.admin import launch_plan_pb2
 from flyteidl.core import interface_pb2
 
@@ -17,7 +15,9 @@ from projections.queries.compiler_inputs import of_kind
 from schemas.ids import EntityRef
 
 
-async def create_launch_plan(services: Services, request: Any) -> None:
+async def create_launch_plan(
+    services: Services, request: launch_plan_pb2.LaunchPlanCreateRequest
+) -> None:
     """Register a launch plan version of a workflow that exists."""
     ref = accepted(checked_ref(request.id, "LAUNCH_PLAN"))
     await check_place(services, ref.project, ref.domain)
@@ -28,13 +28,15 @@ async def create_launch_plan(services: Services, request: Any) -> None:
     interface = interface_pb2.TypedInterface.FromString(bytes(row["interface"]))
     now = services.clock.now_us()
     await decide(
-        services,
+        services.store,
         _plan_stream(ref),
         lambda known: launch_plans.register(known, request, interface, now_us=now),
     )
 
 
-async def update_launch_plan(services: Services, request: Any) -> None:
+async def update_launch_plan(
+    services: Services, request: launch_plan_pb2.LaunchPlanUpdateRequest
+) -> None:
     """Activate or deactivate a launch plan version."""
     ref = accepted(checked_ref(request.id, "LAUNCH_PLAN"))
     if request.state not in launch_plan_pb2.LaunchPlanState.values():
@@ -43,7 +45,7 @@ async def update_launch_plan(services: Services, request: Any) -> None:
     active = request.state == launch_plan_pb2.ACTIVE
     change = launch_plans.activate if active else launch_plans.deactivate
     await decide(
-        services, _plan_stream(ref), lambda known: change(known, ref, now_us=now)
+        services.store, _plan_stream(ref), lambda known: change(known, ref, now_us=now)
     )
 
 

@@ -16,9 +16,9 @@ async def describe(
     description: str,
     state: int,
 ) -> None:
-    """Give the name at a project, domain and name its description and state."""
+    """Set description and state of a name; `place` is its project, domain and name."""
     project, domain, name = place
-    wanted = NamedEntityDescribed(
+    event = NamedEntityDescribed(
         occurred_at_us=services.clock.now_us(),
         kind=kind,
         project=project,
@@ -28,7 +28,7 @@ async def describe(
         state=state,
     )
     await decide(
-        services,
+        services.store,
         stream_of("named_entity", kind, *place),
-        lambda known: named_entities.describe(known, wanted),
+        lambda known: named_entities.describe(known, event),
     )

@@ -1,8 +1,8 @@
-"""Projects: registered, replaced, and the one that is there from the start."""
+"""Projects: registered, replaced, and the first one seeded."""
 
 from __future__ import annotations
 
-from typing import Any
+from flyteidl.admin import project_pb2
 
 from domain.registry import projects
 from gateway.registry.append import decide, stream_of
@@ -10,30 +10,30 @@ from gateway.services.container import Services
 from projections.queries import registry
 
 FIRST = "flytesnacks"
-"""The project that is there from the start."""
+"""The project of a new engine."""
 
 
-async def create_project(services: Services, project: Any) -> None:
-    """Register an admin.Project."""
+async def create_project(services: Services, project: project_pb2.Project) -> None:
+    """Register a project."""
     now = services.clock.now_us()
     await decide(
-        services,
+        services.store,
         stream_of("project", project.id),
         lambda known: projects.register(known, project, now_us=now),
     )
 
 
-async def update_project(services: Services, project: Any) -> None:
-    """Replace an admin.Project."""
+async def update_project(services: Services, project: project_pb2.Project) -> None:
+    """Replace a project."""
     now = services.clock.now_us()
     await decide(
-        services,
+        services.store,
         stream_of("project", project.id),
         lambda known: projects.replace(known, project, now_us=now),
     )
 
 
 async def seed(services: Services, identifier: str) -> None:
-    """Register the project that is there from the start, once."""
+    """Register a project unless it exists."""
     if await registry.get_project(services.pool, identifier) is None:
         await create_project(services, projects.new_project(identifier, identifier))

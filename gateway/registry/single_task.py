@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
+
 from flyteidl.admin import (
     common_pb2,
     launch_plan_pb2,
@@ -15,7 +17,7 @@ from gateway.registry.entities import create_workflow
 from gateway.registry.launch_plans import create_launch_plan
 from gateway.registry.named_entities import describe
 from gateway.services.container import Services
-from gateway.services.errors import RpcError, missing
+from gateway.services.errors import CODES, RpcError, missing
 from projections.queries import registry
 from schemas.ids import EntityRef
 from schemas.messages.rejections import Reason
@@ -43,15 +45,17 @@ async def register_single_task(services: Services, ref: EntityRef) -> None:
     plan_request = launch_plan_pb2.LaunchPlanCreateRequest(id=template.id)
     plan_request.id.resource_type = identifier_pb2.LAUNCH_PLAN
     plan_request.spec.workflow_id.CopyFrom(template.id)
-    for create, request in (
-        (create_workflow, workflow_request),
-        (create_launch_plan, plan_request),
-    ):
-        try:
-            await create(services, request)
-        except RpcError as refused:
-            if refused.code.name != Reason.ALREADY_EXISTS.value:
-                raise
+    await _unless_it_exists(create_workflow(services, workflow_request))
+    await _unless_it_exists(create_launch_plan(services, plan_request))
     place = (ref.project, ref.domain, name)
     state = common_pb2.SYSTEM_GENERATED
     await describe(services, "WORKFLOW", place, description="", state=state)
+
+
+async def _unless_it_exists(registration: Awaitable[None]) -> None:
+    """Await a registration; another request may have been first."""
+    try:
+        await registration
+    except RpcError as error:
+        if error.code is not CODES[Reason.ALREADY_EXISTS]:
+            raise

@@ -1,14 +1,13 @@
-"""The HTTP door: REST by transcoding, blobs, logs of attempts, health, metrics."""
+"""The HTTP application: transcoded RPCs, blobs, logs of attempts, health, metrics."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any
 
 import grpc
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from prometheus_client import CollectorRegistry
 from starlette.requests import Request
@@ -16,14 +15,14 @@ from starlette.responses import JSONResponse, Response
 
 from gateway.rest import openapi
 from gateway.rest.cors import LOOPBACK_ORIGIN, LocalOnly, is_loopback
-from gateway.rest.local_call import error_body
+from gateway.rest.local_call import Servicer, error_response
 from gateway.rest.route_table import routes
-from gateway.rest.routes import health as health_routes
 from gateway.rest.routes.blobs import BlobRoutes
 from gateway.rest.routes.deletion import DeletionRoutes
+from gateway.rest.routes.health import health_router
 from gateway.rest.routes.redrive import RedriveRoutes
 from gateway.rest.routes.task_logs import LogRoutes
-from gateway.rest.transcoded_routes import Rest
+from gateway.rest.transcoded_routes import TranscodingHandler
 from gateway.services.redrive import Redrive
 from gateway.services.submit import Submit
 from gateway.telemetry.exposition import new_registry
@@ -31,6 +30,7 @@ from gateway.telemetry.health import Health
 from gateway.version import version
 from infra.blobs.files import Blobs
 from infra.blobs.signing import Signer
+from infra.clock import Clock
 from infra.postgres.pool import Pool
 from infra.settings import Settings
 from infra.telemetry.histograms import RequestMetrics
@@ -41,16 +41,16 @@ _CORS_HEADERS = ["Content-Type", "flyte-authorization"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpParts:
-    """What the HTTP door needs.
+    """What the HTTP application needs.
 
-    `servicers` are the very objects that gRPC serves, by full service name.
+    `servicers` are the same objects that gRPC serves, by full service name.
     """
 
-    servicers: Mapping[str, Any]
+    servicers: Mapping[str, Servicer]
     blobs: Blobs
     signer: Signer
     pool: Pool
-    clock: Any
+    clock: Clock
     settings: Settings
     health: Health
     redrive: Redrive
@@ -64,8 +64,8 @@ def build_app(parts: HttpParts) -> FastAPI:
         title="Flightlog", version=version(), docs_url=None, redoc_url=None,
         openapi_url=None,
     )  # fmt: skip
-    app.include_router(health_routes.router(parts.health, parts.registry))
-    _add_own(app)
+    app.include_router(health_router(parts.health, parts.registry))
+    app.include_router(_general_routes())
     blob_routes = BlobRoutes(
         blobs=parts.blobs,
         signer=parts.signer,
@@ -76,45 +76,46 @@ def build_app(parts: HttpParts) -> FastAPI:
     app.include_router(LogRoutes(parts.blobs, parts.pool).router())
     app.include_router(RedriveRoutes(parts.redrive).router())
     app.include_router(DeletionRoutes(parts.submit, parts.clock).router())
-    rest = Rest(
+    transcoding = TranscodingHandler(
         servicers=parts.servicers,
         settings=parts.settings.gateway,
         metrics=RequestMetrics(parts.registry, "rest"),
     )
-    app.add_route("/{path:path}", rest.handle, methods=_METHODS)
+    app.add_route("/{path:path}", transcoding.handle, methods=_METHODS)
     app.add_middleware(
         CORSMiddleware,
         allow_origin_regex=LOOPBACK_ORIGIN,
         allow_methods=_METHODS,
         allow_headers=_CORS_HEADERS,
     )
-    app.add_exception_handler(Exception, _failed)
+    app.add_exception_handler(Exception, _internal_error)
     if is_loopback(parts.settings.host):
         app.add_middleware(LocalOnly)
     return app
 
 
-async def _failed(_request: Request, _error: Exception) -> Response:
-    """Answer for a route that raised; the server's log has the trace."""
-    status, body = error_body(
-        grpc.StatusCode.INTERNAL, "Expected to serve this, but it failed"
-    )
-    return Response(body, status_code=status, media_type="application/json")
+async def _internal_error(_request: Request, _error: Exception) -> Response:
+    """Answer for a route that raised; the server's log has the traceback."""
+    return error_response(grpc.StatusCode.INTERNAL, "The request failed")
 
 
-def _add_own(app: FastAPI) -> None:
-    @app.get("/healthcheck")
+def _general_routes() -> APIRouter:
+    router = APIRouter()
+
+    @router.get("/healthcheck")
     async def healthcheck() -> Response:
-        """Answer 200 with nothing while this process lives, as Flyte does."""
+        """Answer 200 without a body while this process lives, as Flyte does."""
         return Response()
 
-    @app.get("/openapi.json")
-    @app.get("/api/v1/openapi")
+    @router.get("/openapi.json")
+    @router.get("/api/v1/openapi")
     async def document() -> Response:
         """Describe the REST API."""
         return JSONResponse(_document())
 
+    return router
+
 
 @cache
-def _document() -> dict[str, Any]:
+def _document() -> openapi.Document:
     return openapi.describe(routes(), version())

@@ -1,7 +1,7 @@
-"""Who may call from a browser: pages of this machine only, while nobody logs in.
+"""Which pages may call from a browser: those of this machine, as nobody logs in.
 
-Without this, any page that the user visits could start workflows: by a plain form (no
-preflight), or by a name of its own that resolves to 127.0.0.1 (DNS rebinding).
+Otherwise any page that the user visits could start workflows: by a plain form (without
+preflight), or by a host name that resolves to 127.0.0.1 (DNS rebinding).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether a host's name or address means this machine."""
+    """Return whether a host's name or address means this machine."""
     name = host.strip("[]").lower()
     if name == "localhost" or name.endswith(".localhost"):
         return True
@@ -31,7 +31,7 @@ def is_loopback(host: str) -> bool:
 
 
 class LocalOnly:
-    """Refuses foreign pages and foreign host names while listening on loopback."""
+    """Refuses foreign pages and host names while the server listens on loopback."""
 
     def __init__(self, app: ASGIApp) -> None:
         """Guard this application."""

@@ -1,15 +1,15 @@
-"""Bytes of HTTP bodies ↔ protobuf messages, in the forms of grpc-gateway; pure."""
+"""HTTP bodies to and from protobuf messages, in the forms of grpc-gateway; pure."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
-from typing import Any
 
 from google.protobuf import json_format
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError, Message
 
+from gateway.rest.json_types import Json
 from gateway.rest.message_fields import InvalidFieldError, set_field
 from gateway.rest.route_table import Match
 
@@ -25,7 +25,7 @@ class Form(StrEnum):
 
 
 class InvalidRequestError(ValueError):
-    """The request's body or a parameter can't be read."""
+    """The request's body or a parameter is invalid."""
 
 
 def form_of(media_types: str) -> Form | None:
@@ -46,11 +46,11 @@ def forms(accept: str, content_type: str) -> tuple[Form, Form]:
 
 def read_request(
     match: Match, query: Iterable[tuple[str, str]], body: bytes, form: Form
-) -> Any:
-    """Return the request message: body first, then the query, then the path.
+) -> Message:
+    """Return the request: from the body first, then the query, then the path.
 
-    Parameters that no field has are ignored, as grpc-gateway does; so are fields in
-    JSON that the message hasn't. Raises BadRequest.
+    Unknown parameters and unknown fields in JSON are ignored, as grpc-gateway does.
+    Raises InvalidRequestError.
     """
     route = match.route
     request = route.request()
@@ -73,7 +73,7 @@ def _in_path(name: str, fields: Mapping[str, str]) -> bool:
     return any(name == f or f.startswith(name + ".") for f in fields)
 
 
-def _read_body(message: Any, body: bytes, form: Form) -> None:
+def _read_body(message: Message, body: bytes, form: Form) -> None:
     if not body:
         return
     kind = message.DESCRIPTOR.name
@@ -103,11 +103,11 @@ def _read_body(message: Any, body: bytes, form: Form) -> None:
         raise InvalidRequestError(f"Expected {kind} as JSON, but: {error}") from error
 
 
-def write_reply(message: Any, form: Form) -> tuple[bytes, str]:
-    """Return a reply's bytes and its media type; unset fields are written out."""
+def write_reply(message: Message, form: Form) -> tuple[bytes, str]:
+    """Return a reply's bytes and its media type; unset fields are included."""
     if form is Form.BINARY:
         return message.SerializeToString(), Form.BINARY.value
-    written = json_format.MessageToDict(
+    written: Json = json_format.MessageToDict(
         message,
         always_print_fields_with_no_presence=True,
         preserving_proto_field_name=form is Form.SNAKE,
@@ -117,30 +117,34 @@ def write_reply(message: Any, form: Form) -> tuple[bytes, str]:
     return text.encode(), "application/json"
 
 
-def _add_nulls(message: Any, written: Any, form: Form) -> None:
+def _add_nulls(message: Message, written: Json, form: Form) -> None:
     """Write messages that are not set as null, as Go's protojson does."""
-    if message.DESCRIPTOR.file.package == "google.protobuf":
+    well_known = message.DESCRIPTOR.file.package == "google.protobuf"
+    if well_known or not isinstance(written, dict):
         return
     for field in message.DESCRIPTOR.fields:
         if field.message_type is None:
             continue
         name = field.name if form is Form.SNAKE else field.json_name
         if field.is_repeated:
-            _add_nulls_to_items(getattr(message, field.name), written[name], form)
+            for item, part in _items(getattr(message, field.name), written[name]):
+                _add_nulls(item, part, form)
         elif message.HasField(field.name):
             _add_nulls(getattr(message, field.name), written[name], form)
         elif field.containing_oneof is None:
             written[name] = None
 
 
-def _add_nulls_to_items(items: Any, written: Any, form: Form) -> None:
-    if isinstance(written, list):
-        for item, part in zip(items, written, strict=True):
-            _add_nulls(item, part, form)
-        return
-    for key in items:
-        item = items[key]
-        if not hasattr(item, "DESCRIPTOR"):
-            return
-        text = str(key).lower() if isinstance(key, bool) else str(key)
-        _add_nulls(item, written[text], form)
+def _items(
+    items: Sequence[Message] | Mapping[str | int | bool, Message | str | int],
+    written: Json,
+) -> Iterator[tuple[Message, Json]]:
+    """Yield the messages of a list or a map with what was written of each."""
+    if isinstance(items, Mapping):
+        fields = written if isinstance(written, dict) else {}
+        for key, item in items.items():
+            if isinstance(item, Message):
+                text = str(key).lower() if isinstance(key, bool) else str(key)
+                yield item, fields[text]
+    elif isinstance(written, list):
+        yield from zip(items, written, strict=True)

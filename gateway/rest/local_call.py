@@ -1,20 +1,32 @@
-"""Call a gRPC servicer in this process, as REST does: same handlers, same errors."""
+"""Calls of gRPC servicers in this process, for REST: same handlers, same errors."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from typing import Any, NoReturn
+from collections.abc import Mapping
+from typing import NoReturn
 
 import grpc
 import msgspec
 import structlog
+from flyteidl.service import (
+    admin_pb2_grpc,
+    dataproxy_pb2_grpc,
+    signal_pb2_grpc,
+)
+from google.protobuf.message import Message
+from starlette.responses import Response
 
 from gateway.rest.status_codes import http_status
+from gateway.services.handlers import Handler, Metadata
 
 log_ = structlog.get_logger(__name__)
 
-Metadata = tuple[tuple[str, str], ...]
+Servicer = (
+    admin_pb2_grpc.AdminServiceServicer
+    | dataproxy_pb2_grpc.DataProxyServiceServicer
+    | signal_pb2_grpc.SignalServiceServicer
+)
 
 MESSAGE_LENGTH_MAX = 32_000
 """Longer error texts are cut, as Flyte does (ref §1.1)."""
@@ -25,21 +37,21 @@ _PASSED = frozenset(
 )
 
 
-class CallError(grpc.aio.AbortError):  # type: ignore[misc]
+class CallError(grpc.aio.AbortError):
     """The servicer ended the call with a status other than OK."""
 
     def __init__(self, code: grpc.StatusCode, details: str) -> None:
-        """Keep the status and its text."""
+        """Set the status and its text."""
         super().__init__(details)
         self.code = code
         self.details = details
 
 
 class RestContext:
-    """What a servicer gets for a context when REST calls it."""
+    """The context of a call that came over REST."""
 
     def __init__(self, metadata: Metadata = (), peer: str = "") -> None:
-        """Take what the client sent as metadata, and where it called from."""
+        """Set the client's metadata and address."""
         self._metadata = metadata
         self._peer = peer
         self._code = grpc.StatusCode.OK
@@ -52,28 +64,28 @@ class RestContext:
         details: str = "",
         trailing_metadata: Metadata = (),
     ) -> NoReturn:
-        """End the call with a status; raises CallFailed."""
+        """End the call with a status; raises CallError."""
         self._code, self._details = code, details
         self._trailing = tuple(trailing_metadata)
         raise CallError(code, details)
 
-    async def abort_with_status(self, status: Any) -> NoReturn:
-        """End the call with a status that bears its own code and text."""
+    async def abort_with_status(self, status: grpc.Status) -> NoReturn:
+        """End the call with a status; raises CallError."""
         await self.abort(status.code, status.details, status.trailing_metadata or ())
 
     async def send_initial_metadata(self, initial_metadata: Metadata) -> None:
-        """Send nothing: HTTP's headers go out with the reply."""
+        """Send nothing: HTTP headers are sent with the reply."""
 
     def invocation_metadata(self) -> Metadata:
-        """Return what the client sent."""
+        """Return the client's metadata."""
         return self._metadata
 
     def set_trailing_metadata(self, trailing_metadata: Metadata) -> None:
-        """Keep what would follow the reply."""
+        """Set the trailing metadata; REST replies have none."""
         self._trailing = tuple(trailing_metadata)
 
     def trailing_metadata(self) -> Metadata:
-        """Return what would follow the reply."""
+        """Return the trailing metadata."""
         return self._trailing
 
     def set_code(self, code: grpc.StatusCode) -> None:
@@ -93,11 +105,11 @@ class RestContext:
         return self._details
 
     def peer(self) -> str:
-        """Return where the client called from."""
+        """Return the client's address."""
         return self._peer
 
-    def auth_context(self) -> Mapping[str, Sequence[bytes]]:
-        """Return nothing: the transport names nobody."""
+    def auth_context(self) -> Mapping[str, tuple[bytes, ...]]:
+        """Return nothing: the transport doesn't authenticate."""
         return {}
 
     def time_remaining(self) -> float | None:
@@ -106,17 +118,21 @@ class RestContext:
 
 
 async def call(
-    servicer: Any, rpc: str, request: Any, context: RestContext, timeout_s: float
-) -> Any:
-    """Return the servicer's reply; raises CallFailed for everything else."""
-    method = getattr(servicer, rpc, None)
-    if method is None:
+    servicer: Servicer,
+    rpc: str,
+    request: Message,
+    context: RestContext,
+    timeout_s: float,
+) -> Message:
+    """Return the servicer's reply; raises CallError for any other status than OK."""
+    handler: Handler | None = getattr(servicer, rpc, None)
+    if handler is None:
         raise CallError(
             grpc.StatusCode.UNIMPLEMENTED, f"Expected to serve {rpc}, but it is missing"
         )
     try:
         async with asyncio.timeout(timeout_s):
-            reply = await method(request, context)
+            reply = await handler(request, context)
     except CallError:
         raise
     except TimeoutError as error:
@@ -130,28 +146,32 @@ async def call(
         ) from error
     except Exception as error:
         log_.exception("rest_request_failed", rpc=rpc)
-        raise CallError(
-            grpc.StatusCode.INTERNAL, f"Expected to serve {rpc}, but it failed"
-        ) from error
-    if context.code() not in (None, grpc.StatusCode.OK):
+        raise CallError(grpc.StatusCode.INTERNAL, f"{rpc} failed") from error
+    if context.code() is not grpc.StatusCode.OK:
         raise CallError(context.code(), context.details())
     return reply
 
 
 def metadata_of(headers: Mapping[str, str]) -> Metadata:
-    """Return the headers that go on as metadata, as grpc-gateway picks them."""
-    kept = []
+    """Return the headers that are metadata, chosen as grpc-gateway does."""
+    metadata = []
     for name, value in headers.items():
         lower = name.lower()
         if lower.startswith(_PREFIX):
-            kept.append((lower.removeprefix(_PREFIX), value))
+            metadata.append((lower.removeprefix(_PREFIX), value))
         elif lower in _PASSED:
-            kept.append((lower, value))
-    return tuple(kept)
+            metadata.append((lower, value))
+    return tuple(metadata)
 
 
-def error_body(code: grpc.StatusCode, details: str) -> tuple[int, bytes]:
-    """Return the HTTP status and JSON body that tell of a failed call."""
+def error_response(
+    code: grpc.StatusCode, details: str, http_code: int | None = None
+) -> Response:
+    """Return the response to a failed call; by default with its status over HTTP."""
     text = details[:MESSAGE_LENGTH_MAX]
     body = {"error": text, "code": code.value[0], "message": text, "details": []}
-    return http_status(code), msgspec.json.encode(body)
+    return Response(
+        msgspec.json.encode(body),
+        status_code=http_code or http_status(code),
+        media_type="application/json",
+    )

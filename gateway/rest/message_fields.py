@@ -1,13 +1,15 @@
-"""Set a protobuf message's fields from text: path parts and query parameters; pure."""
+"""Fields of protobuf messages, set from text: path parts and parameters; pure."""
 
 from __future__ import annotations
 
 import json
 import re
-from typing import Any
 
 from google.protobuf import json_format
 from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.message import Message
+
+from gateway.rest.json_types import Json
 
 _MAP_KEY = re.compile(r"^(?P<field>[^\[\]]+)\[(?P<key>[^\[\]]*)\]$")
 _TRUE = frozenset({"true", "1", "t"})
@@ -15,13 +17,13 @@ _FALSE = frozenset({"false", "0", "f"})
 
 
 class InvalidFieldError(ValueError):
-    """A field's text isn't what the field holds."""
+    """A field can't have the value that a text names."""
 
 
-def set_field(message: Any, path: str, text: str) -> bool:
-    """Set the field at a dotted path; False if there is none.
+def set_field(message: Message, path: str, text: str) -> bool:
+    """Set the field at a dotted path; return whether there is one.
 
-    Repeated fields get one more item. Raises BadField for a value that doesn't fit.
+    Repeated fields get one more item. Raises InvalidFieldError for a wrong value.
     """
     mapped = _MAP_KEY.match(path)
     key = mapped["key"] if mapped else None
@@ -39,15 +41,18 @@ def set_field(message: Any, path: str, text: str) -> bool:
     return True
 
 
-def _field(message: Any, name: str) -> Any:
+def _field(message: Message, name: str) -> FieldDescriptor | None:
     descriptor = message.DESCRIPTOR
-    return descriptor.fields_by_name.get(
-        name
-    ) or descriptor.fields_by_camelcase_name.get(name)
+    field = descriptor.fields_by_name.get(name)
+    field = field or descriptor.fields_by_camelcase_name.get(name)
+    # The check holds for descriptors of protobuf's C implementation too.
+    return field if isinstance(field, FieldDescriptor) else None
 
 
-def _assign(message: Any, field: Any, key: str | None, *, path: str, text: str) -> None:
-    """Go by protobuf's JSON rules, so that text means here what it means in a body."""
+def _assign(
+    message: Message, field: FieldDescriptor, key: str | None, *, path: str, text: str
+) -> None:
+    """Set a field by protobuf's JSON rules, so that texts mean the same in a body."""
     target = field
     if key is not None:
         if field.message_type is None or not field.message_type.GetOptions().map_entry:
@@ -68,7 +73,7 @@ def _assign(message: Any, field: Any, key: str | None, *, path: str, text: str) 
     message.MergeFrom(patch)
 
 
-def _value(field: Any, *, path: str, text: str) -> Any:
+def _value(field: FieldDescriptor, *, path: str, text: str) -> Json:
     if field.type == FieldDescriptor.TYPE_BOOL:
         if text.lower() in _TRUE | _FALSE:
             return text.lower() in _TRUE
@@ -77,14 +82,15 @@ def _value(field: Any, *, path: str, text: str) -> Any:
         return int(text) if text.lstrip("-").isdigit() else text
     if field.message_type is not None and text.startswith(("{", "[")):
         try:
-            return json.loads(text)
+            value: Json = json.loads(text)
         except ValueError as error:
             raise InvalidFieldError(_expected(field, path=path, text=text)) from error
+        return value
     return text
 
 
-def _expected(field: Any, *, path: str, text: str) -> str:
-    if field.type == FieldDescriptor.TYPE_ENUM:
+def _expected(field: FieldDescriptor, *, path: str, text: str) -> str:
+    if field.enum_type is not None:
         names = ", ".join(value.name for value in field.enum_type.values)
         return f"Expected '{path}' to be one of {names}, but got {text!r}"
     kind = (

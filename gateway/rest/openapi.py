@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import NotRequired, TypedDict
 
-from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
+from gateway.rest.json_types import Json, JsonObject
 from gateway.rest.route_table import Route
 
-_WELL_KNOWN: dict[str, dict[str, Any]] = {
+_WELL_KNOWN: dict[str, JsonObject] = {
     "google.protobuf.Timestamp": {"type": "string", "format": "date-time"},
     "google.protobuf.Duration": {"type": "string", "example": "3.5s"},
     "google.protobuf.Struct": {"type": "object"},
@@ -18,7 +19,7 @@ _WELL_KNOWN: dict[str, dict[str, Any]] = {
     "google.protobuf.BoolValue": {"type": "boolean", "nullable": True},
     "google.protobuf.StringValue": {"type": "string", "nullable": True},
 }
-_SCALARS: dict[int, dict[str, Any]] = {
+_SCALARS: dict[int, JsonObject] = {
     FieldDescriptor.CPPTYPE_INT32: {"type": "integer", "format": "int32"},
     FieldDescriptor.CPPTYPE_UINT32: {"type": "integer", "format": "int64"},
     FieldDescriptor.CPPTYPE_INT64: {"type": "string", "format": "int64"},
@@ -27,7 +28,7 @@ _SCALARS: dict[int, dict[str, Any]] = {
     FieldDescriptor.CPPTYPE_FLOAT: {"type": "number", "format": "float"},
     FieldDescriptor.CPPTYPE_BOOL: {"type": "boolean"},
 }
-_ERROR = {
+_ERROR: JsonObject = {
     "type": "object",
     "properties": {
         "error": {"type": "string"},
@@ -38,52 +39,80 @@ _ERROR = {
 }
 _PARAMETER_DEPTH_MAX = 3
 
+Parameter = TypedDict(
+    "Parameter",
+    {"name": str, "in": str, "required": NotRequired[bool], "schema": JsonObject},
+)
+
+
+class Content(TypedDict):
+    """The body of a request or a response."""
+
+    description: str
+    content: dict[str, dict[str, JsonObject]]
+    required: NotRequired[bool]
+
+
+class Operation(TypedDict):
+    """One HTTP method on one path."""
+
+    operationId: str
+    tags: list[str]
+    parameters: list[Parameter]
+    responses: dict[str, Content]
+    requestBody: NotRequired[Content]
+
+
+class Document(TypedDict):
+    """The whole description."""
+
+    openapi: str
+    info: dict[str, str]
+    paths: dict[str, dict[str, Operation]]
+    components: dict[str, dict[str, JsonObject]]
+
 
 class _Schemas:
-    """The messages met so far, by full name."""
+    """The schemas of the messages met so far, by full name."""
 
     def __init__(self) -> None:
-        self.found: dict[str, Any] = {}
+        self.found: dict[str, JsonObject] = {}
 
-    def of_message(self, descriptor: Any) -> dict[str, Any]:
+    def of_message(self, descriptor: Descriptor) -> JsonObject:
         name = descriptor.full_name
         if name in _WELL_KNOWN:
             return _WELL_KNOWN[name]
         if name not in self.found:
-            self.found[name] = {}
-            self.found[name] = {
-                "type": "object",
-                "properties": {
-                    f.json_name: self.of_field(f) for f in descriptor.fields
-                },
+            self.found[name] = {}  # Messages may contain themselves.
+            properties: JsonObject = {
+                field.json_name: self.of_field(field) for field in descriptor.fields
             }
+            self.found[name] = {"type": "object", "properties": properties}
         return {"$ref": f"#/components/schemas/{name}"}
 
-    def of_field(self, field: Any) -> dict[str, Any]:
+    def of_field(self, field: FieldDescriptor) -> JsonObject:
         message = field.message_type
         if message is not None and message.GetOptions().map_entry:
-            value = self.of_one(message.fields_by_name["value"])
+            value = self.of_item(message.fields_by_name["value"])
             return {"type": "object", "additionalProperties": value}
-        one = self.of_one(field)
-        return {"type": "array", "items": one} if field.is_repeated else one
+        item = self.of_item(field)
+        return {"type": "array", "items": item} if field.is_repeated else item
 
-    def of_one(self, field: Any) -> dict[str, Any]:
+    def of_item(self, field: FieldDescriptor) -> JsonObject:
         if field.message_type is not None:
             return self.of_message(field.message_type)
         if field.enum_type is not None:
-            return {
-                "type": "string",
-                "enum": [value.name for value in field.enum_type.values],
-            }
+            names: list[Json] = [value.name for value in field.enum_type.values]
+            return {"type": "string", "enum": names}
         if field.type == FieldDescriptor.TYPE_BYTES:
             return {"type": "string", "format": "byte"}
         return _SCALARS.get(field.cpp_type, {"type": "string"})
 
 
-def describe(routes: Sequence[Route], version: str) -> dict[str, Any]:
+def describe(routes: Sequence[Route], version: str) -> Document:
     """Return the OpenAPI document of these routes."""
-    schemas, paths = _Schemas(), dict[str, Any]()
-    names = set[str]()
+    schemas, names = _Schemas(), set[str]()
+    paths: dict[str, dict[str, Operation]] = {}
     for route in routes:
         operation = _operation(route, schemas)
         if operation["operationId"] in names:
@@ -102,10 +131,9 @@ def describe(routes: Sequence[Route], version: str) -> dict[str, Any]:
     }
 
 
-def _operation(route: Route, schemas: _Schemas) -> dict[str, Any]:
-    descriptor = route.request.DESCRIPTOR
+def _operation(route: Route, schemas: _Schemas) -> Operation:
     in_path = [segment.text for segment in route.segments if segment.is_field]
-    operation: dict[str, Any] = {
+    operation: Operation = {
         "operationId": route.rpc,
         "tags": [route.service.rpartition(".")[2]],
         "parameters": [
@@ -113,49 +141,48 @@ def _operation(route: Route, schemas: _Schemas) -> dict[str, Any]:
                 "name": path,
                 "in": "path",
                 "required": True,
-                "schema": schemas.of_one(_find(descriptor, path)),
+                "schema": schemas.of_item(_find(route.input_type, path)),
             }
             for path in in_path
         ],
         "responses": {
-            "200": _json(schemas.of_message(route.reply.DESCRIPTOR), "OK"),
-            "default": _json({"$ref": "#/components/schemas/Error"}, "Failed"),
+            "200": _content(schemas.of_message(route.output_type), "OK"),
+            "default": _content({"$ref": "#/components/schemas/Error"}, "Failed"),
         },
     }
     if route.body:
-        operation["requestBody"] = _json(schemas.of_message(descriptor), "") | {
-            "required": True
-        }
+        body = _content(schemas.of_message(route.input_type), "")
+        operation["requestBody"] = {**body, "required": True}
     else:
         operation["parameters"] += [
             {"name": path, "in": "query", "schema": schemas.of_field(field)}
-            for path, field in _parameters(descriptor)
+            for path, field in _parameters(route.input_type)
             if path not in in_path
         ]
     return operation
 
 
-def _json(schema: dict[str, Any], description: str) -> dict[str, Any]:
+def _content(schema: JsonObject, description: str) -> Content:
     return {
         "description": description,
         "content": {"application/json": {"schema": schema}},
     }
 
 
-def _find(descriptor: Any, path: str) -> Any:
-    *parents, last = path.split(".")
-    for name in parents:
-        descriptor = descriptor.fields_by_name[name].message_type
-    return descriptor.fields_by_name[last]
+def _find(descriptor: Descriptor, path: str) -> FieldDescriptor:
+    name, _, rest = path.partition(".")
+    field = descriptor.fields_by_name[name]
+    if field.message_type is None or not rest:
+        return field
+    return _find(field.message_type, rest)
 
 
 def _parameters(
-    descriptor: Any, prefix: str = "", depth: int = 0
-) -> Iterator[tuple[str, Any]]:
+    descriptor: Descriptor, prefix: str = "", depth: int = 0
+) -> Iterator[tuple[str, FieldDescriptor]]:
     for field in descriptor.fields:
         message = field.message_type
-        nested = message is not None and message.full_name not in _WELL_KNOWN
-        if not nested:
+        if message is None or message.full_name in _WELL_KNOWN:
             yield prefix + field.name, field
         elif not field.is_repeated and depth < _PARAMETER_DEPTH_MAX:
             yield from _parameters(message, f"{prefix}{field.name}.", depth + 1)

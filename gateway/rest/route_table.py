@@ -1,9 +1,8 @@
-"""REST routes as flyteidl's `google.api.http` annotations name them; matching; pure."""
+"""REST routes, from flyteidl's `google.api.http` annotations, and matching; pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
 from urllib.parse import unquote
 
 import msgspec
@@ -14,15 +13,17 @@ from flyteidl.service import (
     identity_pb2,
     signal_pb2,
 )
-from google.api import annotations_pb2
+from google.api import annotations_pb2, http_pb2
 from google.protobuf import message_factory
+from google.protobuf.descriptor import Descriptor, MethodDescriptor
+from google.protobuf.message import Message
 
 FILES = (admin_pb2, dataproxy_pb2, signal_pb2, identity_pb2, auth_pb2)
 _METHODS = ("get", "put", "post", "delete", "patch")
 
 
 class Segment(msgspec.Struct, frozen=True):
-    """One part of a path: fixed text, or the field that it fills."""
+    """One part of a path: fixed text, or the name of the field that it sets."""
 
     text: str
     is_field: bool = False
@@ -37,19 +38,20 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     body: str
     service: str
     rpc: str
-    request: type[Any]
-    reply: type[Any]
+    request: type[Message]
+    input_type: Descriptor
+    output_type: Descriptor
 
 
 class Match(msgspec.Struct, frozen=True):
-    """A route, and the values that the path gives to fields."""
+    """A route, and the fields that the path sets."""
 
     route: Route
     fields: dict[str, str]
 
 
 class OtherMethods(msgspec.Struct, frozen=True):
-    """The path is known, but only with these HTTP methods."""
+    """The path exists, but only with these HTTP methods."""
 
     allowed: tuple[str, ...]
 
@@ -65,8 +67,9 @@ def routes() -> tuple[Route, ...]:
     )
 
 
-def _of_method(method: Any) -> Iterator[Route]:
-    rule = method.GetOptions().Extensions[annotations_pb2.http]
+def _of_method(method: MethodDescriptor) -> Iterator[Route]:
+    extensions = method.GetOptions().Extensions
+    rule: http_pb2.HttpRule = extensions[annotations_pb2.http]  # type: ignore[index]  # its stub says it is a plain field
     for binding in (rule, *rule.additional_bindings):
         verb = binding.WhichOneof("pattern")
         if verb not in _METHODS:
@@ -80,7 +83,8 @@ def _of_method(method: Any) -> Iterator[Route]:
             service=method.containing_service.full_name,
             rpc=method.name,
             request=message_factory.GetMessageClass(method.input_type),
-            reply=message_factory.GetMessageClass(method.output_type),
+            input_type=method.input_type,
+            output_type=method.output_type,
         )
 
 
@@ -95,10 +99,10 @@ def _segments(path: str) -> Iterator[Segment]:
 class RouteTable:
     """All routes, found by the number of their segments."""
 
-    def __init__(self, every: Iterable[Route]) -> None:
-        """Sort them; fixed text goes before fields where both would fit."""
+    def __init__(self, all_routes: Iterable[Route]) -> None:
+        """Index the routes; where two match, fixed text has precedence over fields."""
         self._by_length: dict[int, list[Route]] = {}
-        for route in every:
+        for route in all_routes:
             self._by_length.setdefault(len(route.segments), []).append(route)
         for group in self._by_length.values():
             group.sort(key=lambda route: [s.is_field for s in route.segments])
@@ -106,23 +110,23 @@ class RouteTable:
     def find(self, http_method: str, raw_path: str) -> Match | OtherMethods | None:
         """Return the route of a request; the path is still percent-encoded.
 
-        Encoded slashes belong to a segment, so that any name can be asked for.
+        Encoded slashes belong to a segment, so that names may contain any character.
         """
         parts = [unquote(part) for part in raw_path.strip("/").split("/")]
-        fitting = [
+        matching = [
             route
             for route in self._by_length.get(len(parts), ())
-            if _fits(route.segments, parts)
+            if _matches(route.segments, parts)
         ]
-        for route in fitting:
+        for route in matching:
             if route.http_method == http_method:
                 return Match(route, _fields(route.segments, parts))
-        if fitting:
-            return OtherMethods(tuple(sorted({r.http_method for r in fitting})))
+        if matching:
+            return OtherMethods(tuple(sorted({r.http_method for r in matching})))
         return None
 
 
-def _fits(segments: Sequence[Segment], parts: Sequence[str]) -> bool:
+def _matches(segments: Sequence[Segment], parts: Sequence[str]) -> bool:
     return all(
         bool(part) if segment.is_field else segment.text == part
         for segment, part in zip(segments, parts, strict=True)

@@ -1,4 +1,4 @@
-"""uvicorn inside the engine's own loop: its socket, its life, no signals of its own."""
+"""The HTTP server: uvicorn in the engine's own event loop, on a bound socket."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from starlette.types import ASGIApp
 
 
 class HttpServer(uvicorn.Server):
-    """Serves an application on a bound socket until it is told to stop."""
+    """Serves an application until `stop`."""
 
     def __init__(self, app: ASGIApp, drain_s: float) -> None:
-        """Prepare; `serve_on` runs."""
+        """Configure; calls in progress have `drain_s` to end at a stop."""
         config = uvicorn.Config(
             app,
             log_config=None,
@@ -31,9 +31,9 @@ class HttpServer(uvicorn.Server):
         yield
 
     async def serve_on(self, bound: socket.socket) -> None:
-        """Serve until `stop`."""
+        """Serve on a bound socket until `stop`."""
         await self.serve(sockets=[bound])
 
     def stop(self) -> None:
-        """Take no more calls, and end once those under way are done."""
+        """Accept no more calls, and end once those in progress are done."""
         self.should_exit = True

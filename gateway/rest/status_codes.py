@@ -1,4 +1,4 @@
-"""gRPC status codes as HTTP ones, as grpc-gateway maps them."""
+"""HTTP status codes for those of gRPC, as grpc-gateway maps them."""
 
 from __future__ import annotations
 
@@ -30,5 +30,5 @@ STATUS: dict[grpc.StatusCode, int] = {
 
 
 def http_status(code: grpc.StatusCode) -> int:
-    """Return the HTTP status that tells the same as a gRPC one."""
+    """Return the HTTP status for a gRPC one."""
     return int(STATUS[code])

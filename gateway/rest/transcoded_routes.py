@@ -1,11 +1,11 @@
-"""REST: one handler that finds the route, calls the servicer, writes the reply."""
+"""REST by transcoding: a request's route is an RPC, called in this process."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from http import HTTPStatus
 
 import grpc
 from starlette.requests import ClientDisconnect, Request
@@ -15,8 +15,9 @@ from gateway.rest import json_codec
 from gateway.rest.local_call import (
     CallError,
     RestContext,
+    Servicer,
     call,
-    error_body,
+    error_response,
     metadata_of,
 )
 from gateway.rest.route_table import Match, OtherMethods, RouteTable, routes
@@ -24,14 +25,14 @@ from infra.setting_sections import GatewaySettings
 from infra.telemetry.histograms import RequestMetrics
 
 MARGIN_S = 10.0
-"""A call may wait for its outcome, and this long for all else."""
+"""A call may await its command's outcome, and take this long besides."""
 
 
 @dataclass(slots=True, kw_only=True)
-class Rest:
+class TranscodingHandler:
     """Serves every RPC of these servicers that has a REST route."""
 
-    servicers: Mapping[str, Any]
+    servicers: Mapping[str, Servicer]
     settings: GatewaySettings
     metrics: RequestMetrics
     table: RouteTable = field(default_factory=lambda: RouteTable(routes()))
@@ -43,7 +44,7 @@ class Rest:
         http_method = "GET" if request.method == "HEAD" else request.method
         match = self.table.find(http_method, path)
         if match is None:
-            return _failure(grpc.StatusCode.NOT_FOUND, f"No such path: {path}")
+            return error_response(grpc.StatusCode.NOT_FOUND, f"No such path: {path}")
         if isinstance(match, OtherMethods):
             return _not_allowed(request.method, match)
         started = time.monotonic()
@@ -51,10 +52,10 @@ class Rest:
             response = await self._serve(request, match)
             code = grpc.StatusCode.OK
         except CallError as error:
-            response, code = _failure(error.code, error.details), error.code
+            response, code = error_response(error.code, error.details), error.code
         except json_codec.InvalidRequestError as error:
             code = grpc.StatusCode.INVALID_ARGUMENT
-            response = _failure(code, str(error))
+            response = error_response(code, str(error))
         self.metrics.observe(match.route.rpc, code.name, time.monotonic() - started)
         return response
 
@@ -82,7 +83,7 @@ class Rest:
         return Response(content, media_type=media_type)
 
     async def _body(self, request: Request) -> bytes:
-        """Return the body; one that is too long is refused before it is read whole."""
+        """Return the body; one that is too long is not read to its end."""
         limit = self.settings.message_bytes_max
         body = bytearray()
         try:
@@ -100,19 +101,12 @@ class Rest:
         return bytes(body)
 
 
-def _failure(code: grpc.StatusCode, details: str) -> Response:
-    status, body = error_body(code, details)
-    return Response(body, status_code=status, media_type="application/json")
-
-
 def _not_allowed(method: str, others: OtherMethods) -> Response:
     allowed = ", ".join(others.allowed)
-    _, body = error_body(
-        grpc.StatusCode.UNIMPLEMENTED, f"Expected {allowed} here, but got {method}"
+    response = error_response(
+        grpc.StatusCode.UNIMPLEMENTED,
+        f"Expected {allowed} here, but got {method}",
+        HTTPStatus.METHOD_NOT_ALLOWED,
     )
-    return Response(
-        body,
-        status_code=405,
-        media_type="application/json",
-        headers={"allow": allowed},
-    )
+    response.headers["allow"] = allowed
+    return response

@@ -1,10 +1,10 @@
-"""Who calls."""
+"""The caller of an RPC."""
 
 from __future__ import annotations
 
-from typing import Any
+from gateway.services.handlers import CallContext
 
 
-def actor(_context: Any) -> str:
-    """Return who calls: nobody by name, as long as authentication is off."""
+def actor(_context: CallContext) -> str:
+    """Return the caller's name: always empty, as there is no authentication yet."""
     return ""

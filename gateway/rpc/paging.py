@@ -1,32 +1,41 @@
-"""Pages of lists: limit, token, sort and filters as Flyte reads them (ref §1.3)."""
+"""Pages of lists: limit, token, sort and filters of a request (ref §1.3)."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Sized
+from typing import Protocol
+
+from flyteidl.admin import common_pb2
 
 from gateway.services.errors import invalid
-from projections.queries.executions import Page
+from projections.queries.page import Page
 
-_ASCENDING = 1
 _OFFSET_DIGITS_MAX = 12
 LIMIT_MAX = 10_000
-"""A page holds no more; its token leads on, as after any full page."""
+"""A page has at most so many rows; its token leads to the next one."""
 
 
-def page_of(request: Any, *, needs_limit: bool = True) -> Page:
-    """Return the page that a list request asks for; raises Refused."""
+class PageRequest(Protocol):
+    """What the requests of lists have in common."""
+
+    limit: int
+    token: str
+    filters: str
+    sort_by: common_pb2.Sort
+
+
+def page_of(request: PageRequest, *, needs_limit: bool = True) -> Page:
+    """Return the page that a list request asks for; raises RpcError if invalid."""
     limit = request.limit
     if limit <= 0 and needs_limit:
         raise invalid(f"Expected a limit above 0, but got {limit}")
-    sort = request.sort_by
     return Page(
         limit=min(limit or LIMIT_MAX, LIMIT_MAX),
         offset=_offset(request.token),
-        filters=getattr(request, "filters", ""),
-        sort_key=sort.key,
-        ascending=sort.direction == _ASCENDING,
+        filters=request.filters,
+        sort_key=request.sort_by.key,
+        ascending=request.sort_by.direction == common_pb2.Sort.ASCENDING,
     )
 
 
@@ -39,6 +48,6 @@ def _offset(token: str) -> int:
     return int(token)
 
 
-def next_token(page: Page, rows: Sequence[Any]) -> str:
-    """Return the token of the next page; '' once a page isn't full."""
+def next_token(page: Page, rows: Sized) -> str:
+    """Return the token of the next page; empty once a page isn't full."""
     return str(page.offset + len(rows)) if len(rows) == page.limit else ""

@@ -1,10 +1,9 @@
-"""SignalService: what gates wait for, and how people answer (ref §5.6)."""
+"""SignalService: the signals that gates wait for (ref §5.6)."""
 
 from __future__ import annotations
 
-from typing import Any
-
 from flyteidl.admin import signal_pb2
+from flyteidl.core import identifier_pb2
 from flyteidl.service import signal_pb2_grpc
 
 from domain.execution.outcomes.signals import violation
@@ -13,40 +12,46 @@ from gateway.rpc.caller import actor
 from gateway.rpc.paging import next_token, page_of
 from gateway.services.container import Services
 from gateway.services.errors import accepted, guarded, invalid, missing
+from gateway.services.handlers import CallContext
+from gateway.translate.identifiers import to_execution_id
 from projections.queries import executions
 from projections.rows import SignalRow
 from schemas.ids import ExecutionRef, execution_of, execution_stream
-from schemas.messages.commands import RequestSignal, SetSignal
+from schemas.messages import commands
 from schemas.phases import TERMINAL_EXECUTION, ExecutionPhase
 
 VALUE_BYTES_MAX = 2**18
-"""A signal's value travels inside its event; larger things are blobs by their uri."""
+"""A signal's value is part of its event; larger ones are blobs, given by their URI."""
 
 
 @guarded
-class Signals(signal_pb2_grpc.SignalServiceServicer):  # type: ignore[misc]
+class Signals(signal_pb2_grpc.SignalServiceServicer):
     """flyteidl.service.SignalService."""
 
     def __init__(self, services: Services) -> None:
         """Serve with these adapters."""
         self.services = services
 
-    async def GetOrCreateSignal(self, request: Any, context: Any) -> Any:  # noqa: N802
+    async def GetOrCreateSignal(
+        self, request: signal_pb2.SignalGetOrCreateRequest, context: CallContext
+    ) -> signal_pb2.Signal:
         """Return a signal; one that no gate waits for yet can be set from now on."""
         ref, signal_id = _signal_ref(request.id)
         await find_execution(self.services, ref)
         data = request.type.SerializeToString(deterministic=True)
         row = await executions.get_signal(self.services.pool, ref, signal_id)
         if row is None or row.type != data:
-            command = RequestSignal(signal_id=signal_id, type=data)
+            command = commands.RequestSignal(signal_id=signal_id, type=data)
             await self._submit(ref, command, context)
             row = await executions.get_signal(self.services.pool, ref, signal_id)
         if row is None:
             raise missing("SIGNAL", f"{ref.text()}/{signal_id}")
         return _signal(row)
 
-    async def ListSignals(self, request: Any, _context: Any) -> Any:  # noqa: N802
-        """Return the signals that gates of an execution wait for, or have waited."""
+    async def ListSignals(
+        self, request: signal_pb2.SignalListRequest, _context: CallContext
+    ) -> signal_pb2.SignalList:
+        """Return the signals of an execution that gates have waited for."""
         ref = execution_ref(request.workflow_execution_id)
         page = page_of(request)
         rows = accepted(await executions.list_signals(self.services.pool, ref, page))
@@ -54,8 +59,10 @@ class Signals(signal_pb2_grpc.SignalServiceServicer):  # type: ignore[misc]
             signals=[_signal(row) for row in rows], token=next_token(page, rows)
         )
 
-    async def SetSignal(self, request: Any, context: Any) -> Any:  # noqa: N802
-        """Give a signal its value; what waits for it goes on."""
+    async def SetSignal(
+        self, request: signal_pb2.SignalSetRequest, context: CallContext
+    ) -> signal_pb2.SignalSetResponse:
+        """Set a signal's value; gates that wait for it resume."""
         ref, signal_id = _signal_ref(request.id)
         if not request.HasField("value"):
             raise invalid("Expected a value, but there is none")
@@ -66,14 +73,16 @@ class Signals(signal_pb2_grpc.SignalServiceServicer):  # type: ignore[misc]
         execution = await find_execution(self.services, ref)
         if ExecutionPhase(execution.phase) in TERMINAL_EXECUTION:
             await self._check_ended(ref, signal_id, value)
-        command = SetSignal(signal_id=signal_id, value=value, principal=actor(context))
+        command = commands.SetSignal(
+            signal_id=signal_id, value=value, principal=actor(context)
+        )
         await self._submit(ref, command, context)
         return signal_pb2.SignalSetResponse()
 
     async def _check_ended(
         self, ref: ExecutionRef, signal_id: str, value: bytes
     ) -> None:
-        """Refuse what would have been refused: an ended execution takes the rest."""
+        """Refuse what the propeller would have refused before the execution ended."""
         row = await executions.get_signal(self.services.pool, ref, signal_id)
         if row is None:
             name = ref.text()
@@ -85,7 +94,12 @@ class Signals(signal_pb2_grpc.SignalServiceServicer):  # type: ignore[misc]
         if wrong:
             raise invalid(wrong)
 
-    async def _submit(self, ref: ExecutionRef, command: Any, context: Any) -> None:
+    async def _submit(
+        self,
+        ref: ExecutionRef,
+        command: commands.Command,
+        context: CallContext,
+    ) -> None:
         await self.services.submit(
             execution_stream(ref),
             command,
@@ -94,21 +108,20 @@ class Signals(signal_pb2_grpc.SignalServiceServicer):  # type: ignore[misc]
         )
 
 
-def _signal_ref(identifier: Any) -> tuple[ExecutionRef, str]:
-    """Return execution and id of a core.SignalIdentifier; raises Refused."""
+def _signal_ref(
+    identifier: identifier_pb2.SignalIdentifier,
+) -> tuple[ExecutionRef, str]:
+    """Return execution and id of a signal; raises RpcError for an invalid one."""
     ref = execution_ref(identifier.execution_id)
     if not identifier.signal_id:
         raise invalid("Expected a signal id, but it is empty")
     return ref, identifier.signal_id
 
 
-def _signal(row: SignalRow) -> Any:
+def _signal(row: SignalRow) -> signal_pb2.Signal:
     signal = signal_pb2.Signal()
-    ref = execution_of(row.stream)
     signal.id.signal_id = row.signal_id
-    signal.id.execution_id.project = ref.project
-    signal.id.execution_id.domain = ref.domain
-    signal.id.execution_id.name = ref.name
+    signal.id.execution_id.CopyFrom(to_execution_id(execution_of(row.stream)))
     signal.type.ParseFromString(row.type)
     if row.value is not None:
         signal.value.ParseFromString(row.value)

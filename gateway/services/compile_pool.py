@@ -1,7 +1,7 @@
 """Compiling off the event loop: small graphs in a thread, large ones in a process.
 
-A graph of 10,000 nodes takes seconds of pure Python; in a thread it would hold back
-everything else that this process does.
+A graph of 10,000 nodes takes seconds of pure Python; in a thread it would slow down
+everything else in this process.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from multiprocessing import get_context
-from typing import Any
 
 import grpc
 import structlog
@@ -38,129 +37,142 @@ PROCESSES_MAX = 1
 
 _Plan = tuple[EntityRef, bytes, bytes]
 _Task = tuple[EntityRef, bytes]
-_Parts = tuple[bytes, tuple[bytes, ...], tuple[_Task, ...], tuple[_Plan, ...]]
+_Packed = tuple[bytes, tuple[bytes, ...], tuple[_Task, ...], tuple[_Plan, ...]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sources:
+    """What a workflow is compiled from: its own graphs, and what their nodes refer to.
+
+    Tasks and launch plans that are not registered are left out.
+    """
+
+    template: workflow_pb2.WorkflowTemplate
+    sub_workflows: Sequence[workflow_pb2.WorkflowTemplate]
+    tasks: Mapping[EntityRef, tasks_pb2.TaskTemplate]
+    launch_plans: Mapping[EntityRef, LaunchPlanInterface]
+
+    @property
+    def node_count(self) -> int:
+        """Return how many nodes there are at the top of all graphs."""
+        return sum(len(w.nodes) for w in (self.template, *self.sub_workflows))
+
+    def pack(self) -> _Packed:
+        """Return everything as bytes, for another process."""
+        return (
+            self.template.SerializeToString(),
+            tuple(sub.SerializeToString() for sub in self.sub_workflows),
+            tuple((ref, task.SerializeToString()) for ref, task in self.tasks.items()),
+            tuple(
+                (
+                    ref,
+                    plan.expected_inputs.SerializeToString(),
+                    plan.expected_outputs.SerializeToString(),
+                )
+                for ref, plan in self.launch_plans.items()
+            ),
+        )
+
+    @classmethod
+    def unpack(cls, packed: _Packed) -> Sources:
+        """Return what `pack` wrote."""
+        template, subs, tasks, plans = packed
+        return cls(
+            template=workflow_pb2.WorkflowTemplate.FromString(template),
+            sub_workflows=[workflow_pb2.WorkflowTemplate.FromString(s) for s in subs],
+            tasks={ref: tasks_pb2.TaskTemplate.FromString(task) for ref, task in tasks},
+            launch_plans={
+                ref: LaunchPlanInterface(
+                    interface_pb2.ParameterMap.FromString(inputs),
+                    interface_pb2.VariableMap.FromString(outputs),
+                )
+                for ref, inputs, outputs in plans
+            },
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """A core.CompiledWorkflowClosure and the digest that tells it from others."""
+    """A compiled workflow, and the digest by which equal ones are recognised."""
 
-    closure: Any
+    closure: compiler_pb2.CompiledWorkflowClosure
     digest: str
 
 
 @dataclass(slots=True)
-class Compiling:
+class CompilePool:
     """Compiles workflows; at most `PROCESSES_MAX` large ones at once."""
 
-    _turns: asyncio.Semaphore = field(
+    _slots: asyncio.Semaphore = field(
         default_factory=lambda: asyncio.Semaphore(PROCESSES_MAX)
     )
 
-    async def __call__(
-        self,
-        template: Any,
-        sub_workflows: Sequence[Any],
-        tasks: Mapping[EntityRef, Any],
-        launch_plans: Mapping[EntityRef, LaunchPlanInterface],
-    ) -> Compiled:
-        """Return the compiled workflow; raises Refused with all that is wrong."""
-        parts = (template, sub_workflows, tasks, launch_plans)
-        nodes = sum(len(workflow.nodes) for workflow in (template, *sub_workflows))
+    async def compile(self, sources: Sources) -> Compiled:
+        """Return the compiled workflow; raises RpcError with everything wrong in it."""
+        nodes = sources.node_count
         if nodes <= NODES_IN_THREAD_MAX:
-            found = await asyncio.to_thread(_compile, *parts)
+            compiled = await asyncio.to_thread(_compile, sources)
         else:
-            log_.info("compiling_large_workflow", name=template.id.name, nodes=nodes)
-            found = await self._elsewhere(_packed(*parts))
-        if isinstance(found, str):
-            raise invalid(found)
-        return found
+            name = sources.template.id.name
+            log_.info("compiling_large_workflow", name=name, nodes=nodes)
+            compiled = await self._compile_in_process(sources.pack())
+        if isinstance(compiled, CompileErrors):
+            raise invalid(f"failed to compile workflow: {compiled.text()}")
+        return compiled
 
-    async def _elsewhere(self, parts: _Parts) -> Compiled | str:
-        """Compile in a process that lives for this only: idle ones cost memory."""
-        loop = asyncio.get_running_loop()
-        async with self._turns:
-            pool = ProcessPoolExecutor(1, get_context("spawn"))
-            try:
-                async with asyncio.timeout(COMPILE_S_MAX):
-                    found = await loop.run_in_executor(pool, _compile_packed, parts)
-            except BrokenProcessPool as error:
-                raise RpcError(
-                    grpc.StatusCode.RESOURCE_EXHAUSTED,
-                    "Expected to compile the workflow, but the compiler's process "
-                    "died; is there enough memory?",
-                ) from error
-            except TimeoutError as error:
-                raise RpcError(
-                    grpc.StatusCode.RESOURCE_EXHAUSTED,
-                    f"Expected to compile the workflow within {COMPILE_S_MAX:g} s, "
-                    "but it takes longer",
-                ) from error
-            finally:
-                _end(pool)
-        if isinstance(found, str):
-            return found
-        data, sha = found
+    async def _compile_in_process(self, packed: _Packed) -> Compiled | CompileErrors:
+        """Compile in a process that ends with it: idle ones would cost memory."""
+        async with self._slots:
+            compiled = await _in_process(packed)
+        if isinstance(compiled, CompileErrors):
+            return compiled
+        data, digest_ = compiled
         parse = compiler_pb2.CompiledWorkflowClosure.FromString
-        return Compiled(await asyncio.to_thread(parse, data), sha)
+        return Compiled(await asyncio.to_thread(parse, data), digest_)
 
 
-def _end(pool: ProcessPoolExecutor) -> None:
-    """End a pool's process, also in the midst of its work."""
-    processes = list((pool._processes or {}).values())  # noqa: SLF001 - it has no way to stop at once before Python 3.14
+async def _in_process(packed: _Packed) -> tuple[bytes, str] | CompileErrors:
+    pool = ProcessPoolExecutor(1, get_context("spawn"))
+    try:
+        async with asyncio.timeout(COMPILE_S_MAX):
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(pool, _compile_packed, packed)
+    except BrokenProcessPool as error:
+        raise RpcError(
+            grpc.StatusCode.RESOURCE_EXHAUSTED,
+            "Expected to compile the workflow, but the compiler's process died; is "
+            "there enough memory?",
+        ) from error
+    except TimeoutError as error:
+        raise RpcError(
+            grpc.StatusCode.RESOURCE_EXHAUSTED,
+            f"Expected to compile the workflow within {COMPILE_S_MAX:g} s, but it "
+            "takes longer",
+        ) from error
+    finally:
+        _terminate(pool)
+
+
+def _terminate(pool: ProcessPoolExecutor) -> None:
+    """End a pool's process, even while it works."""
+    processes = list((pool._processes or {}).values())  # noqa: SLF001 - before Python 3.14 nothing public ends them at once
     pool.shutdown(wait=False, cancel_futures=True)
     for process in processes:
         process.terminate()
 
 
-def _compile(
-    template: Any,
-    sub_workflows: Sequence[Any],
-    tasks: Mapping[EntityRef, Any],
-    launch_plans: Mapping[EntityRef, LaunchPlanInterface],
-) -> Compiled | str:
-    closure = compile_workflow(template, sub_workflows, tasks, launch_plans)
+def _compile(sources: Sources) -> Compiled | CompileErrors:
+    closure = compile_workflow(
+        sources.template, sources.sub_workflows, sources.tasks, sources.launch_plans
+    )
     if isinstance(closure, CompileErrors):
-        return f"failed to compile workflow: {closure.text()}"
+        return closure
     return Compiled(closure, digest(closure))
 
 
-def _packed(
-    template: Any,
-    sub_workflows: Sequence[Any],
-    tasks: Mapping[EntityRef, Any],
-    launch_plans: Mapping[EntityRef, LaunchPlanInterface],
-) -> _Parts:
-    return (
-        template.SerializeToString(),
-        tuple(sub.SerializeToString() for sub in sub_workflows),
-        tuple((ref, task.SerializeToString()) for ref, task in tasks.items()),
-        tuple(
-            (
-                ref,
-                plan.expected_inputs.SerializeToString(),
-                plan.expected_outputs.SerializeToString(),
-            )
-            for ref, plan in launch_plans.items()
-        ),
-    )
-
-
-def _compile_packed(parts: _Parts) -> tuple[bytes, str] | str:
+def _compile_packed(packed: _Packed) -> tuple[bytes, str] | CompileErrors:
     """Compile in another process: bytes in, bytes and digest or the errors out."""
-    template, subs, tasks, plans = parts
-    found = _compile(
-        workflow_pb2.WorkflowTemplate.FromString(template),
-        [workflow_pb2.WorkflowTemplate.FromString(sub) for sub in subs],
-        {ref: tasks_pb2.TaskTemplate.FromString(task) for ref, task in tasks},
-        {
-            ref: LaunchPlanInterface(
-                interface_pb2.ParameterMap.FromString(inputs),
-                interface_pb2.VariableMap.FromString(outputs),
-            )
-            for ref, inputs, outputs in plans
-        },
-    )
-    if isinstance(found, str):
-        return found
-    return found.closure.SerializeToString(deterministic=True), found.digest
+    compiled = _compile(Sources.unpack(packed))
+    if isinstance(compiled, CompileErrors):
+        return compiled
+    return compiled.closure.SerializeToString(deterministic=True), compiled.digest

@@ -1,4 +1,4 @@
-"""How many executions of a launch plan may be under way at once (ref §2.3)."""
+"""Concurrency limits of launch plans: how many executions may run (ref §2.3)."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from infra.postgres.pool import Pool
 from projections.queries import executions, registry
 from schemas.ids import EntityRef
 
-_SKIP = launch_plan_pb2.CONCURRENCY_LIMIT_BEHAVIOR_SKIP
 KNOWN_MAX = 10_000
+_SKIP = launch_plan_pb2.CONCURRENCY_LIMIT_BEHAVIOR_SKIP
 
 Name = tuple[str, str, str]
 """Project, domain and name: versions of a launch plan share its limit."""
@@ -27,46 +27,45 @@ Name = tuple[str, str, str]
 class ConcurrencyLimits:
     """The limits of launch plans, which never change once registered.
 
-    Where there is one, creations take turns: this door lets no two through for one
-    place. (Doors of other processes don't know of each other's turns.)
+    Executions of a launch plan with a limit are created one after the other, so that
+    no two of this process take the last slot. (Other gateways have locks of their own.)
     """
 
-    _known: dict[EntityRef, int] = field(default_factory=dict)
-    _turns: WeakValueDictionary[Name, asyncio.Lock] = field(
+    _limits: dict[EntityRef, int | None] = field(default_factory=dict)
+    _locks: WeakValueDictionary[Name, asyncio.Lock] = field(
         default_factory=WeakValueDictionary
     )
 
     @asynccontextmanager
-    async def place(self, pool: Pool, plan: EntityRef) -> AsyncIterator[None]:
-        """Hold a place for one more execution; raises Refused if none is free."""
+    async def slot(self, pool: Pool, plan: EntityRef) -> AsyncIterator[None]:
+        """Hold a slot for one more execution; raises RpcError if all are taken."""
         limit = await self._limit(pool, plan)
-        if not limit:
+        if limit is None:
             yield
             return
         name = (plan.project, plan.domain, plan.name)
-        turn = self._turns.setdefault(name, asyncio.Lock())
-        async with turn:
-            under_way = await executions.count_under_way(pool, *name)
-            if under_way >= limit:
+        async with self._locks.setdefault(name, asyncio.Lock()):
+            running = await executions.count_under_way(pool, *name)
+            if running >= limit:
                 raise RpcError(
                     grpc.StatusCode.ALREADY_EXISTS,
-                    f"Expected less than {limit} executions of launch plan "
-                    f"'{plan.name}' under way, but its concurrency limit is reached: "
-                    "this one is skipped",
+                    f"Concurrency limit of launch plan '{plan.name}' reached "
+                    f"({running} of {limit} running). No execution was created.",
                 )
             yield
 
-    async def _limit(self, pool: Pool, plan: EntityRef) -> int:
-        """Return the most executions at once, 0 for any number."""
+    async def _limit(self, pool: Pool, plan: EntityRef) -> int | None:
+        """Return the most executions at once; None if there is no limit."""
         if plan.kind != "LAUNCH_PLAN":
-            return 0
-        if plan not in self._known:
+            return None
+        if plan not in self._limits:
             row = await registry.get_entity(pool, plan)
             if row is None:
-                return 0
+                return None
             spec = launch_plan_pb2.LaunchPlanSpec.FromString(bytes(row["spec"]))
             policy = spec.concurrency_policy
-            if len(self._known) >= KNOWN_MAX:
-                self._known.clear()
-            self._known[plan] = policy.max if policy.behavior == _SKIP else 0
-        return self._known[plan]
+            if len(self._limits) >= KNOWN_MAX:
+                self._limits.clear()
+            limited = policy.behavior == _SKIP and policy.max
+            self._limits[plan] = policy.max if limited else None
+        return self._limits[plan]

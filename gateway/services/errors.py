@@ -6,14 +6,16 @@ import functools
 import inspect
 import secrets
 from collections.abc import Awaitable, Callable
-from typing import Any, NoReturn, TypeVar
+from typing import NoReturn, TypeVar
 
 import grpc
 import psycopg
 import structlog
 from google.protobuf import any_pb2
+from google.protobuf.message import Message
 from google.rpc import status_pb2
 
+from gateway.services.handlers import CallContext
 from infra.blobs.files import BlobNotFoundError, BlobTooLargeError, InvalidBlobPathError
 from infra.errors import ConflictError, TransientError
 from schemas.messages.rejections import Reason, Rejected
@@ -25,12 +27,12 @@ CODES: dict[Reason, grpc.StatusCode] = {
 }
 DETAIL_BYTES_MAX = 6_000
 """A status travels in HTTP/2 headers, of which clients take 8 KiB by default."""
-_REASONS_BESIDE_MAX = 1_500
+_DETAIL_BYTES_WITH_REASONS_MAX = 1_500
 _DETAILS_KEY = "grpc-status-details-bin"
 _ESCAPED_BYTES = 3
 
-# What the pipes say in words that are fit for clients.
-_TOLD: dict[type[Exception], grpc.StatusCode] = {
+# Errors of adapters whose text is meant for clients.
+_CODES_OF_ERRORS: dict[type[Exception], grpc.StatusCode] = {
     BlobNotFoundError: grpc.StatusCode.NOT_FOUND,
     BlobTooLargeError: grpc.StatusCode.RESOURCE_EXHAUSTED,
     InvalidBlobPathError: grpc.StatusCode.INVALID_ARGUMENT,
@@ -39,17 +41,19 @@ _TOLD: dict[type[Exception], grpc.StatusCode] = {
 
 T = TypeVar("T")
 C = TypeVar("C", bound=type)
-Rpc = Callable[[Any, Any, Any], Awaitable[Any]]
+S = TypeVar("S")
+Rpc = Callable[[S, Message, CallContext], Awaitable[Message]]
+"""A servicer's method, not bound."""
 
 
 class RpcError(Exception):
     """A call that ends with a status other than OK.
 
-    `reasons` are messages that tell programs why, as Flyte attaches them.
+    `reasons` are messages by which programs learn the cause, as Flyte attaches them.
     """
 
-    def __init__(self, code: grpc.StatusCode, detail: str, *reasons: Any) -> None:
-        """Keep the status and its words."""
+    def __init__(self, code: grpc.StatusCode, detail: str, *reasons: Message) -> None:
+        """Set the status, its text and the reasons."""
         super().__init__(detail)
         self.code = code
         self.detail = detail
@@ -57,109 +61,109 @@ class RpcError(Exception):
 
 
 def accepted(outcome: T | Rejected) -> T:
-    """Return what was accepted; raises Refused for a rejection."""
+    """Return what was accepted; raises RpcError for a rejection."""
     if isinstance(outcome, Rejected):
         raise RpcError(CODES[outcome.reason], outcome.detail)
     return outcome
 
 
 def invalid(detail: str) -> RpcError:
-    """Return the refusal of a bad argument."""
+    """Return the error for an invalid argument."""
     return RpcError(grpc.StatusCode.INVALID_ARGUMENT, detail)
 
 
 def missing(kind: str, identifier: str) -> RpcError:
-    """Return the refusal of an id that names nothing, in Flyte's words."""
+    """Return the error for an identifier that names nothing, with Flyte's text."""
     detail = f"missing entity of type {kind} with identifier {identifier}"
     return RpcError(grpc.StatusCode.NOT_FOUND, detail)
 
 
-def absent(rpc: str) -> RpcError:
-    """Return the refusal of an RPC that this server doesn't have."""
+def unimplemented(rpc: str) -> RpcError:
+    """Return the error for an RPC that this server doesn't implement."""
     detail = f"Expected an RPC that this server has, but {rpc} is not implemented"
     return RpcError(grpc.StatusCode.UNIMPLEMENTED, detail)
 
 
 def guarded(cls: C) -> C:
-    """Let every RPC of a servicer end with a status that tells what happened."""
+    """Make every RPC of a servicer end with a status that says what happened."""
     for name, method in inspect.getmembers(cls, inspect.isfunction):
         if name[0].isupper():
-            served = method if inspect.iscoroutinefunction(method) else _absent(name)
-            setattr(cls, name, _guarded(name, served))
+            is_handler = inspect.iscoroutinefunction(method)
+            handler = method if is_handler else _unimplemented(name)
+            setattr(cls, name, _guarded(name, handler))
     return cls
 
 
-def _absent(rpc: str) -> Rpc:
-    async def call(_self: Any, _request: Any, _context: Any) -> NoReturn:
-        raise absent(rpc)
+def _unimplemented(rpc: str) -> Rpc[S]:
+    async def call(_self: S, _request: Message, _context: CallContext) -> NoReturn:
+        raise unimplemented(rpc)
 
     return call
 
 
-def _guarded(rpc: str, method: Rpc) -> Rpc:
+def _guarded(rpc: str, method: Rpc[S]) -> Rpc[S]:
     @functools.wraps(method)
-    async def call(self: Any, request: Any, context: Any) -> Any:
+    async def call(self: S, request: Message, context: CallContext) -> Message:
         try:
             return await method(self, request, context)
         except grpc.aio.AbortError:
             raise
         except Exception as error:  # noqa: BLE001 - every failure gets a status
-            refused = status_of(rpc, error)
-        return await abort(context, refused)
+            rpc_error = status_of(rpc, error)
+        return await abort(context, rpc_error)
 
     return call
 
 
-async def abort(context: Any, refused: RpcError) -> NoReturn:
-    """End a call with a refusal."""
-    detail = fitting(refused.detail, DETAIL_BYTES_MAX)
-    await context.abort(refused.code, detail, _trailing(refused))
-    raise AssertionError  # pragma: no cover - abort raises
+async def abort(context: CallContext, error: RpcError) -> NoReturn:
+    """End a call with an error's status."""
+    detail = truncated(error.detail, DETAIL_BYTES_MAX)
+    await context.abort(error.code, detail, _trailing_metadata(error))
 
 
-def _trailing(refused: RpcError) -> tuple[tuple[str, bytes], ...]:
-    """Return the reasons for programs, where there is room for them."""
-    if not refused.reasons or len(refused.detail.encode()) > _REASONS_BESIDE_MAX:
+def _trailing_metadata(error: RpcError) -> tuple[tuple[str, bytes], ...]:
+    """Return the reasons for programs, if they fit into the headers."""
+    size = len(error.detail.encode())
+    if not error.reasons or size > _DETAIL_BYTES_WITH_REASONS_MAX:
         return ()
-    status = status_pb2.Status(code=refused.code.value[0], message=refused.detail)
-    for reason in refused.reasons:
+    status = status_pb2.Status(code=error.code.value[0], message=error.detail)
+    for reason in error.reasons:
         packed = any_pb2.Any()
         packed.Pack(reason)
         status.details.append(packed)
     return ((_DETAILS_KEY, status.SerializeToString()),)
 
 
-def fitting(text: str, bytes_max: int) -> str:
+def truncated(text: str, bytes_max: int) -> str:
     """Return the beginning of a text that fits into so many bytes of a header."""
     used = 0
-    for place, letter in enumerate(text):
-        plain = " " <= letter <= "~" and letter != "%"
-        used += 1 if plain else _ESCAPED_BYTES * len(letter.encode())
+    for index, character in enumerate(text):
+        plain = " " <= character <= "~" and character != "%"
+        used += 1 if plain else _ESCAPED_BYTES * len(character.encode())
         if used > bytes_max:
-            return text[:place]
+            return text[:index]
     return text
 
 
 def status_of(rpc: str, error: Exception) -> RpcError:
-    """Return the status of a call that raised; what nobody expected is logged."""
+    """Return the status of a call that raised; unexpected errors are logged."""
     if isinstance(error, RpcError):
         return error
     if isinstance(error, psycopg.DataError):
         why = str(error).partition("\n")[0]
         return invalid(f"Expected values that can be stored, but: {why}")
-    for kind, code in _TOLD.items():
+    for kind, code in _CODES_OF_ERRORS.items():
         if isinstance(error, kind):
             return RpcError(code, str(error))
-    if isinstance(error, psycopg.OperationalError | TransientError):
-        return _logged(rpc, error, grpc.StatusCode.UNAVAILABLE, "its store is away")
-    return _logged(rpc, error, grpc.StatusCode.INTERNAL, "it failed")
-
-
-def _logged(rpc: str, error: Exception, code: grpc.StatusCode, found: str) -> RpcError:
     error_id = secrets.token_hex(8)
     log_.error("rpc_failed", rpc=rpc, error_id=error_id, exc_info=error)
-    return RpcError(
-        code,
-        f"Expected to serve {rpc}, but {found}; the server's log tells why under "
-        f"error id {error_id}",
-    )
+    code, what = _described(rpc, error)
+    return RpcError(code, f"{what}: see error id {error_id} in the server's log")
+
+
+def _described(rpc: str, error: Exception) -> tuple[grpc.StatusCode, str]:
+    if isinstance(error, psycopg.OperationalError):
+        return grpc.StatusCode.UNAVAILABLE, "Cannot reach Postgres"
+    if isinstance(error, TransientError):
+        return grpc.StatusCode.UNAVAILABLE, "Cannot reach the event log or a store"
+    return grpc.StatusCode.INTERNAL, f"{rpc} failed"

@@ -1,22 +1,24 @@
-"""Requests to redrive dead letters: what is asked, and of whom."""
+"""Requests to redrive dead letters, and the function that answers them."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any
 
 import msgspec
 
 PATH = "/flightlog/dead-letters/redrive"
 
 
-class Asked(msgspec.Struct, frozen=True, kw_only=True):
-    """What is to be put back: executions' streams, letters' ids; and by whom."""
+class RedriveBody(msgspec.Struct, frozen=True, kw_only=True):
+    """What to redrive, and for whom: the request as it is written in JSON.
+
+    `streams` are those of executions, `letters` are ids of dead letters.
+    """
 
     streams: Sequence[str] = ()
     letters: Sequence[str] = ()
     principal: str = ""
 
 
-Redrive = Callable[[Asked], Awaitable[Mapping[str, Any]]]
-"""Puts dead letters back on the engine's log, and tells what became of them."""
+Redrive = Callable[[RedriveBody], Awaitable[Mapping[str, Sequence[str]]]]
+"""Redrives dead letters; returns ids of dead letters and streams by their outcome."""

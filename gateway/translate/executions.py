@@ -1,23 +1,22 @@
-"""Executions, nodes and attempts: the views' rows as flyteidl's messages; pure."""
+"""Executions, nodes and attempts: rows of read models as flyteidl's messages; pure."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from flyteidl.admin import execution_pb2, node_execution_pb2, task_execution_pb2
 from flyteidl.core import catalog_pb2
-from flyteidl.core import execution_pb2 as core_execution_pb2
+from flyteidl.event import event_pb2
 
 from gateway.translate.arrays import add_elements
 from gateway.translate.identifiers import (
     ERROR_IN_LIST_BYTES_MAX,
-    error,
-    execution_id,
-    identifier,
-    node_id,
-    span,
-    stamp,
+    set_duration,
+    set_timestamp,
+    to_error,
+    to_execution_id,
+    to_identifier,
+    to_node_id,
 )
 from projections.rows import (
     ElementRow,
@@ -26,163 +25,195 @@ from projections.rows import (
     NodeRow,
     TaskRow,
 )
-from schemas.ids import CatalogKey, EntityRef, ExecutionRef, execution_of
+from schemas.ids import AttemptRef, CatalogKey, EntityRef, ExecutionRef, execution_of
 from schemas.values import Failure, Values
 
 EVENT_VERSION = 1
-_WORKFLOW = core_execution_pb2.WorkflowExecution.Phase
-_NODE = core_execution_pb2.NodeExecution.Phase
-_TASK = core_execution_pb2.TaskExecution.Phase
-_CACHE = catalog_pb2.CatalogCacheStatus
-# What begins a workflow or chooses an arm has no inputs to Flyte (ref §4.3).
+# Flyte gives start nodes and branches no inputs (ref §4.3).
 _WITHOUT_INPUTS = frozenset({"start", "branch"})
 _ABORTS = frozenset({"ABORTING", "ABORTED"})
 
+Closure = (
+    execution_pb2.ExecutionClosure
+    | node_execution_pb2.NodeExecutionClosure
+    | task_execution_pb2.TaskExecutionClosure
+)
 
-def execution(
+
+def to_execution(
     row: ExecutionRow,
     *,
     in_list: bool = False,
     state: ExecutionStateRow | None = None,
-) -> Any:
-    """Return an admin.Execution; a list shows neither inputs nor whole errors.
+) -> execution_pb2.Execution:
+    """Return an execution; in a list without inputs, and with its error cut.
 
-    `state` is what clients made of it since it was created.
+    `state` is what clients have set since the execution was created.
     """
-    found = execution_pb2.Execution()
-    found.id.project = row.execution_project
-    found.id.domain = row.execution_domain
-    found.id.name = row.execution_name
-    found.spec.ParseFromString(row.spec)
-    system = found.spec.metadata.system_metadata
+    execution = execution_pb2.Execution(
+        id=to_execution_id(execution_of(row.stream)),
+        closure=execution_pb2.ExecutionClosure(
+            phase=row.phase, workflow_id=to_identifier(row.workflow)
+        ),
+    )
+    spec, closure = execution.spec, execution.closure
+    spec.ParseFromString(row.spec)
+    system = spec.metadata.system_metadata
     system.execution_cluster = row.cluster
     system.namespace = f"{row.execution_project}-{row.execution_domain}"
     if in_list:
-        found.spec.ClearField("inputs")
-    closure = found.closure
-    closure.phase = _WORKFLOW.Value(row.phase)
-    closure.workflow_id.CopyFrom(identifier(row.workflow))
-    closure.notifications.extend(found.spec.notifications.notifications)
-    _times(closure, row)
-    _state(closure.state_change_details, row, state)
+        spec.ClearField("inputs")
+    closure.notifications.extend(spec.notifications.notifications)
+    _set_times(closure, row)
+    closure.state_change_details.CopyFrom(_state_change(row, state))
     if row.abort_cause is not None and row.phase in _ABORTS:
         closure.abort_metadata.cause = row.abort_cause
         closure.abort_metadata.principal = row.abort_principal or ""
     elif row.error is not None:
         bytes_max = ERROR_IN_LIST_BYTES_MAX if in_list else None
-        closure.error.CopyFrom(error(row.error, bytes_max))
+        closure.error.CopyFrom(to_error(row.error, bytes_max))
     elif row.outputs is not None and row.outputs.uri:
         closure.outputs.uri = row.outputs.uri
-    return found
+    return execution
 
 
-def _state(details: Any, row: ExecutionRow, changed: ExecutionStateRow | None) -> None:
-    details.state = changed.state if changed else row.state
-    details.principal = changed.principal if changed else row.user
-    stamp(details.occurred_at, changed.updated_at if changed else row.created_at)
+def _state_change(
+    row: ExecutionRow, changed: ExecutionStateRow | None
+) -> execution_pb2.ExecutionStateChangeDetails:
+    number = changed.state if changed else row.state
+    details = execution_pb2.ExecutionStateChangeDetails(
+        state=execution_pb2.ExecutionState.Name(number),
+        principal=changed.principal if changed else row.user,
+    )
+    moment = changed.updated_at if changed else row.created_at
+    set_timestamp(details.occurred_at, moment)
+    return details
 
 
-def _times(closure: Any, row: ExecutionRow | NodeRow | TaskRow) -> None:
-    stamp(closure.created_at, row.created_at)
-    stamp(closure.updated_at, row.updated_at)
-    stamp(closure.started_at, row.started_at)
-    span(closure.duration, row.started_at, row.ended_at)
+def _set_times(closure: Closure, row: ExecutionRow | NodeRow | TaskRow) -> None:
+    set_timestamp(closure.created_at, row.created_at)
+    set_timestamp(closure.updated_at, row.updated_at)
+    set_timestamp(closure.started_at, row.started_at)
+    set_duration(closure.duration, row.started_at, row.ended_at)
 
 
-def _result(
-    closure: Any, outputs: Values | None, failure: Failure | None, cut: int | None
+def _set_result(
+    closure: (
+        node_execution_pb2.NodeExecutionClosure
+        | task_execution_pb2.TaskExecutionClosure
+    ),
+    outputs: Values | None,
+    failure: Failure | None,
+    error_bytes_max: int | None = None,
 ) -> None:
     if failure is not None:
-        closure.error.CopyFrom(error(failure, cut))
+        closure.error.CopyFrom(to_error(failure, error_bytes_max))
     elif outputs is not None and outputs.uri:
         closure.output_uri = outputs.uri
 
 
-def node_execution(row: NodeRow, *, root: str, in_list: bool = False) -> Any:
-    """Return an admin.NodeExecution; `root` is where blobs lie.
+def to_node_execution(
+    row: NodeRow, *, root: str, in_list: bool = False
+) -> node_execution_pb2.NodeExecution:
+    """Return a node execution; `root` is the blob store's root.
 
-    Clients build on what is a parent, an array or a child's node (ref §1.5).
+    Clients rely on which nodes are parents, arrays and launch plans (ref §1.5).
     """
-    found = node_execution_pb2.NodeExecution()
-    found.id.CopyFrom(node_id(execution_of(row.stream), row.node_id))
+    node = node_execution_pb2.NodeExecution(
+        id=to_node_id(execution_of(row.stream), row.node_id),
+        metadata=node_execution_pb2.NodeExecutionMetaData(
+            spec_node_id=row.spec_node_id,
+            retry_group=row.retry_group,
+            is_parent_node=row.is_parent and not row.is_array,
+            is_dynamic=row.is_dynamic,
+            is_array=row.is_array,
+        ),
+        closure=node_execution_pb2.NodeExecutionClosure(
+            phase=row.phase, deck_uri=row.deck_uri
+        ),
+    )
     if row.kind not in _WITHOUT_INPUTS:
-        found.input_uri = blob_uri(root, row.input_path)
-    found.metadata.spec_node_id = row.spec_node_id
-    found.metadata.retry_group = row.retry_group
-    found.metadata.is_parent_node = row.is_parent and not row.is_array
-    found.metadata.is_dynamic = row.is_dynamic
-    found.metadata.is_array = row.is_array
-    closure = found.closure
-    closure.phase = _NODE.Value(row.phase)
-    closure.deck_uri = row.deck_uri
-    _times(closure, row)
+        node.input_uri = blob_uri(root, row.input_path)
+    closure = node.closure
+    _set_times(closure, row)
     bytes_max = ERROR_IN_LIST_BYTES_MAX if in_list else None
-    _result(closure, row.outputs, row.error, bytes_max)
+    _set_result(closure, row.outputs, row.error, bytes_max)
     if row.dynamic_workflow is not None:
         closure.dynamic_job_spec_uri = row.dynamic_workflow.spec_uri
     if row.catalog_key is not None:
-        _cached(closure.task_node_metadata, row, row.catalog_key)
+        metadata = node_execution_pb2.TaskNodeMetadata(
+            cache_status=f"CACHE_{row.cache_status}",
+            catalog_key=_catalog_metadata(row.catalog_key, row.catalog_source),
+        )
+        closure.task_node_metadata.CopyFrom(metadata)
     if row.child:
-        project, domain, name = row.child.split("/", 2)
-        child = ExecutionRef(project=project, domain=domain, name=name)
-        closure.workflow_node_metadata.executionId.CopyFrom(execution_id(child))
-    return found
+        child = to_execution_id(ExecutionRef.parse(row.child))
+        closure.workflow_node_metadata.executionId.CopyFrom(child)
+    return node
 
 
-def _cached(metadata: Any, row: NodeRow, key: CatalogKey) -> None:
-    metadata.cache_status = _CACHE.Value(f"CACHE_{row.cache_status}")
-    found = metadata.catalog_key
-    data_set = identifier(
-        EntityRef(
-            kind="DATASET",
-            project=key.project,
-            domain=key.domain,
-            name=key.name,
-            version=key.version,
-        )
+def _catalog_metadata(
+    key: CatalogKey, source: AttemptRef | None
+) -> catalog_pb2.CatalogMetadata:
+    """Return a key of the catalog, and the attempt that computed what it holds."""
+    data_set = EntityRef(
+        kind="DATASET",
+        project=key.project,
+        domain=key.domain,
+        name=key.name,
+        version=key.version,
     )
-    found.dataset_id.CopyFrom(data_set)
-    found.artifact_tag.name = key.tag
-    source = row.catalog_source
+    metadata = catalog_pb2.CatalogMetadata(
+        dataset_id=to_identifier(data_set),
+        artifact_tag=catalog_pb2.CatalogArtifactTag(name=key.tag),
+    )
     if source is not None:
-        made_by = found.source_task_execution
-        made_by.task_id.CopyFrom(identifier(source.task))
-        made_by.node_execution_id.CopyFrom(node_id(source.execution, source.node_id))
-        made_by.retry_attempt = source.attempt
-        found.artifact_tag.artifact_id = (
-            f"{source.execution.text()}/{source.node_id}/{source.attempt}"
+        execution, node = source.execution, source.node_id
+        attempt = metadata.source_task_execution
+        attempt.task_id.CopyFrom(to_identifier(source.task))
+        attempt.node_execution_id.CopyFrom(to_node_id(execution, node))
+        attempt.retry_attempt = source.attempt
+        metadata.artifact_tag.artifact_id = (
+            f"{execution.text()}/{node}/{source.attempt}"
         )
+    return metadata
 
 
-def task_execution(
+def to_task_execution(
     row: TaskRow, *, input_uri: str, elements: Sequence[ElementRow] = ()
-) -> Any:
-    """Return an admin.TaskExecution: one attempt, with its history line by line.
+) -> task_execution_pb2.TaskExecution:
+    """Return a task execution: one attempt, with its history line by line.
 
-    An array's attempt also tells of each of its `elements`.
+    An array's attempt also describes each of its `elements`.
     """
-    found = task_execution_pb2.TaskExecution(input_uri=input_uri)
-    found.id.task_id.CopyFrom(identifier(row.task))
-    at = node_id(execution_of(row.stream), row.node_id)
-    found.id.node_execution_id.CopyFrom(at)
-    found.id.retry_attempt = row.retry_attempt
-    closure = found.closure
-    closure.phase = _TASK.Value(row.phase)
-    closure.task_type = row.task_type
-    closure.event_version = EVENT_VERSION
-    closure.metadata.generated_name = row.generated_name
-    closure.metadata.instance_class = int(row.interruptible)
+    attempt = task_execution_pb2.TaskExecution(
+        input_uri=input_uri,
+        closure=task_execution_pb2.TaskExecutionClosure(
+            phase=row.phase,
+            task_type=row.task_type,
+            event_version=EVENT_VERSION,
+            metadata=event_pb2.TaskExecutionMetadata(
+                generated_name=row.generated_name,
+                instance_class="INTERRUPTIBLE" if row.interruptible else "DEFAULT",
+            ),
+        ),
+    )
+    attempt.id.task_id.CopyFrom(to_identifier(row.task))
+    node_id = to_node_id(execution_of(row.stream), row.node_id)
+    attempt.id.node_execution_id.CopyFrom(node_id)
+    attempt.id.retry_attempt = row.retry_attempt
+    closure = attempt.closure
     if row.array_size >= 0:
         add_elements(closure.metadata, row, elements)
-    _times(closure, row)
-    _result(closure, row.outputs, row.error, None)
+    _set_times(closure, row)
+    _set_result(closure, row.outputs, row.error)
     for log in row.logs:
         closure.logs.add(name=log.name, uri=log.uri)
     for line in row.reasons:
         reason = closure.reasons.add(message=line.reason)
         reason.occurred_at.FromMicroseconds(line.occurred_at_us)
         closure.reason = line.reason
-    return found
+    return attempt
 
 
 def blob_uri(root: str, path: str) -> str:

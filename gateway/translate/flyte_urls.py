@@ -1,32 +1,45 @@
-"""flyte:// URLs: names of inputs, outputs and decks, made and read; pure (ref §12)."""
+"""flyte:// URLs of inputs, outputs and decks: written and parsed; pure (ref §12)."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any
+from enum import StrEnum
 
 from flyteidl.admin import common_pb2
 
 from schemas.ids import ExecutionRef
 from schemas.messages.rejections import Reason, Rejected
 
-INPUTS, OUTPUTS, DECK = "i", "o", "d"
+_FORMAT = (
+    "flyte://v1/<project>/<domain>/<execution>/<node>[/<attempt>]/<i|o|d>[/<name>]"
+)
 _URL = re.compile(
     r"flyte://v1/(?P<project>[^/]+)/(?P<domain>[^/]+)/(?P<name>[^/]+)"
     r"/(?P<node>[^/]+)(/(?P<attempt>\d{1,9}))?/(?P<kind>[iod])(/(?P<variable>.+))?"
 )
 
 
+class ArtifactKind(StrEnum):
+    """What a URL refers to, as written in it."""
+
+    INPUTS = "i"
+    OUTPUTS = "o"
+    DECK = "d"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FlyteUrl:
-    """What a URL names: `attempt` None is the node, `variable` '' all of them."""
+    """What a URL names.
+
+    Without an `attempt` it is the node's; without a `variable` it is all of them.
+    """
 
     execution: ExecutionRef
     node: str
     attempt: int | None
-    kind: str
-    variable: str
+    kind: ArtifactKind
+    variable: str | None
 
 
 def parse(url: str) -> FlyteUrl | Rejected:
@@ -34,8 +47,9 @@ def parse(url: str) -> FlyteUrl | Rejected:
     match = _URL.fullmatch(url)
     if match is None:
         return _refused("is none", url)
-    attempt, kind, variable = match["attempt"], match["kind"], match["variable"]
-    if kind == DECK and (attempt is not None or variable is not None):
+    kind = ArtifactKind(match["kind"])
+    attempt, variable = match["attempt"], match["variable"]
+    if kind is ArtifactKind.DECK and (attempt is not None or variable is not None):
         return _refused("names a deck of something else than a node", url)
     return FlyteUrl(
         execution=ExecutionRef(
@@ -44,29 +58,31 @@ def parse(url: str) -> FlyteUrl | Rejected:
         node=match["node"],
         attempt=int(attempt) if attempt is not None else None,
         kind=kind,
-        variable=variable or "",
+        variable=variable,
     )
 
 
 def _refused(found: str, url: str) -> Rejected:
-    wanted = (
-        "flyte://v1/<project>/<domain>/<execution>/<node>[/<attempt>]/<i|o|d>[/<name>]"
-    )
     return Rejected(
-        Reason.INVALID_ARGUMENT, f"Expected {wanted}, but '{url[:300]}' {found}"
+        Reason.INVALID_ARGUMENT, f"Expected {_FORMAT}, but '{url[:300]}' {found}"
     )
 
 
-def of_node(ref: ExecutionRef, node: str, *, has_deck: bool) -> Any:
-    """Return an admin.FlyteURLs for a node execution."""
+def of_node(ref: ExecutionRef, node: str, *, has_deck: bool) -> common_pb2.FlyteURLs:
+    """Return the URLs of a node execution."""
     base = f"flyte://v1/{ref.text()}/{node}"
-    deck = f"{base}/{DECK}" if has_deck else ""
+    urls = _inputs_and_outputs(base)
+    if has_deck:
+        urls.deck = f"{base}/{ArtifactKind.DECK}"
+    return urls
+
+
+def of_attempt(ref: ExecutionRef, node: str, attempt: int) -> common_pb2.FlyteURLs:
+    """Return the URLs of a task execution."""
+    return _inputs_and_outputs(f"flyte://v1/{ref.text()}/{node}/{attempt}")
+
+
+def _inputs_and_outputs(base: str) -> common_pb2.FlyteURLs:
     return common_pb2.FlyteURLs(
-        inputs=f"{base}/{INPUTS}", outputs=f"{base}/{OUTPUTS}", deck=deck
+        inputs=f"{base}/{ArtifactKind.INPUTS}", outputs=f"{base}/{ArtifactKind.OUTPUTS}"
     )
-
-
-def of_attempt(ref: ExecutionRef, node: str, attempt: int) -> Any:
-    """Return an admin.FlyteURLs for a task execution."""
-    base = f"flyte://v1/{ref.text()}/{node}/{attempt}"
-    return common_pb2.FlyteURLs(inputs=f"{base}/{INPUTS}", outputs=f"{base}/{OUTPUTS}")

@@ -1,4 +1,4 @@
-"""What is registered: the registry's rows as flyteidl's messages; pure."""
+"""What is registered: rows of the registry as flyteidl's messages; pure."""
 
 from __future__ import annotations
 
@@ -13,71 +13,74 @@ from flyteidl.admin import (
 )
 from flyteidl.core import identifier_pb2, interface_pb2
 
-from gateway.translate.identifiers import stamp
+from gateway.translate.identifiers import set_timestamp
 
 Row = dict[str, Any]
 
 
-def task(row: Row) -> Any:
-    """Return an admin.Task."""
-    found = task_pb2.Task(short_description=row["short_description"])
-    found.id.CopyFrom(_identifier(row, identifier_pb2.TASK))
-    found.closure.ParseFromString(bytes(row["closure"]))
-    return found
+def to_task(row: Row) -> task_pb2.Task:
+    """Return a task."""
+    return task_pb2.Task(
+        id=_identifier(row, "TASK"),
+        closure=task_pb2.TaskClosure.FromString(bytes(row["closure"])),
+        short_description=row["short_description"],
+    )
 
 
-def workflow(row: Row, closure: bytes | None) -> Any:
-    """Return an admin.Workflow; without a closure's bytes only its interface."""
-    found = workflow_pb2.Workflow(short_description=row["short_description"])
-    found.id.CopyFrom(_identifier(row, identifier_pb2.WORKFLOW))
+def to_workflow(row: Row, closure: bytes | None) -> workflow_pb2.Workflow:
+    """Return a workflow; without the bytes of its closure, its interface only."""
+    workflow = workflow_pb2.Workflow(
+        id=_identifier(row, "WORKFLOW"), short_description=row["short_description"]
+    )
     if closure is not None:
-        found.closure.ParseFromString(closure)
-        return found
-    template = found.closure.compiled_workflow.primary.template
-    template.id.CopyFrom(found.id)
+        workflow.closure.ParseFromString(closure)
+        return workflow
+    template = workflow.closure.compiled_workflow.primary.template
+    template.id.CopyFrom(workflow.id)
     interface = interface_pb2.TypedInterface.FromString(bytes(row["interface"]))
     template.interface.CopyFrom(interface)
-    stamp(found.closure.created_at, row["created_at"])
-    return found
+    set_timestamp(workflow.closure.created_at, row["created_at"])
+    return workflow
 
 
-def launch_plan(row: Row) -> Any:
-    """Return an admin.LaunchPlan."""
-    found = launch_plan_pb2.LaunchPlan()
-    found.id.CopyFrom(_identifier(row, identifier_pb2.LAUNCH_PLAN))
-    found.spec.ParseFromString(bytes(row["spec"]))
-    found.closure.ParseFromString(bytes(row["closure"]))
-    found.closure.state = row["state"]
-    stamp(found.closure.updated_at, row["updated_at"])
-    return found
+def to_launch_plan(row: Row) -> launch_plan_pb2.LaunchPlan:
+    """Return a launch plan."""
+    plan = launch_plan_pb2.LaunchPlan(id=_identifier(row, "LAUNCH_PLAN"))
+    plan.spec.ParseFromString(bytes(row["spec"]))
+    plan.closure.ParseFromString(bytes(row["closure"]))
+    plan.closure.state = row["state"]
+    set_timestamp(plan.closure.updated_at, row["updated_at"])
+    return plan
 
 
-def named_entity(row: Row, kind: int) -> Any:
-    """Return an admin.NamedEntity."""
-    found = common_pb2.NamedEntity(resource_type=kind)
-    found.id.CopyFrom(entity_id(row))
-    found.metadata.description = row["description"]
-    found.metadata.state = row["state"]
-    return found
-
-
-def description(row: Row, kind: int) -> Any:
-    """Return an admin.DescriptionEntity."""
-    found = description_entity_pb2.DescriptionEntity.FromString(
-        bytes(row["description"])
+def to_named_entity(row: Row, kind: str) -> common_pb2.NamedEntity:
+    """Return a named entity."""
+    return common_pb2.NamedEntity(
+        resource_type=kind,
+        id=to_entity_id(row),
+        metadata=common_pb2.NamedEntityMetadata(
+            description=row["description"],
+            state=common_pb2.NamedEntityState.Name(row["state"]),
+        ),
     )
-    found.id.CopyFrom(_identifier(row, kind))
-    return found
 
 
-def entity_id(row: Row) -> Any:
-    """Return an admin.NamedEntityIdentifier."""
+def to_description(row: Row, kind: str) -> description_entity_pb2.DescriptionEntity:
+    """Return the description of a task or workflow."""
+    data = bytes(row["description"])
+    description = description_entity_pb2.DescriptionEntity.FromString(data)
+    description.id.CopyFrom(_identifier(row, kind))
+    return description
+
+
+def to_entity_id(row: Row) -> common_pb2.NamedEntityIdentifier:
+    """Return the identifier of a name, whatever its version."""
     return common_pb2.NamedEntityIdentifier(
         project=row["project"], domain=row["domain"], name=row["name"]
     )
 
 
-def _identifier(row: Row, kind: int) -> Any:
+def _identifier(row: Row, kind: str) -> identifier_pb2.Identifier:
     return identifier_pb2.Identifier(
         resource_type=kind,
         project=row["project"],

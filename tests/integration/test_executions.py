@@ -93,9 +93,7 @@ def test_a_name_is_drawn(gateway: RunningGateway, admin: Any) -> None:
     assert all(re.fullmatch("a[bcdfghjklmnpqrstvwxz2456789]{19}", n) for n in names)
 
 
-def test_large_inputs_go_beside_the_command(
-    gateway: RunningGateway, admin: Any
-) -> None:
+def test_large_inputs_become_a_blob(gateway: RunningGateway, admin: Any) -> None:
     """Inputs above the limit are a blob, there until the command was handled."""
     read: list[bytes] = []
 
@@ -112,9 +110,7 @@ def test_large_inputs_go_beside_the_command(
     assert gateway.run(gateway.services.blobs.size(command.inputs_uri)) is None
 
 
-def test_inputs_of_the_spec_count_where_there_are_no_others(
-    gateway: RunningGateway, admin: Any
-) -> None:
+def test_inputs_may_be_in_the_spec(gateway: RunningGateway, admin: Any) -> None:
     """Older clients put inputs into the spec."""
     request = asked()
     request.spec.inputs.CopyFrom(text(2))

@@ -158,11 +158,13 @@ def test_a_client_that_gives_up_leaves_nothing_behind(
     assert 0 == gateway.services.submit.waiting
 
 
-def test_the_time_limit_says_that_the_command_stands(admin: Any) -> None:
-    """A command without an outcome ends DEADLINE_EXCEEDED, with words."""
+def test_a_timeout_says_that_the_command_was_accepted(admin: Any) -> None:
+    """A command without an outcome ends with DEADLINE_EXCEEDED and a text."""
     at = identifier_pb2.WorkflowExecutionIdentifier(project="p", domain="d", name="n")
     request = execution_pb2.ExecutionTerminateRequest(id=at)
-    with refused(grpc.StatusCode.DEADLINE_EXCEEDED, "stands and will be handled"):
+    with refused(
+        grpc.StatusCode.DEADLINE_EXCEEDED, "was accepted and will be processed"
+    ):
         admin.TerminateExecution(request)
 
 

@@ -9,9 +9,8 @@ from contextlib import asynccontextmanager
 import grpc
 import pytest
 
-from gateway.services import submit as submitting
 from gateway.services.errors import RpcError
-from gateway.services.submit import Submit
+from gateway.services.submit import CHANNEL, Submit
 from infra.postgres.pool import Pool, open_pool
 from schemas import topics
 from schemas.messages.commands import TerminateExecution
@@ -76,14 +75,12 @@ async def write(pool: Pool, command: str, kind: str, *, notify: bool = False) ->
             (command, kind),
         )
         if notify:
-            await conn.execute(
-                "SELECT pg_notify(%s, %s)", (submitting.CHANNEL, command)
-            )
+            await conn.execute("SELECT pg_notify(%s, %s)", (CHANNEL, command))
 
 
 async def test_a_command_is_settled_in_this_process(log: MemoryLog, pool: Pool) -> None:
     """The projector beside us tells at once; the envelope asks for an answer."""
-    submit = Submit(log, pool, limit_s=5)
+    submit = Submit(log, pool, timeout_s=5)
     async with submitted(submit) as task:
         (record,) = log.data.records
         submit.settle(record.envelope.id, ("done", "execution/p/d/run/1", "", ""))
@@ -99,7 +96,7 @@ async def test_a_command_is_settled_in_this_process(log: MemoryLog, pool: Pool) 
 
 async def test_a_rejection_is_raised(log: MemoryLog, pool: Pool) -> None:
     """A rejected command ends with its reason's status and words."""
-    submit = Submit(log, pool, limit_s=5)
+    submit = Submit(log, pool, timeout_s=5)
     async with submitted(submit) as task:
         outcome = ("rejected", "", "FAILED_PRECONDITION", "Expected x, but y")
         submit.settle(command_id(log), outcome)
@@ -112,8 +109,8 @@ async def test_the_table_is_read_now_and_then(
     log: MemoryLog, pool: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Lost news is found in the table, for all who wait."""
-    monkeypatch.setattr(submitting, "LOOK_AGAIN_S", 0.05)
-    submit = Submit(log, pool, limit_s=5)
+    monkeypatch.setattr("gateway.services.submit.POLL_INTERVAL_S", 0.05)
+    submit = Submit(log, pool, timeout_s=5)
     async with submitted(submit) as task:
         await write(pool, command_id(log), "done")
         assert "event" == await task
@@ -123,8 +120,8 @@ async def test_news_of_another_process_is_heard(
     log: MemoryLog, pool: Pool, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A gateway process of its own listens: no poll is needed."""
-    monkeypatch.setattr(submitting, "LOOK_AGAIN_S", 30.0)
-    submit = Submit(log, pool, limit_s=5)
+    monkeypatch.setattr("gateway.services.submit.POLL_INTERVAL_S", 30.0)
+    submit = Submit(log, pool, timeout_s=5)
     listening = asyncio.create_task(submit.listen(url))
     await asyncio.sleep(0.2)
     async with submitted(submit) as task:
@@ -140,9 +137,9 @@ async def test_a_listener_survives_its_connection(
     log: MemoryLog, pool: Pool, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A connection that is cut is opened again, and what was missed is read."""
-    monkeypatch.setattr(submitting, "LOOK_AGAIN_S", 30.0)
-    monkeypatch.setattr(submitting, "LISTEN_PAUSE_S", 0.05)
-    submit = Submit(log, pool, limit_s=5)
+    monkeypatch.setattr("gateway.services.submit.POLL_INTERVAL_S", 30.0)
+    monkeypatch.setattr("gateway.services.submit.RECONNECT_PAUSE_S", 0.05)
+    submit = Submit(log, pool, timeout_s=5)
     listening = asyncio.create_task(submit.listen(url))
     await asyncio.sleep(0.2)
     async with submitted(submit) as task:
@@ -161,8 +158,8 @@ async def test_at_the_limit_the_client_learns_that_the_command_stands(
     log: MemoryLog, pool: Pool
 ) -> None:
     """DEADLINE_EXCEEDED, never UNAVAILABLE: clients would repeat what stands."""
-    submit = Submit(log, pool, limit_s=0.1)
-    with pytest.raises(RpcError, match="stands and will be handled") as refused:
+    submit = Submit(log, pool, timeout_s=0.1)
+    with pytest.raises(RpcError, match="was accepted and will be processed") as refused:
         await submit(STREAM, COMMAND, actor="", now_us=0)
     assert grpc.StatusCode.DEADLINE_EXCEEDED is refused.value.code
     assert command_id(log) in refused.value.detail
@@ -172,9 +169,9 @@ async def test_a_database_that_is_away_is_no_unavailable(
     log: MemoryLog, pool: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Once appended, trouble with the table must not invite a repetition."""
-    monkeypatch.setattr(submitting, "LOOK_AGAIN_S", 0.02)
+    monkeypatch.setattr("gateway.services.submit.POLL_INTERVAL_S", 0.02)
     await pool.close()
-    submit = Submit(log, pool, limit_s=0.1)
+    submit = Submit(log, pool, timeout_s=0.1)
     with pytest.raises(RpcError) as refused:
         await submit(STREAM, COMMAND, actor="", now_us=0)
     assert grpc.StatusCode.DEADLINE_EXCEEDED is refused.value.code
@@ -183,7 +180,7 @@ async def test_a_database_that_is_away_is_no_unavailable(
 async def test_a_lost_answer_appends_once(log: MemoryLog, pool: Pool) -> None:
     """An append whose answer was lost is repeated with the same id."""
     log.lose_next_answer = True
-    submit = Submit(log, pool, limit_s=5)
+    submit = Submit(log, pool, timeout_s=5)
     async with submitted(submit) as task:
         await asyncio.sleep(0.1)
         submit.settle(command_id(log), ("no_effect", "", "", ""))
@@ -195,10 +192,12 @@ async def test_too_many_waiting_commands_are_turned_away(
     log: MemoryLog, pool: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The gateway has a limit, and says that nothing was submitted."""
-    monkeypatch.setattr(submitting, "WAITING_MAX", 1)
-    submit = Submit(log, pool, limit_s=5)
+    monkeypatch.setattr("gateway.services.submit.IN_FLIGHT_MAX", 1)
+    submit = Submit(log, pool, timeout_s=5)
     async with submitted(submit):
-        with pytest.raises(RpcError, match="nothing was done") as refused:
+        with pytest.raises(
+            RpcError, match=r"in flight \(limit 1\)\. The command was not submitted"
+        ) as refused:
             await submit(STREAM, COMMAND, actor="", now_us=0)
     assert grpc.StatusCode.RESOURCE_EXHAUSTED is refused.value.code
     assert 1 == len(log.data.records)

@@ -1,1 +1,1 @@
-"""HTTP routes beside the transcoded ones."""
+"""HTTP routes besides the transcoded ones."""

@@ -1,4 +1,4 @@
-"""Blobs over HTTP: signed PUT and GET, in chunks; who holds no link gets nothing."""
+"""Blobs over HTTP: PUT and GET in chunks, each by a signed link."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import binascii
 import hashlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Any
+from http import HTTPStatus
 
 import structlog
 from fastapi import APIRouter
@@ -30,10 +30,10 @@ _MD5_BYTES = 16
 
 
 class UploadRejectedError(Exception):
-    """What was sent isn't what the link or the headers promise."""
+    """What was sent isn't what the link or the headers describe."""
 
-    def __init__(self, status: int, detail: str) -> None:
-        """Keep the HTTP status and the words."""
+    def __init__(self, status: HTTPStatus, detail: str) -> None:
+        """Set the HTTP status and its text."""
         super().__init__(detail)
         self.status = status
         self.detail = detail
@@ -41,7 +41,7 @@ class UploadRejectedError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BlobRoutes:
-    """The two routes: PUT and GET (with HEAD and ranges) of one signed blob."""
+    """PUT and GET (with HEAD and ranges) of single blobs."""
 
     blobs: Blobs
     signer: Signer
@@ -56,20 +56,23 @@ class BlobRoutes:
         return router
 
     async def put(self, token: str, request: Request) -> Response:
-        """Store what is sent; 200 once it is whole and in its place."""
+        """Store a blob; 200 once all of it is stored."""
         try:
             grant = self.signer.read(token, "PUT", self.clock.now_us())
             expected = _expected(request, grant, self.bytes_max)
             chunks = _checked(request.stream(), expected)
             blob, md5 = await self.blobs.put_stream(grant.uri, chunks, self.bytes_max)
         except (InvalidSignatureError, InvalidBlobPathError) as error:
-            return _refusal(403, str(error))
+            return _refusal(HTTPStatus.FORBIDDEN, str(error))
         except BlobTooLargeError as error:
-            return _refusal(413, str(error))
+            return _refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, str(error))
         except UploadRejectedError as error:
             return _refusal(error.status, error.detail)
         except ClientDisconnect:
-            return _refusal(400, "Expected a whole body, but the client went away")
+            return _refusal(
+                HTTPStatus.BAD_REQUEST,
+                "Expected a complete body, but the client disconnected",
+            )
         log_.debug("blob_stored", uri=blob.uri, size=blob.size)
         return Response(headers={"etag": f'"{md5.hex()}"'})
 
@@ -79,15 +82,18 @@ class BlobRoutes:
             grant = self.signer.read(token, "GET", self.clock.now_us())
             size = await self.blobs.size(grant.uri)
             if size is None:
-                return _refusal(404, "Expected a blob under this link, but it is gone")
+                return _refusal(
+                    HTTPStatus.NOT_FOUND,
+                    "Expected a blob under this link, but it is gone",
+                )
             return self._send(grant.uri, size, request)
         except (InvalidSignatureError, InvalidBlobPathError) as error:
-            return _refusal(403, str(error))
+            return _refusal(HTTPStatus.FORBIDDEN, str(error))
         except BlobNotFoundError as error:
-            return _refusal(404, str(error))
+            return _refusal(HTTPStatus.NOT_FOUND, str(error))
 
     def _send(self, uri: str, size: int, request: Request) -> Response:
-        """Send bytes; a page that a task wrote (a deck) is shown, but in a sandbox."""
+        """Send bytes; browsers show pages that tasks wrote (decks) in a sandbox."""
         headers = {
             "accept-ranges": "bytes",
             "content-security-policy": "sandbox allow-scripts",
@@ -99,13 +105,15 @@ class BlobRoutes:
         span = byte_range(request.headers.get("range", ""), size)
         if span is None:
             headers["content-range"] = f"bytes */{size}"
-            return Response(status_code=416, headers=headers)
+            return Response(
+                status_code=HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, headers=headers
+            )
         start, stop = span
         partial = (start, stop) != (0, size)
         if partial:
             headers["content-range"] = f"bytes {start}-{stop - 1}/{size}"
         headers["content-length"] = str(stop - start)
-        status = 206 if partial else 200
+        status = HTTPStatus.PARTIAL_CONTENT if partial else HTTPStatus.OK
         if request.method == "HEAD":
             return Response(status_code=status, headers=headers)
         return StreamingResponse(
@@ -118,7 +126,7 @@ class BlobRoutes:
 
 @dataclass(frozen=True, slots=True)
 class _Expected:
-    """What an upload must turn out to be."""
+    """What the content of an upload must match."""
 
     size: int | None
     md5: bytes | None
@@ -129,12 +137,14 @@ def _expected(request: Request, grant: Grant, bytes_max: int) -> _Expected:
     size = int(length) if length and length.isdigit() else None
     if size is not None and size > bytes_max:
         raise UploadRejectedError(
-            413, f"Expected at most {bytes_max} bytes, but Content-Length is {size}"
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+            f"Expected at most {bytes_max} bytes, but Content-Length is {size}",
         )
     sent = request.headers.get("content-md5", "")
     if grant.md5 and sent and sent != grant.md5:
         raise UploadRejectedError(
-            400, f"Expected Content-MD5 {grant.md5} as signed, but got {sent}"
+            HTTPStatus.BAD_REQUEST,
+            f"Expected Content-MD5 {grant.md5} as signed, but got {sent}",
         )
     text = grant.md5 or sent
     return _Expected(size, _md5(text) if text else None)
@@ -147,7 +157,8 @@ def _md5(text: str) -> bytes:
         digest = b""
     if len(digest) != _MD5_BYTES:
         raise UploadRejectedError(
-            400, f"Expected Content-MD5 as 16 bytes in base64, but got {text!r}"
+            HTTPStatus.BAD_REQUEST,
+            f"Expected Content-MD5 as 16 bytes in base64, but got {text!r}",
         )
     return digest
 
@@ -155,33 +166,35 @@ def _md5(text: str) -> bytes:
 async def _checked(
     chunks: AsyncIterator[bytes], expected: _Expected
 ) -> AsyncIterator[bytes]:
-    """Pass chunks on in larger ones; raises UploadRefused at the end if they differ."""
-    md5, size, held = hashlib.md5(usedforsecurity=False), 0, bytearray()
+    """Yield the bytes in larger chunks; raises UploadRejectedError if they differ."""
+    md5, size, buffer = hashlib.md5(usedforsecurity=False), 0, bytearray()
     async for chunk in chunks:
         md5.update(chunk)
         size += len(chunk)
-        held += chunk
-        if len(held) >= CHUNK_BYTES:
-            yield bytes(held)
-            held.clear()
-    if held:
-        yield bytes(held)
+        buffer += chunk
+        if len(buffer) >= CHUNK_BYTES:
+            yield bytes(buffer)
+            buffer.clear()
+    if buffer:
+        yield bytes(buffer)
     if expected.size is not None and size != expected.size:
         raise UploadRejectedError(
-            400, f"Expected {expected.size} bytes (Content-Length), but got {size}"
+            HTTPStatus.BAD_REQUEST,
+            f"Expected {expected.size} bytes (Content-Length), but got {size}",
         )
     if expected.md5 is not None and md5.digest() != expected.md5:
         wanted = base64.b64encode(expected.md5).decode()
         found = base64.b64encode(md5.digest()).decode()
         raise UploadRejectedError(
-            400, f"Expected contents with Content-MD5 {wanted}, but theirs is {found}"
+            HTTPStatus.BAD_REQUEST,
+            f"Expected contents with Content-MD5 {wanted}, but theirs is {found}",
         )
 
 
 def byte_range(header: str, size: int) -> tuple[int, int] | None:
-    """Return first and end of what a Range header asks for; None if there is none.
+    """Return start and stop of what a Range header asks for; None if out of range.
 
-    Several ranges, other units and what can't be read mean the whole (RFC 9110 §14.2).
+    Several ranges, other units and invalid ones mean all of it (RFC 9110 §14.2).
     """
     unit, _, text = header.partition("=")
     first, dash, last = text.strip().partition("-")
@@ -211,6 +224,6 @@ async def _slice(
             return
 
 
-def _refusal(status: int, detail: str) -> Response:
-    body: dict[str, Any] = {"error": detail, "message": detail}
+def _refusal(status: HTTPStatus, detail: str) -> Response:
+    body = {"error": detail, "message": detail}
     return JSONResponse(body, status_code=status)

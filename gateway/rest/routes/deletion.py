@@ -1,4 +1,4 @@
-"""Deleting executions over HTTP: flyteidl has no call for it."""
+"""Deletion of executions over HTTP: flyteidl has no RPC for it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fastapi import APIRouter
 from starlette.responses import JSONResponse, Response
 
-from gateway.rest.local_call import error_body
+from gateway.rest.local_call import error_response
 from gateway.services.errors import RpcError
 from gateway.services.submit import Submit
 from infra.clock import Clock
@@ -34,7 +34,7 @@ class DeletionRoutes:
     async def delete(
         self, project: str, domain: str, name: str, principal: str = ""
     ) -> Response:
-        """Delete an execution that has ended; its blobs go soon after."""
+        """Delete an execution that has ended; its blobs are deleted soon after."""
         ref = ExecutionRef(project=project, domain=domain, name=name)
         try:
             event = await self.submit(
@@ -43,7 +43,6 @@ class DeletionRoutes:
                 actor=principal,
                 now_us=self.clock.now_us(),
             )
-        except RpcError as refused:
-            status, body = error_body(refused.code, refused.detail)
-            return Response(body, status_code=status, media_type="application/json")
+        except RpcError as error:
+            return error_response(error.code, error.detail)
         return JSONResponse({"execution": ref.text(), "deleted": bool(event)})

@@ -1,4 +1,4 @@
-"""Redriving over HTTP: for commands beside a running engine, which alone may append."""
+"""Redriving over HTTP, for the command line: only a running engine may append."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from gateway.services.redrive import PATH, Asked, Redrive
+from gateway.services.redrive import PATH, Redrive, RedriveBody
 
 
 @dataclass(frozen=True, slots=True)
 class RedriveRoutes:
-    """Takes requests to put dead letters back."""
+    """Takes requests to redrive dead letters."""
 
     redrive: Redrive
 
@@ -26,10 +26,10 @@ class RedriveRoutes:
         return router
 
     async def post(self, request: Request) -> Response:
-        """Put letters back, and tell what became of them."""
+        """Redrive dead letters, and return what became of them."""
         try:
-            asked = msgspec.json.decode(await request.body(), type=Asked)
+            body = msgspec.json.decode(await request.body(), type=RedriveBody)
         except msgspec.DecodeError as error:
-            words = f"Expected streams and letters as JSON, but: {error}"
-            return JSONResponse({"message": words}, status_code=HTTPStatus.BAD_REQUEST)
-        return JSONResponse(dict(await self.redrive(asked)))
+            text = f"Expected streams and letters as JSON, but: {error}"
+            return JSONResponse({"message": text}, status_code=HTTPStatus.BAD_REQUEST)
+        return JSONResponse(dict(await self.redrive(body)))

@@ -1,8 +1,9 @@
-"""Logs of attempts over HTTP: the links that executions show."""
+"""Logs of attempts over HTTP, at the links that task executions show."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from http import HTTPStatus
 
 from fastapi import APIRouter
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
@@ -18,7 +19,7 @@ PATH = "/logs/{project}/{domain}/{execution}/{node}/{attempt}"
 
 @dataclass(frozen=True, slots=True)
 class LogRoutes:
-    """Serves the log text of attempts; one that runs has written no length yet."""
+    """Serves the logs of attempts as text, without a length: tasks may still write."""
 
     blobs: Blobs
     pool: Pool
@@ -37,8 +38,9 @@ class LogRoutes:
         row = await executions.get_node(self.pool, ref, node)
         uri = await attempt_log(self.blobs, row.input_path, attempt) if row else None
         if uri is None:
-            words = f"Expected a log of {ref.text()} {node} attempt {attempt}, but none"
-            return PlainTextResponse(f"{words} was written\n", status_code=404)
+            wanted = f"a log of {ref.text()} {node} attempt {attempt}"
+            text = f"Expected {wanted}, but none was written\n"
+            return PlainTextResponse(text, status_code=HTTPStatus.NOT_FOUND)
         headers = {"x-content-type-options": "nosniff", "cache-control": "no-store"}
         return StreamingResponse(
             self.blobs.stream(uri),

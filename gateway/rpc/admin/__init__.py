@@ -1,1 +1,1 @@
-"""AdminService by theme: translate, submit or query, translate."""
+"""AdminService by topic: translate the request, submit or query, translate back."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from flyteidl.admin import (
     matchable_resource_pb2,
@@ -17,12 +16,13 @@ from domain.registry.attributes import AttributesKey
 from gateway.registry.append import check_place, decide, stream_of
 from gateway.services.container import Services
 from gateway.services.errors import accepted, invalid, missing
+from gateway.services.handlers import CallContext
 from projections.queries import registry
 
 
 @dataclass(frozen=True, slots=True)
 class _Level:
-    """Whose attributes: a project's, a domain's of it, or a workflow's in that."""
+    """What attributes apply to: a project, a domain of it, or a workflow in that."""
 
     project: str
     domain: str = ""
@@ -30,14 +30,14 @@ class _Level:
 
     @classmethod
     def named(cls, **parts: str) -> _Level:
-        """Return a level whose every part is given; raises Refused."""
+        """Return a level with these parts; raises RpcError if one is empty."""
         for part, text in parts.items():
             if not text:
                 raise invalid(f"Expected a {part}, but it is empty")
         return cls(**parts)
 
-    def of(self, resource: str) -> AttributesKey:
-        """Return the place of a resource's attributes."""
+    def key(self, resource: str) -> AttributesKey:
+        """Return the key of a resource's attributes at this level."""
         return AttributesKey(
             resource=resource,
             project=self.project,
@@ -51,18 +51,22 @@ class AttributeRpcs:
 
     services: Services
 
-    async def UpdateProjectDomainAttributes(  # noqa: N802
-        self, request: Any, _context: Any
-    ) -> Any:
+    async def UpdateProjectDomainAttributes(
+        self,
+        request: project_domain_attributes_pb2.ProjectDomainAttributesUpdateRequest,
+        _context: CallContext,
+    ) -> project_domain_attributes_pb2.ProjectDomainAttributesUpdateResponse:
         """Set a project and domain's attributes."""
         at = request.attributes
         level = _Level.named(project=at.project, domain=at.domain)
         await self._set(level, at.matching_attributes)
         return project_domain_attributes_pb2.ProjectDomainAttributesUpdateResponse()
 
-    async def GetProjectDomainAttributes(  # noqa: N802
-        self, request: Any, _context: Any
-    ) -> Any:
+    async def GetProjectDomainAttributes(
+        self,
+        request: project_domain_attributes_pb2.ProjectDomainAttributesGetRequest,
+        _context: CallContext,
+    ) -> project_domain_attributes_pb2.ProjectDomainAttributesGetResponse:
         """Return a project and domain's attributes."""
         level = _Level.named(project=request.project, domain=request.domain)
         reply = project_domain_attributes_pb2.ProjectDomainAttributesGetResponse()
@@ -71,21 +75,31 @@ class AttributeRpcs:
         at.matching_attributes.CopyFrom(await self._get(level, request.resource_type))
         return reply
 
-    async def DeleteProjectDomainAttributes(  # noqa: N802
-        self, request: Any, _context: Any
-    ) -> Any:
+    async def DeleteProjectDomainAttributes(
+        self,
+        request: project_domain_attributes_pb2.ProjectDomainAttributesDeleteRequest,
+        _context: CallContext,
+    ) -> project_domain_attributes_pb2.ProjectDomainAttributesDeleteResponse:
         """Delete a project and domain's attributes."""
         level = _Level.named(project=request.project, domain=request.domain)
         await self._delete(level, request.resource_type)
         return project_domain_attributes_pb2.ProjectDomainAttributesDeleteResponse()
 
-    async def UpdateProjectAttributes(self, request: Any, _context: Any) -> Any:  # noqa: N802
+    async def UpdateProjectAttributes(
+        self,
+        request: project_attributes_pb2.ProjectAttributesUpdateRequest,
+        _context: CallContext,
+    ) -> project_attributes_pb2.ProjectAttributesUpdateResponse:
         """Set a project's attributes."""
         at = request.attributes
         await self._set(_Level.named(project=at.project), at.matching_attributes)
         return project_attributes_pb2.ProjectAttributesUpdateResponse()
 
-    async def GetProjectAttributes(self, request: Any, _context: Any) -> Any:  # noqa: N802
+    async def GetProjectAttributes(
+        self,
+        request: project_attributes_pb2.ProjectAttributesGetRequest,
+        _context: CallContext,
+    ) -> project_attributes_pb2.ProjectAttributesGetResponse:
         """Return a project's attributes; execution settings default to the system's."""
         level = _Level.named(project=request.project)
         reply = project_attributes_pb2.ProjectAttributesGetResponse()
@@ -102,19 +116,31 @@ class AttributeRpcs:
         reply.attributes.matching_attributes.CopyFrom(found)
         return reply
 
-    async def DeleteProjectAttributes(self, request: Any, _context: Any) -> Any:  # noqa: N802
+    async def DeleteProjectAttributes(
+        self,
+        request: project_attributes_pb2.ProjectAttributesDeleteRequest,
+        _context: CallContext,
+    ) -> project_attributes_pb2.ProjectAttributesDeleteResponse:
         """Delete a project's attributes."""
         await self._delete(_Level.named(project=request.project), request.resource_type)
         return project_attributes_pb2.ProjectAttributesDeleteResponse()
 
-    async def UpdateWorkflowAttributes(self, request: Any, _context: Any) -> Any:  # noqa: N802
+    async def UpdateWorkflowAttributes(
+        self,
+        request: workflow_attributes_pb2.WorkflowAttributesUpdateRequest,
+        _context: CallContext,
+    ) -> workflow_attributes_pb2.WorkflowAttributesUpdateResponse:
         """Set a workflow's attributes."""
         at = request.attributes
         level = _Level.named(project=at.project, domain=at.domain, workflow=at.workflow)
         await self._set(level, at.matching_attributes)
         return workflow_attributes_pb2.WorkflowAttributesUpdateResponse()
 
-    async def GetWorkflowAttributes(self, request: Any, _context: Any) -> Any:  # noqa: N802
+    async def GetWorkflowAttributes(
+        self,
+        request: workflow_attributes_pb2.WorkflowAttributesGetRequest,
+        _context: CallContext,
+    ) -> workflow_attributes_pb2.WorkflowAttributesGetResponse:
         """Return a workflow's attributes."""
         level = _Level.named(
             project=request.project, domain=request.domain, workflow=request.workflow
@@ -125,7 +151,11 @@ class AttributeRpcs:
         at.matching_attributes.CopyFrom(await self._get(level, request.resource_type))
         return reply
 
-    async def DeleteWorkflowAttributes(self, request: Any, _context: Any) -> Any:  # noqa: N802
+    async def DeleteWorkflowAttributes(
+        self,
+        request: workflow_attributes_pb2.WorkflowAttributesDeleteRequest,
+        _context: CallContext,
+    ) -> workflow_attributes_pb2.WorkflowAttributesDeleteResponse:
         """Delete a workflow's attributes."""
         level = _Level.named(
             project=request.project, domain=request.domain, workflow=request.workflow
@@ -133,7 +163,11 @@ class AttributeRpcs:
         await self._delete(level, request.resource_type)
         return workflow_attributes_pb2.WorkflowAttributesDeleteResponse()
 
-    async def ListMatchableAttributes(self, request: Any, _context: Any) -> Any:  # noqa: N802
+    async def ListMatchableAttributes(
+        self,
+        request: matchable_resource_pb2.ListMatchableAttributesRequest,
+        _context: CallContext,
+    ) -> matchable_resource_pb2.ListMatchableAttributesResponse:
         """Return every level's attributes of a resource."""
         name = resource_name(request.resource_type)
         reply = matchable_resource_pb2.ListMatchableAttributesResponse()
@@ -147,19 +181,23 @@ class AttributeRpcs:
             found.attributes.ParseFromString(bytes(row["attributes"]))
         return reply
 
-    async def _set(self, level: _Level, given: Any) -> None:
+    async def _set(
+        self, level: _Level, given: matchable_resource_pb2.MatchingAttributes
+    ) -> None:
         await check_place(self.services, level.project, level.domain)
         resource = accepted(attributes.resource_of(given))
-        place = level.of(resource)
+        place = level.key(resource)
         now = self.services.clock.now_us()
         await decide(
-            self.services,
+            self.services.store,
             _stream(level, resource),
             lambda known: attributes.replace(known, place, given, now_us=now),
         )
 
-    async def _find(self, level: _Level, number: int) -> Any | None:
-        name = resource_name(number)
+    async def _find(
+        self, level: _Level, resource: matchable_resource_pb2.MatchableResource
+    ) -> matchable_resource_pb2.MatchingAttributes | None:
+        name = resource_name(resource)
         data = await registry.get_attributes(
             self.services.pool, name, level.project, level.domain, level.workflow
         )
@@ -167,32 +205,36 @@ class AttributeRpcs:
             return None
         return matchable_resource_pb2.MatchingAttributes.FromString(data)
 
-    async def _get(self, level: _Level, number: int) -> Any:
-        found = await self._find(level, number)
+    async def _get(
+        self, level: _Level, resource: matchable_resource_pb2.MatchableResource
+    ) -> matchable_resource_pb2.MatchingAttributes:
+        found = await self._find(level, resource)
         if found is None:
             where = "/".join(
                 p for p in (level.project, level.domain, level.workflow) if p
             )
-            raise missing(resource_name(number), where)
+            raise missing(resource_name(resource), where)
         return found
 
-    async def _delete(self, level: _Level, number: int) -> None:
-        name = resource_name(number)
-        place = level.of(name)
+    async def _delete(
+        self, level: _Level, resource: matchable_resource_pb2.MatchableResource
+    ) -> None:
+        name = resource_name(resource)
+        place = level.key(name)
         now = self.services.clock.now_us()
         await decide(
-            self.services,
+            self.services.store,
             _stream(level, name),
             lambda known: attributes.delete(known, place, now_us=now),
         )
 
 
-def resource_name(number: int) -> str:
-    """Return the name of a MatchableResource; raises Refused for an unknown one."""
+def resource_name(resource: matchable_resource_pb2.MatchableResource) -> str:
+    """Return the name of a resource; raises RpcError for an unknown one."""
     known = matchable_resource_pb2.MatchableResource
-    if number not in known.values():
-        raise invalid(f"Expected a matchable resource, but got {number}")
-    return str(known.Name(number))
+    if resource not in known.values():
+        raise invalid(f"Expected a matchable resource, but got {resource}")
+    return known.Name(resource)
 
 
 def _stream(level: _Level, resource: str) -> str:

@@ -1,16 +1,16 @@
-"""AdminService: what tasks and workflows say of themselves."""
+"""AdminService: descriptions of tasks and workflows."""
 
 from __future__ import annotations
 
-from typing import Any
-
-from flyteidl.admin import description_entity_pb2
+from flyteidl.admin import common_pb2, description_entity_pb2
+from flyteidl.core import identifier_pb2
 
 from gateway.rpc.admin import versions
 from gateway.rpc.paging import next_token, page_of
 from gateway.services.container import Services
 from gateway.services.errors import accepted, invalid, missing
-from gateway.translate import registry as to_flyte
+from gateway.services.handlers import CallContext
+from gateway.translate.registry import to_description
 from projections.queries import registry
 
 
@@ -19,7 +19,9 @@ class DescriptionRpcs:
 
     services: Services
 
-    async def GetDescriptionEntity(self, request: Any, _context: Any) -> Any:  # noqa: N802
+    async def GetDescriptionEntity(
+        self, request: common_pb2.ObjectGetRequest, _context: CallContext
+    ) -> description_entity_pb2.DescriptionEntity:
         """Return the description of a task or workflow version."""
         kind = _kind(request.id.resource_type)
         row = await versions.find(self.services, request.id, kind)
@@ -27,10 +29,14 @@ class DescriptionRpcs:
             at = request.id
             text = f"{at.project}/{at.domain}/{at.name}/{at.version}"
             raise missing("DESCRIPTION_ENTITY", text)
-        return to_flyte.description(row, request.id.resource_type)
+        return to_description(row, kind)
 
-    async def ListDescriptionEntities(self, request: Any, _context: Any) -> Any:  # noqa: N802
-        """Return descriptions of versions, of one name or of all there."""
+    async def ListDescriptionEntities(
+        self,
+        request: description_entity_pb2.DescriptionEntityListRequest,
+        _context: CallContext,
+    ) -> description_entity_pb2.DescriptionEntityList:
+        """Return descriptions of the versions of one name, or of all names."""
         kind, page, at = _kind(request.resource_type), page_of(request), request.id
         versions.check_place(at.project, at.domain)
         where = {"project": at.project, "domain": at.domain}
@@ -40,14 +46,12 @@ class DescriptionRpcs:
             await registry.list_described(self.services.pool, kind, where, page)
         )
         return description_entity_pb2.DescriptionEntityList(
-            descriptionEntities=[
-                to_flyte.description(row, request.resource_type) for row in rows
-            ],
+            descriptionEntities=[to_description(row, kind) for row in rows],
             token=next_token(page, rows),
         )
 
 
-def _kind(resource_type: int) -> str:
+def _kind(resource_type: identifier_pb2.ResourceType) -> str:
     kind = versions.KINDS.get(resource_type, "")
     if kind not in registry.DESCRIBED:
         raise invalid("Expected a task or a workflow, but another type")

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from flyteidl.admin import launch_plan_pb2
+from flyteidl.admin import common_pb2, launch_plan_pb2
 
 from gateway.registry import launch_plans
 from gateway.rpc.admin import versions
 from gateway.rpc.paging import next_token, page_of
 from gateway.services.container import Services
 from gateway.services.errors import invalid, missing
-from gateway.translate import registry as to_flyte
+from gateway.services.handlers import CallContext
+from gateway.translate.registry import to_launch_plan
 from projections.queries import registry
-from projections.queries.executions import Page
+from projections.queries.page import Page
 
 _KIND = "LAUNCH_PLAN"
 
@@ -24,22 +25,30 @@ class LaunchPlanRpcs:
 
     services: Services
 
-    async def CreateLaunchPlan(self, request: Any, _context: Any) -> Any:  # noqa: N802
+    async def CreateLaunchPlan(
+        self, request: launch_plan_pb2.LaunchPlanCreateRequest, _context: CallContext
+    ) -> launch_plan_pb2.LaunchPlanCreateResponse:
         """Register a launch plan version."""
         await launch_plans.create_launch_plan(self.services, request)
         return launch_plan_pb2.LaunchPlanCreateResponse()
 
-    async def UpdateLaunchPlan(self, request: Any, _context: Any) -> Any:  # noqa: N802
+    async def UpdateLaunchPlan(
+        self, request: launch_plan_pb2.LaunchPlanUpdateRequest, _context: CallContext
+    ) -> launch_plan_pb2.LaunchPlanUpdateResponse:
         """Activate or deactivate a launch plan version."""
         await launch_plans.update_launch_plan(self.services, request)
         return launch_plan_pb2.LaunchPlanUpdateResponse()
 
-    async def GetLaunchPlan(self, request: Any, _context: Any) -> Any:  # noqa: N802
+    async def GetLaunchPlan(
+        self, request: common_pb2.ObjectGetRequest, _context: CallContext
+    ) -> launch_plan_pb2.LaunchPlan:
         """Return a launch plan version."""
         row = await versions.find(self.services, request.id, _KIND)
-        return to_flyte.launch_plan(row)
+        return to_launch_plan(row)
 
-    async def GetActiveLaunchPlan(self, request: Any, _context: Any) -> Any:  # noqa: N802
+    async def GetActiveLaunchPlan(
+        self, request: launch_plan_pb2.ActiveLaunchPlanRequest, _context: CallContext
+    ) -> launch_plan_pb2.LaunchPlan:
         """Return the active version of a launch plan."""
         at = request.id
         if not (at.project and at.domain and at.name):
@@ -50,26 +59,40 @@ class LaunchPlanRpcs:
         if row is None:
             text = f"{at.project}/{at.domain}/{at.name}"
             raise missing(_KIND, f"{text}: no active version")
-        return to_flyte.launch_plan(row)
+        return to_launch_plan(row)
 
-    async def ListLaunchPlans(self, request: Any, _context: Any) -> Any:  # noqa: N802
+    async def ListLaunchPlans(
+        self, request: common_pb2.ResourceListRequest, _context: CallContext
+    ) -> launch_plan_pb2.LaunchPlanList:
         """Return launch plan versions."""
         return _list(*await versions.listed(self.services, _KIND, request))
 
-    async def ListActiveLaunchPlans(self, request: Any, _context: Any) -> Any:  # noqa: N802
+    async def ListActiveLaunchPlans(
+        self,
+        request: launch_plan_pb2.ActiveLaunchPlanListRequest,
+        _context: CallContext,
+    ) -> launch_plan_pb2.LaunchPlanList:
         """Return the active versions of a project and domain."""
-        page = page_of(request)
+        page = page_of(
+            common_pb2.ResourceListRequest(  # The same but for filters.
+                limit=request.limit, token=request.token, sort_by=request.sort_by
+            )
+        )
         versions.check_place(request.project, request.domain)
         where = {"project": request.project, "domain": request.domain, "state": 1}
         rows = await versions.rows(self.services, _KIND, where, page)
         return _list(page, rows)
 
-    async def ListLaunchPlanIds(self, request: Any, _context: Any) -> Any:  # noqa: N802
+    async def ListLaunchPlanIds(
+        self,
+        request: common_pb2.NamedEntityIdentifierListRequest,
+        _context: CallContext,
+    ) -> common_pb2.NamedEntityIdentifierList:
         """Return the names of launch plans."""
         return await versions.names(self.services, _KIND, request)
 
 
-def _list(page: Page, rows: Sequence[dict[str, Any]]) -> Any:
-    found = [to_flyte.launch_plan(row) for row in rows]
+def _list(page: Page, rows: Sequence[dict[str, Any]]) -> launch_plan_pb2.LaunchPlanList:
+    plans = [to_launch_plan(row) for row in rows]
     token = next_token(page, rows)
-    return launch_plan_pb2.LaunchPlanList(launch_plans=found, token=token)
+    return launch_plan_pb2.LaunchPlanList(launch_plans=plans, token=token)

@@ -1,56 +1,60 @@
-"""AdminService: where the time of an execution went."""
+"""AdminService: how long the parts of an execution took."""
 
 from __future__ import annotations
 
 import asyncio
 from itertools import groupby
-from typing import Any
 
 from flyteidl.admin import execution_pb2, workflow_pb2
 
 from domain.graph import Definition, definition_of
 from gateway.executions.lookup import execution_ref, find_execution
 from gateway.services.container import Services
-from gateway.translate.execution_spans import Timed, span_of
+from gateway.services.handlers import CallContext
+from gateway.translate.execution_spans import ExecutionTiming, span_of
 from projections.queries import executions
 from projections.rows import ExecutionRow
 from schemas.ids import ExecutionRef, execution_of
 
 _TO_CHILD = 2
-"""How many levels a child lies below its parent: the node lies between them."""
+"""A child is two levels below its parent: the node is between them."""
 
 
 class MetricRpcs:
-    """RPCs on the time of executions."""
+    """RPCs on the timing of executions."""
 
     services: Services
 
-    async def GetExecutionMetrics(self, request: Any, _context: Any) -> Any:  # noqa: N802
+    async def GetExecutionMetrics(
+        self,
+        request: execution_pb2.WorkflowExecutionGetMetricsRequest,
+        _context: CallContext,
+    ) -> execution_pb2.WorkflowExecutionGetMetricsResponse:
         """Return the spans of an execution, of its nodes, attempts and children."""
         row = await find_execution(self.services, execution_ref(request.id))
-        timed = await self._timed(row, request.depth)
-        span = span_of(timed, request.depth)
+        timing = await self._timing(row, request.depth)
+        span = span_of(timing, request.depth)
         return execution_pb2.WorkflowExecutionGetMetricsResponse(span=span)
 
-    async def _timed(self, row: ExecutionRow, depth: int) -> Timed:
+    async def _timing(self, row: ExecutionRow, depth: int) -> ExecutionTiming:
         services, ref = self.services, execution_of(row.stream)
         data = await services.blobs.get(row.definition.uri)
-        definition = await asyncio.to_thread(_indexed, data)
+        definition = await asyncio.to_thread(_definition, data)
         if not depth:
-            return Timed(row=row, definition=definition, nodes=())
+            return ExecutionTiming(row=row, definition=definition, nodes=())
         nodes = await executions.list_all_nodes(services.pool, ref)
         attempts = await executions.list_all_attempts(services.pool, ref)
-        children: dict[str, Timed] = {}
+        children: dict[str, ExecutionTiming] = {}
         for node in nodes:
             if node.dynamic_workflow is not None:
-                made = await services.blobs.get(node.dynamic_workflow.inside.uri)
-                inside = await asyncio.to_thread(_indexed, made)
-                definition = definition.with_dynamic_closure(node.node_id, inside)
+                data = await services.blobs.get(node.dynamic_workflow.inside.uri)
+                closure = await asyncio.to_thread(_definition, data)
+                definition = definition.with_dynamic_closure(node.node_id, closure)
             if node.child and (depth < 0 or depth >= _TO_CHILD):
-                children.update(
-                    await self._child(node.node_id, node.child, depth - _TO_CHILD)
-                )
-        return Timed(
+                child = await self._child(node.child, depth - _TO_CHILD)
+                if child is not None:
+                    children[node.node_id] = child
+        return ExecutionTiming(
             row=row,
             definition=definition,
             nodes=nodes,
@@ -61,13 +65,12 @@ class MetricRpcs:
             children=children,
         )
 
-    async def _child(self, node_id: str, child: str, depth: int) -> dict[str, Timed]:
-        project, domain, name = child.split("/", 2)
-        ref = ExecutionRef(project=project, domain=domain, name=name)
+    async def _child(self, child: str, depth: int) -> ExecutionTiming | None:
+        ref = ExecutionRef.parse(child)
         row = await executions.get_execution(self.services.pool, ref)
-        return {} if row is None else {node_id: await self._timed(row, depth)}
+        return None if row is None else await self._timing(row, depth)
 
 
-def _indexed(data: bytes) -> Definition:
+def _definition(data: bytes) -> Definition:
     closure = workflow_pb2.WorkflowClosure.FromString(data)
     return definition_of(closure.compiled_workflow)

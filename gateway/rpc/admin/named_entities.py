@@ -1,4 +1,4 @@
-"""AdminService: names of tasks, workflows, launch plans, and what is said of them."""
+"""AdminService: names of tasks, workflows and launch plans, with their metadata."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from gateway.rpc.admin.versions import check_place, kind_of
 from gateway.rpc.paging import next_token, page_of
 from gateway.services.container import Services
 from gateway.services.errors import accepted, invalid, missing
-from gateway.translate import registry as to_flyte
+from gateway.services.handlers import CallContext
+from gateway.translate.registry import to_named_entity
 from projections.queries import registry
 
 
@@ -20,7 +21,9 @@ class NamedEntityRpcs:
 
     services: Services
 
-    async def ListNamedEntities(self, request: Any, _context: Any) -> Any:  # noqa: N802
+    async def ListNamedEntities(
+        self, request: common_pb2.NamedEntityListRequest, _context: CallContext
+    ) -> common_pb2.NamedEntityList:
         """Return the names of a kind with their descriptions and states."""
         kind, page = kind_of(request.resource_type), page_of(request)
         check_place(request.project, request.domain)
@@ -30,30 +33,35 @@ class NamedEntityRpcs:
             )
         )
         return common_pb2.NamedEntityList(
-            entities=[to_flyte.named_entity(r, request.resource_type) for r in rows],
+            entities=[to_named_entity(row, kind) for row in rows],
             token=next_token(page, rows),
         )
 
-    async def GetNamedEntity(self, request: Any, _context: Any) -> Any:  # noqa: N802
+    async def GetNamedEntity(
+        self, request: common_pb2.NamedEntityGetRequest, _context: CallContext
+    ) -> common_pb2.NamedEntity:
         """Return a name with its description and state."""
-        row = await self._name(request)
-        return to_flyte.named_entity(row, request.resource_type)
+        kind = kind_of(request.resource_type)
+        return to_named_entity(await self._name(kind, request.id), kind)
 
-    async def UpdateNamedEntity(self, request: Any, _context: Any) -> Any:  # noqa: N802
-        """Give a name that something bears its description and state."""
-        await self._name(request)
-        at, wanted = request.id, request.metadata
+    async def UpdateNamedEntity(
+        self, request: common_pb2.NamedEntityUpdateRequest, _context: CallContext
+    ) -> common_pb2.NamedEntityUpdateResponse:
+        """Set the description and state of a name that is in use."""
+        kind, name = kind_of(request.resource_type), request.id
+        await self._name(kind, name)
         await named_entities.describe(
             self.services,
-            kind_of(request.resource_type),
-            (at.project, at.domain, at.name),
-            description=wanted.description,
-            state=wanted.state,
+            kind,
+            (name.project, name.domain, name.name),
+            description=request.metadata.description,
+            state=request.metadata.state,
         )
         return common_pb2.NamedEntityUpdateResponse()
 
-    async def _name(self, request: Any) -> dict[str, Any]:
-        kind, at = kind_of(request.resource_type), request.id
+    async def _name(
+        self, kind: str, at: common_pb2.NamedEntityIdentifier
+    ) -> dict[str, Any]:
         if not (at.project and at.domain and at.name):
             raise invalid("Expected project, domain and name, but one is empty")
         row = await registry.get_name(

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from flyteidl.admin import node_execution_pb2, workflow_pb2
+from flyteidl.core import compiler_pb2
 
-from gateway.executions import data as values
+from gateway.executions.data import fill_reply
 from gateway.executions.lookup import execution_ref, find_attempt, find_node, node_ref
 from gateway.rpc.paging import next_token, page_of
 from gateway.services.container import Services
 from gateway.services.errors import accepted, missing
-from gateway.translate import executions as to_flyte
+from gateway.services.handlers import CallContext
 from gateway.translate import flyte_urls
-from gateway.translate.identifiers import identifier
+from gateway.translate.executions import to_node_execution
+from gateway.translate.identifiers import to_identifier
 from projections.queries import executions
-from projections.queries.executions import Page
-from projections.rows import NodeRow
-from schemas.values import Blob
+from projections.queries.page import Page
+from projections.rows import DynamicWorkflow, NodeRow
 
 
 class NodeExecutionRpcs:
@@ -26,13 +26,19 @@ class NodeExecutionRpcs:
 
     services: Services
 
-    async def GetNodeExecution(self, request: Any, _context: Any) -> Any:  # noqa: N802
+    async def GetNodeExecution(
+        self, request: node_execution_pb2.NodeExecutionGetRequest, _context: CallContext
+    ) -> node_execution_pb2.NodeExecution:
         """Return a node execution."""
         row = await find_node(self.services, *node_ref(request.id))
-        return to_flyte.node_execution(row, root=self.services.blobs.root)
+        return to_node_execution(row, root=self.services.blobs.root)
 
-    async def ListNodeExecutions(self, request: Any, _context: Any) -> Any:  # noqa: N802
-        """Return the node executions at the top, or inside a parent."""
+    async def ListNodeExecutions(
+        self,
+        request: node_execution_pb2.NodeExecutionListRequest,
+        _context: CallContext,
+    ) -> node_execution_pb2.NodeExecutionList:
+        """Return the node executions at the top level, or within a parent."""
         page = page_of(request)
         ref = execution_ref(request.workflow_execution_id)
         rows = accepted(
@@ -40,61 +46,77 @@ class NodeExecutionRpcs:
                 self.services.pool, ref, request.unique_parent_id, page
             )
         )
-        return self._listed(page, rows)
+        return self._list(page, rows)
 
-    async def ListNodeExecutionsForTask(  # noqa: N802
-        self, request: Any, _context: Any
-    ) -> Any:
-        """Return the node executions that an attempt of a dynamic node made."""
+    async def ListNodeExecutionsForTask(
+        self,
+        request: node_execution_pb2.NodeExecutionForTaskListRequest,
+        _context: CallContext,
+    ) -> node_execution_pb2.NodeExecutionList:
+        """Return the node executions of what an attempt of a dynamic node returned."""
         page = page_of(request)
-        ref, node = node_ref(request.task_execution_id.node_execution_id)
+        ref, node_id = node_ref(request.task_execution_id.node_execution_id)
         attempt = request.task_execution_id.retry_attempt
-        _, of = await find_attempt(self.services, ref, node, attempt)
+        _, parent = await find_attempt(self.services, ref, node_id, attempt)
         rows: list[NodeRow] = []
-        if of.is_dynamic:
+        if parent.is_dynamic:
             rows = accepted(
                 await executions.list_made_nodes(
-                    self.services.pool, ref, node, attempt, page
+                    self.services.pool, ref, node_id, attempt, page
                 )
             )
-        return self._listed(page, rows)
+        return self._list(page, rows)
 
-    def _listed(self, page: Page, rows: Sequence[NodeRow]) -> Any:
+    def _list(
+        self, page: Page, rows: Sequence[NodeRow]
+    ) -> node_execution_pb2.NodeExecutionList:
         root = self.services.blobs.root
         return node_execution_pb2.NodeExecutionList(
             node_executions=[
-                to_flyte.node_execution(row, root=root, in_list=True) for row in rows
+                to_node_execution(row, root=root, in_list=True) for row in rows
             ],
             token=next_token(page, rows),
         )
 
-    async def GetDynamicNodeWorkflow(self, request: Any, _context: Any) -> Any:  # noqa: N802
-        """Return what a dynamic node's task made, compiled."""
-        ref, node = node_ref(request.id)
-        made = (await find_node(self.services, ref, node)).dynamic_workflow
-        if made is None:
-            raise missing("dynamic workflow", f"{ref.text()}/{node}")
-        reply = node_execution_pb2.DynamicNodeWorkflowResponse()
-        reply.compiled_workflow.CopyFrom(await self._inside(made.inside))
-        return reply
-
-    async def _inside(self, blob: Blob) -> Any:
-        data = await self.services.blobs.get(blob.uri)
-        return workflow_pb2.WorkflowClosure.FromString(data).compiled_workflow
-
-    async def GetNodeExecutionData(self, request: Any, _context: Any) -> Any:  # noqa: N802
-        """Return a node's inputs and outputs."""
-        ref, node = node_ref(request.id)
-        row = await find_node(self.services, ref, node)
-        reply = node_execution_pb2.NodeExecutionGetDataResponse()
-        await values.fill(self.services, reply, row.inputs, row.outputs)
-        made = row.dynamic_workflow
-        if made is not None:
-            told = reply.dynamic_workflow
-            told.id.CopyFrom(identifier(made.workflow))
-            told.dynamic_job_spec_uri = made.spec_uri
-            told.compiled_workflow.CopyFrom(await self._inside(made.inside))
-        reply.flyte_urls.CopyFrom(
-            flyte_urls.of_node(ref, node, has_deck=bool(row.deck_uri))
+    async def GetDynamicNodeWorkflow(
+        self,
+        request: node_execution_pb2.GetDynamicNodeWorkflowRequest,
+        _context: CallContext,
+    ) -> node_execution_pb2.DynamicNodeWorkflowResponse:
+        """Return the compiled workflow that a dynamic node's task returned."""
+        ref, node_id = node_ref(request.id)
+        row = await find_node(self.services, ref, node_id)
+        if row.dynamic_workflow is None:
+            raise missing("dynamic workflow", f"{ref.text()}/{node_id}")
+        compiled = await self._compiled(row.dynamic_workflow)
+        return node_execution_pb2.DynamicNodeWorkflowResponse(
+            compiled_workflow=compiled
         )
+
+    async def GetNodeExecutionData(
+        self,
+        request: node_execution_pb2.NodeExecutionGetDataRequest,
+        _context: CallContext,
+    ) -> node_execution_pb2.NodeExecutionGetDataResponse:
+        """Return a node's inputs and outputs."""
+        ref, node_id = node_ref(request.id)
+        row = await find_node(self.services, ref, node_id)
+        reply = node_execution_pb2.NodeExecutionGetDataResponse(
+            flyte_urls=flyte_urls.of_node(ref, node_id, has_deck=bool(row.deck_uri))
+        )
+        await fill_reply(self.services, reply, inputs=row.inputs, outputs=row.outputs)
+        dynamic = row.dynamic_workflow
+        if dynamic is not None:
+            metadata = node_execution_pb2.DynamicWorkflowNodeMetadata(
+                id=to_identifier(dynamic.workflow),
+                dynamic_job_spec_uri=dynamic.spec_uri,
+                compiled_workflow=await self._compiled(dynamic),
+            )
+            reply.dynamic_workflow.CopyFrom(metadata)
         return reply
+
+    async def _compiled(
+        self, dynamic: DynamicWorkflow
+    ) -> compiler_pb2.CompiledWorkflowClosure:
+        data = await self.services.blobs.get(dynamic.inside.uri)
+        return workflow_pb2.WorkflowClosure.FromString(data).compiled_workflow

@@ -1,4 +1,4 @@
-"""AdminService as one servicer, made of its themes."""
+"""AdminService as one servicer, composed of its topics."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ class Admin(
     DescriptionRpcs,
     MetricRpcs,
     EventRpcs,
-    admin_pb2_grpc.AdminServiceServicer,  # type: ignore[misc]
+    admin_pb2_grpc.AdminServiceServicer,
 ):
-    """flyteidl.service.AdminService; what no theme has is UNIMPLEMENTED."""
+    """flyteidl.service.AdminService; what no topic has is UNIMPLEMENTED."""
 
     def __init__(self, services: Services) -> None:
         """Serve with these adapters."""

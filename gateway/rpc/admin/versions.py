@@ -1,4 +1,4 @@
-"""Versions and names of tasks, workflows, launch plans: found, and listed."""
+"""Versions and names of tasks, workflows and launch plans: looked up and listed."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from domain.registry.identity import checked_ref
 from gateway.rpc.paging import next_token, page_of
 from gateway.services.container import Services
 from gateway.services.errors import accepted, invalid, missing
-from gateway.translate.registry import entity_id
+from gateway.translate.registry import to_entity_id
 from projections.queries import registry
-from projections.queries.executions import Page
+from projections.queries.page import Page
 
 KINDS = {
     identifier_pb2.TASK: "TASK",
@@ -23,21 +23,23 @@ KINDS = {
 }
 
 
-def kind_of(resource_type: int) -> str:
-    """Return the kind of a core.ResourceType; raises Refused for what isn't one."""
+def kind_of(resource_type: identifier_pb2.ResourceType) -> str:
+    """Return the kind of an entity; raises RpcError for any other resource type."""
     if resource_type not in KINDS:
         raise invalid("Expected a task, workflow or launch plan, but another type")
     return KINDS[resource_type]
 
 
 def check_place(project: str, domain: str) -> None:
-    """Refuse a list of everything, everywhere."""
+    """Refuse to list every project and domain."""
     if not project or not domain:
         raise invalid("Expected a project and a domain, but one is empty")
 
 
-async def find(services: Services, identifier: Any, kind: str) -> dict[str, Any]:
-    """Return the row of a version; raises Refused with NOT_FOUND."""
+async def find(
+    services: Services, identifier: identifier_pb2.Identifier, kind: str
+) -> dict[str, Any]:
+    """Return the row of a version; raises RpcError with NOT_FOUND."""
     ref = accepted(checked_ref(identifier, kind))
     row = await registry.get_entity(services.pool, ref)
     if row is None:
@@ -46,9 +48,9 @@ async def find(services: Services, identifier: Any, kind: str) -> dict[str, Any]
 
 
 async def listed(
-    services: Services, kind: str, request: Any
+    services: Services, kind: str, request: common_pb2.ResourceListRequest
 ) -> tuple[Page, Sequence[dict[str, Any]]]:
-    """Return the page that an admin.ResourceListRequest asks for, and its rows."""
+    """Return the requested page, and its rows."""
     page, at = page_of(request), request.id
     check_place(at.project, at.domain)
     where = {"project": at.project, "domain": at.domain}
@@ -60,13 +62,15 @@ async def listed(
 async def rows(
     services: Services, kind: str, where: Mapping[str, Any], page: Page
 ) -> Sequence[dict[str, Any]]:
-    """Return rows of versions; raises Refused for bad filters and sort keys."""
+    """Return rows of versions; raises RpcError for invalid filters and sort keys."""
     found = await registry.list_entities(services.pool, kind, dict(where), page)
     return accepted(found)
 
 
-async def names(services: Services, kind: str, request: Any) -> Any:
-    """Answer an admin.NamedEntityIdentifierListRequest."""
+async def names(
+    services: Services, kind: str, request: common_pb2.NamedEntityIdentifierListRequest
+) -> common_pb2.NamedEntityIdentifierList:
+    """Return the requested page of names."""
     page = page_of(request)
     check_place(request.project, request.domain)
     found = accepted(
@@ -75,5 +79,5 @@ async def names(services: Services, kind: str, request: Any) -> Any:
         )
     )
     return common_pb2.NamedEntityIdentifierList(
-        entities=[entity_id(row) for row in found], token=next_token(page, found)
+        entities=[to_entity_id(row) for row in found], token=next_token(page, found)
     )

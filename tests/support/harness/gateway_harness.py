@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from gateway.registry import projects
-from gateway.rpc import server as grpc_server
-from gateway.rpc.interceptor import Observe, nobody
+from gateway.rpc.interceptor import Observe, ignore_call
+from gateway.rpc.server import GrpcServer, build_servicers
 from gateway.services.container import Services
 from gateway.services.submit import Submit
 from infra.blobs.files import FileBlobs
@@ -48,7 +48,7 @@ class RunningGateway:
 
 @contextmanager
 def run_gateway(
-    url: str, folder: Path, *, observe: Observe = nobody, **gateway: Any
+    url: str, folder: Path, *, observe: Observe = ignore_call, **gateway: Any
 ) -> Iterator[RunningGateway]:
     """Serve until the block is left; nothing handles commands."""
     loop = asyncio.new_event_loop()
@@ -113,8 +113,8 @@ async def _serve(
             redrive=nothing_redriven,
         )
         await projects.seed(services, "flytesnacks")
-        found = grpc_server.servicers(services)
-        server = grpc_server.build_server(services, found, "127.0.0.1:0", observe)
+        servicers = build_servicers(services)
+        server = GrpcServer(servicers, "127.0.0.1:0", settings.gateway, observe)
         await server.start()
         take(RunningGateway(services, server.port, asyncio.get_running_loop()))
         await stopping.wait()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import typer
 
 from domain.registry import evictions
@@ -14,17 +12,9 @@ from gateway.cli.session.session import Session
 from gateway.registry.append import decide, stream_of
 from gateway.services.errors import RpcError
 from infra.clock import SYSTEM_CLOCK
-from infra.eventlog.event_store import EventStore
 from projections.queries.catalog import count_kept
 
 _PARTS = 3
-
-
-@dataclass(frozen=True, slots=True)
-class _Registry:
-    """The registry's event store, without an engine."""
-
-    store: EventStore
 
 
 async def evict(session: Session, text: str, *, json: bool) -> None:
@@ -40,7 +30,7 @@ async def evict(session: Session, text: str, *, json: bool) -> None:
         async with open_store(session.url) as store:
             now_us = SYSTEM_CLOCK.now_us()
             await decide(
-                _Registry(store),
+                store,
                 stream_of("cache", project, domain, task),
                 lambda known: evictions.evict(
                     known, project, domain, task, now_us=now_us

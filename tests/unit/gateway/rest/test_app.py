@@ -10,7 +10,7 @@ import pytest
 from flyteidl.admin import execution_pb2, version_pb2
 
 from gateway.rpc.server import ADMIN
-from gateway.services.redrive import PATH, Asked
+from gateway.services.redrive import PATH, RedriveBody
 from gateway.telemetry.health import Health
 from infra.setting_sections import GatewaySettings
 from infra.settings import Settings
@@ -187,16 +187,16 @@ async def test_listens_to_pages_of_this_machine_only(
 
 async def test_dead_letters_are_put_back_for_commands(tmp_path: Path) -> None:
     """What was asked reaches the engine; what is no such request is refused."""
-    heard: list[Asked] = []
+    seen: list[RedriveBody] = []
 
-    async def redrive(asked: Asked) -> dict[str, object]:
-        heard.append(asked)
+    async def redrive(body: RedriveBody) -> dict[str, list[str]]:
+        seen.append(body)
         return {"redriven": ["a"], "left": [], "parked_again": []}
 
     async with serving(parts_of(tmp_path, redrive=redrive)) as client:
         done = await client.post(PATH, json={"streams": ["s"], "principal": "me"})
         refused = await client.post(PATH, content=b"{")
     assert done.json()["redriven"] == ["a"]
-    assert heard == [Asked(streams=["s"], principal="me")]
+    assert seen == [RedriveBody(streams=["s"], principal="me")]
     assert refused.status_code == 400
     assert "Expected streams and letters as JSON" in refused.json()["message"]

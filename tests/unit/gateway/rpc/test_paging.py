@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from flyteidl.admin import common_pb2, launch_plan_pb2, project_pb2
+from flyteidl.admin import common_pb2, project_pb2
 
 from gateway.rpc.paging import LIMIT_MAX, next_token, page_of
 from gateway.services.errors import RpcError
@@ -38,12 +38,6 @@ def test_a_limit_is_held_down() -> None:
     page = page_of(common_pb2.ResourceListRequest(limit=2**32 - 1))
     assert LIMIT_MAX == page.limit
     assert str(LIMIT_MAX) == next_token(page, range(LIMIT_MAX))
-
-
-def test_a_request_may_have_no_filters() -> None:
-    """Lists of active launch plans have none."""
-    request = launch_plan_pb2.ActiveLaunchPlanListRequest(limit=1)
-    assert not page_of(request).filters
 
 
 @pytest.mark.parametrize("token", ["-1", "x", "1.5", " 1", "١", "9" * 5_000, "1\n"])

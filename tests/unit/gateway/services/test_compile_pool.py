@@ -9,7 +9,7 @@ from flyteidl.core import identifier_pb2, workflow_pb2
 
 from domain.graph import entity_ref
 from gateway.services import compile_pool
-from gateway.services.compile_pool import Compiling
+from gateway.services.compile_pool import CompilePool, Sources
 from gateway.services.errors import RpcError
 from tests.support.graphs import INT, identifier, task_node, task_template
 
@@ -30,7 +30,13 @@ def a_chain(length: int) -> Any:
 async def compiled(template: Any) -> Any:
     """Compile a workflow of the task t."""
     task = task_template()
-    return await Compiling()(template, [], {entity_ref(task.id): task}, {})
+    sources = Sources(
+        template=template,
+        sub_workflows=[],
+        tasks={entity_ref(task.id): task},
+        launch_plans={},
+    )
+    return await CompilePool().compile(sources)
 
 
 async def test_thread_and_process_agree(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,11 +17,11 @@ from gateway.services.errors import (
     DETAIL_BYTES_MAX,
     RpcError,
     accepted,
-    fitting,
     guarded,
     invalid,
     missing,
     status_of,
+    truncated,
 )
 from infra.blobs.files import BlobNotFoundError, BlobTooLargeError, InvalidBlobPathError
 from infra.errors import ConflictError, TransientError
@@ -181,7 +181,7 @@ async def test_a_text_too_long_is_cut() -> None:
 )
 def test_a_text_is_measured_as_it_travels(text: str, fits: str) -> None:
     """All but plain ASCII takes three bytes for each of its own in a header."""
-    assert fits == fitting(text, 6)
+    assert fits == truncated(text, 6)
 
 
 def test_a_refusal_is_its_own_status() -> None:

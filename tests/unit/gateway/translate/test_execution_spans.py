@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from domain.graph import END, START
-from gateway.translate.execution_spans import Timed, span_of
+from gateway.translate.execution_spans import ExecutionTiming, span_of
 from tests.support.graphs import definition, task_node, workflow, workflow_node
 from tests.unit.gateway.translate.test_executions import (
     NOON,
@@ -61,7 +61,7 @@ def lines(span: Any, depth: int = 0) -> Lines:
     return found
 
 
-def chain(**changes: Any) -> Timed:
+def chain(**changes: Any) -> ExecutionTiming:
     """Return an execution of n0, whose task took two attempts, and n1 after it."""
     fields: dict[str, Any] = {
         "row": an_execution(updated_at=at(10)),
@@ -70,7 +70,7 @@ def chain(**changes: Any) -> Timed:
                   node(END, 9, 9)),
         "attempts": {"n0": [attempt(0, 1, 2, 3, 3), attempt(1, 4, 5, 6, 7)]},
     }  # fmt: skip
-    return Timed(**{**fields, **changes})
+    return ExecutionTiming(**{**fields, **changes})
 
 
 def test_a_chain_with_a_retry() -> None:
@@ -127,8 +127,8 @@ def test_children_and_sub_workflows_lie_inside_their_nodes() -> None:
         node("n0-0-i", 2, 6, parent_id="n0", scope="n0", spec_node_id="i"),
         node("n1", 7, 9, kind="launch_plan", child="p/d/child"),
     )
-    timed = chain(definition=graphs, nodes=nodes, attempts={}, children={"n1": child})
-    found = lines(span_of(timed, -1))
+    timing = chain(definition=graphs, nodes=nodes, attempts={}, children={"n1": child})
+    found = lines(span_of(timing, -1))
 
     assert found[3:8] == [
         (1, "n0", 1, 7),
@@ -163,8 +163,8 @@ def test_what_a_dynamic_task_made_lies_behind_its_attempt() -> None:
         node("n0-0-b-j", 7.5, 8, spec_node_id="j", **deeper),
     )  # fmt: skip
     attempts = {"n0": [attempt(0, 1, 1, 2, 2)]}
-    timed = chain(definition=outer, nodes=nodes, attempts=attempts)
-    found = lines(span_of(timed, -1))
+    timing = chain(definition=outer, nodes=nodes, attempts=attempts)
+    found = lines(span_of(timing, -1))
 
     below = [line for line in found if not line[1].startswith(("TASK", "NODE_SETUP"))]
     assert below[3:] == [

@@ -12,9 +12,9 @@ from flyteidl.core import execution_pb2 as core_execution_pb2
 from gateway.translate import identifiers
 from gateway.translate.executions import (
     blob_uri,
-    execution,
-    node_execution,
-    task_execution,
+    to_execution,
+    to_node_execution,
+    to_task_execution,
 )
 from projections.rows import ExecutionRow, NodeRow, Reason, TaskRow
 from schemas.ids import EntityRef
@@ -79,11 +79,11 @@ def an_attempt(**changes: Any) -> TaskRow:
 
 def test_what_is_not_known_yet_is_absent() -> None:
     """Times and results stay unset until there are any (ref §16.11)."""
-    running = execution(an_execution()).closure
+    running = to_execution(an_execution()).closure
     assert running.HasField("started_at")
     assert not running.HasField("duration")
     assert running.WhichOneof("output_result") is None
-    queued = node_execution(a_node(), root="/blobs")
+    queued = to_node_execution(a_node(), root="/blobs")
     assert not queued.closure.HasField("started_at")
     assert queued.closure.WhichOneof("output_result") is None
     assert "" == queued.input_uri
@@ -95,7 +95,7 @@ def test_what_is_not_known_yet_is_absent() -> None:
 )
 def test_where_inputs_lie(kind: str, uri: str) -> None:
     """Start nodes and branches tell of none, as in Flyte (ref §4.3)."""
-    found = node_execution(a_node(kind=kind, input_path="in.pb"), root="/blobs")
+    found = to_node_execution(a_node(kind=kind, input_path="in.pb"), root="/blobs")
     assert found.input_uri == uri
 
 
@@ -103,7 +103,7 @@ def test_an_execution_that_succeeded() -> None:
     """Ids, system metadata, duration and the outputs' address."""
     spec = execution_pb2.ExecutionSpec()
     spec.inputs.literals["a"].scalar.primitive.integer = 1
-    found = execution(
+    found = to_execution(
         an_execution(
             phase="SUCCEEDED",
             spec=spec.SerializeToString(),
@@ -122,7 +122,7 @@ def test_an_execution_that_succeeded() -> None:
 
 def test_a_clock_that_ran_back_gives_no_negative_duration() -> None:
     """A duration is never below zero."""
-    found = execution(an_execution(ended_at=NOON - timedelta(seconds=1)))
+    found = to_execution(an_execution(ended_at=NOON - timedelta(seconds=1)))
     assert 0 == found.closure.duration.ToTimedelta().total_seconds()
 
 
@@ -130,7 +130,7 @@ def test_a_clock_that_ran_back_gives_no_negative_duration() -> None:
 def test_lists_cut_errors(*, in_list: bool, letters: int) -> None:
     """Lists show 100 bytes of an error and never half a letter."""
     row = an_execution(phase="FAILED", error=FAILURE)
-    error = execution(row, in_list=in_list).closure.error
+    error = to_execution(row, in_list=in_list).closure.error
     assert "ä" * letters == error.message
     assert ("E", core_execution_pb2.ExecutionError.USER) == (error.code, error.kind)
     assert 5 == error.timestamp.ToMicroseconds()
@@ -141,7 +141,7 @@ def test_an_abort_wins_over_an_error() -> None:
     row = an_execution(
         phase="ABORTED", error=FAILURE, abort_cause="enough", abort_principal="me"
     )
-    closure = execution(row).closure
+    closure = to_execution(row).closure
     assert ("enough", "me") == (
         closure.abort_metadata.cause, closure.abort_metadata.principal,
     )  # fmt: skip
@@ -149,7 +149,7 @@ def test_an_abort_wins_over_an_error() -> None:
 
 def test_an_unheard_of_kind_of_error_is_unknown() -> None:
     """What outsiders report can't make an execution unreadable."""
-    found = identifiers.error(Failure(code="E", message="m", kind="WEIRD"))
+    found = identifiers.to_error(Failure(code="E", message="m", kind="WEIRD"))
     assert core_execution_pb2.ExecutionError.UNKNOWN == found.kind
 
 
@@ -157,26 +157,26 @@ def test_every_phase_has_its_flyte_name() -> None:
     """Each phase that a view may hold is one of flyteidl's."""
     for phase in ExecutionPhase:
         name = core_execution_pb2.WorkflowExecution.Phase.Name(
-            execution(an_execution(phase=phase.value)).closure.phase
+            to_execution(an_execution(phase=phase.value)).closure.phase
         )
         assert phase.value == name
     for shown in filter(None, SHOWN_NODE.values()):
-        node_execution(a_node(phase=shown), root="")
+        to_node_execution(a_node(phase=shown), root="")
     for task_phase in TaskPhase:
-        task_execution(an_attempt(phase=task_phase.value), input_uri="")
+        to_task_execution(an_attempt(phase=task_phase.value), input_uri="")
 
 
 def test_what_clients_build_on() -> None:
     """Parents, arrays and children are told apart as flytekit needs (ref §1.5)."""
-    parent = node_execution(a_node(is_parent=True, kind="workflow"), root="")
+    parent = to_node_execution(a_node(is_parent=True, kind="workflow"), root="")
     assert parent.metadata.is_parent_node
-    array = node_execution(a_node(is_parent=True, is_array=True), root="")
+    array = to_node_execution(a_node(is_parent=True, is_array=True), root="")
     assert array.metadata.is_array
     assert not array.metadata.is_parent_node
-    child = node_execution(a_node(kind="launch_plan", child="p/d/child"), root="")
+    child = to_node_execution(a_node(kind="launch_plan", child="p/d/child"), root="")
     assert "child" == child.closure.workflow_node_metadata.executionId.name
     assert not child.metadata.is_parent_node
-    arm = node_execution(a_node(node_id="b-0-b-x", spec_node_id="b-x"), root="")
+    arm = to_node_execution(a_node(node_id="b-0-b-x", spec_node_id="b-x"), root="")
     assert ("b-0-b-x", "b-x") == (arm.id.node_id, arm.metadata.spec_node_id)
 
 
@@ -190,7 +190,7 @@ def test_an_attempt_tells_its_history() -> None:
         ),
         interruptible=True,
     )
-    found = task_execution(row, input_uri="/in")
+    found = to_task_execution(row, input_uri="/in")
     assert ("/in", 1) == (found.input_uri, found.id.retry_attempt)
     assert "run-n0-1" == found.closure.metadata.generated_name
     assert ["handed out", "started"] == [r.message for r in found.closure.reasons]

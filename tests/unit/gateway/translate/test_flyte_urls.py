@@ -17,7 +17,7 @@ def test_a_nodes_urls_are_read_back() -> None:
     urls = flyte_urls.of_node(REF, "n0", has_deck=True)
     for url, kind in ((urls.inputs, "i"), (urls.outputs, "o"), (urls.deck, "d")):
         expected = FlyteUrl(
-            execution=REF, node="n0", attempt=None, kind=kind, variable=""
+            execution=REF, node="n0", attempt=None, kind=kind, variable=None
         )
         assert expected == flyte_urls.parse(url)
 
