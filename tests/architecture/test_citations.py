@@ -1,4 +1,4 @@
-"""Citations: what code, tests and pages refer to is there: sections, paths, modules."""
+"""Citations: sections, paths and settings that code and pages name are there."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import re
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
 
+from infra.settings import Settings
 from tests.architecture.repository import PACKAGES, ROOT, kept_files
 
 REFERENCE = Path("docs/reference/flyte-behaviour.md")
@@ -19,6 +21,7 @@ CITING = tuple(
     and path.parts[0] in {*PACKAGES, "tests", "docs", path.name}
 )
 PAGES = tuple(path for path in kept_files() if path.suffix == ".md")
+HISTORY = Path("CHANGELOG.md")
 # Written in pieces, so that this file doesn't cite anything itself.
 _SIGN = "\N{SECTION SIGN}"
 _NUMBER = rf"{_SIGN}(\d+(?:\.\d+)*)(?!\.?\w)"
@@ -27,6 +30,7 @@ _OF_A_STANDARD = re.compile(rf"\bRFC \d+ {_NUMBER}")
 _HEADING = re.compile(r"^#+ (\d+(?:\.\d+)*)\.? ", re.MULTILINE)
 _PAPER = re.compile("style" + r"[ -]guide|\bdesign" + r"\.md\b", re.IGNORECASE)
 _CODE = re.compile(r"`([^`\n]+)`")
+_SETTING = re.compile(r"[a-z0-9_]+\.([a-z0-9_]+|\*)")
 _PLACEHOLDER = re.compile(r"<[^>]*>|…")
 
 
@@ -89,3 +93,22 @@ def _exists(page: Path, word: str) -> bool:
     pattern = _PLACEHOLDER.sub("*", word).rstrip("/")
     folders = ROOT, (ROOT / page).parent
     return any(any(folder.glob(pattern)) for folder in folders)
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if p != HISTORY], ids=str)
+def test_settings_that_pages_name_exist(page: Path) -> None:
+    """A setting is named as it is: `part.name`, or its variable; `part.*` is all."""
+    names = {
+        f"{part}.{name}"
+        for part, field in Settings.model_fields.items()
+        if isinstance(field.default, BaseModel)
+        for name in (*type(field.default).model_fields, "*")
+    }
+    parts = {name.partition(".")[0] for name in names}
+    known = {f"FLIGHTLOG_{n.replace('.', '__').upper()}" for n in names}
+    text = _text(page)
+    named = {word for word in _CODE.findall(text) if _SETTING.fullmatch(word)}
+    variables = set(re.findall(r"\bFLIGHTLOG_[A-Z0-9]+__[A-Z0-9_*]+", text))
+    own = {word for word in named if word.partition(".")[0] in parts}
+    assert own - names == set()
+    assert variables - known == set()
