@@ -12,11 +12,11 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeAlias
 
 from flyteidl.core import interface_pb2, literals_pb2, tasks_pb2, types_pb2
 from msgspec.structs import replace
 
+from domain.literals.json_schemas import JsonValue
 from domain.literals.json_values import to_literal
 from infra.blobs.files import Blobs
 from infra.errors import InfraError
@@ -26,8 +26,6 @@ from workers.plugins.plugin import Failed, Work, permanent_failure
 from workers.plugins.process.attempt_log import read_chunks
 from workers.plugins.process.command_rendering import Command
 from workers.plugins.process.literal_text import literal_text
-
-Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 
 _TEXT_BYTES_MAX = 1024
 _BLOB_BYTES_MAX = 1 << 40
@@ -166,7 +164,7 @@ def _file_text(literal: literals_pb2.Literal) -> str:
     return json.dumps(_to_json(literal)) if isinstance(text, Rejected) else text
 
 
-def _to_json(literal: literals_pb2.Literal) -> Json:
+def _to_json(literal: literals_pb2.Literal) -> JsonValue:
     match literal.WhichOneof("value"):
         case "collection":
             return [_to_json(item) for item in literal.collection.literals]
