@@ -11,7 +11,8 @@ import msgspec
 
 from schemas.messages import dispatches as d
 from schemas.messages.commands import Command
-from schemas.messages.rejections import Rejected
+from schemas.messages.execution_events import StreamParked
+from schemas.messages.rejections import Reason, Rejected
 
 C = TypeVar("C")
 E = TypeVar("E")
@@ -47,3 +48,14 @@ class Decider(Generic[C, E, S, X]):
     def fold(self, events: Iterable[E]) -> S:
         """Return the state after all of these events."""
         return reduce(self.evolve, events, self.initial)
+
+
+def parked_rejection(stream: str, parked: StreamParked) -> Rejected:
+    """Return why a parked stream takes no command."""
+    kind, _, name = stream.partition("/")
+    return Rejected(
+        Reason.FAILED_PRECONDITION,
+        f"Expected {kind} '{name}' to take commands, but it is parked since its "
+        f"{parked.command_type} could not be handled ({parked.error}); the command "
+        f"was stored as a dead letter until the {kind} is resumed",
+    )

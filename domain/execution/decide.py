@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from domain.decider import Decider
+from domain.decider import Decider, parked_rejection
 from domain.execution.context import Context
 from domain.execution.decision import Step, outcome
 from domain.execution.nodes import (
@@ -53,7 +53,7 @@ def decide(command: c.ExecutionCommand, state: Execution, context: Context) -> O
     if isinstance(command, c.ResumeStream):
         return parking.resume(command, state, context)
     if state.parked is not None:
-        return parking.refusal(state.parked, context)
+        return parked_rejection(context.stream, state.parked)
     refused = signals.refusal(command, state, context)
     if refused is not None:
         return refused

@@ -31,14 +31,17 @@ from workers.operations.retention import Sweeper
 from workers.plugins.process.plugin import ProcessPlugin
 from workers.propeller import loop as propellers
 from workers.propeller.backpressure import ProjectionLagThrottle
+from workers.propeller.kinds.contract import ClosedStreamIndex
+from workers.propeller.kinds.executions import EXECUTIONS
 from workers.propeller.leases import Leases
 from workers.propeller.loading.admission import AdmissionLoader
 from workers.propeller.loading.definition_cache import DefinitionCache
+from workers.propeller.loading.execution_loader import ExecutionLoader
 from workers.propeller.loading.stream_cache import StreamCache
-from workers.propeller.loading.stream_endings import ClosedStreamIndex
 from workers.propeller.loop import Propeller
 from workers.propeller.partitions import Partitions, Restore
 from workers.propeller.snapshots import Cadence, Snapshots
+from workers.propeller.stream_kinds import STREAM_KINDS, StreamKinds
 from workers.runner.cache_lookup import CacheLookups
 from workers.runner.dynamic_compiler import DynamicCompiler
 from workers.runner.loop import Runner
@@ -115,30 +118,43 @@ def partitions(
     `applied` counts the events that a projector of the same process has applied: the
     propeller waits when it is too far ahead of it.
     """
-    settings = adapters.settings
-    definitions = DefinitionCache(adapters.blobs, settings.propeller.definitions_max)
+    loaders = {EXECUTIONS.prefix: _execution_loader(adapters, closed)}
+    kinds = STREAM_KINDS.with_loaders(loaders)
     return Partitions(
         adapters.log,
-        lambda: _propeller(adapters, definitions, closed, applied),
+        lambda: _propeller(adapters, kinds, applied),
         restore,
         adapters.clock,
     )
 
 
 def _propeller(
-    adapters: PartAdapters,
-    definitions: DefinitionCache,
-    closed: ClosedStreamIndex | None,
-    applied: Callable[[], int] | None,
+    adapters: PartAdapters, kinds: StreamKinds, applied: Callable[[], int] | None
 ) -> Propeller:
     settings = adapters.settings
     return Propeller(
-        pace=ProjectionLagThrottle(applied, clock=adapters.clock),
-        streams=StreamCache(
-            adapters.log, definitions, settings.propeller.closed_streams_max, closed
+        kinds=kinds,
+        streams=StreamCache(adapters.log, kinds, settings.propeller.closed_streams_max),
+        leases=Leases(round(settings.propeller.runner_timeout_s * _SECOND_US)),
+        clock=adapters.clock,
+        bounds=propellers.Bounds(
+            commands_max=settings.log.batch_max,
+            records_max=settings.log.records_max,
         ),
         snapshots=Snapshots(_cadence(settings.snapshots), adapters.clock),
-        loader=AdmissionLoader(
+        throttle=ProjectionLagThrottle(applied, clock=adapters.clock),
+    )
+
+
+def _execution_loader(
+    adapters: PartAdapters, closed: ClosedStreamIndex | None
+) -> ExecutionLoader:
+    settings = adapters.settings
+    definitions = DefinitionCache(adapters.blobs, settings.propeller.definitions_max)
+    return ExecutionLoader(
+        log=adapters.log,
+        definitions=definitions,
+        admission=AdmissionLoader(
             log=adapters.log,
             pool=adapters.pool,
             blobs=adapters.blobs,
@@ -147,23 +163,22 @@ def _propeller(
             max_parallelism=settings.admission.max_parallelism,
             inline_limit_bytes=settings.inline_bytes_max,
         ),
-        clock=adapters.clock,
-        leases=Leases(round(settings.propeller.runner_timeout_s * _SECOND_US)),
-        bounds=propellers.Bounds(
-            commands_max=settings.log.batch_max,
-            records_max=settings.log.records_max,
-        ),
-        limits=Limits(
-            system_retries=settings.propeller.system_retries,
-            redispatches=settings.propeller.redispatches,
-            inline_bytes=settings.inline_bytes_max,
-            array_elements=settings.propeller.array_concurrency,
-            execution_timeout_us=_us(settings.propeller.execution_timeout_s),
-            system_backoff_us=_us(settings.propeller.system_backoff_s),
-            user_backoff_us=_us(settings.propeller.user_backoff_s),
-            backoff_max_us=_us(settings.propeller.backoff_max_s),
-            memory_factor=settings.propeller.oom_memory_factor,
-        ),
+        limits=_limits(settings),
+        closed=closed,
+    )
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        system_retries=settings.propeller.system_retries,
+        redispatches=settings.propeller.redispatches,
+        inline_bytes=settings.inline_bytes_max,
+        array_elements=settings.propeller.array_concurrency,
+        execution_timeout_us=_us(settings.propeller.execution_timeout_s),
+        system_backoff_us=_us(settings.propeller.system_backoff_s),
+        user_backoff_us=_us(settings.propeller.user_backoff_s),
+        backoff_max_us=_us(settings.propeller.backoff_max_s),
+        memory_factor=settings.propeller.oom_memory_factor,
     )
 
 
@@ -173,12 +188,12 @@ def _us(seconds: float) -> int:
 
 def _cadence(settings: SnapshotSettings) -> Cadence:
     return Cadence(
-        every_s=settings.interval_s,
+        interval_s=settings.interval_s,
         commit_bytes=settings.commit_bytes,
         sizes=Sizes(
             nodes_max=settings.chunk_nodes_max, bytes_max=settings.chunk_bytes_max
         ),
-        last_s=settings.shutdown_timeout_s,
+        shutdown_timeout_s=settings.shutdown_timeout_s,
     )
 
 

@@ -186,10 +186,10 @@ async def _build(
 def _restore(services: Services) -> Restore:
     async def restore(partition: OwnedPartition, propeller: Propeller) -> None:
         """Restore active streams by snapshots, else by the read models, caught up."""
-        if await restoring.by_snapshots(services.log, partition, propeller):
+        if await restoring.restore_from_snapshots(services.log, partition, propeller):
             return
         await propeller.restore(await executions.open_streams(services.pool))
-        propeller.snapshots.begin(propeller.streams.live)
+        propeller.snapshots.start_over(propeller.streams.active)
 
     return restore
 

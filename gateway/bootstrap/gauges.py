@@ -16,7 +16,7 @@ def of_propeller(propeller: Partitions) -> Values:
         counters.COMMANDS_WITHOUT_EFFECT: propeller.dropped,
         counters.DEAD_LETTERS: propeller.dead_letters,
         counters.EXECUTIONS_PARKED: propeller.parked,
-        counters.EXECUTIONS_ACTIVE: propeller.live,
+        counters.EXECUTIONS_ACTIVE: propeller.active,
         counters.PARTITIONS_OWNED: len(propeller.served),
     }
 

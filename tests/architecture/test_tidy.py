@@ -19,7 +19,6 @@ EMPTY_NAMES = frozenset(
 )
 # A ratchet: a file listed here may shrink, never grow past its number.
 LONGER_FILES = {
-    "workers/propeller/loop.py": 440,
     "tests/unit/domain/execution/test_execution.py": 470,  # one state machine
 }
 # Written in pieces, so that this file doesn't name them itself.

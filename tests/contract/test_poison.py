@@ -85,7 +85,7 @@ ONE = stream_of("one")
 NOT_ALLOWED = {
     "no key": (ONE, "", STOP, "but it has no key"),
     "another key": (ONE, stream_of("two"), STOP, "to be the stream"),
-    "no execution": ("x", "x", STOP, "a stream of an execution"),
+    "no execution": ("x", "x", STOP, "a stream of a known kind"),
     "another's name": (ONE, ONE, replace(CREATE, name="two"), "Expected the key"),
     "a timer": (ONE, ONE, c.TimeReached(timer_id="n0/0/1"), "the engine's own"),
 }
@@ -132,7 +132,7 @@ async def test_a_decider_that_raises_parks_its_stream_only(
     answers = await harness.answers()
     assert answers[bad].reason == "INTERNAL"
     assert answers[stop].reason == "FAILED_PRECONDITION"
-    assert "lies with the dead letters" in answers[stop].detail
+    assert "stored as a dead letter" in answers[stop].detail
 
 
 async def test_a_parked_stream_stays_parked_and_goes_on_when_resumed(

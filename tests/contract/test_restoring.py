@@ -30,7 +30,7 @@ async def test_a_stream_goes_on_where_it_was(harness: Harness) -> None:
         stream = await harness.create("one")
         first = await harness.run_of(stream, "n0")
     async with harness.propeller() as partitions:
-        await harness.until(lambda: _is(partitions.live == 1))
+        await harness.until(lambda: _is(partitions.active == 1))
         await harness.send(stream, success(first))
         second = await harness.run_of(stream, "n1")
         await harness.send(stream, success(second))

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.timeout(120)
 @pytest.fixture
 def harness(log: Log) -> Harness:
     """Propellers that take snapshots all the time."""
-    return Harness(log, folds=True, every_s=0.00001, sizes=Sizes(nodes_max=1))
+    return Harness(log, folds=True, interval_s=0.00001, sizes=Sizes(nodes_max=1))
 
 
 async def _newest(log: Log) -> dict[str, Received]:
@@ -73,10 +73,10 @@ async def test_only_what_came_later_is_read_again(harness: Harness) -> None:
         stream = await harness.create("one")
         first = await harness.run_of(stream, "n0")
         point = await _settled(harness)
-    found = await restore.read(harness.log, 0)
+    found = await restore.read_partition(harness.log, harness.kinds, 0)
     assert found.after == point.events_offset
     assert not found.changed
-    assert found.live[stream].sequence == len(await harness.events(stream))
+    assert found.active[stream].sequence == len(await harness.events(stream))
 
     async with harness.propeller():
         await harness.send(stream, success(first))
@@ -88,14 +88,14 @@ async def test_only_what_came_later_is_read_again(harness: Harness) -> None:
 
 async def test_who_lets_go_leaves_all_that_changed(harness: Harness) -> None:
     """Whoever comes next reads no events again, however long the next round is off."""
-    harness.every_s = 3600.0
+    harness.interval_s = 3600.0
     async with harness.propeller():
         stream = await harness.create("one")
         await harness.run_of(stream, "n0")
         assert not await _newest(harness.log)
-    found = await restore.read(harness.log, 0)
+    found = await restore.read_partition(harness.log, harness.kinds, 0)
     assert found.after == (await harness.log.end_positions((t.EVENTS,)))[0]
-    assert found.live[stream].sequence == len(await harness.events(stream))
+    assert found.active[stream].sequence == len(await harness.events(stream))
 
 
 async def test_an_ended_stream_leaves_its_ending_alone(harness: Harness) -> None:
@@ -168,9 +168,9 @@ async def test_a_form_of_another_version_is_ignored(harness: Harness) -> None:
     head = (await _said(harness.log))[stream]
     await harness.log.append([_kept(stream, codec.encode(replace(head, form="9-9")))])
     with capture_logs() as said:
-        found = await restore.read(harness.log, 0)
+        found = await restore.read_partition(harness.log, harness.kinds, 0)
 
-    assert found.live[stream].sequence == len(await harness.events(stream))
+    assert found.active[stream].sequence == len(await harness.events(stream))
     assert "snapshots_ignored" in {line["event"] for line in said}
 
 
@@ -180,14 +180,14 @@ async def test_a_missing_snapshot_is_folded_again(harness: Harness) -> None:
         stream = await harness.create("one")
         first = await harness.run_of(stream, "n0")
         await _settled(harness)
-    harness.every_s, harness.last_s = 3600.0, 0.0  # as if it was killed
+    harness.interval_s, harness.shutdown_timeout_s = 3600.0, 0.0  # as if it was killed
     async with harness.propeller():
         await harness.send(stream, success(first))
         await harness.run_of(stream, "n1")
     await harness.log.append([_kept(stream, b"")])
-    found = await restore.read(harness.log, 0)
+    found = await restore.read_partition(harness.log, harness.kinds, 0)
 
-    assert found.live[stream].sequence == len(await harness.events(stream))
+    assert found.active[stream].sequence == len(await harness.events(stream))
 
 
 def _kept(key: str, body: bytes) -> Record:
@@ -208,8 +208,8 @@ async def test_what_is_deleted_after_the_checkpoint_does_not_live(
     envelope = replace(record.envelope, type=codec.type_name(gone))
     await harness.log.append([replace(record, envelope=envelope)])
 
-    found = await restore.read(harness.log, 0)
+    found = await restore.read_partition(harness.log, harness.kinds, 0)
 
-    assert stream not in found.live
-    assert found.ended[stream].is_deleted
-    assert found.ended[stream].last_sequence == sequence
+    assert stream not in found.active
+    assert found.closed[stream].is_deleted
+    assert found.closed[stream].last_sequence == sequence

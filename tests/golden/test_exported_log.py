@@ -108,7 +108,7 @@ def test_a_log_is_imported_verified_and_replayed(log: Path, imported: str) -> No
     verified, replayed = run("verify"), run("replay")
 
     assert verified["findings"] == []
-    assert verified["executions"] == len(kept_states(log)["executions"])
+    assert verified["streams"] == len(kept_states(log)["executions"])
     assert replayed["same"]
 
 

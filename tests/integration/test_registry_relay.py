@@ -203,7 +203,7 @@ async def test_a_backup_goes_to_another_cluster(
     await project(there, other)
     assert rows(other, *TABLES, *VIEWS) == rows(url, *TABLES, *VIEWS)
     code, found = await asyncio.to_thread(told, there, other, "verify")
-    assert (code, found["executions"]) == (0, 2)
+    assert (code, found["streams"]) == (0, 2)
     async with relaying(there, other) as relay:
         await relay.check()
         await relay.catch_up()

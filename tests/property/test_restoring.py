@@ -7,6 +7,7 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from domain.execution.state.snapshot_chunks import Sizes
 from domain.graph import Definition
@@ -19,13 +20,15 @@ from tests.property.test_execution import commands, graphs
 from tests.support.engine import CREATE, Engine, created
 from tests.support.fakes import MemoryLog
 from workers.propeller import restore
-from workers.propeller.loading.stream_cache import StreamCache, StreamState
-from workers.propeller.loading.stream_endings import closed
-from workers.propeller.restore import Found
+from workers.propeller.kinds.execution_closing import closed
+from workers.propeller.kinds.executions import EXECUTIONS, ExecutionStream
+from workers.propeller.loading.stream_cache import StreamCache
+from workers.propeller.restore import PartitionState
 from workers.propeller.snapshots import Cadence, Snapshots
+from workers.propeller.stream_kinds import STREAM_KINDS
 
 STREAMS, STEPS_MAX = 3, 40
-CADENCE = Cadence(every_s=0.0, commit_bytes=1, sizes=Sizes(nodes_max=2))
+CADENCE = Cadence(interval_s=0.0, commit_bytes=1, sizes=Sizes(nodes_max=2))
 
 
 class LossyPartition:
@@ -68,16 +71,16 @@ class Harness:
         }
         self.streams: Any = None
         self.snapshots = Snapshots(CADENCE)
-        self.take_over(Found())
+        self.take_over(PartitionState())
 
-    def take_over(self, found: Found) -> None:
+    def take_over(self, found: PartitionState) -> None:
         """Begin as another owner does, with what he found."""
-        self.streams = StreamCache(self.log, None, closed_max=1)  # type: ignore[arg-type]
-        for stream, ending in found.ended.items():
-            self.streams.put_ended(stream, ending)
+        self.streams = StreamCache(self.log, STREAM_KINDS, closed_max=1)
+        for stream, ending in found.closed.items():
+            self.streams.put_closed(stream, ending)
         self.snapshots = Snapshots(CADENCE, layouts=found.layouts)
-        self.snapshots.forgotten = found.forgotten
-        self.snapshots.changed = {s: found.live.get(s) for s in found.changed}
+        self.snapshots.evicted = found.evicted
+        self.snapshots.changed = {s: found.active.get(s) for s in found.changed}
 
     async def step(self) -> None:
         """Let an execution take a step, and keep its events."""
@@ -99,29 +102,32 @@ class Harness:
         )
         live = self.live(stream)
         self.streams.put(stream, live)
-        self.snapshots.note(stream, live)
+        self.snapshots.mark_changed(stream, live)
 
-    def live(self, stream: str) -> StreamState:
+    def live(self, stream: str) -> ExecutionStream:
         """Return an execution as all of its events fold to it."""
         engine = self.engines[stream]
         last_us = max(event.occurred_at_us for event in engine.events)
-        return StreamState(
-            state=engine.state, sequence=len(engine.events), last_us=last_us
+        return replace(
+            EXECUTIONS.begin(),
+            state=engine.state,
+            sequence=len(engine.events),
+            last_us=last_us,
         )
 
-    def check(self, found: Found) -> None:
+    def check(self, found: PartitionState) -> None:
         """Check that what was found is what the events say."""
         assert not found.broken
         for stream, engine in self.engines.items():
             if not engine.events:
-                assert stream not in found.live
+                assert stream not in found.active
             elif engine.state.is_terminal:
                 ending = closed(engine.state, len(engine.events))
-                assert stream not in found.live
-                assert found.ended.get(stream, ending) == ending
-                assert stream in found.ended or found.forgotten
+                assert stream not in found.active
+                assert found.closed.get(stream, ending) == ending
+                assert stream in found.closed or found.evicted
             else:
-                assert found.live[stream] == self.live(stream)
+                assert found.active[stream] == self.live(stream)
 
 
 def _event(stream: str, sequence: int, event: Any) -> Record:
@@ -150,9 +156,9 @@ async def _run(graph: Definition, data: st.DataObject) -> None:
     for _ in range(STEPS_MAX):
         await harness.step()
         for _ in range(data.draw(st.integers(0, 2))):
-            await harness.snapshots.turn(harness.partition, harness.streams)
+            await harness.snapshots.write_next(harness.partition, harness.streams)
         if data.draw(st.integers(0, 7)) == 0:
-            found = await restore.read(log, 0)
+            found = await restore.read_partition(log, STREAM_KINDS, 0)
             harness.check(found)
             harness.take_over(found)
-    harness.check(await restore.read(log, 0))
+    harness.check(await restore.read_partition(log, STREAM_KINDS, 0))

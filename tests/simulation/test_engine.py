@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
+from domain.execution.context import Limits
 from domain.execution.decide import execution as decider
 from domain.execution.state.snapshot_chunks import Sizes
 from domain.execution.state.state import Execution
@@ -24,6 +26,7 @@ from schemas.ids import EntityRef, ExecutionRef, execution_stream
 from schemas.messages.commands import CreateExecution
 from schemas.messages.node_events import CachePopulated
 from schemas.phases import EXECUTION_MOVES, NODE_MOVES, NodePhase
+from schemas.values import Blob
 from schemas.wire import codec
 from tests.support.catalogs import EventCatalog
 from tests.support.clocks import VirtualClock
@@ -43,18 +46,21 @@ from tests.support.graphs import (
     workflow_node,
 )
 from workers.propeller import restore as restoring
+from workers.propeller.kinds.executions import EXECUTIONS
 from workers.propeller.leases import Leases
 from workers.propeller.loading.admission import Admission
+from workers.propeller.loading.execution_loader import ExecutionLoader
 from workers.propeller.loading.stream_cache import StreamCache
 from workers.propeller.loop import Bounds, Propeller
 from workers.propeller.partitions import Partitions
 from workers.propeller.snapshots import Cadence, Snapshots
+from workers.propeller.stream_kinds import STREAM_KINDS, StreamKinds
 from workers.runner.cache_lookup import CacheLookups
 from workers.runner.loop import Runner
 
-EXECUTIONS, CRASHES, ROUNDS_MAX = 4, 12, 200
+COUNT, CRASHES, ROUNDS_MAX = 4, 12, 200
 MAPPED = 2
-ALL = EXECUTIONS * (2 + MAPPED)  # with a child of n2, and of each element of m2
+ALL = COUNT * (2 + MAPPED)  # with a child of n2, and of each element of m2
 SEEDS = range(12)
 TICKS_US = (100, 1_000, 10_000)
 """How fast time passes beside the work, in an incarnation."""
@@ -72,6 +78,8 @@ class World:
         self.parent, self.child = _parent(), _child()
         self.incarnations = 0
         self.takes_snapshots = bool(seed % 3)
+        self.admissions: type[Admissions] = Admissions
+        self.kinds: StreamKinds = STREAM_KINDS
 
     def definition(self, name: str) -> Definition:
         """Return the graph of an execution: children are those with long names."""
@@ -100,7 +108,7 @@ def _child() -> Definition:
     return definition([task_node("n0"), task_node("n1", "n0")], "n1", tasks=tasks)
 
 
-class CommandLoader:
+class Admissions:
     """Admits everything."""
 
     def __init__(self, world: World) -> None:
@@ -114,38 +122,28 @@ class CommandLoader:
         ref = ExecutionRef(
             project=command.project, domain=command.domain, name=command.name
         )
-        fields: dict[str, Any] = {
-            **{f: getattr(created(7), f) for f in created(7).__struct_fields__},
-            "occurred_at_us": now_us,
-            "execution": ref,
-            "parent": command.parent,
-            "created_by": envelope.id,
-            "max_parallelism": 3,
-            "definition": created(7).definition,
-        }
-        first = type(created(7))(**fields)
+        first = replace(
+            created(7),
+            occurred_at_us=now_us,
+            execution=ref,
+            parent=command.parent,
+            created_by=envelope.id,
+            max_parallelism=3,
+            # The graph is found again by it.
+            definition=Blob(uri=command.name, digest="0", size=1),
+        )
         return Admission(first, self.world.definition(command.name))
 
 
 class Definitions:
-    """Finds a graph again by what the first event says."""
+    """Finds a graph by what the first event says."""
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self.name = ""
 
-    async def load(self, _blob: object) -> Definition:
-        """Return the graph of the stream that is being restored."""
-        return self.world.definition(self.name)
-
-
-class NamedStreams(StreamCache):
-    """Streams that tell their definitions which one is being restored."""
-
-    async def get(self, stream: str) -> Any:
-        """Return a stream's state."""
-        self._definitions.name = stream.rsplit("/", 1)[-1]
-        return await super().get(stream)
+    async def load(self, blob: Blob) -> Definition:
+        """Return the graph of an execution."""
+        return self.world.definition(blob.uri)
 
 
 class FlakyLog(MemoryLog):
@@ -164,15 +162,22 @@ class FlakyLog(MemoryLog):
 
 def propeller(world: World, log: MemoryLog) -> Propeller:
     """Return a propeller with nothing in memory."""
+    loader = ExecutionLoader(
+        log=log,
+        definitions=Definitions(world),
+        admission=world.admissions(world),
+        limits=Limits(),
+    )
+    kinds = world.kinds.with_loaders({EXECUTIONS.prefix: loader})
     return Propeller(
-        streams=NamedStreams(log, Definitions(world), closed_max=100),
-        loader=CommandLoader(world),
+        kinds=kinds,
+        streams=StreamCache(log, kinds, closed_max=100),
         clock=world.clock,
         leases=Leases(30_000_000),
         bounds=Bounds(commands_max=world.draw.randint(1, 8)),
         snapshots=Snapshots(
             Cadence(
-                every_s=0.001 if world.takes_snapshots else 3600.0,
+                interval_s=0.001 if world.takes_snapshots else 3600.0,
                 commit_bytes=world.draw.choice([1, 1000, 100_000]),
                 sizes=Sizes(nodes_max=world.draw.randint(1, 5)),
             ),
@@ -307,7 +312,7 @@ def _check_moves(before: Execution, after: Execution) -> None:
 async def test_crashes_lose_and_double_nothing(seed: int, tmp_path: Path) -> None:
     """Whatever moment the engine dies at, it goes on, and every execution ends once."""
     world = World(seed, tmp_path)
-    for number in range(EXECUTIONS):
+    for number in range(COUNT):
         await create(world, f"e{number}")
     for _ in range(CRASHES):
         await live(world, world.draw.randint(1, 120))

@@ -16,8 +16,7 @@ from schemas.messages import commands as c
 from schemas.messages import execution_events as e
 from schemas.messages import node_events as ne
 from schemas.wire import codec
-from tests.simulation import test_engine as engines
-from tests.simulation.test_engine import World, check, live
+from tests.simulation.test_engine import Admissions, World, check, live
 from tests.support.engine import CREATE
 from tests.support.fakes import MemoryLog
 from workers.propeller.loading.admission import Admission
@@ -29,7 +28,7 @@ ORIGINAL = ExecutionRef(project="p", domain="d", name="e0")
 AGAIN = ExecutionRef(project="p", domain="d", name="r0")
 
 
-class RecoveringLoader(engines.CommandLoader):
+class RecoveringAdmissions(Admissions):
     """Admits everything, with what the original has left."""
 
     async def admit(
@@ -84,12 +83,10 @@ async def _until(world: World, ref: ExecutionRef, *kinds: type) -> None:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-async def test_what_was_saved_is_not_run_again(
-    seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_what_was_saved_is_not_run_again(seed: int, tmp_path: Path) -> None:
     """An execution is terminated half way; its recovery runs the rest, and no more."""
-    monkeypatch.setattr(engines, "CommandLoader", RecoveringLoader)
     world = World(seed, tmp_path)
+    world.admissions = RecoveringAdmissions
     await _send(world, ORIGINAL, replace(CREATE, name="e0"))
     while len(_events(world, ORIGINAL, ne.NodeSucceeded)) < 2 + seed:
         await live(world, world.draw.randint(20, 80))

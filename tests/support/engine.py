@@ -21,7 +21,7 @@ from schemas.messages import execution_events as e
 from schemas.messages.rejections import Rejected
 from schemas.values import Blob, Failure, Values
 from tests.support.graphs import values
-from workers.propeller.loading.stream_cache import DYNAMIC_CLOSURE_ENDS
+from workers.propeller.kinds.executions import DYNAMIC_CLOSURE_ENDS
 
 STREAM = "execution/p/d/main-1"
 NOON_US = 1_700_000_000_000_000

@@ -1,7 +1,7 @@
-"""Pace: a propeller that shares its process with the views doesn't outrun them.
+"""Backpressure: a propeller doesn't outrun read models that share its process.
 
-What it would be ahead by, clients would wait for: each of them, whatever the others
-asked for.
+Clients wait for the read models: with a long lead each of them would wait for what all
+the others have asked for.
 """
 
 from __future__ import annotations
@@ -11,39 +11,40 @@ from dataclasses import dataclass, field
 
 from infra.clock import SYSTEM_CLOCK, Clock
 
-_GLANCE_S = 0.002
+_POLL_S = 0.002
 
 
 @dataclass(slots=True)
 class ProjectionLagThrottle:
-    """What was put on the events here against what the views took up since the start.
+    """Compares the events committed here with those projected, since the start.
 
-    `applied` counts the latter; without it there is nothing to wait for. Views that
-    are stuck must not stop the work: whoever has waited long begins to count anew.
+    `applied` counts the latter; without it there is nothing to wait for. Read models
+    that are stuck must not stop the work: after `polls_max` looks the difference
+    counts as caught up.
     """
 
     applied: Callable[[], int] | None = None
     ahead_max: int = 2000
-    glances: int = 500
+    polls_max: int = 500
     committed: int = 0
     clock: Clock = SYSTEM_CLOCK
     _before: int = field(init=False)
 
     def __post_init__(self) -> None:
-        """Begin with views that have caught up."""
+        """Begin with read models that have caught up."""
         self._before = self.applied() if self.applied is not None else 0
 
     @property
     def ahead(self) -> int:
-        """Return how many events the views haven't taken up yet."""
+        """Return how many events aren't projected yet."""
         if self.applied is None:
             return 0
         return self.committed - (self.applied() - self._before)
 
-    async def keep(self) -> None:
-        """Wait until the views are near."""
-        for _ in range(self.glances):
+    async def wait(self) -> None:
+        """Wait until few events aren't projected."""
+        for _ in range(self.polls_max):
             if self.ahead <= self.ahead_max:
                 return
-            await self.clock.sleep(_GLANCE_S)
+            await self.clock.sleep(_POLL_S)
         self._before -= self.ahead

@@ -1,4 +1,4 @@
-"""Partitions that fall to a propeller process: a propeller for each, while owned."""
+"""Partitions assigned to a propeller process: a propeller for each, while owned."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ Restore = Callable[[OwnedPartition, Propeller], Awaitable[None]]
 class Partitions:
     """Serves owned partitions, each with streams, leases and timers of its own.
 
-    They are made when a partition is given, restored before its first command, and
-    gone when it is taken away: whoever owns it next reads them from the log.
+    They are made when a partition is assigned, restored before its first command, and
+    dropped when it is revoked: its next owner reads them from the log.
     """
 
     log: Log
@@ -47,7 +47,7 @@ class Partitions:
         log_.info(
             "partition_restored",
             partition=partition.number,
-            live=len(propeller.streams),
+            active=len(propeller.streams),
             took_s=round(self.clock.monotonic() - began, 3),
         )
         self.served[partition.number] = propeller
@@ -56,31 +56,31 @@ class Partitions:
         finally:
             if self.served.get(partition.number) is propeller:
                 del self.served[partition.number]
-            self._handled += propeller.handled
-            self._dropped += propeller.dropped
+            self._handled += propeller.handler.handled
+            self._dropped += propeller.handler.dropped
             self._dead_letters += propeller.dead_letters
 
     @property
     def handled(self) -> int:
         """Return how many commands were handled since the start."""
-        return self._handled + sum(p.handled for p in self.served.values())
+        return self._handled + sum(p.handler.handled for p in self.served.values())
 
     @property
     def dropped(self) -> int:
-        """Return how many commands of the engine yielded no events."""
-        return self._dropped + sum(p.dropped for p in self.served.values())
+        """Return how many commands without a waiting sender yielded no events."""
+        return self._dropped + sum(p.handler.dropped for p in self.served.values())
 
     @property
     def dead_letters(self) -> int:
-        """Return how many commands were put aside since the start."""
+        """Return how many commands became dead letters since the start."""
         return self._dead_letters + sum(p.dead_letters for p in self.served.values())
 
     @property
     def parked(self) -> int:
-        """Return how many live executions are parked on the partitions owned now."""
+        """Return how many active streams are parked on the partitions owned now."""
         return sum(p.streams.parked for p in self.served.values())
 
     @property
-    def live(self) -> int:
-        """Return how many executions live on the partitions owned now."""
+    def active(self) -> int:
+        """Return how many streams are active on the partitions owned now."""
         return sum(len(p.streams) for p in self.served.values())

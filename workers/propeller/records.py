@@ -1,32 +1,29 @@
-"""The outbox: events, what follows from them, answers and dead letters as records."""
+"""Records that leave the propeller: events, what follows from them, and answers."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
-
 from domain.decider import Outgoing, Send
-from infra.eventlog.contract import Received, Record
+from infra.eventlog.contract import Record
 from schemas import topics
 from schemas.envelope import Envelope
 from schemas.ids import attempt_id, event_id
 from schemas.messages import dispatches as d
-from schemas.messages import execution_events as e
 from schemas.messages import outcomes
+from schemas.messages.commands import Command
+from schemas.messages.node_events import Event
 from schemas.messages.rejections import Rejected
-from schemas.wire import codec
-from workers.dead_letters import dead_letter_record
+from schemas.wire.codec import Codec
 
 Answer = outcomes.CommandRejected | outcomes.CommandHadNoEffect
 
 
 def event_record(
-    event: e.ExecutionEvent, cause: Envelope, sequence: int, correlation: str
+    messages: Codec, event: Event, cause: Envelope, sequence: int, correlation: str
 ) -> Record:
-    """Return the record of an event; the first one of a command bears its reply."""
+    """Return the record of an event; the first one of a command has its `reply`."""
     envelope = Envelope(
         id=event_id(cause.stream, sequence),
-        type=codec.type_name(event),
+        type=messages.type_name(event),
         stream=cause.stream,
         sequence=sequence,
         correlation=correlation,
@@ -40,15 +37,20 @@ def event_record(
         topic=topics.EVENTS,
         key=cause.stream,
         envelope=envelope,
-        body=codec.encode(event),
+        body=messages.encode(event),
     )
 
 
-def outgoing(message: Outgoing, cause: Envelope, number: int) -> Record:
-    """Address what follows from an event; its id derives from the event's."""
+def outgoing(
+    messages: Codec, message: Outgoing, cause: Envelope, number: int
+) -> Record:
+    """Return the record of what follows from an event; its id derives from the event's.
+
+    `number` is its place among all that follows from the event.
+    """
     if isinstance(message, Send):
         topic, stream, key = topics.COMMANDS, message.stream, message.stream
-        body: Any = message.command
+        body: d.Dispatch | Command = message.command
     else:
         topic = topics.ABORTS if isinstance(message, d.AbortTask) else topics.DISPATCHES
         stream = message.stream
@@ -59,7 +61,7 @@ def outgoing(message: Outgoing, cause: Envelope, number: int) -> Record:
         key=key,
         envelope=Envelope(
             id=f"{cause.id}/{number}",
-            type=codec.type_name(body),
+            type=messages.type_name(body),
             stream=stream,
             correlation=cause.correlation or cause.stream,
             causation=cause.id,
@@ -67,12 +69,12 @@ def outgoing(message: Outgoing, cause: Envelope, number: int) -> Record:
             recorded_at_us=cause.recorded_at_us,
             traceparent=cause.traceparent,
         ),
-        body=codec.encode(body),
+        body=messages.encode(body),
     )
 
 
-def refusal(cause: Envelope, rejected: Rejected) -> outcomes.CommandRejected:
-    """Return what the sender of a refused command is told."""
+def rejection(cause: Envelope, rejected: Rejected) -> outcomes.CommandRejected:
+    """Return the answer to a rejected command."""
     return outcomes.CommandRejected(
         command_id=cause.id,
         command_type=cause.type,
@@ -81,14 +83,14 @@ def refusal(cause: Envelope, rejected: Rejected) -> outcomes.CommandRejected:
     )
 
 
-def answer(cause: Envelope, message: Answer, now_us: int) -> Record:
-    """Return the record that ends a command without events."""
+def answer(messages: Codec, cause: Envelope, message: Answer, now_us: int) -> Record:
+    """Return the record that answers a command without events."""
     return Record(
         topic=topics.EVENTS,
         key=cause.stream,
         envelope=Envelope(
             id=f"{cause.id}/outcome",
-            type=codec.type_name(message),
+            type=messages.type_name(message),
             stream=cause.stream,
             correlation=cause.correlation,
             causation=cause.id,
@@ -96,15 +98,5 @@ def answer(cause: Envelope, message: Answer, now_us: int) -> Record:
             recorded_at_us=now_us,
             reply=True,
         ),
-        body=codec.encode(message),
+        body=messages.encode(message),
     )
-
-
-def dead_letter(
-    received: Received, error: str, now_us: int, refused: Rejected, *, whole: bool
-) -> Iterator[Record]:
-    """Yield the record that keeps a bad command, and the answer to its sender."""
-    yield dead_letter_record(received, error, now_us, with_body=whole)
-    cause = received.envelope
-    if cause.reply:
-        yield answer(cause, refusal(cause, refused), now_us)

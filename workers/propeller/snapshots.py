@@ -1,8 +1,8 @@
-"""Snapshots of an owned partition: who takes it up next reads little of its history.
+"""Snapshots of an owned partition: its next owner reads few of its events.
 
 They are written in rounds, beside the events, by the same fenced owner. A round begins
-with the end of the events: what changed up to there is written bit by bit, and then a
-checkpoint says so. Whatever moment it is interrupted at, the last checkpoint holds.
+at the end of the events: what changed before that is written bit by bit, and then a
+checkpoint with that position. If a round is interrupted, the last checkpoint holds.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import structlog
 from msgspec.structs import replace
 
-from domain.execution.state.snapshot_chunks import Layout, Sizes, cut, form, head_of
+from domain.execution.state.snapshot_chunks import Sizes
 from infra.clock import SYSTEM_CLOCK, Clock
 from infra.errors import FencedError, PermanentError, TransientError
 from infra.eventlog.contract import OwnedPartition, Record
@@ -24,7 +24,8 @@ from schemas import topics
 from schemas.envelope import Envelope
 from schemas.messages.snapshots import Checkpoint, Snapshot, StreamChunk, StreamHead
 from schemas.wire import codec
-from workers.propeller.loading.stream_cache import StreamCache, StreamState
+from workers.propeller.kinds.contract import AnyStream, Layout
+from workers.propeller.loading.stream_cache import StreamCache
 
 log_ = structlog.get_logger(__name__)
 
@@ -35,98 +36,107 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cadence:
-    """How often snapshots are taken, and how much is written at once."""
+    """How often snapshots are taken, and how much is written at once.
 
-    every_s: float = 10.0
+    `shutdown_timeout_s` is how long the last round may take.
+    """
+
+    interval_s: float = 10.0
     commit_bytes: int = 1024 * 1024
     sizes: Sizes = field(default_factory=Sizes)
     retry_s: float = RETRY_S
-    last_s: float = 2.0
+    shutdown_timeout_s: float = 2.0
 
 
 @dataclass(slots=True)
-class _Round:
+class Round:
     """Streams still to be written before a checkpoint at a position.
 
-    `is_whole` as long as the log took all of them; it takes one stream at a time once
-    it refused several.
+    `is_complete` as long as the log stored all of them; streams are written one by one
+    once it refused several.
     """
 
     position: int
     left: deque[str]
     commit_bytes: int
-    is_whole: bool = True
+    is_complete: bool = True
+
+
+class _Written(NamedTuple):
+    """A stream as it is being written; None for what has ended."""
+
+    stream: AnyStream | None
+    layout: Layout | None
 
 
 @dataclass(slots=True)
 class Snapshots:
-    """What was written of each live stream, and which have changed since.
+    """What was written of each active stream, and which have changed since.
 
-    Of one that has ended since, nothing is kept here. Checkpoints are withheld while a
-    stream's events can't be folded: nothing else tells whoever comes next of them.
+    `changed` has None for those that have ended. Checkpoints are withheld while a
+    stream's events can't be folded: they would hide that stream from the next owner.
     """
 
     cadence: Cadence = Cadence()
     clock: Clock = SYSTEM_CLOCK
     layouts: dict[str, Layout] = field(default_factory=dict)
-    changed: dict[str, StreamState | None] = field(default_factory=dict)
-    forgotten: int = 0
+    changed: dict[str, AnyStream | None] = field(default_factory=dict)
+    evicted: int = 0
     is_withheld: bool = False
     written_bytes: int = 0
     due_us: int | None = None
-    going: _Round | None = None
+    round: Round | None = None
 
-    def note(self, stream: str, live: StreamState) -> None:
-        """Take note of a stream that has changed."""
-        self.changed[stream] = None if live.state.is_terminal else live
+    def mark_changed(self, name: str, stream: AnyStream) -> None:
+        """Have a stream written in the next round."""
+        self.changed[name] = None if stream.state.is_terminal else stream
 
-    def begin(self, live: Mapping[str, StreamState]) -> None:
-        """Begin anew with these streams, when no snapshots could be taken up.
+    def start_over(self, active: Mapping[str, AnyStream]) -> None:
+        """Have these streams written, as no snapshots could be restored.
 
-        What ended before is among the forgotten ones.
+        What ended before counts as evicted.
         """
-        self.layouts, self.changed = {}, dict(live)
-        self.forgotten = max(self.forgotten, 1)
+        self.layouts, self.changed = {}, dict(active)
+        self.evicted = max(self.evicted, 1)
 
-    async def turn(self, partition: OwnedPartition, streams: StreamCache) -> None:
+    async def write_next(self, partition: OwnedPartition, streams: StreamCache) -> None:
         """Write a bit, if it is time to.
 
         Must be called between commits of the partition, when all that was committed is
-        noted. Raises Fenced.
+        marked. Raises FencedError.
         """
-        if self.going is None:
-            every_us = round(self.cadence.every_s * 1_000_000)
+        if self.round is None:
+            interval_us = round(self.cadence.interval_s * 1_000_000)
             now_us = self.clock.now_us()
             if self.due_us is None or (now_us >= self.due_us and not self.changed):
-                self.due_us = now_us + every_us
+                self.due_us = now_us + interval_us
             if now_us < self.due_us:
                 return
-            self.due_us = now_us + every_us
+            self.due_us = now_us + interval_us
             position = await self._retry_transient(
                 lambda: partition.end_position(topics.EVENTS)
             )
-            self.going = _Round(
-                position, deque(self.changed), self.cadence.commit_bytes
-            )
-        await self._write(self.going, partition, streams)
-        if not self.going.left:
-            going, self.going = self.going, None
-            if going.is_whole and not self.is_withheld:
-                await self._finish(going.position, partition, streams)
+            self.round = Round(position, deque(self.changed), self.cadence.commit_bytes)
+        await self._write(self.round, partition, streams)
+        if not self.round.left:
+            done, self.round = self.round, None
+            if done.is_complete and not self.is_withheld:
+                await self._write_checkpoint(done.position, partition, streams)
 
-    async def leave(self, partition: OwnedPartition, streams: StreamCache) -> None:
-        """Write all that has changed, for who comes next; no longer than `last_s`.
+    async def write_all(self, partition: OwnedPartition, streams: StreamCache) -> None:
+        """Write all that has changed, for the next owner, as far as time allows.
 
         It ends between two commits; one that isn't answered is waited for as long
-        again. Who is there already has read what there was: nothing is lost.
+        again. A next owner that has begun already has read the events: nothing is lost.
         """
-        until_s = self.clock.monotonic() + self.cadence.last_s
-        self.going, self.due_us = None, self.clock.now_us()
+        timeout_s = self.cadence.shutdown_timeout_s
+        until_s = self.clock.monotonic() + timeout_s
+        self.round, self.due_us = None, self.clock.now_us()
         try:
-            async with self.clock.timeout(2 * self.cadence.last_s):
-                while (self.changed or self.going) and self.clock.monotonic() < until_s:
-                    await self.turn(partition, streams)
-                    if self.going is None:
+            async with self.clock.timeout(2 * timeout_s):
+                while (self.changed or self.round) and self.clock.monotonic() < until_s:
+                    await self.write_next(partition, streams)
+                    if self.round is None:
                         return
         except (FencedError, PermanentError, TimeoutError) as error:
             log_.info("final_snapshot_skipped", at=partition.number, error=repr(error))
@@ -137,21 +147,25 @@ class Snapshots:
         )
 
     async def _write(
-        self, going: _Round, partition: OwnedPartition, streams: StreamCache
+        self, going: Round, partition: OwnedPartition, streams: StreamCache
     ) -> None:
+        """Write some streams of a round; those that can't be stay marked."""
         records, size = list[Record](), 0
-        taken = dict[str, tuple[StreamState | None, Layout | None]]()
+        taken = dict[str, _Written]()
         while going.left and (not taken or size < going.commit_bytes):
-            stream = going.left.popleft()
-            live = self.changed.pop(stream)
-            layout, found = self._snapshot(stream, live, streams)
-            taken[stream] = live, layout
+            name = going.left.popleft()
+            stream = self.changed.pop(name)
+            if stream is None:
+                layout, found = None, self._closing_records(name, streams)
+            else:
+                layout, found = self._records(name, stream)
+            taken[name] = _Written(stream, layout)
             records += found
             size += sum(len(record.body) for record in found)
         try:
             await self._commit(partition, records)
         except PermanentError as error:
-            self.changed = {s: live for s, (live, _) in taken.items()} | self.changed
+            self.changed = {n: w.stream for n, w in taken.items()} | self.changed
             if len(taken) > 1:
                 going.left.extendleft(taken)
                 going.commit_bytes = 0
@@ -159,27 +173,27 @@ class Snapshots:
             log_.warning(
                 "snapshot_rejected", error=str(error), stream=next(iter(taken))
             )
-            going.is_whole = False
+            going.is_complete = False
             return
-        for stream, (_, layout) in taken.items():
-            if layout is None:
-                self.layouts.pop(stream, None)
+        for name, written in taken.items():
+            if written.layout is None:
+                self.layouts.pop(name, None)
             else:
-                self.layouts[stream] = layout
+                self.layouts[name] = written.layout
 
-    async def _finish(
+    async def _write_checkpoint(
         self, position: int, partition: OwnedPartition, streams: StreamCache
     ) -> None:
-        """Say that all is written; let go of endings that are too many."""
-        old = [s for s in await evictable(streams) if s not in self.changed]
+        """Write that all is written up to a position; evict old closed streams."""
+        old = [name for name in await _evictable(streams) if name not in self.changed]
         checkpoint = Checkpoint(
-            events_offset=position, forgotten=self.forgotten + len(old)
+            events_offset=position, forgotten=self.evicted + len(old)
         )
-        records = [_tombstone(stream, stream) for stream in old]
+        records = [_tombstone(name, name) for name in old]
         records.append(_record(CHECKPOINT, "", checkpoint))
         await self._commit(partition, records)
-        streams.forget(old)
-        self.forgotten += len(old)
+        streams.evict(old)
+        self.evicted += len(old)
 
     async def _commit(
         self, partition: OwnedPartition, records: Sequence[Record]
@@ -189,48 +203,52 @@ class Snapshots:
         await self._retry_transient(lambda: partition.commit(addressed, None))
         self.written_bytes += sum(len(record.body) for record in addressed)
 
-    def _snapshot(
-        self, stream: str, live: StreamState | None, streams: StreamCache
-    ) -> tuple[Layout | None, list[Record]]:
-        """Return what is written of a stream then, and the records that do so."""
-        before = self.layouts.get(stream, Layout())
-        if live is None:
-            gone = range(len(before.members))
-            records = [_tombstone(_key(stream, number), stream) for number in gone]
-            ending = streams.ending(stream)
-            if ending is not None:
-                records.append(_record(stream, stream, ending))
-            return None, records
-        layout, chunks = cut(before, live.state, live.sequence, self.cadence.sizes)
-        today = form()
+    def _closing_records(self, name: str, streams: StreamCache) -> list[Record]:
+        """Return the records that leave nothing of a stream but how it ended."""
+        layout = self.layouts.get(name)
+        chunks = range(len(layout.written) if layout is not None else 0)
+        records = [_tombstone(_key(name, number), name) for number in chunks]
+        closed = streams.closed(name)
+        if closed is not None:
+            records.append(_record(name, name, closed))
+        return records
+
+    def _records(self, name: str, stream: AnyStream) -> tuple[Layout, list[Record]]:
+        """Return how a stream is written by now, and the records that write it so."""
+        snapshots = stream.kind.snapshots
+        before = self.layouts.get(name, snapshots.empty)
+        layout, chunks = snapshots.encode_chunks(
+            before, stream.state, stream.sequence, self.cadence.sizes
+        )
+        form = snapshots.name()
         records = [
             _record(
-                _key(stream, chunk.number),
-                stream,
+                _key(name, chunk.number),
+                name,
                 StreamChunk(
-                    form=today,
+                    form=form,
                     number=chunk.number,
-                    sequence=live.sequence,
+                    sequence=stream.sequence,
                     body=chunk.body,
                 ),
             )
             for chunk in chunks
         ]
         head = StreamHead(
-            form=today,
-            sequence=live.sequence,
-            correlation=live.correlation,
-            last_us=live.last_us,
+            form=form,
+            sequence=stream.sequence,
+            correlation=stream.correlation,
+            last_us=stream.last_us,
             chunks=layout.written,
-            body=head_of(live.state),
+            body=snapshots.encode_head(stream.state),
         )
-        return layout, [*records, _record(stream, stream, head)]
+        return layout, [*records, _record(name, name, head)]
 
 
-async def evictable(streams: StreamCache) -> Sequence[str]:
-    """Return endings to let go of; none while nobody can tell that he knows them."""
+async def _evictable(streams: StreamCache) -> Sequence[str]:
+    """Return closed streams to evict; none while the read models can't be reached."""
     try:
-        return await streams.forgettable()
+        return await streams.evictable()
     except TransientError as error:
         log_.warning("closed_streams_not_evicted", error=str(error))
         return ()

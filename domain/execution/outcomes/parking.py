@@ -1,4 +1,4 @@
-"""Parking: an execution with a command that can't be handled takes no more."""
+"""Parking: an execution of which a command can't be handled takes no more of them."""
 
 from __future__ import annotations
 
@@ -8,18 +8,6 @@ from domain.execution.context import Context
 from domain.execution.state.state import Execution
 from schemas.messages import commands as c
 from schemas.messages import execution_events as e
-from schemas.messages.rejections import Reason, Rejected
-
-
-def refusal(parked: e.StreamParked, context: Context) -> Rejected:
-    """Return why a parked execution takes no command."""
-    name = context.stream.removeprefix("execution/")
-    return Rejected(
-        Reason.FAILED_PRECONDITION,
-        f"Expected execution '{name}' to take commands, but it is parked since its "
-        f"{parked.command_type} could not be handled ({parked.error}); the command "
-        "lies with the dead letters until the execution is resumed",
-    )
 
 
 def resume(

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
+from domain.execution.context import Limits
 from infra.blobs.files import FileBlobs
 from infra.clock import SystemClock
 from infra.eventlog.contract import OwnedPartition
@@ -17,12 +18,15 @@ from infra.setting_sections import KafkaSettings, LogSettings, RunnerSettings
 from infra.settings import Settings
 from projections.queries.catalog import Catalog
 from schemas import topics
+from workers.propeller.kinds.executions import EXECUTIONS
 from workers.propeller.leases import Leases
 from workers.propeller.loading.admission import AdmissionLoader
 from workers.propeller.loading.definition_cache import DefinitionCache
+from workers.propeller.loading.execution_loader import ExecutionLoader
 from workers.propeller.loading.stream_cache import StreamCache
 from workers.propeller.loop import Propeller
 from workers.propeller.partitions import Partitions
+from workers.propeller.stream_kinds import STREAM_KINDS
 from workers.runner.cache_lookup import CacheLookups
 from workers.runner.loop import Runner
 
@@ -87,9 +91,10 @@ def _propeller(
     settings: Settings, log: KafkaLog, pool: Pool, blobs: FileBlobs
 ) -> Propeller:
     definitions = DefinitionCache(blobs, 100)
-    return Propeller(
-        streams=StreamCache(log, definitions, closed_max=100),
-        loader=AdmissionLoader(
+    loader = ExecutionLoader(
+        log=log,
+        definitions=definitions,
+        admission=AdmissionLoader(
             pool=pool,
             log=log,
             blobs=blobs,
@@ -98,6 +103,11 @@ def _propeller(
             max_parallelism=25,
             inline_limit_bytes=settings.inline_bytes_max,
         ),
-        clock=SystemClock(),
+        limits=Limits(),
+    )
+    kinds = STREAM_KINDS.with_loaders({EXECUTIONS.prefix: loader})
+    return Propeller(
+        kinds=kinds,
+        streams=StreamCache(log, kinds, closed_max=100),
         leases=Leases(60_000_000),
     )

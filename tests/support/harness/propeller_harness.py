@@ -10,6 +10,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from domain.execution.context import Limits
 from domain.execution.state.snapshot_chunks import Sizes
 from domain.graph import Definition
 from infra.eventlog.contract import Log, OwnedPartition, Received, Record
@@ -19,17 +20,19 @@ from schemas.ids import ExecutionRef, execution_stream
 from schemas.messages import commands as c
 from schemas.messages import dispatches as d
 from schemas.messages.dead_letters import DeadLetter
-from schemas.wire import codec
 from tests.support.clocks import TickingClock
 from tests.support.engine import CREATE, created
 from tests.support.graphs import definition, task_node, task_template
 from workers.propeller import restore as restoring
+from workers.propeller.kinds.executions import EXECUTIONS
 from workers.propeller.leases import Leases
 from workers.propeller.loading.admission import Admission
+from workers.propeller.loading.execution_loader import ExecutionLoader
 from workers.propeller.loading.stream_cache import StreamCache
 from workers.propeller.loop import Bounds, Propeller
 from workers.propeller.partitions import Partitions
 from workers.propeller.snapshots import Cadence, Snapshots
+from workers.propeller.stream_kinds import STREAM_KINDS, StreamKinds
 
 SOON_S = 30
 
@@ -58,10 +61,18 @@ class Harness:
     running: asyncio.Task[None] | None = None
     numbers: int = 0
     closed_max: int = 100
-    every_s: float = 3600.0
-    last_s: float = 2.0
+    interval_s: float = 3600.0
+    shutdown_timeout_s: float = 2.0
     sizes: Sizes = field(default_factory=Sizes)
     folds: bool = False
+    kinds: StreamKinds = STREAM_KINDS
+
+    def loading_kinds(self) -> StreamKinds:
+        """Return the kinds, with a loader of executions."""
+        loader = ExecutionLoader(
+            log=self.log, definitions=self, admission=self, limits=Limits()
+        )
+        return self.kinds.with_loaders({EXECUTIONS.prefix: loader})
 
     async def admit(
         self, command: c.CreateExecution, envelope: Envelope, now_us: int
@@ -83,13 +94,17 @@ class Harness:
 
     def _make(self) -> Propeller:
         return Propeller(
-            streams=StreamCache(self.log, self, closed_max=self.closed_max),
-            loader=self,
+            kinds=(kinds := self.loading_kinds()),
+            streams=StreamCache(self.log, kinds, closed_max=self.closed_max),
             clock=self.clock,
             leases=Leases(10**15),
             bounds=Bounds(retry_s=0.01),
             snapshots=Snapshots(
-                Cadence(every_s=self.every_s, sizes=self.sizes, last_s=self.last_s),
+                Cadence(
+                    interval_s=self.interval_s,
+                    sizes=self.sizes,
+                    shutdown_timeout_s=self.shutdown_timeout_s,
+                ),
                 self.clock,
             ),
         )
@@ -119,7 +134,7 @@ class Harness:
         self.numbers += 1
         envelope = {
             "id": f"{stream}/c{self.numbers}",
-            "type": codec.type_name(command),
+            "type": self.kinds.messages.type_name(command),
             "stream": stream,
             "reply": True,
         } | {k: v for k, v in more.items() if k in Envelope.__struct_fields__}
@@ -127,7 +142,7 @@ class Harness:
             topic=topics.COMMANDS,
             key=more.get("key", stream),
             envelope=Envelope(**envelope),
-            body=more.get("body") or codec.encode(command),
+            body=more.get("body") or self.kinds.messages.encode(command),
             partition=0,
         )
         await self.log.append([record])
@@ -145,16 +160,21 @@ class Harness:
 
     async def events(self, stream: str) -> list[Any]:
         """Return the events of a stream."""
-        return [codec.decode(r.body) for r in await self.log.stream(stream)]
+        return [
+            self.kinds.messages.decode(r.body) for r in await self.log.stream(stream)
+        ]
 
     async def answers(self) -> dict[str, Any]:
         """Return what became of commands without events, by their ids."""
         found = [r for r in await self.read(topics.EVENTS) if not r.envelope.sequence]
-        return {r.envelope.causation: codec.decode(r.body) for r in found}
+        return {r.envelope.causation: self.kinds.messages.decode(r.body) for r in found}
 
     async def letters(self) -> list[DeadLetter]:
         """Return the dead letters."""
-        found = [codec.decode(r.body) for r in await self.read(topics.DEAD_LETTERS)]
+        found = [
+            self.kinds.messages.decode(r.body)
+            for r in await self.read(topics.DEAD_LETTERS)
+        ]
         return [letter for letter in found if isinstance(letter, DeadLetter)]
 
     async def run_of(self, stream: str, node_id: str) -> d.RunTask:
@@ -163,7 +183,7 @@ class Harness:
 
         async def dispatched() -> bool:
             for received in await self.read(topics.DISPATCHES):
-                task = codec.decode(received.body)
+                task = self.kinds.messages.decode(received.body)
                 if (task.stream, task.node_id) == (stream, node_id):
                     found.append(task)
             return bool(found)

@@ -50,20 +50,6 @@ class Admission:
     recovery: Recovery = NOTHING_SAVED
 
 
-class CommandLoader(Protocol):
-    """What brings in from outside what a creation needs."""
-
-    async def admit(
-        self, command: CreateExecution, envelope: Envelope, now_us: int
-    ) -> Admission | Rejected:
-        """Return the event that would begin the execution, or the refusal."""
-        ...
-
-    async def load(self, blob: Blob) -> Definition:
-        """Return the compiled workflow in a blob."""
-        ...
-
-
 class Blobs(Protocol):
     """Where values are offloaded."""
 
@@ -105,10 +91,6 @@ class AdmissionLoader:
         except (OperationalError, PoolTimeout) as error:
             message = f"Expected the registry to answer, but: {error}"
             raise TransientError(message) from error
-
-    async def load(self, blob: Blob) -> Definition:
-        """Return the compiled workflow in a blob."""
-        return await self.definitions.load(blob)
 
     async def _admit(
         self, command: CreateExecution, envelope: Envelope, now_us: int

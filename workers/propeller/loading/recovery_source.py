@@ -12,21 +12,14 @@ from domain.graph import Definition
 from infra.eventlog.contract import Log, Received
 from schemas.ids import ExecutionRef, execution_stream
 from schemas.messages import execution_events as e
-from schemas.phases import ExecutionPhase
 from schemas.values import Blob
 from schemas.wire import codec
+from workers.propeller.kinds.execution_closing import TERMINAL_EVENTS
 
 CHAIN_MAX = 20
 """Over how many recoveries of recoveries what was saved is carried."""
 _LARGE_EVENTS = 2_000
 """More events than these would hold the event loop for too long."""
-ENDINGS: dict[type, ExecutionPhase] = {
-    e.ExecutionSucceeded: ExecutionPhase.SUCCEEDED,
-    e.ExecutionFailed: ExecutionPhase.FAILED,
-    e.ExecutionAborted: ExecutionPhase.ABORTED,
-    e.ExecutionTimedOut: ExecutionPhase.TIMED_OUT,
-}
-"""The events that end a stream."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +93,6 @@ def saved_node(
         ref=ref,
         created=created if isinstance(created, e.ExecutionCreated) else None,
         recovery=recovery,
-        has_ended=type(last) in ENDINGS,
+        has_ended=type(last) in TERMINAL_EVENTS,
         is_deleted=isinstance(last, e.ExecutionDeleted),
     )

@@ -16,6 +16,7 @@ from projections.projector.start_position import ReplayStart
 from projections.queries import executions
 from schemas import topics
 from workers.operations.audit import Audit, Finding
+from workers.propeller.stream_kinds import STREAM_KINDS
 
 _SHOWN_MAX = 100
 
@@ -37,7 +38,7 @@ async def run(session: Session, begin: str | None, *, json: bool) -> None:
         print_json(
             {
                 "events": audit.events,
-                "executions": audit.executions,
+                "streams": audit.streams,
                 "findings": [to_object(finding) for finding in findings],
             }
         )
@@ -50,7 +51,7 @@ async def run(session: Session, begin: str | None, *, json: bool) -> None:
 async def _audited(
     session: Session, since: ReplayStart | None, *, quiet: bool
 ) -> tuple[Audit, list[Finding]]:
-    audit, findings = Audit(), list[Finding]()
+    audit, findings = Audit(STREAM_KINDS), list[Finding]()
     total = await session.log.count_events()
     end = await session.log.end_positions((topics.EVENTS,))
     after = {} if since is None else since.positions
@@ -74,7 +75,7 @@ def _against_read_models(audit: Audit, shown: dict[str, str]) -> list[Finding]:
     """
     logged = audit.phases()
     return [
-        Finding(at=stream, what="Expected events of this execution, but there are none")
+        Finding(at=stream, what="Expected events of this stream, but there are none")
         for stream in shown
         if stream not in logged
     ] + [
@@ -89,7 +90,7 @@ def _against_read_models(audit: Audit, shown: dict[str, str]) -> list[Finding]:
 
 def _print(audit: Audit, findings: Sequence[Finding]) -> None:
     console = Console(highlight=False, soft_wrap=True)
-    console.print(f"checked {audit.events:,} events of {audit.executions:,} executions")
+    console.print(f"checked {audit.events:,} events of {audit.streams:,} streams")
     for found in findings[:_SHOWN_MAX]:
         console.print(f"[red]{found.at}[/]: {found.what}")
     if len(findings) > _SHOWN_MAX:

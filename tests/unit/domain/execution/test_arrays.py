@@ -26,6 +26,7 @@ from tests.support.graphs import (
     task_template,
     values,
 )
+from workers.propeller.kinds.executions import EXECUTIONS
 from workers.propeller.leases import Leases
 
 
@@ -380,7 +381,7 @@ def test_a_restored_array_holds_no_lease() -> None:
     """Only what a runner has begun is watched after a restore: its elements."""
     run = engine([5, 6, 7])
     run.do(start(run.run_of("n0-0-n0")))
-    leases = Leases(silence_us=1)
-    leases.restore("s", run.state, now_us=0)
+    leases = Leases(timeout_us=1)
+    leases.restore("s", EXECUTIONS.leases.held(run.state), now_us=0)
 
     assert [command.node_id for _, command in leases.expired(10)] == ["n0-0-n0"]

@@ -84,9 +84,9 @@ def test_an_illegal_log_and_a_false_view_are_told(
         conn.execute("UPDATE executions SET phase = 'ABORTED'")
     code, found = told("verify", *options)
     said = [finding["what"] for finding in found["findings"]]
-    assert (code, found["events"], found["executions"]) == (1, 6, 1)
+    assert (code, found["events"], found["streams"]) == (1, 6, 1)
     assert (
-        "Expected no move of the execution RUNNING → SUCCEEDED, but there is one"
+        "Expected no transition of the execution RUNNING → SUCCEEDED, but there is one"
         in said
     )
     assert "Expected the read model to be SUCCEEDED, but it is ABORTED" in said

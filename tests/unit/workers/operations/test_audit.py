@@ -14,6 +14,7 @@ from schemas.wire import codec
 from tests.support.engine import STREAM, Engine, created
 from tests.support.graphs import definition, task_node
 from workers.operations.audit import Audit
+from workers.propeller.stream_kinds import STREAM_KINDS
 
 
 def run(*, ended: bool = True) -> list[e.ExecutionEvent]:
@@ -49,7 +50,7 @@ def on_log(events: list[e.ExecutionEvent], stream: str = STREAM) -> list[Receive
 
 def found(records: list[Received]) -> list[str]:
     """Return what the audit says of these messages."""
-    audit = Audit()
+    audit = Audit(STREAM_KINDS)
     findings = [f for r in records for f in audit.take(r)]
     return [f.what for f in (*findings, *audit.end())]
 
@@ -84,7 +85,7 @@ def test_an_illegal_move_is_found() -> None:
     events.append(e.ExecutionSucceeded(occurred_at_us=1, outputs=NO_VALUES))
     said = found(on_log(events))
     assert (
-        "Expected no move of the execution RUNNING → SUCCEEDED, but there is one"
+        "Expected no transition of the execution RUNNING → SUCCEEDED, but there is one"
         in said
     )
     assert any("Expected every node to have ended" in what for what in said)

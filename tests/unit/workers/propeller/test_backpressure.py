@@ -16,10 +16,10 @@ class ReadModels:
     def __init__(self, applied: int = 0) -> None:
         self.applied = applied
 
-    def pace(self, *, glances: int = 10_000) -> ProjectionLagThrottle:
+    def pace(self, *, polls_max: int = 10_000) -> ProjectionLagThrottle:
         """Return the pace of a propeller that may be ten events ahead."""
         return ProjectionLagThrottle(
-            lambda: self.applied, ahead_max=10, glances=glances
+            lambda: self.applied, ahead_max=10, polls_max=polls_max
         )
 
 
@@ -28,7 +28,7 @@ async def test_whoever_is_far_ahead_waits_until_the_views_are_near() -> None:
     read_models = ReadModels(applied=500)
     pace = read_models.pace()
     pace.committed += 30
-    waiting = asyncio.create_task(pace.keep())
+    waiting = asyncio.create_task(pace.wait())
     await asyncio.sleep(0.02)
     read_models.applied += 19
     await asyncio.sleep(0.02)
@@ -41,16 +41,16 @@ async def test_whoever_is_far_ahead_waits_until_the_views_are_near() -> None:
 
 
 async def test_views_that_are_stuck_stop_nobody() -> None:
-    """After some glances the work goes on, and is counted anew."""
-    pace = ReadModels().pace(glances=3)
+    """After some looks the work goes on, and is counted anew."""
+    pace = ReadModels().pace(polls_max=3)
     pace.committed += 11
 
     async with asyncio.timeout(5):
-        await pace.keep()
+        await pace.wait()
     assert pace.ahead == 0
     pace.committed += 10
     async with asyncio.timeout(0.001):
-        await pace.keep()
+        await pace.wait()
 
 
 async def test_answers_without_events_are_counted_too() -> None:
@@ -65,7 +65,7 @@ async def test_answers_without_events_are_counted_too() -> None:
             return partitions.handled == 6
 
         await harness.until(all_handled)
-        pace = partitions.served[0].pace
+        pace = partitions.served[0].throttle
         on_events = len(await harness.read(topics.EVENTS))
 
     assert pace.committed == on_events
@@ -78,7 +78,7 @@ async def test_nobody_waits_where_no_views_are() -> None:
     pace.committed += 1000
 
     async with asyncio.timeout(0.001):
-        await pace.keep()
+        await pace.wait()
 
 
 async def test_others_get_turns_while_many_commands_are_handled() -> None:

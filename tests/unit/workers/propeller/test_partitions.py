@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 from infra.eventlog.contract import OwnedPartition, Serve
 from tests.support.clocks import FixedClock
 from tests.support.fakes import MemoryLog
-from workers.propeller.leases import Held, Leases
-from workers.propeller.loading.recovery_source import Definitions
+from workers.propeller.kinds.contract import Lease
+from workers.propeller.leases import Leases
 from workers.propeller.loading.stream_cache import StreamCache
 from workers.propeller.loop import Bounds, Propeller
 from workers.propeller.partitions import Partitions
+from workers.propeller.stream_kinds import STREAM_KINDS
 from workers.propeller.timers import Timers
 
 SECOND_US = 1_000_000
@@ -64,8 +65,8 @@ def propeller() -> Propeller:
     """Return a propeller with nothing in memory."""
     log = MemoryLog()
     return Propeller(
-        streams=StreamCache(log, cast("Definitions", None), closed_max=10),
-        loader=cast("Any", None),
+        kinds=STREAM_KINDS,
+        streams=StreamCache(log, STREAM_KINDS, closed_max=10),
         clock=FixedClock(at_us=12 * 3600 * SECOND_US),
         leases=Leases(SECOND_US),
         timers=Timers(),
@@ -97,8 +98,7 @@ async def test_each_partition_has_its_own_state_while_it_is_owned() -> None:
 def test_a_restored_lease_of_a_runner_that_is_gone_expires() -> None:
     """A runner that nobody heard since the restore is lost after its silence."""
     leases = Leases(SECOND_US)
-    leases.held[("s", "n0", 0)] = Held("r", "i1", 0)
-    leases.runners["r"] = ("", 0)
+    leases.restore("s", (Lease("n0", 0, 0, "r", "i1"),), 0)
 
     assert not leases.expired(SECOND_US)
     assert [stream for stream, _ in leases.expired(SECOND_US + 1)] == ["s"]

@@ -13,10 +13,12 @@ from infra.eventlog.contract import Received, Record
 from schemas.messages.execution_events import ExecutionCreated
 from tests.support.engine import created
 from tests.support.memory_log import MemoryLog
-from workers.propeller.loading.stream_cache import StreamCache, StreamState
+from workers.propeller.kinds.executions import EXECUTIONS
+from workers.propeller.loading.stream_cache import StreamCache
 from workers.propeller.snapshots import Cadence, Snapshots
+from workers.propeller.stream_kinds import STREAM_KINDS
 
-STREAM = "execution-p:d:one"
+STREAM = "execution/p/d/one"
 
 
 class Partition:
@@ -54,10 +56,12 @@ class Partition:
 
 
 def _snapshots(count: int) -> Snapshots:
-    snapshots = Snapshots(Cadence(every_s=3600, commit_bytes=1, last_s=0.2))
+    snapshots = Snapshots(
+        Cadence(interval_s=3600, commit_bytes=1, shutdown_timeout_s=0.2)
+    )
     first: ExecutionCreated = created()
     for number in range(count):
-        snapshots.note(f"{STREAM}{number}", StreamState().after(first))
+        snapshots.mark_changed(f"{STREAM}{number}", EXECUTIONS.begin().after(first))
     return snapshots
 
 
@@ -74,7 +78,7 @@ def _snapshots(count: int) -> Snapshots:
 async def test_it_ends_in_time(partition: Partition) -> None:
     """Whether the log refuses, is away, says nothing or is slow: it is let go of."""
     snapshots, began = _snapshots(50), time.monotonic()
-    await snapshots.leave(partition, StreamCache(MemoryLog(), None, 9))  # type: ignore[arg-type]
+    await snapshots.write_all(partition, StreamCache(MemoryLog(), STREAM_KINDS, 9))  # type: ignore[arg-type]
     assert time.monotonic() - began < 2
     assert snapshots.changed
 
@@ -82,6 +86,6 @@ async def test_it_ends_in_time(partition: Partition) -> None:
 async def test_all_that_changed_is_written_when_there_is_time() -> None:
     """One round, each stream a commit of its own here, and the checkpoint."""
     partition, snapshots = Partition(None), _snapshots(3)
-    await snapshots.leave(partition, StreamCache(MemoryLog(), None, 9))  # type: ignore[arg-type]
+    await snapshots.write_all(partition, StreamCache(MemoryLog(), STREAM_KINDS, 9))  # type: ignore[arg-type]
     assert partition.commits == 4
     assert not snapshots.changed

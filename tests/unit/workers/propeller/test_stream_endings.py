@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from msgspec.structs import replace
+
 from domain.execution.state.state import Execution
 from schemas.ids import ParentNode
 from schemas.messages import commands as c
@@ -11,12 +13,13 @@ from schemas.phases import ExecutionPhase
 from tests.support.engine import STREAM, Engine, created
 from tests.support.graphs import definition, task_node
 from tests.support.harness.read_models import ReadModels
-from workers.propeller.loading.stream_cache import StreamCache, StreamState
-from workers.propeller.loading.stream_endings import (
-    ClosedStreamQuery,
-    closed,
-    closed_execution,
-)
+from tests.support.memory_log import MemoryLog
+from workers.propeller.kinds.contract import NothingToLoad
+from workers.propeller.kinds.execution_closing import closed, closed_execution
+from workers.propeller.kinds.executions import EXECUTIONS
+from workers.propeller.loading.stream_cache import StreamCache
+from workers.propeller.loading.stream_endings import ClosedStreamQuery
+from workers.propeller.stream_kinds import STREAM_KINDS
 
 RUNNING = "execution/p/d/other"
 PARENT = ParentNode(stream="execution/p/d/above", node_id="n4", attempt=2)
@@ -71,16 +74,19 @@ async def test_nothing_is_forgotten_that_the_views_do_not_know(
     read_models: ReadModels,
 ) -> None:
     """An ending stays in memory until the views have come as far."""
-    engine, log = _engine(), Any
-    streams = StreamCache(log, log, 0, ClosedStreamQuery(read_models.pool))  # type: ignore[arg-type]
-    streams.mark_complete(but_forgotten=False)
-    streams.put(STREAM, StreamState(state=engine.state, sequence=len(engine.events)))
+    engine, loader = _engine(), NothingToLoad[Any, Any, Any, Any]()
+    loader.closed = ClosedStreamQuery(read_models.pool)
+    kinds = STREAM_KINDS.with_loaders({"execution": loader})
+    streams = StreamCache(MemoryLog(), kinds, 0)
+    streams.mark_complete(but_evicted=False)
+    ended = replace(EXECUTIONS.begin(), state=engine.state, sequence=len(engine.events))
+    streams.put(STREAM, ended)
     await read_models.given(STREAM, *engine.events[:-1])
-    assert await streams.forgettable() == []
+    assert await streams.evictable() == []
     await read_models.given(STREAM, engine.events[-1])
-    assert await streams.forgettable() == [STREAM]
+    assert await streams.evictable() == [STREAM]
 
-    streams.forget([STREAM])
+    streams.evict([STREAM])
     assert (await streams.get(STREAM)).state.phase is ExecutionPhase.SUCCEEDED
     assert not (await streams.get(RUNNING)).sequence
 

@@ -6,6 +6,7 @@ from domain.execution.state.state import Execution
 from domain.execution.state.timers import timers_of
 from tests.support.engine import STREAM, Engine, created
 from tests.support.graphs import definition, gate_node
+from workers.propeller.kinds.executions import EXECUTIONS
 from workers.propeller.timers import Timers
 
 STREAMS = 500
@@ -25,13 +26,14 @@ def test_timers_that_are_due_at_once_come_out_one_by_one() -> None:
     engine.begin()
     timers = Timers()
     for event in engine.events:
-        timers.fold(STREAM, event, engine.state)
-    timers.restore(STREAM, engine.state)
+        timer = EXECUTIONS.timers.after(event, engine.state)
+        timers.add(STREAM, () if timer is None else (timer,))
+    timers.add(STREAM, EXECUTIONS.timers.pending(engine.state))
     due_us = timers.next_us()
 
     assert due_us is not None
     assert not list(timers.due(due_us - 1))
-    woken = [timer.node_id for _, timer in timers.due(due_us)]
+    woken = [timer.id.partition("/")[0] for _, timer in timers.due(due_us)]
     assert woken == ["n0", "n1"]
     assert {timer.due_us for timer in timers_of(engine.state)} == {due_us}
 
@@ -40,7 +42,7 @@ def test_timers_of_ended_streams_are_gone() -> None:
     """They never come, and the heap doesn't keep them until their time."""
     timers, state = Timers(), asleep()
     for number in range(STREAMS):
-        timers.restore(f"s{number}", state)
+        timers.add(f"s{number}", EXECUTIONS.timers.pending(state))
     for number in range(1, STREAMS):
         timers.forget(f"s{number}")
 
@@ -55,8 +57,8 @@ def test_timers_of_ended_streams_are_gone() -> None:
 def test_a_forgotten_stream_may_be_taken_up_again() -> None:
     """What was forgotten once is known again after another restore."""
     timers, state = Timers(), asleep()
-    timers.restore("s", state)
+    timers.add("s", EXECUTIONS.timers.pending(state))
     timers.forget("s")
-    timers.restore("s", state)
+    timers.add("s", EXECUTIONS.timers.pending(state))
 
     assert len(list(timers.due(state.nodes["n0"].wakes_at_us))) == 1

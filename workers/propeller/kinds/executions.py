@@ -1,0 +1,181 @@
+"""Executions as a kind of stream."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import get_args
+
+import msgspec
+
+from domain.execution.context import Context, Limits
+from domain.execution.decide import execution
+from domain.execution.react import react_to_refusal
+from domain.execution.state import snapshot_chunks
+from domain.execution.state.frontier import Frontier, advance
+from domain.execution.state.saved_nodes import NOTHING_SAVED, Recovery
+from domain.execution.state.snapshot_chunks import Layout
+from domain.execution.state.state import Execution
+from domain.execution.state.timers import execution_timer, timer_of, timers_of
+from domain.graph import Definition
+from schemas.ids import ExecutionRef, execution_stream
+from schemas.messages import commands as c
+from schemas.messages import execution_events as e
+from schemas.messages import node_events as ne
+from schemas.phases import TERMINAL_EXECUTION, TaskPhase
+from workers.propeller.kinds.contract import (
+    INTERNAL_COMMANDS,
+    CommandMetadata,
+    Lease,
+    LeaseRules,
+    SnapshotFormat,
+    StreamKind,
+    StreamState,
+    Timer,
+    TimerRules,
+)
+from workers.propeller.kinds.execution_audit import AUDIT
+from workers.propeller.kinds.execution_closing import CLOSING
+from workers.propeller.kinds.execution_json import to_json
+
+PREFIX = "execution"
+
+DYNAMIC_CLOSURE_ENDS = (
+    ne.NodeSucceeded,
+    ne.NodeFailed,
+    ne.NodeTimedOut,
+    ne.NodeAborted,
+    ne.NodeRetryScheduled,
+)
+"""Events after which the closure that a dynamic node's task generated isn't needed."""
+
+
+class LoadedExecution(msgspec.Struct, frozen=True, kw_only=True):
+    """An execution's graph with its frontier, and what it recovers.
+
+    Without a definition it isn't loaded, or there is no execution.
+    """
+
+    definition: Definition | None = None
+    frontier: Frontier = msgspec.field(default_factory=Frontier)
+    recovery: Recovery = NOTHING_SAVED
+    limits: Limits = Limits()
+
+    @property
+    def is_complete(self) -> bool:
+        """Return whether the loader has nothing to add."""
+        return self.definition is not None
+
+    def after(self, event: e.ExecutionEvent, state: Execution) -> LoadedExecution:
+        """Return it as of one more event; `state` is the state after that."""
+        definition = self.definition
+        if definition is None:
+            return self
+        frontier, _ = advance(self.frontier, definition, state, event)
+        if isinstance(event, DYNAMIC_CLOSURE_ENDS):
+            definition = definition.without_dynamic_closure(event.node_id)
+        return LoadedExecution(
+            definition=definition,
+            frontier=frontier,
+            recovery=self.recovery,
+            limits=self.limits,
+        )
+
+    def context(self, metadata: CommandMetadata) -> Context:
+        """Return the context of a decision."""
+        return Context(
+            now_us=metadata.now_us,
+            command_id=metadata.command_id,
+            stream=metadata.stream,
+            definition=self.definition,
+            frontier=self.frontier,
+            recovery=self.recovery,
+            limits=self.limits,
+        )
+
+
+ExecutionKind = StreamKind[c.ExecutionCommand, e.ExecutionEvent, Execution, Context]
+ExecutionStream = StreamState[c.ExecutionCommand, e.ExecutionEvent, Execution, Context]
+
+
+def _target(command: c.ExecutionCommand) -> str | None:
+    """Return the stream of the execution that a creation names."""
+    if not isinstance(command, c.CreateExecution):
+        return None
+    return execution_stream(
+        ExecutionRef(project=command.project, domain=command.domain, name=command.name)
+    )
+
+
+def _timer_after(event: e.ExecutionEvent, state: Execution) -> Timer | None:
+    if isinstance(event, e.ExecutionTimeLimited):
+        timer = execution_timer(state)
+    else:
+        node = state.nodes.get(getattr(event, "node_id", ""))
+        timer = timer_of(node) if node is not None else None
+    return Timer(timer.due_us, timer.id) if timer is not None else None
+
+
+def _timers(state: Execution) -> Iterator[Timer]:
+    for timer in timers_of(state):
+        yield Timer(timer.due_us, timer.id)
+
+
+def _lease_change(event: e.ExecutionEvent) -> Lease | None:
+    match event:
+        case ne.TaskStarted() if event.runner:
+            return Lease(
+                event.node_id,
+                event.attempt,
+                event.dispatch_no,
+                event.runner,
+                event.incarnation,
+            )
+        case (
+            ne.TaskSucceeded()
+            | ne.TaskFailed()
+            | ne.TaskAborted()
+            | ne.TaskRedispatched()
+        ):
+            return Lease(event.node_id, event.attempt)
+        case _:
+            return None
+
+
+def _leases(state: Execution) -> Iterator[Lease]:
+    """Yield the leases in force; an array's own attempt has none."""
+    for node_id in state.active:
+        node = state.nodes[node_id]
+        if node.task is TaskPhase.RUNNING and node.lease.runner:
+            yield Lease(
+                node_id,
+                node.attempt,
+                node.lease.dispatch_no,
+                node.lease.runner,
+                node.lease.incarnation,
+            )
+
+
+SNAPSHOTS: SnapshotFormat[Execution, Layout] = SnapshotFormat(
+    name=snapshot_chunks.form,
+    empty=Layout(),
+    encode_chunks=snapshot_chunks.cut,
+    encode_head=snapshot_chunks.head_of,
+    decode=snapshot_chunks.joined,
+)
+
+EXECUTIONS: ExecutionKind = StreamKind(
+    prefix=PREFIX,
+    commands=frozenset(get_args(c.ExecutionCommand)) - INTERNAL_COMMANDS,
+    target=_target,
+    decider=execution,
+    react_to_refusal=react_to_refusal,
+    loaded=LoadedExecution(),
+    timers=TimerRules(after=_timer_after, pending=_timers),
+    leases=LeaseRules(change=_lease_change, held=_leases),
+    snapshots=SNAPSHOTS,
+    closing=CLOSING,
+    audit=AUDIT,
+    phase=lambda state: state.phase.value,
+    terminal_phases=frozenset(phase.value for phase in TERMINAL_EXECUTION),
+    to_json=to_json,
+)
