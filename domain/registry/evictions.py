@@ -1,4 +1,4 @@
-"""The decider of evictions: outputs of a task that aren't reused any more."""
+"""The decider of evictions of a task's cached outputs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from schemas.messages.rejections import Rejected
 def evict(
     known: Sequence[CacheEvicted], project: str, domain: str, task: str, *, now_us: int
 ) -> Sequence[CacheEvicted] | Rejected:
-    """Evict what was kept until now; never with a time before an earlier one's."""
+    """Evict what was cached until now; the event is never earlier than the last one."""
     if not (project and domain and task):
         return invalid("Expected a task as project/domain/name, but a part is empty")
     last_us = known[-1].occurred_at_us if known else 0

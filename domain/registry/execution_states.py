@@ -1,4 +1,4 @@
-"""Executions put out of sight: archived, and brought back (ref §2.2)."""
+"""The decider of an execution's state: active or archived (ref §2.2)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ACTIVE = execution_pb2.EXECUTION_ACTIVE
 def set_state(
     known: Sequence[ExecutionStateSet], wanted: ExecutionStateSet
 ) -> Sequence[ExecutionStateSet] | Rejected:
-    """Give an execution its state; one that it has already changes nothing."""
+    """Set the state of an execution; no event if it has that state."""
     if wanted.state not in execution_pb2.ExecutionState.values():
         return invalid(f"Expected an execution's state, but got {wanted.state}")
     before = known[-1].state if known else ACTIVE

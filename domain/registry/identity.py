@@ -1,13 +1,14 @@
-"""Identity: what names an entity, and whether two of them are the same (ref §2.1)."""
+"""Identity of entities: their ids, and whether two are the same (ref §2.1)."""
 
 from __future__ import annotations
 
 import difflib
 import hashlib
 import re
-from typing import Any
 
+from flyteidl.core import identifier_pb2
 from google.protobuf import json_format
+from google.protobuf.message import Message
 
 from domain.graph import entity_ref
 from schemas.ids import EntityRef
@@ -21,12 +22,14 @@ PART_BYTES_MAX = 511
 
 
 def invalid(detail: str) -> Rejected:
-    """Return a refusal for a bad argument."""
+    """Return a refusal of an invalid argument."""
     return Rejected(Reason.INVALID_ARGUMENT, detail[:TEXT_MAX])
 
 
-def checked_ref(identifier: Any, kind: str) -> EntityRef | Rejected:
-    """Return the reference of a core.Identifier with all its parts."""
+def checked_ref(
+    identifier: identifier_pb2.Identifier, kind: str
+) -> EntityRef | Rejected:
+    """Return the reference to an entity; a part must not be missing or invalid."""
     ref = entity_ref(identifier)
     for part in ("project", "domain", "name", "version"):
         if not getattr(ref, part):
@@ -46,7 +49,7 @@ def checked_ref(identifier: Any, kind: str) -> EntityRef | Rejected:
 
 
 def check_part(part: str, text: str) -> Rejected | None:
-    """Refuse what no key may hold: too much, or a NUL."""
+    """Refuse a part that is too long for a key, or contains NUL."""
     size = len(text.encode())
     if size > PART_BYTES_MAX:
         return invalid(
@@ -58,21 +61,27 @@ def check_part(part: str, text: str) -> Rejected | None:
 
 
 def is_label(text: str) -> bool:
-    """Tell whether a text is a DNS-1123 label."""
+    """Return whether a text is a DNS-1123 label."""
     return len(text) <= LABEL_MAX and bool(_LABEL.fullmatch(text))
 
 
-def digest(message: Any) -> str:
-    """Return the sha256 of a message's canonical bytes."""
+def digest(message: Message) -> str:
+    """Return the sha256 of a message's deterministic bytes, in hex."""
     return hashlib.sha256(message.SerializeToString(deterministic=True)).hexdigest()
 
 
-def existing(ref: EntityRef, *, same: bool, known: Any, given: Any) -> Rejected:
-    """Return the refusal for an id that is taken, by the same or by other content."""
-    what = ref.kind.lower().replace("_", " ")
-    if same:
-        detail = f"{what} with identical structure already exists with id {ref.text()}"
-        return Rejected(Reason.ALREADY_EXISTS, detail)
+def already_exists(ref: EntityRef) -> Rejected:
+    """Return the refusal of an id that the same entity already has."""
+    detail = (
+        f"{_kind_text(ref)} with identical structure already exists "
+        f"with id {ref.text()}"
+    )
+    return Rejected(Reason.ALREADY_EXISTS, detail)
+
+
+def differs(ref: EntityRef, known: Message, given: Message) -> Rejected:
+    """Return the refusal of an id that a different entity already has."""
+    what = _kind_text(ref)
     diff = "\n".join(
         difflib.unified_diff(_lines(known), _lines(given), "registered", "given", n=1)
     )
@@ -82,6 +91,9 @@ def existing(ref: EntityRef, *, same: bool, known: Any, given: Any) -> Rejected:
     )
 
 
-def _lines(message: Any) -> list[str]:
-    text: str = json_format.MessageToJson(message, sort_keys=True)
-    return text.splitlines()
+def _kind_text(ref: EntityRef) -> str:
+    return ref.kind.lower().replace("_", " ")
+
+
+def _lines(message: Message) -> list[str]:
+    return json_format.MessageToJson(message, sort_keys=True).splitlines()

@@ -1,20 +1,24 @@
-"""The decider of one launch plan name: its versions, and which one is active."""
+"""The decider of a launch plan's name: its versions, and which is active (ref §2.1)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from typing import Any
 
-from cronsim import CronSim, CronSimError
 from flyteidl.admin import launch_plan_pb2
-from flyteidl.core import interface_pb2, types_pb2
+from flyteidl.core import interface_pb2
 
 from domain.graph import entity_ref
 from domain.literals.casting import literal_matches
 from domain.literals.literal_types import describe
 from domain.literals.protobuf_checks import violation
-from domain.registry.identity import checked_ref, digest, existing, invalid
+from domain.registry.identity import (
+    already_exists,
+    checked_ref,
+    differs,
+    digest,
+    invalid,
+)
+from domain.registry.schedules import check_schedule, schedule_type
 from schemas.ids import EntityRef
 from schemas.messages.registry_events import (
     LaunchPlanActivated,
@@ -24,38 +28,31 @@ from schemas.messages.registry_events import (
 from schemas.messages.rejections import Reason, Rejected
 
 Event = LaunchPlanRegistered | LaunchPlanActivated | LaunchPlanDeactivated
-_SOME_DAY = datetime(2026, 1, 1, tzinfo=UTC)
-_ALIASES = frozenset(
-    {"@hourly", "@daily", "@midnight", "@weekly", "@monthly", "@yearly", "@annually"}
-)
 
 
 def register(
-    known: Sequence[Event], request: Any, interface: Any, *, now_us: int
+    known: Sequence[Event],
+    request: launch_plan_pb2.LaunchPlanCreateRequest,
+    interface: interface_pb2.TypedInterface,
+    *,
+    now_us: int,
 ) -> Sequence[Event] | Rejected:
-    """Register an admin.LaunchPlanCreateRequest for a workflow's TypedInterface."""
+    """Register a launch plan version; `interface` is that of its workflow."""
     ref = checked_ref(request.id, "LAUNCH_PLAN")
     if isinstance(ref, Rejected):
         return ref
-    wrong = violation(request.spec, "spec")
-    if wrong:
-        return invalid(wrong)
-    expected = expected_inputs(request.spec, interface)
-    if isinstance(expected, Rejected):
-        return expected
-    refused = _check_schedule(request.spec, expected)
-    if refused is not None:
-        return refused
-    spec = launch_plan_pb2.LaunchPlanSpec()
-    spec.CopyFrom(request.spec)
-    spec.default_inputs.CopyFrom(expected)
+    spec = _completed(request.spec, interface)
+    if isinstance(spec, Rejected):
+        return spec
     found = digest(spec)
     for event in known:
         if isinstance(event, LaunchPlanRegistered) and event.entity == ref:
+            if event.digest == found:
+                return already_exists(ref)
             before = launch_plan_pb2.LaunchPlanSpec.FromString(event.spec)
-            return existing(ref, same=event.digest == found, known=before, given=spec)
+            return differs(ref, before, spec)
     closure = launch_plan_pb2.LaunchPlanClosure(
-        expected_inputs=expected, expected_outputs=interface.outputs
+        expected_inputs=spec.default_inputs, expected_outputs=interface.outputs
     )
     closure.created_at.FromMicroseconds(now_us)
     closure.updated_at.FromMicroseconds(now_us)
@@ -72,10 +69,29 @@ def register(
     )
 
 
+def _completed(
+    given: launch_plan_pb2.LaunchPlanSpec, interface: interface_pb2.TypedInterface
+) -> launch_plan_pb2.LaunchPlanSpec | Rejected:
+    """Check a spec, and return it with all expected inputs as its default inputs."""
+    wrong = violation(given, "spec")
+    if wrong:
+        return invalid(wrong)
+    expected = expected_inputs(given, interface)
+    if isinstance(expected, Rejected):
+        return expected
+    refused = check_schedule(given, expected)
+    if refused is not None:
+        return refused
+    spec = launch_plan_pb2.LaunchPlanSpec()
+    spec.CopyFrom(given)
+    spec.default_inputs.CopyFrom(expected)
+    return spec
+
+
 def activate(
     known: Sequence[Event], ref: EntityRef, *, now_us: int
 ) -> Sequence[Event] | Rejected:
-    """Make a version the active one of its name; the one before steps back."""
+    """Make a version the active one of its name, in place of another."""
     if not _is_registered(known, ref):
         return _missing(ref)
     active = active_version(known)
@@ -83,7 +99,7 @@ def activate(
         return ()
     return (
         LaunchPlanActivated(
-            occurred_at_us=now_us, entity=ref, deactivated_version=active
+            occurred_at_us=now_us, entity=ref, deactivated_version=active or ""
         ),
     )
 
@@ -99,16 +115,16 @@ def deactivate(
     return (LaunchPlanDeactivated(occurred_at_us=now_us, entity=ref),)
 
 
-def active_version(known: Sequence[Event]) -> str:
-    """Return the active version; '' if there is none."""
-    active = ""
+def active_version(known: Sequence[Event]) -> str | None:
+    """Return the active version, None if there is none."""
+    active: str | None = None
     for event in known:
         if isinstance(event, LaunchPlanActivated):
             active = event.entity.version
         elif (
             isinstance(event, LaunchPlanDeactivated) and active == event.entity.version
         ):
-            active = ""
+            active = None
     return active
 
 
@@ -121,88 +137,60 @@ def _missing(ref: EntityRef) -> Rejected:
     return Rejected(Reason.NOT_FOUND, detail)
 
 
-def expected_inputs(spec: Any, interface: Any) -> Any | Rejected:
-    """Return the core.ParameterMap of inputs that an execution may give (ref §2.1)."""
-    inputs = interface.inputs.variables
-    for name, literal in spec.fixed_inputs.literals.items():
-        if name not in inputs:
-            return invalid(
-                f"Expected fixed input '{name}' of the workflow, but it has none"
-            )
-        if not literal_matches(literal, inputs[name].type):
-            asked = describe(inputs[name].type)
-            return invalid(
-                f"Expected fixed input '{name}' to be {asked}, but it is not"
-            )
-    for name in spec.default_inputs.parameters:
-        if name not in inputs:
-            return invalid(
-                f"Expected default input '{name}' of the workflow, but it has none"
-            )
+def expected_inputs(
+    spec: launch_plan_pb2.LaunchPlanSpec, interface: interface_pb2.TypedInterface
+) -> interface_pb2.ParameterMap | Rejected:
+    """Return the inputs that an execution may give (ref §2.1)."""
+    variables = interface.inputs.variables
+    refused = _check_fixed(spec, interface) or _check_defaults(spec, interface)
+    if refused is not None:
+        return refused
     expected = interface_pb2.ParameterMap()
-    for name, variable in inputs.items():
+    for name, variable in variables.items():
         if name in spec.fixed_inputs.literals:
             continue
         parameter = expected.parameters[name]
         if name in spec.default_inputs.parameters:
-            given = spec.default_inputs.parameters[name]
-            if given.WhichOneof("behavior") == "default" and not literal_matches(
-                given.default, variable.type
-            ):
-                asked = describe(variable.type)
-                return invalid(
-                    f"Expected default input '{name}' to be {asked}, but it is not"
-                )
-            parameter.CopyFrom(given)
+            parameter.CopyFrom(spec.default_inputs.parameters[name])
         else:
             parameter.required = True
         parameter.var.CopyFrom(variable)
     return expected
 
 
-def schedule_type(spec: Any) -> str:
-    """Return NONE, CRON or RATE, as Flyte's column says."""
-    kind = spec.entity_metadata.schedule.WhichOneof("ScheduleExpression")
-    return {None: "NONE", "rate": "RATE"}.get(kind, "CRON")
-
-
-def _check_schedule(spec: Any, expected: Any) -> Rejected | None:
-    schedule = spec.entity_metadata.schedule
-    kind = schedule.WhichOneof("ScheduleExpression")
-    if spec.entity_metadata.HasField("launch_conditions"):
-        return invalid("Expected no launch conditions, but some are given")
-    if kind is None:
-        return None
-    kickoff = schedule.kickoff_time_input_arg
-    for name, parameter in expected.parameters.items():
-        if parameter.required and name != kickoff:
+def _check_fixed(
+    spec: launch_plan_pb2.LaunchPlanSpec, interface: interface_pb2.TypedInterface
+) -> Rejected | None:
+    variables = interface.inputs.variables
+    for name, literal in spec.fixed_inputs.literals.items():
+        if name not in variables:
             return invalid(
-                "Expected a scheduled launch plan to need no inputs, "
-                f"but '{name}' is required"
+                f"Expected fixed input '{name}' of the workflow, but it has none"
             )
-    if kickoff:
-        asked = expected.parameters.get(kickoff)
-        if asked is None or asked.var.type.simple != types_pb2.DATETIME:
+        if not literal_matches(literal, variables[name].type):
+            asked = describe(variables[name].type)
             return invalid(
-                f"Expected kickoff input '{kickoff}' to be an unbound datetime, "
-                "but it is not"
+                f"Expected fixed input '{name}' to be {asked}, but it is not"
             )
-    if kind == "cron_schedule":
-        return _check_cron(schedule.cron_schedule.schedule)
-    if kind == "cron_expression":
-        return invalid(
-            "Expected a cron_schedule, but got the deprecated cron_expression"
-        )
     return None
 
 
-def _check_cron(text: str) -> Rejected | None:
-    zoned = text.startswith(("CRON_TZ=", "TZ="))
-    body = text.partition(" ")[2] if zoned else text
-    if body in _ALIASES or body.startswith("@every "):
-        return None
-    try:
-        CronSim(body, _SOME_DAY)
-    except CronSimError as error:
-        return invalid(f"Expected a cron schedule, but '{text}' is none: {error}")
+def _check_defaults(
+    spec: launch_plan_pb2.LaunchPlanSpec, interface: interface_pb2.TypedInterface
+) -> Rejected | None:
+    variables = interface.inputs.variables
+    for name in spec.default_inputs.parameters:
+        if name not in variables:
+            return invalid(
+                f"Expected default input '{name}' of the workflow, but it has none"
+            )
+    for name, parameter in spec.default_inputs.parameters.items():
+        if name in spec.fixed_inputs.literals or not parameter.HasField("default"):
+            continue
+        asked = variables[name].type
+        if not literal_matches(parameter.default, asked):
+            return invalid(
+                f"Expected default input '{name}' to be {describe(asked)}, "
+                "but it is not"
+            )
     return None

@@ -1,4 +1,4 @@
-"""The decider of one name: what people say of a task, workflow or launch plan."""
+"""The decider of a named entity: the description and state of all its versions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _KINDS_WITH_STATE = frozenset({"TASK", "WORKFLOW"})
 def describe(
     known: Sequence[NamedEntityDescribed], wanted: NamedEntityDescribed
 ) -> Sequence[NamedEntityDescribed] | Rejected:
-    """Give a name its description and state (ref §14)."""
+    """Set the description and state of a named entity (ref §14)."""
     if len(wanted.description) > DESCRIPTION_MAX:
         return invalid(
             f"Expected a description of at most {DESCRIPTION_MAX} characters, "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from flyteidl.admin import project_pb2
 
@@ -18,9 +17,9 @@ Event = ProjectRegistered | ProjectReplaced
 
 
 def register(
-    known: Sequence[Event], project: Any, *, now_us: int
+    known: Sequence[Event], project: project_pb2.Project, *, now_us: int
 ) -> Sequence[Event] | Rejected:
-    """Register an admin.Project."""
+    """Register a project."""
     refused = _check(project)
     if refused is not None:
         return refused
@@ -34,9 +33,9 @@ def register(
 
 
 def replace(
-    known: Sequence[Event], project: Any, *, now_us: int
+    known: Sequence[Event], project: project_pb2.Project, *, now_us: int
 ) -> Sequence[Event] | Rejected:
-    """Replace name, description, labels and state."""
+    """Replace a project's name, description, labels and state."""
     if not known:
         detail = f"missing entity of type PROJECT with identifier {project.id}"
         return Rejected(Reason.NOT_FOUND, detail)
@@ -51,7 +50,7 @@ def replace(
     )
 
 
-def _check(project: Any) -> Rejected | None:
+def _check(project: project_pb2.Project) -> Rejected | None:
     if not is_label(project.id):
         return invalid(f"Expected a project id as a DNS label, but got '{project.id}'")
     if len(project.name) > NAME_MAX:
@@ -70,6 +69,6 @@ def _check(project: Any) -> Rejected | None:
     return None
 
 
-def new_project(identifier: str, name: str) -> Any:
-    """Return an admin.Project of this id."""
+def new_project(identifier: str, name: str) -> project_pb2.Project:
+    """Return a project of this id."""
     return project_pb2.Project(id=identifier, name=name)

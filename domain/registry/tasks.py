@@ -1,11 +1,10 @@
-"""The decider of one task version: registered once, never changed (ref §2.1)."""
+"""The decider of a task version: registered once, never changed (ref §2.1)."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any
 
 from flyteidl.admin import task_pb2
 from flyteidl.core import tasks_pb2
@@ -13,7 +12,13 @@ from flyteidl.core import tasks_pb2
 from domain.compiler.errors import CompileErrors
 from domain.compiler.tasks import compile_task
 from domain.literals.protobuf_checks import violation
-from domain.registry.identity import checked_ref, digest, existing, invalid
+from domain.registry.identity import (
+    already_exists,
+    checked_ref,
+    differs,
+    digest,
+    invalid,
+)
 from schemas.messages.registry_events import TaskRegistered
 from schemas.messages.rejections import Rejected
 
@@ -33,7 +38,7 @@ _QUANTITY = re.compile(
 
 
 def quantity(text: str) -> Decimal | None:
-    """Return a Kubernetes quantity; None for a text that is none."""
+    """Return the number of a Kubernetes quantity, None for other texts."""
     match = _QUANTITY.fullmatch(text)
     if match is None:
         return None
@@ -44,9 +49,12 @@ def quantity(text: str) -> Decimal | None:
 
 
 def register(
-    known: Sequence[TaskRegistered], request: Any, *, now_us: int
+    known: Sequence[TaskRegistered],
+    request: task_pb2.TaskCreateRequest,
+    *,
+    now_us: int,
 ) -> Sequence[TaskRegistered] | Rejected:
-    """Register an admin.TaskCreateRequest."""
+    """Register a task version."""
     ref = checked_ref(request.id, "TASK")
     if isinstance(ref, Rejected):
         return ref
@@ -59,11 +67,10 @@ def register(
         return refused
     found = digest(template)
     if known:
+        if known[0].digest == found:
+            return already_exists(ref)
         closure = task_pb2.TaskClosure.FromString(known[0].closure)
-        before = closure.compiled_task.template
-        return existing(
-            ref, same=known[0].digest == found, known=before, given=template
-        )
+        return differs(ref, closure.compiled_task.template, template)
     closure = task_pb2.TaskClosure()
     closure.compiled_task.template.CopyFrom(template)
     closure.created_at.FromMicroseconds(now_us)
@@ -80,7 +87,7 @@ def register(
     )
 
 
-def _check(template: Any) -> Rejected | None:
+def _check(template: tasks_pb2.TaskTemplate) -> Rejected | None:
     if not template.type:
         return invalid("Expected a task with a type, but it is empty")
     if not template.HasField("interface"):
@@ -104,7 +111,7 @@ def _check(template: Any) -> Rejected | None:
     return None
 
 
-def _check_container(container: Any) -> Rejected | None:
+def _check_container(container: tasks_pb2.Container) -> Rejected | None:
     if not container.image:
         return invalid("Expected a container with an image, but it has none")
     sides = {

@@ -1,11 +1,13 @@
-"""The decider of one workflow version: compiled once, never changed (ref §2.1)."""
+"""The decider of a workflow version: compiled once, never changed (ref §2.1)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-from domain.registry.identity import existing, invalid
+from flyteidl.admin import description_entity_pb2
+from flyteidl.core import compiler_pb2
+
+from domain.registry.identity import already_exists, differs, invalid
 from schemas.ids import EntityRef
 from schemas.messages.registry_events import WorkflowRegistered
 from schemas.messages.rejections import Rejected
@@ -17,25 +19,26 @@ BOUNDARY_NODES = 2
 def register(
     known: Sequence[WorkflowRegistered],
     ref: EntityRef,
-    compiled: Any,
+    compiled: compiler_pb2.CompiledWorkflowClosure,
     closure: Blob,
     *,
     digest: str,
-    nodes_max: int,
-    description: Any,
+    nodes_max: int | None,
+    description: description_entity_pb2.DescriptionEntity,
     now_us: int,
 ) -> Sequence[WorkflowRegistered] | Rejected:
-    """Register a core.CompiledWorkflowClosure whose bytes lie in `closure`.
+    """Register a compiled workflow, which is stored in the blob `closure`.
 
-    `description` is an admin.DescriptionEntity.
+    `nodes_max` limits its nodes; None doesn't.
     """
     template = compiled.primary.template
     if known:
-        return existing(
-            ref, same=known[0].digest == digest, known=template, given=template
-        )
+        if known[0].digest == digest:
+            return already_exists(ref)
+        # The registered template is in a blob: the caller compares before deciding.
+        return differs(ref, template, template)
     count = len(template.nodes) - BOUNDARY_NODES
-    if nodes_max and count > nodes_max:
+    if nodes_max is not None and count > nodes_max:
         return invalid(f"Expected at most {nodes_max} nodes, but there are {count}")
     return (
         WorkflowRegistered(

@@ -10,7 +10,7 @@ from flyteidl.core import identifier_pb2
 
 from domain.compiler.requirements import requirements
 from domain.registry import tasks, workflows
-from domain.registry.identity import checked_ref, existing
+from domain.registry.identity import already_exists, checked_ref, differs
 from gateway.registry.append import check_place, decide, escaped, stream_of
 from gateway.services.compile_pool import Compiled, Sources
 from gateway.services.container import Services
@@ -75,7 +75,7 @@ async def _refuse_existing(
     reason = workflow_pb2.CreateWorkflowFailureReason()
     if row["digest"] == compiled.digest:
         reason.exists_identical_structure.id.CopyFrom(to_identifier(ref))
-        rejected = existing(ref, same=True, known=None, given=None)
+        rejected = already_exists(ref)
         raise RpcError(CODES[rejected.reason], rejected.detail, reason)
     reason.exists_different_structure.id.CopyFrom(to_identifier(ref))
     given = compiled.closure.primary.template
@@ -84,9 +84,7 @@ async def _refuse_existing(
         data = await services.blobs.get(registry.closure_blob(row).uri)
         closure = workflow_pb2.WorkflowClosure.FromString(data)
         known = closure.compiled_workflow.primary.template
-    rejected = await asyncio.to_thread(
-        existing, ref, same=False, known=known, given=given
-    )
+    rejected = await asyncio.to_thread(differs, ref, known, given)
     raise RpcError(CODES[rejected.reason], rejected.detail, reason)
 
 
@@ -115,7 +113,7 @@ async def _store_workflow(
             compiled.closure,
             blob,
             digest=compiled.digest,
-            nodes_max=services.settings.admission.workflow_nodes_max,
+            nodes_max=services.settings.admission.workflow_nodes_max or None,
             description=description,
             now_us=now,
         ),

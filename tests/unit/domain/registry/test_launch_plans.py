@@ -79,7 +79,7 @@ def test_a_new_launch_plan_is_registered_inactive() -> None:
     closure = launch_plan_pb2.LaunchPlanClosure.FromString(event.closure)
     assert closure.expected_inputs.parameters["x"].required
     assert "o0" in closure.expected_outputs.variables
-    assert active_version(known) == ""
+    assert active_version(known) is None
 
 
 def test_the_same_plan_again_already_exists() -> None:
@@ -147,7 +147,7 @@ def test_deactivating_ends_it_and_only_once() -> None:
     known += activate(known, _ref(known), now_us=6)
     assert deactivate(known, _ref(known, 1), now_us=7) == ()
     known += deactivate(known, _ref(known), now_us=7)
-    assert active_version(known) == ""
+    assert active_version(known) is None
     assert deactivate(known, _ref(known), now_us=8) == ()
 
 

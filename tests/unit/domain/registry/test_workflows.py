@@ -19,7 +19,7 @@ CLOSURE = Blob(uri="closure", digest="0", size=1)
 
 
 def _register(
-    *known: WorkflowRegistered, digest: str = "one", nodes_max: int = 0
+    *known: WorkflowRegistered, digest: str = "one", nodes_max: int | None = None
 ) -> Any:
     nodes = [task_node("n0"), task_node("n1", "n0")]
     compiled = compiler_pb2.CompiledWorkflowClosure(
