@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeAlias
 
 from flyteidl.admin import (
     execution_pb2,
+    launch_plan_pb2,
     matchable_resource_pb2,
     project_pb2,
 )
 from flyteidl.core import execution_pb2 as core_execution_pb2
-from flyteidl.core import literals_pb2
+from flyteidl.core import identifier_pb2, interface_pb2, literals_pb2
+from msgspec.structs import replace
 
 from domain.annotations import annotations_violation
+from domain.graph import entity_ref
 from domain.literals.casting import literal_matches
 from domain.literals.literal_types import describe, literal_type
 from domain.literals.protobuf_checks import violation
 from domain.registry.identity import invalid
+from schemas.ids import EntityRef
 from schemas.messages.commands import CreateExecution
 from schemas.messages.rejections import Reason, Rejected
 
@@ -39,32 +44,48 @@ _TERMINAL = frozenset(
 )
 
 
+_Level: TypeAlias = (
+    execution_pb2.ExecutionSpec
+    | launch_plan_pb2.LaunchPlanSpec
+    | matchable_resource_pb2.WorkflowExecutionConfig
+)
+"""What may set an execution's settings."""
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchPlan:
+    """The launch plan of an execution, and the inputs that it expects."""
+
+    spec: launch_plan_pb2.LaunchPlanSpec
+    expected_inputs: interface_pb2.ParameterMap
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdmissionContext:
-    """What hydration read for a creation; None for what isn't there.
+    """What was loaded to decide on a creation; None for what doesn't exist.
 
-    `levels` are admin.WorkflowExecutionConfig, the most special first.
+    `levels` are the matchable attributes that apply, the most specific first.
     """
 
-    project: Any | None
+    project: project_pb2.Project | None
     domains: tuple[str, ...]
-    plan_spec: Any | None
-    expected_inputs: Any | None
-    levels: tuple[Any, ...] = ()
+    launch_plan: LaunchPlan | None
+    levels: tuple[matchable_resource_pb2.WorkflowExecutionConfig, ...] = ()
     max_parallelism: int = 25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Admitted:
-    """An execution that may start: its resolved spec, and its merged inputs."""
+    """An execution that may start: its workflow, resolved spec and merged inputs."""
 
-    spec: Any
-    inputs: Any
+    workflow: EntityRef
+    spec: execution_pb2.ExecutionSpec
+    inputs: literals_pb2.LiteralMap
     max_parallelism: int
 
 
 def check_ids(command: CreateExecution) -> Rejected | None:
-    """Check the ids of a creation; cheap enough to do first."""
+    """Check the ids of a creation, for which nothing need be loaded."""
     if not command.project or not command.domain:
         return invalid("Expected a project and a domain, but one is empty")
     if len(command.name) > NAME_MAX or not _NAME.fullmatch(command.name):
@@ -88,7 +109,7 @@ def check_recovery_source(
 ) -> Rejected | None:
     """Check the execution that a creation recovers.
 
-    A parent's wish is always granted: it takes over what its lost child has left.
+    A parent may recover its child at any time: it takes over a child that was lost.
     """
     if command.recovers is None or command.parent is not None:
         return None
@@ -103,36 +124,38 @@ def check_recovery_source(
 
 
 def admit(
-    command: CreateExecution, spec: Any, given: Any, context: AdmissionContext
+    command: CreateExecution,
+    spec: execution_pb2.ExecutionSpec,
+    given: literals_pb2.LiteralMap,
+    context: AdmissionContext,
 ) -> Admitted | Rejected:
-    """Check a creation and resolve its settings.
-
-    `spec` is its admin.ExecutionSpec, `given` its inputs as a core.LiteralMap.
-    """
+    """Check a creation, its spec and its given inputs, and resolve its settings."""
     refused = (
         check_ids(command)
-        or _check_place(command, context)
+        or _check_project(command, context)
         or _check_spec(spec)
         or _check_literals(given)
     )
     if refused is not None:
         return refused
-    if context.plan_spec is None or context.expected_inputs is None:
+    plan = context.launch_plan
+    if plan is None:
         kind, text = command.launch_plan.kind, command.launch_plan.text()
         detail = f"missing entity of type {kind} with identifier {text}"
         return Rejected(Reason.NOT_FOUND, detail)
-    merged = merge_inputs(
-        given, context.expected_inputs, context.plan_spec.fixed_inputs
-    )
+    merged = merge_inputs(given, plan.expected_inputs, plan.spec.fixed_inputs)
     if isinstance(merged, Rejected):
         return merged
-    resolved = _resolve(spec, context)
+    resolved = _resolve(spec, plan.spec, context)
     return Admitted(
-        spec=resolved, inputs=merged, max_parallelism=resolved.max_parallelism
+        workflow=replace(entity_ref(plan.spec.workflow_id), kind="WORKFLOW"),
+        spec=resolved,
+        inputs=merged,
+        max_parallelism=resolved.max_parallelism,
     )
 
 
-def _check_place(
+def _check_project(
     command: CreateExecution, context: AdmissionContext
 ) -> Rejected | None:
     if context.project is None:
@@ -147,7 +170,7 @@ def _check_place(
     return None
 
 
-def _check_spec(spec: Any) -> Rejected | None:
+def _check_spec(spec: execution_pb2.ExecutionSpec) -> Rejected | None:
     wrong = violation(spec, "spec")
     if wrong:
         return invalid(wrong)
@@ -157,10 +180,13 @@ def _check_spec(spec: Any) -> Rejected | None:
         kind = notification.WhichOneof("type")
         if not kind or not getattr(notification, kind).recipients_email:
             return invalid("Expected notifications with recipients, but one has none")
-    unknown = annotations_violation(spec.annotations.values)
-    if unknown:
-        return invalid(unknown)
-    labels = spec.labels.values
+    wrong = annotations_violation(spec.annotations.values)
+    if wrong:
+        return invalid(wrong)
+    return _check_labels(spec.labels.values)
+
+
+def _check_labels(labels: Mapping[str, str]) -> Rejected | None:
     if len(labels) > LABELS_MAX:
         return invalid(f"Expected at most {LABELS_MAX} labels, but got {len(labels)}")
     for key, value in labels.items():
@@ -171,15 +197,19 @@ def _check_spec(spec: Any) -> Rejected | None:
     return None
 
 
-def _check_literals(given: Any) -> Rejected | None:
+def _check_literals(given: literals_pb2.LiteralMap) -> Rejected | None:
     for name, literal in given.literals.items():
         if not name or literal_type(literal) is None:
             return invalid(f"Expected input '{name}' to have a value, but it has none")
     return None
 
 
-def merge_inputs(given: Any, expected: Any, fixed: Any) -> Any | Rejected:
-    """Return the inputs of an execution: given, else default, and fixed ones last."""
+def merge_inputs(
+    given: literals_pb2.LiteralMap,
+    expected: interface_pb2.ParameterMap,
+    fixed: literals_pb2.LiteralMap,
+) -> literals_pb2.LiteralMap | Rejected:
+    """Return the inputs of an execution: those given, else defaults, and fixed ones."""
     merged = literals_pb2.LiteralMap()
     for name in given.literals:
         if name in fixed.literals:
@@ -209,13 +239,16 @@ def merge_inputs(given: Any, expected: Any, fixed: Any) -> Any | Rejected:
     return merged
 
 
-def _resolve(request: Any, context: AdmissionContext) -> Any:
+def _resolve(
+    request: execution_pb2.ExecutionSpec,
+    plan: launch_plan_pb2.LaunchPlanSpec,
+    context: AdmissionContext,
+) -> execution_pb2.ExecutionSpec:
     """Return the request's spec, completed by precedence (ref §2.3)."""
     spec = execution_pb2.ExecutionSpec()
     spec.CopyFrom(request)
     spec.ClearField("inputs")
-    plan: Any = context.plan_spec
-    levels = (request, plan, *context.levels)
+    levels: tuple[_Level, ...] = (request, plan, *context.levels)
     spec.max_parallelism = next(
         (s.max_parallelism for s in levels if s.max_parallelism),
         context.max_parallelism,
@@ -242,31 +275,40 @@ def _resolve(request: Any, context: AdmissionContext) -> Any:
     return spec
 
 
-def _is_set(level: Any, field: str) -> bool:
+def _is_set(level: _Level, field: str) -> bool:
+    """Return whether a level sets a field: an empty prefix or map doesn't."""
     if not level.HasField(field):
         return False
-    value = getattr(level, field)
     if field == "raw_output_data_config":
-        return bool(value.output_location_prefix)
+        return bool(level.raw_output_data_config.output_location_prefix)
     if field == "interruptible":
         return True
-    return bool(value.values)
+    values = level.envs if field == "envs" else level.annotations
+    return bool(values.values)
 
 
-def _names_identity(level: Any) -> bool:
-    who = level.security_context.run_as
-    return bool(who.k8s_service_account or who.iam_role or who.execution_identity)
+def _names_identity(level: _Level) -> bool:
+    identity = level.security_context.run_as
+    return bool(
+        identity.k8s_service_account or identity.iam_role or identity.execution_identity
+    )
 
 
-def execution_config(attributes: bytes) -> Any:
-    """Return the admin.WorkflowExecutionConfig in stored matching attributes."""
+def execution_config(
+    attributes: bytes,
+) -> matchable_resource_pb2.WorkflowExecutionConfig:
+    """Return the execution settings in serialized matching attributes."""
     found = matchable_resource_pb2.MatchingAttributes.FromString(attributes)
     return found.workflow_execution_config
 
 
 def relaunch_spec(
-    original: Any, *, overwrite_cache: bool, mode: int, reference: Any
-) -> Any:
+    original: execution_pb2.ExecutionSpec,
+    *,
+    overwrite_cache: bool,
+    mode: execution_pb2.ExecutionMetadata.ExecutionMode,
+    reference: identifier_pb2.WorkflowExecutionIdentifier,
+) -> execution_pb2.ExecutionSpec:
     """Return the spec of a relaunch or recovery of an execution (ref §9)."""
     spec = execution_pb2.ExecutionSpec()
     spec.CopyFrom(original)

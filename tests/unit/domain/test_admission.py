@@ -18,6 +18,7 @@ from msgspec.structs import replace
 from domain.admission import (
     AdmissionContext,
     Admitted,
+    LaunchPlan,
     admit,
     execution_config,
     merge_inputs,
@@ -52,8 +53,7 @@ def _context(plan: Any = None, expected: Any = None, **more: Any) -> AdmissionCo
     fields = {
         "project": project_pb2.Project(id="p"),
         "domains": ("d",),
-        "plan_spec": plan or PlanSpec(),
-        "expected_inputs": expected or _expected(),
+        "launch_plan": LaunchPlan(plan or PlanSpec(), expected or _expected()),
     }
     return AdmissionContext(**{**fields, **more})
 
@@ -111,13 +111,7 @@ def test_a_project_must_exist_and_be_active() -> None:
 
 def test_a_launch_plan_that_is_not_there_is_not_found() -> None:
     """The refusal names it as Flyte does."""
-    context = AdmissionContext(
-        project=project_pb2.Project(id="p"),
-        domains=("d",),
-        plan_spec=None,
-        expected_inputs=None,
-    )
-    refused = _refused(context=context)
+    refused = _refused(context=_context(launch_plan=None))
     assert refused.reason is Reason.NOT_FOUND
     expected = "missing entity of type LAUNCH_PLAN with identifier p/d/lp/1"
     assert expected in refused.detail

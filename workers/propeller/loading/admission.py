@@ -7,7 +7,11 @@ import json
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from flyteidl.admin import execution_pb2, launch_plan_pb2
+from flyteidl.admin import (
+    execution_pb2,
+    launch_plan_pb2,
+    matchable_resource_pb2,
+)
 from flyteidl.core import identifier_pb2, literals_pb2
 from google.protobuf.message import DecodeError
 from msgspec.structs import replace
@@ -114,7 +118,7 @@ class AdmissionLoader:
         admitted = admission.admit(command, spec, given, context)
         if isinstance(admitted, Rejected):
             return admitted
-        workflow = _workflow_ref(context.plan_spec)
+        workflow = admitted.workflow
         row = await self._entity(workflow)
         if row is None:
             return invalid(
@@ -168,16 +172,16 @@ class AdmissionLoader:
         self, command: CreateExecution, plan: dict[str, Any] | None
     ) -> admission.AdmissionContext:
         project, domain = command.project, command.domain
-        plan_spec = expected = None
-        levels: list[Any] = []
+        launch_plan = None
+        levels: list[matchable_resource_pb2.WorkflowExecutionConfig] = []
         if plan is not None:
-            plan_spec = launch_plan_pb2.LaunchPlanSpec.FromString(bytes(plan["spec"]))
+            spec = launch_plan_pb2.LaunchPlanSpec.FromString(bytes(plan["spec"]))
             closure = launch_plan_pb2.LaunchPlanClosure.FromString(
                 bytes(plan["closure"])
             )
-            expected = closure.expected_inputs
+            launch_plan = admission.LaunchPlan(spec, closure.expected_inputs)
             rows = await registry.matching_attributes(
-                self.pool, _CONFIG, project, domain, plan_spec.workflow_id.name
+                self.pool, _CONFIG, project, domain, spec.workflow_id.name
             )
             levels = [
                 admission.execution_config(bytes(row["attributes"])) for row in rows
@@ -185,8 +189,7 @@ class AdmissionLoader:
         return admission.AdmissionContext(
             project=await registry.get_project(self.pool, project),
             domains=self.domains,
-            plan_spec=plan_spec,
-            expected_inputs=expected,
+            launch_plan=launch_plan,
             levels=tuple(levels),
             max_parallelism=self.max_parallelism,
         )
@@ -206,7 +209,7 @@ class AdmissionLoader:
                 data = await self.blobs.get(command.inputs_uri)
                 return literals_pb2.LiteralMap.FromString(data)
             if command.inputs_json is not None:
-                return _from_json(command.inputs_json, context.expected_inputs)
+                return _from_json(command.inputs_json, context.launch_plan)
             return literals_pb2.LiteralMap.FromString(command.inputs or b"")
         except (
             DecodeError,
@@ -273,17 +276,6 @@ def _plan_ref(ref: EntityRef) -> EntityRef:
     )
 
 
-def _workflow_ref(plan_spec: Any) -> EntityRef:
-    found = plan_spec.workflow_id
-    return EntityRef(
-        kind="WORKFLOW",
-        project=found.project,
-        domain=found.domain,
-        name=found.name,
-        version=found.version,
-    )
-
-
 def _identifier(ref: EntityRef) -> Any:
     return identifier_pb2.Identifier(
         resource_type=identifier_pb2.ResourceType.Value(ref.kind),
@@ -294,15 +286,15 @@ def _identifier(ref: EntityRef) -> Any:
     )
 
 
-def _from_json(text: str, expected: Any) -> Any:
+def _from_json(text: str, plan: admission.LaunchPlan | None) -> literals_pb2.LiteralMap:
     plain_values = json.loads(text)
     if not isinstance(plain_values, dict):
         message = f"Expected a JSON object of inputs, but got {text[:40]!r}"
         raise ValueError(message)  # noqa: TRY004 - the caller refuses ValueErrors
     literals = literals_pb2.LiteralMap()
     for name, value in plain_values.items():
-        if expected is not None and name in expected.parameters:
-            asked = expected.parameters[name].var.type
+        if plan is not None and name in plan.expected_inputs.parameters:
+            asked = plan.expected_inputs.parameters[name].var.type
             literals.literals[name].CopyFrom(json_values.to_literal(value, asked))
         else:
             literals.literals[name].scalar.primitive.string_value = str(value)
