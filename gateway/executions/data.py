@@ -1,4 +1,4 @@
-"""Inputs and outputs in replies: whole up to a limit, as links above it (ref §12)."""
+"""Inputs and outputs in replies: included up to a limit, linked above it (ref §12)."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ class Operation(TypedDict):
 
 
 class Document(TypedDict):
-    """The whole description."""
+    """An OpenAPI document."""
 
     openapi: str
     info: dict[str, str]

@@ -86,7 +86,7 @@ def client(gateway: RunningGateway) -> SynchronousFlyteClient:
 @contextmanager
 def answering(gateway: RunningGateway, answer: Answer) -> Iterator[list[Any]]:
     """Answer commands as a propeller and its projector would; collect them decoded."""
-    taken: list[Any] = []
+    commands: list[Any] = []
 
     async def serve(begun: Future[None]) -> None:
         after = await gateway.services.log.end_positions()
@@ -95,14 +95,14 @@ def answering(gateway: RunningGateway, answer: Answer) -> Iterator[list[Any]]:
         batches: AsyncIterator[Any] = log.tail((topics.COMMANDS,), after, 100)
         async for batch in batches:
             for received in batch:
-                taken.append(codec.decode(received.body))
+                commands.append(codec.decode(received.body))
                 gateway.services.submit.settle(received.envelope.id, answer(received))
 
     begun: Future[None] = Future()
     serving = asyncio.run_coroutine_threadsafe(serve(begun), gateway.loop)
     begun.result(10)
     try:
-        yield taken
+        yield commands
     finally:
         serving.cancel()
 
@@ -113,9 +113,9 @@ def accept(received: Received) -> tuple[str, str, str, str]:
 
 
 @contextmanager
-def refused(code: grpc.StatusCode, words: str = "") -> Iterator[Any]:
+def refused(code: grpc.StatusCode, detail: str = "") -> Iterator[Any]:
     """Expect a call to end with a status."""
     with pytest.raises(grpc.RpcError) as failed:
         yield failed
     assert code is failed.value.code(), failed.value.details()
-    assert words in failed.value.details(), failed.value.details()
+    assert detail in failed.value.details(), failed.value.details()

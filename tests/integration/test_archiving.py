@@ -61,7 +61,7 @@ def _listed(admin: Any, filters: str = "") -> list[str]:
 
 
 def test_an_archived_execution_is_out_of_sight(admin: Any) -> None:
-    """Lists show it only where asked for its state; it can be read and brought back."""
+    """Lists hide it unless a filter names its state; it can be read and reactivated."""
     _set(admin, ARCHIVED)
     _set(admin, ARCHIVED)  # again changes nothing
 

@@ -20,7 +20,7 @@ DATA = b"some code"
 MD5 = hashlib.md5(DATA).digest()
 
 
-def asked(**fields: Any) -> Any:
+def a_request(**fields: Any) -> Any:
     """Return a request for an upload to flytesnacks, development."""
     place = {"project": "flytesnacks", "domain": "development"}
     return dataproxy_pb2.CreateUploadLocationRequest(**{**place, **fields})
@@ -28,7 +28,7 @@ def asked(**fields: Any) -> Any:
 
 def test_a_link_is_for_one_method_and_blob(gateway: RunningGateway, proxy: Any) -> None:
     """The link puts this content to this address, for an hour."""
-    reply = proxy.CreateUploadLocation(asked(content_md5=MD5, filename="x.tar.gz"))
+    reply = proxy.CreateUploadLocation(a_request(content_md5=MD5, filename="x.tar.gz"))
     token = reply.signed_url.rpartition("/")[2]
     now_us = gateway.services.clock.now_us()
     grant = gateway.services.signer.read(token, "PUT", now_us)
@@ -49,8 +49,8 @@ def test_flytekit_gets_its_link(client: Any) -> None:
 
 
 def test_a_chosen_path_keeps_its_content(gateway: RunningGateway, proxy: Any) -> None:
-    """A whole path of the client's own: the same content again, but no other."""
-    request = asked(filename_root="root", filename="chosen.txt")
+    """A complete path of the client's choice: the same content again, but no other."""
+    request = a_request(filename_root="root", filename="chosen.txt")
     uri = proxy.CreateUploadLocation(request).native_url
     stored: Blob = gateway.run(gateway.services.blobs.put(uri, DATA))
     assert uri == stored.uri
@@ -75,13 +75,13 @@ def test_a_chosen_path_keeps_its_content(gateway: RunningGateway, proxy: Any) ->
 def test_a_link_does_not_live_for_ever(proxy: Any, lifetime: Duration) -> None:
     """A link lives an hour at most."""
     with refused(grpc.StatusCode.INVALID_ARGUMENT, "expires_in"):
-        proxy.CreateUploadLocation(asked(filename_root="r", expires_in=lifetime))
+        proxy.CreateUploadLocation(a_request(filename_root="r", expires_in=lifetime))
 
 
 def test_a_short_life(gateway: RunningGateway, proxy: Any) -> None:
-    """A link may be asked to end soon."""
+    """A request may ask for a short-lived link."""
     reply = proxy.CreateUploadLocation(
-        asked(filename_root="r", expires_in=Duration(seconds=2))
+        a_request(filename_root="r", expires_in=Duration(seconds=2))
     )
     left_us = reply.expires_at.ToMicroseconds() - gateway.services.clock.now_us()
     assert 0 < left_us <= 2_000_000

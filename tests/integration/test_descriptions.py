@@ -46,7 +46,7 @@ def _asked(**fields: Any) -> Any:
 
 
 def test_a_description_comes_back(admin: Any) -> None:
-    """Whole, with the id of its task."""
+    """All of it, with the id of its task."""
     found = admin.GetDescriptionEntity(_id("v1"))
 
     assert found.id == _id("v1").id

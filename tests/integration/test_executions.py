@@ -51,7 +51,7 @@ def identifier(kind: int, name: str = "n", version: str = "v") -> Any:
     )
 
 
-def asked(**fields: Any) -> Any:
+def a_request(**fields: Any) -> Any:
     """Return a request to create an execution of a launch plan."""
     spec = execution_pb2.ExecutionSpec(
         launch_plan=identifier(identifier_pb2.LAUNCH_PLAN)
@@ -71,9 +71,9 @@ def text(size: int) -> Any:
 
 def test_a_creation_becomes_a_command(gateway: RunningGateway, admin: Any) -> None:
     """The command holds the id, the spec without inputs, and the inputs."""
-    with answering(gateway, accept) as taken:
-        reply = admin.CreateExecution(asked(name="my-run", inputs=text(3)))
-    (command,) = taken
+    with answering(gateway, accept) as commands:
+        reply = admin.CreateExecution(a_request(name="my-run", inputs=text(3)))
+    (command,) = commands
     assert isinstance(command, CreateExecution)
     assert ("flytesnacks", "development", "my-run") == (
         reply.id.project, reply.id.domain, reply.id.name,
@@ -88,7 +88,7 @@ def test_a_creation_becomes_a_command(gateway: RunningGateway, admin: Any) -> No
 def test_a_name_is_drawn(gateway: RunningGateway, admin: Any) -> None:
     """Without a name one is drawn as Flyte draws it, each time another."""
     with answering(gateway, accept):
-        names = [admin.CreateExecution(asked()).id.name for _ in range(2)]
+        names = [admin.CreateExecution(a_request()).id.name for _ in range(2)]
     assert names[0] != names[1]
     assert all(re.fullmatch("a[bcdfghjklmnpqrstvwxz2456789]{19}", n) for n in names)
 
@@ -102,9 +102,9 @@ def test_large_inputs_become_a_blob(gateway: RunningGateway, admin: Any) -> None
         read.append(Path(command.inputs_uri).read_bytes())
         return accept(received)
 
-    with answering(gateway, reads) as taken:
-        admin.CreateExecution(asked(inputs=text(LARGE)))
-    (command,) = taken
+    with answering(gateway, reads) as commands:
+        admin.CreateExecution(a_request(inputs=text(LARGE)))
+    (command,) = commands
     assert command.inputs is None
     assert text(LARGE) == literals_pb2.LiteralMap.FromString(read[0])
     assert gateway.run(gateway.services.blobs.size(command.inputs_uri)) is None
@@ -112,26 +112,26 @@ def test_large_inputs_become_a_blob(gateway: RunningGateway, admin: Any) -> None
 
 def test_inputs_may_be_in_the_spec(gateway: RunningGateway, admin: Any) -> None:
     """Older clients put inputs into the spec."""
-    request = asked()
+    request = a_request()
     request.spec.inputs.CopyFrom(text(2))
-    with answering(gateway, accept) as taken:
+    with answering(gateway, accept) as commands:
         admin.CreateExecution(request)
-    assert text(2).SerializeToString() == taken[0].inputs
+    assert text(2).SerializeToString() == commands[0].inputs
 
 
 def test_a_refusal_reaches_the_client(gateway: RunningGateway, admin: Any) -> None:
-    """What the propeller refuses ends the call with its status and words."""
+    """What the propeller refuses ends the call with its status and detail."""
 
-    def taken(_: Received) -> tuple[str, str, str, str]:
+    def commands(_: Received) -> tuple[str, str, str, str]:
         return ("rejected", "", "ALREADY_EXISTS", "Expected x, but it already exists")
 
     already = refused(grpc.StatusCode.ALREADY_EXISTS, "already exists")
-    with answering(gateway, taken), already:
-        admin.CreateExecution(asked(name="my-run"))
+    with answering(gateway, commands), already:
+        admin.CreateExecution(a_request(name="my-run"))
 
 
 @pytest.mark.parametrize(
-    ("fields", "words"),
+    ("fields", "detail"),
     [
         ({"project": ""}, "project and a domain"),
         ({"project": "a/b"}, "project and a domain"),
@@ -161,13 +161,13 @@ def test_a_refusal_reaches_the_client(gateway: RunningGateway, admin: Any) -> No
     ],
 )
 def test_bad_creations_leave_no_command(
-    gateway: RunningGateway, admin: Any, fields: dict[str, Any], words: str
+    gateway: RunningGateway, admin: Any, fields: dict[str, Any], detail: str
 ) -> None:
     """The gateway refuses what is invalid by itself, and appends nothing."""
-    wrong = refused(grpc.StatusCode.INVALID_ARGUMENT, words)
-    with answering(gateway, accept) as taken, wrong:
-        admin.CreateExecution(asked(**fields))
-    assert not taken
+    wrong = refused(grpc.StatusCode.INVALID_ARGUMENT, detail)
+    with answering(gateway, accept) as commands, wrong:
+        admin.CreateExecution(a_request(**fields))
+    assert not commands
 
 
 def test_a_task_may_be_executed_alone(gateway: RunningGateway, admin: Any) -> None:
@@ -175,22 +175,22 @@ def test_a_task_may_be_executed_alone(gateway: RunningGateway, admin: Any) -> No
     task = echo_task("t")
     task.id.name = "executed-alone"
     admin.CreateTask(task)
-    request = asked()
+    request = a_request()
     request.spec.launch_plan.CopyFrom(task.id)
-    with answering(gateway, accept) as taken:
+    with answering(gateway, accept) as commands:
         admin.CreateExecution(request)
-    assert "TASK" == taken[0].launch_plan.kind
+    assert "TASK" == commands[0].launch_plan.kind
     request.spec.launch_plan.name = "unheard-of"
     with refused(grpc.StatusCode.NOT_FOUND, "missing entity of type TASK"):
         admin.CreateExecution(request)
 
 
 def test_a_termination_becomes_a_command(gateway: RunningGateway, admin: Any) -> None:
-    """The cause travels; an unknown execution is missing, in Flyte's words."""
+    """The cause travels; an unknown execution is missing, with Flyte's text."""
     request = execution_pb2.ExecutionTerminateRequest(id=RUN_ID, cause="enough")
-    with answering(gateway, accept) as taken:
+    with answering(gateway, accept) as commands:
         admin.TerminateExecution(request)
-    assert [TerminateExecution(cause="enough")] == taken
+    assert [TerminateExecution(cause="enough")] == commands
 
     def unknown(_: Received) -> tuple[str, str, str, str]:
         return ("rejected", "", "NOT_FOUND", "it does not exist")
@@ -271,7 +271,7 @@ def test_what_ended_can_not_be_terminated(gateway: RunningGateway, admin: Any) -
 def test_what_fits_is_whole_and_what_does_not_is_a_link(
     admin: Any, run: dict[str, str]
 ) -> None:
-    """Small inputs come whole; large outputs by an address and its size."""
+    """Small inputs are included; large outputs have a link and a size."""
     request = execution_pb2.WorkflowExecutionGetDataRequest(id=RUN_ID)
     found = admin.GetExecutionData(request)
     assert 1 == found.full_inputs.literals["x"].scalar.primitive.integer
@@ -313,7 +313,7 @@ def test_nodes_and_attempts_have_data_too(admin: Any) -> None:
 
 @pytest.mark.usefixtures("run")
 def test_executions_are_found_by_name(admin: Any) -> None:
-    """A list may be asked for one name."""
+    """A list may be restricted to one name."""
     from flyteidl.admin import common_pb2
 
     def found(name: str) -> list[str]:
@@ -329,9 +329,9 @@ def test_executions_are_found_by_name(admin: Any) -> None:
 def test_a_recovery_names_what_it_recovers(gateway: RunningGateway, admin: Any) -> None:
     """It bears the mode and the reference. Unknown executions are missing."""
     request = execution_pb2.ExecutionRecoverRequest(id=RUN_ID)
-    with answering(gateway, accept) as taken:
+    with answering(gateway, accept) as commands:
         admin.RecoverExecution(request)
-    spec = execution_pb2.ExecutionSpec.FromString(taken[0].spec)
+    spec = execution_pb2.ExecutionSpec.FromString(commands[0].spec)
     assert execution_pb2.ExecutionMetadata.RECOVERED == spec.metadata.mode
     assert RUN_ID == spec.metadata.reference_execution
     request.id.name = "unheard-of"
@@ -348,9 +348,9 @@ def test_a_relaunch_takes_settings_and_inputs_over(
         project="p", domain="d", name="run"
     )
     request = execution_pb2.ExecutionRelaunchRequest(id=run_id, name="again")
-    with answering(gateway, accept) as taken:
+    with answering(gateway, accept) as commands:
         reply = admin.RelaunchExecution(request)
-    (command,) = taken
+    (command,) = commands
     assert ("p", "d", "again") == (reply.id.project, reply.id.domain, reply.id.name)
     spec = execution_pb2.ExecutionSpec.FromString(command.spec)
     assert execution_pb2.ExecutionMetadata.RELAUNCH == spec.metadata.mode

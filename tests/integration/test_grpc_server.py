@@ -81,7 +81,7 @@ def test_auth_is_off(channel: grpc.Channel) -> None:
 
 @pytest.mark.parametrize("kind", ["Workflow", "Node", "Task"])
 def test_other_engines_report_nothing(admin: Any, kind: str) -> None:
-    """Whoever would report phases is told why they aren't taken."""
+    """Reports of phases are refused with the reason."""
     request = {
         "Workflow": event_pb2.WorkflowExecutionEventRequest,
         "Node": event_pb2.NodeExecutionEventRequest,
@@ -92,7 +92,7 @@ def test_other_engines_report_nothing(admin: Any, kind: str) -> None:
 
 
 def test_no_rpc_answers_unknown_to_an_empty_request(channel: grpc.Channel) -> None:
-    """Each of AdminService's RPCs, given nothing: OK or a status with words."""
+    """Each of AdminService's RPCs, given nothing: OK or a status with a text."""
     for name in dir(Admin):
         if not name[0].isupper():
             continue
@@ -117,7 +117,7 @@ def test_bytes_that_are_no_request(channel: grpc.Channel, data: bytes) -> None:
 
 
 def test_what_is_not_there(channel: grpc.Channel) -> None:
-    """Unknown services and methods are told by name."""
+    """Errors about unknown services and methods name them."""
     for method in (f"{ADMIN}/Unheard", "/nobody.Service/Unheard"):
         with refused(grpc.StatusCode.UNIMPLEMENTED, "Unheard"):
             channel.unary_unary(method)(b"")

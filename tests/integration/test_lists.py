@@ -34,7 +34,7 @@ def _registered(admin: Any) -> None:
         admin.CreateTask(request)
 
 
-def asked(**fields: Any) -> Any:
+def a_request(**fields: Any) -> Any:
     """Return a list request for the tasks of this module."""
     at = common_pb2.NamedEntityIdentifier(project=PROJECT, domain=DOMAIN, name="listed")
     return common_pb2.ResourceListRequest(**{"id": at, "limit": 10, **fields})
@@ -42,7 +42,7 @@ def asked(**fields: Any) -> Any:
 
 def versions(admin: Any, **fields: Any) -> list[str]:
     """Return the versions on a page."""
-    return [task.id.version for task in admin.ListTasks(asked(**fields)).tasks]
+    return [task.id.version for task in admin.ListTasks(a_request(**fields)).tasks]
 
 
 def sort(key: str, direction: int = common_pb2.Sort.ASCENDING) -> Any:
@@ -61,14 +61,14 @@ def test_pages_follow_each_other(admin: Any) -> None:
     """Tokens lead through all rows; a full last page leads to an empty one."""
     found, token = [], ""
     for size in (2, 2, 1):
-        page = admin.ListTasks(asked(limit=2, token=token, sort_by=sort("version")))
+        page = admin.ListTasks(a_request(limit=2, token=token, sort_by=sort("version")))
         assert size == len(page.tasks)
         found += [task.id.version for task in page.tasks]
         token = page.token
     assert (VERSIONS, "") == (found, token)
-    full = admin.ListTasks(asked(limit=5))
+    full = admin.ListTasks(a_request(limit=5))
     assert "5" == full.token
-    assert not admin.ListTasks(asked(limit=5, token="5")).tasks
+    assert not admin.ListTasks(a_request(limit=5, token="5")).tasks
 
 
 def test_filters(admin: Any) -> None:
@@ -100,9 +100,9 @@ def test_filters(admin: Any) -> None:
     ],
 )
 def test_bad_lists_are_refused(admin: Any, fields: dict[str, Any]) -> None:
-    """Limits, tokens, filters and sort keys that are none, each with words."""
+    """Limits, tokens, filters and sort keys that are invalid, each with the reason."""
     with refused(grpc.StatusCode.INVALID_ARGUMENT, "Expected"):
-        admin.ListTasks(asked(**fields))
+        admin.ListTasks(a_request(**fields))
 
 
 def test_names(admin: Any) -> None:
@@ -156,7 +156,7 @@ def test_lists_of_nothing_are_empty(admin: Any) -> None:
     )
     assert not admin.ListNodeExecutions(nodes).node_executions
     assert not admin.ListTaskExecutions(attempts).task_executions
-    assert not admin.ListExecutions(asked()).executions
+    assert not admin.ListExecutions(a_request()).executions
     active = launch_plan_pb2.ActiveLaunchPlanListRequest(
         project=PROJECT, domain=DOMAIN, limit=5
     )

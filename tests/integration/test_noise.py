@@ -88,7 +88,7 @@ def _status(call: Any, message: Any) -> grpc.StatusCode:
     except grpc.RpcError as error:
         code, detail = error.code(), error.details()
         assert code not in MEANINGLESS, f"{code}: {detail}\n{str(message)[:800]}"
-        assert detail, f"{code} without a word\n{str(message)[:800]}"
+        assert detail, f"{code} without a text\n{str(message)[:800]}"
         assert "Traceback" not in detail
         return code
     return grpc.StatusCode.OK
@@ -126,7 +126,7 @@ def _goods() -> dict[str, Any]:
 def test_a_good_request_with_one_change_gets_a_status(
     gateway: RunningGateway, channel: grpc.Channel, client: Any, rpc: str
 ) -> None:
-    """What is nearly right is taken or refused with a word, never lost inside."""
+    """Nearly valid requests are accepted or refused, never an internal error."""
     with suppress(FlyteEntityAlreadyExistsException):
         raw.register_layers(client, "noise", layers=2, width=2)
     noise = Noise(SEED)

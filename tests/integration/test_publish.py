@@ -58,12 +58,12 @@ class Engine:
 
     kafka: KafkaSettings
 
-    async def publish(self, *words: str, program: tuple[str, ...]) -> tuple[int, str]:
+    async def publish(self, *detail: str, program: tuple[str, ...]) -> tuple[int, str]:
         """Run an example as an outsider would; return how it ended and what it said."""
         kafka = self.kafka
         process = await asyncio.create_subprocess_exec(
             *program, "--servers", kafka.bootstrap_servers,
-            "--prefix", kafka.prefix, *words,
+            "--prefix", kafka.prefix, *detail,
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
         )  # fmt: skip
         async with asyncio.timeout(ENDS_S):
@@ -160,10 +160,10 @@ FORMS = {
 @pytest.mark.parametrize("form", FORMS)
 async def test_inputs_come_in_one_form(engine: Engine, form: str) -> None:
     """Whatever the form, what can't be read or isn't there is refused with a word."""
-    fields, words = FORMS[form]
+    fields, detail = FORMS[form]
     name = f"form-{secrets.token_hex(4)}"
     answers = await engine.ask(replace(CREATE, name=name, **fields))
-    assert words in answers
+    assert detail in answers
 
 
 @pytest.mark.skipif(shutil.which("npm") is None, reason="Node is not here")

@@ -1,4 +1,4 @@
-"""Registration over a real channel: by flytekit itself, and by hand where it hurts."""
+"""Registration over a real channel: by flytekit, by plain requests in edge cases."""
 
 from __future__ import annotations
 
@@ -196,7 +196,7 @@ def test_a_graph_that_is_wrong_is_refused_with_every_error(admin: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("field", "value", "words"),
+    ("field", "value", "detail"),
     [
         ("project", "", "project"),
         ("project", "unheard-of", "project 'unheard-of' to exist"),
@@ -208,11 +208,11 @@ def test_a_graph_that_is_wrong_is_refused_with_every_error(admin: Any) -> None:
         ("resource_type", identifier_pb2.WORKFLOW, "identifier of a TASK"),
     ],
 )
-def test_bad_ids_are_refused(admin: Any, field: str, value: Any, words: str) -> None:
-    """Project, domain, name, version: each wrong one is told."""
+def test_bad_ids_are_refused(admin: Any, field: str, value: Any, detail: str) -> None:
+    """Project, domain, name, version: the error names each wrong one."""
     request = in_place(echo_task("t"), "bad")
     setattr(request.id, field, value)
-    with refused(grpc.StatusCode.INVALID_ARGUMENT, words):
+    with refused(grpc.StatusCode.INVALID_ARGUMENT, detail):
         admin.CreateTask(request)
 
 
@@ -236,7 +236,7 @@ def test_an_empty_request_is_refused(admin: Any) -> None:
 
 
 def test_only_one_of_many_at_once_registers(admin: Any) -> None:
-    """Racing registrations of one version: one wins, the others are told."""
+    """Racing registrations of one version: one wins, the others get an error."""
 
     def create(_: int) -> grpc.StatusCode:
         try:

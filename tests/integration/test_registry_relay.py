@@ -88,12 +88,12 @@ def rows(url: str, *tables: str) -> dict[str, list[Any]]:
         }
 
 
-def replay(kafka: KafkaSettings, url: str, *words: str) -> tuple[int, dict[str, Any]]:
+def replay(kafka: KafkaSettings, url: str, *detail: str) -> tuple[int, dict[str, Any]]:
     """Run `flightlog replay` on Kafka and a Postgres."""
-    return told(kafka, url, "replay", *words)
+    return told(kafka, url, "replay", *detail)
 
 
-def told(kafka: KafkaSettings, url: str, *words: str) -> tuple[int, dict[str, Any]]:
+def told(kafka: KafkaSettings, url: str, *detail: str) -> tuple[int, dict[str, Any]]:
     """Run a command on Kafka and a Postgres; return what it says."""
     env = {
         "FLIGHTLOG_POSTGRES": url,
@@ -101,7 +101,7 @@ def told(kafka: KafkaSettings, url: str, *words: str) -> tuple[int, dict[str, An
         "FLIGHTLOG_KAFKA__PREFIX": kafka.prefix,
         "FLIGHTLOG_KAFKA__PARTITIONS": str(kafka.partitions),
     }
-    result = CliRunner(env=env).invoke(app, [*words, "--json"])
+    result = CliRunner(env=env).invoke(app, [*detail, "--json"])
     assert result.stdout, result.output
     return result.exit_code, json.loads(result.stdout)
 

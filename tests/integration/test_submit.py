@@ -79,7 +79,7 @@ async def write(pool: Pool, command: str, kind: str, *, notify: bool = False) ->
 
 
 async def test_a_command_is_settled_in_this_process(log: MemoryLog, pool: Pool) -> None:
-    """The projector beside us tells at once; the envelope asks for an answer."""
+    """A projector in this process settles at once; the envelope asks for a reply."""
     submit = Submit(log, pool, timeout_s=5)
     async with submitted(submit) as task:
         (record,) = log.data.records
@@ -95,7 +95,7 @@ async def test_a_command_is_settled_in_this_process(log: MemoryLog, pool: Pool) 
 
 
 async def test_a_rejection_is_raised(log: MemoryLog, pool: Pool) -> None:
-    """A rejected command ends with its reason's status and words."""
+    """A rejected command ends with its reason's status and detail."""
     submit = Submit(log, pool, timeout_s=5)
     async with submitted(submit) as task:
         outcome = ("rejected", "", "FAILED_PRECONDITION", "Expected x, but y")

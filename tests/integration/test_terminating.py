@@ -45,16 +45,16 @@ def _running(gateway: RunningGateway) -> None:
 
 
 def test_what_eager_tasks_started_ends_too(gateway: RunningGateway, admin: Any) -> None:
-    """In turn, each told why; what has ended, and others, are left alone."""
+    """In turn, each with the reason; ended and unrelated ones are left alone."""
     main = identifier_pb2.WorkflowExecutionIdentifier(
         project=PROJECT, domain=DOMAIN, name="main"
     )
     request = execution_pb2.ExecutionTerminateRequest(id=main, cause="enough")
-    with answering(gateway, accept) as taken:
+    with answering(gateway, accept) as commands:
         admin.TerminateExecution(request)
 
-    assert all(isinstance(command, TerminateExecution) for command in taken)
-    assert [command.cause for command in taken] == [
+    assert all(isinstance(command, TerminateExecution) for command in commands)
+    assert [command.cause for command in commands] == [
         "enough",
         "eager execution [eager/d/main] cancelled, reason [enough]",
         "eager execution [eager/d/child] cancelled, reason [enough]",

@@ -172,13 +172,13 @@ class AttributeRpcs:
         name = resource_name(request.resource_type)
         reply = matchable_resource_pb2.ListMatchableAttributesResponse()
         for row in await registry.list_attributes(self.services.pool, name):
-            found = reply.configurations.add(
+            configuration = reply.configurations.add(
                 project=row["project"],
                 domain=row["domain"],
                 workflow=row["workflow"],
                 launch_plan=row["launch_plan"],
             )
-            found.attributes.ParseFromString(bytes(row["attributes"]))
+            configuration.attributes.ParseFromString(bytes(row["attributes"]))
         return reply
 
     async def _set(
@@ -186,12 +186,12 @@ class AttributeRpcs:
     ) -> None:
         await check_place(self.services, level.project, level.domain)
         resource = accepted(attributes.resource_of(given))
-        place = level.key(resource)
+        key = level.key(resource)
         now = self.services.clock.now_us()
         await decide(
             self.services.store,
             _stream(level, resource),
-            lambda known: attributes.replace(known, place, given, now_us=now),
+            lambda known: attributes.replace(known, key, given, now_us=now),
         )
 
     async def _find(
@@ -220,12 +220,12 @@ class AttributeRpcs:
         self, level: _Level, resource: matchable_resource_pb2.MatchableResource
     ) -> None:
         name = resource_name(resource)
-        place = level.key(name)
+        key = level.key(name)
         now = self.services.clock.now_us()
         await decide(
             self.services.store,
             _stream(level, name),
-            lambda known: attributes.delete(known, place, now_us=now),
+            lambda known: attributes.delete(known, key, now_us=now),
         )
 
 

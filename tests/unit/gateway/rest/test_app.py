@@ -34,7 +34,7 @@ class Admin:
         return execution_pb2.Execution(id=request.id)
 
     async def CreateExecution(self, request: Any, _context: Any) -> Any:
-        """Keep what was asked."""
+        """Record the request."""
         self.seen.append(request)
         return execution_pb2.ExecutionCreateResponse()
 
@@ -111,7 +111,7 @@ async def test_tells_allowed_methods(tmp_path: Path, admin: Admin) -> None:
 
 
 async def test_refuses_bodies_beyond_the_limit(tmp_path: Path, admin: Admin) -> None:
-    """A body over the limit is refused before it is held whole."""
+    """A body over the limit is refused before all of it is in memory."""
     limit = GatewaySettings(message_bytes_max=1000)
     settings = Settings(data_dir=tmp_path, gateway=limit)
     parts = parts_of(tmp_path, {ADMIN: admin}, settings=settings)
@@ -186,7 +186,7 @@ async def test_listens_to_pages_of_this_machine_only(
 
 
 async def test_dead_letters_are_put_back_for_commands(tmp_path: Path) -> None:
-    """What was asked reaches the engine; what is no such request is refused."""
+    """Requests reach the engine; invalid ones are refused."""
     seen: list[RedriveBody] = []
 
     async def redrive(body: RedriveBody) -> dict[str, list[str]]:

@@ -64,7 +64,7 @@ async def test_takes_chunks_without_a_length(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("signed", "sent", "words"),
+    ("signed", "sent", "detail"),
     [
         (_md5(b"other"), "", "Expected contents with Content-MD5"),
         ("", _md5(b"other"), "Expected contents with Content-MD5"),
@@ -73,7 +73,7 @@ async def test_takes_chunks_without_a_length(tmp_path: Path) -> None:
     ],
 )
 async def test_refuses_other_contents(
-    tmp_path: Path, signed: str, sent: str, words: str
+    tmp_path: Path, signed: str, sent: str, detail: str
 ) -> None:
     """Contents that don't have the MD5 promised are refused, and not kept."""
     uri = str(tmp_path / "blobs" / "x")
@@ -83,12 +83,12 @@ async def test_refuses_other_contents(
             _link(uri, md5=signed), content=b"data", headers=headers
         )
     assert reply.status_code == 400
-    assert words in reply.json()["message"]
+    assert detail in reply.json()["message"]
     assert not [p for p in (tmp_path / "blobs").rglob("*") if p.is_file()]
 
 
 async def test_refuses_links_that_are_not_good(tmp_path: Path) -> None:
-    """Altered, expired, foreign and wrong-method links are refused in clear words."""
+    """Altered, expired, foreign and wrong-method links are refused with the reason."""
     uri = str(tmp_path / "blobs" / "x")
     good = _link(uri)
     foreign = Signer(b"other" * 8, "").url(
@@ -103,10 +103,10 @@ async def test_refuses_links_that_are_not_good(tmp_path: Path) -> None:
         _link(uri, "GET"): "it is for GET",
     }
     async with serving(parts_of(tmp_path)) as client:
-        for link, words in links.items():
+        for link, detail in links.items():
             reply = await client.put(link, content=b"x")
             assert reply.status_code == 403, link
-            assert words in reply.json()["message"]
+            assert detail in reply.json()["message"]
 
 
 async def test_refuses_paths_out_of_the_store(tmp_path: Path) -> None:
@@ -144,7 +144,7 @@ async def test_tells_that_a_blob_is_gone(tmp_path: Path) -> None:
 
 
 async def test_sends_ranges(tmp_path: Path) -> None:
-    """A part of a blob can be asked for; one beyond its end can't be had."""
+    """A part of a blob can be requested; one beyond its end can't."""
     data = b"0123456789"
     uri = str(tmp_path / "blobs" / "x")
     async with serving(parts_of(tmp_path)) as client:
@@ -158,7 +158,7 @@ async def test_sends_ranges(tmp_path: Path) -> None:
 
 
 async def test_keeps_pages_of_tasks_in_a_sandbox(tmp_path: Path) -> None:
-    """A deck is shown, but its scripts can't call the API as ours."""
+    """A deck is shown, but its scripts can't call the API as pages of this server."""
     uri = str(tmp_path / "blobs" / "deck.html")
     async with serving(parts_of(tmp_path)) as client:
         await client.put(_link(uri), content=b"<html>")
@@ -185,5 +185,5 @@ async def test_keeps_pages_of_tasks_in_a_sandbox(tmp_path: Path) -> None:
     ],
 )
 def test_reads_range_headers(header: str, expected: tuple[int, int] | None) -> None:
-    """Ranges as RFC 9110 has them; what can't be read means the whole."""
+    """Ranges as RFC 9110 has them; invalid ones mean the entire blob."""
     assert byte_range(header, 10) == expected

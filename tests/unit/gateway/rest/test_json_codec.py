@@ -97,17 +97,17 @@ def test_reads_enums_in_paths_by_name_and_number() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "words"),
+    ("name", "text", "detail"),
     [
         ("limit", "x", "Expected 'limit' to be an unsigned 32-bit integer"),
         ("limit", "-1", "Expected 'limit' to be an unsigned 32-bit integer"),
         ("sort_by.direction", "UP", "one of DESCENDING, ASCENDING"),
     ],
 )
-def test_refuses_parameters_that_do_not_fit(name: str, text: str, words: str) -> None:
-    """A parameter of a wrong kind tells what was expected."""
+def test_refuses_parameters_that_do_not_fit(name: str, text: str, detail: str) -> None:
+    """The error about a parameter names what was expected."""
     match = _match("GET", "/api/v1/executions/p/d")
-    with pytest.raises(InvalidRequestError, match=words):
+    with pytest.raises(InvalidRequestError, match=detail):
         read_request(match, [(name, text)], b"", Form.CAMEL)
 
 

@@ -62,14 +62,14 @@ def test_every_admin_rpc_has_a_route() -> None:
 
 
 def test_keeps_encoded_slashes_inside_a_name() -> None:
-    """A name with a slash can be asked for when it is percent-encoded."""
+    """A name with a slash can be requested when it is percent-encoded."""
     match = TABLE.find("GET", "/api/v1/executions/p/d/a%2Fb%20c")
     assert isinstance(match, Match)
     assert match.fields["id.name"] == "a/b c"
 
 
 def test_tells_other_methods_of_a_known_path() -> None:
-    """A known path with a wrong method tells which ones are right."""
+    """A known path with a wrong method names the right ones."""
     found = TABLE.find("PATCH", "/api/v1/executions/p/d/n")
     assert found == OtherMethods(("DELETE", "GET", "PUT"))
 

@@ -1,4 +1,4 @@
-"""Upload paths: below the store's uploads, whatever is asked."""
+"""Upload paths: below the store's uploads, whatever is requested."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gateway.services.errors import RpcError
 MD5 = bytes(range(16))
 
 
-def asked(**fields: Any) -> Any:
+def a_request(**fields: Any) -> Any:
     """Return a request with a project and a domain."""
     return dataproxy_pb2.CreateUploadLocationRequest(
         **{"project": "p", "domain": "d", **fields}
@@ -24,24 +24,24 @@ def asked(**fields: Any) -> Any:
 
 def test_contents_name_the_folder() -> None:
     """The same bundle lands on the same path: base32 of its MD5, then its name."""
-    path = upload_path(asked(content_md5=MD5, filename="fast.tar.gz"))
+    path = upload_path(a_request(content_md5=MD5, filename="fast.tar.gz"))
     assert "uploads/p/d/AAAQEAYEAUDAOCAJBIFQYDIOB4======/fast.tar.gz" == path
 
 
 def test_a_root_may_be_chosen() -> None:
     """A folder's files keep their places below the root that was chosen."""
-    path = upload_path(asked(filename_root="abc", filename="sub/part-0"))
+    path = upload_path(a_request(filename_root="abc", filename="sub/part-0"))
     assert "uploads/p/d/abc/sub/part-0" == path
 
 
 def test_a_name_is_drawn() -> None:
     """Without a name two uploads don't meet."""
-    first, second = (upload_path(asked(filename_root="abc")) for _ in range(2))
+    first, second = (upload_path(a_request(filename_root="abc")) for _ in range(2))
     assert first != second
 
 
 @pytest.mark.parametrize(
-    ("fields", "words"),
+    ("fields", "detail"),
     [
         ({"project": "", "filename_root": "r"}, "project and a domain"),
         ({"domain": "", "filename_root": "r"}, "project and a domain"),
@@ -62,17 +62,17 @@ def test_a_name_is_drawn() -> None:
         ({"org": "../..", "filename_root": "r"}, "plain file name"),
     ],
 )
-def test_tricks_are_refused(fields: dict[str, Any], words: str) -> None:
+def test_tricks_are_refused(fields: dict[str, Any], detail: str) -> None:
     """A path that leads elsewhere, or that no file can have, is refused clearly."""
-    with pytest.raises(RpcError, match=words):
-        upload_path(asked(**fields))
+    with pytest.raises(RpcError, match=detail):
+        upload_path(a_request(**fields))
 
 
 @given(st.text(), st.text(), st.text(), st.text())
 def test_no_text_leads_out(project: str, root: str, name: str, org: str) -> None:
     """Whatever the parts are: below uploads, or refused."""
     try:
-        request = asked(project=project, filename_root=root, filename=name, org=org)
+        request = a_request(project=project, filename_root=root, filename=name, org=org)
     except (UnicodeEncodeError, ValueError):
         return
     try:

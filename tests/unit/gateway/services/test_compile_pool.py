@@ -50,9 +50,9 @@ async def test_thread_and_process_agree(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 async def test_errors_come_back_from_both(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is wrong with a graph is told, wherever it was found."""
+    """Errors in a graph are reported, wherever it was compiled."""
     template = a_chain(3)
-    template.nodes[0].task_node.reference_id.name = "unheard-of"
+    template.nodes[0].task_node.reference_id.name = "unknown"
     for limit in (1_000, 2):
         monkeypatch.setattr(compile_pool, "NODES_IN_THREAD_MAX", limit)
         with pytest.raises(RpcError, match=r"TaskReferenceNotFound.*n0"):

@@ -1,4 +1,4 @@
-"""Statuses: every failure ends a call with a code and words, never with UNKNOWN."""
+"""Statuses: every failure ends a call with a code and a text, never with UNKNOWN."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_each_reason_has_its_code() -> None:
 
 
 def test_a_rejection_becomes_a_refusal() -> None:
-    """What was accepted passes, what was rejected is raised with its words."""
+    """What was accepted passes, what was rejected is raised with its detail."""
     assert accepted(7) == 7
     with pytest.raises(RpcError) as refused:
         accepted(Rejected(Reason.ALREADY_EXISTS, "Expected x, but y"))
@@ -77,7 +77,7 @@ def test_a_rejection_becomes_a_refusal() -> None:
 
 
 def test_what_is_missing_is_told_as_flyte_does() -> None:
-    """NOT_FOUND texts begin with Flyte's words."""
+    """NOT_FOUND texts begin as Flyte's do."""
     detail = missing("TASK", "p/d/n/v").detail
     assert "missing entity of type TASK with identifier p/d/n/v" == detail
 
@@ -164,7 +164,7 @@ async def test_a_long_text_leaves_no_room_for_reasons() -> None:
 
 
 async def test_a_text_too_long_is_cut() -> None:
-    """A text longer than a header takes is cut, not lost with the whole status."""
+    """A text longer than a header takes is cut, so that the status arrives."""
     failed, _ = await ended(Served(invalid("x" * 50_000)))
     assert DETAIL_BYTES_MAX == len(failed.details)
 

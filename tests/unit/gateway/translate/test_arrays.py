@@ -1,4 +1,4 @@
-"""Elements of an array as clients are told of them (ref §5.7)."""
+"""Elements of an array as clients see them (ref §5.7)."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ ELEMENT = ElementRow(
 )
 
 
-def told(*elements: ElementRow, size: int = 2) -> list[Any]:
-    """Return what an array's attempt tells of its elements."""
+def resources(*elements: ElementRow, size: int = 2) -> list[Any]:
+    """Return the external resources of an array's attempt."""
     metadata = event_pb2.TaskExecutionMetadata()
     add_elements(metadata, an_attempt(retry_attempt=0, array_size=size), elements)
     assert metadata.plugin_identifier == "k8s-array"
@@ -39,8 +39,8 @@ def told(*elements: ElementRow, size: int = 2) -> list[Any]:
 
 
 def test_each_index_is_told_of() -> None:
-    """One that has not begun has a name and no phase; others tell their attempt."""
-    waiting, running = told(ELEMENT)
+    """One that has not begun has a name and no phase; others show their attempt."""
+    waiting, running = resources(ELEMENT)
 
     assert (waiting.index, waiting.external_id) == (0, "run-n0-0-n0-0")
     assert (waiting.phase, waiting.retry_attempt) == (_TASK.UNDEFINED, 0)
@@ -63,7 +63,7 @@ def test_each_index_is_told_of() -> None:
 )
 def test_what_the_catalog_said_is_told(status: str | None, shown: int) -> None:
     """Each index has a cache status of its own."""
-    assert told(replace(ELEMENT, cache_status=status))[1].cache_status == shown
+    assert resources(replace(ELEMENT, cache_status=status))[1].cache_status == shown
 
 
 def test_kept_outputs_have_the_name_of_the_attempt_that_wasnt_needed() -> None:
@@ -77,7 +77,7 @@ def test_kept_outputs_have_the_name_of_the_attempt_that_wasnt_needed() -> None:
         generated_name=None,
         logs=(),
     )
-    hit = told(kept)[1]
+    hit = resources(kept)[1]
 
     assert (hit.external_id, hit.retry_attempt) == ("run-n0-0-n1-0", 0)
     assert hit.phase == _TASK.SUCCEEDED
@@ -86,7 +86,7 @@ def test_kept_outputs_have_the_name_of_the_attempt_that_wasnt_needed() -> None:
 def test_a_launch_plans_element_names_its_child() -> None:
     """Its phase is that of the node, and its execution can be followed."""
     over = replace(ELEMENT, child="p/d/c1", task_phase=None, generated_name=None)
-    child = told(over)[1]
+    child = resources(over)[1]
 
     assert child.external_id == "p/d/c1"
     assert child.workflow_node_metadata.execution_id.name == "c1"
@@ -96,7 +96,7 @@ def test_a_launch_plans_element_names_its_child() -> None:
 @pytest.mark.parametrize("phase", sorted({p.value for p in SHOWN_NODE}))
 def test_every_phase_of_a_node_has_one_of_an_attempt(phase: str) -> None:
     """An element that ended badly never shows the phase that its attempt had."""
-    shown = told(replace(ELEMENT, phase=phase))[1].phase
+    shown = resources(replace(ELEMENT, phase=phase))[1].phase
     expected = {"SUCCEEDED": "SUCCEEDED", "ABORTED": "ABORTED", "FAILED": "FAILED"}
     if phase in expected:
         assert _TASK.Name(shown) == expected[phase]

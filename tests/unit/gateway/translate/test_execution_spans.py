@@ -1,4 +1,4 @@
-"""Where time went: rows of views as Flyte's tree of spans (ref §14)."""
+"""How long things took: rows of read models as Flyte's tree of spans (ref §14)."""
 
 from __future__ import annotations
 

@@ -94,7 +94,7 @@ def test_what_is_not_known_yet_is_absent() -> None:
     [("task", "/blobs/in.pb"), ("end", "/blobs/in.pb"), ("start", ""), ("branch", "")],
 )
 def test_where_inputs_lie(kind: str, uri: str) -> None:
-    """Start nodes and branches tell of none, as in Flyte (ref §4.3)."""
+    """Start nodes and branches have none, as in Flyte (ref §4.3)."""
     found = to_node_execution(a_node(kind=kind, input_path="in.pb"), root="/blobs")
     assert found.input_uri == uri
 
@@ -126,12 +126,12 @@ def test_a_clock_that_ran_back_gives_no_negative_duration() -> None:
     assert 0 == found.closure.duration.ToTimedelta().total_seconds()
 
 
-@pytest.mark.parametrize(("in_list", "letters"), [(False, 90), (True, 50)])
-def test_lists_cut_errors(*, in_list: bool, letters: int) -> None:
-    """Lists show 100 bytes of an error and never half a letter."""
+@pytest.mark.parametrize(("in_list", "characters"), [(False, 90), (True, 50)])
+def test_lists_cut_errors(*, in_list: bool, characters: int) -> None:
+    """Lists show 100 bytes of an error and never half a character."""
     row = an_execution(phase="FAILED", error=FAILURE)
     error = to_execution(row, in_list=in_list).closure.error
-    assert "ä" * letters == error.message
+    assert "ä" * characters == error.message
     assert ("E", core_execution_pb2.ExecutionError.USER) == (error.code, error.kind)
     assert 5 == error.timestamp.ToMicroseconds()
 
@@ -154,7 +154,7 @@ def test_an_unheard_of_kind_of_error_is_unknown() -> None:
 
 
 def test_every_phase_has_its_flyte_name() -> None:
-    """Each phase that a view may hold is one of flyteidl's."""
+    """Each phase in a read model is one of flyteidl's."""
     for phase in ExecutionPhase:
         name = core_execution_pb2.WorkflowExecution.Phase.Name(
             to_execution(an_execution(phase=phase.value)).closure.phase
@@ -167,7 +167,7 @@ def test_every_phase_has_its_flyte_name() -> None:
 
 
 def test_what_clients_build_on() -> None:
-    """Parents, arrays and children are told apart as flytekit needs (ref §1.5)."""
+    """Parents, arrays and children are distinguished as flytekit needs (ref §1.5)."""
     parent = to_node_execution(a_node(is_parent=True, kind="workflow"), root="")
     assert parent.metadata.is_parent_node
     array = to_node_execution(a_node(is_parent=True, is_array=True), root="")
@@ -185,7 +185,7 @@ def test_an_attempt_tells_its_history() -> None:
     row = an_attempt(
         logs=(TaskLog(name="log", uri="http://x"),),
         reasons=(
-            Reason(reason="handed out", occurred_at_us=1),
+            Reason(reason="dispatched", occurred_at_us=1),
             Reason(reason="started", occurred_at_us=2),
         ),
         interruptible=True,
@@ -193,7 +193,7 @@ def test_an_attempt_tells_its_history() -> None:
     found = to_task_execution(row, input_uri="/in")
     assert ("/in", 1) == (found.input_uri, found.id.retry_attempt)
     assert "run-n0-1" == found.closure.metadata.generated_name
-    assert ["handed out", "started"] == [r.message for r in found.closure.reasons]
+    assert ["dispatched", "started"] == [r.message for r in found.closure.reasons]
     assert "started" == found.closure.reason
     assert "http://x" == found.closure.logs[0].uri
     assert "python-task" == found.closure.task_type

@@ -51,7 +51,7 @@ def test_no_deck_no_url() -> None:
     ],
 )
 def test_other_urls_are_refused(url: str) -> None:
-    """What names nothing is refused in words."""
+    """What names nothing is refused with the expected format."""
     found = flyte_urls.parse(url)
     assert isinstance(found, Rejected)
     assert found.detail.startswith("Expected flyte://v1/")
