@@ -1,9 +1,9 @@
-"""The contract of a log: ordered partitions, atomic append with position, fencing.
+"""The contract of a log: ordered partitions, atomic append with offset, fencing.
 
 A position is that of a message within its partition, from 1 on; 0 is before the first.
-On Kafka it is the offset after the message's own, so that a kept position is what a
-group commits. Whether topics share positions is the adapter's business:
-`positions_before` leads from one topic to another.
+On Kafka it is the offset after the message's own, so that a stored position is the
+offset that a group commits. Whether topics share positions depends on the adapter:
+`positions_before` translates from one topic to another.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ BEGINNING: Mapping[int, int] = MappingProxyType({})
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
-    """One message to append: its envelope, and its body's bytes.
+    """A message to append: its envelope, and its body's bytes.
 
-    Its key says which partition it goes to, unless it is addressed to one.
+    Its key selects the partition, unless one is given.
     """
 
     topic: str
@@ -37,7 +37,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Received(msgspec.Struct, frozen=True, kw_only=True):
-    """One message as read: positions grow within a partition."""
+    """A message as read: positions grow within a partition."""
 
     topic: str
     key: str
@@ -48,81 +48,83 @@ class Received(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OwnedPartition(Protocol):
-    """A partition of commands that nobody else handles meanwhile."""
+    """A partition of commands that this process alone handles."""
 
     number: int
 
     async def read(self, limit: int) -> Sequence[Received]:
-        """Return the next messages; none if there is no news for a while."""
+        """Return the next messages; none if no new one arrives in time."""
         ...
 
     async def holds(self, key: str) -> bool:
-        """Tell whether messages of this key belong to this partition."""
+        """Return whether messages of this key belong to this partition."""
         ...
 
     async def end_position(self, topic: str) -> int:
-        """Return the last position of a topic's partition of this number."""
+        """Return the last position of a topic's partition of the same number."""
         ...
 
     async def commit(self, records: Sequence[Record], position: int | None) -> None:
-        """Append everything and move the position, or nothing of it.
+        """Append all records and move the position, in one transaction.
 
-        Raises Transient if it may be tried again, Permanent if a record can't be kept
-        whatever is done (nothing was appended), Fenced if this object must be dropped.
+        Raises TransientError if it may be repeated, PermanentError if the log can't
+        store a record (nothing was appended), and FencedError if this object can't be
+        used any more.
         """
         ...
 
 
 Serve = Callable[[OwnedPartition, asyncio.Event], Awaitable[None]]
-"""Serves an owned partition until the event: then it finishes its commit, and returns.
-Its state goes with it: the partition may be owned again later, and served anew."""
+"""Serves an owned partition until the event is set, then ends after its last commit.
+Its state goes with it: the partition may be assigned and served again later."""
 
 
 class Consumer(Protocol):
-    """A reader whose positions are kept under the name of its group.
+    """A reader whose positions are stored under the name of its group.
 
-    `generation` grows whenever the group deals partitions anew: then messages may come
-    that another member of the group has read, or this one long ago.
+    `generation` grows with each assignment of partitions: messages may then be
+    delivered again that this member or another one of the group has read before.
     """
 
     @property
     def generation(self) -> int:
-        """Return how often partitions were dealt to this reader."""
+        """Return how often partitions were assigned to this reader."""
         ...
 
     async def read(self, limit: int) -> Sequence[Received]:
-        """Return the next messages; none if there is no news for a while."""
+        """Return the next messages; none if no new one arrives in time."""
         ...
 
     async def commit(self, positions: Mapping[int, int]) -> None:
-        """Keep positions of partitions: messages up to them don't come again.
+        """Store positions of partitions: messages up to them aren't delivered again.
 
-        Those of partitions that are another's by now, and older ones, change nothing.
+        Positions of partitions that aren't assigned any more, and older positions,
+        change nothing.
         """
         ...
 
 
 class PartitionAssignment(Protocol):
-    """Partitions of a topic that fall to this process; it keeps positions elsewhere."""
+    """Partitions of a topic assigned to a process that stores positions itself."""
 
     async def partitions(self) -> frozenset[int]:
-        """Return the partitions that are ours by now; waits for the first deal."""
+        """Return the assigned partitions; waits for the first assignment."""
         ...
 
     def is_reassigned(self) -> bool:
-        """Tell whether other partitions are ours than those that are read."""
+        """Return whether the assigned partitions aren't those that are read."""
         ...
 
     async def begin(self, positions: Mapping[int, int]) -> None:
-        """Read these partitions, and none else, from these positions on."""
+        """Read these partitions only, from these positions on."""
         ...
 
     async def read(self, limit: int) -> Sequence[Received]:
-        """Return the next messages; none if there is no news for a while."""
+        """Return the next messages; none if no new one arrives in time."""
         ...
 
     async def reached(self) -> Mapping[int, int]:
-        """Return how far was read, on each partition that is read."""
+        """Return the position reached on each partition that is read."""
         ...
 
 
@@ -130,30 +132,30 @@ class Log(Protocol):
     """The source of truth."""
 
     async def append(self, records: Sequence[Record]) -> None:
-        """Append; durable on return. What is there already is dropped silently."""
+        """Append records, durably; those with a known id are ignored, if possible."""
         ...
 
     async def own(
         self, group: str, topic: str, serve: Serve, stop: asyncio.Event
     ) -> None:
-        """Serve each partition that falls to this process, until `stop`.
+        """Serve each partition assigned to this process, until `stop` is set.
 
-        Whoever owned it before is fenced. The event given to `serve` is set when the
-        partition is taken away or at `stop`; who overstays is cancelled.
+        Its previous owner is fenced. The event given to `serve` is set when the
+        partition is revoked, and at `stop`; `serve` is cancelled after a timeout.
         """
         ...
 
     def consume(self, group: str, topic: str) -> AbstractAsyncContextManager[Consumer]:
-        """Read a topic from the group's kept position."""
+        """Read a topic from the group's stored position."""
         ...
 
     def tail(
         self, topics: Sequence[str], after: Mapping[int, int], limit: int
     ) -> AsyncIterator[Sequence[Received]]:
-        """Follow topics from positions on, for ever; empty batches when idle.
+        """Follow topics from positions on, without end; yields empty batches when idle.
 
-        Positions belong to one topic: several are followed from their beginnings only,
-        unless the log has one order for all.
+        Positions belong to one topic: several topics can be followed from their
+        beginning only, unless the log has one order for all.
         """
         ...
 
@@ -164,7 +166,7 @@ class Log(Protocol):
         limit: int,
         partition: int | None = None,
     ) -> AsyncIterator[Sequence[Received]]:
-        """Yield what is on a topic after positions and was there at the call.
+        """Yield the messages of a topic after positions, up to the end at the call.
 
         Of all its partitions, or of one.
         """
@@ -173,84 +175,84 @@ class Log(Protocol):
     def read_compacted(
         self, topic: str, partition: int
     ) -> AsyncIterator[Sequence[Received]]:
-        """Yield what is on a compacted topic's partition at the call, then end.
+        """Yield the messages of a compacted topic's partition, up to the end.
 
-        The newest record of each key is among it; older ones may be, before it. A
-        record with an empty body is a tombstone: its key is gone.
+        They include the newest message of each key, maybe after older ones. A message
+        with an empty body is a tombstone: its key is deleted.
         """
         ...
 
     async def positions_before(
         self, received: Received, topic: str
     ) -> Mapping[int, int]:
-        """Return positions on a topic: what is there up to them is older than this."""
+        """Return positions on a topic up to which all is older than a message."""
         ...
 
     async def partitions(self, topic: str) -> int:
-        """Return how many partitions a topic has."""
+        """Return the number of a topic's partitions."""
         ...
 
     async def stream(
         self, stream: str, after: int = 0, limit: int | None = None
     ) -> Sequence[Received]:
-        """Return the events of a stream, by sequence."""
+        """Return the events of a stream after a sequence number, in order."""
         ...
 
     async def last_event(self, stream: str) -> Received | None:
-        """Return the last event of a stream."""
+        """Return the last event of a stream; None if there is none."""
         ...
 
     async def positions(self, group: str, topic: str) -> Mapping[int, int]:
-        """Return a group's kept position on each partition; 0 before the first."""
+        """Return a group's stored position on each partition; 0 before the first."""
         ...
 
     async def end_positions(self, topics: Sequence[str] = ()) -> Mapping[int, int]:
-        """Return the last position of each partition: of these topics, if any."""
+        """Return the last position of each partition, of these topics or of all."""
         ...
 
 
 class StreamExtent(NamedTuple):
-    """Where the events of a stream lie on the log.
+    """Which part of the log the events of a stream are in.
 
-    Its first event is not much older than `began_us`. `ended` is the sequence of its
-    last one, if it has come to an end, else 0.
+    Its first event isn't much older than `began_us`. `last_sequence` is the sequence
+    number of its last event, if the stream is closed.
     """
 
     began_us: int
-    ended: int
+    last_sequence: int | None
 
 
 class StreamExtents(Protocol):
-    """Where it is known, beside the log, when streams began and ended."""
+    """Extents of streams, known from elsewhere than the log."""
 
     async def find(self, stream: str) -> StreamExtent | None:
-        """Return the span of a stream; None if it isn't known, or can't be had now."""
+        """Return a stream's extent; None if it isn't known or can't be read now."""
         ...
 
 
 class PartitionedLog(Log, Protocol):
-    """A log whose topics many processes read together, each a share."""
+    """A log whose partitions are assigned to the processes of a group."""
 
     def join_group(
         self, group: str, topic: str
     ) -> AbstractAsyncContextManager[PartitionAssignment]:
-        """Read what falls to this process, as one of a group."""
+        """Join a group, and read the partitions assigned to this process."""
         ...
 
 
 class EventReader(Protocol):
-    """What commands read of a log, whichever kind it is."""
+    """What CLI commands read of a log, whichever adapter it is."""
 
     def stream(self, stream: str, after: int = 0) -> AsyncIterator[Sequence[Received]]:
-        """Return the events of a stream after a sequence, page by page."""
+        """Yield the events of a stream after a sequence number, page by page."""
         ...
 
     def follow_stream(self, stream: str) -> AsyncIterator[Sequence[Received]]:
-        """Follow the events of a stream from its first one, for ever."""
+        """Follow the events of a stream from its first one, without end."""
         ...
 
     def follow(self, after: Mapping[int, int]) -> AsyncIterator[Sequence[Received]]:
-        """Follow all events after positions, for ever."""
+        """Follow all events after positions, without end."""
         ...
 
     def read_range(
@@ -259,21 +261,21 @@ class EventReader(Protocol):
         topic: str = topics.EVENTS,
         after: Mapping[int, int] = BEGINNING,
     ) -> AsyncIterator[Sequence[Received]]:
-        """Return what is on a topic after positions and up to others, page by page."""
+        """Yield a topic's messages after positions and up to others, page by page."""
         ...
 
     async def since(self, at_us: int) -> Mapping[int, int]:
-        """Return positions on the events: what was recorded from a time on is after."""
+        """Return positions before all events recorded from a time on."""
         ...
 
     async def count_events(self) -> int:
-        """Return how many messages there are on the events topic, about."""
+        """Return the approximate number of messages on the events topic."""
         ...
 
     async def end_positions(self, topics: Sequence[str] = ()) -> Mapping[int, int]:
-        """Return the last positions: of these topics, if any are given."""
+        """Return the last position of each partition, of these topics or of all."""
         ...
 
     async def positions(self, group: str, topic: str) -> Mapping[int, int]:
-        """Return a group's kept positions; 0 before the first."""
+        """Return a group's stored position on each partition; 0 before the first."""
         ...

@@ -31,9 +31,9 @@ WHERE e.phase IN ('SUCCEEDED', 'FAILED', 'ABORTED', 'TIMED_OUT')
 
 -- span --
 SELECT (extract(epoch FROM first.occurred_at) * 1000000)::bigint AS began_us,
-    CASE WHEN e.ended_at IS NULL THEN 0 ELSE
+    CASE WHEN e.ended_at IS NOT NULL THEN
         (SELECT max(sequence) FROM journal WHERE journal.stream = e.stream)
-    END AS ended
+    END AS last_sequence
 FROM executions AS e
 JOIN journal AS first ON first.stream = e.stream AND first.sequence = 1
 WHERE e.stream = %s

@@ -295,21 +295,21 @@ async def test_nothing_is_lost_while_an_owner_waits(kafka: KafkaKind) -> None:
     assert ids(found) == ["c1"]
 
 
-class Spanned:
-    """Spans as the views might tell them."""
+class FixedExtent:
+    """An extent as the read models might have it."""
 
     def __init__(self, found: StreamExtent | None) -> None:
         self.found = found
 
     async def find(self, stream: str) -> StreamExtent | None:
-        """Tell what is known."""
+        """Return what is known."""
         return self.found
 
 
-@pytest.mark.parametrize("ended", [0, 5])
+@pytest.mark.parametrize("last_sequence", [None, 5])
 @pytest.mark.parametrize("ahead_s", [-3600, -10, 86_400, None])
 async def test_a_stream_is_read_from_where_it_began(
-    kafka: KafkaKind, ahead_s: int | None, ended: int
+    kafka: KafkaKind, ahead_s: int | None, last_sequence: int | None
 ) -> None:
     """All its events are found, however wrong the clock was, its end known or not."""
     plain = await kafka.open()
@@ -318,10 +318,12 @@ async def test_a_stream_is_read_from_where_it_began(
     now_us = time.time_ns() // 1000
     await plain.append([event_record(n) for n in range(1, 6)])
     await plain.append([event_record(1, f"new-{n}") for n in range(50)])
-    span = (
-        None if ahead_s is None else StreamExtent(now_us + ahead_s * 1_000_000, ended)
+    extent = None
+    if ahead_s is not None:
+        extent = StreamExtent(now_us + ahead_s * 1_000_000, last_sequence)
+    log = KafkaLog(
+        kafka.settings, LogSettings(poll_interval_s=0.3), FixedExtent(extent)
     )
-    log = KafkaLog(kafka.settings, LogSettings(poll_interval_s=0.3), Spanned(span))
     kafka.logs.append(log)
     await log.open()
 

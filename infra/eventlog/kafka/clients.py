@@ -1,24 +1,34 @@
-"""Clients of a broker with our settings, and which partition a record goes to."""
+"""aiokafka's clients with the engine's settings, and calls through them.
+
+Errors of the broker become the engine's here, and its messages records of the log.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Iterable, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import TypeVar
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 from aiokafka.partitioner import murmur2
 
-from infra.errors import PermanentError
-from infra.eventlog.contract import Record
+from infra.errors import PermanentError, TransientError
+from infra.eventlog.contract import Received, Record
+from infra.eventlog.kafka.records import received
 from infra.setting_sections import KafkaSettings
 
 _RETRY_MS = 10
-"""After a commit the broker may ask for patience once: aiokafka waits this long."""
+"""After a commit the broker may ask for one retry: aiokafka waits this long."""
 _POSITIVE = 0x7FFFFFFF
 
+_T = TypeVar("_T")
 
-def new_producer(settings: KafkaSettings, **more: Any) -> AIOKafkaProducer:
-    """Return a producer that waits for every copy, and never lingers."""
+
+def new_producer(
+    settings: KafkaSettings, transactional_id: str | None = None
+) -> AIOKafkaProducer:
+    """Return a producer that waits for every replica, and never lingers."""
     return AIOKafkaProducer(
         bootstrap_servers=settings.bootstrap_servers,
         acks="all",
@@ -26,47 +36,100 @@ def new_producer(settings: KafkaSettings, **more: Any) -> AIOKafkaProducer:
         request_timeout_ms=round(settings.request_timeout_s * 1000),
         max_request_size=settings.message_bytes_max,
         retry_backoff_ms=_RETRY_MS,
-        **more,
+        transactional_id=transactional_id,
+        transaction_timeout_ms=round(settings.transaction_timeout_s * 1000),
     )
 
 
 def new_consumer(
-    settings: KafkaSettings, *topics: str, group_id: str | None = None, **more: Any
+    settings: KafkaSettings,
+    *,
+    group: str | None = None,
+    group_instance_id: str | None = None,
+    fetch_max_wait_ms: int = 500,
 ) -> AIOKafkaConsumer:
     """Return a consumer of committed records, which commits nothing by itself."""
+    timeout_s = settings.request_timeout_s + settings.session_timeout_s
     return AIOKafkaConsumer(
-        *topics,
         bootstrap_servers=settings.bootstrap_servers,
-        group_id=group_id and settings.prefix + group_id,
+        group_id=group and settings.prefix + group,
+        group_instance_id=group_instance_id,
         enable_auto_commit=False,
         auto_offset_reset="earliest",
         isolation_level="read_committed",
-        request_timeout_ms=round(
-            (settings.request_timeout_s + settings.session_timeout_s) * 1000
-        ),
+        request_timeout_ms=round(timeout_s * 1000),
         session_timeout_ms=round(settings.session_timeout_s * 1000),
         heartbeat_interval_ms=round(settings.heartbeat_interval_s * 1000),
         max_partition_fetch_bytes=settings.message_bytes_max,
-        **more,
+        fetch_max_wait_ms=fetch_max_wait_ms,
     )
 
 
-def new_group_member(
-    settings: KafkaSettings, group: str, **more: Any
-) -> AIOKafkaConsumer:
-    """Return a member of a group; one of a named process stays it over a restart."""
-    static = (
-        f"{settings.group_instance_id}/{group}" if settings.group_instance_id else None
-    )
-    return new_consumer(settings, group_id=group, group_instance_id=static, **more)
+def new_group_member(settings: KafkaSettings, group: str) -> AIOKafkaConsumer:
+    """Return a member of a group, a static one if the process has a name."""
+    name = settings.group_instance_id
+    static = f"{name}/{group}" if name else None
+    return new_consumer(settings, group=group, group_instance_id=static)
+
+
+async def call(reply: Awaitable[_T]) -> _T:
+    """Return the broker's reply to a call; raises TransientError."""
+    try:
+        return await reply
+    except (KafkaError, OSError) as error:
+        raise unreachable(error) from error
+
+
+def unreachable(error: Exception) -> TransientError:
+    """Return the error of a call that the broker didn't answer, or not well."""
+    return TransientError(f"Cannot reach Kafka: {error!r}")
+
+
+def too_large(error: MessageSizeTooLargeError) -> PermanentError:
+    """Return the error of a message that is larger than the broker takes."""
+    return PermanentError(f"Expected a record that the log can store, but: {error}")
+
+
+async def fetch(
+    consumer: AIOKafkaConsumer, *, wait_ms: int, limit: int, prefix: str
+) -> Sequence[Received]:
+    """Return the next messages of a consumer; none if no new one arrives in time.
+
+    Raises TransientError.
+    """
+    found = await call(consumer.getmany(timeout_ms=wait_ms, max_records=limit))
+    return [received(message, prefix) for batch in found.values() for message in batch]
+
+
+async def end_offsets(
+    consumer: AIOKafkaConsumer, partitions: Iterable[TopicPartition]
+) -> dict[TopicPartition, int]:
+    """Return the offset after the last message of each partition."""
+    found: dict[TopicPartition, int] = await call(consumer.end_offsets(partitions))
+    return found
+
+
+async def committed_offsets(
+    settings: KafkaSettings, group: str, partitions: Iterable[TopicPartition]
+) -> dict[int, int]:
+    """Return a group's committed offset of each partition; 0 where it has none."""
+    consumer, found = new_consumer(settings, group=group), dict[int, int]()
+    try:
+        await call(consumer.start())
+        for at in partitions:
+            consumer.assign([at])
+            found[at.partition] = await call(consumer.committed(at)) or 0
+    finally:
+        await consumer.stop()
+    return found
 
 
 async def partition_for_record(
     producer: AIOKafkaProducer, record: Record, prefix: str = ""
 ) -> int:
-    """Return where a record goes: to the partition it names, or that of its key.
+    """Return the partition of a record: the one it names, or that of its key.
 
-    The same key is in the same partition of every topic that has as many.
+    A key is in the same partition of every topic with the same number of partitions.
     """
     if record.partition is not None:
         return record.partition
@@ -84,5 +147,5 @@ async def partition_for_key(producer: AIOKafkaProducer, topic: str, key: str) ->
 
 @lru_cache(maxsize=10_000)
 def _hash(key: str) -> int:
-    """Return what every Kafka client makes of a key: murmur2, costly in Python."""
+    """Return murmur2 of a key, as every Kafka client does; it is slow in Python."""
     return int(murmur2(key.encode()) & _POSITIVE)

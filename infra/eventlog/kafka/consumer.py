@@ -1,26 +1,24 @@
-"""A consumer group's member on Kafka: reads what falls to it, keeps positions."""
+"""A member of a consumer group on Kafka, with positions that the broker stores."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
 from infra.errors import TransientError
 from infra.eventlog.contract import Received
-from infra.eventlog.kafka.clients import new_group_member
+from infra.eventlog.kafka.clients import call, fetch, new_group_member, unreachable
 from infra.eventlog.kafka.partition_owner import AssignmentListener
-from infra.eventlog.kafka.records import received
 from infra.setting_sections import KafkaSettings
 
 
 class KafkaConsumer:
-    """Reads at least once: what comes again when partitions are dealt is the reader's.
+    """Reads at least once: an assignment may deliver messages again.
 
-    `generation` tells it to look what others did meanwhile.
+    `generation` shows such an assignment to the reader.
     """
 
     def __init__(
@@ -31,63 +29,53 @@ class KafkaConsumer:
         self._topic = settings.prefix + topic
         self._poll_ms = round(poll_s * 1000)
         self._generation = 0
-        self._kept: dict[int, int] = {}
+        self._committed: dict[int, int] = {}
         self._member: AIOKafkaConsumer = new_group_member(settings, group)
-        self._member.subscribe([self._topic], listener=AssignmentListener(self._dealt))
+        listener = AssignmentListener(self._on_assigned)
+        self._member.subscribe([self._topic], listener=listener)
 
     @property
     def generation(self) -> int:
-        """Return how often partitions were dealt to this reader."""
+        """Return how often partitions were assigned to this reader."""
         return self._generation
 
-    def _dealt(self, _assigned: Iterable[Any]) -> None:
+    def _on_assigned(self, _assigned: Iterable[TopicPartition]) -> None:
         self._generation += 1
-        self._kept.clear()
+        self._committed.clear()
 
     async def open(self) -> None:
-        """Join the group; raises Transient if no broker answers."""
+        """Join the group; raises TransientError."""
         try:
-            await self._member.start()
-        except (KafkaError, OSError) as error:
+            await call(self._member.start())
+        except TransientError:
             await self._member.stop()
-            message = f"Expected a broker that lets us join, but: {error!r}"
-            raise TransientError(message) from error
+            raise
 
     async def close(self) -> None:
         """Leave the group."""
         await self._member.stop()
 
     async def read(self, limit: int) -> Sequence[Received]:
-        """Return the next messages; none if there is no news for a while."""
-        try:
-            found: Any = await self._member.getmany(
-                timeout_ms=self._poll_ms, max_records=limit
-            )
-        except KafkaError as error:
-            message = f"Expected to read {self._topic}, but: {error!r}"
-            raise TransientError(message) from error
-        return [
-            received(message, self._prefix)
-            for batch in found.values()
-            for message in batch
-        ]
+        """Return the next messages; none if no new one arrives in time."""
+        return await fetch(
+            self._member, wait_ms=self._poll_ms, limit=limit, prefix=self._prefix
+        )
 
     async def commit(self, positions: Mapping[int, int]) -> None:
-        """Keep positions of partitions that are ours; older ones change nothing."""
-        ours = {at.partition for at in self._member.assignment()}
+        """Store positions of assigned partitions; older ones change nothing."""
+        assigned = {at.partition for at in self._member.assignment()}
         newer = {
             TopicPartition(self._topic, number): position
             for number, position in positions.items()
-            if number in ours and position > self._kept.get(number, 0)
+            if number in assigned and position > self._committed.get(number, 0)
         }
         if not newer:
             return
         try:
             await self._member.commit(newer)
         except (CommitFailedError, IllegalStateError):
-            await asyncio.sleep(0)  # dealt to another meanwhile: its to keep
+            await asyncio.sleep(0)  # assigned to another: it commits its own positions
             return
         except (KafkaError, OSError) as error:
-            message = f"Expected to keep positions of {self._topic}, but: {error!r}"
-            raise TransientError(message) from error
-        self._kept |= {at.partition: position for at, position in newer.items()}
+            raise unreachable(error) from error
+        self._committed |= {at.partition: position for at, position in newer.items()}

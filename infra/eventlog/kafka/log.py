@@ -1,43 +1,44 @@
-"""The log on Kafka: partitions that many processes share, each served by one owner."""
+"""The log on Kafka: partitions shared by many processes, each served by one owner."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
-from infra.errors import PermanentError, TransientError
+from infra.errors import PermanentError
 from infra.eventlog.contract import (
+    BEGINNING,
     Consumer,
     PartitionAssignment,
     Received,
     Record,
     Serve,
-    StreamExtent,
     StreamExtents,
 )
 from infra.eventlog.kafka import topics as kafka_topics
 from infra.eventlog.kafka.assignment import KafkaPartitionAssignment
 from infra.eventlog.kafka.clients import (
-    new_consumer,
+    call,
+    committed_offsets,
     new_producer,
+    partition_for_key,
     partition_for_record,
+    too_large,
+    unreachable,
 )
 from infra.eventlog.kafka.consumer import KafkaConsumer
 from infra.eventlog.kafka.partition_owner import KafkaPartitionOwner
-from infra.eventlog.kafka.records import received, sendable
+from infra.eventlog.kafka.records import sendable
+from infra.eventlog.kafka.stream_reader import SKEW_US, StreamReader
+from infra.eventlog.kafka.topic_reader import TopicReader
 from infra.setting_sections import KafkaSettings, LogSettings
 from schemas import topics as t
-from schemas.envelope import Envelope
 
-_SKEW_MS = 5_000
-"""A record's time is the broker's; records of other brokers may be this much off."""
-_SCAN_MAX = 1000
-_SHORT_MS = 50
+_COMPACTED_BATCH = 1000
 
 
 class KafkaLog:
@@ -47,27 +48,28 @@ class KafkaLog:
         self,
         settings: KafkaSettings,
         log: LogSettings,
-        spans: StreamExtents | None = None,
+        extents: StreamExtents | None = None,
     ) -> None:
         """Prepare; `open` connects.
 
-        Without `spans` a stream is looked for on its whole partition.
+        Without `extents` a stream is searched for on its whole partition.
         """
         self._settings = settings
         self._prefix = settings.prefix
         self._poll_s = log.poll_interval_s
-        self._spans = spans
         self._producer: AIOKafkaProducer | None = None
+        self._topics = TopicReader(settings, self._poll_s, self.partitions)
+        self._streams = StreamReader(self._topics, self.partition_for_stream, extents)
 
     async def open(self) -> None:
-        """Connect; raises Permanent if a topic is missing or has other partitions."""
+        """Connect; raises PermanentError if topics are missing or differ."""
         await kafka_topics.check(self._settings)
         producer = new_producer(self._settings)
-        await _asking(producer.start())
+        await call(producer.start())
         self._producer = producer
 
     async def close(self) -> None:
-        """Send what was begun, and disconnect."""
+        """Send what is buffered, and disconnect."""
         producer, self._producer = self._producer, None
         if producer is not None:
             await producer.stop()
@@ -75,14 +77,13 @@ class KafkaLog:
     @property
     def _sender(self) -> AIOKafkaProducer:
         if self._producer is None:
-            message = "Expected an open log, but it is closed"
-            raise PermanentError(message)
+            raise PermanentError("Expected an open log, but it is closed")
         return self._producer
 
     async def append(self, records: Sequence[Record]) -> None:
-        """Append; durable on return. An id that is there already comes twice.
+        """Append records, durably. A record with a known id is appended again.
 
-        Whoever reads catches repeats: a decider, or a view's key.
+        Readers ignore repetitions: a decider does, or the key of a read model.
         """
         try:
             sent = []
@@ -92,25 +93,23 @@ class KafkaLog:
                 sent.append(await self._sender.send(**arguments, partition=at))
             await asyncio.gather(*sent)
         except MessageSizeTooLargeError as error:
-            message = f"Expected a record that the log can keep, but: {error}"
-            raise PermanentError(message) from error
+            raise too_large(error) from error
         except (KafkaError, OSError) as error:
-            message = f"Expected the broker to take records, but: {error!r}"
-            raise TransientError(message) from error
+            raise unreachable(error) from error
 
     async def own(
         self, group: str, topic: str, serve: Serve, stop: asyncio.Event
     ) -> None:
-        """Serve each partition that falls to this process, until `stop`."""
-        owners = KafkaPartitionOwner(self._settings, group, topic, self._poll_s)
-        await owners.run(serve, stop)
+        """Serve each partition assigned to this process, until `stop` is set."""
+        owner = KafkaPartitionOwner(self._settings, group, topic, self._poll_s)
+        await owner.run(serve, stop)
 
     def consume(self, group: str, topic: str) -> AbstractAsyncContextManager[Consumer]:
-        """Read a topic's partitions that fall to this process, as one of a group."""
-        return self._consumed(group, topic)
+        """Read the partitions of a topic that a group assigns to this process."""
+        return self._consume(group, topic)
 
     @asynccontextmanager
-    async def _consumed(self, group: str, topic: str) -> AsyncIterator[Consumer]:
+    async def _consume(self, group: str, topic: str) -> AsyncIterator[Consumer]:
         consumer = KafkaConsumer(self._settings, group, topic, self._poll_s)
         await consumer.open()
         try:
@@ -121,222 +120,78 @@ class KafkaLog:
     def join_group(
         self, group: str, topic: str
     ) -> AbstractAsyncContextManager[PartitionAssignment]:
-        """Read what falls to this process, as one of a group."""
+        """Join a group, and read the partitions assigned to this process."""
         return KafkaPartitionAssignment(
             self._settings, group, topic, self._poll_s
         ).joined()
 
-    async def tail(
+    def tail(
         self, topics: Sequence[str], after: Mapping[int, int], limit: int
     ) -> AsyncIterator[Sequence[Received]]:
-        """Follow all partitions of topics from positions on, for ever."""
-        wait_ms = round(self._poll_s * 1000)
-        async with self._reading(topics, after, wait_ms=wait_ms) as (reader, _):
-            while True:
-                yield await self._read(reader, limit, wait_ms)
+        """Follow topics from positions on, without end."""
+        return self._topics.tail(topics, after, limit)
 
-    async def read_to_end(
+    def read_to_end(
         self,
         topic: str,
         after: Mapping[int, int],
         limit: int,
         partition: int | None = None,
     ) -> AsyncIterator[Sequence[Received]]:
-        """Yield what is on a topic after positions and was there at the call."""
-        async for batch in self._upto_now(topic, after, limit, partition):
-            yield batch
+        """Yield the messages of a topic after positions, up to the end at the call."""
+        return self._topics.read_to_end(topic, after, limit, partition)
 
-    async def read_compacted(
+    def read_compacted(
         self, topic: str, partition: int
     ) -> AsyncIterator[Sequence[Received]]:
-        """Yield what is on a compacted topic's partition at the call, then end."""
-        async for batch in self._upto_now(topic, {}, _SCAN_MAX, partition):
-            yield batch
-
-    async def _upto_now(
-        self,
-        topic: str,
-        after: Mapping[int, int],
-        limit: int,
-        partition: int | None,
-    ) -> AsyncIterator[Sequence[Received]]:
-        async with self._reading((topic,), after, partition) as (reader, parts):
-            ends = await _asking(reader.end_offsets(parts))
-            left = set(parts)
-            while True:
-                left = {at for at in left if await reader.position(at) < ends[at]}
-                if not left:
-                    return
-                # Marks of commits are passed without news: don't wait for any.
-                found = await self._read(reader, limit, _SHORT_MS)
-                inside = [r for r in found if r.position <= ends[self._at(r)]]
-                if inside:
-                    yield inside
-
-    @asynccontextmanager
-    async def _reading(
-        self,
-        topics: Sequence[str],
-        after: Mapping[int, int],
-        partition: int | None = None,
-        wait_ms: int = _SHORT_MS,
-    ) -> AsyncIterator[tuple[AIOKafkaConsumer, list[TopicPartition]]]:
-        parts = [
-            TopicPartition(self._prefix + topic, number)
-            for topic in topics
-            for number in range(await self.partitions(topic))
-            if partition in {None, number}
-        ]
-        # The broker answers a connection in order: what is asked for while a fetch
-        # waits for news waits as long.
-        reader = new_consumer(self._settings, fetch_max_wait_ms=wait_ms)
-        try:
-            await _asking(reader.start())
-            reader.assign(parts)
-            for at in parts:
-                if after.get(at.partition):
-                    reader.seek(at, after[at.partition])
-            if fresh := [at for at in parts if not after.get(at.partition)]:
-                await _asking(reader.seek_to_beginning(*fresh))
-            yield reader, parts
-        finally:
-            await reader.stop()
-
-    def _at(self, found: Received) -> TopicPartition:
-        return TopicPartition(self._prefix + found.topic, found.partition)
-
-    async def _read(
-        self, reader: AIOKafkaConsumer, limit: int, wait_ms: int
-    ) -> Sequence[Received]:
-        found: Any = await _asking(
-            reader.getmany(timeout_ms=wait_ms, max_records=limit)
-        )
-        return [
-            received(message, self._prefix)
-            for batch in found.values()
-            for message in batch
-        ]
+        """Yield the messages of a compacted topic's partition, up to the end."""
+        batch = _COMPACTED_BATCH
+        return self._topics.read_to_end(topic, BEGINNING, batch, partition)
 
     async def positions_before(
         self, received: Received, topic: str
     ) -> Mapping[int, int]:
-        """Return positions on a topic: what is there up to them is older than this.
+        """Return positions on a topic up to which all is older than a message.
 
-        By the broker's own times: clocks of processes don't matter.
+        By the broker's times: the clocks of processes don't matter.
         """
-        told = await self._told_at_ms(received)
-        return {} if told is None else await self.since(topic, 1000 * (told - _SKEW_MS))
+        at_ms = await self._topics.appended_at_ms(received)
+        if at_ms is None:
+            return BEGINNING
+        return await self.since(topic, 1000 * at_ms - SKEW_US)
 
     async def since(self, topic: str, at_us: int) -> Mapping[int, int]:
-        """Return positions: what the broker took from a time on is after them."""
-        async with self._reading((topic,), {}) as (reader, parts):
-            asked = dict.fromkeys(parts, at_us // 1000)
-            found = await _asking(reader.offsets_for_times(asked))
-            ends = await _asking(reader.end_offsets(parts))
-        return {
-            at.partition: found[at].offset if found[at] else ends[at] for at in parts
-        }
-
-    async def _told_at_ms(self, received: Received) -> int | None:
-        """Return the broker's time of a record; None if it is gone."""
-        at = TopicPartition(self._prefix + received.topic, received.partition)
-        async with self._reading(
-            (received.topic,), {received.partition: received.position - 1}, at.partition
-        ) as (reader, _):
-            found: Any = await _asking(reader.getmany(at, timeout_ms=1000))
-        messages = found.get(at, ())
-        return messages[0].timestamp if messages else None
+        """Return positions before all that the broker appended from a time on."""
+        return await self._topics.since(topic, at_us)
 
     async def partitions(self, topic: str) -> int:
-        """Return how many partitions a topic has."""
-        return len(await _asking(self._sender.partitions_for(self._prefix + topic)))
+        """Return the number of a topic's partitions."""
+        return len(await call(self._sender.partitions_for(self._prefix + topic)))
 
     async def stream(
         self, stream: str, after: int = 0, limit: int | None = None
     ) -> Sequence[Received]:
-        """Return the events of a stream, by sequence.
-
-        Reads its partition from about where it began; of one that is known to have
-        ended, to its last event.
-        """
-        span = await self._span(stream)
-        upto = after + limit if limit is not None else 0
-        if span is not None and span.ended:
-            upto = min(upto, span.ended) if upto else span.ended
-        found = await self._events(stream, span, upto)
-        return [received for received in found if received.envelope.sequence > after]
+        """Return the events of a stream after a sequence number, in order."""
+        return await self._streams.read(stream, after, limit)
 
     async def last_event(self, stream: str) -> Received | None:
-        """Return the last event of a stream: reads its partition up to the end."""
-        found = await self._events(stream, await self._span(stream))
-        return found[-1] if found else None
-
-    async def _span(self, stream: str) -> StreamExtent | None:
-        return await self._spans.find(stream) if self._spans is not None else None
-
-    async def _events(
-        self, stream: str, span: StreamExtent | None, upto: int = 0
-    ) -> Sequence[Received]:
-        """Return the events of a stream up to a sequence; to all that there are if 0.
-
-        When it began is by another clock than the broker's: if what is found from there
-        on doesn't begin with the first event, everything is read.
-        """
-        if span is not None:
-            starts = await self.since(t.EVENTS, span.began_us - 1000 * _SKEW_MS)
-            found = await self._events_after(stream, starts, upto)
-            if found and found[0].envelope.sequence == 1:
-                return found
-        return await self._events_after(stream, {}, upto)
-
-    async def _events_after(
-        self, stream: str, after: Mapping[int, int], upto: int
-    ) -> Sequence[Received]:
-        found: list[Received] = []
-        partition = await self.partition_for_stream(stream)
-        async for batch in self._upto_now(t.EVENTS, after, _SCAN_MAX, partition):
-            found += [r for r in batch if r.envelope.stream == stream]
-            if upto and found and found[-1].envelope.sequence >= upto:
-                return [r for r in found if r.envelope.sequence <= upto]
-        return found
+        """Return the last event of a stream: reads to the end of its partition."""
+        return await self._streams.last_event(stream)
 
     async def partition_for_stream(self, stream: str) -> int:
         """Return the partition that holds a stream."""
-        envelope = Envelope(id="", type="", stream=stream)
-        record = Record(topic=t.EVENTS, key=stream, envelope=envelope, body=b"")
-        return await partition_for_record(self._sender, record, self._prefix)
+        return await partition_for_key(self._sender, self._prefix + t.EVENTS, stream)
 
     async def positions(self, group: str, topic: str) -> Mapping[int, int]:
-        """Return a group's kept position on each partition; 0 before the first."""
-        asking = new_consumer(self._settings, group_id=group)
-        try:
-            await _asking(asking.start())
-            found = {}
-            for number in range(await self.partitions(topic)):
-                at = TopicPartition(self._prefix + topic, number)
-                asking.assign([at])
-                found[number] = await _asking(asking.committed(at)) or 0
-            return found
-        finally:
-            await asking.stop()
+        """Return a group's stored position on each partition; 0 before the first."""
+        count = await self.partitions(topic)
+        name = self._prefix + topic
+        partitions = [TopicPartition(name, number) for number in range(count)]
+        return await committed_offsets(self._settings, group, partitions)
 
     async def end_positions(self, topics: Sequence[str] = ()) -> Mapping[int, int]:
-        """Return the last position of each partition of a topic.
+        """Return the last position of each partition, by default of the events.
 
-        On Kafka positions belong to one topic: of several, the highest is told.
+        On Kafka positions belong to one topic: of several, the highest is returned.
         """
-        asked = topics or (t.EVENTS,)
-        async with self._reading(asked, {}) as (reader, parts):
-            ends = await _asking(reader.end_offsets(parts))
-        found: dict[int, int] = {}
-        for at, end in ends.items():
-            found[at.partition] = max(found.get(at.partition, 0), end)
-        return found
-
-
-async def _asking(answer: Any) -> Any:
-    try:
-        return await answer
-    except (KafkaError, OSError) as error:
-        message = f"Expected the broker to answer, but: {error!r}"
-        raise TransientError(message) from error
+        return await self._topics.end_positions(topics or (t.EVENTS,))

@@ -1,8 +1,8 @@
-"""Owning on Kafka: the group deals partitions, each is fenced, served and let go.
+"""Owning partitions on Kafka: the group assigns them; each is fenced, served, released.
 
-The group's consumer serves membership alone; each partition has a reader of its own.
-A partition that stays ours when the group deals anew is served on: whoever got it
-meanwhile would have fenced us.
+The group's consumer serves membership only; each partition has a reader of its own. A
+partition that stays assigned over a rebalance is served on: if another member had got
+it meanwhile, that member would have fenced this one.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Literal
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
@@ -25,38 +25,38 @@ from infra.setting_sections import KafkaSettings
 
 log_ = structlog.get_logger(__name__)
 
-_LOOK_MS = 200
+_POLL_MS = 200
 _REJOIN_S = 1.0
-_NEWS_S = 1.0
-"""Whoever got a partition may fence us before the group tells that it isn't ours: for
-so long that is waited for, as joining anew would have all partitions dealt again."""
+_REVOKE_WAIT_S = 1.0
+"""A new owner may fence this process before the group reports the revocation: that is
+waited for so long, as to join again would cause another rebalance."""
 
 
 @dataclass(slots=True, eq=False)
-class _Served:
-    """One partition being served."""
+class _Serving:
+    """A partition that is served."""
 
     stop: asyncio.Event
     task: asyncio.Task[None]
 
 
-class AssignmentListener(ConsumerRebalanceListener):  # type: ignore[misc]
-    """Tells what the group has dealt to us; never does work of its own."""
+class AssignmentListener(ConsumerRebalanceListener):  # type: ignore[misc] # it is untyped
+    """Reports assigned partitions to a function, and does nothing else."""
 
-    def __init__(self, assigned: Callable[[Iterable[Any]], None]) -> None:
-        """Tell `assigned` of all partitions that are ours from then on."""
-        self._assigned = assigned
+    def __init__(self, on_assigned: Callable[[Iterable[TopicPartition]], None]) -> None:
+        """Call `on_assigned` with all partitions that are assigned from then on."""
+        self._on_assigned = on_assigned
 
-    async def on_partitions_revoked(self, revoked: Any) -> None:
-        """Do nothing: what is really lost is not assigned again."""
+    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        """Do nothing: what is lost is missing from the next assignment."""
 
-    async def on_partitions_assigned(self, assigned: Any) -> None:
-        """Pass it on."""
-        self._assigned(assigned)
+    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        """Report the assignment."""
+        self._on_assigned(assigned)
 
 
 class KafkaPartitionOwner:
-    """Serves the partitions of one topic that fall to one member of a group."""
+    """Serves the partitions of one topic that are assigned to a member of a group."""
 
     def __init__(
         self, settings: KafkaSettings, group: str, topic: str, poll_s: float
@@ -66,53 +66,54 @@ class KafkaPartitionOwner:
         self._group = group
         self._topic = topic
         self._poll_s = poll_s
-        self._served: dict[TopicPartition, _Served] = {}
-        self._ours: frozenset[TopicPartition] = frozenset()
+        self._served: dict[TopicPartition, _Serving] = {}
+        self._assigned: frozenset[TopicPartition] = frozenset()
         self._lost = asyncio.Event()
 
     async def run(self, serve: Serve, stop: asyncio.Event) -> None:
-        """Serve until `stop`; joins anew after a partition was lost to another."""
+        """Serve until `stop`; joins again after a partition was lost to another."""
         while not stop.is_set():
             self._lost.clear()
             try:
-                await self._member(serve, stop)
+                await self._serve_as_member(serve, stop)
             except (KafkaError, OSError, TransientError) as error:
                 log_.warning(
                     "group_membership_lost", group=self._group, error=repr(error)
                 )
             finally:
-                await self._let_go(list(self._served))
+                await self._release(list(self._served))
             if not stop.is_set():
-                await _any_of(stop.wait(), timeout_s=_REJOIN_S)
+                await _wait(stop.wait(), timeout_s=_REJOIN_S)
 
-    async def _member(self, serve: Serve, stop: asyncio.Event) -> None:
+    async def _serve_as_member(self, serve: Serve, stop: asyncio.Event) -> None:
         member: AIOKafkaConsumer = new_group_member(self._settings, self._group)
 
-        def dealt(assigned: Iterable[TopicPartition]) -> None:
-            self._ours = frozenset(assigned)
-            member.pause(*self._ours)
+        def on_assigned(assigned: Iterable[TopicPartition]) -> None:
+            self._assigned = frozenset(assigned)
+            member.pause(*self._assigned)
 
-        self._ours = frozenset()
+        self._assigned = frozenset()
         member.subscribe(
-            [self._settings.prefix + self._topic], listener=AssignmentListener(dealt)
+            [self._settings.prefix + self._topic],
+            listener=AssignmentListener(on_assigned),
         )
         try:
             await member.start()
             while not (stop.is_set() or self._lost.is_set()):
-                await member.getmany(timeout_ms=_LOOK_MS)  # tells that it lives
-                await self._follow(serve)
+                await member.getmany(timeout_ms=_POLL_MS)  # keeps up the membership
+                await self._reconcile(serve)
         finally:
-            await self._let_go(list(self._served))
+            await self._release(list(self._served))
             await member.stop()
 
-    async def _follow(self, serve: Serve) -> None:
-        """Bring what is served in line with what is ours."""
-        await self._let_go([at for at in self._served if at not in self._ours])
-        for at in self._ours:
+    async def _reconcile(self, serve: Serve) -> None:
+        """Serve what is assigned, and release what isn't any more."""
+        await self._release([at for at in self._served if at not in self._assigned])
+        for at in self._assigned:
             if at not in self._served:
                 stop = asyncio.Event()
                 task = asyncio.create_task(self._serve(at, serve, stop))
-                self._served[at] = _Served(stop, task)
+                self._served[at] = _Serving(stop, task)
         for served in self._served.values():
             if served.task.done():
                 await served.task
@@ -126,7 +127,7 @@ class KafkaPartitionOwner:
             await serve(opened, stop)
         except FencedError as error:
             log_.warning("partition_lost", partition=at.partition, error=str(error))
-            await _any_of(stop.wait(), timeout_s=_NEWS_S)
+            await _wait(stop.wait(), timeout_s=_REVOKE_WAIT_S)
             if not stop.is_set():
                 self._lost.set()
         finally:
@@ -141,25 +142,26 @@ class KafkaPartitionOwner:
             raise
         return partition
 
-    async def _let_go(self, partitions: list[TopicPartition]) -> None:
-        """Ask each to finish; who overstays is cancelled."""
-        gone = [self._served.pop(at) for at in partitions]
-        if not gone:
+    async def _release(self, partitions: list[TopicPartition]) -> None:
+        """Ask partitions to finish; those that aren't done in time are cancelled."""
+        revoked = [self._served.pop(at) for at in partitions]
+        if not revoked:
             return
-        for served in gone:
+        for served in revoked:
             served.stop.set()
-        tasks = [served.task for served in gone]
-        _, late = await asyncio.wait(tasks, timeout=self._settings.revoke_timeout_s)
+        tasks = [served.task for served in revoked]
+        timeout_s = self._settings.revoke_timeout_s
+        _, late = await asyncio.wait(tasks, timeout=timeout_s)
         for task in late:
             task.cancel()
-        for ended in await asyncio.gather(*tasks, return_exceptions=True):
-            if isinstance(ended, Exception):
-                raise ended
+        for result in await asyncio.gather(*tasks, return_exceptions=True):
+            if isinstance(result, Exception):
+                raise result
 
 
-async def _any_of(waiting: Awaitable[Any], *, timeout_s: float) -> None:
+async def _wait(event: Awaitable[Literal[True]], *, timeout_s: float) -> None:
     try:
         async with asyncio.timeout(timeout_s):
-            await waiting
+            await event
     except TimeoutError:
         return

@@ -1,4 +1,4 @@
-"""The log on Kafka as commands read it: events in pages, nothing owned."""
+"""The log on Kafka as CLI commands read it: events in pages, nothing owned."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ class KafkaReader:
     async def stream(
         self, stream: str, after: int = 0
     ) -> AsyncIterator[Sequence[Received]]:
-        """Return the events of a stream after a sequence."""
+        """Yield the events of a stream after a sequence number, in one page."""
         found = await self.log.stream(stream, after)
         if found:
             yield found
 
     async def follow_stream(self, stream: str) -> AsyncIterator[Sequence[Received]]:
-        """Follow the events of a stream from its first one, for ever."""
+        """Follow the events of a stream from its first one, without end."""
         now = await self.end_positions((topics.EVENTS,))
         last = 0
         async for page in self.stream(stream):
@@ -47,7 +47,7 @@ class KafkaReader:
     async def follow(
         self, after: Mapping[int, int]
     ) -> AsyncIterator[Sequence[Received]]:
-        """Follow all events after positions, for ever."""
+        """Follow all events after positions, without end."""
         async for page in self.log.tail((topics.EVENTS,), after, _PAGE):
             if page:
                 yield page
@@ -58,16 +58,16 @@ class KafkaReader:
         topic: str = topics.EVENTS,
         after: Mapping[int, int] = BEGINNING,
     ) -> AsyncIterator[Sequence[Received]]:
-        """Return what is on a topic after positions and up to others."""
+        """Yield a topic's messages after positions and up to others, page by page."""
         async for page in self.log.read_to_end(topic, after, _PAGE):
             yield [r for r in page if r.position <= end.get(r.partition, 0)]
 
     async def since(self, at_us: int) -> Mapping[int, int]:
-        """Return positions before what the broker took from a time on."""
+        """Return positions before all events appended from a time on."""
         return await self.log.since(topics.EVENTS, at_us)
 
     async def count_events(self) -> int:
-        """Return how many places there are on the events topic: markers count, too."""
+        """Return the number of offsets on the events topic, markers of commits too."""
         return sum((await self.end_positions((topics.EVENTS,))).values())
 
     async def end_positions(self, topics: Sequence[str] = ()) -> Mapping[int, int]:
@@ -75,5 +75,5 @@ class KafkaReader:
         return await self.log.end_positions(topics)
 
     async def positions(self, group: str, topic: str) -> Mapping[int, int]:
-        """Return a group's kept positions; 0 before the first."""
+        """Return a group's stored positions; 0 before the first."""
         return await self.log.positions(group, topic)

@@ -1,14 +1,16 @@
 """Messages ↔ Kafka records: the envelope as CloudEvents headers, the body as it is.
 
-The headers are those of the CloudEvents 1.0 Kafka binding; what CloudEvents has no
-name for are extensions of ours, `ce_flightlog…`.
+The headers are those of the CloudEvents 1.0 Kafka binding; attributes that CloudEvents
+doesn't define are extensions, `ce_flightlog…`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TypedDict
+
+from aiokafka.structs import ConsumerRecord
 
 from infra.eventlog.contract import Received, Record
 from schemas.envelope import Envelope
@@ -20,31 +22,40 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EXTENSION = "ce_flightlog"
 
 
+class ProducerRecord(TypedDict):
+    """Arguments of a producer's `send`; a record without a value is a tombstone."""
+
+    topic: str
+    key: bytes
+    value: bytes | None
+    headers: Headers
+
+
 def headers_of(envelope: Envelope) -> Headers:
-    """Return the headers of a record; what an envelope leaves empty is left out."""
-    e = envelope
+    """Return the headers of a record; empty fields of the envelope have none."""
+    sequence = envelope.sequence
     found = {
         "ce_specversion": "1.0",
-        "ce_id": e.id,
-        "ce_type": e.type,
+        "ce_id": envelope.id,
+        "ce_type": envelope.type,
         "ce_source": SOURCE,
-        "ce_subject": e.stream,
-        "ce_time": _text_of(e.recorded_at_us),
-        f"{_EXTENSION}sequence": str(e.sequence) if e.sequence else "",
-        f"{_EXTENSION}correlation": e.correlation,
-        f"{_EXTENSION}causation": e.causation,
-        f"{_EXTENSION}actor": e.actor,
-        f"{_EXTENSION}reply": "true" if e.reply else "",
-        "traceparent": e.traceparent,
+        "ce_subject": envelope.stream,
+        "ce_time": _text_of(envelope.recorded_at_us),
+        f"{_EXTENSION}sequence": str(sequence) if sequence else "",
+        f"{_EXTENSION}correlation": envelope.correlation,
+        f"{_EXTENSION}causation": envelope.causation,
+        f"{_EXTENSION}actor": envelope.actor,
+        f"{_EXTENSION}reply": "true" if envelope.reply else "",
+        "traceparent": envelope.traceparent,
         "content-type": "application/avro",
     }
     return [(name, value.encode()) for name, value in found.items() if value]
 
 
-def received(message: Any, prefix: str = "") -> Received:
-    """Return a consumer's record as a message; foreign headers make an empty envelope.
+def received(message: ConsumerRecord[bytes, bytes], prefix: str = "") -> Received:
+    """Return a consumer's record as a message; unknown headers are ignored.
 
-    A record that Flightlog didn't write is no reason to stop: its body decides.
+    A record that another program wrote is accepted: its body decides what it is.
     """
     key = (message.key or b"").decode(errors="replace")
     return Received(
@@ -57,14 +68,14 @@ def received(message: Any, prefix: str = "") -> Received:
     )
 
 
-def sendable(record: Record, prefix: str = "") -> dict[str, Any]:
-    """Return the arguments that a producer's `send` takes; the partition is apart."""
-    return {
-        "topic": prefix + record.topic,
-        "key": record.key.encode(),
-        "value": record.body or None,
-        "headers": headers_of(record.envelope),
-    }
+def sendable(record: Record, prefix: str = "") -> ProducerRecord:
+    """Return the arguments of a producer's `send`, without the partition."""
+    return ProducerRecord(
+        topic=prefix + record.topic,
+        key=record.key.encode(),
+        value=record.body or None,
+        headers=headers_of(record.envelope),
+    )
 
 
 def _texts(headers: Sequence[tuple[str, bytes]]) -> Mapping[str, str]:

@@ -1,29 +1,29 @@
-"""The topics on Kafka: what each is made like; making and describing them."""
+"""The topics on Kafka: their configuration; creating and describing them."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
 
 import msgspec
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from infra.errors import PermanentError, TransientError
+from infra.eventlog.kafka.clients import call
 from infra.setting_sections import KafkaSettings
 from schemas import topics
 
-_LOOK_S = 0.1
+_POLL_S = 0.1
 _DAY_MS = 86_400_000
-_FOR_EVER = "-1"
-_KEPT_MS: Mapping[str, str] = {
+_UNLIMITED = "-1"
+_RETENTION_MS: Mapping[str, str] = {
     topics.COMMANDS: str(7 * _DAY_MS),
-    topics.EVENTS: _FOR_EVER,
+    topics.EVENTS: _UNLIMITED,
     topics.DISPATCHES: str(7 * _DAY_MS),
     topics.ABORTS: str(7 * _DAY_MS),
-    topics.REGISTRY: _FOR_EVER,
+    topics.REGISTRY: _UNLIMITED,
     topics.NOTIFICATIONS: str(7 * _DAY_MS),
     topics.DEAD_LETTERS: str(28 * _DAY_MS),
 }
@@ -35,13 +35,13 @@ _COMPACTED: Mapping[str, str] = {
     "delete.retention.ms": "60000",
 }
 """The broker compacts closed segments only: by default those of 1 GiB or a week, and
-whoever takes a partition up would read all of it."""
+the next owner of a partition would read all of it."""
 _ONE_PARTITION = frozenset({topics.REGISTRY, topics.DEAD_LETTERS})
-ALL = (*_KEPT_MS, topics.SNAPSHOTS)
+ALL = (*_RETENTION_MS, topics.SNAPSHOTS)
 
 
 class TopicState(msgspec.Struct, frozen=True, kw_only=True):
-    """One topic as it is, and how many partitions it should have."""
+    """A topic as it is, and how many partitions it should have."""
 
     name: str
     partitions: int
@@ -49,51 +49,43 @@ class TopicState(msgspec.Struct, frozen=True, kw_only=True):
     replicas: int
 
     @property
-    def is_right(self) -> bool:
-        """Tell whether it is there, with the partitions that the settings ask for."""
+    def is_valid(self) -> bool:
+        """Return whether it exists with the number of partitions of the settings."""
         return self.partitions == self.expected
 
 
 def partitions_of(topic: str, settings: KafkaSettings) -> int:
-    """Return how many partitions a topic is made with."""
+    """Return how many partitions a topic is created with."""
     return 1 if topic in _ONE_PARTITION else settings.partitions
 
 
 async def create(settings: KafkaSettings) -> Sequence[str]:
-    """Make the topics that aren't there; return their names once the broker has them.
+    """Create missing topics; return their names once the broker shows them.
 
-    Raises Transient if no broker answers, Permanent if one refuses.
+    Raises TransientError if no broker answers, PermanentError if one refuses.
     """
     async with _admin(settings) as admin:
         wanted = [_new(topic, settings) for topic in ALL]
-        try:
-            answer = await admin.create_topics(wanted)
-        except KafkaError as error:
-            message = f"Expected the broker to make topics, but: {error!r}"
-            raise TransientError(message) from error
-    made = []
-    for topic, code, *why in answer.topic_errors:
+        reply = await call(admin.create_topics(wanted))
+    created = []
+    for topic, code, *why in reply.topic_errors:
         refused = for_code(code)
         if refused is TopicAlreadyExistsError:
             continue
         if code:
-            message = f"Expected to make topic {topic}, but: {refused.__name__} {why}"
-            raise PermanentError(message)
-        made.append(topic.removeprefix(settings.prefix))
-    await _appeared(settings)
-    return made
+            raise PermanentError(
+                f"Expected to create topic {topic}, but: {refused.__name__} {why}"
+            )
+        created.append(topic.removeprefix(settings.prefix))
+    await _wait_for_all(settings)
+    return created
 
 
 async def describe(settings: KafkaSettings) -> Sequence[TopicState]:
-    """Return how each topic is; one that is missing has no partitions."""
+    """Return the state of each topic; a missing one has no partitions."""
+    names = [settings.prefix + topic for topic in ALL]
     async with _admin(settings) as admin:
-        try:
-            found = await admin.describe_topics(
-                [settings.prefix + topic for topic in ALL]
-            )
-        except KafkaError as error:
-            message = f"Expected the broker to describe topics, but: {error!r}"
-            raise TransientError(message) from error
+        found = await call(admin.describe_topics(names))
     known = {
         topic["topic"].removeprefix(settings.prefix): topic["partitions"]
         for topic in found
@@ -110,9 +102,9 @@ async def describe(settings: KafkaSettings) -> Sequence[TopicState]:
 
 
 async def check(settings: KafkaSettings) -> None:
-    """Raise Permanent, with a word on what to do, if a topic isn't as it must be."""
+    """Raise PermanentError, which says what to do, if a topic isn't as required."""
     for topic in await describe(settings):
-        if topic.is_right:
+        if topic.is_valid:
             continue
         what = (
             f"it has {topic.partitions}: streams would change their partition"
@@ -125,12 +117,12 @@ async def check(settings: KafkaSettings) -> None:
         raise PermanentError(message)
 
 
-async def _appeared(settings: KafkaSettings) -> None:
-    """Wait until every topic can be seen: a broker tells of new ones a little later."""
-    for _ in range(max(1, round(settings.request_timeout_s / _LOOK_S))):
+async def _wait_for_all(settings: KafkaSettings) -> None:
+    """Wait until every topic is visible: a broker shows new ones with a delay."""
+    for _ in range(max(1, round(settings.request_timeout_s / _POLL_S))):
         if all(topic.partitions for topic in await describe(settings)):
             return
-        await asyncio.sleep(_LOOK_S)
+        await asyncio.sleep(_POLL_S)
 
 
 def _new(topic: str, settings: KafkaSettings) -> NewTopic:
@@ -141,7 +133,7 @@ def _new(topic: str, settings: KafkaSettings) -> NewTopic:
     if topic == topics.SNAPSHOTS:
         configs |= _COMPACTED
     else:
-        configs["retention.ms"] = _KEPT_MS[topic]
+        configs["retention.ms"] = _RETENTION_MS[topic]
     return NewTopic(
         settings.prefix + topic,
         partitions_of(topic, settings),
@@ -151,7 +143,7 @@ def _new(topic: str, settings: KafkaSettings) -> NewTopic:
 
 
 @asynccontextmanager
-async def _admin(settings: KafkaSettings) -> Any:
+async def _admin(settings: KafkaSettings) -> AsyncIterator[AIOKafkaAdminClient]:
     admin = AIOKafkaAdminClient(
         bootstrap_servers=settings.bootstrap_servers,
         request_timeout_ms=round(settings.request_timeout_s * 1000),
@@ -159,7 +151,8 @@ async def _admin(settings: KafkaSettings) -> Any:
     try:
         await admin.start()
     except KafkaError as error:
-        message = f"Expected a broker at {settings.bootstrap_servers}, but: {error!r}"
+        servers = settings.bootstrap_servers
+        message = f"Cannot reach Kafka: no broker at {servers} answers ({error!r})"
         raise TransientError(message) from error
     try:
         yield admin

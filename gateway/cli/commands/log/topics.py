@@ -32,7 +32,7 @@ async def describe(settings: Settings, *, json: bool) -> None:
     """Print the topics; exits with 1 if one is missing or differs from the settings."""
     _check(settings)
     states = await topics.describe(settings.kafka)
-    are_right = all(state.is_right for state in states)
+    are_right = all(state.is_valid for state in states)
     lag = await consumer_lag(settings) if are_right else {}
     if json:
         print_json({"topics": [_as_json(state, lag) for state in states]})
@@ -64,7 +64,7 @@ def _check(settings: Settings) -> None:
 
 
 def _as_json(state: topics.TopicState, lag: Mapping[str, int]) -> JsonObject:
-    return {**to_object(state), "right": state.is_right, "lag": lag.get(state.name)}
+    return {**to_object(state), "right": state.is_valid, "lag": lag.get(state.name)}
 
 
 def _print_table(states: Sequence[topics.TopicState], lag: Mapping[str, int]) -> None:
@@ -72,7 +72,7 @@ def _print_table(states: Sequence[topics.TopicState], lag: Mapping[str, int]) ->
     for heading in ("topic", "partitions", "replicas", "lag", ""):
         table.add_column(heading, no_wrap=True)
     for state in states:
-        how = "" if state.is_right else "missing" if not state.partitions else (
+        how = "" if state.is_valid else "missing" if not state.partitions else (
             f"expected {state.expected} partitions"
         )  # fmt: skip
         left = lag.get(state.name)

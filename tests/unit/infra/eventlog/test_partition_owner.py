@@ -30,7 +30,7 @@ async def test_who_is_fenced_joins_anew_unless_another_was_dealt_it(
     monkeypatch: pytest.MonkeyPatch, is_dealt: bool
 ) -> None:
     """A partition taken away in good order costs no further round of the group."""
-    monkeypatch.setattr(partition_owner, "_NEWS_S", 0.3)
+    monkeypatch.setattr(partition_owner, "_REVOKE_WAIT_S", 0.3)
     owners = KafkaPartitionOwner(
         KafkaSettings(bootstrap_servers="x:1"), "group", "commands", 0.1
     )

@@ -1,0 +1,126 @@
+"""Topics on Kafka as any process reads them: up to their end, or without end."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from infra.eventlog.contract import BEGINNING, Received
+from infra.eventlog.kafka.clients import call, end_offsets, fetch, new_consumer
+from infra.setting_sections import KafkaSettings
+
+_SHORT_WAIT_MS = 50
+_RECORD_WAIT_MS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class TopicReader:
+    """Reads partitions of topics, as a member of no group.
+
+    `partitions` returns the number of a topic's partitions; `poll_s` is how long a
+    reader at the end waits for new messages.
+    """
+
+    settings: KafkaSettings
+    poll_s: float
+    partitions: Callable[[str], Awaitable[int]]
+
+    async def tail(
+        self, topics: Sequence[str], after: Mapping[int, int], limit: int
+    ) -> AsyncIterator[Sequence[Received]]:
+        """Follow topics from positions on, without end; yields empty batches."""
+        wait_ms = round(self.poll_s * 1000)
+        async with self._reading(topics, after, wait_ms=wait_ms) as (reader, _):
+            while True:
+                yield await self._fetch(reader, limit, wait_ms)
+
+    async def read_to_end(
+        self,
+        topic: str,
+        after: Mapping[int, int],
+        limit: int,
+        partition: int | None = None,
+    ) -> AsyncIterator[Sequence[Received]]:
+        """Yield the messages of a topic after positions, up to the end at the call."""
+        async with self._reading((topic,), after, partition) as (reader, partitions):
+            ends = await end_offsets(reader, partitions)
+            left = set(partitions)
+            while True:
+                left = {at for at in left if await reader.position(at) < ends[at]}
+                if not left:
+                    return
+                # Markers of commits advance the position without a message.
+                found = await self._fetch(reader, limit, _SHORT_WAIT_MS)
+                before_end = [r for r in found if r.position <= ends[self._at(r)]]
+                if before_end:
+                    yield before_end
+
+    async def since(self, topic: str, at_us: int) -> Mapping[int, int]:
+        """Return positions before all that the broker appended from a time on."""
+        async with self._reading((topic,), BEGINNING) as (reader, partitions):
+            times_ms = dict.fromkeys(partitions, at_us // 1000)
+            found = await call(reader.offsets_for_times(times_ms))
+            ends = await end_offsets(reader, partitions)
+        return {
+            at.partition: found[at].offset if found[at] else ends[at]
+            for at in partitions
+        }
+
+    async def appended_at_ms(self, received: Received) -> int | None:
+        """Return when the broker appended a message; None if it is deleted."""
+        at, topics = self._at(received), (received.topic,)
+        before = {at.partition: received.position - 1}
+        async with self._reading(topics, before, at.partition) as (reader, _):
+            found = await call(reader.getmany(at, timeout_ms=_RECORD_WAIT_MS))
+        messages = found.get(at, ())
+        return int(messages[0].timestamp) if messages else None
+
+    async def end_positions(self, topics: Sequence[str]) -> Mapping[int, int]:
+        """Return the last position of each partition: the highest one of the topics."""
+        async with self._reading(topics, BEGINNING) as (reader, partitions):
+            ends = await end_offsets(reader, partitions)
+        found: dict[int, int] = {}
+        for at, end in ends.items():
+            found[at.partition] = max(found.get(at.partition, 0), end)
+        return found
+
+    @asynccontextmanager
+    async def _reading(
+        self,
+        topics: Sequence[str],
+        after: Mapping[int, int],
+        partition: int | None = None,
+        wait_ms: int = _SHORT_WAIT_MS,
+    ) -> AsyncIterator[tuple[AIOKafkaConsumer, list[TopicPartition]]]:
+        partitions = [
+            TopicPartition(self.settings.prefix + topic, number)
+            for topic in topics
+            for number in range(await self.partitions(topic))
+            if partition in {None, number}
+        ]
+        # The broker answers the requests of a connection in order: a fetch that waits
+        # for messages delays those after it.
+        reader = new_consumer(self.settings, fetch_max_wait_ms=wait_ms)
+        try:
+            await call(reader.start())
+            reader.assign(partitions)
+            for at in partitions:
+                if after.get(at.partition):
+                    reader.seek(at, after[at.partition])
+            if fresh := [at for at in partitions if not after.get(at.partition)]:
+                await call(reader.seek_to_beginning(*fresh))
+            yield reader, partitions
+        finally:
+            await reader.stop()
+
+    def _at(self, message: Received) -> TopicPartition:
+        return TopicPartition(self.settings.prefix + message.topic, message.partition)
+
+    async def _fetch(
+        self, reader: AIOKafkaConsumer, limit: int, wait_ms: int
+    ) -> Sequence[Received]:
+        prefix = self.settings.prefix
+        return await fetch(reader, wait_ms=wait_ms, limit=limit, prefix=prefix)
