@@ -1,11 +1,10 @@
-"""Admission: may this execution start, and with which resolved settings (ref §2.2)."""
+"""Admission: whether an execution may start, and with which inputs (ref §2.2)."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
 
 from flyteidl.admin import (
     execution_pb2,
@@ -14,10 +13,11 @@ from flyteidl.admin import (
     project_pb2,
 )
 from flyteidl.core import execution_pb2 as core_execution_pb2
-from flyteidl.core import identifier_pb2, interface_pb2, literals_pb2
+from flyteidl.core import interface_pb2, literals_pb2
 from msgspec.structs import replace
 
 from domain.annotations import annotations_violation
+from domain.execution_specs import resolved_spec
 from domain.graph import entity_ref
 from domain.literals.casting import literal_matches
 from domain.literals.literal_types import describe, literal_type
@@ -42,14 +42,6 @@ _TERMINAL = frozenset(
         core_execution_pb2.WorkflowExecution.TIMED_OUT,
     }
 )
-
-
-_Level: TypeAlias = (
-    execution_pb2.ExecutionSpec
-    | launch_plan_pb2.LaunchPlanSpec
-    | matchable_resource_pb2.WorkflowExecutionConfig
-)
-"""What may set an execution's settings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +138,7 @@ def admit(
     merged = merge_inputs(given, plan.expected_inputs, plan.spec.fixed_inputs)
     if isinstance(merged, Rejected):
         return merged
-    resolved = _resolve(spec, plan.spec, context)
+    resolved = resolved_spec(spec, plan.spec, context.levels, context.max_parallelism)
     return Admitted(
         workflow=replace(entity_ref(plan.spec.workflow_id), kind="WORKFLOW"),
         spec=resolved,
@@ -237,83 +229,3 @@ def merge_inputs(
     for name, literal in fixed.literals.items():
         merged.literals[name].CopyFrom(literal)
     return merged
-
-
-def _resolve(
-    request: execution_pb2.ExecutionSpec,
-    plan: launch_plan_pb2.LaunchPlanSpec,
-    context: AdmissionContext,
-) -> execution_pb2.ExecutionSpec:
-    """Return the request's spec, completed by precedence (ref §2.3)."""
-    spec = execution_pb2.ExecutionSpec()
-    spec.CopyFrom(request)
-    spec.ClearField("inputs")
-    levels: tuple[_Level, ...] = (request, plan, *context.levels)
-    spec.max_parallelism = next(
-        (s.max_parallelism for s in levels if s.max_parallelism),
-        context.max_parallelism,
-    )
-    for field in ("raw_output_data_config", "interruptible", "envs", "annotations"):
-        chosen = next((s for s in levels if _is_set(s, field)), None)
-        if chosen is not None:
-            getattr(spec, field).CopyFrom(getattr(chosen, field))
-    secure = next((s for s in levels if _names_identity(s)), None)
-    if secure is not None:
-        spec.security_context.CopyFrom(secure.security_context)
-    if not spec.HasField("quality_of_service") and plan.HasField("quality_of_service"):
-        spec.quality_of_service.CopyFrom(plan.quality_of_service)
-    spec.overwrite_cache = any(s.overwrite_cache for s in levels)
-    if spec.disable_all:
-        spec.ClearField("notifications")
-        spec.disable_all = True
-    elif not spec.notifications.notifications and plan.entity_metadata.notifications:
-        spec.notifications.CopyFrom(
-            execution_pb2.NotificationList(
-                notifications=plan.entity_metadata.notifications
-            )
-        )
-    return spec
-
-
-def _is_set(level: _Level, field: str) -> bool:
-    """Return whether a level sets a field: an empty prefix or map doesn't."""
-    if not level.HasField(field):
-        return False
-    if field == "raw_output_data_config":
-        return bool(level.raw_output_data_config.output_location_prefix)
-    if field == "interruptible":
-        return True
-    values = level.envs if field == "envs" else level.annotations
-    return bool(values.values)
-
-
-def _names_identity(level: _Level) -> bool:
-    identity = level.security_context.run_as
-    return bool(
-        identity.k8s_service_account or identity.iam_role or identity.execution_identity
-    )
-
-
-def execution_config(
-    attributes: bytes,
-) -> matchable_resource_pb2.WorkflowExecutionConfig:
-    """Return the execution settings in serialized matching attributes."""
-    found = matchable_resource_pb2.MatchingAttributes.FromString(attributes)
-    return found.workflow_execution_config
-
-
-def relaunch_spec(
-    original: execution_pb2.ExecutionSpec,
-    *,
-    overwrite_cache: bool,
-    mode: execution_pb2.ExecutionMetadata.ExecutionMode,
-    reference: identifier_pb2.WorkflowExecutionIdentifier,
-) -> execution_pb2.ExecutionSpec:
-    """Return the spec of a relaunch or recovery of an execution (ref §9)."""
-    spec = execution_pb2.ExecutionSpec()
-    spec.CopyFrom(original)
-    spec.overwrite_cache = overwrite_cache
-    spec.metadata.mode = mode
-    spec.metadata.reference_execution.CopyFrom(reference)
-    spec.metadata.ClearField("parent_node_execution")
-    return spec

@@ -138,8 +138,8 @@ def _graph(workflow: compiler_pb2.CompiledWorkflow) -> Graph:
         waits_for = len(before) + bool(branch)
         nodes[spec.id] = _node(spec, branch, upstream=before, waits_for=waits_for)
     if template.HasField("failure_node"):
-        # It and its arms wait for one thing only: what their inputs are bound to has
-        # ended by then, or never will.
+        # It and its arms wait for one event only: the nodes that their inputs are
+        # bound to have ended by then, or never will.
         for spec, branch in _with_arms([template.failure_node]):
             node = _node(spec, branch, waits_for=1)
             nodes[spec.id] = replace(node, is_failure=True)

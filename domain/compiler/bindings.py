@@ -1,4 +1,4 @@
-"""Checks that every input is bound once, to something that fits (ref §3.2)."""
+"""Checks that every input is bound once, to a value of its type (ref §3.2)."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ def check_bindings(
     """Check a node's bindings against its interface."""
     bound = {binding.var for binding in bindings}
     for binding in _once_each(node_id, bindings, found):
-        asked = interface.inputs.get(binding.var)
-        if asked is None:
+        expected = interface.inputs.get(binding.var)
+        if expected is None:
             text = f"Expected no input '{binding.var}', but it is bound"
             found.add(Code.VARIABLE_NAME_NOT_FOUND, node_id, text)
             continue
-        for violation in _violations(binding.binding, asked, sources):
+        for violation in _violations(binding.binding, expected, sources):
             text = f"input '{binding.var}': {violation.text}"
             found.add(violation.code, node_id, text)
-    for name, asked in interface.inputs.items():
-        if name in bound or name in interface.optional or allows_none(asked):
+    for name, expected in interface.inputs.items():
+        if name in bound or name in interface.optional or allows_none(expected):
             continue
         text = f"Expected input '{name}' to be bound, but it is not"
         found.add(Code.PARAMETER_NOT_BOUND, node_id, text)
@@ -72,71 +72,77 @@ def _once_each(
 
 
 def _violations(
-    data: literals_pb2.BindingData, asked: types_pb2.LiteralType, sources: Sources
+    data: literals_pb2.BindingData, expected: types_pb2.LiteralType, sources: Sources
 ) -> Iterator[Violation]:
-    kind, wanted = data.WhichOneof("value"), asked.WhichOneof("type")
+    kind, expected_kind = data.WhichOneof("value"), expected.WhichOneof("type")
     if kind == "promise":
-        yield from _promise_violations(data.promise, asked, sources)
+        yield from _promise_violations(data.promise, expected, sources)
     elif kind == "scalar":
-        yield from _scalar_violations(data.scalar, asked)
-    elif wanted == "union_type":
-        yield from _union_violations(data, asked, sources)
-    elif kind == "collection" and wanted == "collection_type":
+        yield from _scalar_violations(data.scalar, expected)
+    elif expected_kind == "union_type":
+        yield from _union_violations(data, expected, sources)
+    elif kind == "collection" and expected_kind == "collection_type":
         for item in data.collection.bindings:
-            yield from _violations(item, asked.collection_type, sources)
-    elif kind == "map" and wanted == "map_value_type":
+            yield from _violations(item, expected.collection_type, sources)
+    elif kind == "map" and expected_kind == "map_value_type":
         for item in data.map.bindings.values():
-            yield from _violations(item, asked.map_value_type, sources)
+            yield from _violations(item, expected.map_value_type, sources)
     else:
-        text = f"Expected a {describe(asked)}, but it is bound to a {kind or 'nothing'}"
+        text = (
+            f"Expected a {describe(expected)}, but it is bound to a {kind or 'nothing'}"
+        )
         yield Violation(Code.MISMATCHING_BINDINGS, text)
 
 
 def _promise_violations(
-    promise: types_pb2.OutputReference, asked: types_pb2.LiteralType, sources: Sources
+    promise: types_pb2.OutputReference,
+    expected: types_pb2.LiteralType,
+    sources: Sources,
 ) -> Iterator[Violation]:
     given = promised_type(promise, sources)
     if isinstance(given, Violation):
         yield given
-    elif given is not None and not castable(given, asked):
-        whence = f"'{promise.var}' of node '{promise.node_id}'"
-        text = f"Expected a {describe(asked)}, but {whence} is a {describe(given)}"
+    elif given is not None and not castable(given, expected):
+        source = f"'{promise.var}' of node '{promise.node_id}'"
+        text = f"Expected a {describe(expected)}, but {source} is a {describe(given)}"
         yield Violation(Code.MISMATCHING_TYPES, text)
 
 
 def _scalar_violations(
-    scalar: literals_pb2.Scalar, asked: types_pb2.LiteralType
+    scalar: literals_pb2.Scalar, expected: types_pb2.LiteralType
 ) -> Iterator[Violation]:
     given = scalar_type(scalar)
     if given is None:
-        text = f"Expected a {describe(asked)}, but it is bound to no known value"
+        text = f"Expected a {describe(expected)}, but it is bound to no known value"
         yield Violation(Code.UNRECOGNIZED_VALUE, text)
         return
-    if not castable(given, asked):
-        text = f"Expected a {describe(asked)}, but it is bound to a {describe(given)}"
+    if not castable(given, expected):
+        text = (
+            f"Expected a {describe(expected)}, but it is bound to a {describe(given)}"
+        )
         yield Violation(Code.MISMATCHING_TYPES, text)
-    elif asked.WhichOneof("type") == "enum_type":
+    elif expected.WhichOneof("type") == "enum_type":
         value = scalar.primitive.string_value
-        if value not in asked.enum_type.values:
-            text = f"Expected {describe(asked)}, but it is bound to '{value}'"
+        if value not in expected.enum_type.values:
+            text = f"Expected {describe(expected)}, but it is bound to '{value}'"
             yield Violation(Code.ILLEGAL_ENUM_VALUE, text)
 
 
 def _union_violations(
-    data: literals_pb2.BindingData, asked: types_pb2.LiteralType, sources: Sources
+    data: literals_pb2.BindingData, expected: types_pb2.LiteralType, sources: Sources
 ) -> Iterator[Violation]:
     """Find exactly one variant that a list or map of bindings fits."""
     fitting = [
         variant
-        for variant in asked.union_type.variants
+        for variant in expected.union_type.variants
         if next(_violations(data, variant, sources), None) is None
     ]
     if not fitting:
-        text = f"Expected a {describe(asked)}, but no variant fits"
+        text = f"Expected a {describe(expected)}, but no variant fits"
         yield Violation(Code.INCOMPATIBLE_BINDING_UNION_VALUE, text)
     elif len(fitting) > 1:
         both = " and ".join(describe(variant) for variant in fitting)
-        text = f"Expected one fitting variant of {describe(asked)}, but {both} fit"
+        text = f"Expected one fitting variant of {describe(expected)}, but {both} fit"
         yield Violation(Code.AMBIGUOUS_BINDING_UNION_VALUE, text)
 
 

@@ -64,7 +64,7 @@ class Library:
         return Interface(inputs, types_of(template.interface.outputs))
 
 
-NOTHING = Interface({}, {})
+NO_VARIABLES = Interface({}, {})
 
 
 def types_of(
@@ -139,7 +139,7 @@ def _of_launch_plan(plan: LaunchPlanInterface) -> Interface:
 def _of_gate(node: workflow_pb2.Node, found: Findings) -> Interface | None:
     condition = node.gate_node.WhichOneof("condition")
     if condition == "sleep":
-        return NOTHING
+        return NO_VARIABLES
     if condition is None:
         text = "Expected a gate with a condition, but it has none"
         found.add(Code.NO_CONDITION_FOUND, node.id, text)

@@ -9,7 +9,7 @@ from domain.compiler.errors import Code, Findings
 from domain.graph import END, START
 
 Before = Mapping[str, AbstractSet[str]]
-"""What each node must come after."""
+"""The nodes that each node must come after."""
 
 
 def order_of(node_ids: Sequence[str], before: Before, found: Findings) -> list[str]:
@@ -75,5 +75,5 @@ def _cycle(stuck: Sequence[str], before: Before) -> list[str]:
         places[node_id] = len(places)
         node_id = min(before[node_id] & among)
     first = places[node_id]
-    cycle = [walked for walked, place in places.items() if place >= first]
+    cycle = [i for i, place in places.items() if place >= first]
     return [node_id, *reversed(cycle)]

@@ -52,16 +52,16 @@ def single_task_workflow(task: tasks_pb2.TaskTemplate) -> workflow_pb2.WorkflowT
 
 def _node_id(task_name: str) -> str:
     tail = task_name[-NODE_ID_LENGTH_MAX:]
-    # A name of nothing but punctuation would leave an empty id, which can't run.
+    # A name of punctuation only would leave an empty id, which can't run.
     return "".join(c for c in tail if c == "-" or c.isalnum()) or "n0"
 
 
 def _bound_of_map(task: tasks_pb2.TaskTemplate) -> list[str] | None:
     """Return the inputs that each index of a map task gets; None for other tasks."""
-    words = [*task.container.command, *task.container.args]
-    if _MAP_COMMAND not in words:
+    arguments = [*task.container.command, *task.container.args]
+    if _MAP_COMMAND not in arguments:
         return None
-    named = words[words.index("vars") + 1 :][:1] if "vars" in words else []
+    named = arguments[arguments.index("vars") + 1 :][:1] if "vars" in arguments else []
     return [name for text in named for name in text.split(",") if name]
 
 

@@ -55,7 +55,7 @@ def _no_size(found: str) -> Failure:
 def required_successes(array: workflow_pb2.ArrayNode, size: int) -> int:
     """Return how many of an array's elements must succeed.
 
-    flytekit can't ask for none at all: 0 is what it sends where nothing is asked for.
+    0 means all: flytekit sends it where no minimum is set, and can't ask for none.
     """
     criteria = array.WhichOneof("success_criteria")
     if criteria == "min_successes" and array.min_successes:

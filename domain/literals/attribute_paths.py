@@ -147,8 +147,8 @@ def _unpack(data: bytes) -> Unpacked:
 def _from_msgpack(value: Unpacked) -> literals_pb2.Literal:
     """Return a decoded value as a literal: items of lists stay packed, as in Flyte.
 
-    Only the type tells what a text or a number in a list means (a datetime, a
-    duration), and flytekit reads that from the packed item, not from a primitive.
+    Whether a text or a number in a list is a datetime or a duration only its type
+    says, and flytekit reads those from the packed item, not from a primitive.
     """
     match value:
         case list():

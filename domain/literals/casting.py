@@ -23,16 +23,16 @@ def castable(
 
 
 def _casts(upstream: types_pb2.LiteralType, downstream: types_pb2.LiteralType) -> bool:
-    given, asked = upstream.WhichOneof("type"), downstream.WhichOneof("type")
-    if asked == "union_type":
+    given, expected = upstream.WhichOneof("type"), downstream.WhichOneof("type")
+    if expected == "union_type":
         return _casts_to_union(upstream, downstream.union_type.variants)
-    if asked == "structured_dataset_type" and is_none(upstream):
+    if expected == "structured_dataset_type" and is_none(upstream):
         return True
-    if asked in TABLES:
+    if expected in TABLES:
         return given in TABLES and castable_tables(upstream, downstream, castable)
-    if "enum_type" in {given, asked}:
+    if "enum_type" in {given, expected}:
         return _casts_enum(upstream, downstream)
-    return given == asked and _casts_same_kind(upstream, downstream, asked)
+    return given == expected and _casts_same_kind(upstream, downstream, expected)
 
 
 def _casts_same_kind(

@@ -18,12 +18,12 @@ from domain.literals.literal_types import is_none
 def restore(
     inputs: literals_pb2.LiteralMap, variables: Mapping[str, interface_pb2.Variable]
 ) -> None:
-    """Turn texts and numbers in place into the times that the variables ask for.
+    """Convert texts and numbers in place to the times that the variables declare.
 
     What can't be converted stays as it is: the task that reads it reports why.
     """
     for name, variable in variables.items():
-        simple = _asked(variable.type)
+        simple = _time_type(variable.type)
         if name not in inputs.literals or simple is None:
             continue
         literal = inputs.literals[name]
@@ -31,13 +31,13 @@ def restore(
             _convert(literal.scalar.primitive, simple)
 
 
-def _asked(asked: types_pb2.LiteralType) -> types_pb2.SimpleType | None:
-    """Return DATETIME or DURATION if that, or an optional one, is asked for."""
-    if asked.HasField("union_type"):
-        variants = [v for v in asked.union_type.variants if not is_none(v)]
-        return _asked(variants[0]) if len(variants) == 1 else None
-    is_time = asked.simple in {types_pb2.DATETIME, types_pb2.DURATION}
-    return asked.simple if is_time else None
+def _time_type(literal_type: types_pb2.LiteralType) -> types_pb2.SimpleType | None:
+    """Return DATETIME or DURATION if the type is that, or an optional one of it."""
+    if literal_type.HasField("union_type"):
+        variants = [v for v in literal_type.union_type.variants if not is_none(v)]
+        return _time_type(variants[0]) if len(variants) == 1 else None
+    is_time = literal_type.simple in {types_pb2.DATETIME, types_pb2.DURATION}
+    return literal_type.simple if is_time else None
 
 
 def _convert(primitive: literals_pb2.Primitive, simple: types_pb2.SimpleType) -> None:

@@ -23,9 +23,8 @@ def is_compatible(upstream: struct_pb2.Struct, downstream: struct_pb2.Struct) ->
     """
     if upstream == downstream:
         return True
-    offered: JsonObject = json_format.MessageToDict(upstream)
-    asked: JsonObject = json_format.MessageToDict(downstream)
-    return _Comparison(offered, asked).fits(offered, asked)
+    roots = json_format.MessageToDict(upstream), json_format.MessageToDict(downstream)
+    return _Comparison(*roots).fits(*roots)
 
 
 def field_names(
@@ -67,41 +66,45 @@ def _resolved(root: JsonObject, schema: JsonValue | JsonObject) -> JsonObject:
 class _Comparison:
     """Two schemas, and the pairs of their parts that were compared already."""
 
-    offered_root: JsonObject
-    asked_root: JsonObject
+    upstream_root: JsonObject
+    downstream_root: JsonObject
     pairs: set[tuple[int, int]] = field(default_factory=set)
 
     def fits(
-        self, offered_ref: JsonValue | JsonObject, asked_ref: JsonValue | JsonObject
+        self,
+        upstream_ref: JsonValue | JsonObject,
+        downstream_ref: JsonValue | JsonObject,
     ) -> bool:
         """Return whether values of a part of one schema can be read as the other's."""
-        offered = _resolved(self.offered_root, offered_ref)
-        asked = _resolved(self.asked_root, asked_ref)
-        pair = (id(offered), id(asked))
+        upstream = _resolved(self.upstream_root, upstream_ref)
+        downstream = _resolved(self.downstream_root, downstream_ref)
+        pair = (id(upstream), id(downstream))
         if pair in self.pairs:  # A class that contains itself: decided by its caller.
             return True
         self.pairs.add(pair)
         return (
-            _types(offered) == _types(asked)
-            and _same_constraints(offered, asked)
-            and self._items_fit(offered, asked)
-            and self._fields_fit(offered, asked)
-            and all(self._alternatives_fit(offered, asked, k) for k in _ALTERNATIVES)
+            _types(upstream) == _types(downstream)
+            and _same_constraints(upstream, downstream)
+            and self._items_fit(upstream, downstream)
+            and self._fields_fit(upstream, downstream)
+            and all(
+                self._alternatives_fit(upstream, downstream, k) for k in _ALTERNATIVES
+            )
         )
 
-    def _fields_fit(self, offered: JsonObject, asked: JsonObject) -> bool:
-        if not _texts(asked.get("required")) <= _texts(offered.get("required")):
+    def _fields_fit(self, upstream: JsonObject, downstream: JsonObject) -> bool:
+        if not _texts(downstream.get("required")) <= _texts(upstream.get("required")):
             return False
-        has, needs = _object(offered.get("properties")), asked.get("properties")
+        has, needs = _object(upstream.get("properties")), downstream.get("properties")
         return all(
             name in has and self.fits(has[name], schema)
             for name, schema in _object(needs).items()
         )
 
-    def _items_fit(self, offered: JsonObject, asked: JsonObject) -> bool:
-        if "items" not in asked:
+    def _items_fit(self, upstream: JsonObject, downstream: JsonObject) -> bool:
+        if "items" not in downstream:
             return True
-        has, needs = offered.get("items"), asked["items"]
+        has, needs = upstream.get("items"), downstream["items"]
         if isinstance(has, list) and isinstance(needs, list):
             pairs = zip(has, needs, strict=False)
             return len(has) == len(needs) and all(self.fits(h, n) for h, n in pairs)
@@ -110,17 +113,17 @@ class _Comparison:
         )
 
     def _alternatives_fit(
-        self, offered: JsonObject, asked: JsonObject, key: str
+        self, upstream: JsonObject, downstream: JsonObject, key: str
     ) -> bool:
-        has, needs = _list(offered.get(key)), _list(asked.get(key))
+        has, needs = _list(upstream.get(key)), _list(downstream.get(key))
         if not has or not needs:
             return not has and not needs
         return all(any(self._try(h, n) for n in needs) for h in has)
 
-    def _try(self, offered: JsonValue, asked: JsonValue) -> bool:
+    def _try(self, upstream: JsonValue, downstream: JsonValue) -> bool:
         # Pairs that a failed comparison assumed to fit must not count in the next.
-        trial = _Comparison(self.offered_root, self.asked_root, set(self.pairs))
-        return trial.fits(offered, asked)
+        trial = _Comparison(self.upstream_root, self.downstream_root, set(self.pairs))
+        return trial.fits(upstream, downstream)
 
 
 def _texts(value: JsonValue) -> frozenset[str]:
@@ -134,15 +137,15 @@ def _types(schema: JsonObject) -> frozenset[str]:
     return frozenset(("object",)) if untyped_object else found
 
 
-def _same_constraints(offered: JsonObject, asked: JsonObject) -> bool:
+def _same_constraints(upstream: JsonObject, downstream: JsonObject) -> bool:
     """Compare what restricts a value itself: formats, patterns, enums and constants."""
-    if "string" in _types(asked):
-        if offered.get("format") != asked.get("format"):
+    if "string" in _types(downstream):
+        if upstream.get("format") != downstream.get("format"):
             return False
-        if "pattern" in asked and offered.get("pattern") != asked["pattern"]:
+        if "pattern" in downstream and upstream.get("pattern") != downstream["pattern"]:
             return False
-    if "enum" in asked:
-        values, allowed = offered.get("enum"), _list(asked["enum"])
+    if "enum" in downstream:
+        values, allowed = upstream.get("enum"), _list(downstream["enum"])
         if not isinstance(values, list) or any(v not in allowed for v in values):
             return False
-    return "const" not in asked or offered.get("const") == asked["const"]
+    return "const" not in downstream or upstream.get("const") == downstream["const"]

@@ -16,47 +16,49 @@ _DURATION_MAX_S = 315_576_000_000
 
 
 class TypeMismatchError(ValueError):
-    """A JSON value doesn't fit the type that is asked for."""
+    """A JSON value doesn't fit the type that is expected."""
 
 
-def to_literal(value: JsonValue, asked: types_pb2.LiteralType) -> literals_pb2.Literal:
+def to_literal(
+    value: JsonValue, expected: types_pb2.LiteralType
+) -> literals_pb2.Literal:
     """Return a JSON value as a literal of a type; raises TypeMismatchError."""
     try:
-        literal = _literal(value, asked)
+        literal = _literal(value, expected)
     except TypeMismatchError:
         raise  # of an item, whose text says more
     except (ValueError, OverflowError, RecursionError) as error:
         # A number out of range, a text that isn't Unicode, a date before year 1, …
-        raise _mismatch(value, asked) from error
+        raise _mismatch(value, expected) from error
     if literal is None:
-        raise _mismatch(value, asked)
+        raise _mismatch(value, expected)
     return literal
 
 
-def _mismatch(value: JsonValue, asked: types_pb2.LiteralType) -> TypeMismatchError:
+def _mismatch(value: JsonValue, expected: types_pb2.LiteralType) -> TypeMismatchError:
     shown = reprlib.repr(value)  # short, whatever its size and depth
-    return TypeMismatchError(f"Expected {describe(asked)}, but got {shown}")
+    return TypeMismatchError(f"Expected {describe(expected)}, but got {shown}")
 
 
 def _literal(
-    value: JsonValue, asked: types_pb2.LiteralType
+    value: JsonValue, expected: types_pb2.LiteralType
 ) -> literals_pb2.Literal | None:
-    kind = asked.WhichOneof("type")
+    kind = expected.WhichOneof("type")
     if kind == "union_type":
-        return _union(value, asked.union_type)
+        return _union(value, expected.union_type)
     if kind == "collection_type" and isinstance(value, list):
-        items = [to_literal(item, asked.collection_type) for item in value]
+        items = [to_literal(item, expected.collection_type) for item in value]
         collection = literals_pb2.LiteralCollection(literals=items)
         return literals_pb2.Literal(collection=collection)
     if kind == "map_value_type" and isinstance(value, dict):
-        named = {k: to_literal(v, asked.map_value_type) for k, v in value.items()}
+        named = {k: to_literal(v, expected.map_value_type) for k, v in value.items()}
         return literals_pb2.Literal(map=literals_pb2.LiteralMap(literals=named))
     if kind == "enum_type" and isinstance(value, str):
-        return _text(value) if value in asked.enum_type.values else None
+        return _text(value) if value in expected.enum_type.values else None
     if kind == "simple":
-        return _simple(value, asked.simple)
+        return _simple(value, expected.simple)
     if kind == "blob" and isinstance(value, str):
-        metadata = literals_pb2.BlobMetadata(type=asked.blob)
+        metadata = literals_pb2.BlobMetadata(type=expected.blob)
         blob = literals_pb2.Blob(uri=value, metadata=metadata)
         return literals_pb2.Literal(scalar=literals_pb2.Scalar(blob=blob))
     return None
@@ -111,9 +113,11 @@ def _primitive(primitive: literals_pb2.Primitive) -> literals_pb2.Literal:
     return literals_pb2.Literal(scalar=literals_pb2.Scalar(primitive=primitive))
 
 
-def _union(value: JsonValue, asked: types_pb2.UnionType) -> literals_pb2.Literal | None:
+def _union(
+    value: JsonValue, expected: types_pb2.UnionType
+) -> literals_pb2.Literal | None:
     """Return a value as the first variant that it fits."""
-    for variant in asked.variants:
+    for variant in expected.variants:
         try:
             literal = to_literal(value, variant)
         except TypeMismatchError:

@@ -40,9 +40,9 @@ def is_none(literal_type: types_pb2.LiteralType) -> bool:
     return is_simple(literal_type, types_pb2.NONE)
 
 
-def allows_none(asked: types_pb2.LiteralType) -> bool:
+def allows_none(expected: types_pb2.LiteralType) -> bool:
     """Return whether a type is a union with NONE among its variants."""
-    return any(is_none(variant) for variant in asked.union_type.variants)
+    return any(is_none(variant) for variant in expected.union_type.variants)
 
 
 def literal_type(literal: literals_pb2.Literal) -> types_pb2.LiteralType | None:
@@ -117,19 +117,19 @@ def none_literal() -> literals_pb2.Literal:
     return literals_pb2.Literal(scalar=scalar)
 
 
-def describe(asked: types_pb2.LiteralType | None) -> str:
+def describe(expected: types_pb2.LiteralType | None) -> str:
     """Return a short text of a type, for messages; None has no type."""
-    if asked is None:
+    if expected is None:
         return "nothing"
-    kind = asked.WhichOneof("type")
+    kind = expected.WhichOneof("type")
     if kind == "simple":
-        return types_pb2.SimpleType.Name(asked.simple).lower()
+        return types_pb2.SimpleType.Name(expected.simple).lower()
     if kind == "collection_type":
-        return f"list of {describe(asked.collection_type)}"
+        return f"list of {describe(expected.collection_type)}"
     if kind == "map_value_type":
-        return f"map of {describe(asked.map_value_type)}"
+        return f"map of {describe(expected.map_value_type)}"
     if kind == "union_type":
-        return " or ".join(describe(v) for v in asked.union_type.variants)
+        return " or ".join(describe(v) for v in expected.union_type.variants)
     if kind == "enum_type":
-        return f"one of {', '.join(asked.enum_type.values)}"
+        return f"one of {', '.join(expected.enum_type.values)}"
     return str(kind or "nothing").removesuffix("_type").replace("_", " ")

@@ -1,4 +1,4 @@
-"""Checks of messages for values that protobuf carries but that mean nothing."""
+"""Checks of messages for values out of range, which protobuf itself accepts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _NANOS_MAX = 999_999_999
 def violation(message: Message, path: str) -> str | None:
     """Return what is wrong with a message's times, enums and numbers, if anything.
 
-    Every field is visited: for messages of a few fields, not for whole workflows.
+    Every field is visited: use it for small messages, not for workflows.
     """
     if isinstance(message, Duration | Timestamp):
         return _time_violation(message, path)

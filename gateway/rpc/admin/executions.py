@@ -5,7 +5,7 @@ from __future__ import annotations
 import grpc
 from flyteidl.admin import common_pb2, event_pb2, execution_pb2
 
-from domain import admission
+from domain.execution_specs import relaunch_spec
 from domain.registry import execution_states
 from gateway.executions.create import create
 from gateway.executions.data import fill_reply, load_literals
@@ -54,7 +54,7 @@ class ExecutionRpcs:
     ) -> execution_pb2.ExecutionCreateResponse:
         """Create an execution with another one's settings and inputs (ref §9)."""
         row = await find_execution(self.services, execution_ref(request.id))
-        spec = admission.relaunch_spec(
+        spec = relaunch_spec(
             execution_pb2.ExecutionSpec.FromString(row.spec),
             overwrite_cache=request.overwrite_cache,
             mode=_RELAUNCH,
@@ -69,7 +69,7 @@ class ExecutionRpcs:
         original = execution_ref(request.id)
         row = await find_execution(self.services, original)
         known = execution_pb2.ExecutionSpec.FromString(row.spec)
-        spec = admission.relaunch_spec(
+        spec = relaunch_spec(
             known,
             overwrite_cache=known.overwrite_cache,
             mode=_RECOVERED,

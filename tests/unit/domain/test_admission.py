@@ -12,7 +12,7 @@ from flyteidl.admin import (
     project_pb2,
 )
 from flyteidl.core import execution_pb2 as core_execution_pb2
-from flyteidl.core import identifier_pb2, interface_pb2
+from flyteidl.core import interface_pb2
 from msgspec.structs import replace
 
 from domain.admission import (
@@ -20,9 +20,7 @@ from domain.admission import (
     Admitted,
     LaunchPlan,
     admit,
-    execution_config,
     merge_inputs,
-    relaunch_spec,
 )
 from schemas.ids import EntityRef
 from schemas.messages.commands import CreateExecution
@@ -237,26 +235,3 @@ def test_the_request_is_left_as_it_was() -> None:
     found = _admitted(spec, _context(PlanSpec(max_parallelism=4)))
     assert spec.SerializeToString() == before
     assert not found.spec.HasField("inputs")
-
-
-def test_attributes_hold_a_configuration() -> None:
-    """A level is read off stored matching attributes."""
-    stored = matchable_resource_pb2.MatchingAttributes(
-        workflow_execution_config=Config(max_parallelism=7)
-    )
-    assert execution_config(stored.SerializeToString()).max_parallelism == 7
-
-
-def test_a_relaunch_keeps_the_settings_and_names_its_origin() -> None:
-    """A relaunch is its original, with a reference and without the parent node."""
-    original = Spec(max_parallelism=3)
-    original.metadata.parent_node_execution.node_id = "n0"
-    reference = identifier_pb2.WorkflowExecutionIdentifier(name="first")
-    mode = execution_pb2.ExecutionMetadata.RELAUNCH
-    found = relaunch_spec(
-        original, overwrite_cache=True, mode=mode, reference=reference
-    )
-    assert (found.max_parallelism, found.overwrite_cache) == (3, True)
-    assert found.metadata.reference_execution.name == "first"
-    assert found.metadata.mode == mode
-    assert not found.metadata.HasField("parent_node_execution")

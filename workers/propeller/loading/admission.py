@@ -20,6 +20,7 @@ from psycopg_pool import PoolTimeout
 
 from domain import admission
 from domain.execution.state.saved_nodes import NOTHING_SAVED, Recovery
+from domain.execution_specs import execution_config
 from domain.graph import Definition
 from domain.literals import json_values
 from domain.registry.identity import invalid
@@ -183,9 +184,7 @@ class AdmissionLoader:
             rows = await registry.matching_attributes(
                 self.pool, _CONFIG, project, domain, spec.workflow_id.name
             )
-            levels = [
-                admission.execution_config(bytes(row["attributes"])) for row in rows
-            ]
+            levels = [execution_config(bytes(row["attributes"])) for row in rows]
         return admission.AdmissionContext(
             project=await registry.get_project(self.pool, project),
             domains=self.domains,
