@@ -17,7 +17,7 @@ from infra.blobs.files import Blobs
 from infra.blobs.store import open_blobs
 from infra.clock import Clock, SystemClock
 from infra.errors import PermanentError, TransientError
-from infra.eventlog.contract import EventReader
+from infra.eventlog.contract import EventReader, Log
 from infra.eventlog.event_store import EventStore
 from infra.eventlog.kafka.log import KafkaLog
 from infra.eventlog.kafka.reader import KafkaReader
@@ -37,14 +37,21 @@ _READ_CONNECTIONS = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Adapters:
-    """The adapters of one role, connected."""
+    """The adapters of one process, connected."""
 
     settings: Settings
     clock: Clock
     pool: Pool
     blobs: Blobs
-    log: KafkaLog
+    log: Log
     data: DataDir
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoleAdapters(Adapters):
+    """The adapters of a role: its log is shared on Kafka."""
+
+    log: KafkaLog
 
 
 def check(settings: Settings) -> None:
@@ -63,7 +70,7 @@ def check(settings: Settings) -> None:
 
 
 @asynccontextmanager
-async def open_adapters(settings: Settings) -> AsyncIterator[Adapters]:
+async def open_adapters(settings: Settings) -> AsyncIterator[RoleAdapters]:
     """Connect a role's adapters, waiting for what can't be reached yet.
 
     Raises PermanentError for what can't be used, as for missing topics.
@@ -80,7 +87,7 @@ async def open_adapters(settings: Settings) -> AsyncIterator[Adapters]:
         stack.push_async_callback(log.close)
         await retry_transient(log.open, "log_delayed")
         blobs = await stack.enter_async_context(open_blobs(settings, data.blobs))
-        yield Adapters(
+        yield RoleAdapters(
             settings=settings,
             clock=SystemClock(),
             pool=pool,

@@ -5,17 +5,21 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
 
 import msgspec
 import structlog
 
 from domain.execution.context import Limits
 from domain.execution.state.snapshot_chunks import Sizes
+from gateway.bootstrap.adapters import Adapters
 from gateway.executions.task_logs import log_url
+from gateway.services.container import Services
 from gateway.services.redrive import Redrive, RedriveBody
+from gateway.services.submit import Submit
 from infra.blobs.files import Blobs
 from infra.blobs.s3 import SCHEME, task_variables
+from infra.blobs.signing import Signer
+from infra.blobs.store import links
 from infra.clock import Clock
 from infra.eventlog.contract import Log
 from infra.eventlog.event_store import EventStore
@@ -51,35 +55,6 @@ log_ = structlog.get_logger(__name__)
 _SECOND_US = 1_000_000
 
 
-class PartAdapters(Protocol):
-    """The adapters that every part is given."""
-
-    @property
-    def settings(self) -> Settings:
-        """The configuration."""
-        ...
-
-    @property
-    def clock(self) -> Clock:
-        """The time of day."""
-        ...
-
-    @property
-    def pool(self) -> Pool:
-        """The pool of connections to Postgres."""
-        ...
-
-    @property
-    def blobs(self) -> Blobs:
-        """The blob store."""
-        ...
-
-    @property
-    def log(self) -> Log:
-        """The event log."""
-        ...
-
-
 def process_plugin(
     settings: Settings, folder: Path, pool: Pool, blobs: Blobs, base_url: str
 ) -> ProcessPlugin | None:
@@ -107,7 +82,7 @@ def process_plugin(
 
 
 def partitions(
-    adapters: PartAdapters,
+    adapters: Adapters,
     restore: Restore,
     closed: ClosedStreamIndex | None = None,
     applied: Callable[[], int] | None = None,
@@ -129,7 +104,7 @@ def partitions(
 
 
 def _propeller(
-    adapters: PartAdapters, kinds: StreamKinds, applied: Callable[[], int] | None
+    adapters: Adapters, kinds: StreamKinds, applied: Callable[[], int] | None
 ) -> Propeller:
     settings = adapters.settings
     return Propeller(
@@ -147,7 +122,7 @@ def _propeller(
 
 
 def _execution_loader(
-    adapters: PartAdapters, closed: ClosedStreamIndex | None
+    adapters: Adapters, closed: ClosedStreamIndex | None
 ) -> ExecutionLoader:
     settings = adapters.settings
     definitions = DefinitionCache(adapters.blobs, settings.propeller.definitions_max)
@@ -197,7 +172,7 @@ def _cadence(settings: SnapshotSettings) -> Cadence:
     )
 
 
-def runner(adapters: PartAdapters, process: ProcessPlugin | None, name: str) -> Runner:
+def runner(adapters: Adapters, process: ProcessPlugin | None, name: str) -> Runner:
     """Return a runner of this name, with a new incarnation."""
     settings = adapters.settings
     return Runner(
@@ -218,7 +193,7 @@ def runner(adapters: PartAdapters, process: ProcessPlugin | None, name: str) -> 
     )
 
 
-def sweeper(adapters: PartAdapters) -> Sweeper:
+def sweeper(adapters: Adapters) -> Sweeper:
     """Return the sweeper: it deletes by age, and the blobs of what was deleted."""
     return Sweeper(
         log=adapters.log,
@@ -252,3 +227,21 @@ def redrive_request_handler(log: DeadLetterLog, clock: Clock) -> Redrive:
         return outcomes
 
     return redrive
+
+
+def services(adapters: Adapters, store: EventStore, url: str) -> Services:
+    """Return what the gateway's handlers are given; `url` is where blobs are linked."""
+    settings = adapters.settings
+    signer = Signer(adapters.data.secret(), url)
+    return Services(
+        settings=settings,
+        clock=adapters.clock,
+        pool=adapters.pool,
+        blobs=adapters.blobs,
+        signer=signer,
+        links=links(settings, adapters.blobs, signer, adapters.clock.now_us),
+        store=store,
+        log=adapters.log,
+        submit=Submit(adapters.log, adapters.pool, settings.gateway.command_timeout_s),
+        redrive=redrive_request_handler(adapters.log, adapters.clock),
+    )

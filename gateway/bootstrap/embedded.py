@@ -14,17 +14,15 @@ from types import ModuleType
 import structlog
 
 from gateway.bootstrap import components, gauges
-from gateway.bootstrap.components import redrive_request_handler
+from gateway.bootstrap.adapters import Adapters
 from gateway.bootstrap.data_dir import DataDir, EngineAddress
 from gateway.bootstrap.ports import bind, free_port
 from gateway.bootstrap.supervision import signals, watch
 from gateway.registry import projects
 from gateway.services.container import Services
-from gateway.services.submit import Submit
 from gateway.telemetry.health import Health
 from gateway.version import version
-from infra.blobs.signing import Signer
-from infra.blobs.store import links, open_blobs
+from infra.blobs.store import open_blobs
 from infra.clock import SystemClock
 from infra.eventlog.contract import OwnedPartition
 from infra.eventlog.event_store import EventStore
@@ -147,48 +145,46 @@ async def _build(
         pool = await open_pool(url)
         stack.push_async_callback(pool.close)
         blobs = await stack.enter_async_context(open_blobs(settings, data.blobs))
-        signer = Signer(data.secret(), base_url)
-        submit = Submit(log, pool, settings.gateway.command_timeout_s)
-        services = Services(
-            settings=settings,
-            clock=clock,
-            pool=pool,
-            blobs=blobs,
-            signer=signer,
-            links=links(settings, blobs, signer, clock.now_us),
-            store=store,
-            log=log,
-            submit=submit,
-            redrive=redrive_request_handler(log, clock),
+        adapters = Adapters(
+            settings=settings, clock=clock, pool=pool, blobs=blobs, log=log, data=data
         )
+        services = components.services(adapters, store, base_url)
+        await projects.seed(services, projects.FIRST)
         process = components.process_plugin(
             settings, data.path / "bundles", pool, blobs, base_url
         )
         if process is not None:
             stack.callback(process.close)
-        projector = Projector(log, pool, settle=submit.settle)
-        engine = Engine(
-            services=services,
-            log=log,
-            projector=projector,
-            propeller=components.partitions(
-                services, _restore(services), applied=lambda: projector.applied
-            ),
-            runner=components.runner(services, process, settings.runner.name),
-            sweeper=components.sweeper(services),
-            process=process,
-            health=Health(PARTS),
-        )
-        await projects.seed(services, projects.FIRST)
-        yield engine
+        yield _assemble(adapters, services, log, process)
 
 
-def _restore(services: Services) -> Restore:
+def _assemble(
+    adapters: Adapters,
+    services: Services,
+    log: PostgresLog,
+    process: ProcessPlugin | None,
+) -> Engine:
+    projector = Projector(log, adapters.pool, settle=services.submit.settle)
+    return Engine(
+        services=services,
+        log=log,
+        projector=projector,
+        propeller=components.partitions(
+            adapters, _restore(adapters), applied=lambda: projector.applied
+        ),
+        runner=components.runner(adapters, process, adapters.settings.runner.name),
+        sweeper=components.sweeper(adapters),
+        process=process,
+        health=Health(PARTS),
+    )
+
+
+def _restore(adapters: Adapters) -> Restore:
     async def restore(partition: OwnedPartition, propeller: Propeller) -> None:
         """Restore active streams by snapshots, else by the read models, caught up."""
-        if await restoring.restore_from_snapshots(services.log, partition, propeller):
+        if await restoring.restore_from_snapshots(adapters.log, partition, propeller):
             return
-        await propeller.restore(await executions.open_streams(services.pool))
+        await propeller.restore(await executions.open_streams(adapters.pool))
         propeller.snapshots.start_over(propeller.streams.active)
 
     return restore

@@ -13,20 +13,15 @@ import psycopg
 import structlog
 
 from gateway.bootstrap import components, servers
-from gateway.bootstrap.adapters import Adapters
-from gateway.bootstrap.components import redrive_request_handler
+from gateway.bootstrap.adapters import RoleAdapters
 from gateway.registry import projects
 from gateway.rest.server import HttpServer
 from gateway.rpc.server import GrpcServer
-from gateway.services.container import Services
 from gateway.services.submit import Submit
 from gateway.telemetry.health import Health
-from infra.blobs.signing import Signer
-from infra.blobs.store import links
 from infra.eventlog.event_store import EventStore
 from infra.postgres.pool import advisory_lock
 from infra.retry import RETRY_S
-from infra.settings import Settings
 from infra.telemetry import counters
 from infra.telemetry.counters import Values
 
@@ -93,7 +88,7 @@ async def _relay(relay: Relay, url: str) -> None:
 
 @asynccontextmanager
 async def gateway(
-    adapters: Adapters, health: Health, url: str
+    adapters: RoleAdapters, health: Health, url: str
 ) -> AsyncIterator[GatewayServers]:
     """Build the servers of a gateway; raises PortInUseError."""
     settings = adapters.settings
@@ -104,7 +99,9 @@ async def gateway(
             stack.push_async_callback(store.close)
             relay = components.relay(store, adapters.log)
             await relay.check()
-            services = _services(adapters, store, url)
+            services = components.services(
+                adapters, store, settings.gateway.public_url or url
+            )
             await projects.seed(services, projects.FIRST)
 
         def metrics() -> Values:
@@ -122,20 +119,3 @@ async def gateway(
             postgres=settings.postgres,
             drain_s=settings.gateway.drain_timeout_s,
         )
-
-
-def _services(adapters: Adapters, store: EventStore, url: str) -> Services:
-    settings: Settings = adapters.settings
-    signer = Signer(adapters.data.secret(), settings.gateway.public_url or url)
-    return Services(
-        settings=settings,
-        clock=adapters.clock,
-        pool=adapters.pool,
-        blobs=adapters.blobs,
-        signer=signer,
-        links=links(settings, adapters.blobs, signer, adapters.clock.now_us),
-        store=store,
-        log=adapters.log,
-        submit=Submit(adapters.log, adapters.pool, settings.gateway.command_timeout_s),
-        redrive=redrive_request_handler(adapters.log, adapters.clock),
-    )

@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 
 from gateway.bootstrap import components, gauges
-from gateway.bootstrap.adapters import Adapters
+from gateway.bootstrap.adapters import RoleAdapters
 from infra.settings import Settings
 from infra.telemetry.counters import ReadValues
 from projections.projector.partitioned import PartitionedProjector
@@ -36,11 +36,11 @@ class Worker:
     metrics: ReadValues
 
 
-Build = Callable[[Adapters], AbstractAsyncContextManager[Worker]]
+Build = Callable[[RoleAdapters], AbstractAsyncContextManager[Worker]]
 
 
 @asynccontextmanager
-async def propeller(adapters: Adapters) -> AsyncIterator[Worker]:
+async def propeller(adapters: RoleAdapters) -> AsyncIterator[Worker]:
     """Build a propeller for the partitions assigned to this process; it also sweeps.
 
     Sweeping is idempotent: several propellers can do it.
@@ -61,7 +61,7 @@ async def propeller(adapters: Adapters) -> AsyncIterator[Worker]:
 
 
 @asynccontextmanager
-async def projector(adapters: Adapters) -> AsyncIterator[Worker]:
+async def projector(adapters: RoleAdapters) -> AsyncIterator[Worker]:
     """Build a projector for the partitions assigned to this process."""
     projector = Projector(adapters.log, adapters.pool)
     shared = PartitionedProjector(adapters.log, projector)
@@ -84,7 +84,7 @@ async def projector(adapters: Adapters) -> AsyncIterator[Worker]:
 
 
 @asynccontextmanager
-async def runner(adapters: Adapters) -> AsyncIterator[Worker]:
+async def runner(adapters: RoleAdapters) -> AsyncIterator[Worker]:
     """Build a runner for the dispatches of the partitions assigned to it."""
     settings = adapters.settings
     name = runner_name(settings)
@@ -124,7 +124,7 @@ def runner_name(settings: Settings) -> str:
     )
 
 
-def _scratch(adapters: Adapters) -> tempfile.TemporaryDirectory[str]:
+def _scratch(adapters: RoleAdapters) -> tempfile.TemporaryDirectory[str]:
     """Return a folder for code bundles of this runner alone, removed at the end."""
     parent = adapters.data.path / "runners"
     parent.mkdir(parents=True, exist_ok=True)
