@@ -1,1 +1,1 @@
-"""The door: gRPC, REST, CLI, and the wiring of the embedded engine."""
+"""Gateway: gRPC, REST, the command line, and the bootstrap of processes."""

@@ -1,1 +1,1 @@
-"""The words: commands, events, rejections, envelope, phases. Ground floor."""
+"""Schemas: messages, ids, phases, and their Avro wire format."""

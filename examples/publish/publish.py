@@ -79,7 +79,7 @@ async def run(asked: argparse.Namespace) -> int:
         auto_offset_reset="latest",
     )
     async with events, AIOKafkaProducer(bootstrap_servers=asked.servers) as producer:
-        await events.seek_to_end()  # so that no event of ours is missed
+        await events.seek_to_end()  # so that no event is missed
         await producer.send_and_wait(
             f"{asked.prefix}flightlog.commands",
             key=stream.encode(),  # the stream is the key: it gives the partition

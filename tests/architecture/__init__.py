@@ -1,1 +1,1 @@
-"""Tests that hold the house in shape: floors, tidiness, vocabulary."""
+"""Tests of the repository itself: layers, tidiness, vocabulary, documents."""

@@ -1,4 +1,4 @@
-"""What there is to look at: the house's floors and its kept files."""
+"""The repository: its packages, modules and kept files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _GENERATED = frozenset(
 
 @cache
 def modules() -> tuple[Path, ...]:
-    """Return every Python file of the floors and the tests, relative to the root."""
+    """Return every Python file of the packages and the tests, relative to the root."""
     return tuple(
         path.relative_to(ROOT)
         for folder in (*PACKAGES, "tests", "examples")

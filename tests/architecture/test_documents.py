@@ -1,6 +1,6 @@
 """Documents: settings are rendered from their source, links and commands exist.
 
-UPDATE_DOCS=1 writes docs/configuration.md anew.
+UPDATE_DOCS=1 updates docs/configuration.md.
 """
 
 from __future__ import annotations

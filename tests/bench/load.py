@@ -1,4 +1,4 @@
-"""Many executions at once: calls, executions, tasks, and how far the views lag."""
+"""Many executions at once: calls, executions, tasks, and the lag of the read models."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ def kill_to_progress(folder: Path, quick: bool) -> list[Figure]:
 
 
 def next_event(running: Running | Distributed, after: float, limit_s: float) -> float:
-    """Return when the first event after a time was decided, once the views show it."""
+    """Return when the first event after a time was decided, once the rows show it."""
     with psycopg.connect(running.postgres(), autocommit=True) as conn:
         for _ in range(round(limit_s / _PAUSE_S)):
             row = conn.execute(

@@ -36,7 +36,7 @@ SETTINGS = {"FLIGHTLOG_LOG_JSON": "true", "FLIGHTLOG_SNAPSHOTS__INTERVAL_S": "2"
 
 
 def resizing(folder: Path, quick: bool) -> list[Figure]:
-    """Measure how long until all partitions are served again, whoever comes or goes."""
+    """Measure how long until all partitions are served again after a rebalance."""
     del folder
     live = LIVE // 50 if quick else LIVE
     with distributed(ROLES, **SETTINGS) as engine:

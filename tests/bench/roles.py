@@ -125,7 +125,7 @@ async def _raw_rate(engine: Distributed, messages: int, size: int) -> float:
 
 
 def _rebuild(engine: Distributed) -> Figure:
-    """Fold all views anew by the command."""
+    """Rebuild all read models by the command."""
     done = json.loads(engine.flightlog("replay", "--json").stdout)
     rate = done["events"] / done["seconds"]
     what = "Kafka: rebuild of all views, compared"

@@ -88,7 +88,7 @@ class Faults:
         return "restart Postgres"
 
     def _wait_for_progress(self, began: float) -> float:
-        """Return the seconds from a fault until the views show something new."""
+        """Return the seconds from a fault until the read models show progress."""
         before = self._shown()
         while time.monotonic() - began < PROGRESS_S:
             if self._shown() > before:

@@ -154,7 +154,7 @@ def _kind(value: Any) -> Any:
 
 
 def _check_log(engine: Distributed, report: Report) -> None:
-    """Check the log itself, the views against it, and the views against a rebuild."""
+    """Check the log, the read models against it, and against a rebuild."""
     for command in ("verify", "replay"):
         done = engine.flightlog(command, "--json")
         if done.returncode:

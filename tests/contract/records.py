@@ -11,12 +11,12 @@ from schemas.envelope import Envelope
 STREAM = "execution/p/d/one"
 
 
-def command(name: str, stream: str = STREAM, body: bytes = b"wish") -> Record:
-    """A wish with this id."""
+def command(name: str, stream: str = STREAM, body: bytes = b"command") -> Record:
+    """A command with this id."""
     return Record(
         topic=t.COMMANDS,
         key=stream,
-        envelope=Envelope(id=name, type="flightlog.v1.Wish", stream=stream),
+        envelope=Envelope(id=name, type="flightlog.v1.Command", stream=stream),
         body=body,
     )
 

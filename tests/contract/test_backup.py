@@ -75,7 +75,7 @@ async def test_another_cluster_goes_on(
         stream = await here.create("one")
         run = await here.run_of(stream, "n0")
         await here.create("boom")
-        await here.until_letters(1)
+        await here.until_dead_letters(1)
     async with log.consume("runner", topics.DISPATCHES) as consumer:
         taken = await consumer.read(10)
         await consumer.commit({taken[-1].partition: taken[-1].position})
@@ -86,7 +86,7 @@ async def test_another_cluster_goes_on(
     count = await backup.put_back(pages, twin, stores[1], NOTHING)
     there = Harness(twin)
     assert await there.events(stream) == await here.events(stream)
-    assert await there.letters() == await here.letters()
+    assert await there.dead_letters() == await here.dead_letters()
     assert await stores[1].load("registry/project/mine") == await stores[0].load(
         "registry/project/mine"
     )

@@ -87,7 +87,7 @@ async def until(condition: Any) -> None:
 
 
 async def test_partitions_are_shared_and_handed_over(kafka: KafkaKind) -> None:
-    """Members come and go; each command is answered once, whoever owned it."""
+    """Members come and go; each command has one outcome, whichever owner it had."""
     one, two = await kafka.open(), await kafka.open()
     copier, sent = Copier(), []
     stops = [asyncio.Event(), asyncio.Event()]
@@ -173,7 +173,7 @@ async def test_an_oversized_record_costs_nothing_else(kafka: KafkaKind) -> None:
 
 
 async def test_ten_megabytes_are_refused_by_the_broker(kafka: KafkaKind) -> None:
-    """Whoever publishes them hears it; what is smaller comes before and after."""
+    """Their publisher gets an error; smaller ones before and after are kept."""
     log = await kafka.open()
     topic = kafka.settings.prefix + t.COMMANDS
     async with AIOKafkaProducer(

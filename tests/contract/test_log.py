@@ -58,7 +58,7 @@ async def test_appends_at_once_lose_and_double_nothing(log: Any) -> None:
 
 
 async def test_a_commit_is_whole(log: Any) -> None:
-    """Events, work, aborts, wishes and the position come together."""
+    """Events, dispatches, aborts, commands and the position come together."""
     await log.append([command("c1")])
     async with owning(log) as partition:
         (taken,) = await partition.read(10)

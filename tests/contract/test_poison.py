@@ -27,7 +27,7 @@ STOP = c.TerminateExecution(cause="enough")
 
 @pytest.fixture
 def harness(log: Any) -> Harness:
-    """A house on each kind of log."""
+    """A harness on each kind of log."""
     return Harness(log)
 
 
@@ -59,7 +59,7 @@ DAMAGED = {
 
 
 @pytest.mark.parametrize("what", DAMAGED)
-async def test_what_cannot_be_read_is_put_aside_whole(
+async def test_what_cannot_be_decoded_is_a_dead_letter(
     harness: Harness, what: str
 ) -> None:
     """Location, error and bytes are kept, the sender gets an outcome, the next runs."""
@@ -68,7 +68,7 @@ async def test_what_cannot_be_read_is_put_aside_whole(
         bad = await harness.send(stream_of("one"), STOP, body=body)
         stream = await harness.create("one")
         await harness.until_events(stream, e.ExecutionStarted)
-        (dead,) = await harness.letters()
+        (dead,) = await harness.dead_letters()
         assert harness.partitions is not None
         assert harness.partitions.dead_letters == 1
     assert dead.body == body
@@ -92,16 +92,18 @@ NOT_ALLOWED = {
 
 
 @pytest.mark.parametrize("what", NOT_ALLOWED)
-async def test_what_is_not_allowed_is_put_aside(harness: Harness, what: str) -> None:
+async def test_what_is_not_allowed_is_a_dead_letter(
+    harness: Harness, what: str
+) -> None:
     """A command that may not come this way is kept, and changes nothing."""
     to, key, command, words = NOT_ALLOWED[what]
     async with harness.propeller():
         stream = await harness.create("one")
         await harness.send(to, command, key=key)
-        await harness.until_letters(1)
+        await harness.until_dead_letters(1)
         await harness.send(stream, STOP)
         await harness.until_events(stream, e.ExecutionAborted)
-    (dead,) = await harness.letters()
+    (dead,) = await harness.dead_letters()
     assert words in dead.error
     assert not await harness.events(stream_of("two"))
 
@@ -109,7 +111,7 @@ async def test_what_is_not_allowed_is_put_aside(harness: Harness, what: str) -> 
 async def test_a_decider_that_raises_parks_its_stream_only(
     harness: Harness, poison: None
 ) -> None:
-    """Later commands of the stream are put aside in order; other streams go on."""
+    """Later commands of the stream are dead letters, in order; other streams go on."""
     async with harness.propeller():
         stream, other = await harness.create("one"), await harness.create("two")
         run, others = (
@@ -121,10 +123,10 @@ async def test_a_decider_that_raises_parks_its_stream_only(
         stop = await harness.send(stream, STOP)
         await harness.send(other, success(others))
         await harness.run_of(other, "n1")
-        dead = await harness.until_letters(3)
+        dead = await harness.until_dead_letters(3)
         assert harness.partitions is not None
         assert harness.partitions.parked == 1
-    assert [letter.id for letter in dead] == [bad, report, stop]
+    assert [dead_letter.id for dead_letter in dead] == [bad, report, stop]
     assert "the decider broke" in dead[0].error
     parked = (await harness.events(stream))[-1]
     assert isinstance(parked, e.StreamParked)
@@ -138,15 +140,15 @@ async def test_a_decider_that_raises_parks_its_stream_only(
 async def test_a_parked_stream_stays_parked_and_goes_on_when_resumed(
     harness: Harness, poison: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A restart forgets nothing; what was put aside is put back in order, and runs."""
+    """After a restart dead letters are redriven in order, and their executions run."""
     async with harness.propeller():
         stream = await harness.create("one")
         run = await harness.run_of(stream, "n0")
         await harness.send(stream, POISON)
-        await harness.until_letters(1)
+        await harness.until_dead_letters(1)
     async with harness.propeller():
         await harness.send(stream, success(run))
-        dead = await harness.until_letters(2)
+        dead = await harness.until_dead_letters(2)
     monkeypatch.undo()
     resume = c.ResumeStream(principal="somebody")
     async with harness.propeller():
@@ -154,8 +156,8 @@ async def test_a_parked_stream_stays_parked_and_goes_on_when_resumed(
         found = await harness.read(topics.DEAD_LETTERS)
         await harness.log.append(
             [
-                dead_letters.redriven_record(letter, kept.envelope.id, 1)
-                for kept, letter in zip(found, dead, strict=True)
+                dead_letters.redriven_record(dead_letter, kept.envelope.id, 1)
+                for kept, dead_letter in zip(found, dead, strict=True)
             ]
         )
         second = await harness.run_of(stream, "n1")
@@ -163,18 +165,18 @@ async def test_a_parked_stream_stays_parked_and_goes_on_when_resumed(
         await harness.until_events(stream, e.ExecutionSucceeded)
     kinds = [type(event_record) for event_record in await harness.events(stream)]
     assert kinds.count(e.StreamParked) == kinds.count(e.StreamResumed) == 1
-    assert len(await harness.letters()) == 2
+    assert len(await harness.dead_letters()) == 2
 
 
 async def test_what_cannot_be_created_costs_nothing_else(harness: Harness) -> None:
-    """A creation that breaks is put aside; there is no stream to park."""
+    """A creation that breaks is a dead letter; there is no stream to park."""
     async with harness.propeller():
         boom = await harness.create("boom")
         one = await harness.create("one")
         await harness.until_events(one, e.ExecutionStarted)
     assert not await harness.events(boom)
-    (dead,) = await harness.letters()
-    assert "the hydration broke" in dead.error
+    (dead,) = await harness.dead_letters()
+    assert "the loader broke" in dead.error
 
 
 async def test_the_first_of_two_commands_with_one_id_counts(harness: Harness) -> None:
@@ -192,7 +194,7 @@ async def test_the_first_of_two_commands_with_one_id_counts(harness: Harness) ->
     )
     answer = (await harness.answers()).get("same")
     assert answer is None or isinstance(answer, CommandHadNoEffect)
-    assert not await harness.letters()
+    assert not await harness.dead_letters()
 
 
 def _other_inputs() -> c.CreateExecution:
@@ -202,16 +204,16 @@ def _other_inputs() -> c.CreateExecution:
 async def test_commands_for_unknown_executions_are_answered_or_dropped(
     harness: Harness,
 ) -> None:
-    """A wish is refused with a word; a report is dropped and counted."""
+    """A user's command is rejected; a report is dropped and counted."""
     async with harness.propeller() as partitions:
-        wish = await harness.send(stream_of("none"), STOP)
+        command = await harness.send(stream_of("none"), STOP)
         await harness.send(stream_of("none"), POISON, reply=False)
         stream = await harness.create("one")
         await harness.until_events(stream, e.ExecutionStarted)
         assert partitions.dropped == 1
-    answer = (await harness.answers())[wish]
+    answer = (await harness.answers())[command]
     assert answer.reason == "NOT_FOUND"
-    assert not await harness.letters()
+    assert not await harness.dead_letters()
 
 
 async def test_a_clock_that_jumps_a_day_back_turns_no_time_back(
@@ -249,11 +251,11 @@ async def test_a_event_that_cannot_be_read_stops_its_reader(harness: Harness) ->
         codec.UndecodableMessageError, match="written by a newer version"
     ):
         async with harness.propeller():
-            await harness.until_letters(1)
+            await harness.until_dead_letters(1)
 
 
 @pytest.mark.integration
-async def test_a_letter_that_kafka_cannot_keep_tells_where_its_bytes_are(
+async def test_a_dead_letter_too_large_for_kafka_refers_to_its_bytes(
     kafka_servers: str,
 ) -> None:
     """Bytes that fill a record alone stay behind; the partition goes on."""
@@ -265,7 +267,7 @@ async def test_a_letter_that_kafka_cannot_keep_tells_where_its_bytes_are(
         async with harness.propeller():
             body = bytes(limit - 400)
             await harness.send(stream_of("one"), STOP, body=body, reply=False)
-            (dead,) = await harness.until_letters(1)
+            (dead,) = await harness.until_dead_letters(1)
             stream = await harness.create("one")
             await harness.until_events(stream, e.ExecutionStarted)
     finally:

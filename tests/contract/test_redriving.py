@@ -1,4 +1,4 @@
-"""Redriving: what was put aside goes back in order, and executions go on."""
+"""Redriving: dead letters are sent again in order, and executions go on."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ POISON = c.ReportChild(node_id="n0", attempt=0, child="p/d/x", phase="QUEUED")
 
 @pytest.fixture
 def harness(log: Any) -> Harness:
-    """A house on each kind of log."""
+    """A harness on each kind of log."""
     return Harness(log)
 
 
@@ -51,14 +51,14 @@ async def parked(harness: Harness) -> str:
     run = await harness.run_of(stream, "n0")
     await harness.send(stream, POISON)
     await harness.send(stream, success(run))
-    await harness.until_letters(2)
+    await harness.until_dead_letters(2)
     return stream
 
 
 async def test_an_execution_goes_on_where_it_was_parked(
     harness: Harness, repaired: asyncio.Event
 ) -> None:
-    """Its letters are handled in their order, and nothing of them is open any more."""
+    """Its dead letters are handled in order, and none of them is left."""
     async with harness.propeller():
         stream = await parked(harness)
         repaired.set()
@@ -68,10 +68,10 @@ async def test_an_execution_goes_on_where_it_was_parked(
         await harness.until_events(stream, e.ExecutionSucceeded)
     assert len(done.redriven) == 2
     assert not done.parked_again
-    letters = await stored_dead_letters(
+    dead_letters = await stored_dead_letters(
         harness.log.read_to_end(topics.DEAD_LETTERS, {}, PAGE)
     )
-    assert [letter.redriven for letter in letters] == [True, True]
+    assert [dead_letter.redriven for dead_letter in dead_letters] == [True, True]
     events = await harness.events(stream)
     resumed = next(f for f in events if isinstance(f, e.StreamResumed))
     assert resumed.principal == "me"
@@ -80,14 +80,16 @@ async def test_an_execution_goes_on_where_it_was_parked(
 async def test_what_breaks_again_parks_again(
     harness: Harness, repaired: asyncio.Event
 ) -> None:
-    """Nothing is lost by trying too early: the letters lie there anew, in order."""
+    """Nothing is lost by trying too early: they are dead letters again, in order."""
     async with harness.propeller():
         stream = await parked(harness)
-        first = await harness.letters()
+        first = await harness.dead_letters()
         done = await redriver(harness).redrive([], [_id(first[1])], "me")
         assert done.parked_again == [stream]
-        again = await harness.until_letters(4)
-        assert [letter.body for letter in again[2:]] == [lt.body for lt in first]
+        again = await harness.until_dead_letters(4)
+        assert [dead_letter.body for dead_letter in again[2:]] == [
+            lt.body for lt in first
+        ]
         repaired.set()
         done = await redriver(harness).redrive([stream], [], "me")
         assert len(done.redriven) == 2
@@ -102,12 +104,12 @@ async def test_what_cannot_be_read_stays_unless_it_is_named(harness: Harness) ->
         stream = await harness.create("one")
         stop = c.TerminateExecution(cause="enough")
         await harness.send(stream, stop, body=codec.encode(stop)[:-1])
-        (dead,) = await harness.until_letters(1)
+        (dead,) = await harness.until_dead_letters(1)
         done = await redriver(harness).redrive([stream], [], "me")
         assert (done.redriven, done.left) == ([], [_id(dead)])
         done = await redriver(harness).redrive([], [_id(dead)], "me")
         assert done.redriven == [_id(dead)]
-        back = (await harness.until_letters(2))[1]
+        back = (await harness.until_dead_letters(2))[1]
     assert back.body == dead.body
     assert back.causation == dead.id
 
@@ -116,14 +118,14 @@ async def test_what_nobody_handles_waits_on_the_log(harness: Harness) -> None:
     """Without an engine they are put back all the same, and it finds them."""
     async with harness.propeller():
         boom = await harness.create("boom")
-        await harness.until_letters(1)
+        await harness.until_dead_letters(1)
     hasty = Redriver(log=harness.log, clock=harness.clock, wait_s=0.2)
     done = await hasty.redrive([boom], [], "me")
     assert len(done.redriven) == 1
     async with harness.propeller():
-        again = await harness.until_letters(2)
+        again = await harness.until_dead_letters(2)
     assert again[1].id == f"{done.redriven[0]}/redriven"
 
 
-def _id(letter: Any) -> str:
-    return f"{letter.topic}/{letter.partition}/{letter.position}"
+def _id(dead_letter: Any) -> str:
+    return f"{dead_letter.topic}/{dead_letter.partition}/{dead_letter.position}"

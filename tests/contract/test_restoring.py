@@ -41,7 +41,7 @@ async def test_a_stream_goes_on_where_it_was(harness: Harness) -> None:
 
 
 async def test_a_name_is_taken_for_ever(harness: Harness) -> None:
-    """An ended stream's name isn't free, though memory has let go of its ending."""
+    """An ended stream's name isn't free, though memory no longer has its ending."""
     harness.closed_max = 1
     async with harness.propeller():
         for name in ("one", "two"):
@@ -84,10 +84,10 @@ async def test_what_can_not_be_folded_costs_itself_alone(harness: Harness) -> No
     await harness.log.append([replace(record, envelope=envelope)])
     async with harness.propeller():
         await harness.send(broken, replace(CREATE, name="broken"))
-        await harness.until_letters(1)
+        await harness.until_dead_letters(1)
         stream = await harness.create("one")
         await harness.until_events(stream, e.ExecutionCreated)
-    assert t.COMMANDS == (await harness.letters())[0].topic
+    assert t.COMMANDS == (await harness.dead_letters())[0].topic
 
 
 async def _is(value: object) -> object:

@@ -87,7 +87,7 @@ async def test_only_what_came_later_is_read_again(harness: Harness) -> None:
 
 
 async def test_who_lets_go_leaves_all_that_changed(harness: Harness) -> None:
-    """Whoever comes next reads no events again, however long the next round is off."""
+    """The next owner replays no events, however late the next round would be."""
     harness.interval_s = 3600.0
     async with harness.propeller():
         stream = await harness.create("one")
@@ -132,7 +132,7 @@ async def test_an_ended_stream_leaves_its_ending_alone(harness: Harness) -> None
 
 
 async def test_a_forgotten_name_is_still_taken(harness: Harness) -> None:
-    """The oldest endings are let go of, and looked up when their names come again."""
+    """The oldest endings are evicted, and looked up when their names come again."""
     harness.closed_max = 1
     async with harness.propeller():
         streams = [await _ended(harness, name) for name in ("one", "two", "three")]

@@ -45,7 +45,7 @@ async def test_messages_come_as_they_were_appended(log: Any) -> None:
 
 
 async def test_a_topic_has_an_end_of_its_own(log: Any) -> None:
-    """Whoever follows some topics can tell when there is nothing more of them."""
+    """A reader of some topics knows when it has read them to their end."""
     await log.append([command("c1"), event_record(1), dispatch("d1"), dispatch("d2")])
     found = await everything(log)
     assert await log.end_positions((t.EVENTS,)) == {0: found[1].position}
@@ -67,7 +67,7 @@ async def test_a_repeated_message_is_dropped(log: Any) -> None:
     await log.append([command("c2")])
     found = await everything(log)
     assert ids(found) == ["c1", "c2"]
-    assert found[0].body == b"wish"
+    assert found[0].body == b"command"
 
 
 async def test_one_callers_bad_record_is_its_own_trouble(log: Any) -> None:

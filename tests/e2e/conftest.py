@@ -112,7 +112,7 @@ def project(engine: AnEngine, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def remote(engine: AnEngine, project: Path) -> FlyteRemote:
-    """The real client, for each test anew: flytekit uploads by the one made last."""
+    """The real client, new for each test: flytekit uploads by the last one created."""
     if str(project) not in sys.path:
         sys.path.insert(0, str(project))
     return client(engine)

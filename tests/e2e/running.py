@@ -45,7 +45,7 @@ def run(remote: FlyteRemote, name: str, **inputs: Any) -> Any:
 
 
 def is_gone(marker: Path) -> bool:
-    """Tell whether the process that left its id there ends within 10 s."""
+    """Return whether the process that left its id there ends within 10 s."""
     pid, until = int(marker.read_text()), time.monotonic() + 10
     while time.monotonic() < until:
         try:

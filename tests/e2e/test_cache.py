@@ -1,4 +1,4 @@
-"""Cached tasks by the real flytekit: what is reused, and what is made anew."""
+"""Cached tasks by the real flytekit: what is reused, and what runs again."""
 
 from __future__ import annotations
 
@@ -156,7 +156,9 @@ def test_serialized_tasks_run_one_at_a_time(
     assert statuses == ["HIT", "HIT", "POPULATED"]
 
 
-def test_whoever_waits_can_be_terminated(remote: FlyteRemote, tmp_path: Path) -> None:
+def test_a_waiting_execution_can_be_terminated(
+    remote: FlyteRemote, tmp_path: Path
+) -> None:
     """An execution that waits for another's outputs ends when it is told to."""
     inputs = {"folder": str(tmp_path), "a": 2, "fails": 0}
     maker, waiter = (start(remote, "cache_flow.serial", **inputs) for _ in range(2))
@@ -167,19 +169,19 @@ def test_whoever_waits_can_be_terminated(remote: FlyteRemote, tmp_path: Path) ->
     assert finish(remote, maker).outputs["o0"] == 2
 
 
-def test_an_evicted_task_runs_anew(
+def test_an_evicted_task_runs_again(
     remote: FlyteRemote, engine: AnEngine, tmp_path: Path
 ) -> None:
-    """`flightlog cache evict` lets go of what was kept; new outputs are kept again."""
+    """`flightlog cache evict` drops cached outputs; new ones are cached again."""
     inputs = {"folder": str(tmp_path), "a": 9}
     run(remote, "cache_flow.once", **inputs)
     task = f"{PROJECT}/{DOMAIN}/cache_flow.double"
     told = engine.flightlog("cache", "evict", task, "--json")
     assert json.loads(told.stdout)["evicted"] >= 1
-    anew = run(remote, "cache_flow.once", **inputs)
+    rerun = run(remote, "cache_flow.once", **inputs)
     again = run(remote, "cache_flow.once", **inputs)
 
-    assert [_status(remote, done) for done in (anew, again)] == ["POPULATED", "HIT"]
+    assert [_status(remote, done) for done in (rerun, again)] == ["POPULATED", "HIT"]
     assert len(_runs(tmp_path)) == 2
 
 

@@ -69,7 +69,7 @@ def test_look_ups_outlive_kills(folder: Path) -> None:
     assert statuses["HIT"] >= NODES // 2
 
 
-def test_outputs_that_are_too_old_are_made_anew(folder: Path) -> None:
+def test_outputs_that_are_too_old_are_produced_again(folder: Path) -> None:
     """The setting holds for what is looked up, however long ago it was kept."""
     engine = Running(folder / "data", plugin="echo", FLIGHTLOG_CACHE__MAX_AGE_S="2")
     engine.start()

@@ -134,7 +134,7 @@ def said(roles: Distributed, *words: str) -> Any:
 def test_log_and_views_stand_every_check(
     roles: Distributed, remote: FlyteRemote
 ) -> None:
-    """What an operator asks of the log on Kafka: it is right, and the views are it."""
+    """The log on Kafka is consistent, and so are the read models."""
     done = finish(remote, start(remote, "shapes_flow.inner", a=3))
     assert done.closure.phase == 4, done.closure.error
 
@@ -162,14 +162,14 @@ def test_garbage_on_kafka_costs_nothing_else(
     done = finish(remote, start(remote, "shapes_flow.inner", a=4))
     assert done.closure.phase == 4, done.closure.error
 
-    letter = said(roles, "dead-letters", "list")
-    assert "single-object" in letter["error"]
-    shown = said(roles, "dead-letters", "show", letter["letter"])
+    dead_letter = said(roles, "dead-letters", "list")
+    assert "single-object" in dead_letter["error"]
+    shown = said(roles, "dead-letters", "show", dead_letter["letter"])
     assert base64.b64decode(shown["bytes"]) == b"garbage"
-    put_back = said(roles, "dead-letters", "redrive", letter["letter"])
-    assert put_back["redriven"] == [letter["letter"]]
+    put_back = said(roles, "dead-letters", "redrive", dead_letter["letter"])
+    assert put_back["redriven"] == [dead_letter["letter"]]
     again = said(roles, "dead-letters", "list")
-    assert again["letter"] != letter["letter"]
+    assert again["letter"] != dead_letter["letter"]
 
 
 async def publish(roles: Distributed, body: bytes) -> None:

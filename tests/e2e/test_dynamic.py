@@ -74,9 +74,10 @@ def test_a_cached_dynamic_is_made_once(remote: FlyteRemote, project: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("name", "stopped"), [("made_anew", NODE_TIMED_OUT), ("within_limit", NODE_ABORTED)]
+    ("name", "stopped"),
+    [("tried_again", NODE_TIMED_OUT), ("within_limit", NODE_ABORTED)],
 )
-def test_an_inside_that_takes_too_long_is_made_anew(
+def test_a_dynamic_workflow_past_its_limit_is_tried_again(
     remote: FlyteRemote, project: Path, name: str, stopped: int
 ) -> None:
     """A node inside that timed out, or the attempt's own limit, lets it be retried."""
@@ -146,7 +147,7 @@ def test_a_failure_inside_fails_the_node_with_the_childs_error(
 
 
 def test_a_failed_parent_is_tried_again(remote: FlyteRemote) -> None:
-    """Nodes of the second attempt bear its number."""
+    """Nodes of the second attempt have its number."""
     done = run(remote, "dynamic_flow.retried", n=3)
 
     assert done.closure.phase == SUCCEEDED, done.closure.error

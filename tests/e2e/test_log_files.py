@@ -54,7 +54,7 @@ def told(engine: Running, *words: str) -> list[Any]:
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def add_letter(path: Path) -> None:
+def add_dead_letter(path: Path) -> None:
     """Add to an export what nobody could handle: an abort of what isn't there."""
     records = [r for page, _ in avro_file.read_pages(path, 100) for r in page]
     stop = TerminateExecution(cause="enough")
@@ -82,7 +82,7 @@ def test_a_log_is_carried_to_another_engine(
     assert wait(client(here), name, 30) == "SUCCEEDED"
     (exported,) = told(here, "log", "export", str(file))
     here.stop()
-    add_letter(file)
+    add_dead_letter(file)
 
     (imported,) = told(there, "log", "import", str(file))
     assert (
@@ -93,7 +93,7 @@ def test_a_log_is_carried_to_another_engine(
     assert wait(client(there), name, 10) == "SUCCEEDED"
     assert told(there, "verify")[0]["findings"] == []
     assert told(there, "replay")[0]["same"]
-    (letter,) = told(there, "dead-letters", "list")
+    (dead_letter,) = told(there, "dead-letters", "list")
     (done,) = told(there, "dead-letters", "redrive", "--all")
-    assert done["redriven"] == [letter["letter"]]
+    assert done["redriven"] == [dead_letter["letter"]]
     assert told(there, "dead-letters", "list") == []

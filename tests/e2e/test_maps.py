@@ -95,7 +95,7 @@ def test_children_that_fail_are_none(remote: FlyteRemote) -> None:
 
 
 def test_too_many_children_that_fail(remote: FlyteRemote) -> None:
-    """The array's error bears the child's own."""
+    """The array's error contains the child's."""
     done = run(remote, "maps_flow.too_few_children", xs=[1, 2, 3])
 
     assert done.closure.phase == FAILED

@@ -105,7 +105,7 @@ def test_waiting_for_a_runner_is_no_time_of_the_task(
     assert done.outputs["o0"] == list(range(1, 13))
 
 
-def test_an_engine_killed_amid_a_dynamic_parents_retry(tmp_path: Path) -> None:
+def test_an_engine_killed_during_a_dynamic_parents_retry(tmp_path: Path) -> None:
     """Again and again: attempts, inside and elements go on, nothing is lost."""
     engine, draw = Running(tmp_path / "data"), random.Random(7)
     engine.start()

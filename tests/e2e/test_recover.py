@@ -136,7 +136,7 @@ def test_elements_are_recovered_by_index(remote: FlyteRemote, tmp_path: Path) ->
 
 
 def test_children_are_recovered(remote: FlyteRemote, tmp_path: Path) -> None:
-    """A child that succeeded is kept; a failed one is recovered, not begun anew."""
+    """A child that succeeded is kept; a failed one is recovered, not started over."""
     failed, ran = broken(remote, tmp_path, "family", x=1)
     assert ran == ["breaks-4", "works-1", "works-2", "works-3"]
 
@@ -145,11 +145,11 @@ def test_children_are_recovered(remote: FlyteRemote, tmp_path: Path) -> None:
     assert done.closure.phase == SUCCEEDED, done.closure.error
     assert done.outputs["o0"] == 14
     assert runs(tmp_path) == ["breaks-4"]
-    kept, anew = done.node_executions["n0"], done.node_executions["n1"]
+    kept, rerun = done.node_executions["n0"], done.node_executions["n1"]
     assert kept.closure.phase == NODE_RECOVERED
     before = failed.node_executions["n0"].closure.workflow_node_metadata.execution_id
     assert kept.closure.workflow_node_metadata.execution_id == before
-    child = anew.workflow_executions[0]
+    child = rerun.workflow_executions[0]
     assert phases(child) == {"n0": NODE_RECOVERED, "n1": NODE_SUCCEEDED}
 
 
@@ -180,7 +180,7 @@ def test_a_recovered_task_goes_on_from_its_checkpoint(
 def test_a_relaunch_can_overwrite_the_cache(
     remote: FlyteRemote, tmp_path: Path
 ) -> None:
-    """A cached task is run anew if a relaunch asks for it, else not."""
+    """A cached task runs again only if a relaunch asks for it."""
     first = run(remote, "recover_flow.kept", folder=str(tmp_path))
     assert runs(tmp_path) == ["kept"]
     for overwrite, expected in ((False, []), (True, ["kept"])):
@@ -270,8 +270,8 @@ def test_a_relaunch_runs_everything(remote: FlyteRemote, tmp_path: Path) -> None
     failed, ran = broken(remote, tmp_path, "chain", x=1)
     assert ran == ["breaks-2", "works-1"]
 
-    again = remote.client.relaunch_execution(failed.id, name="all-anew")
-    assert again.name == "all-anew"
+    again = remote.client.relaunch_execution(failed.id, name="all-again")
+    assert again.name == "all-again"
     done = finish(remote, remote.fetch_execution(name=again.name))
 
     assert done.outputs["o0"] == 13

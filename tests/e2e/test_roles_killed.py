@@ -111,7 +111,7 @@ def begin(client: SynchronousFlyteClient) -> list[str]:
 def check(
     engine: Distributed, client: SynchronousFlyteClient, names: list[str]
 ) -> None:
-    """Check from outside: all ended well, once; the log and the views agree."""
+    """Check from outside: all ended well, once; log and read models agree."""
     ended = {name: wait(client, name, limit_s=180) for name in names}
     assert set(ended.values()) == {"SUCCEEDED"}, (ended, tails(engine))
     for name in names:

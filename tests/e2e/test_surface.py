@@ -98,7 +98,7 @@ def test_a_failed_tasks_deck_can_be_read(remote: FlyteRemote) -> None:
         assert "<p>hellö</p>" in reply.read().decode()
 
 
-def test_outputs_may_be_put_aside(remote: FlyteRemote) -> None:
+def test_outputs_may_be_offloaded(remote: FlyteRemote) -> None:
     """Each in a blob of its own: fields, lists and conditions still find them."""
     plan = remote.fetch_launch_plan(name="surface_flow.offloads", version=VERSION)
     asked = remote.execute(plan, inputs={}, envs={"_F_L_MIN_SIZE_MB": "0"})

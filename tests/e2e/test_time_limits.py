@@ -23,13 +23,13 @@ INTERRUPTIBLE = 1
 
 
 def start_with(remote: FlyteRemote, name: str, marker: Path, **said: str) -> Any:
-    """Execute a workflow with annotations of ours."""
+    """Execute a workflow with Flightlog's annotations."""
     plan = remote.fetch_launch_plan(name=name, version=VERSION)
-    wishes = {f"flightlog.org/{key}": value for key, value in said.items()}
+    annotations = {f"flightlog.org/{key}": value for key, value in said.items()}
     return remote.execute(
         plan,
         inputs={"marker": str(marker)},
-        options=Options(annotations=Annotations(wishes)),
+        options=Options(annotations=Annotations(annotations)),
     )
 
 
@@ -83,7 +83,7 @@ def test_an_execution_that_takes_too_long(remote: FlyteRemote, tmp_path: Path) -
     assert Path(f"{marker}.clean").read_text() == "clean"
 
 
-def test_a_wish_that_can_t_be_granted(remote: FlyteRemote, tmp_path: Path) -> None:
+def test_an_invalid_annotation_is_rejected(remote: FlyteRemote, tmp_path: Path) -> None:
     """It is refused at once, with what is expected."""
     with pytest.raises(FlyteInvalidInputException) as refused:
         start_with(remote, "time_limits_flow.wf_sleeps", tmp_path / "m", timeout="soon")

@@ -75,7 +75,7 @@ def bytes_of_events(running: Running, name: str) -> int:
 
 @pytest.mark.timeout(200)
 def test_an_element_costs_the_same_at_any_width(wide: Running) -> None:
-    """No event bears the whole array but the ones that begin and end it."""
+    """No event holds the whole array but those that begin and end it."""
     assert run_map(wide, "narrow", range(NARROW)) == list(range(NARROW))
     assert run_map(wide, "wide", range(WIDE)) == list(range(WIDE))
     each = bytes_of_events(wide, "narrow") / NARROW

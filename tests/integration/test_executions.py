@@ -327,7 +327,7 @@ def test_executions_are_found_by_name(admin: Any) -> None:
 
 @pytest.mark.usefixtures("run")
 def test_a_recovery_names_what_it_recovers(gateway: RunningGateway, admin: Any) -> None:
-    """It bears the mode and the reference. Unknown executions are missing."""
+    """It has the mode and the reference. Unknown executions are missing."""
     request = execution_pb2.ExecutionRecoverRequest(id=RUN_ID)
     with answering(gateway, accept) as commands:
         admin.RecoverExecution(request)
@@ -343,7 +343,7 @@ def test_a_recovery_names_what_it_recovers(gateway: RunningGateway, admin: Any) 
 def test_a_relaunch_takes_settings_and_inputs_over(
     gateway: RunningGateway, admin: Any
 ) -> None:
-    """A relaunch bears the mode, the reference, settings and inputs as given."""
+    """A relaunch has the mode, the reference, settings and inputs as given."""
     run_id = identifier_pb2.WorkflowExecutionIdentifier(
         project="p", domain="d", name="run"
     )

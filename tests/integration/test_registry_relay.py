@@ -227,7 +227,7 @@ async def test_a_registry_beside_a_log_that_has_events_is_refused(
 
 
 async def project(kafka: KafkaSettings, url: str) -> None:
-    """Fold what is on the broker into the views."""
+    """Project what is on the broker into the read models."""
     log = KafkaLog(kafka, LogSettings(poll_interval_s=0.5))
     await log.open()
     pool = await open_pool(url, size=2)

@@ -34,7 +34,7 @@ OTHER = "execution/p/d/main-2"
 
 
 class Streaming(memory_log.MemoryLog):
-    """The views' log, that also tells the events of one stream."""
+    """The read models' log, which also returns the events of one stream."""
 
     async def stream(self, stream: str) -> Sequence[Received]:
         """Return the events of a stream."""

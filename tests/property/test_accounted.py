@@ -33,7 +33,7 @@ _CHILD_ENDS = frozenset({"SUCCEEDED", "FAILED", "ABORTED", "TIMED_OUT"})
 
 
 def crash(engine: Engine) -> None:
-    """Lose everything in memory, and fold the events anew."""
+    """Lose everything in memory, and fold the events again."""
     state = execution.fold(engine.events)
     assert state == engine.state
     definition = replace(engine.definition, dynamic_closures=Map())

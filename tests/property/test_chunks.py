@@ -25,7 +25,7 @@ SMALL = Sizes(nodes_max=3, bytes_max=900)
 
 
 class Kept:
-    """The newest head and chunks of one stream, and whoever writes them."""
+    """The newest head and chunks of one stream, and what writes them."""
 
     def __init__(self, sizes: Sizes) -> None:
         self.sizes = sizes
@@ -69,7 +69,7 @@ class Kept:
             assert changed <= (number in dirty)
 
     def read(self) -> tuple[int, Execution]:
-        """Return what is there, as whoever comes next reads it."""
+        """Return what is there, as the next owner reads it."""
         assert self.head is not None
         sequence, head, written = self.head
         state, self.layout = snapshot_chunks.joined(head, written, self.chunks)

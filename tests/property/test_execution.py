@@ -41,7 +41,7 @@ ENDING_STEPS_MAX = 60
 
 
 def commands(engine: Engine) -> list[c.ExecutionCommand]:
-    """Return wishes that may come now: rightful, stale and repeated ones."""
+    """Return commands that may come now: valid, stale and repeated ones."""
     latest = {m.node_id: m for m in engine.runs()}
     runs = [*latest.values(), *engine.runs()[:1]]
     found = [report for run in runs for report in _reports(run)]

@@ -62,7 +62,7 @@ def good(engine: Engine) -> list[c.ExecutionCommand]:
 
 
 def _makes_a_workflow(engine: Engine, run: d.RunTask) -> bool:
-    """Tell whether a task is dynamic: always the same ones, and never too deep."""
+    """Return whether a task is dynamic: always the same ones, and never too deep."""
     site = engine.state.nodes[run.node_id].site
     depth, above = 0, site
     while above.parent_id:

@@ -60,7 +60,7 @@ class LossyPartition:
 
 
 class Harness:
-    """Some executions on a log, and whoever writes their snapshots."""
+    """Some executions on a log, and what writes their snapshots."""
 
     def __init__(self, log: MemoryLog, graph: Definition, data: st.DataObject) -> None:
         self.log, self.data = log, data

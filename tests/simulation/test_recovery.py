@@ -93,8 +93,8 @@ async def test_what_was_saved_is_not_run_again(seed: int, tmp_path: Path) -> Non
     await _send(world, ORIGINAL, c.TerminateExecution(cause="enough"))
     await _until(world, ORIGINAL, e.ExecutionAborted, e.ExecutionSucceeded)
 
-    wish = replace(CREATE, name="r0", recovers=ORIGINAL)
-    await _send(world, AGAIN, wish)
+    command = replace(CREATE, name="r0", recovers=ORIGINAL)
+    await _send(world, AGAIN, command)
     for _ in range(CRASHES):
         await live(world, world.draw.randint(1, 80))
     await _until(world, AGAIN, e.ExecutionSucceeded, e.ExecutionFailed)

@@ -58,7 +58,7 @@ class MemoryLog:
         self._epoch = self.data.epoch
 
     async def close(self) -> None:
-        """Let go of the log."""
+        """Release the log."""
         self._closed = True
         if self.data.holder is self:
             self.data.holder = None

@@ -31,7 +31,7 @@ class Noise:
     """Fills messages, and changes good ones."""
 
     def __init__(self, seed: int) -> None:
-        """Begin anew: the same seed, the same noise."""
+        """Start over: the same seed gives the same noise."""
         self.random = random.Random(seed)
 
     def filled(self, message: Any, **known: str) -> Any:

@@ -1,4 +1,4 @@
-"""Fixtures of the readers' tests: a fresh database with the views' tables."""
+"""Fixtures of the readers' tests: a fresh database with empty read models."""
 
 from __future__ import annotations
 

@@ -204,7 +204,7 @@ def second_time(n: int) -> int:
 
 
 @workflow
-def made_anew(n: int) -> int:
+def tried_again(n: int) -> int:
     """Succeed with the second inside."""
     return second_time(n=n)
 

@@ -61,7 +61,7 @@ def empty_database() -> str:
 
 
 def migrated_database() -> str:
-    """Create a database with the views' tables, all empty; return its URL."""
+    """Create a database with the empty read models; return its URL."""
     name = f"{_RUN}_{next(_NUMBERS)}"
     _execute(
         SQL("CREATE DATABASE {} TEMPLATE {}").format(

@@ -90,7 +90,7 @@ class Role:
         self.process.wait(10)
 
     def revive(self) -> None:
-        """Start it anew if it ended by itself: as a supervisor would."""
+        """Restart it if it ended by itself, as a supervisor would."""
         assert self.process is not None
         if self.process.poll() is not None:
             self.start()

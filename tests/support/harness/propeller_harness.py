@@ -79,7 +79,7 @@ class Harness:
     ) -> Admission:
         """Admit everything, but for what is called 'boom'."""
         if command.name == "boom":
-            raise RuntimeError("the hydration broke")
+            raise RuntimeError("the loader broke")
         first = replace(
             created(7),
             occurred_at_us=now_us,
@@ -169,13 +169,15 @@ class Harness:
         found = [r for r in await self.read(topics.EVENTS) if not r.envelope.sequence]
         return {r.envelope.causation: self.kinds.messages.decode(r.body) for r in found}
 
-    async def letters(self) -> list[DeadLetter]:
+    async def dead_letters(self) -> list[DeadLetter]:
         """Return the dead letters."""
         found = [
             self.kinds.messages.decode(r.body)
             for r in await self.read(topics.DEAD_LETTERS)
         ]
-        return [letter for letter in found if isinstance(letter, DeadLetter)]
+        return [
+            dead_letter for dead_letter in found if isinstance(dead_letter, DeadLetter)
+        ]
 
     async def run_of(self, stream: str, node_id: str) -> d.RunTask:
         """Return a node's dispatch, once it is there."""
@@ -207,11 +209,11 @@ class Harness:
 
         await self.until(there)
 
-    async def until_letters(self, count: int) -> list[DeadLetter]:
+    async def until_dead_letters(self, count: int) -> list[DeadLetter]:
         """Wait until there are so many dead letters, and return them."""
 
         async def there() -> bool:
-            return len(await self.letters()) >= count
+            return len(await self.dead_letters()) >= count
 
         await self.until(there)
-        return await self.letters()
+        return await self.dead_letters()

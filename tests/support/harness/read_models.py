@@ -25,7 +25,7 @@ TABLES = (
 
 @dataclass(slots=True)
 class ReadModels:
-    """A log and the views that follow it."""
+    """A log and the read models that follow it."""
 
     pool: Pool
     log: MemoryLog = field(default_factory=MemoryLog)
@@ -37,7 +37,7 @@ class ReadModels:
         command: str = "",
         reply: bool = False,
     ) -> None:
-        """Let events happen and the views follow; then follow once more, in vain."""
+        """Append events and project them; then project once more, without effect."""
         self.log.add(stream, *events, command=command, reply=reply)
         await self.follow()
         once = await self.dump()

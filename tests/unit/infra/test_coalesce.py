@@ -48,7 +48,7 @@ async def test_who_comes_later_shares_the_next_round() -> None:
 
 
 async def test_one_who_gives_up_leaves_the_round_to_others() -> None:
-    """Whoever shares a round may be cancelled alone."""
+    """One of those who share a call can be cancelled alone."""
     slow = Slow()
     rounds = CoalescedCall(slow.ask)
     one, other = (asyncio.create_task(rounds.result()) for _ in range(2))
@@ -61,7 +61,7 @@ async def test_one_who_gives_up_leaves_the_round_to_others() -> None:
 
 
 async def test_a_round_that_fails_is_over() -> None:
-    """All who share it are told; the next one asks anew."""
+    """All who share it get the error; the next one calls again."""
     answers = iter([TransientError("away"), 7])
 
     async def ask() -> int:

@@ -1,4 +1,4 @@
-"""The views' migrations: forth, again, and back."""
+"""Migrations of the read models: applied, repeated, rolled back."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_every_step_is_applied_once() -> None:
 
 
 def test_every_step_can_be_taken_back() -> None:
-    """Rolled back to the start, nothing of the views is left."""
+    """Rolled back to the start, nothing of the read models is left."""
     url = empty_database()
     migrate(url)
     assert "executions" in tables(url)

@@ -72,7 +72,7 @@ def test_each_index_is_a_task_with_the_whole_list() -> None:
 
 
 def test_outputs_are_lists_in_the_order_of_the_index() -> None:
-    """Whoever ends first, the list keeps the order."""
+    """Whichever ends first, the list keeps the order."""
     run = engine([5, 6, 7])
     for index in (2, 0, 1):
         run.succeed(f"n0-0-n{index}", index * 10)
@@ -183,7 +183,7 @@ def test_an_array_without_a_list_is_the_authors_mistake() -> None:
 
 
 def test_large_lists_are_counted_by_the_runner() -> None:
-    """The size comes with the resolved inputs; dispatches bear no list."""
+    """The size comes with the resolved inputs; dispatches have no list."""
     run = engine([], big=True)
     asked = [m for m in run.sent if isinstance(m, d.ResolveInputs)]
     assert asked[0].array == d.ArrayShape(bound=(), inline_max=2048)

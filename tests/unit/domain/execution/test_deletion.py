@@ -57,7 +57,7 @@ def test_what_is_not_there_is_not_deleted() -> None:
 
 
 def test_a_child_goes_with_its_parent_only() -> None:
-    """A user's wish is refused, that of the parent's deletion is granted."""
+    """A user's command is rejected, that of the parent's deletion accepted."""
     parent = ParentNode(stream="execution/p/d/above", node_id="n0", attempt=0)
     engine = running(parent)
     engine.succeed("n0")

@@ -147,7 +147,7 @@ def timed_out_inside(retries: int) -> Engine:
     return engine
 
 
-def test_an_inside_that_timed_out_is_made_anew() -> None:
+def test_a_dynamic_workflow_that_timed_out_is_tried_again() -> None:
     """The next attempt runs the task again, and nodes of its own inside (ref §5.5)."""
     engine = timed_out_inside(retries=1)
     node = engine.state.nodes["n0"]

@@ -177,7 +177,7 @@ def test_a_sub_workflow_has_its_own() -> None:
 
 
 def test_it_may_be_a_workflow() -> None:
-    """What is inside it runs as anywhere, also after the engine was started anew."""
+    """What is inside it runs as anywhere, also after the engine was restarted."""
     inner = workflow("sub", [task_node("n0"), task_node("n1", "n0")], "n1")
     node = workflow_node("fn0")
     made = engine(handled("main", [task_node("n0")], "n0", node=node), inner)

@@ -202,7 +202,7 @@ def test_what_runs_inside_a_node_that_is_late_is_stopped(kind: str) -> None:
 
 
 def test_what_nobody_waits_for_any_more_ends_with_the_execution() -> None:
-    """A gate that only an arm needs is let go of once the other arm was chosen."""
+    """A gate that only one arm needs ends once the other arm is chosen."""
     arms = task_node("n2-a", "n1"), task_node("n2-b")
     engine = begun(
         task_node("n0"),

@@ -45,7 +45,7 @@ def begun(
     parent: ParentNode | None = None,
     **annotations: str,
 ) -> Engine:
-    """Return an execution with these wishes that has begun."""
+    """Return a started execution with these annotations."""
     spec = execution_pb2.ExecutionSpec()
     for name, value in annotations.items():
         spec.annotations.values[f"{PREFIX}{name.replace('_', '-')}"] = value
@@ -98,7 +98,7 @@ def test_an_execution_past_its_time_ends_timed_out() -> None:
     assert execution.fold(engine.events) == engine.state
 
 
-def test_the_setting_limits_whoever_says_nothing() -> None:
+def test_the_setting_limits_executions_without_annotations() -> None:
     """An annotation says otherwise, also that there is no limit."""
     limits = Limits(execution_timeout_us=9 * SECOND_US)
     assert wake(begun(limits=limits))
@@ -242,7 +242,7 @@ def test_an_attempt_after_one_out_of_memory_gets_more() -> None:
 
 
 def test_other_failures_keep_the_memory() -> None:
-    """One that has grown stays so; without a wish nothing grows."""
+    """Memory that has grown stays so; without an annotation it doesn't grow."""
     engine = begun(template=hungry(), oom_memory_factor="1.5")
     killed(engine)
     assert asked(engine) == ["750Mi", "1", "1.5Gi"]
@@ -288,7 +288,7 @@ def test_durations(text: str, microseconds: int | None) -> None:
     assert duration_us(text) == microseconds
 
 
-def test_wishes_that_can_t_be_granted() -> None:
+def test_invalid_annotations_are_rejected() -> None:
     """Each is rejected with what is expected; foreign annotations are ignored."""
     assert annotations_violation({"other/timeout": "soon"}) is None
     assert annotations_violation({f"{PREFIX}timeout": "90s"}) is None

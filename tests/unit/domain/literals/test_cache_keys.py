@@ -60,7 +60,7 @@ def test_the_key_tells_inputs_and_interface_apart() -> None:
     """Other values, names, cache versions, interfaces or tasks give other keys."""
     wider = interface_pb2.TypedInterface()
     wider.CopyFrom(cached_template().interface)
-    wider.inputs.variables["x"].description = "told anew"
+    wider.inputs.variables["x"].description = "changed"
     keys = [
         _key(_map(x=integer(1))),
         _key(_map(x=integer(2))),
@@ -76,7 +76,7 @@ def test_the_key_tells_inputs_and_interface_apart() -> None:
 
 
 def test_the_tasks_version_does_not_count() -> None:
-    """A task registered anew reuses what its older version made."""
+    """A new version of a task reuses the outputs of its older one."""
     newer = replace(TASK, version="w")
 
     assert _key(_map(x=integer(1)), task=newer) == _key(_map(x=integer(1)))
@@ -197,7 +197,7 @@ def test_a_node_waits_for_who_makes_its_outputs() -> None:
     assert [run.node_id for run in engine.runs()] == ["n0"]
 
 
-def test_whoever_waits_is_told_of_an_abort() -> None:
+def test_a_waiting_lookup_ends_with_an_abort() -> None:
     """Nobody waits for outputs in vain."""
     from schemas.messages.commands import TerminateExecution
 
@@ -235,7 +235,7 @@ def test_incomplete_outputs_are_not_kept() -> None:
 
 
 def test_an_execution_may_overwrite() -> None:
-    """The look-up asks for the key only, and the outputs are kept anew."""
+    """The look-up asks for the key only, and the outputs are stored again."""
     spec = execution_pb2.ExecutionSpec(overwrite_cache=True).SerializeToString()
     first = replace(created(1), spec=spec)
     engine = Engine(

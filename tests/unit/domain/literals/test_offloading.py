@@ -1,4 +1,4 @@
-"""Literals put aside: found where a binding must look into them."""
+"""Offloaded literals: loaded where a binding must read them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _sources(**literals: Any) -> dict[str, Any]:
     return {START: literals_pb2.LiteralMap(literals=literals)}
 
 
-def test_what_is_handed_on_stays_aside() -> None:
+def test_what_is_passed_on_stays_offloaded() -> None:
     """A whole value needs no reading, nor does one that isn't walked into."""
     sources = _sources(a=_aside(), b=integer(1))
 
@@ -70,7 +70,7 @@ def test_what_is_not_there_is_told_by_resolving(binding: Any) -> None:
 
 
 def test_the_engine_reads_what_it_looks_into() -> None:
-    """Only inputs of the given names, and only those put aside."""
+    """Only inputs of the given names, and only offloaded ones."""
     inputs = literals_pb2.LiteralMap(literals={"a": _aside(), "b": integer(1)})
 
     assert offloaded_inputs(inputs, ("a", "b", "c")) == [_aside()]

@@ -53,7 +53,7 @@ def test_the_last_that_were_set_hold() -> None:
 
 
 def test_the_same_again_adds_nothing() -> None:
-    """A wish that is fulfilled leaves no events."""
+    """A command that changes nothing yields no events."""
     assert len(_set(PLACE, _config(1), _config(1))) == 1
 
 
@@ -74,7 +74,7 @@ def test_what_is_not_set_cannot_be_deleted() -> None:
 
 
 def test_plugin_overrides_are_merged_by_task_type() -> None:
-    """Whoever overrides one task type leaves the others as they are."""
+    """An override of one task type leaves the others as they are."""
     known = _set(PLUGINS, _overrides(a="1", b="1"), _overrides(b="2", c="2"))
     found = current(known).plugin_overrides.overrides
     assert {o.task_type: o.plugin_id[0] for o in found} == {

@@ -135,7 +135,7 @@ def test_activating_a_version_steps_the_other_back() -> None:
 
 
 def test_activating_twice_adds_nothing() -> None:
-    """A wish that is fulfilled leaves no events."""
+    """A command that changes nothing yields no events."""
     known = _registered("v1")
     known += activate(known, _ref(known), now_us=6)
     assert activate(known, _ref(known), now_us=7) == ()

@@ -55,7 +55,7 @@ def test_a_new_task_is_registered() -> None:
 
 
 def test_the_same_task_again_already_exists() -> None:
-    """Whoever registers twice learns that nothing is missing."""
+    """A second registration is reported as already there."""
     refused = _refused(_request(), _registered(_request()))
     assert refused.reason is Reason.ALREADY_EXISTS
     assert "identical structure already exists" in refused.detail

@@ -91,7 +91,9 @@ def test_lists_what_lies_there(run: Callable[..., Any]) -> None:
     assert run("list", "p/d/other", "--json").stdout == ""
 
 
-def test_shows_a_letter_with_its_message_or_its_bytes(run: Callable[..., Any]) -> None:
+def test_shows_a_dead_letter_with_its_message_or_its_bytes(
+    run: Callable[..., Any],
+) -> None:
     """What can be read is read; what can't be is shown as it is."""
     whole = json.loads(run("show", "flightlog.commands/0/3", "--json").stdout)
     assert whole["data"]["cause"] == "enough"

@@ -43,7 +43,9 @@ def told(*words: str) -> tuple[int, dict]:
     return result.exit_code, json.loads(result.stdout)
 
 
-def test_views_that_are_right_are_told_so(engine: tuple[list[str], str]) -> None:
+def test_read_models_that_match_the_log_are_reported_so(
+    engine: tuple[list[str], str],
+) -> None:
     """A rebuild of views that nobody touched is the same, row by row."""
     options, _ = engine
     code, found = told("replay", *options)
@@ -75,7 +77,7 @@ def test_damage_is_found_and_mended(engine: tuple[list[str], str]) -> None:
         assert conn.execute(schemas).fetchone() == (0,)
 
 
-def test_an_illegal_log_and_a_false_view_are_told(
+def test_an_illegal_log_and_a_wrong_read_model_are_found(
     engine: tuple[list[str], str],
 ) -> None:
     """The command's own exit code tells, and each finding says where."""
@@ -122,7 +124,7 @@ def test_a_part_of_the_log_is_replayed(engine: tuple[list[str], str]) -> None:
 
 
 def test_a_part_of_the_log_is_verified(engine: tuple[list[str], str]) -> None:
-    """What began before is left aside, in the log and in the views."""
+    """What began before is left out, in the log and in the read models."""
     options, url = engine
     with psycopg.connect(url, autocommit=True) as conn:
         conn.execute("UPDATE executions SET phase = 'ABORTED'")

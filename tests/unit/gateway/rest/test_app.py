@@ -185,7 +185,7 @@ async def test_listens_to_pages_of_this_machine_only(
     assert len(admin.seen) == (status == 200)
 
 
-async def test_dead_letters_are_put_back_for_commands(tmp_path: Path) -> None:
+async def test_dead_letters_are_redriven_for_commands(tmp_path: Path) -> None:
     """Requests reach the engine; invalid ones are refused."""
     seen: list[RedriveBody] = []
 

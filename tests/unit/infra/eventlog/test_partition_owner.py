@@ -1,4 +1,4 @@
-"""Owners on Kafka: who is fenced waits for the group's word before it joins anew."""
+"""Owners on Kafka: a fenced owner waits for a rebalance before it joins again."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ async def _fenced(_partition: Any, _stop: asyncio.Event) -> None:
     raise FencedError("Expected to own it, but another does")
 
 
-@pytest.mark.parametrize("is_dealt", [True, False])
-async def test_who_is_fenced_joins_anew_unless_another_was_dealt_it(
-    monkeypatch: pytest.MonkeyPatch, is_dealt: bool
+@pytest.mark.parametrize("is_assigned", [True, False])
+async def test_a_fenced_owner_rejoins_unless_another_was_assigned_it(
+    monkeypatch: pytest.MonkeyPatch, is_assigned: bool
 ) -> None:
     """A partition taken away in good order costs no further round of the group."""
     monkeypatch.setattr(partition_owner, "_REVOKE_WAIT_S", 0.3)
@@ -43,7 +43,7 @@ async def test_who_is_fenced_joins_anew_unless_another_was_dealt_it(
     serving = asyncio.create_task(owners._serve(AT, _fenced, stop))
     await asyncio.sleep(0.05)
     assert not owners._lost.is_set()
-    if is_dealt:
+    if is_assigned:
         stop.set()
     await serving
-    assert owners._lost.is_set() != is_dealt
+    assert owners._lost.is_set() != is_assigned

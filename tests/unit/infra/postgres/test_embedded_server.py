@@ -81,7 +81,7 @@ def test_started_adopted_stopped(server: PostgresServer, tmp_path: Path) -> None
 def test_it_outlives_a_kill_and_a_ctrl_c_of_its_starter(
     server: PostgresServer, tmp_path: Path
 ) -> None:
-    """The server is in no process group of ours, and is adopted afterwards."""
+    """The server is in no process group of the engine, and is adopted afterwards."""
     folder = tmp_path / "data" / "pg"
     starter = subprocess.Popen(
         [sys.executable, "-c", STARTER, str(folder)],
@@ -131,7 +131,7 @@ def test_a_process_id_of_somebody_else_is_no_server(
     assert pid(tmp_path) != os.getpid()
 
 
-def test_a_half_made_database_is_made_anew(
+def test_a_half_made_database_is_recreated(
     server: PostgresServer, tmp_path: Path
 ) -> None:
     """Killed while the files were made, the next start makes them whole."""

@@ -25,7 +25,7 @@ class OneShare:
     def __init__(self, log: MemoryLog, mark: int = 0) -> None:
         self.log, self.mark = log, mark
         self.at = 0
-        self.anew = False
+        self.reassigned = False
         self.begun: list[int] = []
 
     @asynccontextmanager
@@ -40,8 +40,8 @@ class OneShare:
 
     def is_reassigned(self) -> bool:
         """Say so once."""
-        anew, self.anew = self.anew, False
-        return anew
+        reassigned, self.reassigned = self.reassigned, False
+        return reassigned
 
     async def begin(self, positions: Mapping[int, int]) -> None:
         """Go there."""
@@ -63,7 +63,7 @@ class OneShare:
 
 
 async def follow(share: OneShare, read_models: ReadModels, position: int) -> Projector:
-    """Let a shared projector run until the views are at a position."""
+    """Run a partitioned projector until the read models are at a position."""
     projector = Projector(read_models.log, read_models.pool, retry_s=0.001)
     running = asyncio.create_task(PartitionedProjector(share, projector).run())
     async with asyncio.timeout(10):
@@ -86,7 +86,7 @@ async def test_positions_pass_what_is_no_event(read_models: ReadModels) -> None:
     assert len(await read_models.rows("journal")) == count
 
 
-async def test_the_slower_of_two_looks_anew(read_models: ReadModels) -> None:
+async def test_the_slower_of_two_reloads_its_positions(read_models: ReadModels) -> None:
     """Another moved the position meanwhile: nothing is doubled, nothing is lost."""
     engine = a_retried_run()
     read_models.log.add(STREAM, *engine.events[:5])
@@ -107,12 +107,12 @@ async def test_the_slower_of_two_looks_anew(read_models: ReadModels) -> None:
     assert len(await read_models.rows("journal")) == len(engine.events)
 
 
-async def test_a_new_deal_fetches_positions_anew(read_models: ReadModels) -> None:
-    """After partitions were dealt, reading begins where the views are."""
+async def test_a_reassignment_reloads_positions(read_models: ReadModels) -> None:
+    """After an assignment, reading begins where the read models are."""
     engine = a_retried_run()
     read_models.log.add(STREAM, *engine.events)
     share = OneShare(read_models.log)
-    share.anew = True
+    share.reassigned = True
     await follow(share, read_models, len(engine.events))
 
     assert len(share.begun) == 2

@@ -71,7 +71,7 @@ class Losing(Projector):
 
 
 def test_every_event_is_applied_and_told() -> None:
-    """No event of an execution is unknown to the views or to the journal."""
+    """No event of an execution is unknown to the read models or to the journal."""
     events = set(get_args(e.ExecutionEvent))
 
     assert events == set(APPLY)
@@ -290,7 +290,7 @@ async def test_refusals_are_outcomes(read_models: ReadModels) -> None:
 
 
 async def test_outcomes_are_notified(read_models: ReadModels, pool: Pool) -> None:
-    """Whoever listens hears the id of an answered command after the commit."""
+    """Listeners get the id of a command with an outcome after the commit."""
     async with await psycopg.AsyncConnection.connect(
         str(pool.conninfo), autocommit=True
     ) as listener:

@@ -14,7 +14,7 @@ SOON_S = 10
 
 
 async def went_back(pool: Pool) -> None:
-    """Let the views be as before their last commit, as after a crash of Postgres."""
+    """Reset the read models to before their last commit, as a crash of Postgres."""
     async with pool.connection() as conn, conn.transaction():
         await conn.execute("DELETE FROM journal WHERE sequence > 3")
         await conn.execute("UPDATE executions SET phase = 'RUNNING'")

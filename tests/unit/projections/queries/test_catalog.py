@@ -155,7 +155,7 @@ async def test_reservations_expire(read_models: ReadModels) -> None:
 
 
 async def test_keeping_outputs_ends_the_reservation(read_models: ReadModels) -> None:
-    """Whoever waits finds the outputs in the moment in which it could reserve."""
+    """A waiting look-up finds the outputs as soon as it could reserve."""
     catalog = _catalog(read_models)
     assert await catalog.reserve(KEY, owner_of(STREAM, "n0"))
     assert not await catalog.reserve(KEY, "another")
@@ -165,7 +165,7 @@ async def test_keeping_outputs_ends_the_reservation(read_models: ReadModels) -> 
 
 
 async def test_a_failed_owner_lets_go(read_models: ReadModels) -> None:
-    """Whoever waits needn't wait for the reservation to expire."""
+    """A waiting look-up needn't wait for the reservation to expire."""
     catalog = _catalog(read_models)
     assert await catalog.reserve(KEY, owner_of(STREAM, "n0"))
     engine, look_up = _engine()
@@ -176,7 +176,7 @@ async def test_a_failed_owner_lets_go(read_models: ReadModels) -> None:
     assert await catalog.reserve(KEY, "another")
 
 
-async def test_it_knows_whether_the_views_are_behind(read_models: ReadModels) -> None:
+async def test_it_knows_whether_the_read_models_lag(read_models: ReadModels) -> None:
     """The wait for them is bounded."""
     catalog = Catalog(read_models.pool, read_models.log, SHORT)
     engine = _populated()

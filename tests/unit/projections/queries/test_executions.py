@@ -221,7 +221,7 @@ async def test_what_is_unknown_is_none(read_models: ReadModels) -> None:
 async def test_a_newer_version_may_add_a_column_meanwhile(
     read_models: ReadModels,
 ) -> None:
-    """Plans that Postgres kept for connections in use are made anew."""
+    """Plans that Postgres cached for open connections are made again."""
     await create(read_models, an_execution("a"))
     ref = ExecutionRef(project="p", domain="d", name="a")
     for _ in range(10):

@@ -120,7 +120,7 @@ def test_bad_filters(text: str, words: str) -> None:
 
 
 def test_bad_filters_of_nodes() -> None:
-    """Messages bear Flyte's letters for the entity."""
+    """Messages have Flyte's prefix for the entity."""
     assert "'ne.name' is invalid filter" in refusal("eq(name,x)", filter_columns.NODES)
 
 

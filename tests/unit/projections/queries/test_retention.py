@@ -1,4 +1,4 @@
-"""What a deletion leaves in the views: one line; and whose blobs are due."""
+"""What a deletion leaves in the read models, and whose blobs are due."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Dynamic nodes in the views: what is shown across attempts, in whatever batches."""
+"""Dynamic nodes in the read models, across attempts, in any batches."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ MAIN = ExecutionRef(project="p", domain="d", name="main-1")
 
 
 async def test_a_signal_shows_with_its_last_value(read_models: ReadModels) -> None:
-    """It is there once it is asked for, and bears who set it; a rebuild agrees."""
+    """It is there once requested, and says who set it; a rebuild agrees."""
     gate = gate_node("a", signal="s")
     engine = Engine(definition([gate], "a"), created())
     engine.begin()

@@ -25,7 +25,7 @@ def stored(
     position: int, stream: str = ONE, body: bytes = STOP, topic: str = topics.COMMANDS
 ) -> StoredDeadLetter:
     """Return the dead letter of the message at a position."""
-    letter = DeadLetter(
+    dead_letter = DeadLetter(
         topic=topic,
         partition=0,
         position=position,
@@ -42,7 +42,7 @@ def stored(
         occurred_at_us=1,
         body=body,
     )
-    return StoredDeadLetter(id=f"{topic}/0/{position}", letter=letter)
+    return StoredDeadLetter(id=f"{topic}/0/{position}", letter=dead_letter)
 
 
 def plan(

@@ -23,7 +23,7 @@ class ReadModels:
         )
 
 
-async def test_whoever_is_far_ahead_waits_until_the_views_are_near() -> None:
+async def test_a_propeller_far_ahead_waits_for_the_projector() -> None:
     """What they had taken up before doesn't count."""
     read_models = ReadModels(applied=500)
     pace = read_models.pace()
@@ -41,7 +41,7 @@ async def test_whoever_is_far_ahead_waits_until_the_views_are_near() -> None:
 
 
 async def test_views_that_are_stuck_stop_nobody() -> None:
-    """After some looks the work goes on, and is counted anew."""
+    """After some polls the work goes on, and is counted again."""
     pace = ReadModels().pace(polls_max=3)
     pace.committed += 11
 
@@ -54,7 +54,7 @@ async def test_views_that_are_stuck_stop_nobody() -> None:
 
 
 async def test_answers_without_events_are_counted_too() -> None:
-    """The views take them up like events: else the count would run away."""
+    """The projector counts them like events: else the count would diverge."""
     harness = Harness(MemoryLog(poll_s=0.02))
     stream = await harness.create("one")
     for _ in range(5):

@@ -50,7 +50,7 @@ class _Small:
         self._commit, self._log = partition.commit, log
 
     async def holds(self, key: str) -> bool:
-        """Tell whether a key belongs here."""
+        """Return whether a key belongs here."""
         return key != self._log.homeless
 
     async def commit(self, records: Sequence[Record], position: int | None) -> None:
@@ -75,31 +75,31 @@ async def test_a_record_that_is_too_large_parks_its_stream_only() -> None:
     await harness.send(two, STOP)
     async with harness.propeller():
         await harness.until_events(two, e.ExecutionAborted)
-        (dead,) = await harness.until_letters(1)
+        (dead,) = await harness.until_dead_letters(1)
     assert isinstance((await harness.events(one))[-1], e.StreamParked)
     assert dead.body
     assert "it is large" in dead.error
 
 
 async def test_what_cannot_be_kept_twice_stays_where_it_is() -> None:
-    """Of a command that fills a record alone the letter tells its place and size."""
+    """For a command that fills a record alone the dead letter has location and size."""
     log = SmallLog()
     harness = Harness(log)
     one = await harness.create("one")
     await harness.send(one, c.TerminateExecution(cause="x" * KEPT_MAX * 2))
     async with harness.propeller():
-        (dead,) = await harness.until_letters(1)
+        (dead,) = await harness.until_dead_letters(1)
     assert dead.body == b""
     assert "bytes were not copied" in dead.error
     assert (dead.topic, dead.position) == (topics.COMMANDS, 2)
 
 
-async def test_a_key_in_a_foreign_partition_is_put_aside() -> None:
+async def test_a_key_in_a_foreign_partition_is_a_dead_letter() -> None:
     """Another partitioner's choice would give one stream two owners."""
     harness = Harness(SmallLog(homeless=stream_of("one")))
     async with harness.propeller():
         await harness.create("one")
-        (dead,) = await harness.until_letters(1)
+        (dead,) = await harness.until_dead_letters(1)
     assert "own partitioner" in dead.error
     assert not await harness.events(stream_of("one"))
 
@@ -107,7 +107,7 @@ async def test_a_key_in_a_foreign_partition_is_put_aside() -> None:
 async def test_a_timer_that_raises_parks_its_stream(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A wish of the loop's own leaves no letter; the loop goes on."""
+    """An internal command leaves no dead letter; the loop goes on."""
 
     def broken(_step: Any, _command: Any) -> None:
         raise ZeroDivisionError("the decider broke")
@@ -135,4 +135,4 @@ async def test_a_timer_that_raises_parks_its_stream(
         other = await harness.create("two")
         await harness.until_events(other, e.ExecutionStarted)
         assert partitions.parked == 1
-    assert not await harness.letters()
+    assert not await harness.dead_letters()

@@ -21,7 +21,7 @@ SECOND_US = 1_000_000
 
 
 class TwoPartitions(MemoryLog):
-    """A log that gives two partitions to whoever owns, until each is taken."""
+    """A log that assigns two partitions, until each is owned."""
 
     def __init__(self) -> None:
         super().__init__(poll_s=0.01)

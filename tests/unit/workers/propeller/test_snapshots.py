@@ -76,7 +76,7 @@ def _snapshots(count: int) -> Snapshots:
     ids=["fenced", "away", "silent", "slow"],
 )
 async def test_it_ends_in_time(partition: Partition) -> None:
-    """Whether the log refuses, is away, says nothing or is slow: it is let go of."""
+    """Whether the log refuses, is away, hangs or is slow: the partition is released."""
     snapshots, began = _snapshots(50), time.monotonic()
     await snapshots.write_all(partition, StreamCache(MemoryLog(), STREAM_KINDS, 9))  # type: ignore[arg-type]
     assert time.monotonic() - began < 2

@@ -1,4 +1,4 @@
-"""Endings by the views: what a propeller has forgotten is known there, or kept."""
+"""Closed streams: what a propeller has evicted, the read models know."""
 
 from __future__ import annotations
 
@@ -70,10 +70,10 @@ async def test_a_child_knows_its_parent(read_models: ReadModels) -> None:
     assert (known.parent.stream, known.parent.node_id) == (PARENT.stream, "n4")
 
 
-async def test_nothing_is_forgotten_that_the_views_do_not_know(
+async def test_nothing_is_evicted_that_the_read_models_lack(
     read_models: ReadModels,
 ) -> None:
-    """An ending stays in memory until the views have come as far."""
+    """An ending stays in memory until the read models have it."""
     engine, loader = _engine(), NothingToLoad[Any, Any, Any, Any]()
     loader.closed = ClosedStreamQuery(read_models.pool)
     kinds = STREAM_KINDS.with_loaders({"execution": loader})
