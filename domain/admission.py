@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from domain.annotations import annotations_violation
 from domain.execution_specs import resolved_spec
-from domain.graph import entity_ref
+from domain.graph import entity_ref, to_identifier
 from domain.literals.casting import literal_matches
 from domain.literals.literal_types import describe, literal_type
 from domain.literals.protobuf_checks import violation
@@ -139,6 +139,7 @@ def admit(
     if isinstance(merged, Rejected):
         return merged
     resolved = resolved_spec(spec, plan.spec, context.levels, context.max_parallelism)
+    resolved.launch_plan.CopyFrom(to_identifier(command.launch_plan))
     return Admitted(
         workflow=replace(entity_ref(plan.spec.workflow_id), kind="WORKFLOW"),
         spec=resolved,

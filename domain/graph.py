@@ -127,6 +127,17 @@ def entity_ref(identifier: identifier_pb2.Identifier) -> EntityRef:
     )
 
 
+def to_identifier(ref: EntityRef) -> identifier_pb2.Identifier:
+    """Return the core.Identifier of a registered entity."""
+    return identifier_pb2.Identifier(
+        resource_type=ref.kind,
+        project=ref.project,
+        domain=ref.domain,
+        name=ref.name,
+        version=ref.version,
+    )
+
+
 def _graph(workflow: compiler_pb2.CompiledWorkflow) -> Graph:
     template = workflow.template
     upstream = {k: tuple(v.ids) for k, v in workflow.connections.upstream.items()}

@@ -9,13 +9,13 @@ from flyteidl.admin import description_entity_pb2, task_pb2, workflow_pb2
 from flyteidl.core import identifier_pb2
 
 from domain.compiler.requirements import requirements
+from domain.graph import to_identifier
 from domain.registry import tasks, workflows
 from domain.registry.identity import already_exists, checked_ref, differs
 from gateway.registry.append import check_place, decide, escaped, stream_of
 from gateway.services.compile_pool import Compiled, Sources
 from gateway.services.container import Services
 from gateway.services.errors import CODES, RpcError, accepted, invalid
-from gateway.translate.identifiers import to_identifier
 from projections.queries import compiler_inputs, registry
 from schemas.ids import EntityRef
 

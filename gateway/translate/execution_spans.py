@@ -12,8 +12,8 @@ from datetime import datetime
 
 from flyteidl.core import metrics_pb2
 
-from domain.graph import END, START, Definition, Graph
-from gateway.translate.identifiers import to_execution_id, to_identifier, to_node_id
+from domain.graph import END, START, Definition, Graph, to_identifier
+from gateway.translate.identifiers import to_execution_id, to_node_id
 from projections.rows import ExecutionRow, NodeRow, TaskRow
 from schemas.ids import execution_of
 

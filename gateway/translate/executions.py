@@ -8,6 +8,7 @@ from flyteidl.admin import execution_pb2, node_execution_pb2, task_execution_pb2
 from flyteidl.core import catalog_pb2
 from flyteidl.event import event_pb2
 
+from domain.graph import to_identifier
 from gateway.translate.arrays import add_elements
 from gateway.translate.identifiers import (
     ERROR_IN_LIST_BYTES_MAX,
@@ -15,7 +16,6 @@ from gateway.translate.identifiers import (
     set_timestamp,
     to_error,
     to_execution_id,
-    to_identifier,
     to_node_id,
 )
 from projections.rows import (

@@ -8,23 +8,12 @@ from flyteidl.core import execution_pb2, identifier_pb2
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from schemas.ids import EntityRef, ExecutionRef
+from schemas.ids import ExecutionRef
 from schemas.values import Failure
 
 ERROR_IN_LIST_BYTES_MAX = 100
 """Lists show the beginning of an error, single replies all of it (ref §1.3)."""
 _ERROR_KINDS = frozenset(execution_pb2.ExecutionError.ErrorKind.keys())
-
-
-def to_identifier(ref: EntityRef) -> identifier_pb2.Identifier:
-    """Return the identifier of a registered entity."""
-    return identifier_pb2.Identifier(
-        resource_type=ref.kind,
-        project=ref.project,
-        domain=ref.domain,
-        name=ref.name,
-        version=ref.version,
-    )
 
 
 def to_execution_id(ref: ExecutionRef) -> identifier_pb2.WorkflowExecutionIdentifier:

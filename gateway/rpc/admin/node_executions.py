@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from flyteidl.admin import node_execution_pb2, workflow_pb2
 from flyteidl.core import compiler_pb2
 
+from domain.graph import to_identifier
 from gateway.executions.data import fill_reply
 from gateway.executions.lookup import execution_ref, find_attempt, find_node, node_ref
 from gateway.rpc.paging import next_token, page_of
@@ -15,7 +16,6 @@ from gateway.services.errors import accepted, missing
 from gateway.services.handlers import CallContext
 from gateway.translate import flyte_urls
 from gateway.translate.executions import to_node_execution
-from gateway.translate.identifiers import to_identifier
 from projections.queries import executions
 from projections.queries.page import Page
 from projections.rows import DynamicWorkflow, NodeRow

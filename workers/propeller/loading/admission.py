@@ -12,7 +12,7 @@ from flyteidl.admin import (
     launch_plan_pb2,
     matchable_resource_pb2,
 )
-from flyteidl.core import identifier_pb2, literals_pb2
+from flyteidl.core import literals_pb2
 from google.protobuf.message import DecodeError
 from msgspec.structs import replace
 from psycopg import OperationalError
@@ -126,7 +126,6 @@ class AdmissionLoader:
                 f"Expected workflow {workflow.text()} to exist, but it doesn't"
             )
         closure = registry.closure_blob(row)
-        admitted.spec.launch_plan.CopyFrom(_identifier(command.launch_plan))
         created = await self._created(
             command, envelope, admitted, given, workflow, closure, now_us
         )
@@ -271,16 +270,6 @@ def _plan_ref(ref: EntityRef) -> EntityRef:
         project=ref.project,
         domain=ref.domain,
         name=name,
-        version=ref.version,
-    )
-
-
-def _identifier(ref: EntityRef) -> Any:
-    return identifier_pb2.Identifier(
-        resource_type=identifier_pb2.ResourceType.Value(ref.kind),
-        project=ref.project,
-        domain=ref.domain,
-        name=ref.name,
         version=ref.version,
     )
 
