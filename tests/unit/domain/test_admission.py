@@ -94,14 +94,14 @@ def test_a_bad_name_is_refused(name: str) -> None:
     ],
 )
 def test_a_bad_place_or_plan_is_refused(change: dict[str, Any], words: str) -> None:
-    """What is to run, and where, must be named whole."""
+    """The launch plan, project and domain must be complete."""
     refused = _refused(replace(WANTED, **change))
     assert refused.reason is Reason.INVALID_ARGUMENT
     assert words in refused.detail
 
 
 def test_a_project_must_exist_and_be_active() -> None:
-    """Unknown and archived projects run nothing."""
+    """Unknown and archived projects run no executions."""
     assert "to exist" in _refused(context=_context(project=None)).detail
     archived = project_pb2.Project(id="p", state=project_pb2.Project.ARCHIVED)
     assert "to be active" in _refused(context=_context(project=archived)).detail
@@ -116,7 +116,7 @@ def test_a_launch_plan_that_is_not_there_is_not_found() -> None:
 
 
 def test_notifications_are_for_ends_and_for_somebody() -> None:
-    """Running is no end, and nobody is no recipient."""
+    """Phases must be terminal, and there must be recipients."""
     spec = Spec()
     notice = spec.notifications.notifications.add(phases=[RUNNING])
     notice.email.recipients_email.append("a@example.org")
@@ -139,7 +139,7 @@ def test_notifications_are_for_ends_and_for_somebody() -> None:
     ],
 )
 def test_labels_are_kubernetes_labels(labels: dict[str, str], *, good: bool) -> None:
-    """Labels go to pods some day, so they must be fit for them."""
+    """Labels may be put on pods, so they follow the rules of Kubernetes."""
     spec = Spec()
     spec.labels.values.update(labels)
     found = admit(WANTED, spec, literals(), _context())
@@ -147,7 +147,7 @@ def test_labels_are_kubernetes_labels(labels: dict[str, str], *, good: bool) -> 
 
 
 def test_inputs_are_given_defaulted_or_fixed() -> None:
-    """Given inputs win over defaults; fixed ones are added."""
+    """Given inputs override defaults; fixed ones are added."""
     plan = PlanSpec(fixed_inputs=literals(c=number(30)))
     expected = _expected(required=("a",), b=number(2))
     given = literals(a=number(1))
@@ -167,7 +167,7 @@ def test_inputs_are_given_defaulted_or_fixed() -> None:
     ],
 )
 def test_bad_inputs_are_refused(given: Any, words: str) -> None:
-    """Missing, mistyped, unknown and fixed inputs are told by name."""
+    """Missing, mistyped, unknown and fixed inputs are named in the refusal."""
     plan = PlanSpec(fixed_inputs=literals(f=number(0)))
     context = _context(plan, _expected(required=("a",)))
     refused = _refused(given=given, context=context)
@@ -176,7 +176,7 @@ def test_bad_inputs_are_refused(given: Any, words: str) -> None:
 
 
 def test_an_input_without_a_value_is_refused() -> None:
-    """An empty literal is no value."""
+    """An empty literal isn't a value."""
     empty = literals()
     empty.literals["a"].SetInParent()
     context = _context(expected=_expected(required=("a",)))
@@ -187,10 +187,10 @@ def test_an_input_without_a_value_is_refused() -> None:
     ("request_", "plan", "project", "expected"),
     [(1, 2, 3, 1), (0, 2, 3, 2), (0, 0, 3, 3), (0, 0, 0, 25)],
 )
-def test_the_most_special_setting_wins(
+def test_the_most_specific_setting_wins(
     request_: int, plan: int, project: int, expected: int
 ) -> None:
-    """The request is asked first, then the plan, the attributes, the server."""
+    """The request takes precedence, then the plan, the attributes, the server."""
     context = _context(
         PlanSpec(max_parallelism=plan), levels=(Config(max_parallelism=project),)
     )
@@ -199,8 +199,8 @@ def test_the_most_special_setting_wins(
     assert found.spec.max_parallelism == expected
 
 
-def test_settings_come_from_the_first_that_says_something() -> None:
-    """An empty setting says nothing; false for interruptible does."""
+def test_settings_come_from_the_first_level_that_sets_them() -> None:
+    """An empty setting doesn't count; false for interruptible does."""
     spec, plan, level = Spec(), PlanSpec(), Config()
     spec.interruptible.value = False
     plan.interruptible.value = True
@@ -229,7 +229,7 @@ def test_the_plans_notifications_hold_unless_others_or_none_are_asked() -> None:
 
 
 def test_the_request_is_left_as_it_was() -> None:
-    """Resolving makes a new spec, and leaves deprecated inputs out of it."""
+    """Resolving returns a new spec, without the deprecated inputs."""
     spec = Spec(inputs=literals(a=number(1)))
     before = spec.SerializeToString()
     found = _admitted(spec, _context(PlanSpec(max_parallelism=4)))

@@ -1,4 +1,4 @@
-"""What a compiled closure holds, and what it costs."""
+"""What a compiled closure contains, and what compiling costs."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def _edges(side: Any) -> dict[str, list[str]]:
 
 
 def test_completes_the_graph() -> None:
-    """Start and end come first; orphans hang between them; id lists are sorted."""
+    """Start and end come first; nodes without edges go between them; ids are sorted."""
     nodes = [task_node("b"), task_node("a", "b"), task_node("c", "b", "a")]
     primary = compiled(template(*nodes, output="a")).primary
 
@@ -63,7 +63,7 @@ def test_completes_the_graph() -> None:
 
 
 def test_joins_what_has_no_input_to_the_start() -> None:
-    """A node without inputs hangs on the start node."""
+    """A node without inputs waits for the start node."""
     node = task_node("a")
     node.inputs[0].binding.scalar.primitive.integer = 1
     primary = compiled(template(node, output="a")).primary
@@ -106,7 +106,7 @@ def test_accepts_nodes_in_any_order() -> None:
 
 
 def test_keeps_only_what_is_used() -> None:
-    """The closure holds the sub-workflows and tasks that the template leads to."""
+    """The closure has the sub-workflows and tasks that the template refers to."""
     sub = template(task_node("i"), output="i", name="sub")
     other = template(task_node("i", task="u"), output="i", name="other")
     closure = compiled(template(workflow_node("a"), output="a"), sub, other)
@@ -116,7 +116,7 @@ def test_keeps_only_what_is_used() -> None:
 
 
 def test_requires_what_nodes_name_at_every_depth() -> None:
-    """Arms, sub-nodes of arrays, failure nodes and sub-workflows are looked into."""
+    """Arms, sub-nodes of arrays, failure nodes and sub-workflows are searched."""
     array = workflow_pb2.Node(id="r")
     array.array_node.node.CopyFrom(task_node("n", task="mapped"))
     branch = branch_node("b", "", launch_plan_node("x"), workflow_node("y"))
@@ -133,7 +133,7 @@ def test_requires_what_nodes_name_at_every_depth() -> None:
 
 @pytest.mark.parametrize("shape", ["chain", "fan"])
 def test_compiles_thousands_of_nodes(shape: str) -> None:
-    """Cost is linear and depth no limit."""
+    """Cost is linear, and depth has no limit."""
     nodes = [task_node("n0")]
     for number in range(1, NODES):
         source = f"n{number - 1}" if shape == "chain" else "n0"

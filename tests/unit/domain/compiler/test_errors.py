@@ -1,4 +1,4 @@
-"""Each way in which a graph can be broken, by its code."""
+"""Each way in which a graph can be invalid, by its code."""
 
 from __future__ import annotations
 
@@ -272,7 +272,7 @@ BROKEN: dict[str, tuple[Code, str, list[Any]]] = {
 
 @pytest.mark.parametrize("broken", BROKEN)
 def test_refuses(broken: str) -> None:
-    """What is broken in one way is refused with that code, at that node, only."""
+    """A single error is reported with its code, at its node, and no other."""
     code, node_id, nodes = BROKEN[broken]
     errors = _errors(template(*nodes)).errors
 
@@ -281,7 +281,7 @@ def test_refuses(broken: str) -> None:
 
 
 def test_refuses_a_workflow_that_is_empty() -> None:
-    """Without nodes it must at least give something."""
+    """A workflow without nodes must have outputs."""
     workflow = template()
     workflow.ClearField("outputs")
     workflow.interface.ClearField("outputs")
@@ -290,7 +290,7 @@ def test_refuses_a_workflow_that_is_empty() -> None:
 
 
 def test_refuses_a_workflow_output_of_another_type() -> None:
-    """What the workflow gives must fit what it declares."""
+    """The workflow's outputs must have the declared types."""
     workflow = template(task_node("a", task="makes-string"), output="a")
 
     assert _errors(workflow).codes == (Code.MISMATCHING_TYPES,)
@@ -314,7 +314,7 @@ def test_refuses_a_variable_without_a_type() -> None:
 
 
 def test_refuses_a_failure_node_that_does_not_fit() -> None:
-    """The failure node must take what it is given."""
+    """The failure node's inputs must fit its interface."""
     workflow = template(task_node("a"))
     workflow.failure_node.CopyFrom(task_node("f", task="string"))
     error = _errors(workflow).errors[0]
@@ -323,7 +323,7 @@ def test_refuses_a_failure_node_that_does_not_fit() -> None:
 
 
 def test_refuses_workflows_that_run_themselves() -> None:
-    """A sub-workflow that leads back to itself would never end."""
+    """A sub-workflow that runs itself would never end."""
     sub = template(workflow_node("i", workflow="other"), name="sub")
     other = template(workflow_node("j", workflow="sub"), name="other")
 
@@ -367,7 +367,7 @@ def test_hides_fixed_inputs_and_wants_required_ones() -> None:
 
 
 def test_collects_every_error() -> None:
-    """Nothing is hidden behind the first error."""
+    """All errors are reported, not only the first."""
     nodes = [task_node("a", task="nowhere"), _gate(), task_node("c", task="string")]
 
     assert set(_errors(template(*nodes)).codes) == {
@@ -385,7 +385,7 @@ def test_does_not_blame_those_downstream() -> None:
 
 
 def test_text_is_bounded() -> None:
-    """The text spells out so many errors and counts the others."""
+    """The text lists a limited number of errors and counts the others."""
     error = CompileError(Code.DUPLICATE_ID, "n", "Expected one, but got two")
     text = CompileErrors((error,) * (TEXT_ERRORS_MAX + 7)).text()
 

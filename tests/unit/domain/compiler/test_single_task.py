@@ -16,7 +16,7 @@ from tests.support.graphs import task_template
 
 
 def test_passes_the_task_s_values_through() -> None:
-    """Inputs and outputs are the task's, and the whole compiles."""
+    """Inputs and outputs are the task's, and the workflow compiles."""
     task = task_template("my.module.task_1")
     workflow = single_task_workflow(task)
     closure = compile_workflow(workflow, [], {entity_ref(task.id): task}, {})
@@ -38,7 +38,7 @@ def test_node_id_is_the_end_of_the_name(name: str, node_id: str) -> None:
 
 
 def test_retries_are_the_task_s_if_it_has_any_set() -> None:
-    """A task that says none keeps none; one that says nothing gets the default."""
+    """A task with zero retries keeps zero; one without a setting gets the default."""
     task = task_template(retries=0)
     assert single_task_workflow(task).nodes[0].metadata.retries.retries == 0
 
@@ -49,7 +49,7 @@ def test_retries_are_the_task_s_if_it_has_any_set() -> None:
 
 @pytest.mark.parametrize(("named", "bound"), [("", []), ("b,c", ["b", "c"])])
 def test_a_map_task_is_an_array(named: str, bound: list[str]) -> None:
-    """What flytekit maps over lists is run for each index of them."""
+    """flytekit's map tasks run for each index of their lists."""
     task = task_template()
     words = ["pyflyte-map-execute", "--resolver", "r", "--", "vars", named, "resolver"]
     task.container.image = "i"

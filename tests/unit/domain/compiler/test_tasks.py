@@ -65,7 +65,7 @@ BROKEN: list[tuple[Code, Callable[[Any], object]]] = [
 
 @pytest.mark.parametrize(("code", "break_it"), BROKEN)
 def test_refuses(code: Code, break_it: Callable[[Any], object]) -> None:
-    """Each fault has its code."""
+    """Each error has its code."""
     task = _container()
     break_it(task)
     result = compile_task(task)

@@ -1,4 +1,4 @@
-"""Bindings: a node's inputs out of constants and upstream outputs."""
+"""Bindings: a node's inputs from constants and upstream outputs."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def _constant(literal: Any) -> Any:
 
 
 def test_a_constant_is_its_own_value() -> None:
-    """A constant needs nobody, and comes as it is."""
+    """A constant needs no other node's outputs."""
     data = _constant(number(5))
     assert _resolved(data) == number(5)
     assert source_node_ids([literals_pb2.Binding(var="x", binding=data)]) == frozenset()
@@ -83,7 +83,7 @@ def test_lists_and_maps_are_made_of_their_parts() -> None:
     ],
 )
 def test_a_path_leads_into_maps_and_lists(path: Any, expected: Any) -> None:
-    """Keys and indexes, also from the end, lead to the part."""
+    """Keys and indexes, also negative ones, select a part."""
     source = literals(o0=mapped(k=listed(number(7), number(8))))
     assert _resolved(_promise("n0", "o0", *path), n0=source) == expected
 
@@ -100,7 +100,7 @@ def test_a_path_leads_into_maps_and_lists(path: Any, expected: Any) -> None:
     ],
 )
 def test_a_path_leads_into_a_dataclass(path: Any, expected: Any) -> None:
-    """Attributes of a dataclass are taken out of its msgpack bytes."""
+    """Attributes of a dataclass are read from its msgpack bytes."""
     value = {"a": 1, "b": ["x", "y"], "c": {"d": True}, "e": 0.5}
     source = literals(o0=packed(value))
     assert _resolved(_promise("n0", "o0", *path), n0=source) == expected
@@ -145,7 +145,7 @@ def test_an_index_may_stand_before_the_name() -> None:
 def test_what_is_not_there_fails_by_a_clear_word(
     data: Any, source: Any, because: str
 ) -> None:
-    """A path that leads nowhere is a system failure that says where it ended."""
+    """A path that can't be followed is a system failure that says where it ends."""
     failure = _resolved(data, n0=source)
     assert isinstance(failure, Failure)
     assert (failure.code, failure.kind) == ("BindingResolutionFailure", "SYSTEM")
@@ -154,7 +154,7 @@ def test_what_is_not_there_fails_by_a_clear_word(
 
 
 def test_damaged_bytes_of_a_dataclass_fail_by_a_clear_word() -> None:
-    """Bytes that are no msgpack are a failure of the node, not of the engine."""
+    """Invalid msgpack bytes are a failure of the node, not of the engine."""
     literal = packed({})
     literal.scalar.binary.value = b"\xc1"
     failure = _resolved(_promise("n0", "o0", "a"), n0=literals(o0=literal))
@@ -163,6 +163,6 @@ def test_damaged_bytes_of_a_dataclass_fail_by_a_clear_word() -> None:
 
 
 def test_a_number_above_64_bits_stays_packed() -> None:
-    """A number that no literal holds stays as it came."""
+    """A number too large for a literal stays packed."""
     source = literals(o0=packed({"a": 2**64 - 1}))
     assert _resolved(_promise("n0", "o0", "a"), n0=source) == packed(2**64 - 1)

@@ -91,7 +91,7 @@ def test_ignored_inputs_do_not_count() -> None:
 
 
 def test_a_hash_stands_for_its_literal() -> None:
-    """Wherever it lies: alone, in a list, in a map, in a union."""
+    """At any depth: alone, in a list, in a map, in a union."""
 
     def shapes(value: int) -> list[Any]:
         hashed = integer(value)
@@ -123,7 +123,7 @@ def test_a_list_is_no_longer_list_of_its_parts() -> None:
 
 
 def test_a_value_that_is_none_is_refused() -> None:
-    """A literal without a value can't be a key, and the input's name is told."""
+    """A literal without a value can't be hashed; the failure names the input."""
     found = _key(_map(x=literals_pb2.Literal()))
 
     assert isinstance(found, Failure)
@@ -133,7 +133,7 @@ def test_a_value_that_is_none_is_refused() -> None:
 
 
 def test_who_is_cached() -> None:
-    """The task says it, the node may overrule it; no outputs, no version: no cache."""
+    """The node's settings override the task's; no outputs or no version: no cache."""
     node = task_node("n0")
     assert cache_policy(task_template(), node) is None
     assert cache_policy(cached_template(cache_serializable=True), node).serializes  # type: ignore[union-attr]
@@ -198,7 +198,7 @@ def test_a_node_waits_for_who_makes_its_outputs() -> None:
 
 
 def test_a_waiting_lookup_ends_with_an_abort() -> None:
-    """Nobody waits for outputs in vain."""
+    """Nothing waits for outputs that never come."""
     from schemas.messages.commands import TerminateExecution
 
     engine = _cached(cache_serializable=True)

@@ -102,19 +102,19 @@ types = st.recursive(
 
 @given(types)
 def test_every_type_casts_to_itself(kind: Any) -> None:
-    """A value can always be used as what it is."""
+    """A type casts to itself."""
     assert castable(kind, kind)
 
 
 @given(unambiguous)
 def test_a_type_casts_to_its_optional(kind: Any) -> None:
-    """T goes into T | None, unless T itself is satisfied by None."""
+    """T casts to T | None, unless T itself accepts None."""
     assert castable(kind, union(kind, NONE)) == (not castable(kind, NONE))
 
 
 @given(unambiguous, unambiguous)
 def test_lists_cast_as_their_items_do(upstream: Any, downstream: Any) -> None:
-    """Collections and maps recurse; those of an empty literal go with any."""
+    """Collections and maps recurse; those of an empty literal cast to any."""
     expected = castable(upstream, downstream) or upstream == NONE
 
     assert castable(list_of(upstream), list_of(downstream)) == expected
@@ -174,21 +174,21 @@ def test_casts(upstream: Any, downstream: Any, expected: bool) -> None:
 
 @dataclass
 class Small:
-    """What many have."""
+    """A dataclass with one field."""
 
     a: int
 
 
 @dataclass
 class Big(Small):
-    """Something more."""
+    """A dataclass with one field more."""
 
     b: str | None = None
 
 
 @dataclass
 class Holder:
-    """Something inside."""
+    """A dataclass in a dataclass."""
 
     inner: Small
     many: list[Small] = field(default_factory=list)
@@ -196,7 +196,7 @@ class Holder:
 
 @dataclass
 class BigHolder:
-    """Something bigger inside."""
+    """A larger dataclass in a dataclass."""
 
     inner: Big
     many: list[Big] = field(default_factory=list)
@@ -221,7 +221,7 @@ def test_dataclasses_cast_by_their_fields(
     downstream: type,
     expected: bool,
 ) -> None:
-    """Downstream must find every field that it has, at every depth."""
+    """Upstream must have every field of downstream, at every depth."""
     given, asked = (
         TypeEngine.to_literal_type(kind).to_flyte_idl()
         for kind in (upstream, downstream)
@@ -230,6 +230,17 @@ def test_dataclasses_cast_by_their_fields(
     assert castable(given, asked) is expected
     asked.ClearField("metadata")
     assert castable(given, asked)
+
+
+def test_a_schema_of_another_shape_declares_no_fields() -> None:
+    """Properties that aren't an object are as good as none."""
+    listed, named = simple(types_pb2.STRUCT), types_pb2.LiteralType()
+    listed.metadata.update({"type": "object", "properties": ["a"]})
+    named.CopyFrom(listed)
+    named.metadata.update({"properties": {"a": {"type": "string"}}})
+
+    assert castable(named, listed)
+    assert not castable(listed, named)
 
 
 def literal(value: Any) -> Any:
@@ -261,7 +272,7 @@ def binary(tag: str) -> Any:
 
 
 def test_types_of_literals() -> None:
-    """Mixed lists are lists of unions in a fixed order, empty ones of nothing."""
+    """Mixed lists are lists of unions in a fixed order, empty ones lists of NONE."""
     mixed = literal_type(literal([1, "a", 2])).collection_type.union_type.variants
 
     assert literal_type(literal([])) == list_of(NONE)
@@ -287,7 +298,7 @@ def test_a_literal_without_a_value_has_no_type() -> None:
 
 
 def test_an_offloaded_literal_has_its_inferred_type() -> None:
-    """What lies in the blob store need not be read to be checked."""
+    """Offloaded values needn't be read to be checked."""
     metadata = literals_pb2.LiteralOffloadedMetadata(inferred_type=list_of(INT))
     offloaded = literals_pb2.Literal(offloaded_metadata=metadata, hash="h")
 

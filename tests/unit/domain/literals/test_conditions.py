@@ -1,4 +1,4 @@
-"""Branches: which arm the operands choose."""
+"""Branch conditions: which arm is taken."""
 
 from __future__ import annotations
 
@@ -65,13 +65,13 @@ def _holds(condition: Any, **inputs: Any) -> bool:
 def test_operands_are_compared_by_every_operator(
     left: Any, right: Any, true: set[str]
 ) -> None:
-    """Numbers compare by size, texts by letters."""
+    """Numbers compare by value, texts in alphabetical order."""
     held = {op for op in _ALL if _holds(_compare("a", op, right), a=left)}
     assert true == held
 
 
 def test_times_are_compared_by_seconds() -> None:
-    """What differs by less than a second is equal, as in Flyte."""
+    """Times that differ by less than a second are equal, as in Flyte."""
     early, late = primitive(datetime={"seconds": 5}), primitive(datetime={"seconds": 5})
     late.scalar.primitive.datetime.nanos = 9
     assert _holds(_compare("a", "EQ", early), a=late)
@@ -79,7 +79,7 @@ def test_times_are_compared_by_seconds() -> None:
 
 @pytest.mark.parametrize("held", [number(3), None])
 def test_nothing_is_equal_to_nothing_only(held: Any) -> None:
-    """An optional's value is taken out of its union; `is_none()` asks for nothing."""
+    """An optional's value is compared without its union; `is_none()` works too."""
     nothing = literals_pb2.Literal(
         scalar=literals_pb2.Scalar(none_type=literals_pb2.Void())
     )
@@ -99,7 +99,7 @@ def test_nothing_is_equal_to_nothing_only(held: Any) -> None:
 
 
 def test_the_first_arm_that_holds_is_taken() -> None:
-    """Cases are asked in their order."""
+    """Cases are evaluated in their order."""
     block = _block(
         _compare("a", "GT", number(9)),
         _compare("a", "GT", number(3)),
@@ -126,7 +126,7 @@ def test_conditions_are_joined(operator: str, a: int, b: int, expected: bool) ->
 
 
 def test_both_sides_are_always_asked() -> None:
-    """An error in the side that wouldn't matter is an error still."""
+    """An error is reported even in a side that wouldn't change the result."""
     joined = _join(
         _compare("a", "EQ", number(1)), "OR", _compare("gone", "EQ", number(1))
     )
@@ -136,7 +136,7 @@ def test_both_sides_are_always_asked() -> None:
 
 
 def test_operands_are_named_once_each() -> None:
-    """The inputs that matter are known before they are read."""
+    """The inputs that conditions compare are known before they are read."""
     block = _block(
         _join(_compare("a", "EQ", "b"), "AND", _compare("a", "GT", number(1))),
         _compare("c", "LT", "a"),
@@ -166,7 +166,7 @@ def test_what_cannot_be_compared_is_the_users_failure(
 
 
 def test_an_operator_of_a_newer_language_is_malformed() -> None:
-    """An operator without a meaning here is no reason to fall over."""
+    """An unknown operator is a failure, not a crash."""
     condition = _compare("a", "EQ", number(1))
     condition.comparison.operator = 99
     failure = choose(_block(condition), literals(a=number(1)))
@@ -175,15 +175,15 @@ def test_an_operator_of_a_newer_language_is_malformed() -> None:
 
 
 def test_no_arm_and_no_else_is_a_failure() -> None:
-    """Without an else something must hold."""
+    """Without an else, one condition must hold."""
     failure = choose(_block(_compare("a", "GT", number(1))), literals(a=number(0)))
     assert failure == Failure(
         code="MalformedBranchUserError", message="No branch satisfied", kind="USER"
     )
 
 
-def test_the_users_own_error_is_told_as_is() -> None:
-    """`.fail("…")` fails with the user's words."""
+def test_the_users_own_error_is_reported_as_it_is() -> None:
+    """`.fail("…")` fails with the user's message."""
     block = _block(_compare("a", "GT", number(1)))
     block.error.message = "too small"
     failure = choose(block, literals(a=number(0)))

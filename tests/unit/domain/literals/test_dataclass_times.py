@@ -1,4 +1,4 @@
-"""Moments out of dataclasses: texts and numbers become what is asked for."""
+"""Times from dataclasses: texts and numbers become datetimes and durations."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def maybe(kind: Any) -> Any:
 
 
 def given(kind: Any, literal: Any) -> Any:
-    """Return what is given to a node that asks for a type."""
+    """Return the input of a node that declares a type."""
     inputs = literals(a=literal)
     variable = interface_pb2.Variable(type=kind)
     restore(inputs, {"a": variable, "b": variable})
@@ -31,7 +31,7 @@ def given(kind: Any, literal: Any) -> Any:
 
 @pytest.mark.parametrize("of", [lambda kind: kind, maybe])
 def test_what_is_asked_for_is_given(of: Any) -> None:
-    """A text becomes a moment, in UTC if it names no zone; seconds a duration."""
+    """A text becomes a datetime, in UTC if it has no zone; seconds a duration."""
     at = primitive(datetime={"seconds": 1_577_836_800, "nanos": 5000})
     long = primitive(duration={"seconds": 90, "nanos": 500_000_000})
 
@@ -54,5 +54,5 @@ def test_what_is_asked_for_is_given(of: Any) -> None:
     ],
 )
 def test_all_else_stays(kind: Any, literal: Any) -> None:
-    """What isn't asked for, or can't be read, is left to its reader."""
+    """What isn't declared as a time, or can't be parsed, stays as it is."""
     assert given(kind, literal) == literal

@@ -1,4 +1,4 @@
-"""Plain JSON values become literals of the types that are asked."""
+"""JSON values become literals of the expected types."""
 
 from __future__ import annotations
 
@@ -53,17 +53,17 @@ def test_a_value_becomes_its_literal(value: Any, asked: Any, expected: Any) -> N
     assert to_literal(value, asked) == expected
 
 
-def test_a_whole_number_is_a_float_too() -> None:
+def test_an_integer_is_a_float_too() -> None:
     """JSON doesn't tell 1 from 1.0."""
     assert to_literal(1, FLOAT).scalar.primitive.float_value == 1.0
 
 
 @pytest.mark.parametrize(
-    "moment", ["2024-05-01T12:00:00Z", "2024-05-01T14:00:00+02:00", "2024-05-01T12:00"]
+    "text", ["2024-05-01T12:00:00Z", "2024-05-01T14:00:00+02:00", "2024-05-01T12:00"]
 )
-def test_a_moment_is_read_with_its_zone(moment: str) -> None:
+def test_a_datetime_is_read_with_its_zone(text: str) -> None:
     """A time without a zone is UTC, others are turned to it."""
-    found = to_literal(moment, MOMENT).scalar.primitive.datetime
+    found = to_literal(text, MOMENT).scalar.primitive.datetime
     assert found.ToJsonString() == "2024-05-01T12:00:00Z"
 
 
@@ -74,14 +74,14 @@ def test_a_duration_is_a_number_of_seconds() -> None:
 
 
 def test_a_union_takes_the_first_variant_that_fits() -> None:
-    """The chosen variant's type stands beside the value."""
+    """The union has the chosen variant's type."""
     union = to_literal(None, OPTIONAL).scalar.union
     assert union.type == NONE
     assert union.value.scalar.HasField("none_type")
 
 
 def test_a_text_may_be_a_files_address() -> None:
-    """A blob is given by its URI."""
+    """A blob is written as its URI."""
     blob = to_literal("s3://b/k", BLOB).scalar.blob
     assert (blob.uri, blob.metadata.type.format) == ("s3://b/k", "csv")
 
@@ -106,8 +106,10 @@ def test_a_text_may_be_a_files_address() -> None:
         ("x", OPTIONAL),
     ],
 )
-def test_what_does_not_fit_is_refused_by_a_clear_word(value: Any, asked: Any) -> None:
-    """A value of another type isn't bent into shape."""
+def test_what_does_not_fit_is_refused_with_a_clear_message(
+    value: Any, asked: Any
+) -> None:
+    """A value of another type isn't converted."""
     with pytest.raises(TypeMismatchError, match=r"^Expected .*, but got "):
         to_literal(value, asked)
 

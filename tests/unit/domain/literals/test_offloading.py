@@ -16,7 +16,7 @@ from domain.literals.offloading import (
 from tests.support.graphs import integer
 
 
-def _aside(uri: str = "/b/x") -> Any:
+def _offloaded(uri: str = "/b/x") -> Any:
     metadata = literals_pb2.LiteralOffloadedMetadata(uri=uri)
     return literals_pb2.Literal(offloaded_metadata=metadata)
 
@@ -37,8 +37,8 @@ def _sources(**literals: Any) -> dict[str, Any]:
 
 
 def test_what_is_passed_on_stays_offloaded() -> None:
-    """A whole value needs no reading, nor does one that isn't walked into."""
-    sources = _sources(a=_aside(), b=integer(1))
+    """A value without attribute path needn't be read."""
+    sources = _sources(a=_offloaded(), b=integer(1))
 
     assert not offloaded_in_promises([_binding("a"), _binding("b")], sources)
 
@@ -47,10 +47,12 @@ def test_what_is_passed_on_stays_offloaded() -> None:
     "binding",
     [_binding("a", "field", 0), _binding("[2].a"), _binding("m", "k", "field")],
 )
-def test_what_is_walked_into_must_be_read(binding: Any) -> None:
-    """By a field, by an index, and inside of what is there; filled in place."""
-    inside = literals_pb2.Literal(map=literals_pb2.LiteralMap(literals={"k": _aside()}))
-    sources = _sources(a=_aside(), m=inside)
+def test_a_value_on_a_path_must_be_read(binding: Any) -> None:
+    """By a key, an index, and inside a value that isn't offloaded; filled in place."""
+    inside = literals_pb2.Literal(
+        map=literals_pb2.LiteralMap(literals={"k": _offloaded()})
+    )
+    sources = _sources(a=_offloaded(), m=inside)
     found = offloaded_in_promises([binding], sources)
 
     assert [is_offloaded(literal) for literal in found] == [True]
@@ -61,8 +63,8 @@ def test_what_is_walked_into_must_be_read(binding: Any) -> None:
 @pytest.mark.parametrize(
     "binding", [_binding("[x].a"), _binding("z", 1), _binding("c", 7), _binding("b", 1)]
 )
-def test_what_is_not_there_is_told_by_resolving(binding: Any) -> None:
-    """Bad indexes, missing outputs and items, and plain values are no trouble here."""
+def test_what_is_missing_is_reported_by_resolving(binding: Any) -> None:
+    """Bad indexes, missing outputs and items, and other values yield nothing."""
     items = literals_pb2.LiteralCollection(literals=[integer(1)])
     listed = literals_pb2.Literal(collection=items)
 
@@ -71,7 +73,7 @@ def test_what_is_not_there_is_told_by_resolving(binding: Any) -> None:
 
 def test_the_engine_reads_what_it_looks_into() -> None:
     """Only inputs of the given names, and only offloaded ones."""
-    inputs = literals_pb2.LiteralMap(literals={"a": _aside(), "b": integer(1)})
+    inputs = literals_pb2.LiteralMap(literals={"a": _offloaded(), "b": integer(1)})
 
-    assert offloaded_inputs(inputs, ("a", "b", "c")) == [_aside()]
+    assert offloaded_inputs(inputs, ("a", "b", "c")) == [_offloaded()]
     assert not offloaded_inputs(inputs, ("b",))

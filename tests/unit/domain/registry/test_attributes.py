@@ -1,4 +1,4 @@
-"""Matching attributes: set, merged, deleted, at one place."""
+"""Matching attributes: set, merged and deleted at one level."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_what_was_deleted_is_gone_and_may_be_set_again() -> None:
 
 
 def test_what_is_not_set_cannot_be_deleted() -> None:
-    """The refusal names the place."""
+    """The refusal names the level."""
     refused = delete((), PLACE, now_us=6)
     assert isinstance(refused, Rejected)
     assert refused.reason is Reason.NOT_FOUND
@@ -95,7 +95,7 @@ def test_attributes_tell_their_resource(field: str, resource: str) -> None:
 
 
 def test_attributes_of_no_known_kind_are_refused() -> None:
-    """Nothing, and quality of service, are no attributes here."""
+    """No attributes, and those for quality of service, are refused."""
     unknown = Attributes()
     unknown.quality_of_service.SetInParent()
     for attributes in (Attributes(), unknown):

@@ -70,7 +70,7 @@ def _ref(known: list[Event], at: int = 0) -> Any:
 
 
 def test_a_new_launch_plan_is_registered_inactive() -> None:
-    """Its closure tells what an execution needs, and what comes out."""
+    """Its closure has the expected inputs and outputs."""
     known = _registered("v1")
     (event,) = known
     assert isinstance(event, LaunchPlanRegistered)
@@ -97,7 +97,7 @@ def test_other_content_under_the_same_version_is_refused() -> None:
 
 
 def test_a_default_makes_an_input_optional_and_a_fixed_one_hides_it() -> None:
-    """What remains to give is what is neither fixed nor defaulted."""
+    """Expected inputs are those that are not fixed."""
     spec = _request(
         default_inputs=_default(number(1)), fixed_inputs=literals(y=number(2))
     ).spec
@@ -118,13 +118,13 @@ def test_a_default_makes_an_input_optional_and_a_fixed_one_hides_it() -> None:
     ],
 )
 def test_inputs_must_fit_the_workflow(spec: dict[str, Any], words: str) -> None:
-    """Inputs that the workflow hasn't, or of other types, are refused."""
+    """Inputs that the workflow lacks, or of other types, are refused."""
     found = register((), _request(**spec), _interface(x=INT), now_us=1)
     assert words in _refused(found)
 
 
 def test_activating_a_version_steps_the_other_back() -> None:
-    """One version of a name is active at most."""
+    """At most one version of a name is active."""
     known = _registered("v1", "v2")
     known += activate(known, _ref(known, 0), now_us=6)
     assert active_version(known) == "v1"
@@ -142,7 +142,7 @@ def test_activating_twice_adds_nothing() -> None:
 
 
 def test_deactivating_ends_it_and_only_once() -> None:
-    """A version that isn't active can't be made less so."""
+    """Deactivating an inactive version yields no event."""
     known = _registered("v1", "v2")
     known += activate(known, _ref(known), now_us=6)
     assert deactivate(known, _ref(known, 1), now_us=7) == ()
@@ -181,7 +181,7 @@ def _scheduled(kickoff: str = "", **inputs: Any) -> Any:
     ],
 )
 def test_a_cron_schedule_must_parse(cron: str, *, good: bool) -> None:
-    """A schedule that never could fire is told at once."""
+    """A schedule that could never fire is refused at registration."""
     request = _request()
     request.spec.entity_metadata.schedule.cron_schedule.schedule = cron
     found = register((), request, _interface(), now_us=1)
@@ -192,15 +192,15 @@ def test_a_cron_schedule_must_parse(cron: str, *, good: bool) -> None:
 
 
 def test_a_rate_is_a_schedule_of_its_own_type() -> None:
-    """Flyte's column tells rates from crons."""
+    """Rates and crons have Flyte's names."""
     request = _request()
     request.spec.entity_metadata.schedule.rate.value = 5
     (event,) = register((), request, _interface(), now_us=1)
     assert event.schedule_type == "RATE"
 
 
-def test_a_scheduled_plan_needs_no_inputs_but_its_moment() -> None:
-    """Nobody is there to give inputs when a schedule fires."""
+def test_a_scheduled_plan_needs_no_inputs_but_its_time() -> None:
+    """A scheduled run gets no inputs but its time."""
     assert "'x' is required" in _refused(_scheduled(x=INT))
     assert not isinstance(_scheduled("at", at=MOMENT), Rejected)
     assert "kickoff input 'x'" in _refused(_scheduled("x", x=INT))
@@ -208,7 +208,7 @@ def test_a_scheduled_plan_needs_no_inputs_but_its_moment() -> None:
 
 
 def test_deprecated_ways_of_scheduling_are_refused() -> None:
-    """The old cron text and launch conditions have no meaning here."""
+    """The deprecated cron text and launch conditions are refused."""
     request = _request()
     request.spec.entity_metadata.schedule.cron_expression = "* * * * *"
     found = register((), request, _interface(), now_us=1)

@@ -1,4 +1,4 @@
-"""Names: descriptions and states of what is registered under them."""
+"""Named entities: their descriptions and states."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ WANTED = NamedEntityDescribed(
 
 
 def test_a_name_is_described_once() -> None:
-    """The same words at a later time add nothing; others do."""
+    """The same description again yields no event; another one does."""
     assert describe((), WANTED) == (WANTED,)
     assert describe((WANTED,), replace(WANTED, occurred_at_us=9)) == ()
     other = replace(WANTED, description="runs by day")

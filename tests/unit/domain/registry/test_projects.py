@@ -1,4 +1,4 @@
-"""Projects: registered once, replaced at will."""
+"""Projects: registered once, replaced at any time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from schemas.messages.rejections import Reason, Rejected
 
 
 def test_a_new_project_is_registered() -> None:
-    """The event holds the project whole."""
+    """The event contains the project."""
     project = new_project("p", "People's")
     (event,) = register((), project, now_us=5)
     assert event.project_id == "p"
@@ -21,7 +21,7 @@ def test_a_new_project_is_registered() -> None:
 
 
 def test_a_project_exists_once() -> None:
-    """An id that is taken is taken, whatever the name."""
+    """An id can't be registered twice, whatever the name."""
     known = register((), new_project("p", "one"), now_us=5)
     assert not isinstance(known, Rejected)
     refused = register(known, new_project("p", "two"), now_us=6)
@@ -52,7 +52,7 @@ def test_a_bad_project_is_refused(fields: dict[str, Any]) -> None:
 
 
 def test_a_project_is_replaced_once() -> None:
-    """The same content again adds nothing, also after a change."""
+    """The same content again yields no event, also after a change."""
     known = register((), new_project("p", "one"), now_us=5)
     assert not isinstance(known, Rejected)
     assert replace(known, new_project("p", "one"), now_us=6) == ()

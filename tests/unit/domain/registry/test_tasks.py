@@ -45,7 +45,7 @@ def _refused(request: Any, *known: TaskRegistered) -> Rejected:
 
 
 def test_a_new_task_is_registered() -> None:
-    """The event holds all that clients ask for later."""
+    """The event contains all that clients read later."""
     event = _registered(_request())
     assert event.entity.text() == "p/d/t/v"
     assert (event.task_type, event.short_description) == ("python-task", "adds")
@@ -55,14 +55,14 @@ def test_a_new_task_is_registered() -> None:
 
 
 def test_the_same_task_again_already_exists() -> None:
-    """A second registration is reported as already there."""
+    """A second registration is refused as already existing."""
     refused = _refused(_request(), _registered(_request()))
     assert refused.reason is Reason.ALREADY_EXISTS
     assert "identical structure already exists" in refused.detail
 
 
 def test_other_content_under_the_same_id_is_refused_with_the_difference() -> None:
-    """A version never changes, and the refusal shows what would have."""
+    """A version never changes; the refusal shows the difference."""
     other = _request(lambda t: t.container.args.append("faster"))
     refused = _refused(other, _registered(_request()))
     assert refused.reason is Reason.INVALID_ARGUMENT
@@ -71,7 +71,7 @@ def test_other_content_under_the_same_id_is_refused_with_the_difference() -> Non
 
 
 def test_another_description_is_the_same_task() -> None:
-    """What people say of a task isn't its structure."""
+    """A task's description is no part of its structure."""
     request = _request()
     request.spec.description.short_description = "sums"
     assert _refused(request, _registered(_request())).reason is Reason.ALREADY_EXISTS
@@ -131,7 +131,7 @@ def _unversioned(template: Any) -> None:
     ],
 )
 def test_a_bad_task_is_refused(change: Callable[[Any], object], words: str) -> None:
-    """What a task lacks is told before anything runs."""
+    """An incomplete task is refused at registration."""
     refused = _refused(_request(change))
     assert refused.reason is Reason.INVALID_ARGUMENT
     assert words in refused.detail
@@ -144,7 +144,7 @@ def test_a_request_within_its_limit_is_fine() -> None:
 
 @pytest.mark.parametrize("part", ["project", "domain", "name", "version"])
 def test_an_id_needs_all_its_parts(part: str) -> None:
-    """Half an id names nothing."""
+    """Every part of an id is required."""
     request = _request()
     setattr(request.id, part, "")
     assert f"with a {part}" in _refused(request).detail
@@ -159,7 +159,7 @@ def test_an_id_of_another_kind_is_refused() -> None:
 
 @pytest.mark.parametrize("name", ["a\0b", "ä" * 300])
 def test_an_id_must_fit_into_a_key(name: str) -> None:
-    """Postgres takes neither NULs nor endless keys."""
+    """Postgres stores neither NULs nor keys of any length."""
     request = _request()
     request.id.name = name
     assert _refused(request).reason is Reason.INVALID_ARGUMENT
@@ -185,13 +185,13 @@ def test_a_quantity_is_read_as_kubernetes_does(text: str, amount: str) -> None:
 @pytest.mark.parametrize(
     "text", ["", "m", "1 Gi", "1_0", "Infinity", "NaN", "٣", "1ki"]
 )
-def test_what_is_no_quantity_is_told(text: str) -> None:
-    """Words, spaces and other people's digits are no quantities."""
+def test_other_texts_are_no_quantities(text: str) -> None:
+    """Words, spaces and non-ASCII digits are no quantities."""
     assert quantity(text) is None
 
 
 @given(st.text(max_size=12))
 def test_any_text_is_a_quantity_or_none(text: str) -> None:
-    """Reading a quantity never falls over."""
+    """Parsing a quantity never raises."""
     amount = quantity(text)
     assert amount is None or amount >= 0

@@ -44,7 +44,7 @@ def test_a_new_workflow_is_registered() -> None:
 
 
 def test_the_same_workflow_again_already_exists() -> None:
-    """The digest tells that nothing is missing."""
+    """An equal digest is the same workflow."""
     refused = _register(*_register())
     assert isinstance(refused, Rejected)
     assert refused.reason is Reason.ALREADY_EXISTS
