@@ -14,7 +14,6 @@ from flyteidl.admin import (
 )
 from flyteidl.core import execution_pb2 as core_execution_pb2
 from flyteidl.core import interface_pb2, literals_pb2
-from msgspec.structs import replace
 
 from domain.annotations import annotations_violation
 from domain.execution_specs import resolved_spec
@@ -141,7 +140,7 @@ def admit(
     resolved = resolved_spec(spec, plan.spec, context.levels, context.max_parallelism)
     resolved.launch_plan.CopyFrom(to_identifier(command.launch_plan))
     return Admitted(
-        workflow=replace(entity_ref(plan.spec.workflow_id), kind="WORKFLOW"),
+        workflow=entity_ref(plan.spec.workflow_id, "WORKFLOW"),
         spec=resolved,
         inputs=merged,
         max_parallelism=resolved.max_parallelism,

@@ -28,7 +28,6 @@ _UNITS_US = {
 }
 _PART = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)(ms|s|m|h|d)")
 _DURATION = re.compile(f"(?:{_PART.pattern})+")
-_QUANTITY = re.compile(r"(\d+(?:\.\d+)?)([a-zA-Z]*)")
 
 
 def duration_us(text: str) -> int | None:
@@ -77,15 +76,6 @@ def _value_violation(what: str, name: str, key: str, value: str) -> str | None:
     if parse(value) is not None:
         return None
     return f"Expected {what} {name} to be {expected}, but it is '{value}'"
-
-
-def scale_quantity(quantity: str, factor: float) -> str:
-    """Return a Kubernetes quantity times a factor; other texts stay as they are."""
-    parsed = _QUANTITY.fullmatch(quantity.strip())
-    if parsed is None or factor == 1.0:
-        return quantity
-    scaled = Decimal(parsed[1]) * Decimal(str(factor))
-    return f"{scaled.quantize(Decimal('0.001')).normalize():f}{parsed[2]}"
 
 
 _DURATION_TEXT = "a duration like 90s or 1h30m"

@@ -116,10 +116,16 @@ def definition_from_bytes(data: bytes) -> Definition:
     return definition_of(compiler_pb2.CompiledWorkflowClosure.FromString(data))
 
 
-def entity_ref(identifier: identifier_pb2.Identifier) -> EntityRef:
-    """Return the reference of a core.Identifier; an unknown type is UNSPECIFIED."""
+def entity_ref(
+    identifier: identifier_pb2.Identifier, kind: str | None = None
+) -> EntityRef:
+    """Return the reference of a core.Identifier.
+
+    Its kind is `kind`, where it's known, or that of the identifier; an unknown type
+    is UNSPECIFIED.
+    """
     return EntityRef(
-        kind=_RESOURCE_TYPES.get(identifier.resource_type, "UNSPECIFIED"),
+        kind=kind or _RESOURCE_TYPES.get(identifier.resource_type, "UNSPECIFIED"),
         project=identifier.project,
         domain=identifier.domain,
         name=identifier.name,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flyteidl.core import tasks_pb2, workflow_pb2
 
-from domain.annotations import scale_quantity
+from domain import quantities
 from domain.graph import Definition, GraphNode
 
 
@@ -53,7 +53,7 @@ def _with_memory_scaled(
         resources = changed.container.resources
         for entry in (*resources.requests, *resources.limits):
             if entry.name == tasks_pb2.Resources.MEMORY:
-                entry.value = scale_quantity(entry.value, factor)
+                entry.value = quantities.scale(entry.value, factor)
     return changed
 
 

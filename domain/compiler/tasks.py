@@ -7,13 +7,11 @@ import re
 from flyteidl.core import compiler_pb2, tasks_pb2
 from google.protobuf import json_format
 
+from domain import quantities
 from domain.annotations import variables_violation
 from domain.compiler.errors import Code, CompileErrors, Findings
 from domain.literals.json_schemas import JsonObject
 
-_QUANTITY = re.compile(
-    r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+|[KMGTPE]i|[numkMGTPE])?"
-)
 _DNS_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 
 
@@ -46,7 +44,7 @@ def _check_container(template: tasks_pb2.TaskTemplate, found: Findings) -> None:
     if wrong:
         found.add(Code.INVALID_VALUE, "container.env", wrong)
     for entry in (*container.resources.requests, *container.resources.limits):
-        if not _QUANTITY.fullmatch(entry.value):
+        if quantities.parse(entry.value) is None:
             name = tasks_pb2.Resources.ResourceName.Name(entry.name)
             text = f"Expected a quantity, but got '{entry.value}'"
             found.add(Code.UNRECOGNIZED_VALUE, f"resources.{name}", text)

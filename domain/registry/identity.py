@@ -39,13 +39,7 @@ def checked_ref(
             return refused
     if ref.kind not in {kind, "UNSPECIFIED"}:
         return invalid(f"Expected an identifier of a {kind}, but got a {ref.kind}")
-    return EntityRef(
-        kind=kind,
-        project=ref.project,
-        domain=ref.domain,
-        name=ref.name,
-        version=ref.version,
-    )
+    return entity_ref(identifier, kind)
 
 
 def check_part(part: str, text: str) -> Rejected | None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from decimal import Decimal
 
 from flyteidl.admin import task_pb2
 from flyteidl.core import tasks_pb2
 
+from domain import quantities
 from domain.compiler.errors import CompileErrors
 from domain.compiler.tasks import compile_task
 from domain.literals.protobuf_checks import violation
@@ -21,31 +21,6 @@ from domain.registry.identity import (
 )
 from schemas.messages.registry_events import TaskRegistered
 from schemas.messages.rejections import Rejected
-
-_SUFFIXES = {
-    "n": Decimal("1e-9"), "u": Decimal("1e-6"), "m": Decimal("1e-3"), "": Decimal(1),
-    "k": Decimal(10**3), "M": Decimal(10**6), "G": Decimal(10**9),
-    "T": Decimal(10**12), "P": Decimal(10**15), "E": Decimal(10**18),
-    "Ki": Decimal(2**10), "Mi": Decimal(2**20), "Gi": Decimal(2**30),
-    "Ti": Decimal(2**40), "Pi": Decimal(2**50), "Ei": Decimal(2**60),
-}  # fmt: skip
-
-
-_QUANTITY = re.compile(
-    r"\+?(\d{1,30}\.?\d{0,30}|\.\d{1,30})([eE][+-]?\d{1,2}|[KMGTPE]i|[numkMGTPE])?",
-    re.ASCII,
-)
-
-
-def quantity(text: str) -> Decimal | None:
-    """Return the number of a Kubernetes quantity, None for other texts."""
-    match = _QUANTITY.fullmatch(text)
-    if match is None:
-        return None
-    number, suffix = match.group(1), match.group(2) or ""
-    if suffix in _SUFFIXES:
-        return Decimal(number) * _SUFFIXES[suffix]
-    return Decimal(number + suffix)
 
 
 def register(
@@ -122,7 +97,7 @@ def _check_container(container: tasks_pb2.Container) -> Rejected | None:
     for side, entries in sides.items():
         for entry in entries:
             name = tasks_pb2.Resources.ResourceName.Name(entry.name).lower()
-            amount = quantity(entry.value)
+            amount = quantities.parse(entry.value)
             if amount is None:
                 return invalid(
                     f"Expected the {side} of {name} to be a quantity, "

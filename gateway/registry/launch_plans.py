@@ -5,13 +5,13 @@ from __future__ import annotations
 from flyteidl.admin import launch_plan_pb2
 from flyteidl.core import interface_pb2
 
+from domain.graph import entity_ref
 from domain.registry import launch_plans
 from domain.registry.identity import checked_ref
 from gateway.registry.append import check_place, decide, stream_of
 from gateway.services.container import Services
 from gateway.services.errors import accepted, invalid, missing
 from projections.queries import registry
-from projections.queries.compiler_inputs import of_kind
 from schemas.ids import EntityRef
 
 
@@ -21,7 +21,7 @@ async def create_launch_plan(
     """Register a launch plan version of a workflow that exists."""
     ref = accepted(checked_ref(request.id, "LAUNCH_PLAN"))
     await check_place(services, ref.project, ref.domain)
-    workflow = of_kind(request.spec.workflow_id, "WORKFLOW")
+    workflow = entity_ref(request.spec.workflow_id, "WORKFLOW")
     row = await registry.get_entity(services.pool, workflow)
     if row is None:
         raise missing("WORKFLOW", workflow.text())

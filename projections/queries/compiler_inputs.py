@@ -20,7 +20,7 @@ async def task_templates(
     """Return the core.TaskTemplates of those that are registered."""
     found: dict[EntityRef, Any] = {}
     for identifier in identifiers:
-        row = await registry.get_entity(pool, of_kind(identifier, "TASK"))
+        row = await registry.get_entity(pool, entity_ref(identifier, "TASK"))
         if row is not None:
             closure = task_pb2.TaskClosure.FromString(bytes(row["closure"]))
             found[entity_ref(identifier)] = closure.compiled_task.template
@@ -33,7 +33,7 @@ async def launch_plan_interfaces(
     """Return the interfaces of those launch plans that are registered."""
     found: dict[EntityRef, LaunchPlanInterface] = {}
     for identifier in identifiers:
-        row = await registry.get_entity(pool, of_kind(identifier, "LAUNCH_PLAN"))
+        row = await registry.get_entity(pool, entity_ref(identifier, "LAUNCH_PLAN"))
         if row is not None:
             data = bytes(row["closure"])
             closure = launch_plan_pb2.LaunchPlanClosure.FromString(data)
@@ -41,14 +41,3 @@ async def launch_plan_interfaces(
                 closure.expected_inputs, closure.expected_outputs
             )
     return found
-
-
-def of_kind(identifier: Any, kind: str) -> EntityRef:
-    """Return a core.Identifier's reference; where it stands says of which kind."""
-    return EntityRef(
-        kind=kind,
-        project=identifier.project,
-        domain=identifier.domain,
-        name=identifier.name,
-        version=identifier.version,
-    )

@@ -81,7 +81,7 @@ class DynamicCompiler:
             closure.SerializeToString(deterministic=True),
         )
         return Expanded(
-            workflow=compiler_inputs.of_kind(template.id, "WORKFLOW"),
+            workflow=entity_ref(template.id, "WORKFLOW"),
             closure=blob,
             spec_uri=spec_uri,
         )

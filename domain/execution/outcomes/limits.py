@@ -5,6 +5,7 @@ from __future__ import annotations
 from flyteidl.core import tasks_pb2
 
 from domain import annotations as wishes
+from domain import quantities
 from domain.execution.decision import Step, execution_spec
 from domain.execution.state.state import Node
 from schemas.values import Failure
@@ -72,7 +73,7 @@ def memory(step: Step, node: Node) -> str:
     ):
         for entry in asked:
             if entry.name == tasks_pb2.Resources.MEMORY:
-                return wishes.scale_quantity(entry.value, node.memory_factor)
+                return quantities.scale(entry.value, node.memory_factor)
     return ""
 
 

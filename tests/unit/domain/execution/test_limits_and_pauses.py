@@ -14,7 +14,6 @@ from domain.annotations import (
     annotations_violation,
     duration_us,
     memory_factor,
-    scale_quantity,
     variables_violation,
 )
 from domain.execution.context import Limits
@@ -305,17 +304,3 @@ def test_invalid_annotations_are_rejected() -> None:
         variables_violation({"FLIGHTLOG_OOM_MEMORY_FACTOR": "nan"}) or ""
     )
     assert memory_factor("inf") is None
-
-
-@pytest.mark.parametrize(
-    ("quantity", "by", "grown"),
-    [
-        ("500Mi", 2, "1000Mi"),
-        ("1Gi", 1.5, "1.5Gi"),
-        ("1e3", 2, "1e3"),
-        ("64", 3, "192"),
-    ],
-)
-def test_quantities(quantity: str, by: float, grown: str) -> None:
-    """The unit stays; what isn't read stays whole."""
-    assert scale_quantity(quantity, by) == grown

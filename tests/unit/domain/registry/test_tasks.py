@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from decimal import Decimal
 from typing import Any
 
 import pytest
 from flyteidl.admin import task_pb2
 from flyteidl.core import identifier_pb2, tasks_pb2
-from hypothesis import given
-from hypothesis import strategies as st
 
-from domain.registry.tasks import quantity, register
+from domain.registry.tasks import register
 from schemas.messages.registry_events import TaskRegistered
 from schemas.messages.rejections import Reason, Rejected
 from tests.support.graphs import identifier, task_template
@@ -163,35 +160,3 @@ def test_an_id_must_fit_into_a_key(name: str) -> None:
     request = _request()
     request.id.name = name
     assert _refused(request).reason is Reason.INVALID_ARGUMENT
-
-
-@pytest.mark.parametrize(
-    ("text", "amount"),
-    [
-        ("1", "1"),
-        ("500m", "0.5"),
-        ("1.5Gi", str(3 * 2**29)),
-        ("2k", "2000"),
-        ("1e3", "1000"),
-        ("1E", str(10**18)),
-        (".5", "0.5"),
-    ],
-)
-def test_a_quantity_is_read_as_kubernetes_does(text: str, amount: str) -> None:
-    """Decimal and binary suffixes and exponents all count."""
-    assert quantity(text) == Decimal(amount)
-
-
-@pytest.mark.parametrize(
-    "text", ["", "m", "1 Gi", "1_0", "Infinity", "NaN", "٣", "1ki"]
-)
-def test_other_texts_are_no_quantities(text: str) -> None:
-    """Words, spaces and non-ASCII digits are no quantities."""
-    assert quantity(text) is None
-
-
-@given(st.text(max_size=12))
-def test_any_text_is_a_quantity_or_none(text: str) -> None:
-    """Parsing a quantity never raises."""
-    amount = quantity(text)
-    assert amount is None or amount >= 0
