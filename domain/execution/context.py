@@ -24,7 +24,7 @@ class Limits:
     redispatches: int = 20
     inline_bytes: int = 16_384
     array_elements: int = 250
-    execution_timeout_us: int = 0
+    execution_timeout_us: int | None = None
     system_backoff_us: int = 0
     user_backoff_us: int = 0
     backoff_max_us: int = 60_000_000

@@ -1,47 +1,49 @@
-"""Decide: which events follow from a wish. May refuse; a repeated wish adds nothing."""
+"""Decide: which events follow from a command, or why it is refused.
+
+A repeated command adds no events.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Never, TypeVar
 
 from domain.decider import Decider, parked_rejection
 from domain.execution.context import Context
-from domain.execution.decision import Step, outcome
+from domain.execution.decision import Decision
 from domain.execution.nodes import (
     array,
-    branch,
+    due_timers,
     dynamic,
+    entry,
     gate,
     launch_plan,
     task,
     time_limits,
 )
-from domain.execution.outcomes import caching, completion, deletion, parking, signals
+from domain.execution.outcomes import abort, deletion, parking, signals
 from domain.execution.react import react
 from domain.execution.state.evolve import evolve
 from domain.execution.state.state import Execution
-from domain.execution.state.timers import read_timer
-from domain.execution.traversal import begin, enter, settle
+from domain.execution.traversal import settle
 from domain.graph import START
 from schemas.messages import commands as c
 from schemas.messages import execution_events as e
 from schemas.messages.rejections import Reason, Rejected
-from schemas.phases import NodePhase
-from schemas.values import NO_VALUES
 
 Outcome = Sequence[e.ExecutionEvent] | Rejected
-_VERBS: dict[type, str] = {
+_VERBS: dict[type[c.Command], str] = {
     c.TerminateExecution: "terminate",
     c.RequestSignal: "ask for a signal of",
     c.SetSignal: "set a signal of",
     c.ResumeStream: "resume",
     c.DeleteExecution: "delete",
 }
+"""What refusals call each command; the others are reports."""
 
 
 def decide(command: c.ExecutionCommand, state: Execution, context: Context) -> Outcome:
-    """Say which events follow from a wish."""
+    """Return the events that follow from a command, or why it is refused."""
     if isinstance(command, c.CreateExecution):
         return _create(command, state, context)
     if state.created is None:
@@ -57,10 +59,10 @@ def decide(command: c.ExecutionCommand, state: Execution, context: Context) -> O
     refused = signals.refusal(command, state, context)
     if refused is not None:
         return refused
-    step = Step(state, context)
-    ROUTES[type(command)](step, command)
-    settle(step)
-    return outcome(step)
+    decision = Decision(state, context)
+    ROUTES[type(command)](decision, command)  # type: ignore[arg-type]  # _on pairs them
+    settle(decision)
+    return tuple(decision.events)
 
 
 def _create(command: c.CreateExecution, state: Execution, context: Context) -> Outcome:
@@ -75,94 +77,21 @@ def _create(command: c.CreateExecution, state: Execution, context: Context) -> O
         return Rejected(Reason.ALREADY_EXISTS, detail)
     if isinstance(context.admission, Rejected):
         return context.admission
-    step = Step(state, context)
-    step.emit(context.admission)
-    step.emit(e.ExecutionStarted(occurred_at_us=step.now_us))
-    time_limits.begin_execution(step)
-    step.ready.append(("", START))
-    settle(step)
-    return outcome(step)
+    decision = Decision(state, context)
+    decision.emit(context.admission)
+    decision.emit(e.ExecutionStarted(occurred_at_us=decision.now_us))
+    time_limits.begin_execution(decision)
+    decision.ready.append(("", START))
+    settle(decision)
+    return tuple(decision.events)
 
 
 def _late(command: c.ExecutionCommand, state: Execution, context: Context) -> Outcome:
+    """Refuse what a user asks of an ended execution; a late report does nothing."""
     if isinstance(command, c.TerminateExecution | c.RequestSignal | c.ResumeStream):
         found = f"it is already {state.phase.value}"
         return _refuse(Reason.FAILED_PRECONDITION, context, command, found)
     return ()
-
-
-def _terminate(step: Step, command: c.TerminateExecution) -> None:
-    step.emit(
-        e.ExecutionAborting(
-            occurred_at_us=step.now_us,
-            cause=command.cause,
-            principal=command.principal,
-        )
-    )
-    completion.abort_all(step, command.cause)
-    step.emit(
-        e.ExecutionAborted(
-            occurred_at_us=step.now_us,
-            cause=command.cause,
-            principal=command.principal,
-        )
-    )
-
-
-def _inputs_resolved(step: Step, command: c.ReportInputsResolved) -> None:
-    node = step.state.nodes.get(command.node_id)
-    if node is None or node.phase is not NodePhase.NOT_YET_STARTED:
-        return
-    if node.is_looked_up:
-        return
-    if node.site.kind == "branch":
-        enter(step, node.site, command.inputs, proceed=False)
-        branch.enter_with(step, command.node_id, command.operands)
-    elif node.site.kind == "array":
-        enter(step, node.site, command.inputs, proceed=False)
-        array.enter_sized(step, command.node_id, command.size)
-    else:
-        begin(step, node.site, command.inputs)
-
-
-def _time_reached(step: Step, command: c.TimeReached) -> None:
-    timer = read_timer(command.timer_id)
-    if timer is None:
-        return
-    if not timer.node_id:
-        time_limits.execution_reached(step)
-        return
-    node = step.state.nodes.get(timer.node_id)
-    if node is None:
-        return
-    if node.site.kind == "task":
-        task.time_reached(step, timer.node_id, timer.attempt)
-    elif not gate.woken(step, node):
-        time_limits.reached(step, node)
-
-
-def _resolution_failed(step: Step, command: c.ReportResolutionFailed) -> None:
-    node = step.state.nodes.get(command.node_id)
-    if node is None or node.phase is not NodePhase.NOT_YET_STARTED:
-        return
-    enter(step, node.site, node.inputs or NO_VALUES, proceed=False)
-    completion.fail_node(step, command.node_id, command.failure)
-
-
-def _cache_looked_up(step: Step, command: c.ReportCacheLookedUp) -> None:
-    node = step.state.nodes.get(command.node_id)
-    if node is None or not node.is_looked_up:
-        return
-    if node.awaits_outputs and command.reservation == "EXISTS":
-        return
-    if node.phase is NodePhase.NOT_YET_STARTED:
-        caching.queue(step, node)
-    caching.answered(step, command)
-    if command.status == "HIT":
-        outputs = command.outputs or NO_VALUES
-        completion.succeed_node(step, command.node_id, outputs)
-    elif command.reservation != "EXISTS":
-        task.enter(step, command.node_id, node.inputs or NO_VALUES)
 
 
 def _refuse(
@@ -173,23 +102,47 @@ def _refuse(
     return Rejected(reason, f"Expected to {verb} execution '{name}', but {found}")
 
 
-ROUTES: dict[type, Callable[[Step, Any], None]] = {
-    c.TerminateExecution: _terminate,
-    c.ReportTaskStarted: task.started,
-    c.ReportTaskSucceeded: task.succeeded,
-    c.ReportTaskFailed: task.failed,
-    c.ReportTaskExpanded: dynamic.expanded,
-    c.ExpireLease: task.lease_expired,
-    c.ReportInputsResolved: _inputs_resolved,
-    c.ReportResolutionFailed: _resolution_failed,
-    c.ReportChild: launch_plan.reported,
-    c.ReportCacheLookedUp: _cache_looked_up,
-    c.ReportOutputsGathered: array.gathered,
-    c.RequestSignal: gate.signal_requested,
-    c.SetSignal: gate.signal_set,
-    c.TimeReached: _time_reached,
-}
-"""Who decides on each wish, once the execution exists."""
+def _terminate(decision: Decision, command: c.TerminateExecution) -> None:
+    now_us, cause, principal = decision.now_us, command.cause, command.principal
+    decision.emit(
+        e.ExecutionAborting(occurred_at_us=now_us, cause=cause, principal=principal)
+    )
+    abort.abort_all(decision, cause)
+    decision.emit(
+        e.ExecutionAborted(occurred_at_us=now_us, cause=cause, principal=principal)
+    )
+
+
+_C = TypeVar("_C", bound=c.Command)
+_Handler = Callable[[Decision, Never], None]
+
+
+def _on(
+    command: type[_C], handler: Callable[[Decision, _C], None]
+) -> tuple[type[c.Command], _Handler]:
+    """Pair a command's class with its function, whose types must agree."""
+    return command, handler
+
+
+ROUTES: dict[type[c.Command], _Handler] = dict(
+    (
+        _on(c.TerminateExecution, _terminate),
+        _on(c.ReportTaskStarted, task.started),
+        _on(c.ReportTaskSucceeded, task.succeeded),
+        _on(c.ReportTaskFailed, task.failed),
+        _on(c.ReportTaskExpanded, dynamic.expanded),
+        _on(c.ExpireLease, task.lease_expired),
+        _on(c.ReportInputsResolved, entry.inputs_resolved),
+        _on(c.ReportResolutionFailed, entry.resolution_failed),
+        _on(c.ReportCacheLookedUp, entry.cache_looked_up),
+        _on(c.ReportChild, launch_plan.reported),
+        _on(c.ReportOutputsGathered, array.gathered),
+        _on(c.RequestSignal, gate.signal_requested),
+        _on(c.SetSignal, gate.signal_set),
+        _on(c.TimeReached, due_timers.time_reached),
+    )
+)
+"""The function for each command to an execution that exists and has not ended."""
 
 execution: Decider[c.ExecutionCommand, e.ExecutionEvent, Execution, Context] = Decider(
     initial=Execution(), decide=decide, evolve=evolve, react=react

@@ -149,7 +149,7 @@ def _limits(settings: Settings) -> Limits:
         redispatches=settings.propeller.redispatches,
         inline_bytes=settings.inline_bytes_max,
         array_elements=settings.propeller.array_concurrency,
-        execution_timeout_us=_us(settings.propeller.execution_timeout_s),
+        execution_timeout_us=_us(settings.propeller.execution_timeout_s) or None,
         system_backoff_us=_us(settings.propeller.system_backoff_s),
         user_backoff_us=_us(settings.propeller.user_backoff_s),
         backoff_max_us=_us(settings.propeller.backoff_max_s),

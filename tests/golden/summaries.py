@@ -19,7 +19,8 @@ import psycopg
 from psycopg.rows import dict_row
 
 from domain.execution.state.evolve import evolve
-from domain.execution.state.state import Execution, Node
+from domain.execution.state.node import Node
+from domain.execution.state.state import Execution
 from infra.eventlog.contract import Record
 from schemas import topics
 from schemas.wire import codec
@@ -71,27 +72,31 @@ def _execution(state: Execution, events: int) -> Summary:
 
 
 def _node(node: Node) -> Summary:
+    task, retries = node.task, node.retries
+    lease = task.lease if task else None
     found = {
         "attempt": node.attempt,
-        "system_failures": node.system_failures,
-        "task": node.task.value if node.task else None,
-        "dispatch": node.lease.dispatch_no,
-        "runner": node.lease.runner,
-        "exit_code": node.exit_code,
-        "deadline_us": node.deadline_us,
-        "expires_at_us": node.expires_at_us,
-        "wakes_at_us": node.wakes_at_us,
-        "start_by_us": node.start_by_us,
-        "memory_factor": None if node.memory_factor == 1.0 else node.memory_factor,
-        "chosen": node.chosen,
-        "child": node.child,
-        "child_exists": node.child_exists,
+        "system_failures": retries.system_failures,
+        "task": task.phase.value if task else None,
+        "dispatch": task.dispatch_no if task else 0,
+        "runner": lease.runner if lease else "",
+        "exit_code": task.exit_code if task else None,
+        "deadline_us": node.limits.deadline_us,
+        "expires_at_us": node.limits.expires_at_us,
+        "wakes_at_us": retries.retry_at_us or node.sleeps_until_us,
+        "start_by_us": task.start_by_us if task else None,
+        "memory_factor": retries.memory_factor
+        if retries.memory_factor != 1.0
+        else None,
+        "chosen": node.chosen_arm,
+        "child": node.child.execution.text() if node.child else None,
+        "child_exists": node.child.is_created if node.child else False,
         "failure": _failure(node.last_failure),
         "inputs": _values(node.inputs),
         "outputs": _values(node.outputs),
-        "cached": node.catalog is not None,
+        "cached": node.cache is not None and node.cache.key is not None,
         "awaits_outputs": node.awaits_outputs,
-        "expanded": node.inside is not None,
+        "expanded": node.dynamic_closure is not None,
         "array": None if node.array is None else _array(node.array),
     }
     return {"kind": node.site.kind, "phase": node.phase.value} | _told(found)

@@ -88,7 +88,7 @@ def _child() -> Engine:
     nodes = [launch_plan_node("n0"), task_node("n1"), task_node("n2", "n0")]
     engine = _begun(nodes, "n1", fail_late=True)
     attempt = engine.state.nodes["n0"].attempt
-    child = engine.state.nodes["n0"].child
+    child = engine.state.nodes["n0"].child.execution.text()
     for phase in ("QUEUED", "FAILED"):
         report = c.ReportChild(node_id="n0", attempt=attempt, child=child, phase=phase)
         engine.do(report)
@@ -123,11 +123,13 @@ def _told(state: Execution) -> dict[str, Any]:
             node_id: {
                 "phase": node.phase.value,
                 "attempt": node.attempt,
-                "system_failures": node.system_failures,
-                "task": node.task.value if node.task else None,
-                "runner": node.lease.runner,
-                "chosen": node.chosen,
-                "child": node.child,
+                "system_failures": node.retries.system_failures,
+                "task": node.task.phase.value if node.task else None,
+                "runner": node.task.lease.runner
+                if node.task and node.task.lease
+                else "",
+                "chosen": node.chosen_arm or "",
+                "child": node.child.execution.text() if node.child else "",
                 "outputs": node.outputs.inline.hex()
                 if node.outputs and node.outputs.inline
                 else None,

@@ -38,12 +38,12 @@ def crash(engine: Engine) -> None:
     assert state == engine.state
     definition = replace(engine.definition, dynamic_closures=Map())
     for path, left in engine.recovery.items():
-        if left.made is not None and unique_id(path) not in state.nodes:
-            inside = engine.insides[left.made.inside.uri]
+        if left.dynamic_workflow is not None and unique_id(path) not in state.nodes:
+            inside = engine.insides[left.dynamic_workflow.closure.uri]
             definition = definition.with_dynamic_closure(unique_id(path), inside)
     for node_id, node in state.nodes.items():
-        if node.inside is not None and not node.is_terminal:
-            inside = engine.insides[node.inside.uri]
+        if node.dynamic_closure is not None and not node.is_terminal:
+            inside = engine.insides[node.dynamic_closure.uri]
             definition = definition.with_dynamic_closure(node_id, inside)
     engine.state, engine.definition = state, definition
     engine.frontier = rebuild(definition, state)

@@ -10,11 +10,13 @@ from hypothesis import strategies as st
 
 from domain.execution.state import snapshot_chunks
 from domain.execution.state.evolve import evolve
+from domain.execution.state.node import Node
+from domain.execution.state.site import Site
 from domain.execution.state.snapshot_chunks import Layout, Sizes, TornSnapshotError
-from domain.execution.state.state import Execution, Node
+from domain.execution.state.state import Execution
 from domain.graph import Definition
 from schemas.phases import NodePhase
-from schemas.sites import NodeSite
+from schemas.sites import NodeKind
 from schemas.values import Values
 from tests.property.generated_graphs import graphs
 from tests.property.test_execution import commands
@@ -37,7 +39,9 @@ class Kept:
     def write(self, state: Execution, sequence: int, lost: int | None = None) -> None:
         """Write what changed; the write of this number doesn't arrive."""
         before = self.layout
-        self.layout, dirty = snapshot_chunks.cut(before, state, sequence, self.sizes)
+        self.layout, dirty = snapshot_chunks.encode_chunks(
+            before, state, sequence, self.sizes
+        )
         self._check(before, state, {chunk.number for chunk in dirty})
         writes: list[Any] = [*dirty, None]
         for number, chunk in enumerate(writes):
@@ -46,7 +50,7 @@ class Kept:
             if chunk is None:
                 self.head = (
                     sequence,
-                    snapshot_chunks.head_of(state),
+                    snapshot_chunks.encode_head(state),
                     self.layout.written,
                 )
             else:
@@ -72,7 +76,7 @@ class Kept:
         """Return what is there, as the next owner reads it."""
         assert self.head is not None
         sequence, head, written = self.head
-        state, self.layout = snapshot_chunks.joined(head, written, self.chunks)
+        state, self.layout = snapshot_chunks.decode_chunks(head, written, self.chunks)
         return sequence, state
 
 
@@ -141,13 +145,13 @@ def _copy(kept: Kept) -> Kept:
 def test_chunks_keep_to_their_sizes() -> None:
     """A chunk has no more nodes and bytes than it may, but for a single large node."""
     state = _wide(50, 100)
-    layout, first = snapshot_chunks.cut(
+    layout, first = snapshot_chunks.encode_chunks(
         Layout(), state, 1, Sizes(nodes_max=8, bytes_max=1500)
     )
     assert len(first) > 50 / 8
     large = _node("n7", 5000)
     state = Execution(nodes=state.nodes.set("n7", large))
-    layout, second = snapshot_chunks.cut(
+    layout, second = snapshot_chunks.encode_chunks(
         layout, state, 2, Sizes(nodes_max=8, bytes_max=1500)
     )
 
@@ -158,10 +162,10 @@ def test_chunks_keep_to_their_sizes() -> None:
 def test_one_node_of_many_costs_one_chunk() -> None:
     """What an execution of many nodes writes for a change doesn't grow with it."""
     state = _wide(5000, 10)
-    layout, first = snapshot_chunks.cut(Layout(), state, 1, Sizes())
+    layout, first = snapshot_chunks.encode_chunks(Layout(), state, 1, Sizes())
     assert len(first) == 20
     state = Execution(nodes=state.nodes.set("n9", _node("n9", 11)))
-    layout, second = snapshot_chunks.cut(layout, state, 2, Sizes())
+    layout, second = snapshot_chunks.encode_chunks(layout, state, 2, Sizes())
 
     assert [chunk.number for chunk in second] == [layout.places["n9"]]
     assert layout.written.count(2) == 1
@@ -169,13 +173,13 @@ def test_one_node_of_many_costs_one_chunk() -> None:
 
 def test_damaged_bytes_are_torn() -> None:
     """Bytes that are no state are told, whatever is in them."""
-    layout, written = snapshot_chunks.cut(Layout(), _wide(1, 1), 1, Sizes())
+    layout, written = snapshot_chunks.encode_chunks(Layout(), _wide(1, 1), 1, Sizes())
     found = {0: (1, written[0].body)}
-    head = snapshot_chunks.head_of(_wide(1, 1))
-    assert snapshot_chunks.joined(head, layout.written, found)[0] == _wide(1, 1)
+    head = snapshot_chunks.encode_head(_wide(1, 1))
+    assert snapshot_chunks.decode_chunks(head, layout.written, found)[0] == _wide(1, 1)
     for bad_head, bad_chunk in [(b"", found), (head, {0: (1, b"x")}), (head, {})]:
         with pytest.raises(TornSnapshotError):
-            snapshot_chunks.joined(bad_head, layout.written, bad_chunk)
+            snapshot_chunks.decode_chunks(bad_head, layout.written, bad_chunk)
 
 
 def _wide(count: int, size: int) -> Execution:
@@ -188,6 +192,6 @@ def _wide(count: int, size: int) -> Execution:
 
 
 def _node(node_id: str, size: int) -> Node:
-    site = NodeSite(node_id=node_id, spec_node_id=node_id, kind="task")
+    site = Site(node_id=node_id, spec_node_id=node_id, kind=NodeKind.TASK)
     outputs = Values(inline=b"x" * size)
     return Node(site=site, phase=NodePhase.RUNNING, outputs=outputs)

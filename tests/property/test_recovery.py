@@ -45,7 +45,7 @@ def good(engine: Engine) -> list[c.ExecutionCommand]:
     latest = {run.node_id: run for run in engine.runs()}
     for run in latest.values():
         node = engine.state.nodes[run.node_id]
-        if node.is_terminal or node.inside is not None:
+        if node.is_terminal or node.dynamic_closure is not None:
             continue
         if _makes_a_workflow(engine, run):
             found.append(expansion(run, "inside"))
@@ -69,7 +69,7 @@ def _makes_a_workflow(engine: Engine, run: d.RunTask) -> bool:
         above = engine.state.nodes[above.parent_id].site
         depth += 1
     told = f"{site.spec_node_id}/{depth}".encode() + bytes(run.inputs.inline or b"")
-    return site.element < 0 and depth < DEPTH_MAX and zlib.crc32(told) % 3 == 0
+    return site.element is None and depth < DEPTH_MAX and zlib.crc32(told) % 3 == 0
 
 
 def _child(engine: Engine, command: Any) -> list[c.ExecutionCommand]:
@@ -102,7 +102,8 @@ def _gates(engine: Engine) -> list[c.ExecutionCommand]:
             data = value.SerializeToString(deterministic=True)
             found.append(c.SetSignal(signal_id=name, value=data))
     for timer in timers_of(engine.state):
-        if engine.state.nodes[timer.node_id].wakes_at_us:
+        node = engine.state.nodes[timer.node_id]
+        if node.retries.retry_at_us or node.sleeps_until_us:
             engine.clock_us = max(engine.clock_us, timer.due_us)
             found.append(c.TimeReached(timer_id=timer.id))
     return found

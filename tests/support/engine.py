@@ -10,8 +10,14 @@ from immutables import Map
 from domain.decider import Outgoing
 from domain.execution.context import Context, Limits
 from domain.execution.decide import execution
-from domain.execution.state.frontier import Frontier, advance
-from domain.execution.state.saved_nodes import NOTHING_SAVED, Recovery, saved, unique_id
+from domain.execution.state.advance import advance
+from domain.execution.state.frontier import Frontier
+from domain.execution.state.saved_nodes import (
+    NOTHING_SAVED,
+    Recovery,
+    saved_nodes,
+    unique_id,
+)
 from domain.execution.state.state import Execution
 from domain.graph import Definition
 from schemas.ids import EntityRef, ExecutionRef, ParentNode
@@ -133,10 +139,10 @@ class Engine:
         """Return another execution that will recover this one, without events."""
         again = Engine(replace(self.definition, dynamic_closures=Map()), self.first)
         again.insides = self.insides
-        again.recovery = saved(self.events, self.recovery)
+        again.recovery = saved_nodes(self.events, self.recovery)
         for path, node in again.recovery.items():
-            if node.made is not None and not node.succeeded:
-                inside = self.insides[node.made.inside.uri]
+            if node.dynamic_workflow is not None and not node.succeeded:
+                inside = self.insides[node.dynamic_workflow.closure.uri]
                 again.definition = again.definition.with_dynamic_closure(
                     unique_id(path), inside
                 )

@@ -2,65 +2,56 @@
 
 from __future__ import annotations
 
-from domain.execution.decision import Step
-from domain.execution.outcomes.completion import (
-    abort_task,
-    fail_node,
-    time_out_execution,
-)
-from domain.execution.outcomes.limits import timeout_us
+from domain.execution.decision import Decision
+from domain.execution.outcomes.abort import abort_task
+from domain.execution.outcomes.completion import fail_node, time_out_execution
+from domain.execution.outcomes.limits import execution_timeout_us, node_timeout_us
 from domain.execution.outcomes.retry import exhausted
-from domain.execution.state.state import Node
+from domain.execution.state.node import Node
 from schemas.messages.execution_events import ExecutionTimeLimited
 from schemas.messages.node_events import NodeTimeLimited
-from schemas.phases import NodePhase
-from schemas.values import Failure
+from schemas.values import ErrorKind, Failure
 
 EXPIRED = "RetriesExhausted|TimeoutExpired"
 
 
-def begin(step: Step, node_id: str) -> None:
-    """Note by when a node that has just started must have ended, if it says so."""
-    timeout_us = _timeout_us(step, step.node(node_id))
-    if timeout_us:
-        step.emit(
+def begin(decision: Decision, node_id: str) -> None:
+    """Set the deadline of a node that has just started, if it has a time limit."""
+    timeout_us = node_timeout_us(decision, decision.node(node_id).site)
+    if timeout_us is not None:
+        decision.emit(
             NodeTimeLimited(
-                occurred_at_us=step.now_us,
+                occurred_at_us=decision.now_us,
                 node_id=node_id,
-                deadline_us=step.now_us + timeout_us,
+                deadline_us=decision.now_us + timeout_us,
             )
         )
 
 
-def begin_execution(step: Step) -> None:
-    """Note by when the execution must have ended, if anybody says so."""
-    limit_us = timeout_us(step)
-    if limit_us:
-        deadline_us = step.now_us + limit_us
-        step.emit(
-            ExecutionTimeLimited(occurred_at_us=step.now_us, deadline_us=deadline_us)
+def begin_execution(decision: Decision) -> None:
+    """Set the deadline of an execution that has just started, if it has a limit."""
+    timeout_us = execution_timeout_us(decision)
+    if timeout_us is not None:
+        decision.emit(
+            ExecutionTimeLimited(
+                occurred_at_us=decision.now_us,
+                deadline_us=decision.now_us + timeout_us,
+            )
         )
 
 
-def execution_reached(step: Step) -> None:
-    """End an execution whose time is over."""
-    if 0 < step.state.deadline_us <= step.now_us:
-        limit_s = (step.state.deadline_us - step.created.occurred_at_us) / 1_000_000
-        time_out_execution(step, f"execution timeout [{limit_s:g}s] expired")
+def end_execution(decision: Decision) -> None:
+    """Time an execution out whose deadline has passed."""
+    deadline_us = decision.state.deadline_us
+    if deadline_us is not None and deadline_us <= decision.now_us:
+        limit_s = (deadline_us - decision.created.occurred_at_us) / 1_000_000
+        time_out_execution(decision, f"execution timeout [{limit_s:g}s] expired")
 
 
-def reached(step: Step, node: Node) -> None:
-    """Fail a node whose time is over, with everything inside it (ref §4.6)."""
-    if node.is_terminal or node.phase is NodePhase.FAILING:
-        return
-    if not 0 < node.deadline_us <= step.now_us:
-        return
-    limit_s = _timeout_us(step, node) / 1_000_000
+def end_node(decision: Decision, node: Node) -> None:
+    """Fail a node whose deadline has passed, with everything inside it (ref §4.6)."""
+    limit_s = (node_timeout_us(decision, node.site) or 0) / 1_000_000
     message = f"node execution timeout [{limit_s:g}s] expired"
-    late = Failure(code="TimeoutExpired", message=message, kind="USER")
-    abort_task(step, node, message)
-    fail_node(step, node.site.node_id, exhausted(node, late, 1, 0))
-
-
-def _timeout_us(step: Step, node: Node) -> int:
-    return int(step.graph_node(node).spec.metadata.timeout.ToMicroseconds())
+    late = Failure(code="TimeoutExpired", message=message, kind=ErrorKind.USER)
+    abort_task(decision, node, message)
+    fail_node(decision, node.site.node_id, exhausted(node, late, 1, 0))

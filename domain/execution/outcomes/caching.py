@@ -1,41 +1,40 @@
-"""Cached nodes: looked up before they are queued, kept when they succeed (ref §7)."""
+"""Cached nodes: looked up before they are queued, stored when they succeed (ref §7)."""
 
 from __future__ import annotations
 
 from domain.execution.context import Context
-from domain.execution.decision import Step, execution_spec, literal_map
-from domain.execution.state.state import Execution, Node
+from domain.execution.decision import Decision
+from domain.execution.state.node import Node
+from domain.execution.state.site import Site
+from domain.execution.state.state import Execution
+from domain.execution.view import ExecutionView, literal_map
 from domain.literals import array_values
 from domain.literals.cache_keys import CachePolicy, cache_policy
-from schemas import sites
 from schemas.messages import commands as c
 from schemas.messages import dispatches as d
 from schemas.messages import node_events as ne
+from schemas.sites import NodeKind
 from schemas.values import NO_VALUES, Values
 
 
-def policy_at(step: Step, site: sites.NodeSite) -> CachePolicy | None:
-    """Return how the node of a site is cached, None if it isn't."""
-    if site.kind != "task" or site.target is None:
+def policy_at(view: ExecutionView, site: Site) -> CachePolicy | None:
+    """Return how the node at a site is cached; None if it isn't."""
+    if site.kind is not NodeKind.TASK:
         return None
-    if site.element >= 0:
-        element = step.graph_node(step.node(site.parent_id)).element
-        assert element is not None  # noqa: S101 - arrays have one
-        return cache_policy(step.task_template(site), element.spec)
-    spec = step.graph(site.scope).nodes[site.spec_node_id].spec
-    return cache_policy(step.task_template(site), spec)
+    return cache_policy(view.task_template(site), view.graph_node(site).spec)
 
 
 def look_up(
     event: ne.CacheLookupRequested, state: Execution, context: Context
 ) -> d.LookUpCache:
-    """Return the work of looking a node's outputs up."""
-    step, site = Step(state, context), event.site
-    policy, task = policy_at(step, site), site.target
-    assert policy is not None  # noqa: S101 - else it wouldn't have been asked for
-    assert task is not None  # noqa: S101
-    interface = step.task_template(site).interface
-    inputs, bindings = _what_counts(step, event)
+    """Return the dispatch that looks a node's outputs up."""
+    view = ExecutionView(state, context)
+    site = view.node(event.site.node_id).site
+    policy, task = policy_at(view, site), site.target
+    assert policy is not None  # noqa: S101 - only cached nodes are looked up
+    assert task is not None  # noqa: S101 - only tasks are cached
+    interface = view.task_template(site).interface
+    inputs, bindings = _key_inputs(view, site, event.inputs)
     return d.LookUpCache(
         stream=context.stream,
         node_id=site.node_id,
@@ -47,58 +46,47 @@ def look_up(
         bindings=bindings,
         ignored=policy.ignored,
         serializes=policy.serializes,
-        overwrites=execution_spec(step.created.spec).overwrite_cache,
+        overwrites=view.spec.overwrite_cache,
     )
 
 
-def _what_counts(
-    step: Step, event: ne.CacheLookupRequested
+def _key_inputs(
+    view: ExecutionView, site: Site, inputs: Values
 ) -> tuple[Values, tuple[bytes, ...]]:
-    """Return the inputs that are the key, and bindings if it is in a part of them.
+    """Return the inputs that make the key, and bindings if only parts of them do.
 
-    An element that is given the whole lists counts by its own items.
+    The key of an element that is given all lists is made of its own items.
     """
-    site = event.site
-    if site.element < 0:
-        return event.inputs, ()
-    owner = step.node(site.parent_id)
-    graph_node = step.graph_node(owner)
+    if site.element is None:
+        return inputs, ()
+    owner = view.node(site.parent_id)
+    graph_node = view.graph_node(owner.site)
     if array_values.is_sliced(graph_node):
-        return event.inputs, ()
+        return inputs, ()
     names = [binding.var for binding in graph_node.spec.inputs]
     bound = graph_node.spec.array_node.bound_inputs
     bindings = array_values.element_bindings(names, bound, site.element)
-    whole = owner.inputs or NO_VALUES
-    return whole, tuple(b.SerializeToString() for b in bindings)
+    lists = owner.inputs or NO_VALUES
+    return lists, tuple(b.SerializeToString() for b in bindings)
 
 
-def stop_waiting(event: ne.NodeAborted, context: Context) -> d.AbortTask:
-    """Return the word to stop waiting for outputs that another node makes."""
-    return d.AbortTask(
-        stream=context.stream,
-        node_id=event.node_id,
-        attempt=0,
-        reason=event.failure.message,
-    )
-
-
-def queue(step: Step, node: Node) -> None:
-    """Queue a node as it was when it was looked up."""
-    step.emit(
+def queue(decision: Decision, node: Node) -> None:
+    """Queue a node with the inputs that were looked up."""
+    decision.emit(
         ne.NodeQueued(
-            occurred_at_us=step.now_us,
-            site=node.site,
+            occurred_at_us=decision.now_us,
+            site=node.site.to_message(),
             inputs=node.inputs or NO_VALUES,
             input_path=node.input_path,
         )
     )
 
 
-def answered(step: Step, report: c.ReportCacheLookedUp) -> None:
-    """Take the catalog's answer up."""
-    step.emit(
+def answered(decision: Decision, report: c.ReportCacheLookedUp) -> None:
+    """Record what the catalog answered."""
+    decision.emit(
         ne.CacheLookedUp(
-            occurred_at_us=step.now_us,
+            occurred_at_us=decision.now_us,
             node_id=report.node_id,
             status=report.status,
             key=report.key,
@@ -108,24 +96,24 @@ def answered(step: Step, report: c.ReportCacheLookedUp) -> None:
     )
 
 
-def keep_outputs(step: Step, node_id: str, outputs: Values) -> None:
-    """Keep a node's outputs in the catalog, if it was looked up there in vain."""
-    node = step.node(node_id)
-    key, task = node.catalog, node.site.target
+def store_outputs(decision: Decision, node_id: str, outputs: Values) -> None:
+    """Store a node's outputs in the catalog, if they weren't found there."""
+    node = decision.node(node_id)
+    key, task = node.cache.key if node.cache else None, node.site.target
     if key is None or task is None:
         return
-    missing = _missing(step, node.site, outputs)
+    missing = _missing(decision, node.site, outputs)
     if missing:
         reason = f"Expected all outputs of the task, but there is no '{missing[0]}'"
-        step.emit(
+        decision.emit(
             ne.CachePutFailed(
-                occurred_at_us=step.now_us, node_id=node_id, key=key, reason=reason
+                occurred_at_us=decision.now_us, node_id=node_id, key=key, reason=reason
             )
         )
         return
-    step.emit(
+    decision.emit(
         ne.CachePopulated(
-            occurred_at_us=step.now_us,
+            occurred_at_us=decision.now_us,
             node_id=node_id,
             attempt=node.attempt,
             key=key,
@@ -135,9 +123,9 @@ def keep_outputs(step: Step, node_id: str, outputs: Values) -> None:
     )
 
 
-def _missing(step: Step, site: sites.NodeSite, outputs: Values) -> list[str]:
-    """Return declared outputs that aren't there, as far as can be seen."""
-    if outputs.inline is None or site.target is None:
+def _missing(view: ExecutionView, site: Site, outputs: Values) -> list[str]:
+    """Return declared outputs that are missing, where outputs are inline."""
+    if outputs.inline is None:
         return []
-    declared = step.task_template(site).interface.outputs.variables
+    declared = view.task_template(site).interface.outputs.variables
     return sorted(set(declared) - set(literal_map(outputs.inline).literals))

@@ -1,4 +1,4 @@
-"""Deletion: an execution that has ended is shown no more; its events stay."""
+"""Deletion: an ended execution is removed from the read models; its events stay."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from schemas.messages.rejections import Reason, Rejected
 def delete(
     command: c.DeleteExecution, state: Execution, context: Context
 ) -> Sequence[e.ExecutionEvent] | Rejected:
-    """Delete an execution; one that runs, or that another one asked for, stays."""
+    """Delete an execution, unless it still runs or is another execution's child."""
     if state.is_deleted:
         return ()
     name = context.stream.removeprefix("execution/")

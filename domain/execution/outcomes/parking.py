@@ -1,4 +1,4 @@
-"""Parking: an execution of which a command can't be handled takes no more of them."""
+"""Parking: an execution one of whose commands failed accepts no others."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from schemas.messages import execution_events as e
 def resume(
     command: c.ResumeStream, state: Execution, context: Context
 ) -> Sequence[e.ExecutionEvent]:
-    """Let a parked execution go on; one that isn't parked stays as it is."""
+    """Resume a parked execution; nothing happens to one that isn't parked."""
     if state.parked is None:
         return ()
     return (

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from domain.execution.state.state import Node
-from schemas.values import Failure
+from domain.execution.state.node import Node
+from schemas.values import ErrorKind, Failure
 
 
 def may_retry(
     node: Node, failure: Failure, attempts_max: int, system_retries: int
 ) -> bool:
-    """Tell whether a recoverable failure leaves the node another attempt."""
+    """Return whether a recoverable failure leaves the node another attempt."""
     current, allowed = _budget(node, failure, attempts_max, system_retries)
     return current < allowed
 
@@ -17,7 +17,7 @@ def may_retry(
 def exhausted(
     node: Node, failure: Failure, attempts_max: int, system_retries: int
 ) -> Failure:
-    """Return the failure of a node whose budget is used up, in Flyte's words."""
+    """Return the failure of a node whose budget is used up, worded as Flyte's."""
     current, allowed = _budget(node, failure, attempts_max, system_retries)
     return Failure(
         code=f"RetriesExhausted|{failure.code}",
@@ -25,7 +25,7 @@ def exhausted(
             f"[{current}/{allowed}] currentAttempt done. "
             f"Last Error: {failure.kind}::{failure.message}"
         ),
-        kind="USER",
+        kind=ErrorKind.USER,
         error_uri=failure.error_uri,
         occurred_at_us=failure.occurred_at_us,
         worker=failure.worker,
@@ -35,6 +35,7 @@ def exhausted(
 def _budget(
     node: Node, failure: Failure, attempts_max: int, system_retries: int
 ) -> tuple[int, int]:
-    if failure.kind == "SYSTEM":
-        return node.system_failures, system_retries
-    return node.attempt + 1 - node.system_failures, attempts_max
+    system_failures = node.retries.system_failures
+    if failure.kind == ErrorKind.SYSTEM:
+        return system_failures, system_retries
+    return node.attempt + 1 - system_failures, attempts_max

@@ -1,8 +1,6 @@
-"""Signals: which wishes about them are turned down, and why (ref §5.6)."""
+"""Signals: which commands about them are refused, and why (ref §5.6)."""
 
 from __future__ import annotations
-
-from typing import Any
 
 from flyteidl.core import literals_pb2, types_pb2
 from google.protobuf.message import DecodeError
@@ -18,7 +16,7 @@ from schemas.messages.rejections import Reason, Rejected
 def refusal(
     command: c.ExecutionCommand, state: Execution, context: Context
 ) -> Rejected | None:
-    """Return why a signal can't be asked for or set; None for all other wishes."""
+    """Return why a signal can't be asked for or set; None for other commands."""
     name = context.stream.removeprefix("execution/")
     if isinstance(command, c.SetSignal):
         return _setting_refused(command, state, name)
@@ -42,8 +40,8 @@ def violation(signal_id: str, value: bytes, wanted: bytes) -> str:
     return f"{wanted_text}, but got {text or found}"
 
 
-def type_of(data: bytes) -> Any | None:
-    """Return the core.LiteralType in these bytes; None if it is none."""
+def type_of(data: bytes) -> types_pb2.LiteralType | None:
+    """Return the core.LiteralType in these bytes; None if there is none."""
     try:
         found = types_pb2.LiteralType.FromString(data)
     except DecodeError:

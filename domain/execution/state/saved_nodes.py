@@ -1,16 +1,14 @@
-"""Recovery: what an execution leaves to the one that recovers it (ref §9)."""
+"""Saved nodes: what an execution leaves to one that recovers it (ref §9)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 import msgspec
 from flyteidl.admin import execution_pb2
 from immutables import Map
 from msgspec.structs import replace
 
-from schemas import sites
 from schemas.ids import (
     AttemptRef,
     CatalogKey,
@@ -22,25 +20,27 @@ from schemas.ids import (
 )
 from schemas.messages import execution_events as e
 from schemas.messages import node_events as ne
+from schemas.phases import CacheStatus
+from schemas.sites import NodeSite
 from schemas.values import NO_VALUES, Blob, Values
 
 
-class Made(msgspec.Struct, frozen=True, kw_only=True):
-    """What a dynamic node's task made: a workflow, compiled, and its spec."""
+class DynamicWorkflow(msgspec.Struct, frozen=True, kw_only=True):
+    """The compiled workflow that a dynamic node's task returned, and its spec."""
 
     workflow: EntityRef
-    inside: Blob
+    closure: Blob
     spec_uri: str
 
 
-class Saved(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of a node that succeeded, or of use to one that didn't.
+class SavedNode(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a node that succeeded, or may be reused of one that didn't.
 
-    That is its child, where its last attempt kept what it had done, or the workflow
-    that its task had made.
+    The latter are its child, the checkpoint of its last attempt, and the workflow that
+    its task returned. `checkpoint` is a folder's path, '' for none.
     """
 
-    site: sites.NodeSite
+    site: NodeSite
     succeeded: bool = False
     inputs: Values = NO_VALUES
     input_path: str = ""
@@ -48,139 +48,134 @@ class Saved(msgspec.Struct, frozen=True, kw_only=True):
     deck_uri: str = ""
     child: ExecutionRef | None = None
     checkpoint: str = ""
-    made: Made | None = None
-    cache_status: str = ""
+    dynamic_workflow: DynamicWorkflow | None = None
+    cache_status: CacheStatus | None = None
     catalog: CatalogKey | None = None
     source: AttemptRef | None = None
 
     @property
-    def is_of_use(self) -> bool:
-        """Tell whether a recovery takes anything of the node over."""
-        return self.succeeded or bool(self.child or self.checkpoint or self.made)
+    def is_reusable(self) -> bool:
+        """Return whether a recovery reuses anything of the node."""
+        left = self.child or self.checkpoint or self.dynamic_workflow
+        return self.succeeded or bool(left)
 
 
 Path = tuple[str, ...]
-"""A node's ids in compiled workflows, after those of all that it lies in.
+"""The ids of a node and of all that contain it, outermost first, in compiled workflows.
 
-Other than a unique id it doesn't tell attempts apart.
+Unlike a unique id it doesn't tell attempts apart.
 """
-Recovery = Mapping[Path, Saved]
-"""What may be taken over, by the nodes' paths."""
+Recovery = Mapping[Path, SavedNode]
+"""What may be reused, by the nodes' paths."""
 NOTHING_SAVED: Recovery = Map()
 
 
 def raw_outputs(spec: bytes) -> str:
-    """Return below which prefix an execution's tasks put raw outputs."""
+    """Return the prefix of raw outputs in a serialized admin.ExecutionSpec."""
     found = execution_pb2.ExecutionSpec.FromString(spec)
     return found.raw_output_data_config.output_location_prefix or "raw"
 
 
-def saved(
+def saved_nodes(
     events: Iterable[e.ExecutionEvent], before: Recovery = NOTHING_SAVED
 ) -> Recovery:
     """Return what an execution's events leave.
 
-    `before` is what the execution had itself been given to recover: it may have ended
-    before it came to take all of that over.
+    `before` is what the execution was itself given to recover: it may have ended before
+    it could reuse all of that.
     """
-    notes = _Notes()
+    collector = _Collector()
     for event in events:
-        notes.take(event)
-    useful = {path: node for path, node in notes.found.items() if node.is_of_use}
-    remade = {
+        collector.collect(event)
+    found = {path: node for path, node in collector.nodes.items() if node.is_reusable}
+    replaced = {
         path
-        for path, node in useful.items()
-        if node.made and path in before and before[path].made != node.made
+        for path, node in found.items()
+        if node.dynamic_workflow
+        and path in before
+        and before[path].dynamic_workflow != node.dynamic_workflow
     }
     for path, node in before.items():
-        newer = useful.get(path)
-        if any(path[:length] in remade for length in range(1, len(path))):
+        newer = found.get(path)
+        if any(path[:length] in replaced for length in range(1, len(path))):
             continue
         if newer is None or (node.succeeded and not newer.succeeded):
-            useful[path] = node
-    return useful
+            found[path] = node
+    return found
 
 
 def unique_id(path: Path) -> str:
-    """Return a node's id in an execution in which all around it succeeds at once."""
+    """Return a node's id where all that contains it succeeds at the first try."""
     found = ""
     for part in path:
         found = node_unique_id(found, 0, part)
     return found
 
 
-class _Notes:
-    """What the events taken so far tell of each node."""
+class _Collector:
+    """What the events so far say of each node."""
 
     def __init__(self) -> None:
-        self.found: dict[Path, Saved] = {}
+        self.nodes: dict[Path, SavedNode] = {}
         self._paths: dict[str, Path] = {}
-        self._raw = ""
+        self._raw_outputs = ""
 
-    def take(self, event: Any) -> None:
-        """Take one event up."""
+    def collect(self, event: e.ExecutionEvent) -> None:
+        """Note what one event says."""
         match event:
             case e.ExecutionCreated():
-                self._raw = raw_outputs(event.spec)
-            case ne.NodeQueued(site=site):
+                self._raw_outputs = raw_outputs(event.spec)
+            case ne.NodeQueued():
                 self._put(
-                    Saved(site=site, inputs=event.inputs, input_path=event.input_path)
+                    SavedNode(
+                        site=event.site,
+                        inputs=event.inputs,
+                        input_path=event.input_path,
+                    )
                 )
             case ne.NodeRecovered():
-                self._put(_repeated(event))
+                self._put(_recovered(event))
             case ne.TaskQueued():
-                prefix = raw_output_prefix(self._raw, event.generated_name)
-                self._change(event.node_id, checkpoint=checkpoint_path(prefix))
+                path = self._paths[event.node_id]
+                prefix = raw_output_prefix(self._raw_outputs, event.generated_name)
+                checkpoint = checkpoint_path(prefix)
+                self.nodes[path] = replace(self.nodes[path], checkpoint=checkpoint)
             case ne.NodeExpanded():
                 self._expand(event)
-            case ne.ChildRequested():
-                self._change(event.node_id, child=event.child)
-            case ne.CacheLookedUp():
-                self._change(
-                    event.node_id,
-                    cache_status=event.status,
-                    catalog=event.key,
-                    source=event.source,
-                )
-            case ne.CachePopulated():
-                self._change(event.node_id, cache_status="POPULATED")
-            case ne.CachePutFailed():
-                self._change(event.node_id, cache_status="PUT_FAILURE")
-            case ne.NodeSucceeded():
-                self._change(
-                    event.node_id,
-                    succeeded=True,
-                    outputs=event.outputs,
-                    deck_uri=event.deck_uri,
-                )
+            case (
+                ne.ChildRequested()
+                | ne.CacheLookedUp()
+                | ne.CachePopulated()
+                | ne.CachePutFailed()
+                | ne.NodeSucceeded()
+            ):
+                path = self._paths[event.node_id]
+                self.nodes[path] = _changed(self.nodes[path], event)
             case _:
                 pass
 
-    def _put(self, node: Saved) -> None:
+    def _put(self, node: SavedNode) -> None:
         site = node.site
         above = self._paths[site.parent_id] if site.parent_id else ()
         self._paths[site.node_id] = path = (*above, site.spec_node_id)
-        self.found[path] = node
+        self.nodes[path] = node
 
     def _expand(self, event: ne.NodeExpanded) -> None:
-        """Note what a task made; what an attempt before made is of no use then."""
+        """Keep what a task returned; what ran for an earlier attempt is of no use."""
         path = self._paths[event.node_id]
-        inside = [p for p in self.found if p[: len(path)] == path and p != path]
-        for stale in inside:
-            del self.found[stale]
-        made = Made(
-            workflow=event.workflow, inside=event.inside, spec_uri=event.spec_uri
+        stale = [p for p in self.nodes if p[: len(path)] == path and p != path]
+        for inner in stale:
+            del self.nodes[inner]
+        workflow = DynamicWorkflow(
+            workflow=event.workflow, closure=event.inside, spec_uri=event.spec_uri
         )
-        self._change(event.node_id, made=made)
-
-    def _change(self, node_id: str, **fields: Any) -> None:
-        path = self._paths[node_id]
-        self.found[path] = replace(self.found[path], **fields)
+        self.nodes[path] = replace(self.nodes[path], dynamic_workflow=workflow)
 
 
-def _repeated(event: ne.NodeRecovered) -> Saved:
+def _recovered(event: ne.NodeRecovered) -> SavedNode:
     """Return what was known of a node when it was recovered."""
-    return Saved(
+    status = CacheStatus(event.cache_status) if event.cache_status else None
+    return SavedNode(
         site=event.site,
         succeeded=True,
         inputs=event.inputs,
@@ -188,7 +183,37 @@ def _repeated(event: ne.NodeRecovered) -> Saved:
         outputs=event.outputs,
         deck_uri=event.deck_uri,
         child=event.child,
-        cache_status=event.cache_status,
+        cache_status=status,
         catalog=event.catalog,
         source=event.source,
     )
+
+
+def _changed(
+    node: SavedNode,
+    event: (
+        ne.ChildRequested
+        | ne.CacheLookedUp
+        | ne.CachePopulated
+        | ne.CachePutFailed
+        | ne.NodeSucceeded
+    ),
+) -> SavedNode:
+    match event:
+        case ne.ChildRequested():
+            return replace(node, child=event.child)
+        case ne.CacheLookedUp():
+            return replace(
+                node,
+                cache_status=CacheStatus(event.status),
+                catalog=event.key,
+                source=event.source,
+            )
+        case ne.CachePopulated():
+            return replace(node, cache_status=CacheStatus.POPULATED)
+        case ne.CachePutFailed():
+            return replace(node, cache_status=CacheStatus.PUT_FAILURE)
+        case ne.NodeSucceeded():
+            return replace(
+                node, succeeded=True, outputs=event.outputs, deck_uri=event.deck_uri
+            )

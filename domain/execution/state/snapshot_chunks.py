@@ -1,7 +1,7 @@
-"""States cut into chunks of nodes: only those that changed are written again; pure.
+"""Snapshots of states: in chunks of nodes, only changed ones written again; pure.
 
-A node stays in the chunk that it came to first, unless that grows too large. Whatever
-is read back is either the state that was written, or tells that it isn't whole.
+A node stays in the chunk that it came to first, unless that grows too large. What is
+decoded is either the state that was encoded, or an error says that parts are missing.
 """
 
 from __future__ import annotations
@@ -12,16 +12,20 @@ from functools import cache
 from hashlib import blake2b
 from itertools import chain
 from itertools import count as numbers_from
-from typing import Any, get_args, get_origin, get_type_hints
+from types import GenericAlias
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 from immutables import Map
 from msgspec.structs import replace
 
-from domain.execution.state.state import Execution, Node
+from domain.execution.state.node import Node
+from domain.execution.state.state import Execution
 
-EVOLVE_REVISION = 1
-"""To be raised when events fold to another state than they did, in the same classes."""
+EVOLVE_REVISION = 2
+"""Raised when events fold to another state than before in the same classes."""
+
+_V = TypeVar("_V")
 
 
 class Sizes(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,9 +43,10 @@ class Chunk(msgspec.Struct, frozen=True):
 
 
 class Layout(msgspec.Struct, frozen=True, kw_only=True):
-    """What was written of a stream: its nodes, and which chunk each lies in.
+    """What was written of a stream: its nodes, and the chunk of each.
 
-    `members` are the ids in each chunk, `written` the sequence at which it was last.
+    `members` are the ids in each chunk, `written` the sequence at which it was written
+    last.
     """
 
     nodes: Map[str, Node] = Map()
@@ -51,15 +56,18 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TornSnapshotError(ValueError):
-    """What was read is no whole state."""
+    """A head and chunks don't belong together, or their bytes are damaged."""
 
 
-def form() -> str:
-    """Return how states are written today: it changes with the classes of states."""
+def snapshot_format() -> str:
+    """Return the format of today's snapshots: it follows from the classes of states.
+
+    Snapshots in any other format are ignored, and their events replayed.
+    """
     return f"{EVOLVE_REVISION}-{_shape()}"
 
 
-def cut(
+def encode_chunks(
     layout: Layout, state: Execution, sequence: int, sizes: Sizes
 ) -> tuple[Layout, Sequence[Chunk]]:
     """Return the chunks that must be written to bring a layout to a state."""
@@ -86,7 +94,7 @@ def cut(
 def _placed(
     fresh: Sequence[str], members: Mapping[int, tuple[str, ...]], sizes: Sizes
 ) -> Iterator[tuple[int, Sequence[str]]]:
-    """Share out new nodes: the last chunk is filled, then others begin."""
+    """Distribute new nodes: the last chunk is filled, then others begin."""
     last = max(len(members) - 1, 0)
     room = max(sizes.nodes_max - len(members.get(last, ())), 0)
     if fresh[:room]:
@@ -102,7 +110,7 @@ def _encoded(
     dirty: Iterable[int],
     sizes: Sizes,
 ) -> Iterator[tuple[int, tuple[str, ...], bytes]]:
-    """Encode chunks; what is too much for one goes to new ones, behind all others."""
+    """Encode chunks; what exceeds one goes to new ones after all others."""
     spare = numbers_from(len(members))
     for number in dirty:
         pieces = _pieces(nodes, members[number], sizes)
@@ -144,18 +152,18 @@ def _laid_out(
     )
 
 
-def head_of(state: Execution) -> bytes:
-    """Return a state without its nodes, as bytes, and how many it has."""
+def encode_head(state: Execution) -> bytes:
+    """Return a state without its nodes, but with their number, as bytes."""
     bare = replace(state, nodes=Map(), active=Map())
     return _encoder.encode((len(state.nodes), bare))
 
 
-def joined(
+def decode_chunks(
     head: bytes, written: Sequence[int], chunks: Mapping[int, tuple[int, bytes]]
 ) -> tuple[Execution, Layout]:
-    """Return the state that a head and its chunks hold; raises Torn if it isn't whole.
+    """Return the state that a head and its chunks hold; raises TornSnapshotError.
 
-    A chunk is the sequence at which it was written, and its bytes.
+    A chunk is given by the sequence at which it was written, and its bytes.
     """
     members = list[tuple[str, ...]]()
     nodes, places, active = Map[str, Node](), Map[str, int](), Map[str, None]()
@@ -196,34 +204,31 @@ def _nodes_in(
         raise TornSnapshotError(message) from error
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, Map):
-        return dict(value)
-    message = f"Expected a value of a state, but got {type(value)}"
-    raise TypeError(message)
+def _to_dict(value: Map[str, _V]) -> dict[str, _V]:
+    """Encode what msgspec doesn't know: states have no other such type."""
+    return dict(value)
 
 
-def _made(kind: Any, value: Any) -> Any:
-    if get_origin(kind) is Map:
-        items: Any = dict.__class_getitem__(get_args(kind))
-        return Map(msgspec.convert(value, items, dec_hook=_made))
-    message = f"Expected a field of a state, but got {kind}"
-    raise TypeError(message)
+def _to_map(kind: type, value: Any) -> Map[str, Any]:  # msgspec hands on what it read
+    """Decode what msgspec doesn't know."""
+    assert get_origin(kind) is Map  # noqa: S101 - states have no other such type
+    items = GenericAlias(dict, get_args(kind))
+    return Map(msgspec.convert(value, items, dec_hook=_to_map))
 
 
-_encoder = msgspec.msgpack.Encoder(enc_hook=_plain)
-_head = msgspec.msgpack.Decoder(tuple[int, Execution], dec_hook=_made)
-_nodes = msgspec.msgpack.Decoder(list[Node], dec_hook=_made)
+_encoder = msgspec.msgpack.Encoder(enc_hook=_to_dict)
+_head = msgspec.msgpack.Decoder(tuple[int, Execution], dec_hook=_to_map)
+_nodes = msgspec.msgpack.Decoder(list[Node], dec_hook=_to_map)
 
 
 @cache
 def _shape() -> str:
     """Return a digest of the classes that states are made of, and of their fields."""
-    said = "\n".join(sorted(set(_fields(Execution, set()))))
-    return blake2b(said.encode(), digest_size=6).hexdigest()
+    text = "\n".join(sorted(set(_fields(Execution, set()))))
+    return blake2b(text.encode(), digest_size=6).hexdigest()
 
 
-def _fields(kind: Any, seen: set[Any]) -> Iterator[str]:
+def _fields(kind: type, seen: set[type]) -> Iterator[str]:
     for part in get_args(kind):
         yield from _fields(part, seen)
     if kind in seen or not isinstance(kind, type):

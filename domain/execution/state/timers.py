@@ -1,17 +1,23 @@
-"""Timers: when an execution wants to be woken, read off its state."""
+"""Timers: when something of an execution is due, derived from its state."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from enum import Enum, auto
 
 import msgspec
 
-from domain.execution.state.state import Execution, Node
-from schemas.phases import TERMINAL_TASK, NodePhase
+from domain.execution.state.node import Node
+from domain.execution.state.state import Execution
+from schemas.phases import NodePhase
+from schemas.sites import NodeKind
+
+EXECUTION = ""
+"""What stands for a node's id in the timer of the execution itself."""
 
 
 class Timer(msgspec.Struct, frozen=True, kw_only=True, order=True):
-    """A wake-up for one attempt of a node."""
+    """The next time at which something is due for an attempt of a node."""
 
     node_id: str
     attempt: int
@@ -19,12 +25,43 @@ class Timer(msgspec.Struct, frozen=True, kw_only=True, order=True):
 
     @property
     def id(self) -> str:
-        """Return the id that a TimeReached bears."""
+        """Return the id that TimeReached carries."""
         return f"{self.node_id}/{self.attempt}/{self.due_us}"
 
 
+class TimerKind(Enum):
+    """What is due of a node."""
+
+    RETRY = auto()
+    """The pause before the next attempt is over."""
+    EXPIRY = auto()
+    """All attempts together have taken too long."""
+    QUEUEING = auto()
+    """The attempt has waited for a runner for too long."""
+    ATTEMPT_DEADLINE = auto()
+    """The attempt has run for too long."""
+    NODE_DEADLINE = auto()
+    """A node that is no task has taken too long."""
+    SLEEP = auto()
+    """A sleep gate is over."""
+
+
+_DYNAMIC = (TimerKind.EXPIRY, TimerKind.ATTEMPT_DEADLINE)
+_TASK = (TimerKind.EXPIRY, TimerKind.QUEUEING, TimerKind.ATTEMPT_DEADLINE)
+_OTHER = (TimerKind.SLEEP, TimerKind.NODE_DEADLINE)
+_DUE: dict[TimerKind, Callable[[Node], int | None]] = {
+    TimerKind.RETRY: lambda node: node.retries.retry_at_us,
+    TimerKind.EXPIRY: lambda node: node.limits.expires_at_us,
+    TimerKind.QUEUEING: lambda node: node.task.start_by_us if node.task else None,
+    TimerKind.ATTEMPT_DEADLINE: lambda node: node.limits.deadline_us,
+    TimerKind.NODE_DEADLINE: lambda node: node.limits.deadline_us,
+    TimerKind.SLEEP: lambda node: node.sleeps_until_us,
+}
+"""When each kind is due, None for never."""
+
+
 def read_timer(timer_id: str) -> Timer | None:
-    """Return the timer of an id; None if it is none."""
+    """Return the timer that has an id; None for text that is no timer's id."""
     parts = timer_id.rsplit("/", 2)
     if len(parts) != len(Timer.__struct_fields__) or not (
         parts[1].isdigit() and parts[2].isdigit()
@@ -33,36 +70,44 @@ def read_timer(timer_id: str) -> Timer | None:
     return Timer(node_id=parts[0], attempt=int(parts[1]), due_us=int(parts[2]))
 
 
-def timer_of(node: Node) -> Timer | None:
-    """Return a node's next timer; None if it has none."""
-    due = [at for at in _times(node) if at]
-    if not due:
-        return None
-    return Timer(node_id=node.site.node_id, attempt=node.attempt, due_us=min(due))
+def due_times(node: Node) -> Iterator[tuple[TimerKind, int]]:
+    """Yield what will be due of a node, and when; earlier ones take precedence."""
+    for kind in _kinds(node):
+        due_us = _DUE[kind](node)
+        if due_us is not None:
+            yield kind, due_us
 
 
-def _times(node: Node) -> tuple[int, ...]:
+def _kinds(node: Node) -> Sequence[TimerKind]:
+    """Return the kinds that a node can have in its phase."""
     if node.is_terminal or node.phase is NodePhase.FAILING:
         return ()
     if node.phase is NodePhase.RETRYABLE_FAILURE:
-        return (node.wakes_at_us,)
-    if node.inside is not None:
-        return (node.deadline_us, node.expires_at_us)
-    if node.task in TERMINAL_TASK:
+        return (TimerKind.RETRY,)
+    if node.dynamic_closure is not None:
+        return _DYNAMIC
+    if node.task is not None and not node.task.is_open:
         return ()
-    limits = (node.deadline_us, node.expires_at_us, node.start_by_us)
-    return (*limits, node.wakes_at_us)
+    return _TASK if node.site.kind is NodeKind.TASK else _OTHER
+
+
+def timer_of(node: Node) -> Timer | None:
+    """Return a node's next timer; None if it has none."""
+    due_us = min((at for _, at in due_times(node)), default=None)
+    if due_us is None:
+        return None
+    return Timer(node_id=node.site.node_id, attempt=node.attempt, due_us=due_us)
 
 
 def execution_timer(state: Execution) -> Timer | None:
-    """Return when the execution must have ended; it is a timer of no node."""
-    if not state.deadline_us or state.is_terminal:
+    """Return the timer of the execution's own deadline; None if it has none."""
+    if state.deadline_us is None or state.is_terminal:
         return None
-    return Timer(node_id="", attempt=0, due_us=state.deadline_us)
+    return Timer(node_id=EXECUTION, attempt=0, due_us=state.deadline_us)
 
 
 def timers_of(state: Execution) -> Iterator[Timer]:
-    """Return every timer of an execution: for a restored one."""
+    """Yield every timer of an execution: for a restored one."""
     own = execution_timer(state)
     if own is not None:
         yield own

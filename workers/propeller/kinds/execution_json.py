@@ -7,7 +7,8 @@ from typing import Any
 
 import msgspec
 
-from domain.execution.state.state import Execution, Node
+from domain.execution.state.node import Node
+from domain.execution.state.state import Execution
 
 
 def to_json(state: Execution) -> Mapping[str, Any]:
@@ -21,17 +22,18 @@ def to_json(state: Execution) -> Mapping[str, Any]:
 
 
 def _node(node: Node) -> Mapping[str, Any]:
+    task = node.task
     return {
         "kind": node.site.kind,
         "spec_node_id": node.site.spec_node_id,
         "parent_id": node.site.parent_id,
         "phase": node.phase.value,
         "attempt": node.attempt,
-        "task": node.task.value if node.task else None,
-        "runner": node.lease.runner,
-        "dispatch_no": node.lease.dispatch_no,
-        "chosen": node.chosen,
-        "child": node.child,
+        "task": task.phase.value if task else None,
+        "runner": task.lease.runner if task and task.lease else "",
+        "dispatch_no": task.dispatch_no if task else 0,
+        "chosen": node.chosen_arm or "",
+        "child": node.child.execution.text() if node.child else "",
         "last_failure": _plain(node.last_failure),
     }
 

@@ -11,7 +11,8 @@ from domain.execution.context import Context, Limits
 from domain.execution.decide import execution
 from domain.execution.react import react_to_refusal
 from domain.execution.state import snapshot_chunks
-from domain.execution.state.frontier import Frontier, advance
+from domain.execution.state.advance import advance
+from domain.execution.state.frontier import Frontier
 from domain.execution.state.saved_nodes import NOTHING_SAVED, Recovery
 from domain.execution.state.snapshot_chunks import Layout
 from domain.execution.state.state import Execution
@@ -21,7 +22,7 @@ from schemas.ids import ExecutionRef, execution_stream
 from schemas.messages import commands as c
 from schemas.messages import execution_events as e
 from schemas.messages import node_events as ne
-from schemas.phases import TERMINAL_EXECUTION, TaskPhase
+from schemas.phases import TERMINAL_EXECUTION
 from workers.propeller.kinds.contract import (
     INTERNAL_COMMANDS,
     CommandMetadata,
@@ -145,22 +146,23 @@ def _leases(state: Execution) -> Iterator[Lease]:
     """Yield the leases in force; an array's own attempt has none."""
     for node_id in state.active:
         node = state.nodes[node_id]
-        if node.task is TaskPhase.RUNNING and node.lease.runner:
+        task = node.task
+        if task is not None and task.is_open and task.lease is not None:
             yield Lease(
                 node_id,
                 node.attempt,
-                node.lease.dispatch_no,
-                node.lease.runner,
-                node.lease.incarnation,
+                task.dispatch_no,
+                task.lease.runner,
+                task.lease.incarnation,
             )
 
 
 SNAPSHOTS: SnapshotFormat[Execution, Layout] = SnapshotFormat(
-    name=snapshot_chunks.form,
+    name=snapshot_chunks.snapshot_format,
     empty=Layout(),
-    encode_chunks=snapshot_chunks.cut,
-    encode_head=snapshot_chunks.head_of,
-    decode=snapshot_chunks.joined,
+    encode_chunks=snapshot_chunks.encode_chunks,
+    encode_head=snapshot_chunks.encode_head,
+    decode=snapshot_chunks.decode_chunks,
 )
 
 EXECUTIONS: ExecutionKind = StreamKind(

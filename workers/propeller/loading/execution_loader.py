@@ -66,7 +66,7 @@ class ExecutionLoader:
                 definition, recovery, self.definitions
             )
         for node_id in state.active:
-            blob = state.nodes[node_id].inside
+            blob = state.nodes[node_id].dynamic_closure
             if blob is not None:
                 closure = await self.definitions.load(blob)
                 definition = definition.with_dynamic_closure(node_id, closure)
@@ -125,7 +125,7 @@ def _with_dynamic_closure(
     """Return a stream with what a dynamic task generated, unless its report is late."""
     loaded, node = stream.loaded, stream.state.nodes.get(report.node_id)
     assert isinstance(loaded, LoadedExecution)  # noqa: S101 - of this kind
-    if loaded.definition is None or node is None or node.inside is not None:
+    if loaded.definition is None or node is None or node.dynamic_closure is not None:
         return stream
     if node.attempt != report.attempt:
         return stream

@@ -7,7 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from domain.execution.state.saved_nodes import NOTHING_SAVED, Recovery, saved, unique_id
+from domain.execution.state.saved_nodes import (
+    NOTHING_SAVED,
+    Recovery,
+    saved_nodes,
+    unique_id,
+)
 from domain.graph import Definition
 from infra.eventlog.contract import Log, Received
 from schemas.ids import ExecutionRef, execution_stream
@@ -58,8 +63,8 @@ async def with_dynamic_workflows(
 ) -> Definition:
     """Return a definition with the workflows that tasks of the original had made."""
     for path, node in recovery.items():
-        if node.made is not None and not node.succeeded:
-            inside = await definitions.load(node.made.inside)
+        if node.dynamic_workflow is not None and not node.succeeded:
+            inside = await definitions.load(node.dynamic_workflow.closure)
             definition = definition.with_dynamic_closure(unique_id(path), inside)
     return definition
 
@@ -86,7 +91,7 @@ def saved_node(
     newest: list[e.ExecutionEvent] = []
     for events in reversed(chain):
         newest = [codec.decode(received.body) for received in events]
-        recovery = saved(newest, recovery)
+        recovery = saved_nodes(newest, recovery)
     created = newest[0] if newest else None
     last = newest[-1] if newest else None
     return RecoverySource(

@@ -9,7 +9,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from domain.execution.state.evolve import evolve
-from domain.execution.state.state import Execution, Node
+from domain.execution.state.node import Node
+from domain.execution.state.state import Execution
 from gateway.cli.commands.log.events import instant, not_found
 from gateway.cli.errors import CommandError
 from gateway.cli.json_output import JsonObject, print_json, to_object
@@ -85,13 +86,24 @@ def _node(node: Node) -> JsonObject:
         "parent_id": node.site.parent_id,
         "phase": node.phase.value,
         "attempt": node.attempt,
-        "task": node.task.value if node.task else None,
-        "runner": node.lease.runner,
-        "dispatch_no": node.lease.dispatch_no,
-        "chosen": node.chosen,
-        "child": node.child,
+        "task": node.task.phase.value if node.task else None,
+        "runner": _runner(node),
+        "dispatch_no": node.task.dispatch_no if node.task else 0,
+        "chosen": node.chosen_arm or "",
+        "child": node.child.execution.text() if node.child else "",
         "last_failure": _failure(node.last_failure),
     }
+
+
+def _runner(node: Node) -> str:
+    """Return the runner that holds the node's attempt; '' without one."""
+    return node.task.lease.runner if node.task and node.task.lease else ""
+
+
+def _note(node: Node) -> str:
+    if node.child is not None:
+        return node.child.execution.text()
+    return f"chose {node.chosen_arm}" if node.chosen_arm else ""
 
 
 def _failure(failure: Failure | None) -> JsonObject | None:
@@ -122,8 +134,8 @@ def _print(ref: ExecutionRef, folded: Folded) -> None:
             node.site.kind,
             node.phase.value,
             str(node.attempt),
-            node.task.value if node.task else "",
-            node.lease.runner,
-            node.child or (f"chose {node.chosen}" if node.chosen else ""),
+            node.task.phase.value if node.task else "",
+            _runner(node),
+            _note(node),
         )
     console.print(table)

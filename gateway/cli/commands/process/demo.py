@@ -29,6 +29,7 @@ from infra.task_environment import task_environment
 from projections.views import journal
 from schemas.ids import ExecutionRef, execution_stream
 from schemas.phases import ExecutionPhase
+from schemas.sites import NodeKind
 from schemas.wire import codec
 
 PROJECT, DOMAIN = "flytesnacks", "development"
@@ -38,6 +39,7 @@ _PAUSE_S = 0.1
 _PAGE_BYTES = 4000
 _LINES = 5
 _PYFLYTE = "from flytekit.clis.sdk_in_container.pyflyte import main; main()"
+_BOUNDARY = {NodeKind.START, NodeKind.END}
 _STYLES = {"SUCCEEDED": "green", "FAILED": "red", "RUNNING": "yellow"}
 
 
@@ -223,7 +225,7 @@ def _draw(state: Execution, order: Iterable[str]) -> Table:
         table.add_column(heading, no_wrap=True)
     for key in order:
         node = state.nodes.get(key)
-        if node is None or node.site.kind in ("start", "end"):
+        if node is None or node.site.kind in _BOUNDARY:
             continue
         depth = "  " if node.site.parent_id else ""
         what = node.site.target.name if node.site.target else node.site.kind

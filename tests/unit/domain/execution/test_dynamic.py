@@ -114,7 +114,7 @@ def test_a_node_is_active_as_long_as_its_inside() -> None:
     engine.do(expansion(engine.run_of("n0"), "inside"))
     (timer,) = timers_of(engine.state)
     assert timer.node_id == "n0"
-    engine.clock_us = engine.state.nodes["n0"].expires_at_us
+    engine.clock_us = engine.state.nodes["n0"].limits.expires_at_us
     engine.do(c.TimeReached(timer_id=timer.id))
     assert engine.state.nodes["n0"].phase is NodePhase.TIMED_OUT
     assert engine.state.phase is ExecutionPhase.FAILED
@@ -140,7 +140,7 @@ def timed_out_inside(retries: int) -> Engine:
     engine.do(expansion(engine.run_of("n0"), "limited"))
     engine.do(start(engine.run_of("n0-0-dn0")))
     node = engine.state.nodes["n0-0-dn0"]
-    engine.clock_us = node.expires_at_us
+    engine.clock_us = node.limits.expires_at_us
     (timer,) = timers_of(engine.state)
     engine.do(c.TimeReached(timer_id=timer.id))
     assert engine.state.nodes["n0-0-dn0"].phase is NodePhase.TIMED_OUT
@@ -151,7 +151,11 @@ def test_a_dynamic_workflow_that_timed_out_is_tried_again() -> None:
     """The next attempt runs the task again, and nodes of its own inside (ref §5.5)."""
     engine = timed_out_inside(retries=1)
     node = engine.state.nodes["n0"]
-    assert (node.phase, node.attempt, node.inside) == (NodePhase.QUEUED, 1, None)
+    assert (node.phase, node.attempt, node.dynamic_closure) == (
+        NodePhase.QUEUED,
+        1,
+        None,
+    )
     assert not engine.frontier.arrived
     assert not engine.frontier.waiting
     engine.do(expansion(engine.run_of("n0"), "limited"))
@@ -182,7 +186,7 @@ def test_an_attempt_has_its_inside_within_its_time_limit() -> None:
     engine.insides = {"inside": INSIDE}
     engine.begin()
     engine.do(expansion(engine.run_of("n0"), "inside"))
-    engine.clock_us = engine.state.nodes["n0"].deadline_us
+    engine.clock_us = engine.state.nodes["n0"].limits.deadline_us
     (timer,) = timers_of(engine.state)
     events = engine.do(c.TimeReached(timer_id=timer.id))
 

@@ -310,7 +310,7 @@ def test_a_failure_node_that_takes_too_long() -> None:
     made.fail("n0")
     made.do(start(made.run_of("fn0")))
     (timer,) = timers_of(made.state)
-    made.clock_us = made.state.nodes["fn0"].expires_at_us
+    made.clock_us = made.state.nodes["fn0"].limits.expires_at_us
     made.do(c.TimeReached(timer_id=timer.id))
 
     assert made.phase("fn0") == "TIMED_OUT"

@@ -150,7 +150,7 @@ def test_an_array_that_takes_too_long() -> None:
 
     assert engine.phase("n0") == "FAILED"
     assert engine.phase("n0-0-n0") == engine.phase("n0-0-n1") == "ABORTED"
-    assert engine.state.nodes["n0"].task == "ABORTED"
+    assert engine.state.nodes["n0"].task.phase == "ABORTED"
     assert engine.state.failure is not None
     assert engine.state.failure.code == "RetriesExhausted|TimeoutExpired"
 
@@ -177,11 +177,13 @@ def test_a_users_retry_pauses_if_somebody_says_so() -> None:
     limits = Limits(user_backoff_us=SECOND_US)
     engine = begun(limits=limits)
     engine.fail("n0", recoverable=True)
-    assert engine.state.nodes["n0"].wakes_at_us == engine.clock_us + SECOND_US
+    assert engine.state.nodes["n0"].retries.retry_at_us == engine.clock_us + SECOND_US
 
     engine = begun(limits=limits, retry_backoff="7s")
     engine.fail("n0", recoverable=True)
-    assert engine.state.nodes["n0"].wakes_at_us == engine.clock_us + 7 * SECOND_US
+    assert (
+        engine.state.nodes["n0"].retries.retry_at_us == engine.clock_us + 7 * SECOND_US
+    )
 
     template = task_template(retries=3)
     template.container.env.add(key="FLIGHTLOG_RETRY_BACKOFF", value="0s")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from domain.execution.state.saved_nodes import saved
+from domain.execution.state.node import ChildExecution
+from domain.execution.state.saved_nodes import saved_nodes
 from schemas.ids import ExecutionRef
 from schemas.messages import commands as c
 from schemas.messages import execution_events as e
@@ -104,7 +105,7 @@ def test_a_recovery_is_recovered_with_what_it_had_not_come_to() -> None:
     original.succeed("n0", 7)
     original.fail("n1")
     first = original.recovered()
-    nothing_done = saved(first.events[:2], first.recovery)
+    nothing_done = saved_nodes(first.events[:2], first.recovery)
 
     second = Engine(first.definition, first.first)
     second.recovery = nothing_done
@@ -242,4 +243,4 @@ def test_a_child_that_succeeded_is_kept() -> None:
     (event,) = events(again, ne.NodeRecovered)
     assert isinstance(event, ne.NodeRecovered)
     assert event.child == CHILD
-    assert again.state.nodes["n0"].child == CHILD.text()
+    assert again.state.nodes["n0"].child == ChildExecution(execution=CHILD)

@@ -28,8 +28,8 @@ def made_twice() -> Engine:
     engine.begin()
     engine.do(expansion(engine.run_of("n0"), "first"))
     node = engine.state.nodes["n0"]
-    engine.clock_us = node.deadline_us
-    engine.do(c.TimeReached(timer_id=f"n0/0/{node.deadline_us}"))
+    engine.clock_us = node.limits.deadline_us
+    engine.do(c.TimeReached(timer_id=f"n0/0/{node.limits.deadline_us}"))
     engine.do(expansion(engine.run_of("n0"), "second"))
     return engine
 

@@ -48,7 +48,7 @@ def test_timers_of_ended_streams_are_gone() -> None:
 
     assert set(timers.known) == {"s0"}
     assert len(timers.heap) < STREAMS // 2
-    due_us = state.nodes["n0"].wakes_at_us
+    due_us = state.nodes["n0"].sleeps_until_us
     assert [stream for stream, _ in timers.due(due_us)] == ["s0"]
     assert timers.next_us() is None
     assert timers.stale == 0
@@ -61,4 +61,4 @@ def test_a_forgotten_stream_may_be_taken_up_again() -> None:
     timers.forget("s")
     timers.add("s", EXECUTIONS.timers.pending(state))
 
-    assert len(list(timers.due(state.nodes["n0"].wakes_at_us))) == 1
+    assert len(list(timers.due(state.nodes["n0"].sleeps_until_us))) == 1

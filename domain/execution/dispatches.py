@@ -1,0 +1,189 @@
+"""Dispatches: the work for runners that follows from an event."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from domain.execution.context import Context
+from domain.execution.nodes import array_elements
+from domain.execution.outcomes.failure_node import bindings_of
+from domain.execution.outcomes.inputs import data_path, inline_max, input_path, source
+from domain.execution.outcomes.recovery import saved_node
+from domain.execution.state.node import Node
+from domain.execution.state.site import Site
+from domain.execution.state.state import Execution
+from domain.execution.view import ExecutionView
+from domain.graph import START
+from domain.literals import array_values
+from domain.literals.bindings import source_node_ids
+from domain.literals.conditions import operand_names
+from domain.overrides import template_bytes
+from schemas.ids import checkpoint_path, generated_name, raw_output_prefix
+from schemas.messages import dispatches as d
+from schemas.messages import node_events as ne
+from schemas.sites import NodeKind
+from schemas.values import NO_VALUES, KeyValue, Values
+
+_INLINE_BYTES = 512
+"""Outputs in a blob are gathered inline up to this size …"""
+_INLINE_BYTES_ALL = 2**19
+"""… and as long as they fit into this, all together."""
+_NO_INDEX = -1
+"""What RunTask carries where the task isn't given an array's lists."""
+
+
+def run_task(
+    event: ne.TaskQueued | ne.TaskRedispatched, state: Execution, context: Context
+) -> d.RunTask:
+    """Return the dispatch of an attempt."""
+    view = ExecutionView(state, context)
+    node, created, spec = view.node(event.node_id), view.created, view.spec
+    task, graph_node = node.task, view.graph_node(node.site)
+    assert task is not None  # noqa: S101 - the event says that it was dispatched
+    assert graph_node.target is not None  # noqa: S101 - the compiler refuses others
+    name = _generated_name(view, event.node_id, event.attempt)
+    prefix = spec.raw_output_data_config.output_location_prefix or "raw"
+    given, index = _given(view, node)
+    owner = view.owner(node.site.scope)
+    return d.RunTask(
+        stream=context.stream,
+        node_id=event.node_id,
+        attempt=event.attempt,
+        dispatch_no=task.dispatch_no,
+        execution=created.execution,
+        task=graph_node.target,
+        workflow=created.workflow,
+        template=template_bytes(owner, graph_node, node.retries.memory_factor),
+        inputs=given.inputs or NO_VALUES,
+        generated_name=name,
+        input_path=given.input_path,
+        output_path=f"{data_path(view, node.site)}/{event.attempt}",
+        raw_output_prefix=raw_output_prefix(prefix, name),
+        interruptible=isinstance(event, ne.TaskQueued) and event.interruptible,
+        envs=tuple(KeyValue(key=v.key, value=v.value) for v in spec.envs.values),
+        previous_checkpoint=_previous_checkpoint(view, node, prefix),
+        array_index=_NO_INDEX if index is None else index,
+    )
+
+
+def _previous_checkpoint(view: ExecutionView, node: Node, prefix: str) -> str:
+    """Return the checkpoint of the attempt before this one; '' for the first.
+
+    The first attempt of a recovery continues from the last one of the original.
+    """
+    if not node.attempt:
+        saved = saved_node(view, node.site)
+        return saved.checkpoint if saved is not None else ""
+    name = _generated_name(view, node.site.node_id, node.attempt - 1)
+    return checkpoint_path(raw_output_prefix(prefix, name))
+
+
+def _given(view: ExecutionView, node: Node) -> tuple[Node, int | None]:
+    """Return the node whose inputs a task is given, and the task's index in them."""
+    site = node.site
+    if site.element is None:
+        return node, None
+    owner = view.node(site.parent_id)
+    if array_values.is_sliced(view.graph_node(owner.site)):
+        return node, None
+    return owner, site.element
+
+
+def _generated_name(view: ExecutionView, node_id: str, attempt: int) -> str:
+    return generated_name(view.created.execution.name, node_id, attempt)
+
+
+def resolve_inputs(
+    event: ne.NodeResolving, state: Execution, context: Context
+) -> d.ResolveInputs:
+    """Return the dispatch that resolves a node's inputs."""
+    view = ExecutionView(state, context)
+    site = view.node(event.site.node_id).site
+    if site.element is not None:
+        return _resolve_element(view, site, site.element)
+    graph_node = view.graph(site.scope).nodes[site.spec_node_id]
+    shape, operands, spec = None, tuple[str, ...](), graph_node.spec
+    if site.kind is NodeKind.ARRAY:
+        shape = d.ArrayShape(
+            bound=tuple(spec.array_node.bound_inputs),
+            inline_max=inline_max(graph_node, context.limits.inline_bytes),
+        )
+    elif site.kind is NodeKind.BRANCH:
+        operands = operand_names(spec.branch_node.if_else)
+    bindings = bindings_of(view, site.scope, graph_node)
+    return d.ResolveInputs(
+        stream=context.stream,
+        node_id=site.node_id,
+        attempt=0,
+        bindings=tuple(b.SerializeToString() for b in bindings),
+        sources=tuple(
+            d.SourceValues(node_id=node_id, values=source(view, site.scope, node_id))
+            for node_id in sorted(source_node_ids(bindings))
+        ),
+        input_path=input_path(view, site),
+        operands=operands,
+        array=shape,
+    )
+
+
+def _resolve_element(view: ExecutionView, site: Site, index: int) -> d.ResolveInputs:
+    owner = view.node(site.parent_id)
+    spec = view.graph_node(owner.site).spec
+    names = [binding.var for binding in spec.inputs]
+    bindings = array_values.element_bindings(names, spec.array_node.bound_inputs, index)
+    lists = d.SourceValues(node_id=START, values=owner.inputs or NO_VALUES)
+    return d.ResolveInputs(
+        stream=view.context.stream,
+        node_id=site.node_id,
+        attempt=0,
+        bindings=tuple(b.SerializeToString() for b in bindings),
+        sources=(lists,),
+        input_path=input_path(view, site),
+    )
+
+
+def gather_outputs(
+    event: ne.ArrayGathering, state: Execution, context: Context
+) -> d.GatherOutputs:
+    """Return the dispatch that gathers the outputs of an array's elements."""
+    view = ExecutionView(state, context)
+    node = view.node(event.node_id)
+    assert node.array is not None  # noqa: S101 - it was started
+    outputs = array_elements.element_outputs(view, node)
+    return d.GatherOutputs(
+        stream=context.stream,
+        node_id=event.node_id,
+        attempt=event.attempt,
+        size=node.array.size,
+        names=array_elements.output_names(view, node),
+        indexes=tuple(outputs),
+        sources=tuple(_by_reference(outputs.values())),
+        output_path=f"{data_path(view, node.site)}/{node.attempt}/outputs.pb",
+    )
+
+
+def _by_reference(outputs: Iterable[Values]) -> Iterable[Values]:
+    """Yield outputs by reference where they are in a blob, except for small ones.
+
+    A message must hold all of them, however many elements the array has.
+    """
+    left = _INLINE_BYTES_ALL
+    for values in outputs:
+        size = len(values.inline or b"")
+        if values.uri and (size > _INLINE_BYTES or size > left):
+            yield Values(uri=values.uri, size=values.size)
+        else:
+            left -= size
+            yield values
+
+
+def abort_task(
+    event: ne.TaskAborted | ne.NodeAborted, attempt: int, context: Context
+) -> d.AbortTask:
+    """Return the message that stops what a runner does for a node."""
+    return d.AbortTask(
+        stream=context.stream,
+        node_id=event.node_id,
+        attempt=attempt,
+        reason=event.failure.message,
+    )

@@ -1,0 +1,1 @@
+"""Folds: how each event changes the state of its execution, a function for each."""

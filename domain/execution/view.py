@@ -1,0 +1,122 @@
+"""A read-only view of an execution: its state, and what its definition says of it."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from flyteidl.admin import execution_pb2
+from flyteidl.core import interface_pb2, literals_pb2, tasks_pb2
+
+from domain.execution.context import Context
+from domain.execution.state.node import Node
+from domain.execution.state.scopes import graph_of, owner_of
+from domain.execution.state.site import Site
+from domain.execution.state.state import Execution
+from domain.graph import Definition, Graph, GraphNode
+from schemas.ids import node_unique_id
+from schemas.messages.execution_events import ExecutionCreated
+from schemas.sites import NodeKind
+
+
+class ExecutionView:
+    """Queries on a state, with the context of a decision; nothing is changed here."""
+
+    __slots__ = ("_state", "context")
+
+    def __init__(self, state: Execution, context: Context) -> None:
+        self._state = state
+        self.context = context
+
+    @property
+    def state(self) -> Execution:
+        """The state that is looked at."""
+        return self._state
+
+    @property
+    def now_us(self) -> int:
+        """The time of the decision."""
+        return self.context.now_us
+
+    @property
+    def definition(self) -> Definition:
+        """The compiled workflow; every created execution has one."""
+        assert self.context.definition is not None  # noqa: S101 - it was loaded
+        return self.context.definition
+
+    @property
+    def created(self) -> ExecutionCreated:
+        """The event that began the execution."""
+        assert self._state.created is not None  # noqa: S101 - decisions check it
+        return self._state.created
+
+    @property
+    def spec(self) -> execution_pb2.ExecutionSpec:
+        """The execution's settings; shared, so never to be changed."""
+        return execution_spec(self.created.spec)
+
+    def node(self, node_id: str) -> Node:
+        """Return a node that was reached."""
+        return self._state.nodes[node_id]
+
+    def graph(self, scope: str) -> Graph:
+        """Return the graph of a scope."""
+        return graph_of(self.definition, self._state, scope)
+
+    def owner(self, scope: str) -> Definition:
+        """Return the closure that defines a scope."""
+        return owner_of(self.definition, self._state, scope)
+
+    def task_template(self, site: Site) -> tasks_pb2.TaskTemplate:
+        """Return the task that the node at a site runs."""
+        assert site.target is not None  # noqa: S101 - the compiler refuses others
+        return self.owner(site.scope).tasks[site.target]
+
+    def interface(
+        self, scope: str, graph_node: GraphNode
+    ) -> interface_pb2.TypedInterface | None:
+        """Return the interface of a task or sub-workflow; None for other nodes."""
+        target, owner = graph_node.target, self.owner(scope)
+        if target is not None and graph_node.kind is NodeKind.TASK:
+            return owner.tasks[target].interface
+        if target is not None and graph_node.kind is NodeKind.WORKFLOW:
+            return owner.sub_workflows[target].template.interface
+        return None
+
+    def graph_node(self, site: Site) -> GraphNode:
+        """Return what the compiled workflow says of the node at a site."""
+        if site.element is None:
+            return self.graph(site.scope).nodes[site.spec_node_id]
+        element = self.graph_node(self.node(site.parent_id).site).element
+        assert element is not None  # noqa: S101 - arrays have one
+        return element
+
+    def is_failure_node(self, node_id: str) -> bool:
+        """Return whether a node is the failure node of its workflow."""
+        site = self.node(node_id).site
+        if site.element is not None:
+            return False
+        graph_node = self.graph_node(site)
+        return graph_node.is_failure and not graph_node.branch
+
+    def unique_id(self, scope: str, spec_node_id: str) -> str:
+        """Return the id, unique in the execution, of a place (ref §4.7)."""
+        parent = self.parent_id(scope, spec_node_id)
+        attempt = self._state.nodes[parent].attempt if parent else 0
+        return node_unique_id(parent, attempt, spec_node_id)
+
+    def parent_id(self, scope: str, spec_node_id: str) -> str:
+        """Return the unique id of what contains a place: its branch, or its scope."""
+        branch = self.graph(scope).nodes[spec_node_id].branch
+        return self.unique_id(scope, branch) if branch else scope
+
+
+@lru_cache(maxsize=256)
+def literal_map(data: bytes) -> literals_pb2.LiteralMap:
+    """Return the literal map in these bytes; shared, so never to be changed."""
+    return literals_pb2.LiteralMap.FromString(data)
+
+
+@lru_cache(maxsize=256)
+def execution_spec(data: bytes) -> execution_pb2.ExecutionSpec:
+    """Return the spec in these bytes; shared, so never to be changed."""
+    return execution_pb2.ExecutionSpec.FromString(data)
