@@ -106,7 +106,7 @@ async def gateway(
 
         def metrics() -> Values:
             return {
-                counters.COMMANDS_IN_FLIGHT: services.submit.waiting,
+                counters.COMMANDS_IN_FLIGHT: services.submit.in_flight,
                 counters.REGISTRY_EVENTS_RELAYED: relay.relayed,
             }
 

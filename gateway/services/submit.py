@@ -53,7 +53,7 @@ class Submit:
         self._polled_at_s = 0.0
 
     @property
-    def waiting(self) -> int:
+    def in_flight(self) -> int:
         """Return how many commands await their outcome."""
         return len(self._waiting)
 

@@ -155,7 +155,7 @@ def test_a_client_that_gives_up_leaves_nothing_behind(
     with refused(grpc.StatusCode.DEADLINE_EXCEEDED):
         admin.TerminateExecution(request, timeout=0.3)
     soon(lambda: "CANCELLED" in calls.codes("TerminateExecution"))
-    assert 0 == gateway.services.submit.waiting
+    assert 0 == gateway.services.submit.in_flight
 
 
 def test_a_timeout_says_that_the_command_was_accepted(admin: Any) -> None:

@@ -51,7 +51,7 @@ async def submitted(submit: Submit) -> AsyncIterator[asyncio.Task[str]]:
     """Submit a command, and leave it waiting."""
     task = asyncio.create_task(submit(STREAM, COMMAND, actor="me", now_us=7))
     try:
-        while not submit.waiting:
+        while not submit.in_flight:
             await asyncio.sleep(0)
         await asyncio.sleep(0.01)
         yield task
@@ -91,7 +91,7 @@ async def test_a_command_is_settled_in_this_process(log: MemoryLog, pool: Pool) 
         record.envelope.reply,
     )  # fmt: skip
     assert COMMAND == codec.decode(record.body)
-    assert 0 == submit.waiting
+    assert 0 == submit.in_flight
 
 
 async def test_a_rejection_is_raised(log: MemoryLog, pool: Pool) -> None:
