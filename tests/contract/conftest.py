@@ -36,7 +36,7 @@ class MemoryKind:
         self.logs: list[Any] = []
 
     async def open(self, **settings: Any) -> Any:
-        log = MemoryLog(self.data, poll_s=settings.get("poll_s", POLL_S))
+        log = MemoryLog(self.data, poll_s=settings.get("poll_interval_s", POLL_S))
         await log.open()
         self.logs.append(log)
         return log
@@ -100,7 +100,7 @@ class KafkaKind:
     async def open(self, **settings: Any) -> Any:
         if not self.logs:
             await topics.create(self.settings)
-        poll_s = settings.get("poll_s", 0.5)
+        poll_s = settings.get("poll_interval_s", 0.5)
         log = KafkaLog(self.settings, LogSettings(poll_interval_s=poll_s))
         self.logs.append(log)
         await log.open()

@@ -144,7 +144,7 @@ async def test_all_is_there_after_a_restart(kind: Any, log: Any) -> None:
 
 async def test_news_wakes_a_reader(kind: Any) -> None:
     """A reader that waits gets news at once, not at its next poll."""
-    log = await kind.open(poll_s=60)
+    log = await kind.open(poll_interval_s=60)
     async with log.consume("r", t.DISPATCHES) as consumer:
         waiting = asyncio.create_task(consumer.read(10))
         await asyncio.sleep(0.05)

@@ -51,7 +51,7 @@ def _request(base: str, ref: ExecutionRef) -> JsonObject:
         with closing(connect(gateway.netloc, timeout=_REQUEST_TIMEOUT_S)) as connection:
             connection.request("DELETE", path)
             response = connection.getresponse()
-            found = msgspec.json.decode(response.read(), type=JsonObject)
+            found: JsonObject = msgspec.json.decode(response.read())
     except (HTTPException, OSError, msgspec.DecodeError) as error:
         raise CommandError(f"Cannot reach the engine at {base}: {error}") from error
     if response.status != HTTPStatus.OK:

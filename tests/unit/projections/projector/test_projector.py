@@ -24,6 +24,7 @@ from schemas.messages import node_events as ne
 from schemas.messages import outcomes
 from schemas.messages.commands import ReportChild, TerminateExecution
 from schemas.values import Failure
+from schemas.wire import codec
 from schemas.wire.codec import UndecodableMessageError
 from tests.contract.records import dispatch
 from tests.support.engine import STREAM, Engine, created, start
@@ -319,9 +320,8 @@ async def test_settle_hears_outcomes(read_models: ReadModels) -> None:
 async def test_catching_up_waits_for_no_news(pool: Pool) -> None:
     """The start of an engine isn't held up by what else lies behind the last event."""
     log = MemoryLog(poll_s=60)
-    records = [
-        event_record(created(), Envelope(id="c7", type="T", stream=STREAM), 1, STREAM)
-    ]
+    cause = Envelope(id="c7", type="T", stream=STREAM)
+    records = [event_record(codec.ENGINE, created(), cause, 1, STREAM)]
     await log.append([*records, dispatch("d1")])
     projector = Projector(log, pool)
     async with asyncio.timeout(10):
