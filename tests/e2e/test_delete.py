@@ -138,7 +138,7 @@ def test_nothing_is_left_but_events(
         done = _flightlog(engine, check)
         assert done.returncode == 0, done.stdout + done.stderr
     again = _flightlog(engine, "delete", f"{PROJECT}/{DOMAIN}/{ended[0].id.name}")
-    assert "was deleted before" in again.stdout
+    assert "was already deleted" in again.stdout
 
 
 def test_what_runs_or_is_unknown_is_refused(
