@@ -108,6 +108,22 @@ async def test_every_failure_has_a_code(
     assert failed.details
 
 
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (psycopg.OperationalError("host x"), "Cannot reach Postgres: see error id "),
+        (TransientError("host x"), "Cannot reach the event log or a store: see "),
+        (ValueError("x"), "GetVersion failed: see error id "),
+    ],
+)
+async def test_an_outage_is_named(error: Exception, text: str) -> None:
+    """The client learns what is out of reach; addresses stay in the log."""
+    with capture_logs():
+        failed, _ = await ended(Served(error))
+    assert failed.details.startswith(text)
+    assert "host x" not in failed.details
+
+
 async def test_a_surprise_is_logged_under_the_id_that_the_client_gets() -> None:
     """The client sees no trace, only the id under which the log has it."""
     with capture_logs() as logs:
