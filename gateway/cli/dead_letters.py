@@ -6,7 +6,13 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli.options import EXITS, DataDirOption, JsonOption, run_on_session
+from gateway.cli.options import (
+    EXITS,
+    STREAM_HELP,
+    DataDirOption,
+    JsonOption,
+    run_on_session,
+)
 
 app = typer.Typer(
     help="Commands and dispatches that could not be decoded or handled.",
@@ -19,7 +25,7 @@ app = typer.Typer(
 def list_(
     execution: Annotated[
         str | None,
-        typer.Argument(metavar="[EXECUTION]", help="All executions by default."),
+        typer.Argument(metavar="[EXECUTION]", help=STREAM_HELP + "; all by default."),
     ] = None,
     *,
     redriven: Annotated[

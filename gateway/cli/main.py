@@ -10,6 +10,7 @@ import typer
 from gateway.cli import dead_letters, log, start, topics
 from gateway.cli.options import (
     EXITS,
+    STREAM_HELP,
     BeginOption,
     DataDirOption,
     ExecutionArgument,
@@ -17,6 +18,7 @@ from gateway.cli.options import (
     HttpPortOption,
     JsonOption,
     PluginName,
+    StreamArgument,
     load_settings,
     run_command,
     run_on_session,
@@ -137,12 +139,12 @@ def status(*, data_dir: DataDirOption = None, json: JsonOption = False) -> None:
 
 @events_app.command("show")
 def events_show(
-    execution: ExecutionArgument,
+    execution: StreamArgument,
     *,
     data_dir: DataDirOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Print every event of an execution; with --json, one object per line."""
+    """Print every event of a stream; with --json, one object per line."""
     from gateway.cli.commands.log import events  # noqa: PLC0415 - heavy
 
     run_on_session(data_dir, lambda session: events.show(session, execution, json=json))
@@ -152,7 +154,7 @@ def events_show(
 def events_tail(
     execution: Annotated[
         str | None,
-        typer.Argument(metavar="[EXECUTION]", help="All executions by default."),
+        typer.Argument(metavar="[EXECUTION]", help=STREAM_HELP + "; all by default."),
     ] = None,
     *,
     data_dir: DataDirOption = None,
@@ -174,7 +176,7 @@ def events_tail(
 
 @app.command()
 def state(
-    execution: ExecutionArgument,
+    execution: StreamArgument,
     *,
     at: Annotated[
         int | None,
@@ -185,8 +187,8 @@ def state(
     data_dir: DataDirOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Print the state of an execution, folded from its events up to a sequence."""
-    from gateway.cli.commands.executions import state as command  # noqa: PLC0415 - heavy
+    """Print the state of a stream, folded from its events up to a sequence."""
+    from gateway.cli.commands.log import state as command  # noqa: PLC0415 - heavy
 
     run_on_session(
         data_dir, lambda session: command.show(session, execution, at, json=json)

@@ -55,11 +55,13 @@ HttpPortOption = Annotated[
         help="HTTP port; 30081 by default, 0 for any free one.",
     ),
 ]
+EXECUTION_HELP = "project/domain/name, or the name if unique"
+STREAM_HELP = EXECUTION_HELP + "; or the id of a stream"
 ExecutionArgument = Annotated[
-    str,
-    typer.Argument(
-        metavar="EXECUTION", help="project/domain/name, or the name if unique."
-    ),
+    str, typer.Argument(metavar="EXECUTION", help=EXECUTION_HELP + ".")
+]
+StreamArgument = Annotated[
+    str, typer.Argument(metavar="EXECUTION", help=STREAM_HELP + ".")
 ]
 BeginOption = Annotated[
     str | None,

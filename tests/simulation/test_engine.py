@@ -69,17 +69,19 @@ TICKS_US = (100, 1_000, 10_000)
 class World:
     """What outlives a crash: the log's data, the blobs, the time."""
 
-    def __init__(self, seed: int, folder: Path) -> None:
+    def __init__(
+        self, seed: int, folder: Path, kinds: StreamKinds = STREAM_KINDS
+    ) -> None:
         self.draw = random.Random(seed)
         self.data = MemoryData()
-        self.catalog = EventCatalog(self.data)
+        self.catalog = EventCatalog(self.data, kinds.messages)
         self.blobs = FileBlobs(folder)
         self.clock = VirtualClock()
         self.parent, self.child = _parent(), _child()
         self.incarnations = 0
         self.takes_snapshots = bool(seed % 3)
         self.admissions: type[Admissions] = Admissions
-        self.kinds: StreamKinds = STREAM_KINDS
+        self.kinds = kinds
 
     def definition(self, name: str) -> Definition:
         """Return the graph of an execution: children are those with long names."""

@@ -11,6 +11,7 @@ from schemas import topics
 from schemas.ids import AttemptRef, CatalogKey, execution_of
 from schemas.messages.node_events import CachePopulated
 from schemas.wire import codec
+from schemas.wire.codec import Codec
 from tests.support.fakes import MemoryData
 
 
@@ -59,10 +60,10 @@ class MemoryCatalog:
 class EventCatalog(MemoryCatalog):
     """A catalog that knows at once what the events of a log tell."""
 
-    def __init__(self, data: MemoryData) -> None:
-        """Stand on a log's data."""
+    def __init__(self, data: MemoryData, messages: Codec = codec.ENGINE) -> None:
+        """Stand on a log's data, of these messages."""
         super().__init__()
-        self.data, self.seen = data, 0
+        self.data, self.messages, self.seen = data, messages, 0
 
     def _answer(self) -> None:
         super()._answer()
@@ -70,7 +71,7 @@ class EventCatalog(MemoryCatalog):
         for record in fresh:
             if record.topic != topics.EVENTS or not record.envelope.sequence:
                 continue
-            event = codec.decode(record.body)
+            event = self.messages.decode(record.body)
             if isinstance(event, CachePopulated):
                 self._keep(record.envelope.stream, event)
 

@@ -168,6 +168,8 @@ class CommandHandler:
         found: list[Record] = []
         messages, react = self.messages, stream.kind.decider.react
         cause = replace(cause, recorded_at_us=context.now_us)
+        if not stream.sequence and not stream.correlation:
+            stream = replace(stream, correlation=cause.correlation or cause.stream)
         for event in events:
             stream = stream.after(event)
             record = records.event_record(

@@ -32,7 +32,12 @@ async def request_redrive(
         return await asyncio.to_thread(_request, engine, body)
     wait_s = WAIT_S if session.settings.kafka.bootstrap_servers else 0.0
     async with open_log(session) as log:
-        redriver = Redriver(log=log, clock=SYSTEM_CLOCK, wait_s=wait_s)
+        redriver = Redriver(
+            log=log,
+            clock=SYSTEM_CLOCK,
+            messages=session.kinds.messages,
+            wait_s=wait_s,
+        )
         return await redriver.redrive(streams, ids, body.principal)
 
 

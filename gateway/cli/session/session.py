@@ -15,14 +15,17 @@ from infra.eventlog.contract import EventReader
 from infra.postgres.pool import Pool
 from infra.settings import Settings
 from projections.queries import executions
-from schemas.ids import ExecutionRef
+from schemas.ids import ExecutionRef, execution_stream
+from workers.propeller.kinds.executions import EXECUTIONS
+from workers.propeller.stream_kinds import STREAM_KINDS, StreamKinds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
     """An engine's data, open for reading.
 
-    `is_down` is True where no engine appends to the log; `url` is that of Postgres.
+    `is_down` is True where no engine appends to the log; `url` is that of Postgres;
+    `kinds` are the kinds of streams on the log.
     """
 
     settings: Settings
@@ -32,6 +35,17 @@ class Session:
     pool: Pool
     log: EventReader
     blobs: Blobs
+    kinds: StreamKinds = STREAM_KINDS
+
+    async def stream(self, text: str) -> str:
+        """Return the stream of this text: its id, or an execution by its name.
+
+        Raises CommandError if there is no such execution.
+        """
+        kind = self.kinds.find(text)
+        if kind is not None and kind.is_id(text):
+            return text
+        return execution_stream(await self.execution(text))
 
     async def execution(self, text: str) -> ExecutionRef:
         """Return the execution of this text; raises CommandError if there is none.
@@ -57,6 +71,11 @@ class Session:
                 ExitCode.USAGE,
             )
         return found[0]
+
+
+def short_name(stream: str) -> str:
+    """Return a stream as `Session.stream` takes it: an execution without its kind."""
+    return stream.removeprefix(f"{EXECUTIONS.prefix}/")
 
 
 @asynccontextmanager

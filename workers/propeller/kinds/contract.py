@@ -275,6 +275,14 @@ class AuditRules(Generic[E, S]):
     link: Callable[[E], Link | None]
 
 
+class Description(NamedTuple):
+    """A state as text for people: lines, then a table if it has a heading."""
+
+    lines: Sequence[str]
+    heading: Sequence[str] = ()
+    rows: Sequence[Sequence[str]] = ()
+
+
 def _no_reaction(_command: Command, _rejected: Rejected) -> Sequence[Outgoing]:
     return ()
 
@@ -287,14 +295,16 @@ def _no_target(_command: Command) -> str | None:
 class StreamKind(Generic[C, E, S, X]):
     """A kind of stream: everything that differs from another kind's streams.
 
-    `prefix` is what the ids of its streams begin with, before the first slash.
-    `commands` are those that may be sent to it; `target` is the stream that a command
-    itself names, if it does. `loaded` is what decisions need of a stream of which
-    nothing was loaded. `phase` is a state's, for people and read models, `to_json` the
-    rest of it.
+    `prefix` is what the ids of its streams begin with, before the first slash, and what
+    people call such a stream; `id_form` has all parts of an id. `commands` are those
+    that may be sent to it; `target` is the stream that a command itself names, if it
+    does. `loaded` is what decisions need of a stream of which nothing was loaded.
+    `phase` is a state's, for people and read models; `to_json` and `describe` are what
+    people are shown of the rest.
     """
 
     prefix: str
+    id_form: str
     commands: frozenset[type[C]]
     decider: Decider[C, E, S, X]
     loaded: Loaded[E, S, X]
@@ -306,9 +316,23 @@ class StreamKind(Generic[C, E, S, X]):
     phase: Callable[[S], str]
     terminal_phases: frozenset[str]
     to_json: Callable[[S], Mapping[str, Any]]
+    describe: Callable[[S], Description]
     react_to_refusal: Callable[[C, Rejected], Sequence[Outgoing]] = _no_reaction
     target: Callable[[C], str | None] = _no_target
     loader: StreamLoader[C, E, S, X] = field(default_factory=NothingToLoad)
+
+    def is_id(self, text: str) -> bool:
+        """Return whether a text has the form of a stream's id."""
+        parts = text.split("/")
+        return (
+            parts[0] == self.prefix
+            and all(parts)
+            and len(parts) == len(self.id_form.split("/"))
+        )
+
+    def name_of(self, stream: str) -> str:
+        """Return a stream's id without the prefix."""
+        return stream.removeprefix(f"{self.prefix}/")
 
     def begin(self) -> StreamState[C, E, S, X]:
         """Return a stream without events."""

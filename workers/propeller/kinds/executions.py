@@ -36,7 +36,7 @@ from workers.propeller.kinds.contract import (
 )
 from workers.propeller.kinds.execution_audit import AUDIT
 from workers.propeller.kinds.execution_closing import CLOSING
-from workers.propeller.kinds.execution_json import to_json
+from workers.propeller.kinds.execution_description import describe, to_json
 
 PREFIX = "execution"
 
@@ -167,6 +167,7 @@ SNAPSHOTS: SnapshotFormat[Execution, Layout] = SnapshotFormat(
 
 EXECUTIONS: ExecutionKind = StreamKind(
     prefix=PREFIX,
+    id_form="execution/PROJECT/DOMAIN/NAME",
     commands=frozenset(get_args(c.ExecutionCommand)) - INTERNAL_COMMANDS,
     target=_target,
     decider=execution,
@@ -180,4 +181,5 @@ EXECUTIONS: ExecutionKind = StreamKind(
     phase=lambda state: state.phase.value,
     terminal_phases=frozenset(phase.value for phase in TERMINAL_EXECUTION),
     to_json=to_json,
+    describe=describe,
 )

@@ -6,13 +6,14 @@ import sys
 
 from rich.console import Console
 
-from gateway.cli.commands.executions.state import fold
 from gateway.cli.commands.log.events import not_found
+from gateway.cli.commands.log.state import fold
 from gateway.cli.errors import CommandError
 from gateway.cli.session.session import Session
 from gateway.executions.task_logs import attempt_log
 from infra.blobs.files import Blobs
-from schemas.ids import ExecutionRef
+from schemas.ids import ExecutionRef, execution_stream
+from workers.propeller.kinds.executions import EXECUTIONS
 
 
 async def show(
@@ -20,9 +21,10 @@ async def show(
 ) -> None:
     """Print the logs of one node's attempt, or of each node's last attempt."""
     ref = await session.execution(text)
-    folded = await fold(session, ref, None)
+    stream = execution_stream(ref)
+    folded = await fold(session, EXECUTIONS, stream)
     if not folded.sequence:
-        raise not_found(ref)
+        raise not_found(stream)
     ran = {key: node for key, node in folded.state.nodes.items() if node.task}
     if node_id is not None and node_id not in ran:
         known = ", ".join(sorted(ran)) or "none"

@@ -14,10 +14,9 @@ from gateway.cli.commands.log.events import instant
 from gateway.cli.errors import CommandError, ExitCode
 from gateway.cli.json_output import JsonObject, print_json
 from gateway.cli.session.redrive_client import request_redrive
-from gateway.cli.session.session import Session
+from gateway.cli.session.session import Session, short_name
 from gateway.cli.session.writable_log import open_log
 from schemas import topics
-from schemas.ids import execution_stream
 from schemas.wire import codec
 from workers.operations.redrive import (
     PAGE,
@@ -30,12 +29,12 @@ _ERROR_SHOWN = 100
 
 
 async def show_all(
-    session: Session, execution: str | None, *, redriven: bool, json: bool
+    session: Session, text: str | None, *, redriven: bool, json: bool
 ) -> None:
-    """Print the dead letters of an execution or of all."""
+    """Print the dead letters of a stream or of all."""
     found = [kept for kept in await _letters(session) if redriven or not kept.redriven]
-    if execution is not None:
-        stream = execution_stream(await session.execution(execution))
+    if text is not None:
+        stream = await session.stream(text)
         found = [kept for kept in found if kept.letter.stream == stream]
     if json:
         for kept in found:
@@ -50,7 +49,7 @@ async def show_all(
         line = Text(f"{kept.id.removeprefix('flightlog.'):<18} ")
         line.append(instant(dead.occurred_at_us)[:19] + " ", style="dim")
         line.append(f"{dead.type.rpartition('.')[2] or '?':<20} ", style="bold")
-        line.append((dead.stream.removeprefix("execution/") or "?") + " ", "cyan")
+        line.append((short_name(dead.stream) or "?") + " ", "cyan")
         line.append(("redriven; " if kept.redriven else "") + _first_line(dead.error))
         console.print(line)
 
@@ -71,7 +70,7 @@ async def show(session: Session, letter_id: str, *, json: bool) -> None:
         "bytes": base64.b64encode(dead.body).decode(),
     }
     try:
-        message = codec.decode(dead.body)
+        message = session.kinds.messages.decode(dead.body)
     except codec.UndecodableMessageError as error:
         shown["unreadable"] = str(error)
     else:
@@ -89,18 +88,14 @@ async def show(session: Session, letter_id: str, *, json: bool) -> None:
 async def redrive(
     session: Session, names: Sequence[str], *, every: bool, json: bool
 ) -> None:
-    """Redrive dead letters in order; exits with 1 if an execution is parked again."""
+    """Redrive dead letters in order; exits with 1 if a stream is parked again."""
     if every == bool(names):
         raise CommandError(
             "Expected executions or ids of dead letters, or --all", ExitCode.USAGE
         )
     found = [kept for kept in await _letters(session) if not kept.redriven]
     ids = [_named(found, name).id for name in names if _is_letter(name)]
-    streams: list[str] = [
-        execution_stream(await session.execution(name))
-        for name in names
-        if not _is_letter(name)
-    ]
+    streams = [await session.stream(name) for name in names if not _is_letter(name)]
     if every:
         streams = [kept.letter.stream for kept in found]
     done = await request_redrive(session, streams, ids)
@@ -117,7 +112,7 @@ def _print(done: Redriven) -> None:
     if done.left:
         typer.echo(f"left {len(done.left)} that this version can't decode")
     for stream in done.parked_again:
-        typer.echo(f"{stream.removeprefix('execution/')} is parked again")
+        typer.echo(f"{short_name(stream)} is parked again")
 
 
 async def _letters(session: Session) -> list[StoredDeadLetter]:

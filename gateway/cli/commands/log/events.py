@@ -12,21 +12,13 @@ from rich.text import Text
 
 from gateway.cli.errors import CommandError, ExitCode
 from gateway.cli.json_output import JsonObject, print_json
-from gateway.cli.session.session import Session
+from gateway.cli.session.session import Session, short_name
 from infra.eventlog.contract import Received
 from projections.views import journal
 from schemas import topics
-from schemas.ids import ExecutionRef, execution_stream
-from schemas.messages.execution_events import (
-    ExecutionAborted,
-    ExecutionFailed,
-    ExecutionSucceeded,
-    ExecutionTimedOut,
-)
 from schemas.messages.outcomes import CommandHadNoEffect, CommandRejected
 from schemas.wire import codec
 
-_ENDINGS = (ExecutionSucceeded, ExecutionFailed, ExecutionAborted, ExecutionTimedOut)
 _GOOD = ("Succeeded",)
 _BAD = ("Failed", "Aborted", "TimedOut", "Rejected")
 
@@ -79,7 +71,7 @@ class Printer:
         )
         text = Text()
         if self._streams:
-            text.append(envelope.stream.partition("/")[2] + " ", style="cyan")
+            text.append(short_name(envelope.stream) + " ", style="cyan")
         text.append(f"{envelope.sequence:>5} ", style="dim")
         text.append(instant(envelope.recorded_at_us)[11:23] + " ", style="dim")
         text.append(f"{kind:<20} ", style=style)
@@ -102,26 +94,27 @@ def _summary(message: Any) -> str:
     return journal.summary(message)
 
 
-def decoded(page: Iterable[Received]) -> list[tuple[Received, Any]]:
+def decoded(session: Session, page: Iterable[Received]) -> list[tuple[Received, Any]]:
     """Return records with their decoded messages."""
-    return [(received, codec.decode(received.body)) for received in page]
+    decode = session.kinds.messages.decode
+    return [(received, decode(received.body)) for received in page]
 
 
 async def show(session: Session, text: str, *, json: bool) -> None:
-    """Print every event of an execution."""
-    ref = await session.execution(text)
+    """Print every event of a stream."""
+    stream = await session.stream(text)
     printer, count = Printer(json=json), 0
-    async for page in session.log.stream(execution_stream(ref)):
-        printer.print(decoded(page))
+    async for page in session.log.stream(stream):
+        printer.print(decoded(session, page))
         count += len(page)
     if not count:
-        raise not_found(ref)
+        raise not_found(stream)
 
 
 async def tail(
     session: Session, text: str | None, *, json: bool, from_start: bool
 ) -> None:
-    """Print events as they are written: of one execution until it ends, or of all."""
+    """Print events as they are written: of one stream until it ends, or of all."""
     if session.is_down:
         raise CommandError(
             "Expected an engine whose events can be followed, but none is running; "
@@ -132,17 +125,18 @@ async def tail(
         after = {} if from_start else await session.log.end_positions((topics.EVENTS,))
         printer = Printer(json=json, streams=True)
         async for page in session.log.follow(after):
-            printer.print(decoded(page))
+            printer.print(decoded(session, page))
         return
-    stream = execution_stream(await session.execution(text))
-    printer = Printer(json=json)
+    stream = await session.stream(text)
+    printer, closing = Printer(json=json), session.kinds.of(stream).closing
     async for page in session.log.follow_stream(stream):
-        events = decoded(page)
+        events = decoded(session, page)
         printer.print(events)
-        if isinstance(events[-1][1], _ENDINGS):
+        if type(events[-1][1]) in closing.events:
             return
 
 
-def not_found(ref: ExecutionRef) -> CommandError:
-    """Return the error for an execution without events."""
-    return CommandError(f"Expected execution {ref.text()} to exist, but it doesn't")
+def not_found(stream: str) -> CommandError:
+    """Return the error for a stream without events."""
+    kind, _, name = stream.partition("/")
+    return CommandError(f"Expected {kind} {name} to exist, but it doesn't")

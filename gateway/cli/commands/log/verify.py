@@ -16,7 +16,6 @@ from projections.projector.start_position import ReplayStart
 from projections.queries import executions
 from schemas import topics
 from workers.operations.audit import Audit, Finding
-from workers.propeller.stream_kinds import STREAM_KINDS
 
 _SHOWN_MAX = 100
 
@@ -51,7 +50,7 @@ async def run(session: Session, begin: str | None, *, json: bool) -> None:
 async def _audited(
     session: Session, since: ReplayStart | None, *, quiet: bool
 ) -> tuple[Audit, list[Finding]]:
-    audit, findings = Audit(STREAM_KINDS), list[Finding]()
+    audit, findings = Audit(session.kinds), list[Finding]()
     total = await session.log.count_events()
     end = await session.log.end_positions((topics.EVENTS,))
     after = {} if since is None else since.positions
