@@ -10,7 +10,7 @@ import msgspec
 import structlog
 
 from domain.execution.context import Limits
-from domain.execution.state.snapshot_chunks import Sizes
+from domain.snapshots import ChunkLimits
 from gateway.bootstrap.adapters import Adapters
 from gateway.executions.task_logs import log_url
 from gateway.services.container import Services
@@ -165,8 +165,8 @@ def _cadence(settings: SnapshotSettings) -> Cadence:
     return Cadence(
         interval_s=settings.interval_s,
         commit_bytes=settings.commit_bytes,
-        sizes=Sizes(
-            nodes_max=settings.chunk_nodes_max, bytes_max=settings.chunk_bytes_max
+        chunk_limits=ChunkLimits(
+            items_max=settings.chunk_nodes_max, bytes_max=settings.chunk_bytes_max
         ),
         shutdown_timeout_s=settings.shutdown_timeout_s,
     )

@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 from structlog.testing import capture_logs
 
-from domain.execution.state.snapshot_chunks import Sizes
+from domain.snapshots import ChunkLimits
 from infra.eventlog.contract import Log, Received, Record
 from schemas import topics as t
 from schemas.envelope import Envelope
@@ -27,7 +27,9 @@ pytestmark = pytest.mark.timeout(120)
 @pytest.fixture
 def harness(log: Log) -> Harness:
     """Propellers that take snapshots all the time."""
-    return Harness(log, folds=True, interval_s=0.00001, sizes=Sizes(nodes_max=1))
+    return Harness(
+        log, folds=True, interval_s=0.00001, chunk_limits=ChunkLimits(items_max=1)
+    )
 
 
 async def _newest(log: Log) -> dict[str, Received]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from domain.execution.state.snapshot_chunks import Sizes
+from domain.snapshots import ChunkLimits
 from infra.eventlog.contract import Log
 from schemas import topics
 from schemas.messages import execution_events as e
@@ -39,7 +39,7 @@ def harness(log: Log) -> Harness:
         log,
         folds=True,
         interval_s=0.00001,
-        sizes=Sizes(nodes_max=1),
+        chunk_limits=ChunkLimits(items_max=1),
         kinds=counters.KINDS,
     )
 

@@ -12,9 +12,10 @@ from domain.execution.state import snapshot_chunks
 from domain.execution.state.evolve import evolve
 from domain.execution.state.node import Node
 from domain.execution.state.site import Site
-from domain.execution.state.snapshot_chunks import Layout, Sizes, TornSnapshotError
+from domain.execution.state.snapshot_chunks import Layout
 from domain.execution.state.state import Execution
 from domain.graph import Definition
+from domain.snapshots import ChunkLimits, TornSnapshotError
 from schemas.phases import NodePhase
 from schemas.sites import NodeKind
 from schemas.values import Values
@@ -23,14 +24,14 @@ from tests.property.test_execution import commands
 from tests.support.engine import CREATE, Engine, created
 
 STEPS_MAX = 30
-SMALL = Sizes(nodes_max=3, bytes_max=900)
+SMALL = ChunkLimits(items_max=3, bytes_max=900)
 
 
 class Kept:
     """The newest head and chunks of one stream, and what writes them."""
 
-    def __init__(self, sizes: Sizes) -> None:
-        self.sizes = sizes
+    def __init__(self, chunk_limits: ChunkLimits) -> None:
+        self.chunk_limits = chunk_limits
         self.layout = Layout()
         self.state = Execution()
         self.head: tuple[int, bytes, tuple[int, ...]] | None = None
@@ -40,7 +41,7 @@ class Kept:
         """Write what changed; the write of this number doesn't arrive."""
         before = self.layout
         self.layout, dirty = snapshot_chunks.encode_chunks(
-            before, state, sequence, self.sizes
+            before, state, sequence, self.chunk_limits
         )
         self._check(before, state, {chunk.number for chunk in dirty})
         writes: list[Any] = [*dirty, None]
@@ -60,7 +61,7 @@ class Kept:
         """Check that each node lies in one chunk, and only changes were written."""
         members = self.layout.members
         assert sorted(i for ids in members for i in ids) == sorted(state.nodes)
-        assert all(len(ids) <= self.sizes.nodes_max for ids in members)
+        assert all(len(ids) <= self.chunk_limits.items_max for ids in members)
         for number, ids in enumerate(members):
             changed = not ids or any(
                 before.nodes.get(i) is not state.nodes[i]
@@ -137,7 +138,7 @@ def test_a_lost_write_is_an_older_state_or_torn(
 
 
 def _copy(kept: Kept) -> Kept:
-    copy = Kept(kept.sizes)
+    copy = Kept(kept.chunk_limits)
     copy.head, copy.chunks = kept.head, dict(kept.chunks)
     return copy
 
@@ -146,13 +147,13 @@ def test_chunks_keep_to_their_sizes() -> None:
     """A chunk has no more nodes and bytes than it may, but for a single large node."""
     state = _wide(50, 100)
     layout, first = snapshot_chunks.encode_chunks(
-        Layout(), state, 1, Sizes(nodes_max=8, bytes_max=1500)
+        Layout(), state, 1, ChunkLimits(items_max=8, bytes_max=1500)
     )
     assert len(first) > 50 / 8
     large = _node("n7", 5000)
     state = Execution(nodes=state.nodes.set("n7", large))
     layout, second = snapshot_chunks.encode_chunks(
-        layout, state, 2, Sizes(nodes_max=8, bytes_max=1500)
+        layout, state, 2, ChunkLimits(items_max=8, bytes_max=1500)
     )
 
     assert ("n7",) in layout.members
@@ -162,10 +163,10 @@ def test_chunks_keep_to_their_sizes() -> None:
 def test_one_node_of_many_costs_one_chunk() -> None:
     """What an execution of many nodes writes for a change doesn't grow with it."""
     state = _wide(5000, 10)
-    layout, first = snapshot_chunks.encode_chunks(Layout(), state, 1, Sizes())
+    layout, first = snapshot_chunks.encode_chunks(Layout(), state, 1, ChunkLimits())
     assert len(first) == 20
     state = Execution(nodes=state.nodes.set("n9", _node("n9", 11)))
-    layout, second = snapshot_chunks.encode_chunks(layout, state, 2, Sizes())
+    layout, second = snapshot_chunks.encode_chunks(layout, state, 2, ChunkLimits())
 
     assert [chunk.number for chunk in second] == [layout.places["n9"]]
     assert layout.written.count(2) == 1
@@ -173,7 +174,9 @@ def test_one_node_of_many_costs_one_chunk() -> None:
 
 def test_damaged_bytes_are_torn() -> None:
     """Bytes that are no state are told, whatever is in them."""
-    layout, written = snapshot_chunks.encode_chunks(Layout(), _wide(1, 1), 1, Sizes())
+    layout, written = snapshot_chunks.encode_chunks(
+        Layout(), _wide(1, 1), 1, ChunkLimits()
+    )
     found = {0: (1, written[0].body)}
     head = snapshot_chunks.encode_head(_wide(1, 1))
     assert snapshot_chunks.decode_chunks(head, layout.written, found)[0] == _wide(1, 1)

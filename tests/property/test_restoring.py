@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from domain.execution.state.snapshot_chunks import Sizes
 from domain.graph import Definition
+from domain.snapshots import ChunkLimits
 from infra.eventlog.contract import Record
 from schemas import topics
 from schemas.envelope import Envelope
@@ -28,7 +28,7 @@ from workers.propeller.snapshots import Cadence, Snapshots
 from workers.propeller.stream_kinds import STREAM_KINDS
 
 STREAMS, STEPS_MAX = 3, 40
-CADENCE = Cadence(interval_s=0.0, commit_bytes=1, sizes=Sizes(nodes_max=2))
+CADENCE = Cadence(interval_s=0.0, commit_bytes=1, chunk_limits=ChunkLimits(items_max=2))
 
 
 class LossyPartition:

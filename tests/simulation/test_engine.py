@@ -13,9 +13,9 @@ from msgspec.structs import replace
 
 from domain.execution.context import Limits
 from domain.execution.decide import execution as decider
-from domain.execution.state.snapshot_chunks import Sizes
 from domain.execution.state.state import Execution
 from domain.graph import Definition
+from domain.snapshots import ChunkLimits
 from infra.blobs.files import FileBlobs
 from infra.errors import TransientError
 from infra.eventlog.contract import OwnedPartition, Record
@@ -181,7 +181,7 @@ def propeller(world: World, log: MemoryLog) -> Propeller:
             Cadence(
                 interval_s=0.001 if world.takes_snapshots else 3600.0,
                 commit_bytes=world.draw.choice([1, 1000, 100_000]),
-                sizes=Sizes(nodes_max=world.draw.randint(1, 5)),
+                chunk_limits=ChunkLimits(items_max=world.draw.randint(1, 5)),
             ),
             world.clock,
         ),

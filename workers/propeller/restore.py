@@ -9,7 +9,7 @@ from typing import Protocol
 
 import structlog
 
-from domain.execution.state.snapshot_chunks import TornSnapshotError
+from domain.snapshots import TornSnapshotError
 from infra.eventlog.contract import OwnedPartition, Received
 from infra.retry import retry_transient
 from schemas import topics

@@ -15,7 +15,7 @@ from typing import NamedTuple, TypeVar
 import structlog
 from msgspec.structs import replace
 
-from domain.execution.state.snapshot_chunks import Sizes
+from domain.snapshots import ChunkLimits
 from infra.clock import SYSTEM_CLOCK, Clock
 from infra.errors import FencedError, PermanentError, TransientError
 from infra.eventlog.contract import OwnedPartition, Record
@@ -43,7 +43,7 @@ class Cadence:
 
     interval_s: float = 10.0
     commit_bytes: int = 1024 * 1024
-    sizes: Sizes = field(default_factory=Sizes)
+    chunk_limits: ChunkLimits = field(default_factory=ChunkLimits)
     retry_s: float = RETRY_S
     shutdown_timeout_s: float = 2.0
 
@@ -218,7 +218,7 @@ class Snapshots:
         snapshots = stream.kind.snapshots
         before = self.layouts.get(name, snapshots.empty)
         layout, chunks = snapshots.encode_chunks(
-            before, stream.state, stream.sequence, self.cadence.sizes
+            before, stream.state, stream.sequence, self.cadence.chunk_limits
         )
         form = snapshots.name()
         records = [

@@ -21,25 +21,12 @@ from msgspec.structs import replace
 
 from domain.execution.state.node import Node
 from domain.execution.state.state import Execution
+from domain.snapshots import Chunk, ChunkLimits, TornSnapshotError
 
 EVOLVE_REVISION = 2
 """Raised when events fold to another state than before in the same classes."""
 
 _V = TypeVar("_V")
-
-
-class Sizes(msgspec.Struct, frozen=True, kw_only=True):
-    """How large a chunk may grow; a single node may be larger."""
-
-    nodes_max: int = 256
-    bytes_max: int = 256 * 1024
-
-
-class Chunk(msgspec.Struct, frozen=True):
-    """One chunk to write: its number, and its nodes as bytes."""
-
-    number: int
-    body: bytes
 
 
 class Layout(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,10 +42,6 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True):
     written: tuple[int, ...] = ()
 
 
-class TornSnapshotError(ValueError):
-    """A head and chunks don't belong together, or their bytes are damaged."""
-
-
 def snapshot_format() -> str:
     """Return the format of today's snapshots: it follows from the classes of states.
 
@@ -68,7 +51,7 @@ def snapshot_format() -> str:
 
 
 def encode_chunks(
-    layout: Layout, state: Execution, sequence: int, sizes: Sizes
+    layout: Layout, state: Execution, sequence: int, limits: ChunkLimits
 ) -> tuple[Layout, Sequence[Chunk]]:
     """Return the chunks that must be written to bring a layout to a state."""
     members = dict(enumerate(layout.members))
@@ -82,50 +65,50 @@ def encode_chunks(
             fresh.append(node_id)
         else:
             dirty[place] = None
-    for place, ids in _placed(fresh, members, sizes):
+    for place, ids in _placed(fresh, members, limits):
         members[place] = (*members.get(place, ()), *ids)
         dirty[place] = None
-    chunks = list(_encoded(state.nodes, members, dirty, sizes))
+    chunks = list(_encoded(state.nodes, members, dirty, limits))
     return _laid_out(layout, state.nodes, sequence, chunks), [
         Chunk(number, body) for number, _, body in chunks
     ]
 
 
 def _placed(
-    fresh: Sequence[str], members: Mapping[int, tuple[str, ...]], sizes: Sizes
+    fresh: Sequence[str], members: Mapping[int, tuple[str, ...]], limits: ChunkLimits
 ) -> Iterator[tuple[int, Sequence[str]]]:
     """Distribute new nodes: the last chunk is filled, then others begin."""
     last = max(len(members) - 1, 0)
-    room = max(sizes.nodes_max - len(members.get(last, ())), 0)
+    room = max(limits.items_max - len(members.get(last, ())), 0)
     if fresh[:room]:
         yield last, fresh[:room]
-    for start in range(room, len(fresh), sizes.nodes_max):
+    for start in range(room, len(fresh), limits.items_max):
         last += 1
-        yield last, fresh[start : start + sizes.nodes_max]
+        yield last, fresh[start : start + limits.items_max]
 
 
 def _encoded(
     nodes: Mapping[str, Node],
     members: dict[int, tuple[str, ...]],
     dirty: Iterable[int],
-    sizes: Sizes,
+    limits: ChunkLimits,
 ) -> Iterator[tuple[int, tuple[str, ...], bytes]]:
     """Encode chunks; what exceeds one goes to new ones after all others."""
     spare = numbers_from(len(members))
     for number in dirty:
-        pieces = _pieces(nodes, members[number], sizes)
+        pieces = _pieces(nodes, members[number], limits)
         for (ids, parts), at in zip(pieces, chain((number,), spare), strict=False):
             yield at, ids, zlib.compress(_encoder.encode(parts), 1)
 
 
 def _pieces(
-    nodes: Mapping[str, Node], ids: Sequence[str], sizes: Sizes
+    nodes: Mapping[str, Node], ids: Sequence[str], limits: ChunkLimits
 ) -> Iterator[tuple[tuple[str, ...], list[msgspec.Raw]]]:
     taken, parts, size = list[str](), list[msgspec.Raw](), 0
     for node_id in ids:
         part = msgspec.Raw(_encoder.encode(nodes[node_id]))
         size += len(part)
-        if parts and size > sizes.bytes_max:
+        if parts and size > limits.bytes_max:
             yield tuple(taken), parts
             taken, parts, size = [], [], len(part)
         taken.append(node_id)

@@ -8,7 +8,7 @@ import msgspec
 from msgspec.structs import replace
 
 from domain.decider import Decider, Outgoing, Send, parked_rejection
-from domain.execution.state.snapshot_chunks import Chunk, Sizes, TornSnapshotError
+from domain.snapshots import Chunk, ChunkLimits, TornSnapshotError
 from schemas.messages.commands import ResumeStream, TimeReached
 from schemas.messages.execution_events import StreamParked, StreamResumed
 from schemas.messages.rejections import Reason, Rejected
@@ -192,7 +192,7 @@ class Layout(msgspec.Struct, frozen=True):
 
 
 def _encode_chunks(
-    _before: Layout, state: Counter, sequence: int, _sizes: Sizes
+    _before: Layout, state: Counter, sequence: int, _limits: ChunkLimits
 ) -> tuple[Layout, Sequence[Chunk]]:
     body = msgspec.msgpack.encode((state.pending, state.known))
     return Layout((sequence,)), [Chunk(0, body)]

@@ -11,8 +11,8 @@ from typing import Any
 from msgspec.structs import replace
 
 from domain.execution.context import Limits
-from domain.execution.state.snapshot_chunks import Sizes
 from domain.graph import Definition
+from domain.snapshots import ChunkLimits
 from infra.eventlog.contract import Log, OwnedPartition, Received, Record
 from schemas import topics
 from schemas.envelope import Envelope
@@ -63,7 +63,7 @@ class Harness:
     closed_max: int = 100
     interval_s: float = 3600.0
     shutdown_timeout_s: float = 2.0
-    sizes: Sizes = field(default_factory=Sizes)
+    chunk_limits: ChunkLimits = field(default_factory=ChunkLimits)
     folds: bool = False
     kinds: StreamKinds = STREAM_KINDS
 
@@ -102,7 +102,7 @@ class Harness:
             snapshots=Snapshots(
                 Cadence(
                     interval_s=self.interval_s,
-                    sizes=self.sizes,
+                    chunk_limits=self.chunk_limits,
                     shutdown_timeout_s=self.shutdown_timeout_s,
                 ),
                 self.clock,

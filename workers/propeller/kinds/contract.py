@@ -12,7 +12,7 @@ from typing import Any, Generic, NamedTuple, Protocol, Self, TypeVar
 import msgspec
 
 from domain.decider import Decider, Outgoing
-from domain.execution.state.snapshot_chunks import Chunk, Sizes
+from domain.snapshots import Chunk, ChunkLimits
 from schemas.envelope import Envelope
 from schemas.messages.commands import Command, ExpireLease, TimeReached
 from schemas.messages.execution_events import StreamParked
@@ -234,7 +234,7 @@ class SnapshotFormat(Generic[S, L]):
 
     name: Callable[[], str]
     empty: L
-    encode_chunks: Callable[[L, S, int, Sizes], tuple[L, Sequence[Chunk]]]
+    encode_chunks: Callable[[L, S, int, ChunkLimits], tuple[L, Sequence[Chunk]]]
     encode_head: Callable[[S], bytes]
     decode: Callable[
         [bytes, Sequence[int], Mapping[int, tuple[int, bytes]]], tuple[S, L]

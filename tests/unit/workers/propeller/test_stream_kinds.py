@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from domain.execution.state.snapshot_chunks import Sizes
+from domain.snapshots import ChunkLimits
 from schemas.messages.execution_events import StreamParked, StreamResumed
 from schemas.messages.snapshots import StreamHead
 from tests.support.counters.kind import COUNTERS, KINDS
@@ -22,7 +22,7 @@ from workers.propeller.stream_kinds import (
 
 EACH = pytest.mark.parametrize("kind", list(KINDS), ids=lambda kind: kind.prefix)
 COUNTER = "counter/one"
-SIZES = Sizes()
+SIZES = ChunkLimits()
 
 
 def test_a_kind_is_found_by_its_prefix() -> None:
