@@ -8,9 +8,8 @@ from typing import TypeAlias
 
 from google.protobuf import json_format, struct_pb2
 
-JsonValue: TypeAlias = (
-    "bool | int | float | str | list[JsonValue] | dict[str, JsonValue] | None"
-)
+from schemas.json_types import JsonValue
+
 JsonObject: TypeAlias = Mapping[str, JsonValue]
 _NOTHING: JsonObject = {}
 _ALTERNATIVES = ("allOf", "anyOf", "oneOf")

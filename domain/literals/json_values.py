@@ -8,8 +8,8 @@ from datetime import datetime
 import msgspec
 from flyteidl.core import literals_pb2, types_pb2
 
-from domain.literals.json_schemas import JsonValue
 from domain.literals.literal_types import MSGPACK, describe, none_literal
+from schemas.json_types import JsonValue
 
 _DURATION_MAX_S = 315_576_000_000
 """Protobuf's longest duration: ten thousand years."""

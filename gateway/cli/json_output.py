@@ -6,8 +6,7 @@ import sys
 
 import msgspec
 
-JsonValue = dict[str, "JsonValue"] | list["JsonValue"] | str | int | float | bool | None
-JsonObject = dict[str, JsonValue]
+from schemas.json_types import JsonObject, JsonValue
 
 
 def to_object(value: msgspec.Struct) -> JsonObject:

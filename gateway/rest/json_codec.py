@@ -9,9 +9,9 @@ from enum import StrEnum
 from google.protobuf import json_format
 from google.protobuf.message import DecodeError, Message
 
-from gateway.rest.json_types import Json
 from gateway.rest.message_fields import InvalidFieldError, set_field
 from gateway.rest.route_table import Match
+from schemas.json_types import JsonValue
 
 _NESTING_MAX = 100
 
@@ -107,7 +107,7 @@ def write_reply(message: Message, form: Form) -> tuple[bytes, str]:
     """Return a reply's bytes and its media type; unset fields are included."""
     if form is Form.BINARY:
         return message.SerializeToString(), Form.BINARY.value
-    written: Json = json_format.MessageToDict(
+    written: JsonValue = json_format.MessageToDict(
         message,
         always_print_fields_with_no_presence=True,
         preserving_proto_field_name=form is Form.SNAKE,
@@ -117,7 +117,7 @@ def write_reply(message: Message, form: Form) -> tuple[bytes, str]:
     return text.encode(), "application/json"
 
 
-def _add_nulls(message: Message, written: Json, form: Form) -> None:
+def _add_nulls(message: Message, written: JsonValue, form: Form) -> None:
     """Write messages that are not set as null, as Go's protojson does."""
     well_known = message.DESCRIPTOR.file.package == "google.protobuf"
     if well_known or not isinstance(written, dict):
@@ -137,8 +137,8 @@ def _add_nulls(message: Message, written: Json, form: Form) -> None:
 
 def _items(
     items: Sequence[Message] | Mapping[str | int | bool, Message | str | int],
-    written: Json,
-) -> Iterator[tuple[Message, Json]]:
+    written: JsonValue,
+) -> Iterator[tuple[Message, JsonValue]]:
     """Yield the messages of a list or a map with what was written of each."""
     if isinstance(items, Mapping):
         fields = written if isinstance(written, dict) else {}

@@ -9,7 +9,7 @@ from google.protobuf import json_format
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
-from gateway.rest.json_types import Json
+from schemas.json_types import JsonValue
 
 _MAP_KEY = re.compile(r"^(?P<field>[^\[\]]+)\[(?P<key>[^\[\]]*)\]$")
 _TRUE = frozenset({"true", "1", "t"})
@@ -73,7 +73,7 @@ def _assign(
     message.MergeFrom(patch)
 
 
-def _value(field: FieldDescriptor, *, path: str, text: str) -> Json:
+def _value(field: FieldDescriptor, *, path: str, text: str) -> JsonValue:
     if field.type == FieldDescriptor.TYPE_BOOL:
         if text.lower() in _TRUE | _FALSE:
             return text.lower() in _TRUE
@@ -82,7 +82,7 @@ def _value(field: FieldDescriptor, *, path: str, text: str) -> Json:
         return int(text) if text.lstrip("-").isdigit() else text
     if field.message_type is not None and text.startswith(("{", "[")):
         try:
-            value: Json = json.loads(text)
+            value: JsonValue = json.loads(text)
         except ValueError as error:
             raise InvalidFieldError(_expected(field, path=path, text=text)) from error
         return value

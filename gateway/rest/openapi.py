@@ -7,8 +7,8 @@ from typing import NotRequired, TypedDict
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
-from gateway.rest.json_types import Json, JsonObject
 from gateway.rest.route_table import Route
+from schemas.json_types import JsonObject, JsonValue
 
 _WELL_KNOWN: dict[str, JsonObject] = {
     "google.protobuf.Timestamp": {"type": "string", "format": "date-time"},
@@ -102,7 +102,7 @@ class _Schemas:
         if field.message_type is not None:
             return self.of_message(field.message_type)
         if field.enum_type is not None:
-            names: list[Json] = [value.name for value in field.enum_type.values]
+            names: list[JsonValue] = [value.name for value in field.enum_type.values]
             return {"type": "string", "enum": names}
         if field.type == FieldDescriptor.TYPE_BYTES:
             return {"type": "string", "format": "byte"}

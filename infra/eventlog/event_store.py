@@ -26,6 +26,7 @@ from infra.eventlog.contract import Record
 from infra.postgres.recorder import Recorder, datastore
 from schemas import topics
 from schemas.envelope import Envelope
+from schemas.messages.registry_events import RegistryMessage
 from schemas.wire import codec
 
 Also = Callable[[Cursor[Any]], None]
@@ -201,7 +202,7 @@ class EventStore:
 def _record(row: Notification) -> Record:
     stored = msgspec.msgpack.decode(row.state, type=Stored)
     stream = str(row.originator_id)
-    event = codec.decode(stored.body)
+    event = codec.decode_as(stored.body, RegistryMessage)
     return Record(
         topic=topics.REGISTRY,
         key=stream,

@@ -9,14 +9,17 @@ from __future__ import annotations
 import base64
 import io
 from functools import cached_property
-from typing import Any
+from typing import TypeAlias, TypeVar
 
 import msgspec
 from fastavro import schemaless_reader, schemaless_writer
 
+from schemas.json_types import JsonObject, JsonValue
+from schemas.messages.execution_events import ExecutionEvent
 from schemas.wire import registry
 from schemas.wire.registry import Entry, MessageSet, namespace
 
+M = TypeVar("M", bound=msgspec.Struct)
 MARKER = b"\xc3\x01"
 _HEADER = len(MARKER) + 8
 
@@ -68,7 +71,7 @@ class Codec:
         schemaless_writer(out, entry.schema, fields)
         return out.getvalue()
 
-    def decode(self, data: bytes) -> Any:
+    def decode(self, data: bytes) -> msgspec.Struct:
         """Return the message in these bytes; raises UndecodableMessageError."""
         if len(data) < _HEADER or data[:2] != MARKER:
             message = f"Expected Avro single-object bytes, but got {data[:10].hex()!r}"
@@ -95,24 +98,52 @@ class Codec:
             raise UndecodableMessageError(message)
         return decoded
 
+    def decode_as(self, data: bytes, cls: type[M]) -> M:
+        """Return the message in these bytes, which is of a class or one of its own.
+
+        Raises UndecodableMessageError for any other.
+        """
+        message = self.decode(data)
+        if not isinstance(message, cls):
+            raise UndecodableMessageError(_unexpected(message, cls.__name__))
+        return message
+
+
+def _unexpected(message: msgspec.Struct, wanted: str) -> str:
+    return f"Expected bytes of a {wanted}, but they hold a {type(message).__name__}"
+
 
 ENGINE = Codec(registry.ENGINE)
 """The codec of the engine's messages."""
 
-type_name, encode, decode = ENGINE.type_name, ENGINE.encode, ENGINE.decode
+type_name, encode = ENGINE.type_name, ENGINE.encode
+decode, decode_as = ENGINE.decode, ENGINE.decode_as
 
 
-def to_json(message: Any) -> dict[str, Any]:
+def decode_execution_event(data: bytes) -> ExecutionEvent:
+    """Return the event in these bytes; raises UndecodableMessageError for another."""
+    message = decode(data)
+    if not isinstance(message, ExecutionEvent):
+        raise UndecodableMessageError(_unexpected(message, "execution's event"))
+    return message
+
+
+def to_json(message: msgspec.Struct) -> JsonObject:
     """Return a message's fields for people: bytes as base64 text."""
-    fields: dict[str, Any] = msgspec.to_builtins(message, builtin_types=(bytes,))
-    return {name: _plain(value) for name, value in fields.items()}
+    fields: dict[str, _Builtin] = msgspec.to_builtins(message, builtin_types=(bytes,))
+    return {name: _to_json(value) for name, value in fields.items()}
 
 
-def _plain(value: Any) -> Any:
+_Builtin: TypeAlias = (
+    "dict[str, _Builtin] | tuple[_Builtin, ...] | str | bytes | int | float | None"
+)
+
+
+def _to_json(value: _Builtin) -> JsonValue:
     if isinstance(value, bytes):
         return base64.b64encode(value).decode()
     if isinstance(value, dict):
-        return {name: _plain(item) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return {name: _to_json(item) for name, item in value.items()}
+    if isinstance(value, tuple):
+        return [_to_json(item) for item in value]
     return value

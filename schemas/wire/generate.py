@@ -8,23 +8,22 @@ from __future__ import annotations
 import json
 import sys
 import types
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Union, get_args, get_origin, get_type_hints
 
 import msgspec
 
+from schemas.json_types import JsonObject, JsonValue
 from schemas.wire.registry import ENGINE, MessageSet, namespace
 
 _PLAIN = {str: "string", bytes: "bytes", int: "long", bool: "boolean", float: "double"}
 
 
-def schema_of(
-    cls: type[msgspec.Struct], messages: MessageSet = ENGINE
-) -> dict[str, Any]:
+def schema_of(cls: type[msgspec.Struct], messages: MessageSet = ENGINE) -> JsonObject:
     """Return the Avro record that a message class describes."""
     return _record(cls, namespace(messages.newest(cls)), set())
 
 
-def _record(cls: type[Any], space: str, seen: set[str]) -> dict[str, Any]:
+def _record(cls: type[msgspec.Struct], space: str, seen: set[str]) -> JsonObject:
     seen.add(cls.__name__)
     hints = get_type_hints(cls)
     return {
@@ -39,21 +38,21 @@ def _record(cls: type[Any], space: str, seen: set[str]) -> dict[str, Any]:
     }
 
 
-def _field(field: Any, hint: Any, space: str, seen: set[str]) -> dict[str, Any]:
-    described: dict[str, Any] = {"name": field.name, "type": _type(hint, space, seen)}
-    if field.default is not msgspec.NODEFAULT and _is_plain(field.default):
-        default = field.default
-        if isinstance(default, bytes):
-            default = default.decode("latin-1")
-        described["default"] = list(default) if default == () else default
+def _field(
+    field: msgspec.structs.FieldInfo, hint: type, space: str, seen: set[str]
+) -> JsonObject:
+    described: JsonObject = {"name": field.name, "type": _type(hint, space, seen)}
+    default = field.default
+    if isinstance(default, bytes):
+        default = default.decode("latin-1")
+    elif default == ():
+        default = []
+    if default is None or isinstance(default, str | int | list):
+        described["default"] = default
     return described
 
 
-def _is_plain(value: object) -> bool:
-    return value is None or value == () or isinstance(value, str | int | bytes)
-
-
-def _type(hint: Any, space: str, seen: set[str]) -> Any:
+def _type(hint: type, space: str, seen: set[str]) -> JsonValue:
     if hint in _PLAIN:
         return _PLAIN[hint]
     origin = get_origin(hint)

@@ -11,12 +11,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import msgspec
 from fastavro import parse_schema
 from fastavro.schema import fingerprint, to_parsing_canonical_form
 
+from schemas.json_types import JsonObject
 from schemas.messages import (
     commands,
     dead_letters,
@@ -76,7 +77,7 @@ class Entry:
     name: str
     version: int
     cls: type[msgspec.Struct]
-    schema: dict[str, Any]
+    schema: JsonObject
     fingerprint: bytes
 
 

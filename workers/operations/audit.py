@@ -66,7 +66,7 @@ class Audit:
             yield Finding(at=envelope.id, what=found)
         stream.sequence = envelope.sequence
         try:
-            event = self._kinds.messages.decode(received.body)
+            event = self._kinds.messages.decode_as(received.body, Event)
         except UndecodableMessageError as error:
             yield Finding(at=envelope.id, what=str(error))
             return

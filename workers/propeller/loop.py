@@ -232,6 +232,7 @@ class Propeller:
         if found is not None:
             self._dead_letter(batch, received, found)
             return
+        assert isinstance(command, c.Command)  # noqa: S101 - no violation was found
         received = with_envelope_defaults(received, command, self.kinds)
         await self.handler.handle(batch, received, command)
 

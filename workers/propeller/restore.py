@@ -13,6 +13,7 @@ from domain.snapshots import TornSnapshotError
 from infra.eventlog.contract import OwnedPartition, Received
 from infra.retry import retry_transient
 from schemas import topics
+from schemas.messages.node_events import Event
 from schemas.messages.snapshots import (
     Checkpoint,
     Snapshot,
@@ -243,12 +244,13 @@ def _fold_event(
     closed: StreamClosed | None,
     received: Received,
 ) -> None:
-    name, event = received.envelope.stream, kinds.messages.decode(received.body)
+    name, message = received.envelope.stream, kinds.messages.decode(received.body)
     try:
         kind = kinds.of(name)
         if stream is None:
             stream = kind.begin() if closed is None else kind.ended(name, closed)
-        stream = kind.folded(stream, event, received.envelope)
+        assert isinstance(message, Event)  # noqa: S101 - a stream has nothing else
+        stream = kind.folded(stream, message, received.envelope)
         if stream.state.is_terminal:
             closed = kind.closing.summary(stream.state, stream.sequence)
     except Exception:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from infra.eventlog.contract import Received
+from schemas.messages.node_events import Event
 from schemas.wire import codec
 from schemas.wire.codec import Codec
 from workers.propeller.kinds.contract import AnyKind, AnyStream, StreamKind
@@ -64,7 +65,7 @@ class StreamKinds:
 
     def folded(self, before: AnyStream, received: Received) -> AnyStream:
         """Return a stream with one more event of its own, as read from the log."""
-        event = self.messages.decode(received.body)
+        event = self.messages.decode_as(received.body, Event)
         return before.kind.folded(before, event, received.envelope)
 
     def with_loaders(

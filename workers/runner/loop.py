@@ -169,7 +169,9 @@ class Runner:
             dispatch = codec.decode(received.body)
         except codec.UndecodableMessageError as error:
             return (self._reports.dead_letter(received, str(error)),)
-        handle = self._handlers.get(type(dispatch))
+        handle = None
+        if isinstance(dispatch, Dispatch):
+            handle = self._handlers.get(type(dispatch))
         if handle is None:
             found = f"Expected a dispatch, but it is {type(dispatch).__name__}"
             return (self._reports.dead_letter(received, found),)

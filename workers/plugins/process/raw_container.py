@@ -16,10 +16,10 @@ from pathlib import Path
 from flyteidl.core import interface_pb2, literals_pb2, tasks_pb2, types_pb2
 from msgspec.structs import replace
 
-from domain.literals.json_schemas import JsonValue
 from domain.literals.json_values import to_literal
 from infra.blobs.files import Blobs
 from infra.errors import InfraError
+from schemas.json_types import JsonValue
 from schemas.messages.rejections import Rejected
 from schemas.values import ErrorKind, Failure
 from workers.plugins.plugin import Failed, Work, permanent_failure

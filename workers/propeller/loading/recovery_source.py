@@ -90,7 +90,7 @@ def saved_node(
     recovery: Recovery = NOTHING_SAVED
     newest: list[e.ExecutionEvent] = []
     for events in reversed(chain):
-        newest = [codec.decode(received.body) for received in events]
+        newest = [codec.decode_execution_event(received.body) for received in events]
         recovery = saved_nodes(newest, recovery)
     created = newest[0] if newest else None
     last = newest[-1] if newest else None

@@ -8,6 +8,7 @@ from itertools import islice
 from msgspec.structs import replace
 
 from infra.eventlog.contract import Log
+from schemas.messages.node_events import Event
 from schemas.messages.snapshots import StreamClosed
 from workers.propeller.kinds.contract import AnyStream
 from workers.propeller.stream_kinds import StreamKinds
@@ -137,14 +138,14 @@ class StreamCache:
 
     async def _from_log(self, stream: str) -> AnyStream:
         """Fold a stream's events; of an ended one only its first and last are read."""
-        kind, decode = self._kinds.of(stream), self._kinds.messages.decode
+        kind, decode = self._kinds.of(stream), self._kinds.messages.decode_as
         found = kind.begin()
         last = await self._log.last_event(stream)
         if last is None:
             return found
-        closing = decode(last.body)
+        closing = decode(last.body, Event)
         if type(closing) in kind.closing.events:
-            first = decode((await self._log.stream(stream, limit=1))[0].body)
+            first = decode((await self._log.stream(stream, limit=1))[0].body, Event)
             state = kind.closing.state(first, closing)
             return replace(found, state=state, sequence=last.envelope.sequence)
         for received in await self._log.stream(stream):

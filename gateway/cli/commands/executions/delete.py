@@ -13,10 +13,11 @@ import msgspec
 import typer
 
 from gateway.cli.errors import CommandError, ExitCode
-from gateway.cli.json_output import JsonObject, print_json
+from gateway.cli.json_output import print_json
 from gateway.cli.session.session import Session
 from gateway.rest.routes.deletion import PATH
 from schemas.ids import ExecutionRef
+from schemas.json_types import JsonObject
 
 _REQUEST_TIMEOUT_S = 60.0
 

@@ -6,7 +6,7 @@ import msgspec
 from flyteidl.core import literals_pb2
 from google.protobuf import json_format
 
-from gateway.cli.json_output import JsonObject, JsonValue
+from schemas.json_types import JsonObject, JsonValue
 
 
 def to_json(literal: literals_pb2.Literal) -> JsonValue:

@@ -12,11 +12,12 @@ from rich.text import Text
 
 from gateway.cli.commands.log.events import instant
 from gateway.cli.errors import CommandError, ExitCode
-from gateway.cli.json_output import JsonObject, print_json
+from gateway.cli.json_output import print_json
 from gateway.cli.session.redrive_client import request_redrive
 from gateway.cli.session.session import Session, short_name
 from gateway.cli.session.writable_log import open_log
 from schemas import topics
+from schemas.json_types import JsonObject
 from schemas.wire import codec
 from workers.operations.redrive import (
     PAGE,

@@ -11,11 +11,12 @@ from rich.console import Console
 from rich.text import Text
 
 from gateway.cli.errors import CommandError, ExitCode
-from gateway.cli.json_output import JsonObject, print_json
+from gateway.cli.json_output import print_json
 from gateway.cli.session.session import Session, short_name
 from infra.eventlog.contract import Received
 from projections.views import journal
 from schemas import topics
+from schemas.json_types import JsonObject
 from schemas.messages.outcomes import CommandHadNoEffect, CommandRejected
 from schemas.wire import codec
 

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from gateway.bootstrap.adapters import open_store
 from gateway.cli.errors import ExitCode
-from gateway.cli.json_output import JsonObject, print_json, to_object
+from gateway.cli.json_output import print_json, to_object
 from gateway.cli.session.progress_bar import EventsBar
 from gateway.cli.session.session import Session
 from gateway.cli.session.start_position import parse_start
@@ -21,6 +21,7 @@ from infra.eventlog.kafka.reader import KafkaReader
 from projections.migrate import migrate
 from projections.projector.rebuild import Difference, Rebuild, open_rebuild
 from schemas import topics
+from schemas.json_types import JsonObject
 from workers.operations import registry_relay
 
 

@@ -11,8 +11,10 @@ from rich.table import Table
 
 from gateway.cli.commands.log.events import instant, not_found
 from gateway.cli.errors import CommandError
-from gateway.cli.json_output import JsonObject, print_json
+from gateway.cli.json_output import print_json
 from gateway.cli.session.session import Session
+from schemas.json_types import JsonObject
+from schemas.messages.node_events import Event
 from workers.propeller.kinds.contract import (
     AnyKind,
     C,
@@ -45,8 +47,9 @@ async def fold(
         for received in page:
             if at is not None and received.envelope.sequence > at:
                 return folded
+            event = session.kinds.messages.decode_as(received.body, Event)
             folded = Folded(
-                evolve(folded.state, session.kinds.messages.decode(received.body)),
+                evolve(folded.state, event),  # type: ignore[arg-type]  # of this kind
                 received.envelope.sequence,
                 received.envelope.recorded_at_us,
             )

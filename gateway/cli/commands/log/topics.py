@@ -10,10 +10,11 @@ from rich.table import Table
 
 from gateway.bootstrap.adapters import open_kafka_log
 from gateway.cli.errors import CommandError, ExitCode
-from gateway.cli.json_output import JsonObject, print_json, to_object
+from gateway.cli.json_output import print_json, to_object
 from infra.eventlog.kafka import topics
 from infra.settings import Settings
 from schemas import topics as t
+from schemas.json_types import JsonObject
 
 _GROUPS = {t.COMMANDS: t.PROPELLER_GROUP, t.DISPATCHES: t.RUNNER_GROUP}
 

@@ -204,7 +204,7 @@ async def _watch(session: Session, ref: ExecutionRef, console: Console) -> Execu
             with Live(console=console, auto_refresh=False, transient=False) as live:
                 async for page in session.log.follow_stream(execution_stream(ref)):
                     for received in page:
-                        event = codec.decode(received.body)
+                        event = codec.decode_execution_event(received.body)
                         state = evolve(state, event)
                         order.setdefault(journal.subject(event))
                     live.update(_draw(state, order), refresh=True)

@@ -14,10 +14,11 @@ from rich.console import Console
 from gateway.bootstrap.data_dir import DataDir, EngineAddress
 from gateway.cli.commands.log.topics import consumer_lag
 from gateway.cli.errors import ExitCode
-from gateway.cli.json_output import JsonObject, print_json, to_object
+from gateway.cli.json_output import print_json, to_object
 from gateway.cli.session.session import open_session
 from infra.settings import Settings
 from projections.queries.executions import execution_counts
+from schemas.json_types import JsonObject
 
 _PROBE_S = 3.0
 
