@@ -222,7 +222,7 @@ def redrive_request_handler(log: DeadLetterLog, clock: Clock) -> Redrive:
     redriver = Redriver(log=log, clock=clock)
 
     async def redrive(body: RedriveBody) -> Mapping[str, Sequence[str]]:
-        done = await redriver.redrive(body.streams, body.letters, body.principal)
+        done = await redriver.redrive(body.streams, body.dead_letters, body.principal)
         outcomes: dict[str, list[str]] = msgspec.to_builtins(done)
         return outcomes
 

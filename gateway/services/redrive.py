@@ -12,11 +12,11 @@ PATH = "/flightlog/dead-letters/redrive"
 class RedriveBody(msgspec.Struct, frozen=True, kw_only=True):
     """What to redrive, and for whom: the request as it is written in JSON.
 
-    `streams` are those of executions, `letters` are ids of dead letters.
+    `streams` are those of executions, `dead_letters` are ids.
     """
 
     streams: Sequence[str] = ()
-    letters: Sequence[str] = ()
+    dead_letters: Sequence[str] = ()
     principal: str = ""
 
 

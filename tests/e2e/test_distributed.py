@@ -164,12 +164,12 @@ def test_garbage_on_kafka_costs_nothing_else(
 
     dead_letter = said(roles, "dead-letters", "list")
     assert "single-object" in dead_letter["error"]
-    shown = said(roles, "dead-letters", "show", dead_letter["letter"])
+    shown = said(roles, "dead-letters", "show", dead_letter["dead_letter"])
     assert base64.b64decode(shown["bytes"]) == b"garbage"
-    put_back = said(roles, "dead-letters", "redrive", dead_letter["letter"])
-    assert put_back["redriven"] == [dead_letter["letter"]]
+    put_back = said(roles, "dead-letters", "redrive", dead_letter["dead_letter"])
+    assert put_back["redriven"] == [dead_letter["dead_letter"]]
     again = said(roles, "dead-letters", "list")
-    assert again["letter"] != dead_letter["letter"]
+    assert again["dead_letter"] != dead_letter["dead_letter"]
 
 
 async def publish(roles: Distributed, body: bytes) -> None:

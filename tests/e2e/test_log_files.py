@@ -95,5 +95,5 @@ def test_a_log_is_carried_to_another_engine(
     assert told(there, "replay")[0]["same"]
     (dead_letter,) = told(there, "dead-letters", "list")
     (done,) = told(there, "dead-letters", "redrive", "--all")
-    assert done["redriven"] == [dead_letter["letter"]]
+    assert done["redriven"] == [dead_letter["dead_letter"]]
     assert told(there, "dead-letters", "list") == []

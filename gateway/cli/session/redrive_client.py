@@ -26,7 +26,7 @@ async def request_redrive(
     session: Session, streams: Sequence[str], ids: Sequence[str]
 ) -> Redriven:
     """Redrive dead letters; a running embedded engine, the log's owner, does it."""
-    body = RedriveBody(streams=streams, letters=ids, principal=getpass.getuser())
+    body = RedriveBody(streams=streams, dead_letters=ids, principal=getpass.getuser())
     engine = session.data.address()
     if engine is not None and not session.settings.kafka.bootstrap_servers:
         return await asyncio.to_thread(_request, engine, body)

@@ -30,6 +30,6 @@ class RedriveRoutes:
         try:
             body = msgspec.json.decode(await request.body(), type=RedriveBody)
         except msgspec.DecodeError as error:
-            text = f"Expected streams and letters as JSON, but: {error}"
+            text = f"Expected streams and dead letters as JSON, but: {error}"
             return JSONResponse({"message": text}, status_code=HTTPStatus.BAD_REQUEST)
         return JSONResponse(dict(await self.redrive(body)))

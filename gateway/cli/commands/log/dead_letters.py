@@ -142,7 +142,7 @@ def _full_id(name: str) -> str:
 def _short(kept: StoredDeadLetter) -> JsonObject:
     dead = kept.letter
     return {
-        "letter": kept.id,
+        "dead_letter": kept.id,
         "redriven": kept.redriven,
         "time": instant(dead.occurred_at_us),
         "topic": dead.topic,

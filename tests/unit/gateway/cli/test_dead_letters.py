@@ -84,7 +84,7 @@ def test_lists_what_lies_there(run: Callable[..., Any]) -> None:
     assert "commands/0/5" in lines[1]
     assert lines[0].rstrip().endswith("but it broke")
     found = [json.loads(line) for line in run("list", "--json").stdout.splitlines()]
-    assert [row["letter"] for row in found] == [
+    assert [row["dead_letter"] for row in found] == [
         "flightlog.commands/0/3",
         "flightlog.commands/0/5",
     ]

@@ -199,4 +199,4 @@ async def test_dead_letters_are_redriven_for_commands(tmp_path: Path) -> None:
     assert done.json()["redriven"] == ["a"]
     assert seen == [RedriveBody(streams=["s"], principal="me")]
     assert refused.status_code == 400
-    assert "Expected streams and letters as JSON" in refused.json()["message"]
+    assert "Expected streams and dead letters as JSON" in refused.json()["message"]
