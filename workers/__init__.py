@@ -1,1 +1,1 @@
-"""The hands: propeller, runner and its plugins."""
+"""Workers: propeller, runner with its plugins, and operations on the log."""

@@ -61,7 +61,7 @@ async def stores() -> AsyncIterator[tuple[EventStore, EventStore]]:
 async def export(log: Any, store: EventStore, path: Path) -> None:
     """Write a log's backup."""
     with avro_file.open_writer(path, {}) as file:
-        async for records in backup.taken(log, store):
+        async for records in backup.backup_pages(log, store):
             file.write(records)
 
 
@@ -83,7 +83,7 @@ async def test_another_cluster_goes_on(
     await export(log, stores[0], path)
 
     pages = avro_file.read_pages(path, 10)
-    count = await backup.put_back(pages, twin, stores[1], NOTHING)
+    count = await backup.restore_backup(pages, twin, stores[1], NOTHING)
     there = Harness(twin)
     assert await there.events(stream) == await here.events(stream)
     assert await there.dead_letters() == await here.dead_letters()
@@ -113,8 +113,8 @@ async def test_only_an_empty_log_takes_a_backup(
     with pytest.raises(
         PermanentError, match=r"Expected an empty log, but flightlog\.events"
     ):
-        await backup.put_back([(records, 0)], log, stores[1], NOTHING)
+        await backup.restore_backup([(records, 0)], log, stores[1], NOTHING)
     with pytest.raises(PermanentError, match="Expected an empty registry"):
-        await backup.put_back([(records, 0)], twin, stores[0], NOTHING)
+        await backup.restore_backup([(records, 0)], twin, stores[0], NOTHING)
     kept = await log.positions(topics.PROPELLER_GROUP, topics.COMMANDS)
     assert any(kept.values())

@@ -115,7 +115,7 @@ async def test_nothing_is_swept_while_views_are_behind(
     sweeper: Sweeper, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They may not know yet of a recovery that uses the blobs."""
-    monkeypatch.setattr("workers.operations.retention._LOOKS", 2)
+    monkeypatch.setattr("workers.operations.retention._POLLS", 2)
     engine = _deleted()
     read_models = ReadModels(sweeper.pool, Streaming())
     read_models.log.add(STREAM, *engine.events)

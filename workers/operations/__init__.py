@@ -1,1 +1,1 @@
-"""Operations: verify, back up, redrive, retain and relay what the log holds."""
+"""Operations on a log: audit, backup, redrive, retention, trimming, relay."""

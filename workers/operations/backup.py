@@ -1,4 +1,4 @@
-"""A backup of a log: its events, and what is still to be done; taken, and put back."""
+"""Backups of a log: its events and unhandled messages; written, and restored."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _HEARTBEAT = codec.type_name(Heartbeat)
 
 
 class Source(Protocol):
-    """A log as far as a backup reads it."""
+    """What writing a backup needs of a log."""
 
     def read_to_end(
         self, topic: str, after: Mapping[int, int], limit: int
@@ -29,12 +29,12 @@ class Source(Protocol):
         ...
 
     async def positions(self, group: str, topic: str) -> Mapping[int, int]:
-        """Return a group's kept positions."""
+        """Return a group's stored positions."""
         ...
 
 
 class Target(Protocol):
-    """A log as far as a backup is put back on it."""
+    """What restoring a backup needs of a log."""
 
     async def append(self, records: Sequence[Record]) -> None:
         """Append records."""
@@ -45,29 +45,31 @@ class Target(Protocol):
         ...
 
 
-async def taken(log: Source, store: EventStore) -> AsyncIterator[Sequence[Record]]:
+async def backup_pages(
+    log: Source, store: EventStore
+) -> AsyncIterator[Sequence[Record]]:
     """Yield everything that another cluster needs to go on, page by page.
 
     All events, the registry's too; commands and dispatches that aren't handled; dead
-    letters. The kept positions are read first: what was handled up to them is in the
-    events, and what was handled since comes again and has no effect.
+    letters. The stored positions are read first: what was handled up to them is in the
+    events, and what was handled since is repeated there and has no effect.
     """
     handled = await log.positions(topics.PROPELLER_GROUP, topics.COMMANDS)
-    carried_out = await log.positions(topics.RUNNER_GROUP, topics.DISPATCHES)
+    executed = await log.positions(topics.RUNNER_GROUP, topics.DISPATCHES)
     after: dict[str, Mapping[int, int]] = {
         topics.EVENTS: {},
         topics.COMMANDS: handled,
-        topics.DISPATCHES: carried_out,
+        topics.DISPATCHES: executed,
         topics.DEAD_LETTERS: {},
     }
     for topic in _RESTORED:
         async for page in log.read_to_end(topic, after[topic], PAGE):
             yield [_record(r) for r in page if r.envelope.type != _HEARTBEAT]
-    async for records in registry_of(store):
+    async for records in registry_pages(store):
         yield records
 
 
-async def registry_of(
+async def registry_pages(
     store: EventStore, after: int = 0
 ) -> AsyncIterator[Sequence[Record]]:
     """Yield the registry's events, in the order in which they were written."""
@@ -76,15 +78,16 @@ async def registry_of(
         after = page[-1][0]
 
 
-async def put_back(
+async def restore_backup(
     pages: Iterable[tuple[Sequence[Record], int]],
     log: Target,
     store: EventStore,
     progress: Callable[[int], None],
 ) -> int:
-    """Append a backup to an empty log; return how many records there were.
+    """Append a backup to an empty log; return its number of records.
 
-    Raises Permanent if the log, or the registry, holds anything already.
+    `pages` are records with how far the file is read, which `progress` is given.
+    Raises PermanentError if the log or the registry isn't empty.
     """
     for topic in _RESTORED:
         if any((await log.end_positions((topic,))).values()):

@@ -1,4 +1,4 @@
-"""Trimming: handled messages of the log on Postgres go, now and then."""
+"""Trimming: handled messages of the log on Postgres are deleted after a while."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ log_ = structlog.get_logger(__name__)
 
 
 async def trim(log: PostgresLog, settings: LogSettings) -> None:
-    """Delete handled messages now and then; events stay for ever."""
+    """Delete handled messages periodically; events stay for ever."""
     while True:
         await asyncio.sleep(settings.trim_interval_s)
         await retry_transient(lambda: _trim_once(log, settings), "trim_delayed")
@@ -24,11 +24,11 @@ async def trim(log: PostgresLog, settings: LogSettings) -> None:
 
 async def _trim_once(log: PostgresLog, settings: LogSettings) -> None:
     handled = await log.positions(topics.PROPELLER_GROUP, topics.COMMANDS)
-    carried_out = await log.positions(topics.RUNNER_GROUP, topics.DISPATCHES)
+    executed = await log.positions(topics.RUNNER_GROUP, topics.DISPATCHES)
     positions = {
         topics.COMMANDS: handled[PARTITION],
-        topics.DISPATCHES: carried_out[PARTITION],
-        topics.ABORTS: carried_out[PARTITION],
+        topics.DISPATCHES: executed[PARTITION],
+        topics.ABORTS: executed[PARTITION],
     }
     count = await log.trim(positions, settings.retained_messages)
     if count:

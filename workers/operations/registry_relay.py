@@ -1,8 +1,8 @@
-"""The registry's events on the log: relayed as they are written, and read back.
+"""The registry relay: copies the registry's events to the log, and restores them.
 
-The registry lies in Postgres. Its events are copied to `flightlog.registry`, by a
-position that is kept beside them: some may come twice there, none is left out. So an
-empty Postgres comes back whole from the log.
+The registry is stored in Postgres. Its events are copied to `flightlog.registry`, by a
+position that is stored beside them: some may be there twice, none is missing. An empty
+Postgres is restored from the log.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 from infra.errors import PermanentError
@@ -17,7 +18,7 @@ from infra.eventlog.contract import Received, Record
 from infra.eventlog.event_store import EventStore
 from infra.retry import retry_transient
 from schemas import topics
-from workers.operations.backup import REGISTRY_PAGE, registry_of, restore_registry
+from workers.operations.backup import REGISTRY_PAGE, registry_pages, restore_registry
 
 NAME = "relay"
 POLL_S = 1.0
@@ -47,13 +48,13 @@ class RegistryRelay:
     relayed: int = 0
 
     async def check(self) -> None:
-        """See that this registry isn't an empty one beside a log that has events.
+        """Check that this registry isn't an empty one beside a log that has events.
 
-        Raises Permanent then: what is registered would contradict what was.
+        Raises PermanentError then: new events would contradict those on the log.
         """
         if await self.store.position(NAME):
             return
-        lost = await missing(self.store, self.log)
+        lost = await missing_events(self.store, self.log)
         if lost:
             message = (
                 f"Expected a registry with the {len(lost)} events that are on "
@@ -63,12 +64,14 @@ class RegistryRelay:
             raise PermanentError(message)
 
     async def run(self) -> None:
-        """Copy for ever; what is away is waited for."""
+        """Copy for ever; wait while log or registry can't be reached."""
         position = await retry_transient(
             lambda: self.store.position(NAME), "relay_delayed"
         )
         while True:
-            moved = await retry_transient(lambda: self._copy(position), "relay_delayed")  # noqa: B023 - awaited
+            moved = await retry_transient(
+                partial(self._copy, position), "relay_delayed"
+            )
             if moved == position:
                 await asyncio.sleep(self.poll_s)
             position = moved
@@ -89,9 +92,11 @@ class RegistryRelay:
         return page[-1][0]
 
 
-async def missing(store: EventStore, log: RegistryLog) -> list[Record]:
-    """Return the events that are on the log and not in the registry, in their order."""
-    known = {record.envelope.id async for page in registry_of(store) for record in page}
+async def missing_events(store: EventStore, log: RegistryLog) -> list[Record]:
+    """Return the events that are on the log and not in the registry, in order."""
+    known = {
+        record.envelope.id async for page in registry_pages(store) for record in page
+    }
     found: list[Record] = []
     async for batch in log.read_to_end(topics.REGISTRY, {}, REGISTRY_PAGE):
         for received in batch:
@@ -110,12 +115,12 @@ async def missing(store: EventStore, log: RegistryLog) -> list[Record]:
 
 
 async def restore(store: EventStore, log: RegistryLog) -> int:
-    """Put the events that are missing into the registry; return how many.
+    """Append the events that the registry lacks; return their number.
 
-    A registry that was empty has nothing to relay then.
+    A registry that was empty has nothing to relay afterwards.
     """
     was_empty = not await store.events(0, 1)
-    lost = await missing(store, log)
+    lost = await missing_events(store, log)
     for start in range(0, len(lost), REGISTRY_PAGE):
         page = lost[start : start + REGISTRY_PAGE]
         is_last = start + REGISTRY_PAGE >= len(lost)

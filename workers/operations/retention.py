@@ -1,4 +1,4 @@
-"""The sweeper: deletes what is too old, and the blobs of what was deleted."""
+"""The sweeper: deletes old executions, and the blobs of deleted ones."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ log_ = structlog.get_logger(__name__)
 ACTOR = "retention"
 REQUESTS = "metadata/requests"
 _US = 1_000_000
-_LOOKS, _LOOK_S = 20, 0.1
+_POLLS, _POLL_S = 20, 0.1
 
 
 @dataclass(slots=True, kw_only=True)
 class Sweeper:
-    """Works in rounds of bounded size; a kill costs a round, which is repeated."""
+    """Works in rounds of bounded size; one that was interrupted is repeated."""
 
     log: Log
     pool: Pool
@@ -46,16 +46,16 @@ class Sweeper:
     clock: Clock
     settings: RetentionSettings
     swept: int = 0
-    leftovers_due_us: int = 0
+    orphans_due_us: int = 0
 
     async def run(self) -> None:
-        """Do a round now and then, for ever."""
+        """Do a round periodically, for ever."""
         while True:
             await self.clock.sleep(self.settings.interval_s)
             await retry_transient(self.round, "sweep_delayed", clock=self.clock)
 
     async def round(self) -> None:
-        """Ask for what is too old to be deleted, and sweep up what is deleted."""
+        """Request the deletion of old executions; delete the blobs of deleted ones."""
         limit = self.settings.batch_max
         if self.settings.execution_ttl_s:
             age_s = self.settings.execution_ttl_s
@@ -65,25 +65,25 @@ class Sweeper:
             if await self._sweep(stream):
                 await retention.note_swept(self.pool, stream)
                 self.swept += 1
-        await self._drop_leftovers()
+        await self._delete_orphans()
 
     async def _due(self, limit: int) -> Sequence[str]:
-        """Return whose blobs are to go; none while the views are behind.
+        """Return streams whose blobs can be deleted; none while read models lag.
 
-        Views that are being built may know of a deletion, and not yet of a recovery
-        that began before it in another partition.
+        They may have a deletion, and not yet a recovery that began before it in another
+        partition.
         """
         if not await retention.due(self.pool, limit):
             return ()
         end = await self.log.end_positions((topics.EVENTS,))
-        for _ in range(_LOOKS):
+        for _ in range(_POLLS):
             if await retention.reach(self.pool, end):
                 return await retention.due(self.pool, limit)
-            await self.clock.sleep(_LOOK_S)
+            await self.clock.sleep(_POLL_S)
         return ()
 
     async def _sweep(self, stream: str) -> bool:
-        """Delete an execution's blobs once its children are gone; tell whether so."""
+        """Delete an execution's blobs once its children are deleted; return whether."""
         events = [codec.decode(r.body) for r in await self.log.stream(stream)]
         children = [
             str(execution_stream(event.child))
@@ -92,8 +92,8 @@ class Sweeper:
         ]
         left = await retention.shown(self.pool, children)
         if left:
-            wish = DeleteExecution(principal=ACTOR, with_parent=True)
-            await self._delete(left, wish)
+            command = DeleteExecution(principal=ACTOR, with_parent=True)
+            await self._delete(left, command)
             return False
         ref = execution_of(stream)
         prefixes = [f"metadata/{ref.project}/{ref.domain}/{ref.name}"]
@@ -108,7 +108,7 @@ class Sweeper:
                 log_.info("blobs_not_deleted", stream=stream, prefix=prefix)
         return True
 
-    async def _delete(self, streams: Sequence[str], wish: DeleteExecution) -> None:
+    async def _delete(self, streams: Sequence[str], command: DeleteExecution) -> None:
         now_us = self.clock.now_us()
         await self.log.append(
             [
@@ -117,24 +117,24 @@ class Sweeper:
                     key=stream,
                     envelope=Envelope(
                         id=f"{stream}/deletion/{now_us}",
-                        type=codec.type_name(wish),
+                        type=codec.type_name(command),
                         stream=stream,
                         actor=ACTOR,
                         recorded_at_us=now_us,
                     ),
-                    body=codec.encode(wish),
+                    body=codec.encode(command),
                 )
                 for stream in streams
             ]
         )
 
-    async def _drop_leftovers(self) -> None:
-        """Delete what came to nothing: requests' inputs, uploads, reservations."""
+    async def _delete_orphans(self) -> None:
+        """Delete inputs of requests, parts of uploads and reservations nobody uses."""
         now_us = self.clock.now_us()
-        if now_us < self.leftovers_due_us:
+        if now_us < self.orphans_due_us:
             return
         age_s = self.settings.orphan_ttl_s
-        self.leftovers_due_us = now_us + round(age_s / 10 * _US)
+        self.orphans_due_us = now_us + round(age_s / 10 * _US)
         before_s = now_us / _US - age_s
         for found in await self.blobs.list(self.blobs.uri(REQUESTS)):
             if found.modified_s < before_s:
@@ -144,7 +144,7 @@ class Sweeper:
 
 
 def _shared_prefixes(ref: ExecutionRef, events: Sequence[object]) -> Sequence[str]:
-    """Return the folders of what tasks wrote; those of other projects may match."""
+    """Return folders that tasks wrote to; other projects may use the same ones."""
     found = [f"metadata/propeller/{ref.project}-{ref.domain}-{ref.name}"]
     raw = "raw"
     for event in events:

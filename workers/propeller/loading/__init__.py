@@ -1,1 +1,1 @@
-"""Loading: what a command needs before it can be decided."""
+"""Loading: reads from outside what commands need before they are decided."""

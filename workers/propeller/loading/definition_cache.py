@@ -1,4 +1,4 @@
-"""Compiled workflows, loaded from their blobs and kept while they are in use."""
+"""Compiled workflows, loaded from their blobs and cached."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from flyteidl.admin import workflow_pb2
 from domain.graph import Definition, definition_of
 from schemas.values import Blob
 
-# Indexing a closure larger than this would hold the event loop for too long.
 _LARGE_BYTES = 200_000
+"""Indexing a larger closure would block the event loop for too long."""
 
 
 class Blobs(Protocol):
-    """Where blobs are read."""
+    """What loading definitions needs of a blob store."""
 
     async def get(self, uri: str) -> bytes:
         """Return a blob's bytes."""
@@ -24,7 +24,7 @@ class Blobs(Protocol):
 
 
 class DefinitionCache:
-    """The definitions used last; a closure never changes, so its uri is its key."""
+    """The definitions used last, by the URIs of their closures, which never change."""
 
     def __init__(self, blobs: Blobs, limit: int) -> None:
         """Keep up to `limit` definitions."""

@@ -1,4 +1,4 @@
-"""Recalling: what an execution that is recovered has left on the log."""
+"""Recovery sources: what an execution that is recovered saved, by its events."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from schemas.wire import codec
 from workers.propeller.kinds.execution_closing import TERMINAL_EVENTS
 
 CHAIN_MAX = 20
-"""Over how many recoveries of recoveries what was saved is carried."""
+"""How many recoveries of recoveries are read."""
 _LARGE_EVENTS = 2_000
-"""More events than these would hold the event loop for too long."""
+"""Folding more events than these would block the event loop for too long."""
 
 
 @dataclass(frozen=True, slots=True)
 class RecoverySource:
-    """An execution to be recovered: how it began, what it left, and whether it ended.
+    """An execution to recover: its first event, what it saved, and whether it ended.
 
-    `created` is None if there is no such execution. What a deleted one left stays as
-    long as somebody who had begun to recover it is there.
+    `created` is None if there is no such execution. What a deleted one saved is kept
+    as long as an execution that recovers it.
     """
 
     ref: ExecutionRef
@@ -42,7 +42,7 @@ class RecoverySource:
     is_deleted: bool = False
 
     def is_of(self, other: e.ExecutionCreated) -> bool:
-        """Tell whether it was of the same work: only then its values are any good."""
+        """Return whether it was of the same work: only then its values can be used."""
         return self.created is not None and _work(self.created) == _work(other)
 
 
@@ -61,16 +61,16 @@ class Definitions(Protocol):
 async def with_dynamic_workflows(
     definition: Definition, recovery: Recovery, definitions: Definitions
 ) -> Definition:
-    """Return a definition with the workflows that tasks of the original had made."""
+    """Return a definition with the workflows that tasks of the source generated."""
     for path, node in recovery.items():
         if node.dynamic_workflow is not None and not node.succeeded:
-            inside = await definitions.load(node.dynamic_workflow.closure)
-            definition = definition.with_dynamic_closure(unique_id(path), inside)
+            closure = await definitions.load(node.dynamic_workflow.closure)
+            definition = definition.with_dynamic_closure(unique_id(path), closure)
     return definition
 
 
 async def load_recovery_source(log: Log, ref: ExecutionRef) -> RecoverySource:
-    """Read what an execution left, with what it had itself been given to recover."""
+    """Read what an execution saved, with what it itself recovered."""
     chain: list[Sequence[Received]] = []
     at: ExecutionRef | None = ref
     while at is not None and len(chain) < CHAIN_MAX:
@@ -79,14 +79,12 @@ async def load_recovery_source(log: Log, ref: ExecutionRef) -> RecoverySource:
         first = codec.decode(events[0].body) if events else None
         at = first.recovers if isinstance(first, e.ExecutionCreated) else None
     if sum(map(len, chain)) > _LARGE_EVENTS:
-        return await asyncio.to_thread(saved_node, ref, chain)
-    return saved_node(ref, chain)
+        return await asyncio.to_thread(_source, ref, chain)
+    return _source(ref, chain)
 
 
-def saved_node(
-    ref: ExecutionRef, chain: Sequence[Sequence[Received]]
-) -> RecoverySource:
-    """Return what a chain of executions left, of which each recovers the next."""
+def _source(ref: ExecutionRef, chain: Sequence[Sequence[Received]]) -> RecoverySource:
+    """Return what a chain of executions saved, of which each recovers the next."""
     recovery: Recovery = NOTHING_SAVED
     newest: list[e.ExecutionEvent] = []
     for events in reversed(chain):

@@ -38,7 +38,7 @@ async def export(session: Session, file: Path, *, force: bool, json: bool) -> No
         bar = _bar(quiet=json)
         task = bar.add_task("exporting", total=sum(ends.values()))
         with bar, avro_file.open_writer(file, about) as out:
-            async for records in backup.taken(log, store):
+            async for records in backup.backup_pages(log, store):
                 out.write(records)
                 counts.update(record.topic for record in records)
                 bar.update(task, completed=counts[topics.EVENTS])
@@ -60,7 +60,7 @@ async def import_(session: Session, file: Path, *, json: bool) -> None:
         bar = _bar(quiet=json)
         task = bar.add_task("importing", total=size)
         with bar:
-            await backup.put_back(
+            await backup.restore_backup(
                 avro_file.read_pages(file, backup.PAGE),
                 log,
                 store,

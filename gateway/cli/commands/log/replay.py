@@ -85,7 +85,7 @@ async def _registry(session: Session, *, swap: bool) -> int:
     async with open_store(session.url) as store:
         if swap:
             return await registry_relay.restore(store, session.log.log)
-        return len(await registry_relay.missing(store, session.log.log))
+        return len(await registry_relay.missing_events(store, session.log.log))
 
 
 async def _fold(rebuild: Rebuild, total: int, *, quiet: bool) -> None:
