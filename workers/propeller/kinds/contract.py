@@ -14,6 +14,7 @@ import msgspec
 from domain.decider import Decider, Outgoing
 from domain.snapshots import Chunk, ChunkLimits
 from schemas.envelope import Envelope
+from schemas.json_types import JsonObject
 from schemas.messages.commands import Command, ExpireLease, TimeReached
 from schemas.messages.execution_events import StreamParked
 from schemas.messages.node_events import Event
@@ -315,7 +316,7 @@ class StreamKind(Generic[C, E, S, X]):
     audit: AuditRules[E, S]
     phase: Callable[[S], str]
     terminal_phases: frozenset[str]
-    to_json: Callable[[S], Mapping[str, Any]]
+    to_json: Callable[[S], JsonObject]
     describe: Callable[[S], Description]
     react_to_refusal: Callable[[C, Rejected], Sequence[Outgoing]] = _no_reaction
     target: Callable[[C], str | None] = _no_target

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import msgspec
 
 from domain.execution.state.node import Node
 from domain.execution.state.state import Execution
+from schemas.json_types import JsonObject
 from workers.propeller.kinds.contract import Description
 
 _HEADING = ("node", "kind", "phase", "attempt", "task", "runner", "note")
 
 
-def to_json(state: Execution) -> Mapping[str, Any]:
+def to_json(state: Execution) -> JsonObject:
     """Return what people are shown of a state, besides its phase."""
     return {
         "failure": _fields(state.failure),
         "parked": _fields(state.parked),
-        "active": sorted(state.active),
+        "active": [*sorted(state.active)],
         "nodes": {key: _node(node) for key, node in sorted(state.nodes.items())},
     }
 
@@ -43,7 +41,7 @@ def describe(state: Execution) -> Description:
     return Description(lines, _HEADING, rows)
 
 
-def _node(node: Node) -> Mapping[str, Any]:
+def _node(node: Node) -> JsonObject:
     return {
         "kind": node.site.kind,
         "spec_node_id": node.site.spec_node_id,
@@ -70,5 +68,8 @@ def _note(node: Node) -> str:
     return f"chose {node.chosen_arm}" if node.chosen_arm else ""
 
 
-def _fields(value: msgspec.Struct | None) -> Mapping[str, Any] | None:
-    return None if value is None else msgspec.to_builtins(value)
+def _fields(value: msgspec.Struct | None) -> JsonObject | None:
+    if value is None:
+        return None
+    fields: JsonObject = msgspec.to_builtins(value)
+    return fields
