@@ -111,11 +111,6 @@ def definition_of(closure: compiler_pb2.CompiledWorkflowClosure) -> Definition:
     )
 
 
-def definition_from_bytes(data: bytes) -> Definition:
-    """Index a serialized core.CompiledWorkflowClosure."""
-    return definition_of(compiler_pb2.CompiledWorkflowClosure.FromString(data))
-
-
 def entity_ref(
     identifier: identifier_pb2.Identifier, kind: str | None = None
 ) -> EntityRef:
