@@ -59,7 +59,17 @@ BROKEN: list[tuple[Code, Callable[[Any], object]]] = [
         Code.UNRECOGNIZED_VALUE,
         lambda task: task.container.resources.limits.add(value="1 Gi"),
     ),
+    (
+        Code.INVALID_VALUE,
+        lambda task: task.container.env.add(
+            key="FLIGHTLOG_RETRY_BACKOFF", value="soon"
+        ),
+    ),
     (Code.INVALID_VALUE, lambda task: task.k8s_pod.CopyFrom(_pod("Not_DNS").k8s_pod)),
+    (
+        Code.INVALID_VALUE,
+        lambda task: task.k8s_pod.pod_spec.update({"containers": "primary"}),
+    ),
 ]
 
 
