@@ -8,6 +8,7 @@ import pytest
 from flyteidl.core import literals_pb2, types_pb2
 
 from domain.literals.bindings import resolve, source_node_ids
+from domain.literals.literal_types import none_literal
 from schemas.values import Failure
 from tests.support.literals import (
     listed,
@@ -104,6 +105,14 @@ def test_a_path_leads_into_a_dataclass(path: Any, expected: Any) -> None:
     value = {"a": 1, "b": ["x", "y"], "c": {"d": True}, "e": 0.5}
     source = literals(o0=packed(value))
     assert _resolved(_promise("n0", "o0", *path), n0=source) == expected
+
+
+def test_an_item_without_a_value_is_none() -> None:
+    """A list may hold an item that is bound to nothing."""
+    found = _resolved(
+        Data(collection=literals_pb2.BindingDataCollection(bindings=[{}]))
+    )
+    assert found == listed(none_literal())
 
 
 def test_a_path_leads_into_a_struct() -> None:

@@ -109,6 +109,17 @@ def test_a_hash_stands_for_its_literal() -> None:
     assert len({_key(_map(x=v)) for v in one}) == len(one)
 
 
+def test_an_offloaded_value_counts_by_its_address() -> None:
+    """What is in a blob needn't be read to look outputs up."""
+
+    def key(uri: str) -> Any:
+        metadata = literals_pb2.LiteralOffloadedMetadata(uri=uri, size_bytes=len(uri))
+        return _key(_map(x=literals_pb2.Literal(offloaded_metadata=metadata)))
+
+    assert key("s3://b/1") == key("s3://b/1")
+    assert key("s3://b/1") != key("s3://b/2")
+
+
 def test_a_list_is_no_longer_list_of_its_parts() -> None:
     """The structure counts: [[1], 2] isn't [[1, 2]]."""
 
@@ -146,6 +157,8 @@ def test_who_is_cached() -> None:
     assert cache_policy(cached_template(), node) is None
     node.metadata.cacheable, node.metadata.cache_version = True, "3"
     assert cache_policy(task_template(), node).version == "3"  # type: ignore[union-attr]
+    node.metadata.cache_serializable = True
+    assert cache_policy(cached_template(), node).serializes  # type: ignore[union-attr]
 
 
 def test_a_hit_ends_the_node_at_once() -> None:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.literals.casting import castable, literal_matches
-from domain.literals.literal_types import literal_type
+from domain.literals.literal_types import describe, literal_type
 
 Type = types_pb2.LiteralType
 COLUMN = types_pb2.SchemaType.SchemaColumn
@@ -287,6 +287,23 @@ def test_types_of_literals() -> None:
     assert literal_type(variant(1, INT)) == union(INT)
 
 
+def test_a_file_or_table_states_its_own_type() -> None:
+    """Its format and columns are part of the value."""
+    file, table, data = literals_pb2.Scalar(), literals_pb2.Scalar(), dataset("csv")
+    file.blob.metadata.type.format = "csv"
+    table.schema.type.CopyFrom(schema(a=0).schema)
+    stated = literals_pb2.Scalar().structured_dataset.metadata
+    stated.structured_dataset_type.CopyFrom(data.structured_dataset_type)
+    frame = literals_pb2.Scalar()
+    frame.structured_dataset.metadata.CopyFrom(stated)
+    found = [
+        literal_type(literals_pb2.Literal(scalar=scalar))
+        for scalar in (file, table, frame)
+    ]
+
+    assert found == [blob("csv"), schema(a=0), data]
+
+
 def test_a_literal_without_a_value_has_no_type() -> None:
     """Neither has a list that holds one."""
     empty = literals_pb2.Literal()
@@ -295,6 +312,32 @@ def test_a_literal_without_a_value_has_no_type() -> None:
     assert literal_type(empty) is None
     assert literal_type(literals_pb2.Literal(collection=items)) is None
     assert not literal_matches(empty, INT)
+
+
+def test_types_are_described_in_few_words() -> None:
+    """Errors name a type as its users do; what has none is nothing."""
+    texts = [
+        describe(kind)
+        for kind in (
+            list_of(map_of(INT)),
+            union(STRING, NONE),
+            enum("a", "b"),
+            blob("csv"),
+            dataset(),
+            Type(),
+            None,
+        )
+    ]
+
+    assert texts == [
+        "list of map of integer",
+        "string or none",
+        "one of a, b",
+        "blob",
+        "structured dataset",
+        "nothing",
+        "nothing",
+    ]
 
 
 def test_an_offloaded_literal_has_its_inferred_type() -> None:

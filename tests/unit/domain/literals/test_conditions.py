@@ -75,6 +75,8 @@ def test_times_are_compared_by_seconds() -> None:
     early, late = primitive(datetime={"seconds": 5}), primitive(datetime={"seconds": 5})
     late.scalar.primitive.datetime.nanos = 9
     assert _holds(_compare("a", "EQ", early), a=late)
+    short, long = primitive(duration={"seconds": 5}), primitive(duration={"seconds": 6})
+    assert _holds(_compare("a", "LT", long), a=short)
 
 
 @pytest.mark.parametrize("held", [number(3), None])

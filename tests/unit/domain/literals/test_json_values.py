@@ -12,7 +12,16 @@ from hypothesis import strategies as st
 
 from domain.literals.casting import literal_matches
 from domain.literals.json_values import TypeMismatchError, to_literal
-from tests.support.literals import INT, MOMENT, TEXT, listed, mapped, number, text
+from tests.support.literals import (
+    INT,
+    MOMENT,
+    TEXT,
+    listed,
+    mapped,
+    number,
+    primitive,
+    text,
+)
 
 Type = types_pb2.LiteralType
 FLOAT, BOOLEAN, STRUCT, DURATION, NONE = (
@@ -43,6 +52,7 @@ JSON = st.recursive(
     [
         (3, INT, number(3)),
         ("a", TEXT, text("a")),
+        (True, BOOLEAN, primitive(boolean=True)),
         ([1, 2], LIST, listed(number(1), number(2))),
         ({"k": 1}, MAP, mapped(k=number(1))),
         ("red", ENUM, text("red")),

@@ -45,14 +45,27 @@ def test_what_is_passed_on_stays_offloaded() -> None:
 
 @pytest.mark.parametrize(
     "binding",
-    [_binding("a", "field", 0), _binding("[2].a"), _binding("m", "k", "field")],
+    [
+        _binding("a", "field", 0),
+        _binding("[2].a"),
+        _binding("m", "k", "field"),
+        _binding("l", 0, "field"),
+        _binding("u", "k", "field"),
+    ],
 )
 def test_a_value_on_a_path_must_be_read(binding: Any) -> None:
     """By a key, an index, and inside a value that isn't offloaded; filled in place."""
     inside = literals_pb2.Literal(
         map=literals_pb2.LiteralMap(literals={"k": _offloaded()})
     )
-    sources = _sources(a=_offloaded(), m=inside)
+    items = literals_pb2.LiteralCollection(literals=[_offloaded()])
+    union = literals_pb2.Union(value=inside)
+    sources = _sources(
+        a=_offloaded(),
+        m=inside,
+        l=literals_pb2.Literal(collection=items),
+        u=literals_pb2.Literal(scalar=literals_pb2.Scalar(union=union)),
+    )
     found = offloaded_in_promises([binding], sources)
 
     assert [is_offloaded(literal) for literal in found] == [True]
@@ -69,6 +82,14 @@ def test_what_is_missing_is_reported_by_resolving(binding: Any) -> None:
     listed = literals_pb2.Literal(collection=items)
 
     assert not offloaded_in_promises([binding], _sources(b=integer(1), c=listed))
+
+
+def test_a_path_that_ends_before_an_offloaded_value_reads_nothing() -> None:
+    """What is at the end of the path is handed on as it is."""
+    inside = literals_pb2.LiteralMap(literals={"k": _offloaded()})
+    sources = _sources(m=literals_pb2.Literal(map=inside))
+
+    assert not offloaded_in_promises([_binding("m", "k")], sources)
 
 
 def test_the_engine_reads_what_it_looks_into() -> None:
