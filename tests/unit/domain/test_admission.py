@@ -13,6 +13,7 @@ from flyteidl.admin import (
 )
 from flyteidl.core import execution_pb2 as core_execution_pb2
 from flyteidl.core import interface_pb2
+from google.protobuf.duration_pb2 import Duration
 from msgspec.structs import replace
 
 from domain.admission import (
@@ -20,9 +21,10 @@ from domain.admission import (
     Admitted,
     LaunchPlan,
     admit,
+    check_recovery_source,
     merge_inputs,
 )
-from schemas.ids import EntityRef
+from schemas.ids import EntityRef, ExecutionRef, ParentNode
 from schemas.messages.commands import CreateExecution
 from schemas.messages.rejections import Reason, Rejected
 from tests.support.literals import INT, literals, number, text
@@ -144,6 +146,67 @@ def test_labels_are_kubernetes_labels(labels: dict[str, str], *, good: bool) -> 
     spec.labels.values.update(labels)
     found = admit(WANTED, spec, literals(), _context())
     assert good == isinstance(found, Admitted)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (
+            lambda spec: spec.annotations.values.update(
+                {"flightlog.org/timeout": "soon"}
+            ),
+            "Expected annotation flightlog.org/timeout to be a duration",
+        ),
+        (
+            lambda spec: spec.quality_of_service.spec.queueing_budget.MergeFrom(
+                Duration(seconds=10**12)
+            ),
+            "queueing_budget to be a duration within its range",
+        ),
+    ],
+)
+def test_settings_that_mean_nothing_are_refused(change: Any, words: str) -> None:
+    """A wrong setting is reported when it is given, not when it would be used."""
+    spec = Spec()
+    change(spec)
+    refused = _refused(spec=spec)
+    assert refused.reason is Reason.INVALID_ARGUMENT
+    assert words in refused.detail
+
+
+def test_an_input_that_is_neither_given_nor_required_is_left_out() -> None:
+    """An optional input of a child's launch plan may stay unset."""
+    expected = _expected(required=("a",))
+    expected.parameters["b"].var.type.CopyFrom(INT)
+    found = merge_inputs(literals(a=number(1)), expected, literals())
+    assert found == literals(a=number(1))
+
+
+RECOVERING = replace(
+    WANTED, recovers=ExecutionRef(project="p", domain="d", name="run-0")
+)
+
+
+def test_what_is_recovered_must_exist_and_have_ended() -> None:
+    """An execution that is still running can't be recovered (ref §9)."""
+    ended = check_recovery_source(RECOVERING, exists=True, has_ended=True)
+    running = check_recovery_source(RECOVERING, exists=True, has_ended=False)
+    missing = check_recovery_source(RECOVERING, exists=False, has_ended=False)
+    assert ended is None
+    assert running is not None
+    assert running.reason is Reason.FAILED_PRECONDITION
+    assert running.detail == "Expected execution p/d/run-0 to have ended, but it hasn't"
+    assert missing is not None
+    assert missing.reason is Reason.NOT_FOUND
+    assert "Expected execution p/d/run-0 to exist" in missing.detail
+
+
+def test_a_parent_recovers_its_child_whatever_became_of_it() -> None:
+    """A child that was lost neither exists nor has ended; others recover nothing."""
+    parent = ParentNode(stream="execution/p/d/parent", node_id="n0", attempt=0)
+    by_parent = replace(RECOVERING, parent=parent)
+    for command in (by_parent, WANTED):
+        assert check_recovery_source(command, exists=False, has_ended=False) is None
 
 
 def test_inputs_are_given_defaulted_or_fixed() -> None:

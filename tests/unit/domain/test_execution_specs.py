@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from flyteidl.admin import execution_pb2, matchable_resource_pb2
+import pytest
+from flyteidl.admin import execution_pb2, launch_plan_pb2, matchable_resource_pb2
 from flyteidl.core import identifier_pb2
 
-from domain.execution_specs import execution_config, relaunch_spec
+from domain.execution_specs import execution_config, relaunch_spec, resolved_spec
 
 
 def test_attributes_hold_a_configuration() -> None:
@@ -13,6 +14,19 @@ def test_attributes_hold_a_configuration() -> None:
     config = matchable_resource_pb2.WorkflowExecutionConfig(max_parallelism=7)
     stored = matchable_resource_pb2.MatchingAttributes(workflow_execution_config=config)
     assert execution_config(stored.SerializeToString()).max_parallelism == 7
+
+
+@pytest.mark.parametrize(("asked_s", "expected_s"), [(7, 7), (None, 60)])
+def test_the_queueing_budget_is_the_requests_or_the_plans(
+    asked_s: int | None, expected_s: int
+) -> None:
+    """An execution that names none waits in the queue as long as its plan says."""
+    request, plan = execution_pb2.ExecutionSpec(), launch_plan_pb2.LaunchPlanSpec()
+    plan.quality_of_service.spec.queueing_budget.seconds = 60
+    if asked_s is not None:
+        request.quality_of_service.spec.queueing_budget.seconds = asked_s
+    found = resolved_spec(request, plan, (), max_parallelism=25)
+    assert found.quality_of_service.spec.queueing_budget.seconds == expected_s
 
 
 def test_a_relaunch_keeps_the_settings_and_names_its_origin() -> None:

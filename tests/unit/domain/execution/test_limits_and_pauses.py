@@ -302,6 +302,8 @@ def test_invalid_annotations_are_rejected() -> None:
     assert "from 1 to 16" in (
         annotations_violation({f"{PREFIX}oom-memory-factor": "0.5"}) or ""
     )
+    good = {"FLIGHTLOG_OOM_MEMORY_FACTOR": "2", "FLIGHTLOG_RETRY_BACKOFF": "9s"}
+    assert variables_violation(good) is None
     assert "FLIGHTLOG_OOM_MEMORY_FACTOR" in (
         variables_violation({"FLIGHTLOG_OOM_MEMORY_FACTOR": "nan"}) or ""
     )

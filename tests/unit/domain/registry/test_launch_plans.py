@@ -20,7 +20,7 @@ from domain.registry.launch_plans import (
 from schemas.messages.registry_events import LaunchPlanActivated, LaunchPlanRegistered
 from schemas.messages.rejections import Reason, Rejected
 from tests.support.graphs import identifier
-from tests.support.literals import INT, MOMENT, literals, number, text
+from tests.support.literals import INT, MOMENT, literals, number, primitive, text
 
 NOW_US = 5
 
@@ -121,6 +121,34 @@ def test_inputs_must_fit_the_workflow(spec: dict[str, Any], words: str) -> None:
     """Inputs that the workflow lacks, or of other types, are refused."""
     found = register((), _request(**spec), _interface(x=INT), now_us=1)
     assert words in _refused(found)
+
+
+def test_a_default_of_a_fixed_input_is_not_checked() -> None:
+    """The fixed value holds in any case (ref §2.2)."""
+    request = _request(
+        default_inputs=_default(text("a")), fixed_inputs=literals(x=number(2))
+    )
+    (event,) = register((), request, _interface(x=INT), now_us=1)
+    closure = launch_plan_pb2.LaunchPlanClosure.FromString(event.closure)
+    assert not closure.expected_inputs.parameters
+
+
+def test_an_incomplete_or_other_id_is_refused() -> None:
+    """A launch plan has a project, domain, name and version, and is no workflow."""
+    assert "with a version" in _refused(
+        register((), _request(""), _interface(), now_us=1)
+    )
+    request = _request()
+    request.id.resource_type = identifier_pb2.WORKFLOW
+    found = _refused(register((), request, _interface(), now_us=1))
+    assert "an identifier of a LAUNCH_PLAN, but got a WORKFLOW" in found
+
+
+def test_values_out_of_range_are_refused() -> None:
+    """What no client could read back isn't registered."""
+    request = _request(fixed_inputs=literals(x=primitive(datetime={"nanos": -1})))
+    found = _refused(register((), request, _interface(x=MOMENT), now_us=1))
+    assert "to be a timestamp within its range" in found
 
 
 def test_activating_a_version_steps_the_other_back() -> None:
