@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Mapping
 from typing import get_args
 
-import psycopg
 import pytest
 from psycopg import OperationalError
 
@@ -21,7 +20,6 @@ from schemas.envelope import Envelope
 from schemas.ids import ExecutionRef
 from schemas.messages import execution_events as e
 from schemas.messages import node_events as ne
-from schemas.messages import outcomes
 from schemas.messages.commands import ReportChild, TerminateExecution
 from schemas.values import Failure
 from schemas.wire import codec
@@ -263,60 +261,6 @@ async def test_the_journal_tells(read_models: ReadModels) -> None:
     }
 
 
-async def test_an_outcome_names_the_first_event(read_models: ReadModels) -> None:
-    """The outcome of a command that is awaited names its first event only."""
-    engine = an_engine(task_node("a"))
-    await read_models.given(STREAM, *engine.begin(), command="c1", reply=True)
-
-    assert ("done", f"{STREAM}/1", "", "") == await executions.outcome(
-        read_models.pool, "c1"
-    )
-
-
-async def test_refusals_are_outcomes(read_models: ReadModels) -> None:
-    """Refused and idle commands have outcomes too, and hold no place in a stream."""
-    rejected = outcomes.CommandRejected(
-        command_id="c2", command_type="T", reason="NOT_FOUND", detail="Expected\0, but"
-    )
-    read_models.log.answer(STREAM, rejected)
-    read_models.log.answer(
-        STREAM, outcomes.CommandHadNoEffect(command_id="c3", command_type="T")
-    )
-    await read_models.follow()
-
-    assert {
-        "c2": ("rejected", "", "NOT_FOUND", "Expected\N{REPLACEMENT CHARACTER}, but"),
-        "c3": ("no_effect", "", "", ""),
-    } == await executions.outcomes(read_models.pool, ["c2", "c3", "c4"])
-
-
-async def test_outcomes_are_notified(read_models: ReadModels, pool: Pool) -> None:
-    """Listeners get the id of a command with an outcome after the commit."""
-    async with await psycopg.AsyncConnection.connect(
-        str(pool.conninfo), autocommit=True
-    ) as listener:
-        await listener.execute("LISTEN flightlog_outcomes")
-        read_models.log.answer(
-            STREAM, outcomes.CommandHadNoEffect(command_id="c4", command_type="T")
-        )
-        await read_models.follow()
-        heard = [n async for n in listener.notifies(timeout=5, stop_after=1)]
-
-    assert ["c4"] == [n.payload for n in heard]
-
-
-async def test_settle_hears_outcomes(read_models: ReadModels) -> None:
-    """Within the process, outcomes are told after the commit, without a detour."""
-    heard: dict[str, object] = {}
-    read_models.log.answer(
-        STREAM, outcomes.CommandHadNoEffect(command_id="c5", command_type="T")
-    )
-    projector = Projector(read_models.log, read_models.pool, settle=heard.__setitem__)
-    await projector.catch_up()
-
-    assert {"c5": ("no_effect", "", "", "")} == heard
-
-
 async def test_catching_up_waits_for_no_news(pool: Pool) -> None:
     """The start of an engine isn't held up by what else lies behind the last event."""
     log = MemoryLog(poll_s=60)
@@ -328,24 +272,6 @@ async def test_catching_up_waits_for_no_news(pool: Pool) -> None:
         await projector.catch_up()
 
     assert projector.applied == 1
-
-
-async def test_old_outcomes_are_trimmed(read_models: ReadModels) -> None:
-    """Outcomes are forgotten after a while."""
-    read_models.log.answer(
-        STREAM, outcomes.CommandHadNoEffect(command_id="c6", command_type="T")
-    )
-    await read_models.follow()
-    projector = Projector(
-        read_models.log, read_models.pool, outcomes_kept_s=0, trim_s=0
-    )
-    task = asyncio.create_task(projector.run())
-    async with asyncio.timeout(5):
-        while await executions.outcome(read_models.pool, "c6") is not None:
-            await asyncio.sleep(0.01)
-    task.cancel()
-
-    assert await executions.outcome(read_models.pool, "c6") is None
 
 
 async def test_unknown_bytes_stop_the_projector(read_models: ReadModels) -> None:
