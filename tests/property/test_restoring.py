@@ -23,7 +23,7 @@ from workers.propeller import restore
 from workers.propeller.kinds.execution_closing import closed
 from workers.propeller.kinds.executions import EXECUTIONS, ExecutionStream
 from workers.propeller.loading.stream_cache import StreamCache
-from workers.propeller.restore import PartitionState
+from workers.propeller.partition_state import PartitionState
 from workers.propeller.snapshots import Cadence, Snapshots
 from workers.propeller.stream_kinds import STREAM_KINDS
 

@@ -9,7 +9,8 @@ import msgspec
 from infra.eventlog.contract import Received
 from schemas.messages.node_events import Event
 from schemas.wire.codec import UndecodableMessageError
-from workers.propeller.kinds.contract import AnyKind, FoldedState
+from workers.propeller.kinds.contract import AnyKind
+from workers.propeller.kinds.rules import FoldedState
 from workers.propeller.stream_kinds import StreamKinds, UnknownStreamKindError
 
 

@@ -190,7 +190,7 @@ class Redriver:
 
 
 def _records(plan: RedrivePlan, principal: str, now_us: int) -> list[Record]:
-    """Return what a plan appends: streams are resumed before their commands come."""
+    """Return what a plan appends: streams are resumed before their commands."""
     return [
         *(
             _resume(stream, f"{last}/resume", principal, now_us)

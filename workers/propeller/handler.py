@@ -21,11 +21,7 @@ from schemas.messages.rejections import Rejected
 from schemas.wire.codec import Codec, UndecodableMessageError
 from workers.propeller import records
 from workers.propeller.batch import Batch, InternalCommand
-from workers.propeller.kinds.contract import (
-    AnyStream,
-    CommandMetadata,
-    DecisionContext,
-)
+from workers.propeller.kinds.contract import AnyStream, CommandMetadata, DecisionContext
 from workers.propeller.loading.stream_cache import StreamCache
 from workers.propeller.quarantine import Quarantine
 
@@ -128,7 +124,7 @@ class CommandHandler:
         self._decide(batch, envelope, command, stream, context)
 
     def _metadata(self, stream: AnyStream, envelope: Envelope) -> CommandMetadata:
-        """Return what a decision is told of a command; time never runs backwards."""
+        """Return a command's metadata; time never runs backwards within a stream."""
         now_us = max(self.clock.now_us(), stream.last_us)
         return CommandMetadata(envelope.stream, envelope.id, now_us)
 

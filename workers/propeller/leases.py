@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from schemas.messages.commands import ExpireLease, Heartbeat
-from workers.propeller.kinds.contract import Lease
+from workers.propeller.kinds.rules import Lease
 
 
 class Attempt(NamedTuple):

@@ -41,7 +41,7 @@ class Quarantine:
     ) -> None:
         """Store a message as a dead letter, and answer its sender.
 
-        `error` is what the dead letter says, if not what the sender is told.
+        `error` is the error of the dead letter, if not the text of the answer.
         """
         batch.dead_letters += 1
         batch.records.append(

@@ -24,7 +24,8 @@ from schemas import topics
 from schemas.envelope import Envelope
 from schemas.messages.snapshots import Checkpoint, Snapshot, StreamChunk, StreamHead
 from schemas.wire import codec
-from workers.propeller.kinds.contract import AnyStream, Layout
+from workers.propeller.kinds.contract import AnyStream
+from workers.propeller.kinds.rules import Layout
 from workers.propeller.loading.stream_cache import StreamCache
 
 log_ = structlog.get_logger(__name__)

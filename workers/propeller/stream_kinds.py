@@ -59,10 +59,6 @@ class StreamKinds:
         """Return the prefixes in one line, for messages."""
         return ", ".join(f"{prefix}/…" for prefix in self.prefixes)
 
-    def begin(self, stream: str) -> AnyStream:
-        """Return a stream without events."""
-        return self.of(stream).begin()
-
     def folded(self, before: AnyStream, received: Received) -> AnyStream:
         """Return a stream with one more event of its own, as read from the log."""
         event = self.messages.decode_as(received.body, Event)

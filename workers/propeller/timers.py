@@ -6,7 +6,7 @@ import heapq
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from workers.propeller.kinds.contract import Timer
+from workers.propeller.kinds.rules import Timer
 
 _STALE_MIN = 64
 

@@ -23,18 +23,17 @@ from tests.support.counters.messages import (
     CounterCommand,
     CounterEvent,
 )
-from workers.propeller.kinds.contract import (
+from workers.propeller.kinds.contract import CommandMetadata, StreamKind
+from workers.propeller.kinds.executions import EXECUTIONS
+from workers.propeller.kinds.rules import (
     AuditRules,
     ClosingRules,
-    CommandMetadata,
     Description,
     LeaseRules,
     SnapshotFormat,
-    StreamKind,
     Timer,
     TimerRules,
 )
-from workers.propeller.kinds.executions import EXECUTIONS
 from workers.propeller.stream_kinds import StreamKinds
 
 BROKEN = 666

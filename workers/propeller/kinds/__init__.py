@@ -1,1 +1,1 @@
-"""Kinds of streams: what the propeller is told of each, in one value a kind."""
+"""Kinds of streams: what the propeller needs of each, as one value a kind."""

@@ -9,7 +9,7 @@ from schemas.ids import execution_stream
 from schemas.messages import execution_events as e
 from schemas.messages import node_events as ne
 from schemas.phases import EXECUTION_MOVES, NODE_MOVES, NodePhase
-from workers.propeller.kinds.contract import AuditRules, Link
+from workers.propeller.kinds.rules import AuditRules, Link
 
 
 def _violations(

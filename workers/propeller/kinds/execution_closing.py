@@ -8,7 +8,7 @@ from schemas.messages import execution_events as e
 from schemas.messages.snapshots import StreamClosed
 from schemas.phases import ExecutionPhase
 from schemas.values import NO_VALUES, Blob
-from workers.propeller.kinds.contract import ClosingRules
+from workers.propeller.kinds.rules import ClosingRules
 
 _NO_ENTITY = EntityRef(kind="", project="", domain="", name="", version="")
 _NO_BLOB = Blob(uri="", digest="", size=0)

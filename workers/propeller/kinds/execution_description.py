@@ -7,7 +7,7 @@ import msgspec
 from domain.execution.state.node import Node
 from domain.execution.state.state import Execution
 from schemas.json_types import JsonObject
-from workers.propeller.kinds.contract import Description
+from workers.propeller.kinds.rules import Description
 
 _HEADING = ("node", "kind", "phase", "attempt", "task", "runner", "note")
 

@@ -26,17 +26,19 @@ from schemas.phases import TERMINAL_EXECUTION
 from workers.propeller.kinds.contract import (
     INTERNAL_COMMANDS,
     CommandMetadata,
-    Lease,
-    LeaseRules,
-    SnapshotFormat,
     StreamKind,
     StreamState,
-    Timer,
-    TimerRules,
 )
 from workers.propeller.kinds.execution_audit import AUDIT
 from workers.propeller.kinds.execution_closing import CLOSING
 from workers.propeller.kinds.execution_description import describe, to_json
+from workers.propeller.kinds.rules import (
+    Lease,
+    LeaseRules,
+    SnapshotFormat,
+    Timer,
+    TimerRules,
+)
 
 PREFIX = "execution"
 

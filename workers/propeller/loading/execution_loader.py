@@ -54,9 +54,9 @@ class ExecutionLoader:
         return _COMMANDS
 
     async def load(self, stream: ExecutionStream) -> LoadedExecution:
-        """Return the graph of an execution that goes on, and what it recovers."""
+        """Return the graph of an active execution, and what it recovers."""
         state = stream.state
-        assert state.created is not None  # noqa: S101 - what goes on has begun
+        assert state.created is not None  # noqa: S101 - it has begun
         definition = await self.definitions.load(state.created.definition)
         recovery = NOTHING_SAVED
         if state.created.recovers is not None:

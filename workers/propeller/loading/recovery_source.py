@@ -51,7 +51,7 @@ def _work(created: e.ExecutionCreated) -> tuple[object, ...]:
 
 
 class Definitions(Protocol):
-    """Where compiled workflows come from."""
+    """Loads compiled workflows."""
 
     async def load(self, blob: Blob) -> Definition:
         """Return the indexed closure in this blob."""

@@ -15,15 +15,8 @@ from gateway.cli.json_output import print_json
 from gateway.cli.session.session import Session
 from schemas.json_types import JsonObject
 from schemas.messages.node_events import Event
-from workers.propeller.kinds.contract import (
-    AnyKind,
-    C,
-    E,
-    FoldedState,
-    S,
-    StreamKind,
-    X,
-)
+from workers.propeller.kinds.contract import AnyKind, C, StreamKind, X
+from workers.propeller.kinds.rules import E, FoldedState, S
 
 _WIDTH = 200
 """Width of a table that is written to a file or a pipe."""

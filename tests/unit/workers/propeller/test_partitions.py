@@ -9,7 +9,7 @@ from typing import Any
 from infra.eventlog.contract import OwnedPartition, Serve
 from tests.support.clocks import FixedClock
 from tests.support.fakes import MemoryLog
-from workers.propeller.kinds.contract import Lease
+from workers.propeller.kinds.rules import Lease
 from workers.propeller.leases import Leases
 from workers.propeller.loading.stream_cache import StreamCache
 from workers.propeller.loop import Bounds, Propeller

@@ -1,0 +1,157 @@
+"""A partition as its snapshots have it: decoded, and whatever can't be used ignored."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import structlog
+
+from domain.snapshots import TornSnapshotError
+from infra.eventlog.contract import Received
+from schemas import topics
+from schemas.messages.snapshots import (
+    Checkpoint,
+    Snapshot,
+    StreamChunk,
+    StreamClosed,
+    StreamHead,
+)
+from schemas.wire import codec
+from workers.propeller.kinds.contract import AnyStream
+from workers.propeller.kinds.rules import Layout
+from workers.propeller.snapshots import CHECKPOINT
+from workers.propeller.stream_kinds import StreamKinds
+
+log_ = structlog.get_logger(__name__)
+
+_YIELD_EVERY = 100
+"""Snapshots that are decoded before others get their turn."""
+
+
+class CompactedLog(Protocol):
+    """What reading snapshots needs of the log."""
+
+    def read_compacted(
+        self, topic: str, partition: int
+    ) -> AsyncIterator[Sequence[Received]]:
+        """Yield what is on a compacted topic's partition at the call, then end."""
+        ...
+
+
+@dataclass(slots=True)
+class PartitionState:
+    """A partition as read: active streams, how the rest ended, what was written.
+
+    `after` is the position up to which events are in it. `changed` are the streams
+    that events after the checkpoint belong to, `broken` those whose events don't fold.
+    `evicted` counts closed streams of which nothing is stored here.
+    """
+
+    active: dict[str, AnyStream] = field(default_factory=dict)
+    closed: dict[str, StreamClosed] = field(default_factory=dict)
+    layouts: dict[str, Layout] = field(default_factory=dict)
+    after: int = 0
+    evicted: int = 0
+    changed: dict[str, None] = field(default_factory=dict)
+    broken: dict[str, None] = field(default_factory=dict)
+    has_gap: bool = False
+
+
+@dataclass(slots=True)
+class _Parts:
+    """The parts of states, by stream: chunks with the sequences of their writes."""
+
+    heads: dict[str, StreamHead] = field(default_factory=dict)
+    chunks: dict[str, dict[int, tuple[int, bytes]]] = field(default_factory=dict)
+
+
+async def read_snapshots(
+    log: CompactedLog, kinds: StreamKinds, partition: int
+) -> PartitionState:
+    """Return what snapshots have of a partition.
+
+    Its `after` is 0 if some of them can't be used: all events must be read then.
+    """
+    found, parts, unread = PartitionState(), _Parts(), 0
+    newest = await _newest(log, partition)
+    for number, received in enumerate(newest):
+        if number % _YIELD_EVERY == 0:
+            await asyncio.sleep(0)
+        message = _usable(received, kinds)
+        if message is None:
+            unread += 1
+        else:
+            _collect(found, parts, received.envelope.stream, message)
+    unread += await _decode_states(found, kinds, parts)
+    if unread:
+        log_.warning("snapshots_ignored", partition=partition, snapshots=unread)
+        found.after = 0
+    return found
+
+
+async def _newest(log: CompactedLog, partition: int) -> Sequence[Received]:
+    """Return the newest snapshot of each key, but for those that were deleted."""
+    newest: dict[str, Received] = {}
+    async for batch in log.read_compacted(topics.SNAPSHOTS, partition):
+        for received in batch:
+            newest.pop(received.key, None)
+            if received.body:
+                newest[received.key] = received
+    return list(newest.values())
+
+
+def _usable(received: Received, kinds: StreamKinds) -> Snapshot | None:
+    """Return a snapshot; None for one that this version can't use."""
+    try:
+        message = codec.decode(received.body)
+    except codec.UndecodableMessageError:
+        return None
+    if isinstance(message, Checkpoint):
+        return message if received.key == CHECKPOINT else None
+    kind = kinds.find(received.envelope.stream)
+    match message:
+        case StreamHead() | StreamChunk() if kind is not None:
+            return message if message.form == kind.snapshots.name() else None
+        case StreamClosed() if kind is not None:
+            return message
+        case _:
+            return None
+
+
+def _collect(
+    found: PartitionState, parts: _Parts, stream: str, message: Snapshot
+) -> None:
+    match message:
+        case StreamHead():
+            parts.heads[stream] = message
+        case StreamChunk():
+            written = parts.chunks.setdefault(stream, {})
+            written[message.number] = message.sequence, message.body
+        case StreamClosed():
+            found.closed[stream] = message
+        case Checkpoint():
+            found.after, found.evicted = message.events_offset, message.forgotten
+
+
+async def _decode_states(
+    found: PartitionState, kinds: StreamKinds, parts: _Parts
+) -> int:
+    """Decode states of heads and chunks; return how many aren't complete."""
+    torn = 0
+    for number, (name, head) in enumerate(parts.heads.items()):
+        if number % _YIELD_EVERY == 0:
+            await asyncio.sleep(0)
+        kind = kinds.of(name)
+        try:
+            state, layout = kind.snapshots.decode(
+                head.body, head.chunks, parts.chunks.get(name, {})
+            )
+        except TornSnapshotError:
+            torn += 1
+            continue
+        found.layouts[name] = layout
+        found.active[name] = kind.restored(state, head)
+    return torn
