@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from flyteidl.admin import execution_pb2
@@ -26,7 +27,7 @@ from schemas.messages import dispatches as d
 from schemas.messages import execution_events as e
 from schemas.messages.rejections import Rejected
 from schemas.values import Blob, Failure, Values
-from tests.support.graphs import values
+from tests.support.graphs import definition, task_node, values
 from workers.propeller.kinds.executions import DYNAMIC_CLOSURE_ENDS
 
 STREAM = "execution/p/d/main-1"
@@ -171,6 +172,19 @@ class Engine:
         """Return the phase of a node, '' if it wasn't reached."""
         node = self.state.nodes.get(node_id)
         return node.phase.value if node else ""
+
+
+def begun_chain(length: int = 2) -> Engine:
+    """Return an execution of n0 > n1 > …, begun."""
+    nodes = [task_node(f"n{i}", f"n{i - 1}" if i else "") for i in range(length)]
+    engine = Engine(definition(nodes, f"n{length - 1}"), created())
+    engine.begin()
+    return engine
+
+
+def names(events: Iterable[e.ExecutionEvent]) -> list[str]:
+    """Return the names of events."""
+    return [type(event).__name__ for event in events]
 
 
 def start(run: d.RunTask) -> c.ReportTaskStarted:

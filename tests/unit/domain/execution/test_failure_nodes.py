@@ -13,9 +13,8 @@ from domain.execution.state.timers import timers_of
 from domain.graph import definition_of
 from schemas.messages import commands as c
 from schemas.messages import dispatches as d
-from schemas.messages import execution_events as e
 from schemas.values import Failure, Values
-from tests.support.engine import Engine, created, start
+from tests.support.engine import Engine, created, names, start
 from tests.support.graphs import (
     branch_node,
     promise,
@@ -78,11 +77,6 @@ def err(run: d.RunTask) -> Any:
     assert union.type.simple == types_pb2.ERROR
     assert union.type.structure.tag == "FlyteError"
     return union.value.scalar.error
-
-
-def names(events: list[e.ExecutionEvent]) -> list[str]:
-    """Return the events' names."""
-    return [type(event).__name__ for event in events]
 
 
 def wake(made: Engine) -> None:

@@ -23,7 +23,7 @@ from schemas.ids import ParentNode
 from schemas.messages import commands as c
 from schemas.messages import dispatches as d
 from schemas.messages import execution_events as e
-from tests.support.engine import Engine, created, failure, start
+from tests.support.engine import Engine, created, failure, names, start
 from tests.support.graphs import (
     array_of,
     definition,
@@ -68,11 +68,6 @@ def wake(engine: Engine) -> list[e.ExecutionEvent]:
     timer = min(timers_of(engine.state), key=lambda timer: timer.due_us)
     engine.clock_us = timer.due_us
     return engine.do(c.TimeReached(timer_id=timer.id))
-
-
-def names(events: list[e.ExecutionEvent]) -> list[str]:
-    """Return the events' names."""
-    return [type(event).__name__ for event in events]
 
 
 def test_an_execution_past_its_time_ends_timed_out() -> None:

@@ -6,13 +6,8 @@ from domain.execution.state.timers import timers_of
 from schemas.messages import commands as c
 from schemas.messages import dispatches as d
 from schemas.messages import execution_events as e
-from tests.support.engine import Engine, created, start
+from tests.support.engine import Engine, created, names, start
 from tests.support.graphs import definition, task_node, task_template
-
-
-def names(events: list[e.ExecutionEvent]) -> list[str]:
-    """Return the events' names."""
-    return [type(event).__name__ for event in events]
 
 
 def timed(seconds: int, retries: int = 0) -> Engine:

@@ -14,7 +14,7 @@ from schemas.messages import dispatches as d
 from schemas.messages import node_events as ne
 from schemas.values import Failure, Values
 from tests.support.cache_lookups import KEY, SOURCE, hit, miss
-from tests.support.engine import Engine, created, success
+from tests.support.engine import Engine, created, names, success
 from tests.support.graphs import (
     array_node,
     cached_template,
@@ -50,10 +50,6 @@ def _cached(**metadata: Any) -> Engine:
 
 def _look_ups(engine: Engine) -> list[d.LookUpCache]:
     return [m for m in engine.sent if isinstance(m, d.LookUpCache)]
-
-
-def _names(events: list[Any]) -> list[str]:
-    return [type(event).__name__ for event in events]
 
 
 def test_the_key_tells_inputs_and_interface_apart() -> None:
@@ -167,7 +163,7 @@ def test_a_hit_ends_the_node_at_once() -> None:
     assert engine.phase("n0") == "NOT_YET_STARTED"
     events = engine.do(hit(_look_ups(engine)[0], 7))
 
-    assert _names(events)[:4] == [
+    assert names(events)[:4] == [
         "NodeQueued", "CacheLookedUp", "NodeSucceeding", "NodeSucceeded",
     ]  # fmt: skip
     assert not engine.runs()
@@ -226,7 +222,7 @@ def test_retries_keep_the_key() -> None:
     engine = _cached(retries=1)
     engine.do(miss(_look_ups(engine)[0]))
     events = engine.fail("n0", recoverable=True)
-    assert "CachePopulated" not in _names(events)
+    assert "CachePopulated" not in names(events)
     events = engine.succeed("n0")
 
     kept = [f for f in events if isinstance(f, ne.CachePopulated)]
@@ -259,7 +255,7 @@ def test_an_execution_may_overwrite() -> None:
     assert look_up.overwrites
     engine.do(miss(look_up, status="SKIPPED"))
 
-    assert "CachePopulated" in _names(engine.succeed("n0"))
+    assert "CachePopulated" in names(engine.succeed("n0"))
 
 
 def _array(items: list[int]) -> Engine:
@@ -289,7 +285,7 @@ def test_elements_are_looked_up_by_their_own_items() -> None:
     (run,) = engine.runs()
     events = engine.do(success(run, 60))
 
-    assert "CachePopulated" in _names(events)
+    assert "CachePopulated" in names(events)
     assert engine.phase("n0") == "SUCCEEDED"
 
 
