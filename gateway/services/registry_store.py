@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from infra.eventlog.event_store import Also
+from infra.postgres.recorder import AlsoWrite
 from schemas.messages.registry_events import RegistryEvent
 
 
@@ -23,7 +23,7 @@ class RegistryStore(Protocol):
         events: Sequence[RegistryEvent],
         *,
         actor: str,
-        also: Also | None = None,
+        also: AlsoWrite | None = None,
     ) -> None:
         """Append events after a version; raises ConflictError if it isn't the last one.
 

@@ -1,4 +1,4 @@
-"""Streams with an expected version, for the registry: on the same library."""
+"""Event streams of the registry, appended to at an expected version."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 from eventsourcing.persistence import (
@@ -19,27 +19,24 @@ from eventsourcing.persistence import (
     Tracking,
 )
 from psycopg import Cursor
+from psycopg.rows import DictRow
 from psycopg.sql import SQL, Identifier
 
 from infra.errors import ConflictError, TransientError
 from infra.eventlog.contract import Record
-from infra.postgres.recorder import Recorder, datastore
+from infra.postgres.recorder import AlsoWrite, Recorder, open_datastore
 from schemas import topics
 from schemas.envelope import Envelope
 from schemas.messages.registry_events import RegistryMessage
 from schemas.wire import codec
 
-Also = Callable[[Cursor[Any]], None]
-
 _T = TypeVar("_T")
 _TABLE = "flightlog_registry"
 _THREADS = 2
-_BEFORE = SQL(
+_HAS_VERSION = SQL(
     "SELECT 1 FROM {} WHERE originator_id = %s AND originator_version = %s"
 ).format(Identifier(_TABLE))
-
-
-_REACHED = SQL(
+_MOVE_TO_END = SQL(
     "INSERT INTO {} (application_name, notification_id) "
     "SELECT %s, max(notification_id) FROM {} "
     "ON CONFLICT (application_name) "
@@ -48,28 +45,28 @@ _REACHED = SQL(
 
 
 class Stored(msgspec.Struct, frozen=True, array_like=True):
-    """What a row's state holds: who wrote it, and the event's bytes."""
+    """The state of a row: who appended the event, and its bytes."""
 
     actor: str
     body: bytes
 
 
 class EventStore:
-    """Events of the registry; each append runs its read models' writer as well."""
+    """Events of the registry; an append writes their read models, too."""
 
     def __init__(self, url: str) -> None:
         """Prepare; `open` connects."""
         self._url = url
         self._threads = ThreadPoolExecutor(_THREADS, "event-store")
-        self._recorder: Recorder | None = None
+        self._opened: Recorder | None = None
 
     async def open(self) -> None:
         """Connect, and create the tables."""
-        self._recorder = await self._run(self._create)
+        self._opened = await self._run(self._create)
 
     def _create(self) -> Recorder:
         recorder = Recorder(
-            datastore(self._url, connections=_THREADS),
+            open_datastore(self._url, connections=_THREADS),
             events_table_name=_TABLE,
             tracking_table_name=f"{_TABLE}_positions",
         )
@@ -82,28 +79,25 @@ class EventStore:
 
     def _close(self) -> None:
         self._threads.shutdown(wait=True)
-        if self._recorder is not None:
-            self._recorder.datastore.close()
+        if self._opened is not None:
+            self._opened.datastore.close()
 
-    async def load(self, stream: str) -> list[Any]:
-        """Return the events of a stream; its version is their number."""
-        recorder = self._opened()
+    async def load(self, stream: str) -> list[RegistryMessage]:
+        """Return the events of a stream; their number is its version."""
+        recorder = self._recorder
         rows = await self._run(lambda: recorder.select_events(stream))
-        return [
-            codec.decode(msgspec.msgpack.decode(row.state, type=Stored).body)
-            for row in rows
-        ]
+        return [codec.decode_as(_stored(row).body, RegistryMessage) for row in rows]
 
     async def append(
         self,
         stream: str,
         expected_version: int,
-        events: Sequence[Any],
+        events: Sequence[RegistryMessage],
         *,
         actor: str,
-        also: Also | None = None,
+        also: AlsoWrite | None = None,
     ) -> None:
-        """Append events after a version; raises Conflict if others were first.
+        """Append events after a version; raises ConflictError if it isn't the last.
 
         `also` runs in the same transaction, with its cursor.
         """
@@ -116,28 +110,28 @@ class EventStore:
             )
             for number, event in enumerate(events, 1)
         ]
-        moved = f"Expected {stream} at version {expected_version}, but it isn't"
+        conflict = f"Expected {stream} at version {expected_version}, but it isn't"
 
-        def check_and_write(cursor: Cursor[Any]) -> None:
+        def check_and_write(cursor: Cursor[DictRow]) -> None:
             if expected_version > 0:
-                cursor.execute(_BEFORE, (stream, expected_version))
+                cursor.execute(_HAS_VERSION, (stream, expected_version))
                 if cursor.fetchone() is None:
-                    raise ConflictError(moved)
+                    raise ConflictError(conflict)
             if also is not None:
                 also(cursor)
 
-        recorder = self._opened()
+        recorder = self._recorder
         try:
-            await self._run(lambda: recorder.insert_events(rows, also=check_and_write))
+            await self._run(lambda: recorder.insert(rows, also=check_and_write))
         except IntegrityError as error:
-            raise ConflictError(moved) from error
+            raise ConflictError(conflict) from error
 
     async def events(self, after: int, limit: int) -> Sequence[tuple[int, Record]]:
-        """Return events of all streams after a position, in the order of their writing.
+        """Return events of all streams after a position, in the order of appending.
 
         Each with its position, as a record of the registry's topic.
         """
-        recorder = self._opened()
+        recorder = self._recorder
         rows = await self._run(
             lambda: recorder.select_notifications(
                 after, limit, inclusive_of_start=False
@@ -149,59 +143,63 @@ class EventStore:
         self,
         records: Sequence[Record],
         *,
-        also: Also | None = None,
+        also: AlsoWrite | None = None,
         reached: str = "",
     ) -> None:
-        """Append events as they were once written, each after the one before it.
+        """Append events with the versions that they have already.
 
-        Raises Conflict if any of them is there. `reached` names who has seen them:
-        its position moves to the end, in the same transaction.
+        Raises ConflictError if any of them is there. `reached` names a reader whose
+        position moves to the end, in the same transaction.
         """
         rows = [_row(record) for record in records]
-        recorder = self._opened()
+        recorder = self._recorder
 
-        def write(cursor: Cursor[Any]) -> None:
+        def write(cursor: Cursor[DictRow]) -> None:
             if reached:
-                cursor.execute(_REACHED, (reached,))
+                cursor.execute(_MOVE_TO_END, (reached,))
             if also is not None:
                 also(cursor)
 
         try:
-            await self._run(lambda: recorder.insert_events(rows, also=write))
+            await self._run(lambda: recorder.insert(rows, also=write))
         except IntegrityError as error:
             message = "Expected none of these events in the registry, but some are"
             raise ConflictError(message) from error
 
     async def position(self, name: str) -> int:
-        """Return the position that somebody has reached; 0 before the first event."""
-        recorder = self._opened()
+        """Return the position that a reader has stored; 0 before the first event."""
+        recorder = self._recorder
         return await self._run(lambda: recorder.max_tracking_id(name) or 0)
 
     async def save_position(self, name: str, position: int) -> None:
-        """Keep the position that somebody has reached; an older one changes nothing."""
-        recorder = self._opened()
+        """Store a reader's position; an older one changes nothing."""
+        recorder = self._recorder
         with suppress(IntegrityError):
             await self._run(lambda: recorder.insert_tracking(Tracking(name, position)))
 
-    def _opened(self) -> Recorder:
-        if self._recorder is None:
+    @property
+    def _recorder(self) -> Recorder:
+        if self._opened is None:
             raise RuntimeError("Expected an open store, but it wasn't opened")
-        return self._recorder
+        return self._opened
 
     async def _run(self, function: Callable[[], _T]) -> _T:
         loop = asyncio.get_running_loop()
         try:
             return await loop.run_in_executor(self._threads, function)
         except (OperationalError, InterfaceError) as error:
-            raise TransientError(str(error)) from error
+            raise TransientError(f"Cannot reach Postgres: {error}") from error
         except DataError as error:
-            # The driver's own words tell which value can't be stored.
+            # The driver's own error says which value can't be stored.
             raise (error.__cause__ or error) from None
 
 
+def _stored(row: StoredEvent | Notification) -> Stored:
+    return msgspec.msgpack.decode(row.state, type=Stored)
+
+
 def _record(row: Notification) -> Record:
-    stored = msgspec.msgpack.decode(row.state, type=Stored)
-    stream = str(row.originator_id)
+    stored, stream = _stored(row), str(row.originator_id)
     event = codec.decode_as(stored.body, RegistryMessage)
     return Record(
         topic=topics.REGISTRY,

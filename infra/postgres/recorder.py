@@ -1,36 +1,44 @@
-"""The recorder of `eventsourcing` as we use it: quick, with more in one transaction."""
+"""The recorder of `eventsourcing`: bulk inserts, and more in the same transaction."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from eventsourcing.persistence import StoredEvent
+from eventsourcing.persistence import StoredEvent, Tracking
 from eventsourcing.postgres import PostgresDatastore, PostgresProcessRecorder
 from psycopg import Connection, Cursor
 from psycopg.conninfo import conninfo_to_dict
+from psycopg.rows import DictRow
 from psycopg.sql import SQL, Identifier
 
-# One statement with everything would make the server hold it all at once.
+# A single statement for everything would make the server hold all of it at once.
 CHUNK_ROWS = 2000
-_FOREVER_S = 10 * 365 * 86400.0
+_UNLIMITED_S = 10 * 365 * 86400.0
 
-# The library builds an array of composites in Python; four plain arrays are encoded
-# in C and cost a third.
+# The library builds an array of composites in Python; four plain arrays are encoded in
+# C and cost a third.
 _INSERT = SQL(
     "INSERT INTO {}.{} (originator_id, originator_version, topic, state) "
     "SELECT * FROM unnest(%b::text[], %b::bigint[], %b::text[], %b::bytea[]) "
     "RETURNING notification_id"
 )
-# The library never expects deletes, and lets nothing be vacuumed before 100 million.
+# The library doesn't expect deletions: its thresholds start no vacuum before 100
+# million rows.
 _VACUUM = SQL(
     "ALTER TABLE {}.{} SET (autovacuum_vacuum_threshold = 20000, "
     "autovacuum_vacuum_scale_factor = 0.1)"
 )
 
+BeforeInsert = Callable[[Connection[DictRow]], None]
+"""Called with the connection before the transaction begins."""
+
+AlsoWrite = Callable[[Cursor[DictRow]], None]
+"""Writes more in the transaction, as its last step."""
+
 
 class Recorder(PostgresProcessRecorder):
-    """Inserts events, a position and whatever else belongs to it, or nothing."""
+    """Inserts events together with a position and other rows, or nothing."""
 
     def __init__(
         self,
@@ -39,7 +47,7 @@ class Recorder(PostgresProcessRecorder):
         events_table_name: str,
         tracking_table_name: str,
     ) -> None:
-        """Keep events and positions in these tables."""
+        """Use these tables for events and positions."""
         super().__init__(
             datastore,
             events_table_name=events_table_name,
@@ -47,63 +55,75 @@ class Recorder(PostgresProcessRecorder):
         )
         schema = Identifier(datastore.schema)
         table = Identifier(events_table_name)
-        self._insert = _INSERT.format(schema, table)
+        self._insert_statement = _INSERT.format(schema, table)
         self.sql_create_statements.append(_VACUUM.format(schema, table))
 
-    def insert_events(
+    def insert(
         self,
-        stored_events: Sequence[StoredEvent],
+        events: Sequence[StoredEvent],
         *,
-        first: Callable[[Connection[Any]], None] | None = None,
-        also: Callable[[Cursor[Any]], None] | None = None,
-        **kwargs: Any,
+        tracking: Tracking | None = None,
+        before: BeforeInsert | None = None,
+        also: AlsoWrite | None = None,
     ) -> Sequence[int]:
-        """Insert in one transaction; return the notification ids.
-
-        `first` sees the connection before the transaction begins, `also` runs in it,
-        last.
-        """
+        """Insert events in one transaction; return their notification ids."""
         ids: list[int] = []
         with self.datastore.get_connection() as conn:
-            if first is not None:
-                first(conn)
-            with conn.transaction(), conn.cursor() as curs:
-                self._insert_events(curs, stored_events, **kwargs)
-                for start in range(0, len(stored_events), CHUNK_ROWS):
-                    chunk = stored_events[start : start + CHUNK_ROWS]
-                    self._insert_stored_events(curs, chunk, **kwargs)
-                    found = self._fetch_ids_after_insert_events(curs, chunk, **kwargs)
+            if before is not None:
+                before(conn)
+            with conn.transaction(), conn.cursor() as cursor:
+                self._insert_events(cursor, events, tracking=tracking)
+                for start in range(0, len(events), CHUNK_ROWS):
+                    chunk = events[start : start + CHUNK_ROWS]
+                    self._insert_stored_events(cursor, chunk)
+                    found = self._fetch_ids_after_insert_events(cursor, chunk)
                     ids.extend(found or ())
                 if also is not None:
-                    also(curs)
+                    also(cursor)
         return ids
 
     def _insert_stored_events(
-        self, curs: Cursor[Any], stored_events: Sequence[StoredEvent], **_: Any
+        self,
+        curs: Cursor[DictRow],
+        stored_events: Sequence[StoredEvent],
+        **_: Any,  # the library's signature
     ) -> None:
         for statement in self.lock_table_statements:
             curs.execute(statement, prepare=True)
         columns = (
-            [str(e.originator_id) for e in stored_events],
-            [e.originator_version for e in stored_events],
-            [e.topic for e in stored_events],
-            [e.state for e in stored_events],
+            [str(event.originator_id) for event in stored_events],
+            [event.originator_version for event in stored_events],
+            [event.topic for event in stored_events],
+            [event.state for event in stored_events],
         )
-        curs.execute(self._insert, columns, prepare=True)
+        curs.execute(self._insert_statement, columns, prepare=True)
 
 
 class SingleWriterRecorder(Recorder):
-    """A recorder whose user knows by a lock that nobody else inserts."""
+    """A recorder for a table that one session writes, which holds a lock for it.
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        """Keep events and positions in these tables."""
-        super().__init__(*args, **kwargs)
+    So the table needn't be locked for each insert.
+    """
+
+    def __init__(
+        self,
+        datastore: PostgresDatastore,
+        *,
+        events_table_name: str,
+        tracking_table_name: str,
+    ) -> None:
+        """Use these tables for events and positions."""
+        super().__init__(
+            datastore,
+            events_table_name=events_table_name,
+            tracking_table_name=tracking_table_name,
+        )
         self.lock_table_statements = []
 
 
-def datastore(url: str, *, connections: int) -> PostgresDatastore:
-    """Return the library's pool for a Postgres URL; originators are texts."""
-    parts = {k: str(v) for k, v in conninfo_to_dict(url).items()}
+def open_datastore(url: str, *, connections: int) -> PostgresDatastore:
+    """Return the library's pool for a Postgres URL; originators' ids are texts."""
+    parts = {key: str(value) for key, value in conninfo_to_dict(url).items()}
     store = PostgresDatastore(
         dbname=parts.pop("dbname", "postgres"),
         host=parts.pop("host", "localhost"),
@@ -112,7 +132,7 @@ def datastore(url: str, *, connections: int) -> PostgresDatastore:
         password=parts.pop("password", ""),
         pool_size=1,
         max_overflow=connections - 1,
-        conn_max_age=_FOREVER_S,
+        conn_max_age=_UNLIMITED_S,
         originator_id_type="text",
     )
     kwargs = store.pool.kwargs

@@ -18,13 +18,13 @@ from tests.architecture.repository import PACKAGES, ROOT, module_of, modules
 # What connects to something: only the bootstrap calls these in the gateway.
 ADAPTERS = frozenset(
     {
-        "EmbeddedPostgres",
         "EventStore",
         "FileBlobs",
         "KafkaLog",
         "KafkaReader",
         "LogReader",
         "PostgresLog",
+        "PostgresServer",
         "S3Blobs",
         "SystemClock",
         "open_blobs",

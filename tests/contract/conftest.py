@@ -65,14 +65,14 @@ class PostgresKind:
     def lose_next_answer(self, log: PostgresLog) -> None:
         """Let the next insert happen, and its answer get lost."""
         recorder = log._writer.recorder
-        insert = recorder.insert_events
+        insert = recorder.insert
 
         def lost(*args: Any, **kwargs: Any) -> Any:
-            recorder.insert_events = insert
+            recorder.insert = insert
             insert(*args, **kwargs)
             raise OperationalError("the connection was lost")
 
-        recorder.insert_events = lost
+        recorder.insert = lost
 
     def end_sessions(self) -> None:
         """End every session on the database, as a restart of Postgres would."""

@@ -1,11 +1,11 @@
-"""Compacted topics on Postgres: one row a key, written with the log's own records."""
+"""Compacted topics on Postgres: one row per key, written with the log's records."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from psycopg import Connection, Cursor
+from psycopg.rows import DictRow
 from psycopg.sql import SQL
 
 from infra.eventlog.contract import Received, Record
@@ -32,27 +32,28 @@ _PAGE = SQL(
 
 
 def split_compacted(records: Sequence[Record]) -> tuple[list[Record], list[Record]]:
-    """Return records that the log keeps for ever, and those of compacted topics."""
+    """Return the records of other topics, and those of compacted ones."""
     kept, compacted = list[Record](), list[Record]()
     for record in records:
         (compacted if record.topic in topics.COMPACTED else kept).append(record)
     return kept, compacted
 
 
-def put(cursor: Cursor[Any], records: Sequence[Record]) -> None:
-    """Keep the newest record of each key; an empty body takes the key away."""
+def put(cursor: Cursor[DictRow], records: Sequence[Record]) -> None:
+    """Store the newest record of each key; an empty body deletes the key."""
     newest = {(r.topic, r.key): r for r in records}
     rows = [(*at, to_row(r).state) for at, r in newest.items() if r.body]
-    gone = [at for at, r in newest.items() if not r.body]
+    deleted = [at for at, r in newest.items() if not r.body]
     if rows:
         cursor.execute(_PUT, [list(column) for column in zip(*rows, strict=True)])
-    if gone:
-        cursor.execute(_DELETE, [list(column) for column in zip(*gone, strict=True)])
+    if deleted:
+        columns = [list(column) for column in zip(*deleted, strict=True)]
+        cursor.execute(_DELETE, columns)
 
 
 def page(
-    conn: Connection[Any], topic: str, after: str, limit: int
+    conn: Connection[DictRow], topic: str, after: str, limit: int
 ) -> Sequence[Received]:
-    """Return records of keys after this one, by key; positions are not known (0)."""
+    """Return the records of the keys after this one; positions aren't known (0)."""
     rows = conn.execute(_PAGE, (topic, after, limit)).fetchall()
     return [from_row(topic, 0, bytes(row["state"]), 0) for row in rows]

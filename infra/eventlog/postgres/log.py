@@ -1,7 +1,7 @@
 """The log on Postgres: one partition, on the recorders of `eventsourcing`.
 
-One writer, in a thread of its own; readers in this process are served from memory as
-long as they keep up, so that news costs no query.
+One writer, in a thread of its own. Readers in this process are served from memory as
+long as they keep up, so that a new record costs them no query.
 """
 
 from __future__ import annotations
@@ -10,38 +10,41 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
 
-import structlog
 from eventsourcing.persistence import InterfaceError, OperationalError, Tracking
-from psycopg.sql import SQL, Identifier
 
 from infra.errors import FencedError, PermanentError, TransientError
 from infra.eventlog.contract import Consumer, Received, Record, Serve
-from infra.eventlog.postgres import compacted as log_compacted
+from infra.eventlog.postgres.cursor import (
+    FeedCursor,
+    PostgresConsumer,
+    PostgresPartition,
+)
+from infra.eventlog.postgres.feed import RecordFeed
 from infra.eventlog.postgres.group_commit import GroupAppend
-from infra.eventlog.postgres.recent_cache import RecentRecords
-from infra.eventlog.postgres.rows import PARTITION, from_row
-from infra.eventlog.postgres.writer import EVENTS_TABLE, POSITIONS_TABLE, LogWriter
-from infra.postgres.recorder import SingleWriterRecorder, datastore
-from infra.retry import retry_transient
+from infra.eventlog.postgres.queries import LogQueries
+from infra.eventlog.postgres.rows import PARTITION
+from infra.eventlog.postgres.writer import LogWriter
 from infra.setting_sections import LogSettings
-
-log_ = structlog.get_logger(__name__)
 
 _READERS = 2
 _PAGE_ROWS = 1000
-_END_OF = SQL(
-    "SELECT notification_id FROM {} WHERE topic = ANY(%s) "
-    "ORDER BY notification_id DESC LIMIT 1"
-).format(Identifier(EVENTS_TABLE))
 _TRIM_POSITIONS = 20_000
-"""Positions that one deletion looks at, so that appends needn't wait long."""
+"""Positions of one deletion, so that appends don't wait long."""
 _T = TypeVar("_T")
 
 
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    writer: LogWriter
+    queries: LogQueries
+
+
 class PostgresLog:
-    """The log of one engine; `open` fences every other engine on its data."""
+    """The log of one engine; `open` fences every other engine on the same data."""
 
     def __init__(self, url: str, settings: LogSettings) -> None:
         """Prepare; `open` connects."""
@@ -49,117 +52,115 @@ class PostgresLog:
         self._settings = settings
         self._write_thread = ThreadPoolExecutor(1, "log-writer")
         self._read_threads = ThreadPoolExecutor(_READERS, "log-reader")
-        self._news = asyncio.Event()
-        self._appends = GroupAppend(self._insert_alone, settings.appends_max)
-        self._recent: RecentRecords | None = None
+        self._appends = GroupAppend(self._insert_records, settings.appends_max)
+        self._feed = RecordFeed(self._select, settings)
         self._owners: dict[tuple[str, str], object] = {}
-        self._writer: LogWriter
-        self._reader: SingleWriterRecorder
+        self._opened: _Opened | None = None
 
     async def open(self) -> None:
-        """Create the tables and take the log; raises Fenced if an engine has it."""
+        """Create the tables and take the lock; raises FencedError if it is taken."""
         try:
-            self._recent = self._remember(await self._in_writer(self._open))
+            self._feed.begin(await self._in_writer(self._open))
         except BaseException:
             await self.close()
             raise
 
     def _open(self) -> int:
-        self._writer = LogWriter(self._url, self._settings.lock_timeout_s)
-        end = self._writer.open()
-        self._reader = SingleWriterRecorder(
-            datastore(self._url, connections=_READERS),
-            events_table_name=EVENTS_TABLE,
-            tracking_table_name=POSITIONS_TABLE,
-        )
+        writer = LogWriter(self._url, self._settings.lock_timeout_s)
+        try:
+            end = writer.open()
+            self._opened = _Opened(writer, LogQueries(self._url, _READERS))
+        except BaseException:
+            writer.close()
+            raise
         return end
 
     async def close(self) -> None:
-        """Finish what was begun, and let go of the log."""
+        """Finish appends in progress, and release the lock."""
         await self._appends.close()
         await asyncio.to_thread(self._close)
 
     def _close(self) -> None:
         self._write_thread.shutdown(wait=True)
         self._read_threads.shutdown(wait=True)
-        for part in (
-            getattr(self, "_writer", None),
-            getattr(getattr(self, "_reader", None), "datastore", None),
-        ):
-            if part is not None:
-                part.close()
+        if self._opened is not None:
+            self._opened.writer.close()
+            self._opened.queries.close()
+
+    @property
+    def _writer(self) -> LogWriter:
+        return self._connections().writer
+
+    @property
+    def _queries(self) -> LogQueries:
+        return self._connections().queries
+
+    def _connections(self) -> _Opened:
+        if self._opened is None:
+            raise PermanentError("Expected an open log, but it was never opened")
+        return self._opened
 
     async def append(self, records: Sequence[Record]) -> None:
-        """Append; callers at the same time share a transaction."""
+        """Append records, durably; concurrent callers share a transaction."""
         await self._appends.append(records)
 
-    async def _insert_alone(self, records: Sequence[Record]) -> None:
+    async def _insert_records(self, records: Sequence[Record]) -> None:
         await self._insert(records, None)
 
     async def _insert(
         self, records: Sequence[Record], tracking: Tracking | None
     ) -> None:
-        """Insert; what was inserted is taken up even if nobody waits any more."""
-        done = asyncio.get_running_loop().run_in_executor(
+        """Insert; readers get the records even if the caller is cancelled."""
+        inserting = asyncio.get_running_loop().run_in_executor(
             self._write_thread, self._writer.insert, records, tracking
         )
-        done.add_done_callback(self._take_up)
-        await asyncio.shield(done)
+        inserting.add_done_callback(self._on_inserted)
+        await asyncio.shield(inserting)
 
-    def _take_up(self, done: asyncio.Future[Sequence[Received]]) -> None:
-        """Give news to the readers; an answer that was lost makes memory gappy."""
-        error = None if done.cancelled() else done.exception()
-        if done.cancelled() or isinstance(error, FencedError | PermanentError):
+    def _on_inserted(self, inserting: asyncio.Future[Sequence[Received]]) -> None:
+        if inserting.cancelled():
             return
-        if error is not None:
-            self._recent = None
-            return
-        received = done.result()
-        if received:
-            if self._recent is None:
-                self._recent = self._remember(received[0].position - 1)
-            self._recent.push(received)
-        self._wake()
-
-    def _remember(self, complete_after: int) -> RecentRecords:
-        return RecentRecords(
-            complete_after,
-            records_max=self._settings.recent_records_max,
-            bytes_max=self._settings.recent_bytes_max,
-        )
-
-    def _wake(self) -> None:
-        news, self._news = self._news, asyncio.Event()
-        news.set()
+        error = inserting.exception()
+        if error is None:
+            self._feed.push(inserting.result())
+        elif not isinstance(error, FencedError | PermanentError):
+            self._feed.invalidate()
 
     async def own(
         self, group: str, topic: str, serve: Serve, stop: asyncio.Event
     ) -> None:
-        """Serve the one partition; who owned it in this process is fenced."""
+        """Serve the one partition; its previous owner in this process is fenced."""
         key, token = (group, topic), object()
         self._owners[key] = token
 
-        def check() -> None:
+        async def commit(records: Sequence[Record], position: int | None) -> None:
             if self._owners.get(key) is not token:
-                message = f"Expected to own {topic} for {group}, but somebody else does"
+                message = f"Expected to own {topic} for {group}, but another does"
                 raise FencedError(message)
+            tracking = None if position is None else Tracking(group, position)
+            await self._insert(records, tracking)
 
-        position = await self._position(group)
-        await serve(_Owned(self, group, topic, position, check), stop)
+        after = await self._position(group)
+        partition = PostgresPartition(
+            self._feed, topic, after, commit=commit, end_position=self._end_position
+        )
+        await serve(partition, stop)
 
     def consume(self, group: str, topic: str) -> AbstractAsyncContextManager[Consumer]:
-        """Read a topic from the group's kept position."""
-        return self._consumed(group, topic)
+        """Read a topic from the group's stored position."""
+        return self._consume(group, topic)
 
     @asynccontextmanager
-    async def _consumed(self, group: str, topic: str) -> AsyncIterator[Consumer]:
-        yield _Consumer(self, group, topic, await self._position(group))
+    async def _consume(self, group: str, topic: str) -> AsyncIterator[Consumer]:
+        after = await self._position(group)
+        save = partial(self.save_position, group)
+        yield PostgresConsumer(self._feed, topic, after, save)
 
     async def tail(
         self, topics: Sequence[str], after: Mapping[int, int], limit: int
     ) -> AsyncIterator[Sequence[Received]]:
-        """Follow topics from a position on, for ever."""
-        cursor = _Cursor(self, topics, after.get(PARTITION, 0))
+        """Follow topics from a position on, without end."""
+        cursor = FeedCursor(self._feed, topics, after.get(PARTITION, 0))
         while True:
             yield await cursor.read(limit)
 
@@ -170,11 +171,11 @@ class PostgresLog:
         limit: int,
         partition: int | None = None,
     ) -> AsyncIterator[Sequence[Received]]:
-        """Yield what is on a topic after positions and was there at the call."""
+        """Yield the messages of a topic after positions, up to the end at the call."""
         del partition  # there is one
-        end = (await self.end_positions((topic,)))[PARTITION]
+        end = await self._end_position(topic)
         position = after.get(PARTITION, 0)
-        cursor = _Cursor(self, (topic,), position)
+        cursor = FeedCursor(self._feed, (topic,), position)
         while position < end and (found := await cursor.read(limit)):
             position = found[-1].position
             yield found
@@ -182,13 +183,12 @@ class PostgresLog:
     async def read_compacted(
         self, topic: str, partition: int
     ) -> AsyncIterator[Sequence[Received]]:
-        """Yield the newest record of each key of a compacted topic."""
+        """Yield the newest message of each key of a compacted topic."""
         del partition  # there is one
         after = ""
 
         def select() -> Sequence[Received]:
-            with self._reader.datastore.get_connection() as conn:
-                return log_compacted.page(conn, topic, after, _PAGE_ROWS)
+            return self._queries.compacted(topic, after, _PAGE_ROWS)
 
         while found := await self._in_reader(select):
             yield found
@@ -209,59 +209,58 @@ class PostgresLog:
     async def stream(
         self, stream: str, after: int = 0, limit: int | None = None
     ) -> Sequence[Received]:
-        """Return the events of a stream, by sequence; positions are not known (0)."""
-        return await self._events(stream, gt=after or None, limit=limit)
+        """Return the events of a stream, by sequence; positions aren't known (0)."""
+        return await self._in_reader(
+            lambda: self._queries.events(stream, after or None, limit)
+        )
 
     async def last_event(self, stream: str) -> Received | None:
-        """Return the last event of a stream; its position is not known (0)."""
-        found = await self._events(stream, desc=True, limit=1)
-        return found[0] if found else None
-
-    async def _events(self, stream: str, **bounds: Any) -> Sequence[Received]:
-        def select() -> Sequence[Received]:
-            rows = self._reader.select_events(stream, **bounds)
-            return [from_row(r.topic, r.originator_version, r.state, 0) for r in rows]
-
-        return await self._in_reader(select)
+        """Return the last event of a stream; its position isn't known (0)."""
+        return await self._in_reader(lambda: self._queries.last_event(stream))
 
     async def end_positions(self, topics: Sequence[str] = ()) -> Mapping[int, int]:
-        """Return the last position: of these topics, if any are given."""
+        """Return the last position, of these topics if any are given."""
+        return {PARTITION: await self._in_reader(lambda: self._queries.end(topics))}
 
-        def select() -> int:
-            if not topics:
-                return self._reader.max_notification_id() or 0
-            with self._reader.datastore.get_connection() as conn:
-                row = conn.execute(_END_OF, (list(topics),)).fetchone()
-            return int(row["notification_id"]) if row else 0
-
-        return {PARTITION: await self._in_reader(select)}
+    async def _end_position(self, topic: str) -> int:
+        return (await self.end_positions((topic,)))[PARTITION]
 
     async def positions(self, group: str, topic: str) -> Mapping[int, int]:
-        """Return a group's kept position: it has one for all topics."""
+        """Return a group's stored position: it has one for all topics."""
         del topic
         return {PARTITION: await self._position(group)}
 
     async def _position(self, group: str) -> int:
-        return await self._in_reader(lambda: self._reader.max_tracking_id(group) or 0)
+        return await self._in_reader(lambda: self._queries.position(group))
 
-    async def keep_position(self, group: str, position: int) -> None:
-        """Keep a consumer's position; an older one changes nothing."""
-        await self._in_writer(lambda: self._writer.keep_position(group, position))
+    async def save_position(self, group: str, position: int) -> None:
+        """Store a group's position; an older one changes nothing."""
+        await self._in_writer(lambda: self._writer.save_position(group, position))
 
     async def trim(self, positions: Mapping[str, int], keep: int) -> int:
         """Delete handled messages of topics, but for the newest `keep` positions."""
         count = 0
         for topic, position in positions.items():
-            group = f"trim/{topic}"
-            after, end = await self._position(group), position - keep
-            while after < end:
-                up_to = min(after + _TRIM_POSITIONS, end)
-                count += await self._in_writer(
-                    lambda: self._writer.trim(topic, after, up_to)  # noqa: B023 - awaited at once
-                )
-                await self.keep_position(group, up_to)
-                after = up_to
+            count += await self._trim_topic(topic, position - keep)
         return count
+
+    async def _trim_topic(self, topic: str, end: int) -> int:
+        group, count = f"trim/{topic}", 0
+        after = await self._position(group)
+        while after < end:
+            up_to = min(after + _TRIM_POSITIONS, end)
+            trim = partial(self._writer.trim, topic, after, up_to)
+            count += await self._in_writer(trim)
+            await self.save_position(group, up_to)
+            after = up_to
+        return count
+
+    async def _select(
+        self, topics: Sequence[str], after: int, limit: int
+    ) -> Sequence[Received]:
+        return await self._in_reader(
+            lambda: self._queries.records(topics, after, limit)
+        )
 
     async def _in_writer(self, function: Callable[[], _T]) -> _T:
         loop = asyncio.get_running_loop()
@@ -272,99 +271,4 @@ class PostgresLog:
         try:
             return await loop.run_in_executor(self._read_threads, function)
         except (OperationalError, InterfaceError) as error:
-            raise TransientError(str(error)) from error
-
-
-class _Cursor:
-    """A place in the log, and what comes after it."""
-
-    def __init__(self, log: PostgresLog, topics: Sequence[str], after: int) -> None:
-        self._log, self._topics, self._after = log, list(topics), after
-
-    async def read(self, limit: int) -> Sequence[Received]:
-        """Return the next messages; none if there is no news for a while."""
-        loop = asyncio.get_running_loop()
-        until = loop.time() + self._log._settings.poll_interval_s  # noqa: SLF001 - one module
-        while True:
-            news = self._log._news  # noqa: SLF001
-            found = await self._next(limit)
-            if found or loop.time() >= until:
-                return found
-            try:
-                async with asyncio.timeout_at(until):
-                    await news.wait()
-            except TimeoutError:
-                continue
-
-    async def _next(self, limit: int) -> Sequence[Received]:
-        recent = self._log._recent  # noqa: SLF001
-        known_end = self._after if recent is None else recent.end
-        found: Sequence[Received] | None = None
-        if recent is not None:
-            found = recent.read(self._topics, self._after, limit)
-        if found is None:
-            found = await retry_transient(
-                lambda: self._log._in_reader(lambda: self._select(limit)),  # noqa: SLF001
-                "read_delayed",
-            )
-        if found:
-            self._after = found[-1].position
-        else:
-            self._after = max(self._after, known_end)
-        return found
-
-    def _select(self, limit: int) -> Sequence[Received]:
-        rows = self._log._reader.select_notifications(  # noqa: SLF001
-            self._after, limit, topics=self._topics, inclusive_of_start=False
-        )
-        return [
-            from_row(row.topic, row.originator_version, row.state, row.id)
-            for row in rows
-        ]
-
-
-class _Consumer(_Cursor):
-    """A reader with a kept position."""
-
-    generation = 1
-
-    def __init__(self, log: PostgresLog, group: str, topic: str, position: int) -> None:
-        super().__init__(log, (topic,), position)
-        self._group = group
-
-    async def commit(self, positions: Mapping[int, int]) -> None:
-        """Keep the position."""
-        if PARTITION in positions:
-            await self._log.keep_position(self._group, positions[PARTITION])
-
-
-class _Owned(_Cursor):
-    """The partition of commands, owned."""
-
-    number = PARTITION
-
-    def __init__(
-        self,
-        log: PostgresLog,
-        group: str,
-        topic: str,
-        position: int,
-        check: Callable[[], None],
-    ) -> None:
-        super().__init__(log, (topic,), position)
-        self._group, self._check = group, check
-
-    async def holds(self, key: str) -> bool:
-        """Return True: there is one partition."""
-        del key
-        return True
-
-    async def end_position(self, topic: str) -> int:
-        """Return the last position of a topic."""
-        return (await self._log.end_positions((topic,)))[PARTITION]
-
-    async def commit(self, records: Sequence[Record], position: int | None) -> None:
-        """Append and move the position in one transaction."""
-        self._check()
-        tracking = None if position is None else Tracking(self._group, position)
-        await self._log._insert(records, tracking)  # noqa: SLF001 - one module
+            raise TransientError(f"Cannot reach Postgres: {error}") from error

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from psycopg import errors
+from psycopg.rows import class_row
 from psycopg.sql import SQL
 
 from infra.errors import PermanentError
@@ -27,21 +27,34 @@ _TAIL = SQL(
     "SELECT topic, originator_version, state, notification_id FROM flightlog_log "
     "WHERE topic = %s AND notification_id > %s ORDER BY notification_id LIMIT %s"
 )
-_COUNT = SQL("SELECT count(*) FROM flightlog_log WHERE topic = %s")
-_END = SQL("SELECT coalesce(max(notification_id), 0) AS last FROM flightlog_log")
+_COUNT = SQL("SELECT count(*) AS value FROM flightlog_log WHERE topic = %s")
+_END = SQL("SELECT coalesce(max(notification_id), 0) AS value FROM flightlog_log")
 _END_OF = SQL(
-    "SELECT coalesce(max(notification_id), 0) AS last FROM flightlog_log "
+    "SELECT coalesce(max(notification_id), 0) AS value FROM flightlog_log "
     "WHERE topic = ANY(%s)"
 )
 _POSITION = SQL(
-    "SELECT coalesce(max(notification_id), 0) AS last FROM flightlog_positions "
+    "SELECT coalesce(max(notification_id), 0) AS value FROM flightlog_positions "
     "WHERE application_name = %s"
 )
 
 
 @dataclass(frozen=True, slots=True)
+class _LogRow:
+    topic: str
+    originator_version: int
+    state: bytes
+    notification_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Number:
+    value: int
+
+
+@dataclass(frozen=True, slots=True)
 class LogReader:
-    """Reads events in pages; raises Permanent where there is no log."""
+    """Reads events in pages; raises PermanentError where there is no log."""
 
     pool: Pool
     poll_s: float = 0.25
@@ -49,13 +62,13 @@ class LogReader:
     async def stream(
         self, stream: str, after: int = 0
     ) -> AsyncIterator[Sequence[Received]]:
-        """Return the events of a stream after a sequence, page by page."""
-        while page := await self._rows(_STREAM, (stream, after, PAGE_ROWS)):
+        """Yield the events of a stream after a sequence number, page by page."""
+        while page := await self._page(_STREAM, stream, after):
             yield page
             after = page[-1].envelope.sequence
 
     async def follow_stream(self, stream: str) -> AsyncIterator[Sequence[Received]]:
-        """Follow the events of a stream from its first one, for ever."""
+        """Follow the events of a stream from its first one, without end."""
         after = 0
         while True:
             async for page in self.stream(stream, after):
@@ -66,10 +79,10 @@ class LogReader:
     async def follow(
         self, after: Mapping[int, int]
     ) -> AsyncIterator[Sequence[Received]]:
-        """Follow all events after a position, for ever."""
+        """Follow all events after a position, without end."""
         last = after.get(PARTITION, 0)
         while True:
-            page = await self._rows(_TAIL, (topics.EVENTS, last, PAGE_ROWS))
+            page = await self._page(_TAIL, topics.EVENTS, last)
             if page:
                 yield page
                 last = page[-1].position
@@ -82,21 +95,21 @@ class LogReader:
         topic: str = topics.EVENTS,
         after: Mapping[int, int] = BEGINNING,
     ) -> AsyncIterator[Sequence[Received]]:
-        """Return what is on a topic after a position and up to another."""
+        """Yield a topic's messages after a position and up to another, in pages."""
         last, to = after.get(PARTITION, 0), end.get(PARTITION, 0)
-        while last < to and (page := await self._rows(_TAIL, (topic, last, PAGE_ROWS))):
+        while last < to and (page := await self._page(_TAIL, topic, last)):
             yield [received for received in page if received.position <= to]
             last = page[-1].position
 
     async def since(self, at_us: int) -> Mapping[int, int]:
         """Return the position before the first event recorded from a time on.
 
-        Times never run back by much: found by halving.
+        Times hardly ever run backwards: a binary search finds it.
         """
         low, high = 0, (await self.end_positions((topics.EVENTS,)))[PARTITION]
         while low < high:
             middle = (low + high) // 2
-            page = await self._rows(_TAIL, (topics.EVENTS, middle, 1))
+            page = await self._page(_TAIL, topics.EVENTS, middle, limit=1)
             if page and page[0].envelope.recorded_at_us < at_us:
                 low = page[0].position
             else:
@@ -104,44 +117,45 @@ class LogReader:
         return {PARTITION: low}
 
     async def count_events(self) -> int:
-        """Return how many messages there are on the events topic."""
-        async with self.pool.connection() as conn:
-            row = await (await conn.execute(_COUNT, (topics.EVENTS,))).fetchone()
-        return int(str(row["count"])) if row else 0
+        """Return the number of messages on the events topic."""
+        return await self._number(_COUNT, topics.EVENTS)
 
     async def end_positions(self, topics: Sequence[str] = ()) -> Mapping[int, int]:
-        """Return the last position: of these topics, if any are given."""
+        """Return the last position, of these topics if any are given."""
         if topics:
-            return {PARTITION: await self._number(_END_OF, (list(topics),))}
-        return {PARTITION: await self._number(_END, ())}
+            return {PARTITION: await self._number(_END_OF, list(topics))}
+        return {PARTITION: await self._number(_END)}
 
     async def positions(self, group: str, topic: str) -> Mapping[int, int]:
-        """Return a group's kept position: it has one for all topics."""
+        """Return a group's stored position: it has one for all topics."""
         del topic
-        return {PARTITION: await self._number(_POSITION, (group,))}
+        return {PARTITION: await self._number(_POSITION, group)}
 
-    async def _number(self, query: SQL, values: tuple[Any, ...]) -> int:
-        try:
-            async with self.pool.connection() as conn:
-                row = await (await conn.execute(query, values)).fetchone()
-        except errors.UndefinedTable as error:
-            message = "Expected a log in this database, but there is none"
-            raise PermanentError(message) from error
-        return int(str(row["last"])) if row else 0
+    async def _number(self, query: SQL, *values: str | list[str]) -> int:
+        async with self.pool.connection() as conn:
+            cursor = conn.cursor(row_factory=class_row(_Number))
+            try:
+                await cursor.execute(query, values)
+            except errors.UndefinedTable as error:
+                raise _no_log() from error
+            row = await cursor.fetchone()
+        return row.value if row is not None else 0
 
-    async def _rows(self, query: SQL, values: tuple[Any, ...]) -> list[Received]:
-        try:
-            async with self.pool.connection() as conn:
-                rows = await (await conn.execute(query, values)).fetchall()
-        except errors.UndefinedTable as error:
-            message = "Expected a log in this database, but there is none"
-            raise PermanentError(message) from error
+    async def _page(
+        self, query: SQL, of: str, after: int, limit: int = PAGE_ROWS
+    ) -> list[Received]:
+        async with self.pool.connection() as conn:
+            cursor = conn.cursor(row_factory=class_row(_LogRow))
+            try:
+                await cursor.execute(query, (of, after, limit))
+            except errors.UndefinedTable as error:
+                raise _no_log() from error
+            rows = await cursor.fetchall()
         return [
-            from_row(
-                str(row["topic"]),
-                int(str(row["originator_version"])),
-                bytes(row["state"]),  # type: ignore[call-overload]
-                int(str(row["notification_id"])),
-            )
-            for row in rows
+            from_row(r.topic, r.originator_version, r.state, r.notification_id)
+            for r in rows
         ]
+
+
+def _no_log() -> PermanentError:
+    return PermanentError("Expected a log in this database, but there is none")

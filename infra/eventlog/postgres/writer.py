@@ -1,15 +1,16 @@
-"""What writes the log on Postgres: the sole writer, held by a lock, one thread.
+"""The writer of the log on Postgres: the only one, by a lock; used in one thread.
 
-The advisory lock lies on the very session that inserts, so that nobody else can write
-meanwhile; the epoch tells whether somebody did while the session was lost.
+The session that inserts holds the advisory lock, so that nobody else can write
+meanwhile. The epoch shows whether somebody did while the session was lost.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, TypeVar
 
 from eventsourcing.persistence import (
     IntegrityError,
@@ -20,25 +21,25 @@ from eventsourcing.persistence import (
     StoredEvent,
     Tracking,
 )
-from psycopg import Connection, Cursor
+from psycopg import Connection
+from psycopg.rows import DictRow
 from psycopg.sql import SQL, Identifier, Literal
 
 from infra.errors import FencedError, PermanentError, TransientError
 from infra.eventlog.contract import Received, Record
 from infra.eventlog.postgres import compacted as log_compacted
+from infra.eventlog.postgres.queries import EVENTS_TABLE, POSITIONS_TABLE
 from infra.eventlog.postgres.rows import at, to_row
-from infra.postgres.recorder import SingleWriterRecorder, datastore
+from infra.postgres.recorder import AlsoWrite, SingleWriterRecorder, open_datastore
 from schemas import topics
 
-EVENTS_TABLE = "flightlog_log"
-POSITIONS_TABLE = "flightlog_positions"
-
 _LOCK = 0x666C6C6F67
-_LOCK_PAUSE_S = 0.02
+_LOCK_RETRY_S = 0.02
 _EPOCH = "log/epoch"
 _TABLE = Identifier(EVENTS_TABLE)
 
 _TRY_LOCK = SQL("SELECT pg_try_advisory_lock(%s) AS held")
+_UNLOCK = SQL("SELECT pg_advisory_unlock(%s)")
 _KNOWN = SQL(
     "SELECT originator_id, originator_version, state FROM {} "
     "WHERE originator_id = ANY(%s) AND originator_version = ANY(%s)"
@@ -47,39 +48,48 @@ _TRIM = SQL(
     "DELETE FROM {} WHERE topic = %s AND notification_id > %s AND notification_id <= %s"
 ).format(_TABLE)
 
-# They are few among many, and are looked for from the beginning.
-_FEW = SQL(
+# Dead letters are few among many records, and are read from the beginning.
+_DEAD_LETTERS_INDEX = SQL(
     "CREATE INDEX IF NOT EXISTS flightlog_log_dead_letters ON {} (notification_id) "
     "WHERE topic = {}"
 ).format(_TABLE, Literal(topics.DEAD_LETTERS))
-_UNLOCK = SQL("SELECT pg_advisory_unlock(%s)")
 
 _Key = tuple[str, int]
-_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class _Insert:
+    """Records with their rows, a position, and what else the transaction writes."""
+
+    records: Sequence[Record]
+    rows: Sequence[StoredEvent]
+    tracking: Tracking | None
+    also: AlsoWrite | None
 
 
 class LogWriter:
-    """Inserts records, positions and trims; every method blocks.
+    """Inserts records and positions, and trims; every method blocks.
 
-    Raises Fenced when another engine holds the log or has held it meanwhile, Transient
-    when Postgres is away, Permanent when it never takes the records.
+    Raises FencedError when another engine holds the log or has held it meanwhile,
+    TransientError when Postgres can't be reached, PermanentError when it can't store
+    the records.
     """
 
     def __init__(self, url: str, lock_timeout_s: float) -> None:
         """Prepare; `open` waits this long for the lock of an engine just killed."""
-        self._datastore = datastore(url, connections=1)
+        self._datastore = open_datastore(url, connections=1)
         self.recorder = SingleWriterRecorder(
             self._datastore,
             events_table_name=EVENTS_TABLE,
             tracking_table_name=POSITIONS_TABLE,
         )
-        self.recorder.sql_create_statements.append(_FEW)
+        self.recorder.sql_create_statements.append(_DEAD_LETTERS_INDEX)
         self._lock_timeout_s = lock_timeout_s
-        self._session: Connection[Any] | None = None
+        self._session: Connection[DictRow] | None = None
         self._epoch = 0
 
     def open(self) -> int:
-        """Take the lock, create the tables, begin an epoch; return the end."""
+        """Take the lock, create the tables, begin an epoch; return the end position."""
         try:
             with self._datastore.get_connection() as conn:
                 self._lock(conn)
@@ -90,72 +100,61 @@ class LogWriter:
             self.recorder.insert_tracking(Tracking(_EPOCH, self._epoch))
             return self.recorder.max_notification_id() or 0
         except (OperationalError, InterfaceError) as error:
-            raise TransientError(str(error)) from error
+            raise TransientError(f"Cannot reach Postgres: {error}") from error
 
     def close(self) -> None:
-        """Let go of the lock, with the session."""
+        """End the session, which releases the lock."""
         self._datastore.close()
 
     def insert(
         self, records: Sequence[Record], tracking: Tracking | None
     ) -> Sequence[Received]:
-        """Insert everything with the position, or nothing; return what was new.
+        """Insert all records with the position, or nothing; return the new ones.
 
-        Repeated messages are dropped silently; repeated events, or a position that has
-        passed, mean that this very insert was done before: or that we are fenced.
+        Messages that are known are ignored. A known event, or a position that has been
+        passed, means that this very insert was done before, or that the log is fenced.
         """
         kept, compacted = log_compacted.split_compacted(records)
-        rows = [to_row(record) for record in kept]
         also = partial(log_compacted.put, records=compacted) if compacted else None
-        insert = partial(self._insert, tracking=tracking, also=also)
-        try:
-            return insert(kept, rows)
-        except IntegrityError as conflict:
-            look = partial(self._look, kept, rows, tracking, conflict, insert)
-            return self._translated(look)
-        except PersistenceError as error:
-            raise _translation(error) from error
+        insert = _Insert(kept, [to_row(record) for record in kept], tracking, also)
+        with _translated_errors():
+            try:
+                return self._insert(insert)
+            except IntegrityError as conflict:
+                return self._resolve(insert, conflict)
 
-    def _insert(
-        self,
-        records: Sequence[Record],
-        rows: Sequence[StoredEvent],
-        tracking: Tracking | None,
-        also: Callable[[Cursor[Any]], None] | None,
-    ) -> Sequence[Received]:
-        extra: dict[str, Any] = {} if tracking is None else {"tracking": tracking}
-        ids = self.recorder.insert_events(rows, first=self._hold, also=also, **extra)
-        return [at(r, i) for r, i in zip(records, ids, strict=True)]
+    def _insert(self, insert: _Insert) -> Sequence[Received]:
+        ids = self.recorder.insert(
+            insert.rows,
+            tracking=insert.tracking,
+            before=self._check_session,
+            also=insert.also,
+        )
+        return [at(r, i) for r, i in zip(insert.records, ids, strict=True)]
 
-    def _look(
-        self,
-        records: Sequence[Record],
-        rows: Sequence[StoredEvent],
-        tracking: Tracking | None,
-        conflict: IntegrityError,
-        insert: Callable[[list[Record], list[StoredEvent]], Sequence[Received]],
-    ) -> Sequence[Received]:
-        """Find out what a conflict means; never repeat blindly."""
-        known = self._known(rows)
-        fresh: dict[_Key, tuple[Record, StoredEvent]] = {}
+    def _resolve(self, insert: _Insert, conflict: IntegrityError) -> Sequence[Received]:
+        """Find out what a conflict means; insert only what is known to be new."""
+        known = self._known(insert.rows)
+        new: dict[_Key, tuple[Record, StoredEvent]] = {}
         repeats_event = False
-        for record, row in zip(records, rows, strict=True):
+        for record, row in zip(insert.records, insert.rows, strict=True):
             key = _key(row)
-            if key not in known and key not in fresh:
-                fresh[key] = (record, row)
+            if key not in known and key not in new:
+                new[key] = (record, row)
             elif row.originator_version > 0:
                 if known.get(key) != row.state:
                     raise _fenced(record) from conflict
                 repeats_event = True
-        passed = tracking is not None and self._passed(tracking)
-        if not fresh and (passed or tracking is None):
+        is_passed = insert.tracking is not None and self._is_passed(insert.tracking)
+        if not new and (is_passed or insert.tracking is None):
             return ()
-        if repeats_event or passed:
-            raise _fenced(records[0]) from conflict
-        if len(fresh) == len(records):
+        if repeats_event or is_passed:
+            raise _fenced(insert.records[0]) from conflict
+        if len(new) == len(insert.records):
             raise PermanentError(str(conflict)) from conflict
-        left = list(fresh.values())
-        return insert([r for r, _ in left], [row for _, row in left])
+        left = list(new.values())
+        records, rows = [record for record, _ in left], [row for _, row in left]
+        return self._insert(replace(insert, records=records, rows=rows))
 
     def _known(self, rows: Sequence[StoredEvent]) -> dict[_Key, bytes]:
         originators = list({str(row.originator_id) for row in rows})
@@ -169,39 +168,27 @@ class LogWriter:
             for row in found
         }
 
-    def _passed(self, tracking: Tracking) -> bool:
-        kept = self.recorder.max_tracking_id(tracking.application_name) or 0
-        return kept >= tracking.notification_id
+    def _is_passed(self, tracking: Tracking) -> bool:
+        stored = self.recorder.max_tracking_id(tracking.application_name) or 0
+        return stored >= tracking.notification_id
 
-    def keep_position(self, group: str, position: int) -> None:
-        """Keep a group's position; an older one changes nothing."""
-        try:
-            self.recorder.insert_events(
-                (), first=self._hold, tracking=Tracking(group, position)
-            )
-        except IntegrityError:
-            return
-        except PersistenceError as error:
-            raise _translation(error) from error
+    def save_position(self, group: str, position: int) -> None:
+        """Store a group's position; an older one changes nothing."""
+        tracking = Tracking(group, position)
+        with _translated_errors():
+            try:
+                self.recorder.insert((), tracking=tracking, before=self._check_session)
+            except IntegrityError:
+                return
 
     def trim(self, topic: str, after: int, up_to: int) -> int:
-        """Delete a topic's messages of these positions; return how many there were."""
+        """Delete a topic's messages at these positions; return their number."""
+        with _translated_errors(), self._datastore.get_connection() as conn:
+            self._check_session(conn)
+            return conn.execute(_TRIM, (topic, after, up_to)).rowcount
 
-        def delete() -> int:
-            with self._datastore.get_connection() as conn:
-                self._hold(conn)
-                return conn.execute(_TRIM, (topic, after, up_to)).rowcount
-
-        return self._translated(delete)
-
-    def _translated(self, function: Callable[[], _T]) -> _T:
-        try:
-            return function()
-        except PersistenceError as error:
-            raise _translation(error) from error
-
-    def _hold(self, conn: Connection[Any]) -> None:
-        """See that this session holds the lock, and that nobody held it meanwhile."""
+    def _check_session(self, conn: Connection[DictRow]) -> None:
+        """Ensure that this session holds the lock, and that no other held it since."""
         if conn is self._session:
             return
         self._lock(conn)
@@ -214,21 +201,21 @@ class LogWriter:
             message = "Expected to own this log still, but another engine took it over"
             raise FencedError(message)
 
-    def _lock(self, conn: Connection[Any]) -> None:
-        """Take the lock; a killed engine's session takes a moment to let go."""
+    def _lock(self, conn: Connection[DictRow]) -> None:
+        """Take the lock; the session of a killed engine holds it for a moment."""
         self._session = None
-        until = time.monotonic() + self._lock_timeout_s
-        while not _held(conn):
-            if time.monotonic() > until:
+        until_s = time.monotonic() + self._lock_timeout_s
+        while not _try_lock(conn):
+            if time.monotonic() > until_s:
                 message = (
                     "Expected to own this log, but another engine runs on its data"
                 )
                 raise FencedError(message)
-            time.sleep(_LOCK_PAUSE_S)
+            time.sleep(_LOCK_RETRY_S)
         self._session = conn
 
 
-def _held(conn: Connection[Any]) -> bool:
+def _try_lock(conn: Connection[DictRow]) -> bool:
     row = conn.execute(_TRY_LOCK, (_LOCK,)).fetchone()
     return row is not None and bool(row["held"])
 
@@ -243,6 +230,12 @@ def _fenced(record: Record) -> FencedError:
     )
 
 
-def _translation(error: PersistenceError) -> TransientError | PermanentError:
-    passing = isinstance(error, OperationalError | InterfaceError | InternalError)
-    return TransientError(str(error)) if passing else PermanentError(str(error))
+@contextmanager
+def _translated_errors() -> Iterator[None]:
+    """Turn the library's errors into the engine's."""
+    try:
+        yield
+    except (OperationalError, InterfaceError, InternalError) as error:
+        raise TransientError(f"Cannot reach Postgres: {error}") from error
+    except PersistenceError as error:
+        raise PermanentError(str(error)) from error
