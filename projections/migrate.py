@@ -1,4 +1,4 @@
-"""The views' tables: created and changed by migrations, one file a step."""
+"""The schema of the read models: created and changed by migrations, a file each."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 def migrate(url: str, *, is_alone: bool = False) -> int:
-    """Apply the steps that are missing; return how many there were.
+    """Apply the migrations that are missing; return how many there were.
 
-    Who is alone for sure needn't wait for one that was killed at it.
+    With `is_alone`, no other process migrates: the lock of one that was killed while it
+    did is broken.
     """
     scheme, _, rest = url.partition("://")
     backend = get_backend(f"{scheme.split('+')[0]}+psycopg://{rest}")

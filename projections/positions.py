@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
-from psycopg import AsyncConnection
+import msgspec
 
-from infra.postgres.pool import queries
+from infra.postgres.pool import Connection, queries
+from projections.columns import decode
 from projections.sql_files import SQL_FILES
 
 PROJECTOR = "views"
@@ -15,11 +15,16 @@ PROJECTOR = "views"
 _STORED = queries(SQL_FILES / "projector.sql")["stored_positions"]
 
 
-async def stored_positions(conn: AsyncConnection[Any]) -> dict[int, int]:
+class _Position(msgspec.Struct, frozen=True):
+    log_partition: int
+    position: int
+
+
+async def stored_positions(conn: Connection) -> dict[int, int]:
     """Return the projector's position on each partition that it has begun."""
     cursor = await conn.execute(_STORED, (PROJECTOR,))
-    rows: list[Any] = await cursor.fetchall()
-    return {row["log_partition"]: row["position"] for row in rows}
+    found = [decode(_Position, row) for row in await cursor.fetchall()]
+    return {row.log_partition: row.position for row in found}
 
 
 def have_reached(positions: Mapping[int, int], end: Mapping[int, int]) -> bool:

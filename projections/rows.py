@@ -1,64 +1,80 @@
-"""The views' rows as values: what the door translates and hydration reads."""
+"""The read models of executions: a struct of each one's rows, and its table.
+
+Types and marks of a struct's fields describe the columns (`projections.columns`).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Literal
 
 import msgspec
 
+from projections.columns import Merge, Parts, Stored
+from projections.table import Table
 from schemas.ids import AttemptRef, CatalogKey, EntityRef
+from schemas.phases import ExecutionPhase, NodePhase, TaskPhase
 from schemas.values import Blob, Failure, TaskLog, Values
 
-
-def unpack(data: Any, kind: type[Any]) -> Any:
-    """Return the value in a packed column; None for NULL."""
-    return None if data is None else msgspec.msgpack.decode(bytes(data), type=kind)
+_ENTITY = ("project", "domain", "name", "version")
+_Error = Annotated[Failure | None, Parts("error_", ("kind", "code"))]
+_FirstTime = Annotated[datetime | None, Merge.FIRST]
+_Seconds = Annotated[float | None, Stored.GENERATED]
 
 
 class ExecutionRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One execution; `duration` is in seconds, `launch_entity` task or launch_plan."""
+    """One execution; `duration` is in seconds, `launch_entity` task or launch_plan.
+
+    `recovers` is the stream of the execution that it recovers, `source` the name of the
+    one that it came from: that of its parent, or the one it relaunches or recovers.
+    """
 
     stream: str
     execution_project: str
     execution_domain: str
     execution_name: str
-    phase: str
-    launch_plan: EntityRef
-    workflow: EntityRef
-    task: EntityRef | None
+    phase: ExecutionPhase
+    launch_plan: Annotated[EntityRef, Parts("launch_plan_", _ENTITY)]
+    workflow: Annotated[EntityRef, Parts("workflow_", _ENTITY)]
+    task: Annotated[EntityRef | None, Parts("task_", _ENTITY)]
     mode: int
     user: str
-    cluster: str
-    state: int
+    cluster: str = "flightlog"
+    state: int = 0
     spec: bytes
     definition: Blob
     inputs: Values
     user_inputs: Values
-    outputs: Values | None
-    error: Failure | None
-    abort_cause: str | None
-    abort_principal: str | None
-    parent_stream: str | None
-    parent_node_id: str | None
-    parent_attempt: int | None
+    outputs: Values | None = None
+    error: _Error = None
+    abort_cause: str | None = None
+    abort_principal: str | None = None
+    parent_stream: str | None = None
+    parent_node_id: str | None = None
+    parent_attempt: int | None = None
+    recovers: str | None = None
+    source: str | None = None
     launch_entity: str
     max_parallelism: int
-    duration: float | None
+    duration: _Seconds = None
     created_at: datetime
     updated_at: datetime
-    started_at: datetime | None
-    ended_at: datetime | None
+    started_at: _FirstTime = None
+    ended_at: datetime | None = None
 
 
-class ExecutionStateRow(msgspec.Struct, frozen=True, kw_only=True):
-    """What clients made of an execution: archived (1), or active (0) again."""
+EXECUTIONS = Table("executions", ExecutionRow, ("stream",))
+
+
+class ExecutionTagRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A label of an execution; of a tag the key alone."""
 
     stream: str
-    state: int
-    principal: str
-    updated_at: datetime
+    key: str
+    value: str = ""
+
+
+TAGS = Table("execution_tags", ExecutionTagRow, ("stream", "key", "value"))
 
 
 class SignalRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,16 +82,19 @@ class SignalRow(msgspec.Struct, frozen=True, kw_only=True):
 
     stream: str
     signal_id: str
-    node_id: str
+    node_id: str = ""
     type: bytes
-    value: bytes | None
-    principal: str
+    value: bytes | None = None
+    principal: str = ""
     created_at: datetime
     updated_at: datetime
 
 
+SIGNALS = Table("signals", SignalRow, ("stream", "signal_id"))
+
+
 class DynamicWorkflow(msgspec.Struct, frozen=True, kw_only=True):
-    """What the task of a dynamic node made: see NodeExpanded."""
+    """The workflow that the task of a dynamic node returned: see NodeExpanded."""
 
     workflow: EntityRef
     inside: Blob
@@ -83,44 +102,50 @@ class DynamicWorkflow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NodeRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One node execution; `attempt` is the current one, `number` orders them.
+    """One node execution; `attempt` is the current one, nodes are ordered by `number`.
 
     `is_parent`, `is_dynamic` and `is_array` are what clients are told (ref §1.5).
+    `element` is the index of an element of an array.
     """
 
     stream: str
     node_id: str
     number: int
-    phase: str
+    phase: NodePhase
     spec_node_id: str
     kind: str
     node_name: str
     parent_id: str
     retry_group: str
-    scope: str
-    attempt: int
-    is_parent: bool
-    is_dynamic: bool
-    is_array: bool
-    element: int = -1
+    scope: str = ""
+    attempt: int = 0
+    is_parent: bool = False
+    is_dynamic: bool = False
+    is_array: bool = False
+    element: Annotated[int | None, Stored.NONE_AS_NEGATIVE] = None
     dynamic_workflow: DynamicWorkflow | None = None
-    cache_status: str | None
-    catalog_key: CatalogKey | None
-    catalog_source: AttemptRef | None
-    reservation_status: str | None
-    duration: float | None
-    target: EntityRef | None
-    input_path: str
-    inputs: Values | None
-    outputs: Values | None
-    deck_uri: str
-    error: Failure | None
-    child: str
-    chosen: str
+    cache_status: str | None = None
+    catalog_key: CatalogKey | None = None
+    catalog_source: AttemptRef | None = None
+    reservation_status: str | None = None
+    duration: _Seconds = None
+    target: EntityRef | None = None
+    input_path: str = ""
+    inputs: Values | None = None
+    outputs: Values | None = None
+    deck_uri: str = ""
+    error: _Error = None
+    child: str = ""
+    chosen: str = ""
     created_at: datetime
     updated_at: datetime
-    started_at: datetime | None
-    ended_at: datetime | None
+    started_at: _FirstTime = None
+    ended_at: datetime | None = None
+
+
+NODES = Table(
+    "node_executions", NodeRow, ("stream", "node_id"), keeps_repeated_phase=True
+)
 
 
 class Reason(msgspec.Struct, frozen=True, kw_only=True):
@@ -134,32 +159,35 @@ class TaskRow(msgspec.Struct, frozen=True, kw_only=True):
     """One task execution: one attempt of a node's task.
 
     `phase_version` counts the dispatches of the attempt beyond the first: each has
-    logs of its own. `reasons` tells its history, line by line. The only attempt of an
+    logs of its own. `reasons` is its history, line by line. The only attempt of an
     array has an `array_size`.
     """
 
     stream: str
     node_id: str
     retry_attempt: int
-    phase: str
-    phase_version: int
-    task: EntityRef
+    phase: TaskPhase
+    phase_version: int = 0
+    task: Annotated[EntityRef, Parts("", _ENTITY)]
     task_type: str
     generated_name: str
-    array_size: int = -1
+    array_size: Annotated[int | None, Stored.NONE_AS_NEGATIVE] = None
     interruptible: bool
-    runner: str
-    incarnation: str
-    outputs: Values | None
-    deck_uri: str
-    logs: tuple[TaskLog, ...]
-    reasons: tuple[Reason, ...]
-    duration: float | None
-    error: Failure | None
+    runner: str = ""
+    incarnation: str = ""
+    outputs: Values | None = None
+    deck_uri: str = ""
+    logs: tuple[TaskLog, ...] = ()
+    reasons: Annotated[tuple[Reason, ...], Stored.AS_JSON_LINES, Merge.APPENDED] = ()
+    duration: _Seconds = None
+    error: _Error = None
     created_at: datetime
     updated_at: datetime
-    started_at: datetime | None
-    ended_at: datetime | None
+    started_at: _FirstTime = None
+    ended_at: datetime | None = None
+
+
+TASKS = Table("task_executions", TaskRow, ("stream", "node_id", "retry_attempt"))
 
 
 class ElementRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -170,17 +198,17 @@ class ElementRow(msgspec.Struct, frozen=True, kw_only=True):
 
     node_id: str
     element: int
-    phase: str
+    phase: NodePhase
     child: str
     cache_status: str | None
-    task_phase: str | None
+    task_phase: TaskPhase | None
     retry_attempt: int | None
     generated_name: str | None
     logs: tuple[TaskLog, ...]
 
 
 class JournalRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One event as people read it; `subject` is the node that it speaks of, if any."""
+    """One event in plain text; `subject` is the node that it is about, if any."""
 
     stream: str
     sequence: int
@@ -190,36 +218,83 @@ class JournalRow(msgspec.Struct, frozen=True, kw_only=True):
     summary: str
 
 
-_PACKED: dict[str, Any] = {
-    "launch_plan": EntityRef,
-    "workflow": EntityRef,
-    "task": EntityRef,
-    "target": EntityRef,
-    "definition": Blob,
-    "inputs": Values,
-    "user_inputs": Values,
-    "outputs": Values,
-    "error": Failure,
-    "logs": tuple[TaskLog, ...],
-    "catalog_key": CatalogKey,
-    "catalog_source": AttemptRef,
-    "dynamic_workflow": DynamicWorkflow,
-}
+JOURNAL = Table("journal", JournalRow, ("stream", "sequence"))
 
 
-def row_of(kind: type[Any], row: Mapping[str, Any]) -> Any:
-    """Return a view's row as its value."""
-    fields: dict[str, Any] = {}
-    for name in kind.__struct_fields__:
-        value = row[name]
-        if name in _PACKED:
-            value = unpack(value, _PACKED[name])
-        elif isinstance(value, memoryview):
-            value = bytes(value)
-        fields[name] = value
-    if "logs" in fields:
-        fields["logs"] = fields["logs"] or ()
-    if kind is TaskRow:
-        lines = fields["reasons"].split("\n")[:-1]
-        fields["reasons"] = tuple(msgspec.json.decode(n, type=Reason) for n in lines)
-    return kind(**fields)
+class CatalogRow(msgspec.Struct, frozen=True, kw_only=True):
+    """Cached outputs under their key, and the attempt that made them."""
+
+    project: str
+    domain: str
+    name: str
+    version: str
+    tag: str
+    outputs: Values
+    source: AttemptRef
+    source_id: str
+    created_at: datetime
+
+
+CATALOG = Table(
+    "catalog",
+    CatalogRow,
+    ("tag", "version", "name", "domain", "project"),
+    newest=("created_at", "source_id"),
+)
+
+
+class CacheUseRow(msgspec.Struct, frozen=True, kw_only=True):
+    """An execution that took cached outputs of another one."""
+
+    stream: str
+    source_stream: str
+
+
+CACHE_USES = Table("cache_uses", CacheUseRow, ("stream", "source_stream"))
+
+
+class DeletionRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A deleted execution, and the stream of the one that it recovered."""
+
+    stream: str
+    recovers: str | None = None
+    deleted_at: datetime
+
+
+DELETIONS = Table("deletions", DeletionRow, ("stream",))
+
+
+OutcomeKind = Literal["done", "rejected", "no_effect"]
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a command that asked for a reply.
+
+    `event_id` is the first event of one that is done; `reason` and `detail` say why one
+    was rejected.
+    """
+
+    command_id: str
+    kind: OutcomeKind
+    event_id: str = ""
+    reason: str = ""
+    detail: str = ""
+
+
+OUTCOMES = Table("outcomes", Outcome, ("command_id",))
+
+FOLDED = tuple(
+    table.name
+    for table in (
+        EXECUTIONS,
+        TAGS,
+        NODES,
+        TASKS,
+        JOURNAL,
+        CATALOG,
+        CACHE_USES,
+        SIGNALS,
+        DELETIONS,
+    )
+)
+"""The tables that follow from the events of executions alone: a rebuild fills them."""

@@ -1,4 +1,4 @@
-"""Where the named SQL statements of the read models lie."""
+"""The folder of the named SQL statements."""
 
 from __future__ import annotations
 

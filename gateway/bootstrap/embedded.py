@@ -164,7 +164,7 @@ def _assemble(
     log: PostgresLog,
     process: ProcessPlugin | None,
 ) -> Engine:
-    projector = Projector(log, adapters.pool, settle=services.submit.settle)
+    projector = Projector(log, adapters.pool, on_outcome=services.submit.settle)
     return Engine(
         services=services,
         log=log,

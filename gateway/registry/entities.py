@@ -69,19 +69,19 @@ async def _refuse_existing(
     services: Services, ref: EntityRef, compiled: Compiled
 ) -> None:
     """Refuse a version that exists already; the error says what differs."""
-    row = await registry.get_entity(services.pool, ref)
+    row = await registry.get_version(services.pool, registry.WORKFLOWS, ref)
     if row is None:
         return
     reason = workflow_pb2.CreateWorkflowFailureReason()
-    if row["digest"] == compiled.digest:
+    if row.digest == compiled.digest:
         reason.exists_identical_structure.id.CopyFrom(to_identifier(ref))
         rejected = already_exists(ref)
         raise RpcError(CODES[rejected.reason], rejected.detail, reason)
     reason.exists_different_structure.id.CopyFrom(to_identifier(ref))
     given = compiled.closure.primary.template
     known = given
-    if len(given.nodes) <= _DIFF_NODES_MAX >= row["node_count"]:
-        data = await services.blobs.get(registry.closure_blob(row).uri)
+    if len(given.nodes) <= _DIFF_NODES_MAX >= row.node_count:
+        data = await services.blobs.get(row.closure.uri)
         closure = workflow_pb2.WorkflowClosure.FromString(data)
         known = closure.compiled_workflow.primary.template
     rejected = await asyncio.to_thread(differs, ref, known, given)

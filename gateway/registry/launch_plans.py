@@ -22,10 +22,10 @@ async def create_launch_plan(
     ref = accepted(checked_ref(request.id, "LAUNCH_PLAN"))
     await check_place(services, ref.project, ref.domain)
     workflow = entity_ref(request.spec.workflow_id, "WORKFLOW")
-    row = await registry.get_entity(services.pool, workflow)
+    row = await registry.get_version(services.pool, registry.WORKFLOWS, workflow)
     if row is None:
         raise missing("WORKFLOW", workflow.text())
-    interface = interface_pb2.TypedInterface.FromString(bytes(row["interface"]))
+    interface = interface_pb2.TypedInterface.FromString(row.interface)
     now = services.clock.now_us()
     await decide(
         services.store,

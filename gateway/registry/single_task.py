@@ -25,7 +25,7 @@ from schemas.messages.rejections import Reason
 
 async def register_single_task(services: Services, ref: EntityRef) -> None:
     """Register the workflow and launch plan around one task, once (ref §2.4)."""
-    row = await registry.get_entity(services.pool, ref)
+    row = await registry.get_version(services.pool, registry.TASKS, ref)
     if row is None:
         raise missing("TASK", ref.text())
     name = NAME_PREFIX + ref.name
@@ -36,9 +36,9 @@ async def register_single_task(services: Services, ref: EntityRef) -> None:
         name=name,
         version=ref.version,
     )
-    if await registry.get_entity(services.pool, plan) is not None:
+    if await registry.get_version(services.pool, registry.LAUNCH_PLANS, plan):
         return
-    closure = task_pb2.TaskClosure.FromString(bytes(row["closure"]))
+    closure = task_pb2.TaskClosure.FromString(row.closure)
     template = single_task_workflow(closure.compiled_task.template)
     workflow_request = workflow_pb2.WorkflowCreateRequest(id=template.id)
     workflow_request.spec.template.CopyFrom(template)

@@ -45,7 +45,7 @@ class ConcurrencyLimits:
             return
         name = (plan.project, plan.domain, plan.name)
         async with self._locks.setdefault(name, asyncio.Lock()):
-            running = await executions.count_under_way(pool, *name)
+            running = await executions.count_active(pool, *name)
             if running >= limit:
                 raise RpcError(
                     grpc.StatusCode.ALREADY_EXISTS,
@@ -59,10 +59,10 @@ class ConcurrencyLimits:
         if plan.kind != "LAUNCH_PLAN":
             return None
         if plan not in self._limits:
-            row = await registry.get_entity(pool, plan)
+            row = await registry.get_version(pool, registry.LAUNCH_PLANS, plan)
             if row is None:
                 return None
-            spec = launch_plan_pb2.LaunchPlanSpec.FromString(bytes(row["spec"]))
+            spec = launch_plan_pb2.LaunchPlanSpec.FromString(row.spec)
             policy = spec.concurrency_policy
             if len(self._limits) >= KNOWN_MAX:
                 self._limits.clear()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Sequence
-from typing import Any
 
 import grpc
 import psycopg
@@ -16,6 +15,7 @@ from infra.errors import TransientError
 from infra.eventlog.contract import Log, Record
 from infra.postgres.pool import Pool
 from projections.queries import executions
+from projections.rows import Outcome
 from schemas import topics
 from schemas.envelope import Envelope
 from schemas.messages.commands import Command
@@ -23,9 +23,6 @@ from schemas.messages.rejections import Reason
 from schemas.wire import codec
 
 log_ = structlog.get_logger(__name__)
-
-Outcome = Sequence[Any]
-"""Kind (done, rejected, no_effect), the first event's id, reason, detail."""
 
 CHANNEL = "flightlog_outcomes"
 IN_FLIGHT_MAX = 10_000
@@ -57,9 +54,9 @@ class Submit:
         """Return how many commands await their outcome."""
         return len(self._waiting)
 
-    def settle(self, command_id: str, outcome: Outcome) -> None:
+    def settle(self, outcome: Outcome) -> None:
         """Give a waiting call its outcome; commands of others are ignored."""
-        future = self._waiting.get(command_id)
+        future = self._waiting.get(outcome.command_id)
         if future is not None and not future.done():
             future.set_result(outcome)
 
@@ -88,10 +85,9 @@ class Submit:
             outcome = await self._await(command_id, deadline_s)
         finally:
             del self._waiting[command_id]
-        kind, event_id, reason, detail = outcome
-        if kind == "rejected":
-            raise RpcError(CODES[Reason(reason)], str(detail))
-        return str(event_id)
+        if outcome.kind == "rejected":
+            raise RpcError(CODES[Reason(outcome.reason)], outcome.detail)
+        return outcome.event_id
 
     async def _append(self, record: Record) -> None:
         """Append; retried with the same id, which the log stores once."""
@@ -132,12 +128,12 @@ class Submit:
     async def _poll(self, command_ids: Sequence[str]) -> None:
         """Settle the commands whose outcomes are in Postgres, if it can be reached."""
         try:
-            outcomes = await executions.outcomes(self._pool, command_ids)
+            outcomes = await executions.get_outcomes(self._pool, command_ids)
         except psycopg.OperationalError as error:
             log_.warning("outcomes_not_read", error=str(error))
             return
-        for command_id, outcome in outcomes.items():
-            self.settle(command_id, outcome)
+        for outcome in outcomes:
+            self.settle(outcome)
 
     async def listen(self, url: str) -> None:
         """Settle commands as Postgres notifies of their outcomes, until cancelled."""

@@ -36,7 +36,7 @@ def add_elements(
     metadata.plugin_identifier = PLUGIN
     known = {element.element: element for element in elements}
     execution = execution_of(row.stream).name
-    for index in range(row.array_size):
+    for index in range(row.array_size or 0):
         node_id = element_id(row.node_id, row.retry_attempt, index)
         name = generated_name(execution, node_id, 0)
         element = known.get(index)

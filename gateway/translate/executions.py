@@ -18,10 +18,10 @@ from gateway.translate.identifiers import (
     to_execution_id,
     to_node_id,
 )
+from projections.registry_rows import ExecutionStateRow
 from projections.rows import (
     ElementRow,
     ExecutionRow,
-    ExecutionStateRow,
     NodeRow,
     TaskRow,
 )
@@ -203,7 +203,7 @@ def to_task_execution(
     attempt.id.node_execution_id.CopyFrom(node_id)
     attempt.id.retry_attempt = row.retry_attempt
     closure = attempt.closure
-    if row.array_size >= 0:
+    if row.array_size is not None:
         add_elements(closure.metadata, row, elements)
     _set_times(closure, row)
     _set_result(closure, row.outputs, row.error)

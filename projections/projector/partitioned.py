@@ -1,7 +1,8 @@
-"""A projector among several: each applies the partitions that fall to it.
+"""A projector among several: each applies the partitions that are assigned to it.
 
-Positions are the views' own, in the transaction of what they count. Two that hold a
-partition at once, while it changes hands, can't both move it: the slower looks anew.
+Positions are stored with the read models, in the transaction that applies the events.
+Two projectors may have a partition at once, while it is reassigned: only one of them
+can move its position, the other one loads it again.
 """
 
 from __future__ import annotations
@@ -16,64 +17,65 @@ import structlog
 from infra.errors import ConflictError
 from infra.eventlog.contract import PartitionAssignment, Received
 from infra.retry import retry_transient
-from projections.projector.projector import Projector, ReadModelsWentBackError
+from projections.projector.projector import Projector, ReadModelsRolledBackError
 from schemas import topics
 
 log_ = structlog.get_logger(__name__)
 
 
 class PartitionedLog(Protocol):
-    """What a shared projector asks of the log."""
+    """What a partitioned projector needs of the log."""
 
     def join_group(
         self, group: str, topic: str
     ) -> AbstractAsyncContextManager[PartitionAssignment]:
-        """Read what falls to this process, as one of a group."""
+        """Join a group, and read the partitions that are assigned to this member."""
         ...
 
 
 @dataclass(slots=True)
 class PartitionedProjector:
-    """Applies the events of the partitions that fall to this process."""
+    """Applies the events of the partitions that are assigned to this process."""
 
     log: PartitionedLog
     projector: Projector
 
     async def run(self) -> None:
-        """Apply events for ever; raises UndecodableMessage for one it can't read."""
-        async with self.log.join_group(topics.PROJECTOR_GROUP, topics.EVENTS) as share:
+        """Apply events for ever; raises UndecodableMessageError for unknown ones."""
+        group, topic = topics.PROJECTOR_GROUP, topics.EVENTS
+        async with self.log.join_group(group, topic) as assignment:
             while True:
                 try:
-                    await self._follow(share)
-                except (ReadModelsWentBackError, ConflictError) as error:
+                    await self._follow(assignment)
+                except (ReadModelsRolledBackError, ConflictError) as error:
                     log_.warning("read_models_moved", error=str(error))
 
-    async def _follow(self, share: PartitionAssignment) -> None:
-        """Go on from what the views have, until other partitions are dealt."""
-        projector, ours = self.projector, await share.partitions()
-        projector.only = ours
+    async def _follow(self, assignment: PartitionAssignment) -> None:
+        """Apply events from the stored positions on, until a reassignment."""
+        projector, partitions = self.projector, await assignment.partitions()
+        projector.partitions = partitions
         await projector.load()
-        kept = {number: projector.positions.get(number, 0) for number in ours}
-        await retry_transient(lambda: share.begin(kept), "read_delayed")
-        log_.info("partitions_assigned", partitions=sorted(ours))
-        while not share.is_reassigned():
-            await self._step(share)
+        stored = {number: projector.positions.get(number, 0) for number in partitions}
+        await retry_transient(lambda: assignment.begin(stored), "read_delayed")
+        log_.info("partitions_assigned", partitions=sorted(partitions))
+        while not assignment.is_reassigned():
+            await self._step(assignment)
 
-    async def _step(self, share: PartitionAssignment) -> None:
+    async def _step(self, assignment: PartitionAssignment) -> None:
         projector = self.projector
         batch = await retry_transient(
-            lambda: share.read(projector.batch_max), "read_delayed"
+            lambda: assignment.read(projector.batch_max), "read_delayed"
         )
-        reached = await retry_transient(share.reached, "read_delayed")
-        batch = self._new(batch)
+        reached = await retry_transient(assignment.reached, "read_delayed")
+        batch = self._not_applied(batch)
         if batch:
             ends = {number: reached[number] for number in {r.partition for r in batch}}
-            await projector.take(batch, ends)
+            await projector.apply_batch(batch, ends)
         else:
-            await projector.pass_by(reached)
-            await projector.prove()
-        await projector.trim()
+            await projector.skip_to(reached)
+            await projector.check_last_commits()
+        await projector.trim_outcomes()
 
-    def _new(self, batch: Sequence[Received]) -> Sequence[Received]:
-        kept: Mapping[int, int] = self.projector.positions
-        return [r for r in batch if r.position > kept.get(r.partition, 0)]
+    def _not_applied(self, batch: Sequence[Received]) -> Sequence[Received]:
+        applied: Mapping[int, int] = self.projector.positions
+        return [r for r in batch if r.position > applied.get(r.partition, 0)]

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 import structlog
-from psycopg import AsyncConnection, OperationalError
+from psycopg.sql import SQL, Identifier
 
 from infra.errors import ConflictError
 from infra.eventlog.contract import Received
-from infra.postgres.pool import Pool, queries
+from infra.postgres.pool import Connection, Pool, outages_are_transient, queries
+from infra.retry import retry_transient
 from projections.positions import PROJECTOR, have_reached, stored_positions
 from projections.projector.writer import write
+from projections.rows import FOLDED, Outcome
 from projections.sql_files import SQL_FILES
-from projections.views.apply import take
+from projections.views.apply import apply
 from projections.views.changes import Changes
 from schemas import topics
 from schemas.wire import codec
@@ -24,15 +26,14 @@ from schemas.wire import codec
 log_ = structlog.get_logger(__name__)
 
 _SQL = queries(SQL_FILES / "projector.sql")
-_PROVEN_S = 2.0
+_DURABLE_S = 2.0
 """What was committed this long ago is on the disk: a crash of Postgres keeps it."""
-# Decoding is work for the processor: others get their turn after so many messages.
-_TURN = 200
-Settle = Callable[[str, tuple[Any, ...]], None]
+# Decoding uses the processor: other tasks of the event loop run after so many messages.
+_YIELD_EVERY = 200
 
 
 class EventLog(Protocol):
-    """What the projector asks of the log."""
+    """What the projector reads of the log."""
 
     def tail(
         self, topics: Sequence[str], after: Mapping[int, int], limit: int
@@ -45,44 +46,44 @@ class EventLog(Protocol):
         ...
 
 
-def _nobody(_command_id: str, _outcome: tuple[Any, ...]) -> None:
-    """Tell nobody in this process what became of a command."""
+def _ignore_outcome(_outcome: Outcome) -> None:
+    """Leave outcomes to those who read the table."""
 
 
-def _no_progress(_applied: int) -> None:
-    """Tell nobody how far it is."""
+def _ignore_progress(_applied: int) -> None:
+    """Report no progress."""
 
 
-class ReadModelsWentBackError(Exception):
-    """A crash of Postgres took the last commits, which don't wait for the disk."""
+class ReadModelsRolledBackError(Exception):
+    """The last commits, which don't wait for the disk, were lost in a crash."""
 
 
 @dataclass(slots=True)
 class Projector:
-    """Follows `flightlog.events`; `settle` hears outcomes after their commit.
+    """Follows `flightlog.events`; `on_outcome` gets each outcome after its commit.
 
-    For metrics: `applied` counts events, `positions` tells how far it is on each
-    partition, `recorded_at_us` when the last event applied was recorded, and `stopped`
-    why it ended, if it did.
+    `partitions` are those that it applies, None for all.
+    For metrics: `applied` counts events, `positions` has the position reached on each
+    partition, `recorded_at_us` when the last applied event was recorded, and `stopped`
+    the error that ended it ('' while it runs).
     """
 
     log: EventLog
     pool: Pool
     batch_max: int = 1000
     retry_s: float = 0.5
-    retry_s_max: float = 5.0
     outcomes_kept_s: float = 3600.0
     trim_s: float = 60.0
-    settle: Settle = _nobody
-    progress: Callable[[int], None] = _no_progress
-    outcomes: bool = True
-    only: frozenset[int] | None = None
+    on_outcome: Callable[[Outcome], None] = _ignore_outcome
+    progress: Callable[[int], None] = _ignore_progress
+    writes_outcomes: bool = True
+    partitions: frozenset[int] | None = None
     applied: int = 0
     positions: dict[int, int] = field(default_factory=dict)
     recorded_at_us: int = 0
     stopped: str = ""
     _trimmed_at_s: float = 0.0
-    _unproven_s: float | None = None
+    _committed_at_s: float | None = None
 
     @property
     def position(self) -> int:
@@ -90,57 +91,57 @@ class Projector:
         return self.positions.get(0, 0)
 
     async def run(self) -> None:
-        """Apply events for ever; raises UndecodableMessage for one it can't read."""
+        """Apply events for ever; raises UndecodableMessageError for unknown ones."""
         await self._follow(end=None)
 
     async def catch_up(self) -> None:
-        """Apply what is there now, and return: for the start of an engine."""
+        """Apply the events that are on the log now, then return."""
         await self._follow(end=await self.log.end_positions((topics.EVENTS,)))
 
     async def _follow(self, end: Mapping[int, int] | None) -> None:
         while True:
             await self.load()
             try:
-                await self._follow_on(end)
-            except ReadModelsWentBackError as error:
-                log_.warning("read_models_reverted", error=str(error))
+                await self._follow_from_positions(end)
+            except ReadModelsRolledBackError as error:
+                log_.warning("read_models_rolled_back", error=str(error))
             else:
                 return
 
-    async def _follow_on(self, end: Mapping[int, int] | None) -> None:
-        if end is not None and self._reached(end):
+    async def _follow_from_positions(self, end: Mapping[int, int] | None) -> None:
+        if end is not None and have_reached(self.positions, end):
             return
         after = dict(self.positions)
         async for batch in self.log.tail((topics.EVENTS,), after, self.batch_max):
             if batch:
-                await self.take(batch)
-            if end is not None and (not batch or self._reached(end)):
+                await self.apply_batch(batch)
+            if end is not None and (not batch or have_reached(self.positions, end)):
                 return
             if not batch:
-                await self.prove()
-            await self.trim()
+                await self.check_last_commits()
+            await self.trim_outcomes()
 
-    async def prove(self) -> None:
-        """Look, once there is no news, whether the last commits outlived a crash.
+    async def check_last_commits(self) -> None:
+        """Check, while there are no new events, that the last commits weren't lost.
 
-        Without news nothing else would show that the views went back.
+        Raises ReadModelsRolledBackError if they were; a later event would also show it.
         """
-        if self._unproven_s is None:
+        if self._committed_at_s is None:
             return
         applied = dict(self.positions)
         await self.load()
         if self.positions != applied:
-            message = f"Expected to be at {applied}, but views are at {self.positions}"
-            raise ReadModelsWentBackError(message)
-        if asyncio.get_running_loop().time() >= self._unproven_s + _PROVEN_S:
-            self._unproven_s = None
-
-    def _reached(self, end: Mapping[int, int]) -> bool:
-        return have_reached(self.positions, end)
+            message = (
+                f"Expected the read models at {applied}, but they are at "
+                f"{self.positions}"
+            )
+            raise ReadModelsRolledBackError(message)
+        if asyncio.get_running_loop().time() >= self._committed_at_s + _DURABLE_S:
+            self._committed_at_s = None
 
     async def load(self) -> None:
-        """Find the positions that the views have reached."""
-        await self._retry_transient(self._load)
+        """Load the positions that the read models have reached."""
+        await self._retry(self._load)
 
     async def _load(self) -> None:
         async with self.pool.connection() as conn:
@@ -148,129 +149,129 @@ class Projector:
         self.positions = {
             number: position
             for number, position in stored.items()
-            if self.only is None or number in self.only
+            if self.partitions is None or number in self.partitions
         }
 
-    async def take(
+    async def apply_batch(
         self, batch: Sequence[Received], ends: Mapping[int, int] | None = None
     ) -> None:
         """Apply a batch; an event that can't be applied stops the projector.
 
-        `ends` tells how far the log was read, if that is further than its last events.
+        `ends` are the positions up to which the log was read, if those are beyond the
+        last events.
         """
-        to = _ends(batch) if ends is None else ends
+        to = _last_positions(batch) if ends is None else ends
         try:
             changes = await self._fold(batch)
-            await self._retry_transient(lambda: self._commit(to, changes))
-        except (ReadModelsWentBackError, ConflictError):
+            await self._retry(lambda: self._commit(to, changes))
+        except (ReadModelsRolledBackError, ConflictError):
             raise
         except Exception as error:
             self.stopped = str(error) or repr(error)
             first, last = batch[0].position, batch[-1].position
             why = self.stopped
-            log_.error("projector_stopped", first=first, last=last, error=why)  # noqa: TRY400 - raised on, with its trace
+            log_.error("projector_stopped", first=first, last=last, error=why)  # noqa: TRY400 - raised again, with its trace
             raise
         self.positions |= to
-        self._unproven_s = asyncio.get_running_loop().time()
+        self._committed_at_s = asyncio.get_running_loop().time()
         self.applied += len(batch)
         self.recorded_at_us = batch[-1].envelope.recorded_at_us
-        for command_id, outcome in changes.outcomes.items():
-            self.settle(command_id, outcome)
+        for outcome in changes.outcomes.values():
+            self.on_outcome(outcome)
         self.progress(self.applied)
 
     async def _fold(self, batch: Sequence[Received]) -> Changes:
         changes = Changes()
         for number, received in enumerate(batch, 1):
             try:
-                take(changes, received.envelope, codec.decode(received.body))
+                apply(changes, received.envelope, codec.decode(received.body))
             except (codec.UndecodableMessageError, KeyError) as error:
                 where = f"event '{received.envelope.id}' at {received.position}"
                 message = f"Expected to apply {where}, but: {error}"
                 raise codec.UndecodableMessageError(message) from error
-            if number % _TURN == 0:
+            if number % _YIELD_EVERY == 0:
                 await asyncio.sleep(0)
-        if not self.outcomes:
+        if not self.writes_outcomes:
             changes.outcomes.clear()
         return changes
 
-    async def _retry_transient(self, deed: Callable[[], Any]) -> None:
-        """Do it; wait out, for as long as it takes, that Postgres is away."""
-        wait_s = self.retry_s
-        while True:
-            try:
-                await deed()
-            except OperationalError as error:
-                log_.warning("projection_delayed", error=str(error), wait_s=wait_s)
-                await asyncio.sleep(wait_s)
-                wait_s = min(wait_s * 2, self.retry_s_max)
-            else:
-                return
+    async def _retry(self, action: Callable[[], Awaitable[None]]) -> None:
+        """Run an action again, for as long as it takes, while Postgres is away."""
 
-    async def pass_by(self, ends: Mapping[int, int]) -> None:
-        """Move on past what is no event."""
+        async def attempt() -> None:
+            with outages_are_transient():
+                await action()
+
+        await retry_transient(attempt, "projection_delayed", self.retry_s)
+
+    async def skip_to(self, ends: Mapping[int, int]) -> None:
+        """Move the positions past records that are no events."""
         moved = {p: to for p, to in ends.items() if to > self.positions.get(p, 0)}
         if moved:
-            await self._retry_transient(lambda: self._commit(moved, Changes()))
+            await self._retry(lambda: self._commit(moved, Changes()))
             self.positions |= moved
 
     async def _commit(self, ends: Mapping[int, int], changes: Changes) -> None:
         async with self.pool.connection() as conn, conn.transaction():
             if await self._move(conn, ends):
                 async with conn.pipeline():
-                    await conn.execute(_SQL["hurry"])
+                    await conn.execute(_SQL["commit_without_waiting"])
                     await write(conn.cursor(), changes)
 
-    async def _move(self, conn: AsyncConnection[Any], ends: Mapping[int, int]) -> bool:
-        """Move the positions; False if an answer was lost and it is done already."""
+    async def _move(self, conn: Connection, ends: Mapping[int, int]) -> bool:
+        """Move the positions; False if they are there: the answer of a commit was lost.
+
+        Raises ReadModelsRolledBackError if the stored ones are older than those of the
+        last commit, ConflictError if another projector moved them.
+        """
         for partition, to in ends.items():
             before = self.positions.get(partition, 0)
             move = {"name": PROJECTOR, "partition": partition, "from": before, "to": to}
             cursor = await conn.execute(_SQL["move"], move)
             if cursor.rowcount == 1:
                 continue
-            kept = await stored_positions(conn)
-            if ends.items() <= kept.items():
+            stored = await stored_positions(conn)
+            if ends.items() <= stored.items():
                 return False
             message = (
                 f"Expected to be the only projector and at {before}, "
-                f"but its position is {kept.get(partition)}"
+                f"but its position is {stored.get(partition)}"
             )
-            if kept.get(partition, 0) < before:
-                raise ReadModelsWentBackError(message)
+            if stored.get(partition, 0) < before:
+                raise ReadModelsRolledBackError(message)
             raise ConflictError(message)
         return True
 
-    async def trim(self) -> None:
-        """Forget old outcomes, now and then."""
+    async def trim_outcomes(self) -> None:
+        """Delete old outcomes, once in a while."""
         now_s = asyncio.get_running_loop().time()
-        if now_s < self._trimmed_at_s + self.trim_s:
-            return
-        self._trimmed_at_s = now_s
+        if now_s >= self._trimmed_at_s + self.trim_s:
+            self._trimmed_at_s = now_s
+            await self._retry(self._trim)
 
-        async def trim() -> None:
-            async with self.pool.connection() as conn:
-                await conn.execute(_SQL["trim_outcomes"], (self.outcomes_kept_s,))
-
-        await self._retry_transient(trim)
+    async def _trim(self) -> None:
+        async with self.pool.connection() as conn:
+            await conn.execute(_SQL["trim_outcomes"], (self.outcomes_kept_s,))
 
 
-def _ends(batch: Sequence[Received]) -> dict[int, int]:
+def _last_positions(batch: Sequence[Received]) -> dict[int, int]:
     """Return the last position of each partition in a batch."""
     return {received.partition: received.position for received in batch}
 
 
 async def rebuild(
-    log: EventLog, pool: Pool, progress: Callable[[int], None] = _no_progress
+    log: EventLog, pool: Pool, progress: Callable[[int], None] = _ignore_progress
 ) -> int:
-    """Empty the views of executions and fold the whole log again; return events.
+    """Empty the read models of executions, fold the whole log; return its events.
 
-    `progress` is told the events applied so far. Outcomes stay as they are: nobody
-    waits for old ones. A projector that runs meanwhile ends by Conflict; one that
-    starts after this was killed goes on where it got to.
+    `progress` is called with the number of events applied so far. Outcomes stay: nobody
+    waits for old ones. A projector that runs meanwhile ends by ConflictError; one that
+    starts after this was killed goes on from where it was.
     """
     async with pool.connection() as conn, conn.transaction():
-        await conn.execute(_SQL["empty"])
+        tables = SQL(", ").join(map(Identifier, FOLDED))
+        await conn.execute(SQL("TRUNCATE {}").format(tables))
         await conn.execute(_SQL["forget"], (PROJECTOR,))
-    projector = Projector(log, pool, outcomes=False, progress=progress)
+    projector = Projector(log, pool, writes_outcomes=False, progress=progress)
     await projector.catch_up()
     return projector.applied

@@ -1,35 +1,35 @@
-"""Views folded anew beside the live ones, in a schema of their own, and compared.
+"""A rebuild: read models folded again in a shadow schema, compared with the live ones.
 
-The shadow is folded exactly as far as the live views are, so that the two can be
-compared row by row; the rows of the shadow can then take the live ones' place.
+The shadow is folded exactly up to the positions of the live read models, so that both
+can be compared row by row; the rebuilt rows can then replace the live ones.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, LiteralString
 
 import msgspec
-from psycopg import AsyncConnection
 from psycopg.conninfo import make_conninfo
 from psycopg.sql import SQL, Composed, Identifier
 
 from infra.eventlog.contract import Received
-from infra.postgres.pool import Pool, open_pool, queries
+from infra.postgres.pool import Connection, Pool, open_pool, queries
+from projections.columns import decode
 from projections.positions import PROJECTOR, stored_positions
 from projections.projector.projector import Projector
 from projections.projector.start_position import ReplayStart
+from projections.rows import FOLDED
 from projections.sql_files import SQL_FILES
 
 SCHEMA = "flightlog_shadow"
-_SQL = queries(SQL_FILES / "shadow.sql")
-_BESIDE = ("projector_positions", "outcomes", "catalog_reservations")
-"""Tables that a projector writes and that no fold of events alone gives."""
+_SQL = queries(SQL_FILES / "rebuild.sql")
+_NOT_FOLDED = ("projector_positions", "outcomes", "catalog_reservations")
+"""Tables that a projector writes, but that don't follow from events alone."""
 _SAMPLES_MAX = 5
-_OF_ALL = ("catalog",)
-"""Views whose rows aren't of one execution: no part of them can be compared."""
+_OF_ALL_EXECUTIONS = ("catalog",)
+"""Read models whose rows don't belong to one execution each: they can only be compared
+whole, not for some executions."""
 
 Progress = Callable[[int], None]
 Positions = Mapping[int, int]
@@ -38,7 +38,7 @@ Read = Callable[[Positions, Positions], AsyncIterator[Sequence[Received]]]
 
 
 class Difference(msgspec.Struct, frozen=True, kw_only=True):
-    """What differs between a live view and its rebuilt one: rows on one side only."""
+    """How many rows of a table are only live or only rebuilt, and some of them."""
 
     table: str
     only_live: int
@@ -47,18 +47,12 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_none(self) -> bool:
-        """Tell whether both have the same rows."""
+        """Return whether both have the same rows."""
         return not self.only_live and not self.only_rebuilt
 
 
-def view_names() -> tuple[str, ...]:
-    """Return the tables that are folded from events: those that a rebuild empties."""
-    emptied = queries(SQL_FILES / "projector.sql")["empty"]
-    return tuple(re.findall(r"\w+", emptied.partition("TRUNCATE")[2]))
-
-
 class _UpTo:
-    """Events up to positions, in the shape that a projector follows."""
+    """Events up to positions, as a log that a projector can follow."""
 
     def __init__(self, read: Read, end: Positions, since: ReplayStart | None) -> None:
         self._read = read
@@ -70,9 +64,9 @@ class _UpTo:
     ) -> AsyncIterator[Sequence[Received]]:
         del topics, limit
         async for page in self._read(after, self._end):
-            kept = page if self._since is None else self._since.keep(page)
-            if kept:
-                yield kept
+            selected = page if self._since is None else self._since.select(page)
+            if selected:
+                yield selected
         while True:
             yield ()
 
@@ -82,11 +76,11 @@ class _UpTo:
 
 
 class Rebuild:
-    """The rebuilt views; `folded` counts the events that went into them.
+    """Read models in the shadow schema; `folded` counts the events folded into them.
 
-    Where no projector has been yet there is nothing to be as far as: the views are
-    folded up to `end`, and a swap puts them and their positions in place.
-    `since` leaves everything else aside than the executions that begin there.
+    Where no projector has run yet, there are no positions of live read models: events
+    are folded up to `end`, and a swap also writes the positions.
+    With `since`, only the executions that it selects are folded and compared.
     """
 
     def __init__(
@@ -97,7 +91,7 @@ class Rebuild:
         end: Positions,
         since: ReplayStart | None = None,
     ) -> None:
-        """Take the pools of the live schema and of the shadow's."""
+        """Use pools for the live schema and for the shadow schema."""
         self._since = since
         self._pool = pool
         self._shadow = shadow
@@ -106,7 +100,7 @@ class Rebuild:
         self.folded = 0
 
     async def catch_up(self, progress: Progress) -> None:
-        """Fold every event that the live views have."""
+        """Fold every event that the live read models contain."""
         if self._since is not None:
             async with self._shadow.connection() as conn:
                 for partition, position in self._since.positions.items():
@@ -119,32 +113,32 @@ class Rebuild:
         projector = Projector(
             _UpTo(self._read, end, self._since),
             self._shadow,
-            outcomes=False,
+            writes_outcomes=False,
             progress=lambda count: progress(before + count),
         )
         await projector.catch_up()
         self.folded += projector.applied
 
     async def compare_and_swap(self, *, swap: bool) -> Sequence[Difference]:
-        """Compare each view with its rebuilt one, and put the rebuilt rows in place.
+        """Compare each read model with the rebuilt one; `swap` replaces what differs.
 
-        All in one transaction, which a running projector waits for.
+        All in one transaction; a running projector waits for it.
         """
         async with self._pool.connection() as conn, conn.transaction():
-            await conn.execute(_SQL["hold"])
-            kept = await stored_positions(conn)
-            await self._fold(kept or self._end, lambda _: None)
+            await conn.execute(_SQL["lock_positions"])
+            positions = await stored_positions(conn)
+            await self._fold(positions or self._end, lambda _: None)
             part = self._since is not None
             found = [
-                await _compared(conn, table, part=part)
-                for table in view_names()
-                if not part or table not in _OF_ALL
+                await _compare(conn, table, part=part)
+                for table in FOLDED
+                if not part or table not in _OF_ALL_EXECUTIONS
             ]
             if swap:
                 for difference in found:
                     if not difference.is_none:
                         await _replace(conn, difference.table, part=part)
-                if not kept and not part:
+                if not positions and not part:
                     await _replace(conn, "projector_positions")
         return found
 
@@ -153,12 +147,12 @@ class Rebuild:
 async def open_rebuild(
     url: str, pool: Pool, read: Read, end: Positions, since: ReplayStart | None = None
 ) -> AsyncIterator[Rebuild]:
-    """Make an empty shadow of the views' tables; it is gone afterwards."""
+    """Create empty tables in the shadow schema; it is dropped afterwards."""
     async with pool.connection() as conn:
         await conn.execute(_SQL["drop"])
         await conn.execute(_SQL["create"])
-        for table in (*view_names(), *_BESIDE):
-            await conn.execute(_twin(table))
+        for table in (*FOLDED, *_NOT_FOLDED):
+            await conn.execute(_create_like(table))
     path = f"-csearch_path={SCHEMA}"
     shadow = await open_pool(make_conninfo(url, options=path), size=2)
     try:
@@ -169,15 +163,13 @@ async def open_rebuild(
             await conn.execute(_SQL["drop"])
 
 
-def _twin(table: str) -> Composed:
+def _create_like(table: str) -> Composed:
     return SQL("CREATE TABLE {} (LIKE {} INCLUDING ALL)").format(
         Identifier(SCHEMA, table), Identifier("public", table)
     )
 
 
-async def _compared(
-    conn: AsyncConnection[Any], table: str, *, part: bool
-) -> Difference:
+async def _compare(conn: Connection, table: str, *, part: bool) -> Difference:
     live, rebuilt = Identifier("public", table), Identifier(SCHEMA, table)
     columns = await _columns(conn, table)
     only_live, lost = await _minus(conn, columns, live, rebuilt, part=part)
@@ -191,8 +183,15 @@ async def _compared(
     )
 
 
+class _Sample(msgspec.Struct, frozen=True):
+    """A row that one side lacks, as text; `rows` counts all of them."""
+
+    rows: int
+    line: str
+
+
 async def _minus(
-    conn: AsyncConnection[Any],
+    conn: Connection,
     columns: Composed,
     one: Identifier,
     other: Identifier,
@@ -201,30 +200,30 @@ async def _minus(
 ) -> tuple[int, Sequence[str]]:
     statement = SQL(
         "WITH d AS (SELECT {c} FROM {one} {w} EXCEPT SELECT {c} FROM {other}) "
-        "SELECT count(*) OVER () AS n, d::text AS line FROM d ORDER BY line LIMIT {m}"
+        "SELECT count(*) OVER () AS rows, d::text AS line FROM d "
+        "ORDER BY line LIMIT {m}"
     ).format(c=columns, one=one, other=other, m=_SAMPLES_MAX, w=_where(part=part))
-    rows = await (await conn.execute(statement)).fetchall()
-    return (rows[0]["n"] if rows else 0), [row["line"] for row in rows]
+    cursor = await conn.execute(statement)
+    samples = [decode(_Sample, row) for row in await cursor.fetchall()]
+    return (samples[0].rows if samples else 0), [sample.line for sample in samples]
 
 
-async def _columns(conn: AsyncConnection[Any], table: str) -> Composed:
-    statement: LiteralString = _SQL["columns"]
-    rows = await (await conn.execute(statement, (table,))).fetchall()
-    return SQL(", ").join(Identifier(row["column_name"]) for row in rows)
+async def _columns(conn: Connection, table: str) -> Composed:
+    cursor = await conn.execute(_SQL["columns"], (table,))
+    names = [str(row["column_name"]) for row in await cursor.fetchall()]
+    return SQL(", ").join(map(Identifier, names))
 
 
 def _where(*, part: bool) -> Composed:
-    """Return the clause that leaves rows of other executions aside."""
+    """Return the clause that selects the rows of the rebuilt executions."""
     if not part:
         return SQL("").format()
     executions = Identifier(SCHEMA, "executions")
     return SQL("WHERE stream IN (SELECT stream FROM {})").format(executions)
 
 
-async def _replace(
-    conn: AsyncConnection[Any], table: str, *, part: bool = False
-) -> None:
-    """Put the rebuilt rows where the live ones are; names and indexes stay."""
+async def _replace(conn: Connection, table: str, *, part: bool = False) -> None:
+    """Replace the live rows by the rebuilt ones; the table and its indexes stay."""
     live, rebuilt = Identifier("public", table), Identifier(SCHEMA, table)
     columns = await _columns(conn, table)
     if part:

@@ -1,4 +1,4 @@
-"""Beginning somewhere: the executions that were created from a place on the log on."""
+"""Replay from a position on: the executions that were created after it."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from infra.eventlog.contract import Received
 
 @dataclass(slots=True)
 class ReplayStart:
-    """Keeps what is about executions created after positions, and from a time on.
+    """Selects the events of executions created after positions, and from a time on.
 
-    The others' first events lie before: of them nothing can be folded.
+    The first events of other executions are before them, so that these can't be folded.
     """
 
     positions: Mapping[int, int]
     at_us: int = 0
     streams: set[str] = field(default_factory=set)
 
-    def keep(self, page: Sequence[Received]) -> Sequence[Received]:
-        """Return the events of a page that count."""
-        return [received for received in page if self._counts(received)]
+    def select(self, page: Sequence[Received]) -> Sequence[Received]:
+        """Return the events of a page that are selected."""
+        return [received for received in page if self._is_selected(received)]
 
-    def _counts(self, received: Received) -> bool:
+    def _is_selected(self, received: Received) -> bool:
         envelope = received.envelope
         if envelope.sequence == 1 and envelope.recorded_at_us >= self.at_us:
             self.streams.add(envelope.stream)

@@ -1,11 +1,11 @@
-"""What nodes of a workflow refer to, read from the registry for the compiler."""
+"""The tasks and launch plans that a workflow's nodes refer to, for the compiler."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from flyteidl.admin import launch_plan_pb2, task_pb2
+from flyteidl.core import identifier_pb2, tasks_pb2
 
 from domain.compiler.interfaces import LaunchPlanInterface
 from domain.graph import entity_ref
@@ -15,28 +15,29 @@ from schemas.ids import EntityRef
 
 
 async def task_templates(
-    pool: Pool, identifiers: Sequence[Any]
-) -> dict[EntityRef, Any]:
-    """Return the core.TaskTemplates of those that are registered."""
-    found: dict[EntityRef, Any] = {}
+    pool: Pool, identifiers: Sequence[identifier_pb2.Identifier]
+) -> dict[EntityRef, tasks_pb2.TaskTemplate]:
+    """Return the templates of those tasks that are registered."""
+    found: dict[EntityRef, tasks_pb2.TaskTemplate] = {}
     for identifier in identifiers:
-        row = await registry.get_entity(pool, entity_ref(identifier, "TASK"))
+        ref = entity_ref(identifier, "TASK")
+        row = await registry.get_version(pool, registry.TASKS, ref)
         if row is not None:
-            closure = task_pb2.TaskClosure.FromString(bytes(row["closure"]))
+            closure = task_pb2.TaskClosure.FromString(row.closure)
             found[entity_ref(identifier)] = closure.compiled_task.template
     return found
 
 
 async def launch_plan_interfaces(
-    pool: Pool, identifiers: Sequence[Any]
+    pool: Pool, identifiers: Sequence[identifier_pb2.Identifier]
 ) -> dict[EntityRef, LaunchPlanInterface]:
     """Return the interfaces of those launch plans that are registered."""
     found: dict[EntityRef, LaunchPlanInterface] = {}
     for identifier in identifiers:
-        row = await registry.get_entity(pool, entity_ref(identifier, "LAUNCH_PLAN"))
+        ref = entity_ref(identifier, "LAUNCH_PLAN")
+        row = await registry.get_version(pool, registry.LAUNCH_PLANS, ref)
         if row is not None:
-            data = bytes(row["closure"])
-            closure = launch_plan_pb2.LaunchPlanClosure.FromString(data)
+            closure = launch_plan_pb2.LaunchPlanClosure.FromString(row.closure)
             found[entity_ref(identifier)] = LaunchPlanInterface(
                 closure.expected_inputs, closure.expected_outputs
             )

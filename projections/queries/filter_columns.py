@@ -1,29 +1,21 @@
-"""What clients may filter and sort by: Flyte's column names on our tables."""
+"""What clients may filter and sort by: Flyte's column names on the read models."""
 
 from __future__ import annotations
 
+from projections import registry_rows, rows
 from projections.queries.filters import Entity
 
-_TIMES = {
-    "created_at": "time",
-    "updated_at": "time",
-    "started_at": "time",
-    "duration": "seconds",
-}
-_ERRORS = {"error_kind": "text", "error_code": "text"}
-_NAMED = {"project": "text", "domain": "text", "name": "text", "version": "text"}
-_STAMPS = {"created_at": "time", "updated_at": "time"}
-# Flyte's rows are numbered as they come: what clients sort by without a time.
+_STAMPS = ("created_at", "updated_at")
+_TIMES = (*_STAMPS, "started_at", "duration")
+_ERRORS = ("error_kind", "error_code")
+_NAMED = ("project", "domain", "name", "version")
+# Flyte numbers rows as they are added: clients sort by that number, not by a time.
 _BY_TIME = {"id": "created_at"}
-_EXECUTION = {
-    "execution_project": "text",
-    "execution_domain": "text",
-    "execution_name": "text",
-}
+_EXECUTION = ("execution_project", "execution_domain", "execution_name")
 
 
 def _of_stream(table: str) -> dict[str, str]:
-    """Return an execution's id as read from the stream that a row names."""
+    """Return the SQL of an execution's id, as parts of a row's stream."""
     return {
         name: f"split_part({table}.stream, '/', {place})"
         for place, name in enumerate(_EXECUTION, 2)
@@ -31,7 +23,7 @@ def _of_stream(table: str) -> dict[str, str]:
 
 
 def _same(left: str, prefix: str, right: str) -> str:
-    """Return the condition that a row names another table's by its whole id."""
+    """Return the condition that a row has another table's whole id."""
     return " AND ".join(f"{left}.{c} = {right}.{prefix}{c}" for c in _NAMED)
 
 
@@ -56,15 +48,17 @@ _PARENT_ATTEMPT = """(
 
 WORKFLOWS = Entity(
     "workflows",
-    {**_NAMED, **_STAMPS, "short_description": "text", "digest": "text"},
+    registry_rows.WorkflowVersionRow,
+    (*_NAMED, *_STAMPS, "short_description", "digest"),
     aliases=_BY_TIME,
     prefixes=("workflow",),
     short="w",
     tie=("name", "version"),
 )
-_DESCRIBED = {**_NAMED, **_STAMPS, "short_description": "text"}
+_DESCRIBED = (*_NAMED, *_STAMPS, "short_description")
 DESCRIBED_TASKS = Entity(
     "described_tasks",
+    registry_rows.TaskVersionRow,
     _DESCRIBED,
     aliases=_BY_TIME,
     short="d",
@@ -72,6 +66,7 @@ DESCRIBED_TASKS = Entity(
 )
 DESCRIBED_WORKFLOWS = Entity(
     "described_workflows",
+    registry_rows.WorkflowVersionRow,
     _DESCRIBED,
     aliases=_BY_TIME,
     short="d",
@@ -79,13 +74,8 @@ DESCRIBED_WORKFLOWS = Entity(
 )
 TASKS = Entity(
     "tasks",
-    {
-        **_NAMED,
-        **_STAMPS,
-        "type": "text",
-        "short_description": "text",
-        "digest": "text",
-    },
+    registry_rows.TaskVersionRow,
+    (*_NAMED, *_STAMPS, "type", "short_description", "digest"),
     aliases=_BY_TIME,
     prefixes=("task",),
     short="t",
@@ -93,46 +83,50 @@ TASKS = Entity(
 )
 LAUNCH_PLANS = Entity(
     "launch_plans",
-    {
-        **_NAMED,
-        **_STAMPS,
-        "state": "int",
-        "schedule_type": "text",
-        "launch_condition_type": "text",
-        "workflow_name": "text",
-        "workflow_version": "text",
-        "digest": "text",
-    },
+    registry_rows.LaunchPlanVersionRow,
+    (
+        *_NAMED,
+        *_STAMPS,
+        "state",
+        "schedule_type",
+        "launch_condition_type",
+        "workflow_name",
+        "workflow_version",
+        "digest",
+    ),
     aliases={**_BY_TIME, "workflow_id": "workflow_name"},
     prefixes=("launch_plan",),
     joins={"workflow": (WORKFLOWS, _same("workflows", "workflow_", "launch_plans"))},
     short="l",
     tie=("name", "version"),
 )
-_TAG = {"key": "text", "value": "text"}
+_TAG = ("key", "value")
 _ON_TAG = "execution_tags.stream = executions.stream"
-TAGS = Entity("execution_tags", _TAG, short="et")
-ADMIN_TAGS = Entity("execution_tags", _TAG, aliases={"name": "key"}, short="at")
+TAGS = Entity("execution_tags", rows.ExecutionTagRow, _TAG, short="et")
+ADMIN_TAGS = Entity(
+    "execution_tags", rows.ExecutionTagRow, _TAG, aliases={"name": "key"}, short="at"
+)
 EXECUTIONS = Entity(
     "executions",
-    {
-        **_TIMES,
-        **_ERRORS,
-        **_EXECUTION,
-        "stream": "text",
-        "phase": "text",
-        "mode": "int",
-        "user": "text",
-        "cluster": "text",
-        "state": "int",
-        "abort_cause": "text",
-        "launch_entity": "text",
-        "launch_plan_name": "text",
-        "workflow_name": "text",
-        "task_name": "text",
-        "parent_node_id": "text",
-        "source": "text",
-    },
+    rows.ExecutionRow,
+    (
+        *_TIMES,
+        *_ERRORS,
+        *_EXECUTION,
+        "stream",
+        "phase",
+        "mode",
+        "user",
+        "cluster",
+        "state",
+        "abort_cause",
+        "launch_entity",
+        "launch_plan_name",
+        "workflow_name",
+        "task_name",
+        "parent_node_id",
+        "source",
+    ),
     aliases={
         **_BY_TIME,
         "launch_plan_id": "launch_plan_name",
@@ -165,18 +159,19 @@ EXECUTIONS = Entity(
 )
 NODES = Entity(
     "node_executions",
-    {
-        **_TIMES,
-        **_ERRORS,
-        **_EXECUTION,
-        "number": "int",
-        "node_id": "text",
-        "spec_node_id": "text",
-        "phase": "text",
-        "parent_id": "text",
-        "parent_task_execution_id": "text",
-        "cache_status": "text",
-    },
+    rows.NodeRow,
+    (
+        *_TIMES,
+        *_ERRORS,
+        *_EXECUTION,
+        "number",
+        "node_id",
+        "spec_node_id",
+        "phase",
+        "parent_id",
+        "parent_task_execution_id",
+        "cache_status",
+    ),
     aliases={
         "id": "number",
         "parent_node_execution_id": "parent_id",
@@ -195,16 +190,17 @@ NODES = Entity(
 )
 TASK_EXECUTIONS = Entity(
     "task_executions",
-    {
-        **_TIMES,
-        **_ERRORS,
-        **_NAMED,
-        **_EXECUTION,
-        "node_id": "text",
-        "retry_attempt": "int",
-        "phase": "text",
-        "phase_version": "int",
-    },
+    rows.TaskRow,
+    (
+        *_TIMES,
+        *_ERRORS,
+        *_NAMED,
+        *_EXECUTION,
+        "node_id",
+        "retry_attempt",
+        "phase",
+        "phase_version",
+    ),
     aliases={
         **_BY_TIME,
         "task_execution_created_at": "created_at",
@@ -228,7 +224,8 @@ TASK_EXECUTIONS = Entity(
 )
 SIGNALS = Entity(
     "signals",
-    {**_EXECUTION, **_STAMPS, "signal_id": "text", "node_id": "text"},
+    rows.SignalRow,
+    (*_EXECUTION, *_STAMPS, "signal_id", "node_id"),
     aliases=_BY_TIME,
     prefixes=("signal",),
     expressions=_of_stream("signals"),
@@ -237,13 +234,8 @@ SIGNALS = Entity(
 )
 PROJECTS = Entity(
     "projects",
-    {
-        **_STAMPS,
-        "identifier": "text",
-        "name": "text",
-        "description": "text",
-        "state": "int",
-    },
+    registry_rows.ProjectRow,
+    (*_STAMPS, "identifier", "name", "description", "state"),
     aliases=_BY_TIME,
     prefixes=("project",),
     short="p",
@@ -252,15 +244,8 @@ PROJECTS = Entity(
 # The names of one kind of entity, with what people say about them.
 NAMES = Entity(
     "names",
-    {
-        "project": "text",
-        "domain": "text",
-        "name": "text",
-        "description": "text",
-        "state": "int",
-        "resource_type": "int",
-        **_STAMPS,
-    },
+    registry_rows.NameRow,
+    ("project", "domain", "name", "description", "state", "resource_type", *_STAMPS),
     aliases=_BY_TIME,
     prefixes=("entities", "named_entity_metadata"),
     short="nen",

@@ -1,10 +1,11 @@
-"""Values in filters, by the kind of their column: numbers, times, durations, text."""
+"""Values in filters, by the type of their column: numbers, times, durations, text."""
 
 from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from typing import Any
+
+from projections.columns import SqlType
 
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|h|m|s)")
 _UNIT_S = {
@@ -14,18 +15,20 @@ _UNIT_S = {
 
 
 class InvalidValueError(ValueError):
-    """The text is no value of this kind."""
+    """A text that is no value of the column's type."""
 
 
-def value_of(kind: str, text: str) -> Any:
-    """Return the value that a text stands for; raises BadValue."""
-    if kind == "int":
-        return _integer(text)
-    if kind == "time":
-        return _time(text)
-    if kind == "seconds":
-        return _seconds(text)
-    return text
+def value_of(type_: SqlType, text: str) -> int | float | datetime | str:
+    """Return the value of a text; raises InvalidValueError."""
+    match type_:
+        case "bigint":
+            return _integer(text)
+        case "timestamptz":
+            return _time(text)
+        case "double precision":
+            return _seconds(text)
+        case _:
+            return text
 
 
 def _integer(text: str) -> int:

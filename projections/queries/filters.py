@@ -1,13 +1,17 @@
-"""Flyte's filter and sort strings as SQL, held to known columns (ref §1.3)."""
+"""Flyte's filter and sort strings as SQL, of known columns only (ref §1.3)."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Generic, LiteralString, TypeVar
 
+import msgspec
 from psycopg.sql import SQL, Composable, Identifier
 
+from projections.columns import SqlType, types_of
+from projections.queries.fetch import Param
 from projections.queries.filter_values import InvalidValueError, value_of
 from schemas.messages.rejections import Reason, Rejected
 
@@ -23,21 +27,27 @@ _FUNCTIONS = frozenset({*_OPERATORS, *_PATTERNS, *_LISTS})
 EXPRESSIONS_MAX = 50
 
 
-@dataclass(frozen=True, slots=True)
-class Entity:
-    """What may be filtered: a table, its columns by kind, and tables to look into.
+R_co = TypeVar("R_co", bound=msgspec.Struct, covariant=True)
 
-    Kinds are text, int, time, seconds. `aliases` renames columns as Flyte names them,
-    `expressions` gives the SQL of those that aren't stored. `short` is Flyte's letter
-    for the entity in messages, `tie` what orders rows of equal rank.
+
+@dataclass(frozen=True, slots=True)
+class Entity(Generic[R_co]):
+    """What may be filtered: a table of rows, some columns, and tables to look into.
+
+    `aliases` renames columns as Flyte names them, `expressions` gives the SQL of those
+    that aren't stored (text, if the row doesn't have them either). `short` is Flyte's
+    abbreviation of the entity in messages; `tie` are the columns that order rows of
+    equal rank. `joins` gives other entities by Flyte's names, each with the condition
+    on which its rows belong to a row of this one.
     """
 
     table: str
-    columns: dict[str, str]
-    aliases: dict[str, str] = field(default_factory=dict)
+    row: type[R_co]
+    columns: tuple[str, ...]
+    aliases: Mapping[str, str] = field(default_factory=dict)
     prefixes: tuple[str, ...] = ()
-    joins: dict[str, tuple[Entity, str]] = field(default_factory=dict)
-    expressions: dict[str, str] = field(default_factory=dict)
+    joins: Mapping[str, tuple[AnyEntity, LiteralString]] = field(default_factory=dict)
+    expressions: Mapping[str, LiteralString] = field(default_factory=dict)
     short: str = ""
     tie: tuple[str, ...] = ()
 
@@ -48,20 +58,26 @@ class Entity:
             return SQL(self.expressions[column])
         return SQL("{}.{}").format(Identifier(self.table), Identifier(column))
 
-    def kind(self, name: str) -> str | None:
-        """Return the kind of a column as clients name it; None for an unknown one."""
-        return self.columns.get(self.aliases.get(name, name))
+    def type_of(self, name: str) -> SqlType | None:
+        """Return the type of a column as clients name it; None for an unknown one."""
+        column = self.aliases.get(name, name)
+        if column not in self.columns:
+            return None
+        return types_of(self.row).get(column, "text")
+
+
+AnyEntity = Entity[msgspec.Struct]
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
     """A parsed filter: SQL with placeholders, their values, and the columns it names.
 
-    `fields` holds those of the entity itself, not of tables that it looks into.
+    `fields` are those of the entity itself, not of tables that it looks into.
     """
 
     sql: Composable
-    values: tuple[Any, ...] = ()
+    values: tuple[Param, ...] = ()
     fields: frozenset[str] = frozenset()
 
 
@@ -70,7 +86,7 @@ class _Call:
     """One expression: a function of a field and a value."""
 
     function: str
-    entity: Entity
+    entity: AnyEntity
     join: str
     field: str
     value: str
@@ -79,10 +95,10 @@ class _Call:
 ALWAYS = Condition(SQL("TRUE"))
 
 
-def parse_filters(text: str, entity: Entity) -> Condition | Rejected:
+def parse_filters(text: str, entity: AnyEntity) -> Condition | Rejected:
     """Return the condition that a filter string states.
 
-    What several calls ask of one other table is asked of a single row there.
+    What several calls state about another table must hold for one row of it.
     """
     if not text:
         return ALWAYS
@@ -109,9 +125,11 @@ def parse_filters(text: str, entity: Entity) -> Condition | Rejected:
     )
 
 
-def parse_sort(key: str, *, ascending: bool, entity: Entity) -> Composable | Rejected:
+def parse_sort(
+    key: str, *, ascending: bool, entity: AnyEntity
+) -> Composable | Rejected:
     """Return the ORDER BY of a sort key."""
-    if entity.kind(key) is None:
+    if entity.type_of(key) is None:
         return _invalid(f"invalid sort key '{key}'")
     direction = SQL("ASC" if ascending else "DESC")
     order: list[Composable] = [SQL("{} {}").format(entity.column(key), direction)]
@@ -125,7 +143,7 @@ def _invalid(found: str) -> Rejected:
     )
 
 
-def _parse(expression: str, entity: Entity) -> _Call | Rejected:
+def _parse(expression: str, entity: AnyEntity) -> _Call | Rejected:
     match = _EXPRESSION.fullmatch(expression)
     if match is None:
         return _invalid(f"'{expression}' is not of the form function(field,value)")
@@ -136,7 +154,7 @@ def _parse(expression: str, entity: Entity) -> _Call | Rejected:
         if prefix not in entity.joins:
             return _invalid(f"'{prefix}' entity is not allowed in filters")
         target, join = entity.joins[prefix][0], prefix
-    if target.kind(column) is None:
+    if target.type_of(column) is None:
         return _invalid(f"'{target.short}.{column}' is invalid filter")
     if function not in _FUNCTIONS:
         return _invalid(f"unrecognized filter function: {function}")
@@ -149,14 +167,14 @@ def _compare(call: _Call) -> Condition | Rejected:
     left = call.entity.column(call.field)
     if call.function in _PATTERNS:
         return _like(call, left)
-    kind = call.entity.kind(call.field) or ""
+    type_ = call.entity.type_of(call.field) or "text"
     try:
         if call.function in _LISTS:
-            values = [value_of(kind, item) for item in call.value.split(";")]
+            values = [value_of(type_, item) for item in call.value.split(";")]
             operator = SQL(_LISTS[call.function])
             return Condition(SQL("{} {}(%s)").format(left, operator), (values,))
         operator = SQL(_OPERATORS[call.function])
-        value = value_of(kind, call.value)
+        value = value_of(type_, call.value)
         return Condition(SQL("{} {} %s").format(left, operator), (value,))
     except InvalidValueError as error:
         return _invalid(f"{error} for '{call.field}'")
@@ -171,7 +189,7 @@ def _like(call: _Call, left: Composable) -> Condition | Rejected:
     return Condition(SQL("{}::text {} %s").format(left, operator), (pattern,))
 
 
-def _joined(entity: Entity, join: str, conditions: list[Condition]) -> Condition:
+def _joined(entity: AnyEntity, join: str, conditions: list[Condition]) -> Condition:
     sql: Composable = SQL(" AND ").join(c.sql for c in conditions)
     if join:
         joined, on = entity.joins[join]

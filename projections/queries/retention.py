@@ -1,4 +1,4 @@
-"""Whose blobs are to be swept away, and what else is of no more use to anybody."""
+"""Queries of retention: whose blobs can be deleted, and which executions are old."""
 
 from __future__ import annotations
 
@@ -6,51 +6,48 @@ from collections.abc import Mapping, Sequence
 
 from infra.postgres.pool import Pool, queries
 from projections.positions import have_reached, stored_positions
-from projections.queries.page import fetch
+from projections.queries.fetch import execute, fetch_values
 from projections.sql_files import SQL_FILES
 from schemas.ids import ExecutionRef, execution_stream
 
-_SQL = queries(SQL_FILES / "sweeping.sql")
+_SQL = queries(SQL_FILES / "retention.sql")
 
 
-async def due(pool: Pool, limit: int) -> Sequence[str]:
-    """Return deleted executions whose blobs are to go, the oldest first."""
-    return [row["stream"] for row in await fetch(pool, _SQL["due"], (limit,))]
+async def unswept(pool: Pool, limit: int) -> Sequence[str]:
+    """Return deleted executions whose blobs can be deleted, the oldest first."""
+    return await fetch_values(pool, str, _SQL["unswept"], (limit,))
 
 
-async def reach(pool: Pool, end: Mapping[int, int]) -> bool:
-    """Tell whether the views have come as far as these positions of the events."""
+async def read_models_have_reached(pool: Pool, end: Mapping[int, int]) -> bool:
+    """Return whether the read models have reached these positions of the events."""
     async with pool.connection() as conn:
         return have_reached(await stored_positions(conn), end)
 
 
-async def note_swept(pool: Pool, stream: str) -> None:
-    """Note that the blobs of a deleted execution are gone."""
-    async with pool.connection() as conn:
-        await conn.execute(_SQL["sweep"], (stream,))
+async def mark_swept(pool: Pool, stream: str) -> None:
+    """Store that the blobs of a deleted execution are deleted."""
+    await execute(pool, _SQL["mark_swept"], (stream,))
 
 
-async def drop_reservations(pool: Pool) -> None:
-    """Forget reservations of outputs that nobody holds any more."""
-    async with pool.connection() as conn:
-        await conn.execute(_SQL["reservations"])
+async def delete_expired_reservations(pool: Pool) -> None:
+    """Delete reservations of outputs that expired a while ago."""
+    await execute(pool, _SQL["delete_expired_reservations"])
 
 
-async def shown(pool: Pool, streams: Sequence[str]) -> Sequence[str]:
-    """Return those of some executions that the views still show."""
+async def existing(pool: Pool, streams: Sequence[str]) -> Sequence[str]:
+    """Return those of some executions that the read models still have."""
     if not streams:
         return []
-    rows = await fetch(pool, _SQL["shown"], (list(streams),))
-    return [row["stream"] for row in rows]
+    return await fetch_values(pool, str, _SQL["existing"], (list(streams),))
 
 
 async def shares_folders(pool: Pool, ref: ExecutionRef) -> bool:
-    """Tell whether another execution that is shown writes to folders of this name."""
+    """Return whether another existing execution writes to folders of this name."""
     joined = f"{ref.project}-{ref.domain}-{ref.name}"
     key = (execution_stream(ref), ref.name, joined)
-    return bool(await fetch(pool, _SQL["alike"], key))
+    return bool(await fetch_values(pool, str, _SQL["of_same_folders"], key))
 
 
-async def old(pool: Pool, age_s: float, limit: int) -> Sequence[str]:
-    """Return executions of users that ended so long ago, the oldest first."""
-    return [row["stream"] for row in await fetch(pool, _SQL["old"], (age_s, limit))]
+async def ended_before(pool: Pool, age_s: float, limit: int) -> Sequence[str]:
+    """Return executions without a parent that ended so long ago, the oldest first."""
+    return await fetch_values(pool, str, _SQL["ended_before"], (age_s, limit))

@@ -1,4 +1,4 @@
-"""Where the events of executions lie on the log, by the views."""
+"""When the events of executions begin and end on the log, by the read models."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import structlog
 from psycopg import Error
-from psycopg_pool import PoolTimeout
 
 from infra.eventlog.contract import StreamExtent
 from infra.postgres.pool import Pool
@@ -17,14 +16,14 @@ log_ = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class StreamExtentQuery:
-    """Spans by the views; while those can't be had, everything is read instead."""
+    """Finds extents in the read models; without one, whole partitions are read."""
 
     pool: Pool
 
     async def find(self, stream: str) -> StreamExtent | None:
-        """Return the span of an execution's stream; None if it isn't known."""
+        """Return the extent of an execution's stream; None if it can't be found."""
         try:
-            return await executions.span(self.pool, stream)
-        except (Error, PoolTimeout) as error:
+            return await executions.stream_extent(self.pool, stream)
+        except Error as error:
             log_.warning("stream_extent_unknown", stream=stream, error=str(error))
             return None

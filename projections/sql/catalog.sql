@@ -1,13 +1,3 @@
--- put --
--- The newest wins, whatever the order in which partitions are read.
-INSERT INTO catalog AS c
-    (project, domain, name, version, tag, outputs, source, source_id, created_at)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
-ON CONFLICT (tag, version, name, domain, project) DO UPDATE
-SET outputs = EXCLUDED.outputs, source = EXCLUDED.source,
-    source_id = EXCLUDED.source_id, created_at = EXCLUDED.created_at
-WHERE (c.created_at, c.source_id) <= (EXCLUDED.created_at, EXCLUDED.source_id)
-
 -- find --
 SELECT outputs, source FROM catalog AS c
 WHERE project = %s AND domain = %s AND name = %s AND version = %s AND tag = %s
@@ -27,7 +17,7 @@ WHERE project = %s AND domain = %s AND name = %s
             AND e.evicted_at >= c.created_at)
 
 -- reserve --
--- Taken where it is free, expired, or the owner's already; else there is no row.
+-- Succeeds where it is free, expired, or the owner's already; else there is no row.
 INSERT INTO catalog_reservations AS r
     (project, domain, name, version, tag, owner, expires_at)
 VALUES (%s, %s, %s, %s, %s, %s,
@@ -47,5 +37,5 @@ DELETE FROM catalog_reservations
 WHERE project = %s AND domain = %s AND name = %s AND version = %s AND tag = %s
     AND owner = %s
 
--- let_go --
+-- release_all --
 DELETE FROM catalog_reservations WHERE owner = ANY(%s)

@@ -1,4 +1,4 @@
--- note --
+-- deletions --
 INSERT INTO deletions (stream, recovers, deleted_at)
 SELECT stream, recovers, %s FROM executions WHERE stream = %s
 ON CONFLICT DO NOTHING
@@ -19,7 +19,7 @@ DELETE FROM task_executions WHERE stream = ANY(%s)
 DELETE FROM signals WHERE stream = ANY(%s)
 
 -- journal --
--- One line stays: that it was deleted, when, and by whom.
+-- The line of the deletion stays: when, and by whom.
 DELETE FROM journal WHERE stream = ANY(%s) AND type <> 'ExecutionDeleted'
 
 -- catalog --

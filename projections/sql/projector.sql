@@ -7,13 +7,10 @@ VALUES (%(name)s, %(partition)s, %(to)s)
 ON CONFLICT (name, log_partition) DO UPDATE SET position = %(to)s
 WHERE p.position = %(from)s
 
--- hurry --
--- The position falls back with what a crash of the server takes: it is applied again.
+-- commit_without_waiting --
+-- A crash of the server may take the last commits, and their positions with them: those
+-- events are applied again.
 SET LOCAL synchronous_commit TO off
-
--- empty --
-TRUNCATE executions, execution_tags, node_executions, task_executions, journal,
-    catalog, cache_uses, signals, deletions
 
 -- forget --
 DELETE FROM projector_positions WHERE name = %s

@@ -1,101 +1,110 @@
-"""What a batch of events changes in the views: rows to insert, columns to set; pure."""
+"""What a batch of events changes in the read models: rows and fields; pure."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Generic, TypeVar
 
-import msgspec
-
+from projections import rows
+from projections.columns import ColumnValue, Merge, R
+from projections.table import Key, Table
 from schemas.envelope import Envelope
-from schemas.values import Failure
+from schemas.ids import CatalogKey
 
-Key = tuple[Any, ...]
-pack = msgspec.msgpack.encode
-
-ENDED = frozenset(
-    {"SUCCEEDED", "FAILED", "ABORTED", "TIMED_OUT", "SKIPPED", "RECOVERED"}
-)
-NO_NEWS = ("DYNAMIC_RUNNING", "RUNNING")
-"""A phase, and one that follows it inside only: a dynamic node that is tried again."""
-FIRST_WINS = frozenset({"started_at"})
-APPENDED = frozenset({"reasons"})
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST = datetime(9999, 12, 31, tzinfo=UTC)
 
 
-@dataclass(slots=True)
-class Rows:
-    """Changes of one table: new rows, and columns to set in known ones.
+class Rows(Generic[R]):
+    """Changes of one table: new rows, and fields to set in new and known ones.
 
-    The result doesn't depend on how events fall into batches: `writing` follows the
-    same rules where a change meets a row of an earlier batch. A phase that has ended
-    stays; `steady` tells that a phase entered again isn't news (ref §8.3).
+    The result doesn't depend on how events fall into batches: the table's statements
+    follow the same rules where a change meets a row of an earlier batch.
     """
 
-    steady: bool = False
-    inserts: dict[Key, dict[str, Any]] = field(default_factory=dict)
-    updates: dict[Key, dict[str, Any]] = field(default_factory=dict)
+    def __init__(self, table: Table[R]) -> None:
+        """Begin without changes."""
+        self.table = table
+        self.added: dict[Key, R] = {}
+        self.changed: dict[Key, dict[str, ColumnValue]] = {}
+        self._merges = table.merges
 
-    def put(self, key: Key, row: dict[str, Any]) -> None:
+    def put(self, row: R) -> None:
         """Add a row; one that is there already stays as it is."""
-        self.inserts.setdefault(key, row)
+        self.added.setdefault(self.table.key_of(row), row)
 
-    def set(self, key: Key, **columns: Any) -> None:
-        """Set columns; of a row that the same batch adds, in place."""
-        row = self.inserts.get(key)
-        if row is None:
-            row = self.updates.setdefault(key, {})
-        if "phase" in columns:
-            known = row.get("phase")
-            if known in ENDED or (self.steady and _is_old(known, columns["phase"])):
+    def set(self, *key: str | int, **fields: ColumnValue) -> None:
+        """Set fields of the row of a key; KeyError for what is no field of it."""
+        row = self.added.get(key)
+        changed = self.changed.get(key)
+        if changed is None:
+            changed = {}
+        if "phase" in fields:
+            known = changed.get("phase") or getattr(row, "phase", None)
+            if known is not None and self.table.is_stale(known, fields["phase"]):
                 return
-        for name, value in columns.items():
-            if name in FIRST_WINS and row.get(name) is not None:
-                continue
-            row[name] = row.get(name, "") + value if name in APPENDED else value
+        for name, value in fields.items():
+            merge = self._merges[name]
+            if merge is Merge.LAST:
+                changed[name] = value
+            else:
+                known = changed.get(name) or getattr(row, name, None)
+                changed[name] = value if known is None else _merged(merge, known, value)
+        self.changed[key] = changed
 
 
-def _is_old(known: str | None, phase: str) -> bool:
-    return known == phase or (known, phase) == NO_NEWS
+def _merged(merge: Merge, known: ColumnValue, value: ColumnValue) -> ColumnValue:
+    if merge is Merge.FIRST:
+        return known
+    if isinstance(known, tuple) and isinstance(value, tuple):
+        return known + value
+    return value
 
 
 @dataclass(slots=True)
 class Changes:
-    """Changes of all views by one batch."""
+    """Changes of all read models by one batch.
 
-    executions: Rows = field(default_factory=Rows)
-    nodes: Rows = field(default_factory=lambda: Rows(steady=True))
-    tasks: Rows = field(default_factory=Rows)
-    signals: Rows = field(default_factory=Rows)
-    tags: list[Key] = field(default_factory=list)
-    journal: list[Key] = field(default_factory=list)
-    outcomes: dict[str, Key] = field(default_factory=dict)
-    catalog: dict[Key, Key] = field(default_factory=dict)
-    released: list[Key] = field(default_factory=list)
+    `released` are reservations of cached outputs by key and owner, `owners_gone` the
+    owners that have none any more, `deleted` executions and when they were deleted.
+    """
+
+    executions: Rows[rows.ExecutionRow] = field(
+        default_factory=lambda: Rows(rows.EXECUTIONS)
+    )
+    nodes: Rows[rows.NodeRow] = field(default_factory=lambda: Rows(rows.NODES))
+    tasks: Rows[rows.TaskRow] = field(default_factory=lambda: Rows(rows.TASKS))
+    signals: Rows[rows.SignalRow] = field(default_factory=lambda: Rows(rows.SIGNALS))
+    tags: list[rows.ExecutionTagRow] = field(default_factory=list)
+    journal: list[rows.JournalRow] = field(default_factory=list)
+    outcomes: dict[str, rows.Outcome] = field(default_factory=dict)
+    catalog: dict[CatalogKey, rows.CatalogRow] = field(default_factory=dict)
+    released: list[tuple[CatalogKey, str]] = field(default_factory=list)
     owners_gone: list[str] = field(default_factory=list)
-    cache_uses: list[Key] = field(default_factory=list)
-    deleted: list[Key] = field(default_factory=list)
+    cache_uses: list[rows.CacheUseRow] = field(default_factory=list)
+    deleted: list[tuple[str, datetime]] = field(default_factory=list)
 
 
-Apply = Callable[[Changes, Envelope, Any, datetime], None]
-"""What one event changes, at the time it happened."""
+E = TypeVar("E")
+Apply = Callable[[Changes, Envelope, E, datetime], None]
+"""What an event of one class changes, at the time it happened."""
+ApplyAny = Apply[Any]
+
+
+def on(event: type[E], apply: Apply[E]) -> tuple[type, ApplyAny]:
+    """Return the entry of an event class in a table of what events change."""
+    return event, apply
+
+
+def not_shown(_c: Changes, _v: Envelope, _m: Any, _at: datetime) -> None:
+    """Change nothing: the event isn't visible in the read models but the journal."""
 
 
 def time_of(us: int) -> datetime:
-    """Return a time; one that no calendar holds, as reports may bear, is cut."""
+    """Return a time; one that no calendar has, as a report may hold, is cut."""
     try:
         return _EPOCH + timedelta(microseconds=us)
     except OverflowError:
         return _LAST if us > 0 else _EPOCH
-
-
-def error_columns(failure: Failure) -> dict[str, Any]:
-    """Return the columns that tell why something failed."""
-    return {
-        "error": pack(failure),
-        "error_kind": failure.kind,
-        "error_code": failure.code,
-    }

@@ -16,12 +16,13 @@ from flytekit.clients.friendly import SynchronousFlyteClient
 from flytekit.configuration import PlatformConfig
 
 from infra.eventlog.contract import Received
+from projections.rows import Outcome
 from schemas import topics
 from schemas.wire import codec
 from tests.support.components.postgres import migrated_database
 from tests.support.harness.gateway_harness import RunningGateway, run_gateway
 
-Answer = Callable[[Received], tuple[str, str, str, str]]
+Answer = Callable[[Received], Outcome]
 
 
 @dataclass
@@ -96,7 +97,7 @@ def answering(gateway: RunningGateway, answer: Answer) -> Iterator[list[Any]]:
         async for batch in batches:
             for received in batch:
                 commands.append(codec.decode(received.body))
-                gateway.services.submit.settle(received.envelope.id, answer(received))
+                gateway.services.submit.settle(answer(received))
 
     begun: Future[None] = Future()
     serving = asyncio.run_coroutine_threadsafe(serve(begun), gateway.loop)
@@ -107,9 +108,17 @@ def answering(gateway: RunningGateway, answer: Answer) -> Iterator[list[Any]]:
         serving.cancel()
 
 
-def accept(received: Received) -> tuple[str, str, str, str]:
+def accept(received: Received) -> Outcome:
     """Answer that a command was done."""
-    return ("done", f"{received.envelope.stream}/1", "", "")
+    envelope = received.envelope
+    return Outcome(command_id=envelope.id, kind="done", event_id=f"{envelope.stream}/1")
+
+
+def reject(received: Received, reason: str, detail: str) -> Outcome:
+    """Answer that a command was rejected."""
+    return Outcome(
+        command_id=received.envelope.id, kind="rejected", reason=reason, detail=detail
+    )
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from google.rpc import status_pb2
 from msgspec.structs import replace
 
 from infra.eventlog.contract import Received
+from projections.rows import Outcome
 from schemas import sites
 from schemas.ids import EntityRef, ExecutionRef
 from schemas.messages import execution_events as e
@@ -28,7 +29,7 @@ from schemas.messages import node_events as ne
 from schemas.messages.commands import CreateExecution, TerminateExecution
 from schemas.values import Blob, TaskLog, Values
 from schemas.wire import codec
-from tests.integration.conftest import accept, answering, refused
+from tests.integration.conftest import accept, answering, refused, reject
 from tests.support.engine import NOON_US, created
 from tests.support.graphs import values
 from tests.support.harness.gateway_harness import RunningGateway
@@ -97,7 +98,7 @@ def test_large_inputs_become_a_blob(gateway: RunningGateway, admin: Any) -> None
     """Inputs above the limit are a blob, there until the command was handled."""
     read: list[bytes] = []
 
-    def reads(received: Received) -> tuple[str, str, str, str]:
+    def reads(received: Received) -> Outcome:
         command = codec.decode(received.body)
         read.append(Path(command.inputs_uri).read_bytes())
         return accept(received)
@@ -122,8 +123,8 @@ def test_inputs_may_be_in_the_spec(gateway: RunningGateway, admin: Any) -> None:
 def test_a_refusal_reaches_the_client(gateway: RunningGateway, admin: Any) -> None:
     """What the propeller refuses ends the call with its status and detail."""
 
-    def commands(_: Received) -> tuple[str, str, str, str]:
-        return ("rejected", "", "ALREADY_EXISTS", "Expected x, but it already exists")
+    def commands(received: Received) -> Outcome:
+        return reject(received, "ALREADY_EXISTS", "Expected x, but it already exists")
 
     already = refused(grpc.StatusCode.ALREADY_EXISTS, "already exists")
     with answering(gateway, commands), already:
@@ -192,8 +193,8 @@ def test_a_termination_becomes_a_command(gateway: RunningGateway, admin: Any) ->
         admin.TerminateExecution(request)
     assert [TerminateExecution(cause="enough")] == commands
 
-    def unknown(_: Received) -> tuple[str, str, str, str]:
-        return ("rejected", "", "NOT_FOUND", "it does not exist")
+    def unknown(received: Received) -> Outcome:
+        return reject(received, "NOT_FOUND", "it does not exist")
 
     with (
         answering(gateway, unknown),
@@ -255,8 +256,8 @@ def run(gateway: RunningGateway) -> dict[str, str]:
 def test_what_ended_can_not_be_terminated(gateway: RunningGateway, admin: Any) -> None:
     """Programs find the phase that it ended in."""
 
-    def ended(_: Received) -> tuple[str, str, str, str]:
-        return ("rejected", "", "FAILED_PRECONDITION", "it is already SUCCEEDED")
+    def ended(received: Received) -> Outcome:
+        return reject(received, "FAILED_PRECONDITION", "it is already SUCCEEDED")
 
     request = execution_pb2.ExecutionTerminateRequest(id=RUN_ID)
     over = refused(grpc.StatusCode.FAILED_PRECONDITION, "SUCCEEDED")

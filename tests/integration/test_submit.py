@@ -12,6 +12,7 @@ import pytest
 from gateway.services.errors import RpcError
 from gateway.services.submit import CHANNEL, Submit
 from infra.postgres.pool import Pool, open_pool
+from projections.rows import Outcome
 from schemas import topics
 from schemas.messages.commands import TerminateExecution
 from schemas.wire import codec
@@ -83,7 +84,12 @@ async def test_a_command_is_settled_in_this_process(log: MemoryLog, pool: Pool) 
     submit = Submit(log, pool, timeout_s=5)
     async with submitted(submit) as task:
         (record,) = log.data.records
-        submit.settle(record.envelope.id, ("done", "execution/p/d/run/1", "", ""))
+        outcome = Outcome(
+            command_id=record.envelope.id,
+            kind="done",
+            event_id="execution/p/d/run/1",
+        )
+        submit.settle(outcome)
         assert "execution/p/d/run/1" == await task
     assert topics.COMMANDS == record.topic
     assert (STREAM, "me", 7, True) == (
@@ -98,8 +104,13 @@ async def test_a_rejection_is_raised(log: MemoryLog, pool: Pool) -> None:
     """A rejected command ends with its reason's status and detail."""
     submit = Submit(log, pool, timeout_s=5)
     async with submitted(submit) as task:
-        outcome = ("rejected", "", "FAILED_PRECONDITION", "Expected x, but y")
-        submit.settle(command_id(log), outcome)
+        outcome = Outcome(
+            command_id=command_id(log),
+            kind="rejected",
+            reason="FAILED_PRECONDITION",
+            detail="Expected x, but y",
+        )
+        submit.settle(outcome)
         with pytest.raises(RpcError, match="Expected x, but y") as refused:
             await task
     assert grpc.StatusCode.FAILED_PRECONDITION is refused.value.code
@@ -183,7 +194,7 @@ async def test_a_lost_answer_appends_once(log: MemoryLog, pool: Pool) -> None:
     submit = Submit(log, pool, timeout_s=5)
     async with submitted(submit) as task:
         await asyncio.sleep(0.1)
-        submit.settle(command_id(log), ("no_effect", "", "", ""))
+        submit.settle(Outcome(command_id=command_id(log), kind="no_effect"))
         assert "" == await task
     assert 1 == len(log.data.records)
 

@@ -11,6 +11,7 @@ from infra.eventlog.event_store import EventStore
 from projections.queries import registry
 from schemas import topics
 from schemas.messages.commands import Heartbeat
+from schemas.messages.registry_events import RegistryMessage
 from schemas.wire import codec
 
 PAGE = 1000
@@ -113,7 +114,7 @@ async def restore_registry(
     store: EventStore, records: Sequence[Record], reached: str = ""
 ) -> None:
     """Append events of the registry, and write its read models."""
-    events = [codec.decode(record.body) for record in records]
+    events = [codec.decode_as(record.body, RegistryMessage) for record in records]
     await store.restore(records, also=registry.writer(events), reached=reached)
 
 

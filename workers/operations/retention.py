@@ -59,11 +59,11 @@ class Sweeper:
         limit = self.settings.batch_max
         if self.settings.execution_ttl_s:
             age_s = self.settings.execution_ttl_s
-            old = await retention.old(self.pool, age_s, limit)
+            old = await retention.ended_before(self.pool, age_s, limit)
             await self._delete(old, DeleteExecution(principal=ACTOR))
         for stream in await self._due(limit):
             if await self._sweep(stream):
-                await retention.note_swept(self.pool, stream)
+                await retention.mark_swept(self.pool, stream)
                 self.swept += 1
         await self._delete_orphans()
 
@@ -73,12 +73,12 @@ class Sweeper:
         They may have a deletion, and not yet a recovery that began before it in another
         partition.
         """
-        if not await retention.due(self.pool, limit):
+        if not await retention.unswept(self.pool, limit):
             return ()
         end = await self.log.end_positions((topics.EVENTS,))
         for _ in range(_POLLS):
-            if await retention.reach(self.pool, end):
-                return await retention.due(self.pool, limit)
+            if await retention.read_models_have_reached(self.pool, end):
+                return await retention.unswept(self.pool, limit)
             await self.clock.sleep(_POLL_S)
         return ()
 
@@ -90,7 +90,7 @@ class Sweeper:
             for event in events
             if isinstance(event, ne.ChildCreated)
         ]
-        left = await retention.shown(self.pool, children)
+        left = await retention.existing(self.pool, children)
         if left:
             command = DeleteExecution(principal=ACTOR, with_parent=True)
             await self._delete(left, command)
@@ -140,7 +140,7 @@ class Sweeper:
             if found.modified_s < before_s:
                 await self.blobs.delete(found.uri)
         await self.blobs.delete_unfinished(before_s)
-        await retention.drop_reservations(self.pool)
+        await retention.delete_expired_reservations(self.pool)
 
 
 def _shared_prefixes(ref: ExecutionRef, events: Sequence[object]) -> Sequence[str]:

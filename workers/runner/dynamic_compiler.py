@@ -17,15 +17,12 @@ from flyteidl.core import (
     workflow_pb2,
 )
 from google.protobuf.message import DecodeError
-from psycopg import OperationalError
-from psycopg_pool import PoolTimeout
 
 from domain.compiler.compile import CompileErrors, compile_workflow
 from domain.compiler.requirements import requirements
 from domain.graph import entity_ref
 from infra.blobs.files import BlobNotFoundError, Blobs, BlobTooLargeError
-from infra.errors import TransientError
-from infra.postgres.pool import Pool
+from infra.postgres.pool import Pool, outages_are_transient
 from infra.retry import retry_transient
 from projections.queries import compiler_inputs
 from schemas.values import NO_VALUES
@@ -119,10 +116,8 @@ async def _retry_transient(read: Callable[[], Awaitable[_T]]) -> _T:
     """Wait until the registry can be reached: a retry of the task wouldn't help."""
 
     async def action() -> _T:
-        try:
+        with outages_are_transient():
             return await read()
-        except (OperationalError, PoolTimeout) as error:
-            raise TransientError(f"Cannot reach Postgres: {error}") from error
 
     return await retry_transient(action, "dynamic_compilation_delayed")
 

@@ -173,12 +173,12 @@ class AttributeRpcs:
         reply = matchable_resource_pb2.ListMatchableAttributesResponse()
         for row in await registry.list_attributes(self.services.pool, name):
             configuration = reply.configurations.add(
-                project=row["project"],
-                domain=row["domain"],
-                workflow=row["workflow"],
-                launch_plan=row["launch_plan"],
+                project=row.project,
+                domain=row.domain,
+                workflow=row.workflow,
+                launch_plan=row.launch_plan,
             )
-            configuration.attributes.ParseFromString(bytes(row["attributes"]))
+            configuration.attributes.ParseFromString(row.attributes)
         return reply
 
     async def _set(

@@ -12,6 +12,8 @@ from gateway.services.errors import accepted, invalid, missing
 from gateway.services.handlers import CallContext
 from gateway.translate.registry import to_description
 from projections.queries import registry
+from projections.queries.registry import DescribedKind
+from projections.registry_rows import DescribedVersionRow
 
 
 class DescriptionRpcs:
@@ -25,11 +27,11 @@ class DescriptionRpcs:
         """Return the description of a task or workflow version."""
         kind = _kind(request.id.resource_type)
         row = await versions.find(self.services, request.id, kind)
-        if not row["description"]:
+        if not row.description:
             at = request.id
             text = f"{at.project}/{at.domain}/{at.name}/{at.version}"
             raise missing("DESCRIPTION_ENTITY", text)
-        return to_description(row, kind)
+        return to_description(row, kind.name)
 
     async def ListDescriptionEntities(
         self,
@@ -43,16 +45,20 @@ class DescriptionRpcs:
         if at.name:
             where["name"] = at.name
         rows = accepted(
-            await registry.list_described(self.services.pool, kind, where, page)
+            await registry.list_versions(
+                self.services.pool, kind.described, where, page
+            )
         )
         return description_entity_pb2.DescriptionEntityList(
-            descriptionEntities=[to_description(row, kind) for row in rows],
+            descriptionEntities=[to_description(row, kind.name) for row in rows],
             token=next_token(page, rows),
         )
 
 
-def _kind(resource_type: identifier_pb2.ResourceType) -> str:
-    kind = versions.KINDS.get(resource_type, "")
-    if kind not in registry.DESCRIBED:
-        raise invalid("Expected a task or a workflow, but another type")
-    return kind
+def _kind(
+    resource_type: identifier_pb2.ResourceType,
+) -> DescribedKind[DescribedVersionRow]:
+    for kind in registry.DESCRIBED:
+        if kind.number == resource_type:
+            return kind
+    raise invalid("Expected a task or a workflow, but another type")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from flyteidl.admin import common_pb2, launch_plan_pb2
 
@@ -16,8 +15,9 @@ from gateway.services.handlers import CallContext
 from gateway.translate.registry import to_launch_plan
 from projections.queries import registry
 from projections.queries.page import Page
+from projections.registry_rows import LaunchPlanVersionRow
 
-_KIND = "LAUNCH_PLAN"
+_KIND = registry.LAUNCH_PLANS
 
 
 class LaunchPlanRpcs:
@@ -58,7 +58,7 @@ class LaunchPlanRpcs:
         )
         if row is None:
             text = f"{at.project}/{at.domain}/{at.name}"
-            raise missing(_KIND, f"{text}: no active version")
+            raise missing(_KIND.name, f"{text}: no active version")
         return to_launch_plan(row)
 
     async def ListLaunchPlans(
@@ -79,7 +79,11 @@ class LaunchPlanRpcs:
             )
         )
         versions.check_place(request.project, request.domain)
-        where = {"project": request.project, "domain": request.domain, "state": 1}
+        where: dict[str, str | int] = {
+            "project": request.project,
+            "domain": request.domain,
+            "state": launch_plan_pb2.ACTIVE,
+        }
         rows = await versions.rows(self.services, _KIND, where, page)
         return _list(page, rows)
 
@@ -92,7 +96,9 @@ class LaunchPlanRpcs:
         return await versions.names(self.services, _KIND, request)
 
 
-def _list(page: Page, rows: Sequence[dict[str, Any]]) -> launch_plan_pb2.LaunchPlanList:
+def _list(
+    page: Page, rows: Sequence[LaunchPlanVersionRow]
+) -> launch_plan_pb2.LaunchPlanList:
     plans = [to_launch_plan(row) for row in rows]
     token = next_token(page, rows)
     return launch_plan_pb2.LaunchPlanList(launch_plans=plans, token=token)

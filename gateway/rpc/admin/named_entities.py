@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from flyteidl.admin import common_pb2
 
 from gateway.registry import named_entities
@@ -14,6 +12,8 @@ from gateway.services.errors import accepted, invalid, missing
 from gateway.services.handlers import CallContext
 from gateway.translate.registry import to_named_entity
 from projections.queries import registry
+from projections.queries.registry import AnyKind
+from projections.registry_rows import NameRow
 
 
 class NamedEntityRpcs:
@@ -33,7 +33,7 @@ class NamedEntityRpcs:
             )
         )
         return common_pb2.NamedEntityList(
-            entities=[to_named_entity(row, kind) for row in rows],
+            entities=[to_named_entity(row, kind.name) for row in rows],
             token=next_token(page, rows),
         )
 
@@ -42,7 +42,7 @@ class NamedEntityRpcs:
     ) -> common_pb2.NamedEntity:
         """Return a name with its description and state."""
         kind = kind_of(request.resource_type)
-        return to_named_entity(await self._name(kind, request.id), kind)
+        return to_named_entity(await self._name(kind, request.id), kind.name)
 
     async def UpdateNamedEntity(
         self, request: common_pb2.NamedEntityUpdateRequest, _context: CallContext
@@ -52,7 +52,7 @@ class NamedEntityRpcs:
         await self._name(kind, name)
         await named_entities.describe(
             self.services,
-            kind,
+            kind.name,
             (name.project, name.domain, name.name),
             description=request.metadata.description,
             state=request.metadata.state,
@@ -60,13 +60,13 @@ class NamedEntityRpcs:
         return common_pb2.NamedEntityUpdateResponse()
 
     async def _name(
-        self, kind: str, at: common_pb2.NamedEntityIdentifier
-    ) -> dict[str, Any]:
+        self, kind: AnyKind, at: common_pb2.NamedEntityIdentifier
+    ) -> NameRow:
         if not (at.project and at.domain and at.name):
             raise invalid("Expected project, domain and name, but one is empty")
         row = await registry.get_name(
             self.services.pool, kind, at.project, at.domain, at.name
         )
         if row is None:
-            raise missing(kind, f"{at.project}/{at.domain}/{at.name}")
+            raise missing(kind.name, f"{at.project}/{at.domain}/{at.name}")
         return row

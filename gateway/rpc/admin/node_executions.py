@@ -61,7 +61,7 @@ class NodeExecutionRpcs:
         rows: list[NodeRow] = []
         if parent.is_dynamic:
             rows = accepted(
-                await executions.list_made_nodes(
+                await executions.list_dynamic_nodes(
                     self.services.pool, ref, node_id, attempt, page
                 )
             )

@@ -74,7 +74,7 @@ class TaskExecutionRpcs:
         self, row: TaskRow, input_uri: str
     ) -> task_execution_pb2.TaskExecution:
         elements: Sequence[ElementRow] = ()
-        if row.array_size > 0:
+        if row.array_size:
             ref = execution_of(row.stream)
             elements = await executions.list_elements(
                 self.services.pool, ref, row.node_id

@@ -10,6 +10,7 @@ from gateway.rpc.paging import next_token
 from gateway.services.container import Services
 from gateway.services.handlers import CallContext
 from gateway.translate.registry import to_task
+from projections.queries import registry
 
 
 class TaskRpcs:
@@ -28,13 +29,13 @@ class TaskRpcs:
         self, request: common_pb2.ObjectGetRequest, _context: CallContext
     ) -> task_pb2.Task:
         """Return a task version."""
-        return to_task(await versions.find(self.services, request.id, "TASK"))
+        return to_task(await versions.find(self.services, request.id, registry.TASKS))
 
     async def ListTasks(
         self, request: common_pb2.ResourceListRequest, _context: CallContext
     ) -> task_pb2.TaskList:
         """Return task versions."""
-        page, rows = await versions.listed(self.services, "TASK", request)
+        page, rows = await versions.listed(self.services, registry.TASKS, request)
         tasks = [to_task(row) for row in rows]
         return task_pb2.TaskList(tasks=tasks, token=next_token(page, rows))
 
@@ -44,4 +45,4 @@ class TaskRpcs:
         _context: CallContext,
     ) -> common_pb2.NamedEntityIdentifierList:
         """Return the names of tasks."""
-        return await versions.names(self.services, "TASK", request)
+        return await versions.names(self.services, registry.TASKS, request)

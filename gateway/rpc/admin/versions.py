@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from flyteidl.admin import common_pb2
 from flyteidl.core import identifier_pb2
@@ -13,17 +12,18 @@ from gateway.rpc.paging import next_token, page_of
 from gateway.services.container import Services
 from gateway.services.errors import accepted, invalid, missing
 from gateway.translate.registry import to_entity_id
+from projections.columns import SqlValue
 from projections.queries import registry
 from projections.queries.page import Page
+from projections.queries.registry import AnyKind, Kind, V_co
 
-KINDS = {
-    identifier_pb2.TASK: "TASK",
-    identifier_pb2.WORKFLOW: "WORKFLOW",
-    identifier_pb2.LAUNCH_PLAN: "LAUNCH_PLAN",
+KINDS: Mapping[int, AnyKind] = {
+    kind.number: kind
+    for kind in (registry.TASKS, registry.WORKFLOWS, registry.LAUNCH_PLANS)
 }
 
 
-def kind_of(resource_type: identifier_pb2.ResourceType) -> str:
+def kind_of(resource_type: identifier_pb2.ResourceType) -> AnyKind:
     """Return the kind of an entity; raises RpcError for any other resource type."""
     if resource_type not in KINDS:
         raise invalid("Expected a task, workflow or launch plan, but another type")
@@ -37,19 +37,19 @@ def check_place(project: str, domain: str) -> None:
 
 
 async def find(
-    services: Services, identifier: identifier_pb2.Identifier, kind: str
-) -> dict[str, Any]:
+    services: Services, identifier: identifier_pb2.Identifier, kind: Kind[V_co]
+) -> V_co:
     """Return the row of a version; raises RpcError with NOT_FOUND."""
-    ref = accepted(checked_ref(identifier, kind))
-    row = await registry.get_entity(services.pool, ref)
+    ref = accepted(checked_ref(identifier, kind.name))
+    row = await registry.get_version(services.pool, kind, ref)
     if row is None:
-        raise missing(kind, ref.text())
+        raise missing(kind.name, ref.text())
     return row
 
 
 async def listed(
-    services: Services, kind: str, request: common_pb2.ResourceListRequest
-) -> tuple[Page, Sequence[dict[str, Any]]]:
+    services: Services, kind: Kind[V_co], request: common_pb2.ResourceListRequest
+) -> tuple[Page, Sequence[V_co]]:
     """Return the requested page, and its rows."""
     page, at = page_of(request), request.id
     check_place(at.project, at.domain)
@@ -60,15 +60,17 @@ async def listed(
 
 
 async def rows(
-    services: Services, kind: str, where: Mapping[str, Any], page: Page
-) -> Sequence[dict[str, Any]]:
+    services: Services, kind: Kind[V_co], where: Mapping[str, SqlValue], page: Page
+) -> Sequence[V_co]:
     """Return rows of versions; raises RpcError for invalid filters and sort keys."""
-    found = await registry.list_entities(services.pool, kind, dict(where), page)
+    found = await registry.list_versions(services.pool, kind.versions, where, page)
     return accepted(found)
 
 
 async def names(
-    services: Services, kind: str, request: common_pb2.NamedEntityIdentifierListRequest
+    services: Services,
+    kind: AnyKind,
+    request: common_pb2.NamedEntityIdentifierListRequest,
 ) -> common_pb2.NamedEntityIdentifierList:
     """Return the requested page of names."""
     page = page_of(request)

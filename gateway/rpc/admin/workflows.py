@@ -10,7 +10,7 @@ from gateway.rpc.paging import next_token
 from gateway.services.container import Services
 from gateway.services.handlers import CallContext
 from gateway.translate.registry import to_workflow
-from projections.queries.registry import closure_blob
+from projections.queries import registry
 
 
 class WorkflowRpcs:
@@ -29,15 +29,15 @@ class WorkflowRpcs:
         self, request: common_pb2.ObjectGetRequest, _context: CallContext
     ) -> workflow_pb2.Workflow:
         """Return a workflow version with its compiled closure."""
-        row = await versions.find(self.services, request.id, "WORKFLOW")
-        closure = await self.services.blobs.get(closure_blob(row).uri)
+        row = await versions.find(self.services, request.id, registry.WORKFLOWS)
+        closure = await self.services.blobs.get(row.closure.uri)
         return to_workflow(row, closure)
 
     async def ListWorkflows(
         self, request: common_pb2.ResourceListRequest, _context: CallContext
     ) -> workflow_pb2.WorkflowList:
         """Return workflow versions, with their interfaces only."""
-        page, rows = await versions.listed(self.services, "WORKFLOW", request)
+        page, rows = await versions.listed(self.services, registry.WORKFLOWS, request)
         workflows = [to_workflow(row, None) for row in rows]
         return workflow_pb2.WorkflowList(
             workflows=workflows, token=next_token(page, rows)
@@ -49,4 +49,4 @@ class WorkflowRpcs:
         _context: CallContext,
     ) -> common_pb2.NamedEntityIdentifierList:
         """Return the names of workflows."""
-        return await versions.names(self.services, "WORKFLOW", request)
+        return await versions.names(self.services, registry.WORKFLOWS, request)

@@ -1,26 +1,26 @@
-"""Views under test: given events, then rows; each stream is applied twice."""
+"""Read models under test: given events, then rows; each stream is applied twice."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from psycopg.sql import SQL, Identifier
 
 from infra.postgres.pool import Pool
 from projections.projector.projector import Projector
+from projections.rows import FOLDED
 from schemas.messages import execution_events as e
+from schemas.messages.rejections import Rejected
 from tests.support.memory_log import MemoryLog
 
-TABLES = (
-    "executions",
-    "execution_tags",
-    "node_executions",
-    "task_executions",
-    "journal",
-    "catalog",
-    "cache_uses",
-)
+T = TypeVar("T")
+
+
+def accepted(found: T | Rejected) -> T:
+    """Return what a query found; a rejection fails the test."""
+    assert not isinstance(found, Rejected), found
+    return found
 
 
 @dataclass(slots=True)
@@ -51,8 +51,8 @@ class ReadModels:
         return projector
 
     async def dump(self) -> dict[str, list[Any]]:
-        """Return all rows of all views, in an order of their own."""
-        return {table: await self.rows(table) for table in TABLES}
+        """Return all rows of all read models, in any order."""
+        return {table: await self.rows(table) for table in FOLDED}
 
     async def rows(self, table: str) -> list[dict[str, Any]]:
         """Return a table's rows."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from flyteidl.admin import (
     execution_pb2,
@@ -15,8 +15,6 @@ from flyteidl.admin import (
 from flyteidl.core import literals_pb2
 from google.protobuf.message import DecodeError
 from msgspec.structs import replace
-from psycopg import OperationalError
-from psycopg_pool import PoolTimeout
 
 from domain import admission
 from domain.execution.state.saved_nodes import NOTHING_SAVED, Recovery
@@ -25,10 +23,15 @@ from domain.graph import Definition
 from domain.literals import json_values
 from domain.registry.identity import invalid
 from infra.blobs.files import BlobNotFoundError, InvalidBlobPathError
-from infra.errors import TransientError
 from infra.eventlog.contract import Log
-from infra.postgres.pool import Pool
+from infra.postgres.pool import Pool, outages_are_transient
 from projections.queries import registry
+from projections.queries.registry import Kind
+from projections.registry_rows import (
+    LaunchPlanVersionRow,
+    VersionRow,
+    WorkflowVersionRow,
+)
 from schemas.envelope import Envelope
 from schemas.ids import EntityRef, ExecutionRef
 from schemas.messages.commands import CreateExecution
@@ -44,6 +47,7 @@ from workers.propeller.loading.recovery_source import (
 
 KNOWN_MAX = 1000
 _CONFIG = "WORKFLOW_EXECUTION_CONFIG"
+_V = TypeVar("_V", bound=VersionRow)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +86,8 @@ class AdmissionLoader:
     domains: tuple[str, ...]
     max_parallelism: int
     inline_limit_bytes: int
-    known: dict[EntityRef, dict[str, Any]] = field(default_factory=dict)
+    launch_plans: dict[EntityRef, LaunchPlanVersionRow] = field(default_factory=dict)
+    workflows: dict[EntityRef, WorkflowVersionRow] = field(default_factory=dict)
 
     async def admit(
         self, command: CreateExecution, envelope: Envelope, now_us: int
@@ -91,11 +96,8 @@ class AdmissionLoader:
 
         Raises Transient while the registry can't be reached: that refuses nothing.
         """
-        try:
+        with outages_are_transient():
             return await self._admit(command, envelope, now_us)
-        except (OperationalError, PoolTimeout) as error:
-            message = f"Expected the registry to answer, but: {error}"
-            raise TransientError(message) from error
 
     async def _admit(
         self, command: CreateExecution, envelope: Envelope, now_us: int
@@ -111,7 +113,7 @@ class AdmissionLoader:
         except DecodeError as error:
             return invalid(f"Expected an ExecutionSpec, but got other bytes: {error}")
         plan_ref = _plan_ref(command.launch_plan)
-        plan = await self._entity(plan_ref)
+        plan = await self._version(self.launch_plans, registry.LAUNCH_PLANS, plan_ref)
         context = await self._events(command, plan)
         given = await self._given(command, context)
         if isinstance(given, Rejected):
@@ -120,12 +122,12 @@ class AdmissionLoader:
         if isinstance(admitted, Rejected):
             return admitted
         workflow = admitted.workflow
-        row = await self._entity(workflow)
+        row = await self._version(self.workflows, registry.WORKFLOWS, workflow)
         if row is None:
             return invalid(
                 f"Expected workflow {workflow.text()} to exist, but it doesn't"
             )
-        closure = registry.closure_blob(row)
+        closure = row.closure
         created = await self._created(
             command, envelope, admitted, given, workflow, closure, now_us
         )
@@ -157,33 +159,33 @@ class AdmissionLoader:
         )
         return refused or original
 
-    async def _entity(self, ref: EntityRef) -> dict[str, Any] | None:
-        """Return a registry row; versions never change, so a known one is kept."""
-        row = self.known.get(ref)
+    async def _version(
+        self, known: dict[EntityRef, _V], kind: Kind[_V], ref: EntityRef
+    ) -> _V | None:
+        """Return a registered version; it never changes, so a known one is kept."""
+        row = known.get(ref)
         if row is None:
-            row = await registry.get_entity(self.pool, ref)
+            row = await registry.get_version(self.pool, kind, ref)
             if row is not None:
-                if len(self.known) >= KNOWN_MAX:
-                    self.known.clear()
-                self.known[ref] = row
+                if len(known) >= KNOWN_MAX:
+                    known.clear()
+                known[ref] = row
         return row
 
     async def _events(
-        self, command: CreateExecution, plan: dict[str, Any] | None
+        self, command: CreateExecution, plan: LaunchPlanVersionRow | None
     ) -> admission.AdmissionContext:
         project, domain = command.project, command.domain
         launch_plan = None
         levels: list[matchable_resource_pb2.WorkflowExecutionConfig] = []
         if plan is not None:
-            spec = launch_plan_pb2.LaunchPlanSpec.FromString(bytes(plan["spec"]))
-            closure = launch_plan_pb2.LaunchPlanClosure.FromString(
-                bytes(plan["closure"])
-            )
+            spec = launch_plan_pb2.LaunchPlanSpec.FromString(plan.spec)
+            closure = launch_plan_pb2.LaunchPlanClosure.FromString(plan.closure)
             launch_plan = admission.LaunchPlan(spec, closure.expected_inputs)
             rows = await registry.matching_attributes(
                 self.pool, _CONFIG, project, domain, spec.workflow_id.name
             )
-            levels = [execution_config(bytes(row["attributes"])) for row in rows]
+            levels = [execution_config(row.attributes) for row in rows]
         return admission.AdmissionContext(
             project=await registry.get_project(self.pool, project),
             domains=self.domains,

@@ -5,11 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from psycopg import OperationalError
-from psycopg_pool import PoolTimeout
-
-from infra.errors import TransientError
-from infra.postgres.pool import Pool
+from infra.postgres.pool import Pool, outages_are_transient
 from projections.queries import executions
 from schemas.messages.snapshots import StreamClosed
 from schemas.phases import ExecutionPhase
@@ -27,19 +23,18 @@ class ClosedStreamQuery:
 
     async def of(self, streams: Sequence[str]) -> Mapping[str, StreamClosed]:
         """Return how those of these streams ended that have ended."""
-        try:
-            return {
-                ending.stream: StreamClosed(
-                    last_sequence=ending.last_sequence,
-                    phase=ending.phase or ExecutionPhase.ABORTED.value,
-                    created_by=_creator(ending.parent_stream),
-                    node_id=ending.parent_node_id or "",
-                    is_deleted=ending.is_deleted,
-                )
-                for ending in await executions.ended(self.pool, streams)
-            }
-        except (OperationalError, PoolTimeout) as error:
-            raise TransientError(f"Cannot reach Postgres: {error}") from error
+        with outages_are_transient():
+            endings = await executions.ended_executions(self.pool, streams)
+        return {
+            ending.stream: StreamClosed(
+                last_sequence=ending.last_sequence,
+                phase=ending.phase or ExecutionPhase.ABORTED.value,
+                created_by=_creator(ending.parent_stream),
+                node_id=ending.parent_node_id or "",
+                is_deleted=ending.is_deleted,
+            )
+            for ending in endings
+        }
 
 
 def _creator(parent: str | None) -> str:

@@ -12,7 +12,7 @@ from gateway.cli.session.session import Session
 from gateway.registry.append import decide, stream_of
 from gateway.services.errors import RpcError
 from infra.clock import SYSTEM_CLOCK
-from projections.queries.catalog import count_kept
+from projections.queries.catalog import count_cached
 
 _PARTS = 3
 
@@ -25,7 +25,7 @@ async def evict(session: Session, text: str, *, json: bool) -> None:
             f"Expected a task as project/domain/name, but got '{text}'", ExitCode.USAGE
         )
     project, domain, task = parts
-    count = await count_kept(session.pool, project, domain, task)
+    count = await count_cached(session.pool, project, domain, task)
     try:
         async with open_store(session.url) as store:
             now_us = SYSTEM_CLOCK.now_us()

@@ -59,7 +59,7 @@ async def _audited(
         if not total:
             return audit, findings
         async for page in session.log.read_range(end, topics.EVENTS, after):
-            for received in page if since is None else since.keep(page):
+            for received in page if since is None else since.select(page):
                 findings += audit.take(received)
             done += len(page)
             bar.reach(done)

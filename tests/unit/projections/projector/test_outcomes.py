@@ -1,4 +1,4 @@
-"""Outcomes of commands: who waits for one gets it after the commit."""
+"""Outcomes of commands: written by the projector, notified, trimmed."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import psycopg
 from infra.postgres.pool import Pool
 from projections.projector.projector import Projector
 from projections.queries import executions
+from projections.rows import Outcome
 from schemas.messages import outcomes
 from tests.support.engine import STREAM, Engine, created
 from tests.support.graphs import definition, task_node
@@ -20,13 +21,12 @@ async def test_an_outcome_names_the_first_event(read_models: ReadModels) -> None
     engine = Engine(definition([task_node("a")], "a"), created())
     await read_models.given(STREAM, *engine.begin(), command="c1", reply=True)
 
-    assert ("done", f"{STREAM}/1", "", "") == await executions.outcome(
-        read_models.pool, "c1"
-    )
+    outcome = Outcome(command_id="c1", kind="done", event_id=f"{STREAM}/1")
+    assert [outcome] == await executions.get_outcomes(read_models.pool, ["c1"])
 
 
-async def test_refusals_are_outcomes(read_models: ReadModels) -> None:
-    """Refused and idle commands have outcomes too, and take no place in a stream."""
+async def test_rejections_are_outcomes(read_models: ReadModels) -> None:
+    """Rejected commands and those without effect have outcomes, and no sequence."""
     rejected = outcomes.CommandRejected(
         command_id="c2", command_type="T", reason="NOT_FOUND", detail="Expected\0, but"
     )
@@ -36,10 +36,16 @@ async def test_refusals_are_outcomes(read_models: ReadModels) -> None:
     )
     await read_models.follow()
 
-    assert {
-        "c2": ("rejected", "", "NOT_FOUND", "Expected\N{REPLACEMENT CHARACTER}, but"),
-        "c3": ("no_effect", "", "", ""),
-    } == await executions.outcomes(read_models.pool, ["c2", "c3", "c4"])
+    ids = ["c2", "c3", "c4"]
+    assert [
+        Outcome(
+            command_id="c2",
+            kind="rejected",
+            reason="NOT_FOUND",
+            detail="Expected\N{REPLACEMENT CHARACTER}, but",
+        ),
+        Outcome(command_id="c3", kind="no_effect"),
+    ] == await executions.get_outcomes(read_models.pool, ids)
 
 
 async def test_outcomes_are_notified(read_models: ReadModels, pool: Pool) -> None:
@@ -52,23 +58,21 @@ async def test_outcomes_are_notified(read_models: ReadModels, pool: Pool) -> Non
             STREAM, outcomes.CommandHadNoEffect(command_id="c4", command_type="T")
         )
         await read_models.follow()
-        notified = [n async for n in listener.notifies(timeout=5, stop_after=1)]
+        found = [n async for n in listener.notifies(timeout=5, stop_after=1)]
 
-    assert ["c4"] == [n.payload for n in notified]
+    assert ["c4"] == [n.payload for n in found]
 
 
-async def test_outcomes_settle_what_waits_in_the_process(
-    read_models: ReadModels,
-) -> None:
-    """Within one process `settle` is called after the commit, without the database."""
-    settled: dict[str, object] = {}
+async def test_outcomes_are_passed_on(read_models: ReadModels) -> None:
+    """Within the process, each outcome is passed on after the commit."""
+    found: list[Outcome] = []
     read_models.log.answer(
         STREAM, outcomes.CommandHadNoEffect(command_id="c5", command_type="T")
     )
-    projector = Projector(read_models.log, read_models.pool, settle=settled.__setitem__)
+    projector = Projector(read_models.log, read_models.pool, on_outcome=found.append)
     await projector.catch_up()
 
-    assert {"c5": ("no_effect", "", "", "")} == settled
+    assert [Outcome(command_id="c5", kind="no_effect")] == found
 
 
 async def test_old_outcomes_are_trimmed(read_models: ReadModels) -> None:
@@ -82,8 +86,8 @@ async def test_old_outcomes_are_trimmed(read_models: ReadModels) -> None:
     )
     task = asyncio.create_task(projector.run())
     async with asyncio.timeout(5):
-        while await executions.outcome(read_models.pool, "c6") is not None:
+        while await executions.get_outcomes(read_models.pool, ["c6"]):
             await asyncio.sleep(0.01)
     task.cancel()
 
-    assert await executions.outcome(read_models.pool, "c6") is None
+    assert await executions.get_outcomes(read_models.pool, ["c6"]) == []

@@ -14,8 +14,9 @@ from infra.postgres.pool import Pool
 from infra.setting_sections import CacheSettings
 from projections.projector.projector import rebuild
 from projections.queries import registry
-from projections.queries.catalog import Catalog, count_kept
-from projections.queries.executions import Page, list_nodes
+from projections.queries.catalog import Catalog, count_cached
+from projections.queries.executions import list_nodes
+from projections.queries.page import Page
 from projections.views.catalog import owner_of
 from schemas.messages import dispatches as d
 from schemas.messages.registry_events import CacheEvicted
@@ -65,7 +66,7 @@ async def test_kept_outputs_are_found_with_their_source(
     once = await read_models.dump()
     await rebuild(read_models.log, read_models.pool)
     assert once == await read_models.dump()
-    assert await count_kept(read_models.pool, "p", "d", "t") == 1
+    assert await count_cached(read_models.pool, "p", "d", "t") == 1
 
 
 async def test_a_hit_shows(read_models: ReadModels) -> None:
@@ -131,7 +132,7 @@ async def test_evicted_outputs_do_not_count(
     assert await _catalog(read_models).find(KEY) is not None
     evict(engine.clock_us)
     assert await _catalog(read_models).find(KEY) is None
-    assert await count_kept(pool, "p", "d", "t") == 0
+    assert await count_cached(pool, "p", "d", "t") == 0
     await rebuild(read_models.log, read_models.pool)
     assert await _catalog(read_models).find(KEY) is None
 
@@ -195,7 +196,7 @@ async def test_a_catalog_that_is_away_is_transient() -> None:
     )
     await pool.open(wait=False)
     try:
-        with pytest.raises(TransientError, match="Expected the catalog to answer"):
+        with pytest.raises(TransientError, match="Cannot reach Postgres"):
             await Catalog(pool, ReadModels(pool).log, SHORT).find(KEY)
     finally:
         await pool.close()

@@ -11,7 +11,7 @@ from flyteidl.admin import common_pb2, execution_pb2
 from msgspec.structs import replace
 
 from projections.queries import executions
-from projections.queries.executions import Page
+from projections.queries.page import Page
 from projections.rows import ExecutionRow
 from schemas.ids import EntityRef, ExecutionRef, ParentNode, execution_stream
 from schemas.messages import execution_events as e
@@ -179,7 +179,7 @@ async def test_what_is_under_way_is_counted_by_launch_plan(
     )
     await read_models.given("execution/p/d/c", ended)
 
-    assert await executions.count_under_way(read_models.pool, "p", "d", "plan") == 2
+    assert await executions.count_active(read_models.pool, "p", "d", "plan") == 2
 
 
 async def test_attempts_filter(read_models: ReadModels) -> None:
@@ -215,7 +215,7 @@ async def test_what_is_unknown_is_none(read_models: ReadModels) -> None:
     assert await executions.get_execution(read_models.pool, nobody) is None
     assert await executions.get_node(read_models.pool, nobody, "n") is None
     assert await executions.get_task_execution(read_models.pool, nobody, "n", 0) is None
-    assert await executions.outcome(read_models.pool, "c") is None
+    assert await executions.get_outcomes(read_models.pool, ["c"]) == []
 
 
 async def test_a_newer_version_may_add_a_column_meanwhile(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from typing import get_args
 
 import psycopg
 import pytest
@@ -10,12 +10,14 @@ from flyteidl.admin import project_pb2
 
 from infra.postgres.pool import Pool
 from projections.queries import registry
-from projections.queries.executions import Page
+from projections.queries.page import Page
+from projections.queries.registry import AnyKind
 from projections.views.registry import STEPS
 from schemas.ids import EntityRef
 from schemas.messages import registry_events as r
 from schemas.messages.rejections import Rejected
 from schemas.values import Blob
+from tests.support.harness.read_models import accepted
 
 TEN = Page(limit=10)
 
@@ -55,11 +57,12 @@ def write(pool: Pool, *events: r.RegistryEvent) -> None:
         registry.writer(events)(conn.cursor())
 
 
-async def versions(pool: Pool, kind: str, page: Page, **where: Any) -> list[str]:
+async def versions(
+    pool: Pool, kind: AnyKind, page: Page, **where: str | int
+) -> list[str]:
     """Return the versions on a page of entities."""
-    rows = await registry.list_entities(pool, kind, where, page)
-    assert not isinstance(rows, Rejected), rows
-    return [row["version"] for row in rows]
+    rows = await registry.list_versions(pool, kind.versions, where, page)
+    return [row.version for row in accepted(rows)]
 
 
 def test_every_event_has_its_steps() -> None:
@@ -71,18 +74,20 @@ async def test_tasks(pool: Pool) -> None:
     """A registered task is found whole; another version isn't."""
     write(pool, a_task())
 
-    row = await registry.get_entity(pool, ref("TASK", "t"))
+    row = await registry.get_version(pool, registry.TASKS, ref("TASK", "t"))
 
     assert row is not None
-    assert (row["closure"], row["type"]) == (b"closure", "python-task")
-    assert await registry.get_entity(pool, ref("TASK", "t", "v2")) is None
+    assert (row.closure, row.type) == (b"closure", "python-task")
+    assert (
+        await registry.get_version(pool, registry.TASKS, ref("TASK", "t", "v2")) is None
+    )
 
 
 async def test_events_may_come_again(pool: Pool) -> None:
     """Relaying the same events twice changes nothing."""
     write(pool, a_task(), a_task(), a_plan("v1"), a_plan("v1"))
 
-    assert ["v1"] == await versions(pool, "TASK", TEN, project="p")
+    assert ["v1"] == await versions(pool, registry.TASKS, TEN, project="p")
 
 
 async def test_workflows(pool: Pool) -> None:
@@ -101,10 +106,10 @@ async def test_workflows(pool: Pool) -> None:
         ),
     )
 
-    row = await registry.get_entity(pool, ref("WORKFLOW", "w"))
+    row = await registry.get_version(pool, registry.WORKFLOWS, ref("WORKFLOW", "w"))
 
     assert row is not None
-    assert closure == registry.closure_blob(row)
+    assert closure == row.closure
 
 
 async def test_the_latest_version_comes_first(pool: Pool) -> None:
@@ -112,10 +117,14 @@ async def test_the_latest_version_comes_first(pool: Pool) -> None:
     write(pool, a_task(version="v1", at_us=1), a_task(version="v2", at_us=2))
     latest = Page(limit=1, sort_key="created_at")
 
-    assert ["v2", "v1"] == await versions(pool, "TASK", TEN, project="p", name="t")
-    assert ["v2"] == await versions(pool, "TASK", latest, project="p", domain="d")
+    assert ["v2", "v1"] == await versions(
+        pool, registry.TASKS, TEN, project="p", name="t"
+    )
+    assert ["v2"] == await versions(
+        pool, registry.TASKS, latest, project="p", domain="d"
+    )
     by_version = Page(limit=5, filters="eq(version,v1)")
-    assert ["v1"] == await versions(pool, "TASK", by_version, project="p")
+    assert ["v1"] == await versions(pool, registry.TASKS, by_version, project="p")
 
 
 async def test_one_launch_plan_is_active(pool: Pool) -> None:
@@ -128,10 +137,10 @@ async def test_one_launch_plan_is_active(pool: Pool) -> None:
     active = await registry.get_active_launch_plan(pool, "p", "d", "lp")
 
     assert active is not None
-    assert active["version"] == "v2"
-    assert ["v2"] == await versions(pool, "LAUNCH_PLAN", TEN, state=1)
+    assert active.version == "v2"
+    assert ["v2"] == await versions(pool, registry.LAUNCH_PLANS, TEN, state=1)
     by_workflow = Page(limit=5, filters="eq(workflow.name,w)")
-    assert [] == await versions(pool, "LAUNCH_PLAN", by_workflow)
+    assert [] == await versions(pool, registry.LAUNCH_PLANS, by_workflow)
 
 
 async def test_no_launch_plan_is_active(pool: Pool) -> None:
@@ -166,32 +175,34 @@ async def test_names(pool: Pool) -> None:
         ),
     )
     archived = Page(limit=5, filters="eq(state,1)")
-    listed = await registry.list_names(pool, "TASK", "p", "d", TEN)
-    ids = await registry.list_ids(pool, "TASK", "p", "d", TEN)
-    found = await registry.list_names(pool, "TASK", "p", "d", archived)
-    described = await registry.get_name(pool, "TASK", "p", "d", "b")
+    listed = await registry.list_names(pool, registry.TASKS, "p", "d", TEN)
+    ids = await registry.list_ids(pool, registry.TASKS, "p", "d", TEN)
+    hidden = await registry.list_names(pool, registry.TASKS, "p", "d", archived)
+    described = await registry.get_name(pool, registry.TASKS, "p", "d", "b")
 
     assert [("a", ""), ("b", "about b")] == [
-        (row["name"], row["description"])
-        for row in listed  # type: ignore[union-attr]
+        (row.name, row.description) for row in accepted(listed)
     ]
-    assert len(ids) == 3  # type: ignore[arg-type]
+    assert len(accepted(ids)) == 3
     of_kind = Page(limit=5, filters="eq(resource_type,1)")
-    assert len(await registry.list_ids(pool, "TASK", "p", "d", of_kind)) == 3  # type: ignore[arg-type]
+    assert await registry.list_ids(pool, registry.TASKS, "p", "d", of_kind) == ids
     for key in ("id", "created_at", "updated_at", "state", "resource_type"):
         newest = Page(limit=5, sort_key=key)
-        assert len(await registry.list_ids(pool, "TASK", "p", "d", newest)) == 3  # type: ignore[arg-type]
-    assert ["b"] == [row["name"] for row in found]  # type: ignore[union-attr]
+        found = await registry.list_ids(pool, registry.TASKS, "p", "d", newest)
+        assert len(accepted(found)) == 3
+    assert ["b"] == [row.name for row in accepted(hidden)]
     assert described is not None
-    assert described["state"] == 1
-    assert await registry.get_name(pool, "TASK", "p", "d", "c") is None
+    assert described.state == 1
+    assert await registry.get_name(pool, registry.TASKS, "p", "d", "c") is None
 
 
 async def test_bad_filters_of_names(pool: Pool) -> None:
     """A bad filter of names is refused."""
     page = Page(limit=5, filters="eq(version,1)")
 
-    assert isinstance(await registry.list_names(pool, "TASK", "p", "d", page), Rejected)
+    assert isinstance(
+        await registry.list_names(pool, registry.TASKS, "p", "d", page), Rejected
+    )
 
 
 async def test_projects(pool: Pool) -> None:
@@ -224,7 +235,7 @@ async def test_projects(pool: Pool) -> None:
 async def test_attributes_match(
     pool: Pool, place: tuple[str, ...], expected: bytes
 ) -> None:
-    """The attributes of the most particular place come first (ref §14)."""
+    """The attributes of the most specific level come first (ref §14)."""
     places = [("", "", ""), ("d", "", ""), ("d", "w", ""), ("d", "w", "lp")]
     for number, (domain, workflow, launch_plan) in enumerate(places, 1):
         event = r.AttributesSet(
@@ -240,7 +251,7 @@ async def test_attributes_match(
 
     found = await registry.matching_attributes(pool, "TASK_RESOURCE", "p", *place)
 
-    assert expected == found[0]["attributes"]
+    assert expected == found[0].attributes
     assert len(await registry.list_attributes(pool, "TASK_RESOURCE")) == 4
 
 

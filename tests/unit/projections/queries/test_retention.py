@@ -40,7 +40,7 @@ async def test_one_line_is_left(read_models: ReadModels, batch_max: int) -> None
     rows = await read_models.dump()
     (line,) = rows.pop("journal")
 
-    assert {table for table, found in rows.items() if found} == set()
+    assert {table for table, found in rows.items() if found} == {"deletions"}
     assert line["summary"] == "deleted by somebody; it had ended SUCCEEDED"
 
 
@@ -49,13 +49,13 @@ async def test_what_is_deleted_is_due_until_it_is_swept(
 ) -> None:
     """The sweeper is told once more until it notes that it is done."""
     await read_models.given(STREAM, *ended().events)
-    assert await retention.due(read_models.pool, 10) == []
+    assert await retention.unswept(read_models.pool, 10) == []
     await read_models.given(STREAM, deleted().events[-1])
 
-    assert await retention.due(read_models.pool, 10) == [STREAM]
-    assert await retention.shown(read_models.pool, [STREAM]) == []
-    await retention.note_swept(read_models.pool, STREAM)
-    assert await retention.due(read_models.pool, 10) == []
+    assert await retention.unswept(read_models.pool, 10) == [STREAM]
+    assert await retention.existing(read_models.pool, [STREAM]) == []
+    await retention.mark_swept(read_models.pool, STREAM)
+    assert await retention.unswept(read_models.pool, 10) == []
 
 
 async def test_an_original_waits_for_its_recovery(read_models: ReadModels) -> None:
@@ -71,12 +71,12 @@ async def test_an_original_waits_for_its_recovery(read_models: ReadModels) -> No
     ]
     await read_models.given(STREAM, *engine.events)
     await read_models.given(AGAIN, *second[:-1])
-    assert await retention.due(read_models.pool, 10) == []
+    assert await retention.unswept(read_models.pool, 10) == []
     await read_models.given(AGAIN, second[-1])
 
-    assert await retention.due(read_models.pool, 10) == [AGAIN]
-    await retention.note_swept(read_models.pool, AGAIN)
-    assert await retention.due(read_models.pool, 10) == [STREAM]
+    assert await retention.unswept(read_models.pool, 10) == [AGAIN]
+    await retention.mark_swept(read_models.pool, AGAIN)
+    assert await retention.unswept(read_models.pool, 10) == [STREAM]
 
 
 async def test_only_old_executions_of_users_are_too_old(
@@ -85,6 +85,6 @@ async def test_only_old_executions_of_users_are_too_old(
     """What ended in 2023 is; an age that nothing has finds nothing."""
     await read_models.given(STREAM, *ended().events)
 
-    assert await retention.old(read_models.pool, 3600, 10) == [STREAM]
-    assert await retention.old(read_models.pool, 3600, 0) == []
-    assert await retention.old(read_models.pool, 10**10, 10) == []
+    assert await retention.ended_before(read_models.pool, 3600, 10) == [STREAM]
+    assert await retention.ended_before(read_models.pool, 3600, 0) == []
+    assert await retention.ended_before(read_models.pool, 10**10, 10) == []

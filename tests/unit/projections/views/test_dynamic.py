@@ -8,6 +8,7 @@ import pytest
 
 from projections.projector.projector import rebuild
 from projections.queries import executions
+from projections.queries.page import Page
 from schemas.ids import ExecutionRef
 from schemas.messages import commands as c
 from tests.support.engine import STREAM, Engine, created, expansion
@@ -68,13 +69,13 @@ async def test_what_each_attempt_made_is_found(read_models: ReadModels) -> None:
     await read_models.follow()
 
     async def listed(filters: str) -> set[tuple[str, str]]:
-        page = executions.Page(limit=9, filters=filters)
+        page = Page(limit=9, filters=filters)
         rows: Any = await executions.list_nodes(read_models.pool, MAIN, "", page)
         return {(row.spec_node_id, row.retry_group) for row in rows}
 
     for attempt in (0, 1):
-        page = executions.Page(limit=9)
-        made: Any = await executions.list_made_nodes(
+        page = Page(limit=9)
+        made: Any = await executions.list_dynamic_nodes(
             read_models.pool, MAIN, "n0", attempt, page
         )
         expected = {("start-node", str(attempt)), ("dn0", str(attempt))}

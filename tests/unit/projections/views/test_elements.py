@@ -6,6 +6,7 @@ from msgspec.structs import replace
 
 from domain.graph import Definition
 from projections.queries import executions
+from projections.queries.page import Page
 from schemas.ids import ExecutionRef
 from schemas.messages import dispatches as d
 from schemas.values import Values
@@ -67,7 +68,7 @@ async def versions(read_models: ReadModels) -> list[int]:
     """Return the versions of the array's phase that filters find."""
     found = []
     for version in range(10):
-        page = executions.Page(limit=9, filters=f"eq(phase_version,{version})")
+        page = Page(limit=9, filters=f"eq(phase_version,{version})")
         rows = await executions.list_task_executions(read_models.pool, MAIN, "a", page)
         assert isinstance(rows, list)
         found += [version] * len(rows)
@@ -96,7 +97,7 @@ async def test_elements_are_not_among_the_nodes(read_models: ReadModels) -> None
     for look_up in looked_up(engine):
         engine.do(hit(look_up))
     await read_models.given(STREAM, *engine.events)
-    page = executions.Page(limit=9)
+    page = Page(limit=9)
     all_nodes = await executions.list_nodes(read_models.pool, MAIN, "", page)
     children = await executions.list_nodes(read_models.pool, MAIN, "a", page)
 

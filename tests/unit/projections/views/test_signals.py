@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from projections.queries import executions
+from projections.queries.page import Page
 from schemas.ids import ExecutionRef
 from schemas.messages.commands import SetSignal
 from tests.support.engine import STREAM, Engine, created
@@ -28,5 +29,5 @@ async def test_a_signal_shows_with_its_last_value(read_models: ReadModels) -> No
     assert (asked.node_id, asked.value) == ("a", None)
     assert told is not None
     assert (told.value, told.principal) == (value, "ann")
-    page = executions.Page(limit=5, filters="eq(signal_id,s)")
+    page = Page(limit=5, filters="eq(signal_id,s)")
     assert await executions.list_signals(read_models.pool, MAIN, page) == [told]

@@ -29,7 +29,7 @@ LEFT JOIN executions AS e ON e.stream = s.stream
 WHERE e.phase IN ('SUCCEEDED', 'FAILED', 'ABORTED', 'TIMED_OUT')
     OR j.type = 'ExecutionDeleted'
 
--- span --
+-- stream_extent --
 SELECT (extract(epoch FROM first.occurred_at) * 1000000)::bigint AS began_us,
     CASE WHEN e.ended_at IS NOT NULL THEN
         (SELECT max(sequence) FROM journal WHERE journal.stream = e.stream)
@@ -41,8 +41,8 @@ WHERE e.stream = %s
 -- execution_counts --
 SELECT phase, count(*) AS rows FROM executions GROUP BY phase
 
--- under_way --
--- The ended ones are named for the sake of the index on the others.
+-- count_active --
+-- Ended ones are excluded twice: the index is on those that have not ended.
 SELECT count(*) AS rows FROM executions
 WHERE launch_plan_project = %s AND launch_plan_domain = %s AND launch_plan_name = %s
     AND phase IN ('QUEUED', 'RUNNING')
@@ -74,15 +74,9 @@ SELECT * FROM signals WHERE stream = %s AND signal_id = %s
 -- journal --
 SELECT * FROM journal WHERE stream = %s AND sequence > %s ORDER BY sequence LIMIT %s
 
--- outcome --
-SELECT kind, event_id, reason, detail FROM outcomes WHERE command_id = %s
-
 -- outcomes --
 SELECT command_id, kind, event_id, reason, detail FROM outcomes
 WHERE command_id = ANY(%s)
-
--- page --
-SELECT {table}.* FROM {table} WHERE {where} ORDER BY {order} LIMIT %s OFFSET %s
 
 -- elements --
 SELECT n.node_id, n.element, n.phase, n.child, n.cache_status, t.phase AS task_phase,

@@ -1,6 +1,6 @@
--- due --
--- What is deleted and not swept, but for what somebody recovers who is still there, and
--- whose outputs somebody took from the catalog who isn't swept.
+-- unswept --
+-- Deleted and not swept. Blobs of an execution stay while one that recovers it exists or
+-- isn't swept, and while one that took its outputs from the catalog isn't swept.
 SELECT d.stream FROM deletions AS d
 WHERE NOT EXISTS (SELECT FROM swept WHERE swept.stream = d.stream)
     AND NOT EXISTS (SELECT FROM executions AS e WHERE e.recovers = d.stream)
@@ -13,23 +13,23 @@ WHERE NOT EXISTS (SELECT FROM swept WHERE swept.stream = d.stream)
             AND NOT EXISTS (SELECT FROM swept WHERE swept.stream = u.stream))
 ORDER BY d.deleted_at, d.stream LIMIT %s
 
--- sweep --
+-- mark_swept --
 INSERT INTO swept (stream, swept_at) VALUES (%s, now()) ON CONFLICT DO NOTHING
 
--- shown --
+-- existing --
 SELECT stream FROM executions WHERE stream = ANY(%s)
 
--- alike --
--- Who writes to the same folders: their names tell the execution's, or the three joined.
+-- of_same_folders --
+-- Folders are named after the execution, or after project, domain and name joined.
 SELECT stream FROM executions WHERE stream <> %s AND (execution_name = %s
     OR concat_ws('-', execution_project, execution_domain, execution_name) = %s)
 LIMIT 1
 
--- old --
+-- ended_before --
 SELECT stream FROM executions
 WHERE parent_stream IS NULL
     AND ended_at < now() - make_interval(secs => %s::double precision)
 ORDER BY ended_at, stream LIMIT %s
 
--- reservations --
+-- delete_expired_reservations --
 DELETE FROM catalog_reservations WHERE expires_at < now() - interval '1 hour'

@@ -1,0 +1,2 @@
+-- page --
+SELECT {table}.* FROM {table} WHERE {where} ORDER BY {order} LIMIT %s OFFSET %s
