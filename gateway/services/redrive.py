@@ -9,10 +9,12 @@ import msgspec
 PATH = "/flightlog/dead-letters/redrive"
 
 
-class RedriveBody(msgspec.Struct, frozen=True, kw_only=True):
-    """What to redrive, and for whom: the request as it is written in JSON.
+class RedriveBody(
+    msgspec.Struct, frozen=True, kw_only=True, rename={"dead_letters": "letters"}
+):
+    """What to redrive, and for whom, as JSON: `dead_letters` are ids, as "letters".
 
-    `streams` are those of executions, `dead_letters` are ids.
+    `streams` are those of executions.
     """
 
     streams: Sequence[str] = ()

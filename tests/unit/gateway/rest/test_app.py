@@ -194,9 +194,10 @@ async def test_dead_letters_are_redriven_for_commands(tmp_path: Path) -> None:
         return {"redriven": ["a"], "left": [], "parked_again": []}
 
     async with serving(parts_of(tmp_path, redrive=redrive)) as client:
-        done = await client.post(PATH, json={"streams": ["s"], "principal": "me"})
+        body = {"streams": ["s"], "letters": ["a"], "principal": "me"}
+        done = await client.post(PATH, json=body)
         refused = await client.post(PATH, content=b"{")
     assert done.json()["redriven"] == ["a"]
-    assert seen == [RedriveBody(streams=["s"], principal="me")]
+    assert seen == [RedriveBody(streams=["s"], dead_letters=["a"], principal="me")]
     assert refused.status_code == 400
     assert "Expected streams and dead letters as JSON" in refused.json()["message"]
