@@ -46,9 +46,8 @@ class Decision(ExecutionView):
             self._note_element(state.nodes[event.node_id].site)
         elif isinstance(event, ne.NodeRecovered):
             self._note_element(state.nodes[event.site.node_id].site)
-        if state.created is not None:
-            self.frontier, ready = advance(self.frontier, self.definition, state, event)
-            self.ready.extend(ready)
+        self.frontier, ready = advance(self.frontier, self.definition, state, event)
+        self.ready.extend(ready)
 
     def _note_element(self, site: Site) -> None:
         """Note the array of an element that has started or ended: it may continue."""
