@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
+from flyteidl.admin.execution_pb2 import ExecutionSpec
+from msgspec.structs import replace
+
+from domain.execution.context import Limits
+from domain.execution.decide import execution
+from domain.execution.state.timers import timers_of
 from schemas.messages import commands as c
-from schemas.values import Values
+from schemas.values import ErrorKind, Values
 from tests.support.engine import (
     Engine,
     begun_chain,
@@ -61,6 +68,70 @@ def test_a_lost_runner_hands_the_attempt_out_again() -> None:
     assert engine.run_of("n0").dispatch_no == 1
     assert engine.do(success(old)) == []
     assert engine.succeed("n0")
+
+
+def test_an_attempt_that_loses_too_many_runners_fails() -> None:
+    """It costs a system retry: its task may be what ends the runners."""
+    engine = begun_chain()
+    engine.limits = Limits(redispatches=1)
+    for dispatch_no in range(2):
+        lost = c.ExpireLease(
+            node_id="n0", attempt=0, dispatch_no=dispatch_no, reason="gone"
+        )
+        last = engine.do(lost)
+
+    assert names(last) == [
+        "TaskFailed",
+        "NodeRetryScheduled",
+        "NodeRequeued",
+        "TaskQueued",
+    ]
+    failure = engine.state.nodes["n0"].last_failure
+    assert failure is not None
+    assert (failure.code, failure.message) == ("RunnerLost", "gone")
+    assert failure.kind == ErrorKind.SYSTEM
+
+
+@pytest.mark.parametrize(
+    ("on_node", "on_execution", "on_task", "expected"),
+    [
+        (None, None, True, True),
+        (None, False, True, False),
+        (True, False, False, True),
+        (False, True, True, False),
+        (None, None, False, False),
+    ],
+)
+def test_a_node_is_interruptible_by_its_own_setting_first(
+    on_node: bool | None, on_execution: bool | None, on_task: bool, expected: bool
+) -> None:
+    """Then by the execution's, then by the task's (ref §4.5)."""
+    node, task, spec = task_node("n0"), task_template(), ExecutionSpec()
+    task.metadata.interruptible = on_task
+    if on_node is not None:
+        node.metadata.interruptible = on_node
+    if on_execution is not None:
+        spec.interruptible.value = on_execution
+    first = replace(created(), spec=spec.SerializeToString())
+    engine = Engine(definition([node], "n0", tasks=[task]), first)
+    engine.begin()
+
+    assert engine.run_of("n0").interruptible is expected
+
+
+def test_an_attempt_that_has_ended_has_no_time_limit() -> None:
+    """Between two events of one decision nothing of it is due any more."""
+    task = task_template()
+    task.metadata.timeout.FromSeconds(5)
+    engine = Engine(definition([task_node("n0")], "n0", tasks=[task]), created())
+    engine.begin()
+    engine.do(start(engine.run_of("n0")))
+    assert list(timers_of(engine.state))
+    ended = engine.succeed("n0")
+    before = engine.events[: -len(ended)]
+    assert names(ended)[0] == "TaskSucceeded"
+
+    assert not list(timers_of(execution.fold([*before, ended[0]])))
 
 
 def test_user_retries_are_used_up() -> None:

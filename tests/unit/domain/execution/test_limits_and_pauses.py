@@ -237,6 +237,30 @@ def test_an_attempt_after_one_out_of_memory_gets_more() -> None:
     assert execution.fold(engine.events) == engine.state
 
 
+@pytest.mark.parametrize(
+    ("requests", "limits", "memory"),
+    [
+        ({"MEMORY": "1Gi"}, {"MEMORY": "4Gi"}, "2Gi"),
+        ({"CPU": "1"}, {"MEMORY": "4Gi"}, "8Gi"),
+        ({"CPU": "1"}, {}, ""),
+    ],
+)
+def test_an_attempt_says_which_memory_it_asks_for(
+    requests: dict[str, str], limits: dict[str, str], memory: str
+) -> None:
+    """Its request, else its limit; a task that names neither just runs again."""
+    template = task_template(retries=3)
+    names_of = tasks_pb2.Resources.ResourceName
+    for side, amounts in (("requests", requests), ("limits", limits)):
+        entries = getattr(template.container.resources, side)
+        for name, value in amounts.items():
+            entries.add(name=names_of.Value(name), value=value)
+    template.container.env.add(key="OTHER", value="8")
+    engine = begun(template=template, oom_memory_factor="2")
+
+    assert killed(engine)[-1].memory == memory
+
+
 def test_other_failures_keep_the_memory() -> None:
     """Memory that has grown stays so; without an annotation it doesn't grow."""
     engine = begun(template=hungry(), oom_memory_factor="1.5")

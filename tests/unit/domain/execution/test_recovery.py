@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from domain.execution.state.node import ChildExecution
 from domain.execution.state.saved_nodes import saved_nodes
 from schemas.ids import ExecutionRef
 from schemas.messages import commands as c
+from schemas.messages import dispatches as d
 from schemas.messages import execution_events as e
 from schemas.messages import node_events as ne
 from schemas.values import Failure, Values
-from tests.support.engine import Engine, created
+from tests.support.cache_lookups import miss
+from tests.support.engine import Engine, created, success
 from tests.support.graphs import (
     array_node,
     branch_node,
+    cached_template,
     definition,
     launch_plan_node,
     lists,
@@ -244,3 +249,21 @@ def test_a_child_that_succeeded_is_kept() -> None:
     assert isinstance(event, ne.NodeRecovered)
     assert event.child == CHILD
     assert again.state.nodes["n0"].child == ChildExecution(execution=CHILD)
+
+
+def test_a_recovered_node_was_not_stored_if_storing_failed() -> None:
+    """A cached node whose outputs could not be stored says so when it is recovered."""
+    nodes = [task_node("n0"), task_node("n1", task="u", after=["n0"])]
+    tasks = [cached_template(), task_template("u")]
+    engine = Engine(definition(nodes, "n1", tasks=tasks), created())
+    engine.begin()
+    (look_up,) = [m for m in engine.sent if isinstance(m, d.LookUpCache)]
+    engine.do(miss(look_up))
+    engine.do(replace(success(engine.run_of("n0")), outputs=Values(inline=b"")))
+    engine.fail("n1")
+
+    again = engine.recovered()
+
+    (event,) = events(again, ne.NodeRecovered)
+    assert isinstance(event, ne.NodeRecovered)
+    assert (event.site.node_id, event.cache_status) == ("n0", "PUT_FAILURE")

@@ -133,3 +133,20 @@ def test_what_is_taken_over_has_a_time_limit_too() -> None:
     assert again.phase("n0-0-dn0") == "ABORTED"
     assert again.runs()[-1].node_id == "n0"
     assert again.runs()[-1].attempt == 1
+
+
+def test_what_an_earlier_attempt_made_is_not_taken_over() -> None:
+    """Only the workflow that the last attempt returned counts, and what ran in it."""
+    original = begun(retries=1, timeout_s=10)
+    original.do(expansion(original.run_of("n0"), "inside"))
+    original.succeed("n0-0-dn0", 5)
+    (timer,) = [t for t in timers_of(original.state) if t.node_id == "n0"]
+    original.clock_us = timer.due_us
+    original.do(c.TimeReached(timer_id=timer.id))
+    original.do(expansion(original.run_of("n0"), "other"))
+    original.fail("n0-1-dn0")
+
+    again = original.recovered()
+
+    assert recovered_nodes(again) == []
+    assert [run.node_id for run in again.runs()] == ["n0-0-dn0"]

@@ -16,7 +16,10 @@ from tests.support.engine import (
     success,
 )
 from tests.support.graphs import (
+    INT,
+    branch_node,
     definition,
+    integer,
     promise,
     task_node,
     values,
@@ -83,3 +86,52 @@ def test_outputs_that_cannot_be_resolved_fail_late_executions_too() -> None:
 
     assert engine.state.phase.value == "FAILED"
     assert engine.state.failure == lost
+
+
+def _stored(uri: str = "b") -> literals_pb2.Literal:
+    metadata = literals_pb2.LiteralOffloadedMetadata(uri=uri, inferred_type=INT)
+    return literals_pb2.Literal(offloaded_metadata=metadata)
+
+
+def _report(engine: Engine, **outputs: literals_pb2.Literal) -> c.ReportTaskSucceeded:
+    """Return the report that n0 has these outputs."""
+    data = literals_pb2.LiteralMap(literals=outputs).SerializeToString()
+    return replace(success(engine.run_of("n0")), outputs=Values(inline=data))
+
+
+def test_a_path_into_a_stored_value_is_followed_outside() -> None:
+    """A task may store one large output: only a path into it needs reading."""
+    inside, whole = task_node("n1", "n0"), task_node("n2", "n0")
+    inside.inputs[0].binding.promise.attr_path.add(string_value="field")
+    engine = Engine(definition([task_node("n0"), inside, whole], "n2"), created())
+    engine.begin()
+    engine.do(_report(engine, o0=_stored()))
+
+    asked = [m for m in engine.sent if isinstance(m, d.ResolveInputs)]
+    assert [m.node_id for m in asked] == ["n1"]
+    given = literals_pb2.LiteralMap.FromString(engine.run_of("n2").inputs.inline or b"")
+    assert given.literals["x"] == _stored()
+
+
+def test_a_stored_operand_of_a_branch_is_read_outside() -> None:
+    """The report carries what the condition compares; the inputs stay as they are."""
+    branch = branch_node("n1", "n0", task_node("big"), task_node("small"))
+    engine = Engine(definition([task_node("n0"), branch], "n1"), created())
+    engine.begin()
+    engine.do(_report(engine, o0=_stored()))
+    asked = engine.sent[-1]
+    assert isinstance(asked, d.ResolveInputs)
+    assert (asked.node_id, asked.operands) == ("n1", ("x",))
+
+    operands = literals_pb2.LiteralMap(literals={"x": integer(9)})
+    report = c.ReportInputsResolved(
+        node_id="n1",
+        attempt=0,
+        inputs=Values(uri="inputs", digest="1", size=99),
+        operands=operands.SerializeToString(),
+    )
+    engine.do(report)
+
+    assert engine.run_of("n1-0-big").node_id == "n1-0-big"
+    assert engine.phase("n1") == "RUNNING"
+    assert engine.do(report) == []
