@@ -131,7 +131,9 @@ def _loads(row: type[msgspec.Struct]) -> Sequence[tuple[str, Load | None]]:
 def _columns(name: str, hint: type, marks: Sequence[Mark]) -> Iterator[Column]:
     """Yield a field's column, then those of its parts."""
     kinds = get_args(hint) if get_origin(hint) is UnionType else (hint,)
-    is_nullable = NoneType in kinds and Stored.NONE_AS_NEGATIVE not in marks
+    is_tuple = get_origin(kinds[0]) is tuple and Stored.AS_JSON_LINES not in marks
+    has_none = NoneType in kinds and Stored.NONE_AS_NEGATIVE not in marks
+    is_nullable = has_none or is_tuple  # NULL is an empty tuple
     yield Column(
         name=name,
         field=name,

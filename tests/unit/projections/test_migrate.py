@@ -2,12 +2,89 @@
 
 from __future__ import annotations
 
+import itertools
+import re
+from collections.abc import Sequence
+
 import psycopg
+import pytest
 from psycopg.sql import SQL, Composed, Identifier, Literal
 from yoyo import get_backend, read_migrations
 
 from projections.migrate import MIGRATIONS, migrate
 from tests.support.components.postgres import empty_database
+
+RELEASED = (
+    "0001_views",
+    "0002_whole_ids",
+    "0010_dynamic",
+    "0011_arrays",
+    "0012_signals",
+    "0013_catalog",
+    "0018_deletions",
+    "0021_descriptions",
+    "0022_execution_states",
+    "0023_keys_first",
+    "0023_sources",
+    "0024_cache_uses",
+)
+"""Migrations that databases have applied by these names; those after them are numbered
+without gaps, and say in the name when they are applied."""
+NAME = re.compile(r"(?P<number>\d{4})_(pre|post)_[a-z0-9_]+")
+
+
+def unnamed(steps: Sequence[str]) -> list[str]:
+    """Return what is wrong with the names of migrations."""
+    new = [step for step in steps if step not in RELEASED]
+    wrong = [f"{step}: released, but gone" for step in RELEASED if step not in steps]
+    first = int(RELEASED[-1][:4]) + 1
+    for number, step in enumerate(new, first):
+        match = NAME.fullmatch(step)
+        if match is None:
+            wrong.append(f"{step}: isn't <number>_pre_<what> or <number>_post_<what>")
+        elif int(match["number"]) != number:
+            wrong.append(f"{step}: its number isn't {number:04}, the next one")
+    return wrong
+
+
+def steps() -> list[str]:
+    """Return the names of all migrations, in order."""
+    names = [path.stem for path in MIGRATIONS.glob("*.sql")]
+    return sorted(name for name in names if not name.endswith(".rollback"))
+
+
+def test_migrations_are_named_in_order() -> None:
+    """Released names stay; numbers go on from there, none missing or used twice."""
+    assert unnamed(steps()) == []
+
+
+@pytest.mark.parametrize(
+    "added",
+    [
+        ["0025_labels"],
+        ["0026_pre_labels"],
+        ["0025_pre_labels", "0025_post_labels"],
+        ["0025_pre_labels", "0027_post_labels"],
+        ["0025_later_labels"],
+    ],
+)
+def test_other_names_are_found(added: list[str]) -> None:
+    """A number missing or used twice, no pre or post: each is found."""
+    assert unnamed([*RELEASED, "0025_pre_labels", "0026_post_labels"]) == []
+    assert len(unnamed([*RELEASED, *added])) == 1
+
+
+def test_no_released_migration_is_missing() -> None:
+    """A database that has applied it can't be rolled back otherwise."""
+    assert len(unnamed(RELEASED[1:])) == 1
+
+
+def test_every_migration_can_be_rolled_back() -> None:
+    """Beside each lies its rollback, and it depends on an earlier one."""
+    for before, step in itertools.pairwise(steps()):
+        assert (MIGRATIONS / f"{step}.rollback.sql").exists() or step in RELEASED
+        text = (MIGRATIONS / f"{step}.sql").read_text()
+        assert step in RELEASED or f"-- depends: {before}" in text, step
 
 
 def tables(url: str) -> set[str]:
@@ -56,24 +133,23 @@ def test_rows_are_found_by_their_whole_key() -> None:
     assert [t for (t, index), plan in plans.items() if f" {index} " not in plan] == []
 
 
-def test_every_step_is_applied_once() -> None:
+def test_every_migration_is_applied_once() -> None:
     """A second run of the migrations finds nothing to do."""
     url = empty_database()
-    steps = len([p for p in MIGRATIONS.glob("*.sql") if "rollback" not in p.name])
 
-    assert steps == migrate(url)
+    assert len(steps()) == migrate(url)
     assert migrate(url) == 0
 
 
-def test_every_step_can_be_taken_back() -> None:
+def test_all_migrations_can_be_rolled_back() -> None:
     """Rolled back to the start, nothing of the read models is left."""
     url = empty_database()
     migrate(url)
     assert "executions" in tables(url)
     backend = get_backend(url.replace("postgresql://", "postgresql+psycopg://"))
     with backend.lock():
-        steps = read_migrations(str(MIGRATIONS))
-        backend.rollback_migrations(backend.to_rollback(steps))
+        migrations = read_migrations(str(MIGRATIONS))
+        backend.rollback_migrations(backend.to_rollback(migrations))
     backend.connection.close()
 
     assert tables(url) == set()
