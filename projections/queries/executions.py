@@ -158,7 +158,7 @@ async def list_nodes(
     if parent_id or not condition.fields & _OF_PARENTS:
         where["parent_id"] = parent_id
     order = SQL("node_executions.number")
-    return await select(pool, filter_columns.NODES, where, page, order)
+    return await select(pool, filter_columns.NODES, where, page, order, condition)
 
 
 async def list_dynamic_nodes(

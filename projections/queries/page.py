@@ -10,7 +10,12 @@ from psycopg.sql import SQL, Composable, Identifier
 from infra.postgres.pool import Pool, queries
 from projections.columns import R, SqlValue
 from projections.queries.fetch import Param, fetch
-from projections.queries.filters import Entity, parse_filters, parse_sort
+from projections.queries.filters import (
+    Condition,
+    Entity,
+    parse_filters,
+    parse_sort,
+)
 from projections.sql_files import SQL_FILES
 from schemas.messages.rejections import Rejected
 
@@ -34,19 +39,23 @@ async def select(
     where: Mapping[str, SqlValue],
     page: Page,
     default_order: Composable,
+    condition: Condition | None = None,
 ) -> list[R] | Rejected:
-    """Return rows of a table where columns have values, filtered, sorted, paged."""
-    found = narrow(entity, page, default_order)
+    """Return rows of a table where columns have values, filtered, sorted, paged.
+
+    `condition` is the one of the page's filters, where the caller has parsed them.
+    """
+    found = narrow(entity, page, default_order, condition)
     if isinstance(found, Rejected):
         return found
-    condition, values, order = found
+    restriction, values, order = found
     wheres = [
         SQL("{}.{} = %s").format(Identifier(entity.table), Identifier(name))
         for name in where
     ]
     statement = SQL(_PAGE).format(
         table=Identifier(entity.table),
-        where=SQL(" AND ").join([*wheres, condition]),
+        where=SQL(" AND ").join([*wheres, restriction]),
         order=order,
     )
     params = (*where.values(), *values, page.limit, page.offset)
@@ -54,15 +63,18 @@ async def select(
 
 
 def narrow(
-    entity: Entity[R], page: Page, default_order: Composable
+    entity: Entity[R],
+    page: Page,
+    default_order: Composable,
+    condition: Condition | None = None,
 ) -> tuple[Composable, Sequence[Param], Composable] | Rejected:
     """Return a page's condition, the condition's values, and its order."""
-    condition = parse_filters(page.filters, entity)
-    if isinstance(condition, Rejected):
-        return condition
+    parsed = condition or parse_filters(page.filters, entity)
+    if isinstance(parsed, Rejected):
+        return parsed
     order: Composable | Rejected = default_order
     if page.sort_key:
         order = parse_sort(page.sort_key, ascending=page.ascending, entity=entity)
     if isinstance(order, Rejected):
         return order
-    return condition.sql, condition.values, order
+    return parsed.sql, parsed.values, order
