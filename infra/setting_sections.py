@@ -262,6 +262,15 @@ class RetentionSettings(Section):
     )
 
 
+class DebugSettings(Section):
+    """Checks that cost time, to find defects of the engine."""
+
+    check_encoding: bool = Field(
+        default=False,
+        description="Decode each message after it was encoded, and compare.",
+    )
+
+
 class AdmissionSettings(Section):
     """Defaults of new executions, where nothing else is set (ref §2.3)."""
 

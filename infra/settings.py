@@ -18,6 +18,7 @@ from infra.renamed_settings import renamed
 from infra.setting_sections import (
     AdmissionSettings,
     CacheSettings,
+    DebugSettings,
     GatewaySettings,
     KafkaSettings,
     LogSettings,
@@ -90,6 +91,7 @@ class Settings(BaseSettings):
     s3: S3Settings = S3Settings()
     cache: CacheSettings = CacheSettings()
     retention: RetentionSettings = RetentionSettings()
+    debug: DebugSettings = DebugSettings()
 
     @classmethod
     def settings_customise_sources(

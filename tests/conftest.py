@@ -7,17 +7,19 @@ import os
 import tempfile
 from pathlib import Path
 
+from schemas.wire import codec
 from tests.support.components import containers
 
 _HERE = hashlib.sha256(str(Path(__file__).parent).encode()).hexdigest()[:8]
 
 
 def pytest_configure() -> None:
-    """Give each clone a root of its own for the folders of its tests.
+    """Check what is encoded; give each clone a root of its own for its folders.
 
     pytest shuts the root to others whenever a run begins: engines of another clone's
     run, whose Postgres is a user of its own, would lose their data under their feet.
     """
+    codec.ENGINE.checks_encoding = True
     root = Path(tempfile.gettempdir()) / f"flightlog-tests-{_HERE}"
     root.mkdir(exist_ok=True)
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(root))

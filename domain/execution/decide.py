@@ -27,6 +27,7 @@ from domain.execution.state.evolve import evolve
 from domain.execution.state.state import Execution
 from domain.execution.traversal import settle
 from domain.graph import START
+from schemas.ids import execution_stream
 from schemas.messages import commands as c
 from schemas.messages import execution_events as e
 from schemas.messages.rejections import Reason, Rejected
@@ -48,6 +49,7 @@ def decide(command: c.ExecutionCommand, state: Execution, context: Context) -> O
         return _create(command, state, context)
     if state.created is None:
         return _refuse(Reason.NOT_FOUND, context, command, "it does not exist")
+    _check_stream(state.created, context)
     if isinstance(command, c.DeleteExecution):
         return deletion.delete(command, state, context)
     if state.is_terminal:
@@ -77,6 +79,7 @@ def _create(command: c.CreateExecution, state: Execution, context: Context) -> O
         return Rejected(Reason.ALREADY_EXISTS, detail)
     if isinstance(context.admission, Rejected):
         return context.admission
+    _check_stream(context.admission, context)
     decision = Decision(state, context)
     decision.emit(context.admission)
     decision.emit(e.ExecutionStarted(occurred_at_us=decision.now_us))
@@ -84,6 +87,12 @@ def _create(command: c.CreateExecution, state: Execution, context: Context) -> O
     decision.ready.append(("", START))
     settle(decision)
     return tuple(decision.events)
+
+
+def _check_stream(created: e.ExecutionCreated, context: Context) -> None:
+    """Fail before events are written to another stream than the execution's own."""
+    stream = execution_stream(created.execution)
+    assert stream == context.stream, f"{stream} isn't {context.stream}"  # noqa: S101 - a defect
 
 
 def _late(command: c.ExecutionCommand, state: Execution, context: Context) -> Outcome:

@@ -15,6 +15,7 @@ from gateway.cli.errors import CommandError
 from infra import logging_setup
 from infra.errors import InfraError
 from infra.settings import Settings
+from schemas.wire import codec
 
 GC_THRESHOLDS = (50_000, 50, 100)
 """Active executions are many small objects without cycles: collect rarely."""
@@ -23,6 +24,8 @@ GC_THRESHOLDS = (50_000, 50, 100)
 def run_until_stopped(settings: Settings, serving: Coroutine[None, None, None]) -> None:
     """Run it in a new event loop; raises CommandError for what ended it."""
     logging_setup.configure(settings.log_level, as_json=settings.log_json)
+    if settings.debug.check_encoding:
+        codec.ENGINE.checks_encoding = True
     gc.set_threshold(*GC_THRESHOLDS)
     try:
         with asyncio.Runner() as runner:

@@ -28,14 +28,20 @@ class UndecodableMessageError(ValueError):
     """The bytes are no message that this version knows."""
 
 
+class EncodingError(Exception):
+    """The bytes of a message say something else than the message: a defect."""
+
+
 class Codec:
     """Encodes and decodes the messages of some sets; schemas are parsed at first use.
 
-    A message's class belongs to one of the sets.
+    A message's class belongs to one of the sets. With `checks_encoding` each message is
+    decoded again after it was encoded, and compared.
     """
 
     def __init__(self, *sets: MessageSet) -> None:
         """Take the sets of messages."""
+        self.checks_encoding = False
         self._sets = sets
         self._versions = {
             cls: version
@@ -62,14 +68,21 @@ class Codec:
         return f"{namespace(self._versions.get(cls, 1))}.{cls.__name__}"
 
     def encode(self, message: msgspec.Struct) -> bytes:
-        """Return a message's bytes; raises KeyError for one of no set."""
+        """Return a message's bytes; raises KeyError for one of no set.
+
+        Raises EncodingError if that is checked, and the bytes say something else.
+        """
         entry = self._by_class[type(message)]
         out = io.BytesIO()
         out.write(MARKER)
         out.write(entry.fingerprint)
         fields = msgspec.to_builtins(message, builtin_types=(bytes,))
         schemaless_writer(out, entry.schema, fields)
-        return out.getvalue()
+        data = out.getvalue()
+        if self.checks_encoding and (found := self.decode(data)) != message:
+            text = f"Expected bytes of {message}, but they hold {found}"
+            raise EncodingError(text)
+        return data
 
     def decode(self, data: bytes) -> msgspec.Struct:
         """Return the message in these bytes; raises UndecodableMessageError."""

@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
+from schemas.messages.node_events import TaskStarted
 from schemas.wire import codec, registry
-from schemas.wire.codec import UndecodableMessageError
+from schemas.wire.codec import EncodingError, UndecodableMessageError
 from tests.support.messages import bare, example, messages_of
 
 EACH = pytest.mark.parametrize("cls", registry.CLASSES, ids=lambda cls: cls.__name__)
@@ -24,6 +26,18 @@ def test_any_message_comes_back_whole(cls: type[Any], data: st.DataObject) -> No
     """What was encoded decodes to an equal message."""
     message = data.draw(messages_of(cls))
     assert message == codec.decode(codec.encode(message))
+
+
+def test_bytes_that_say_something_else_are_noticed() -> None:
+    """With the check a message is never written that would be read as another one."""
+    checking = codec.Codec(registry.ENGINE)
+    message = example(TaskStarted)
+    wrong = replace(message, logs=list(message.logs))
+    assert checking.decode(checking.encode(wrong)) == message
+
+    checking.checks_encoding = True
+    with pytest.raises(EncodingError, match="TaskStarted"):
+        checking.encode(wrong)
 
 
 @EACH

@@ -224,7 +224,8 @@ class StreamKind(Generic[C, E, S, X]):
     def folded(
         self, before: StreamState[C, E, S, X], event: E, envelope: Envelope
     ) -> StreamState[C, E, S, X]:
-        """Return a stream with one more event as read, of which nothing is loaded."""
+        """Return a stream with its next event as read, of which nothing is loaded."""
+        assert envelope.sequence == before.sequence + 1, envelope.id  # noqa: S101 - a gap
         return StreamState(
             kind=self,
             state=self.decider.evolve(before.state, event),
