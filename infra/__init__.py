@@ -1,1 +1,1 @@
-"""The pipes: logs, Postgres, blobs, telemetry, settings."""
+"""Adapters to the outside: event log, Postgres, blobs, telemetry, settings."""

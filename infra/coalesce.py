@@ -1,4 +1,4 @@
-"""One question for many who ask at a time: put anew for those who come later."""
+"""Calls that are coalesced: concurrent callers share one call's result."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ T = TypeVar("T")
 
 
 class CoalescedCall(Generic[T]):
-    """Puts a question whose answer may only be older than nobody's asking.
+    """Calls a function whose result must not be older than the caller's request.
 
-    Who comes while it is being answered shares the next round with all others.
+    Callers that arrive while a call is running share the next one.
     """
 
-    def __init__(self, question: Callable[[], Awaitable[T]]) -> None:
-        """Put nothing yet."""
-        self._question = question
+    def __init__(self, function: Callable[[], Awaitable[T]]) -> None:
+        """Prepare; nothing is called yet."""
+        self._function = function
         self._turn = asyncio.Lock()
         self._next: asyncio.Task[T] | None = None
 
     async def result(self) -> T:
-        """Return the answer to a question put after this call; raises what it did."""
+        """Return the result of a call that began after this one; raises its error."""
         if self._next is None:
-            self._next = asyncio.create_task(self._round())
+            self._next = asyncio.create_task(self._call())
         return await asyncio.shield(self._next)
 
-    async def _round(self) -> T:
+    async def _call(self) -> T:
         async with self._turn:
             self._next = None
-            return await self._question()
+            return await self._function()

@@ -1,30 +1,30 @@
-"""What can go wrong with the outside world.
+"""What can fail outside the engine.
 
 InfraError
-├── Transient   passes by itself: wait and try again, within bounds
-├── Conflict    somebody else wrote first: load again, decide again
-├── Fenced      another engine owns this log: stop
-└── Permanent   trying again can't help
+├── TransientError   it may work later: retry, within limits
+├── ConflictError    another writer was first: load and decide again
+├── FencedError      another process owns the log or partition: stop
+└── PermanentError   retrying can't help
 """
 
 from __future__ import annotations
 
 
 class InfraError(Exception):
-    """Something outside failed."""
+    """Something outside the engine failed."""
 
 
 class TransientError(InfraError):
-    """The outside is away for a while."""
+    """It can't be reached, or is busy, for a while."""
 
 
 class ConflictError(InfraError):
-    """Somebody else wrote to the stream first."""
+    """Another writer appended to the stream first."""
 
 
 class FencedError(InfraError):
-    """Another engine has taken the log over."""
+    """Another process owns the log or the partition now."""
 
 
 class PermanentError(InfraError):
-    """Trying again can't help."""
+    """Retrying can't help."""

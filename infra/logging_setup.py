@@ -1,4 +1,4 @@
-"""Structured logs: to standard error, as text or JSON lines; libraries' as well."""
+"""Structured logs to standard error, as text or JSON lines; those of libraries, too."""
 
 from __future__ import annotations
 
@@ -16,45 +16,45 @@ _SHARED: tuple[Processor, ...] = (
 )
 
 
-_REPEATS_S = 1.0
-_KINDS_MAX = 1000
+_INTERVAL_S = 1.0
+_MESSAGES_MAX = 1000
 
 
 class RepeatFilter(logging.Filter):
-    """Lets the same complaint of a library through once a second.
+    """Passes the same message of a library once a second.
 
-    Clients of a broker that is away tell of each try. The next one that is heard tells
-    how many were not.
+    Clients log each attempt to reach a broker. The next message that is passed has the
+    number of those that were not.
     """
 
     def __init__(self) -> None:
-        """Expect the first of each."""
+        """Begin with no message seen."""
         super().__init__()
-        self._heard: dict[tuple[str, int, str], tuple[float, int]] = {}
+        self._passed: dict[tuple[str, int, str], tuple[float, int]] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Tell whether a line is heard."""
+        """Return whether a message is passed."""
         if record.exc_info:
             return True
         key = (record.name, record.levelno, str(record.msg))
         now_s = time.monotonic()
-        heard_s, missed = self._heard.get(key, (0.0, 0))
-        if heard_s and now_s - heard_s < _REPEATS_S:
-            self._heard[key] = heard_s, missed + 1
+        passed_s, missed = self._passed.get(key, (0.0, 0))
+        if passed_s and now_s - passed_s < _INTERVAL_S:
+            self._passed[key] = passed_s, missed + 1
             return False
-        if len(self._heard) > _KINDS_MAX:
-            self._heard.clear()
-        self._heard[key] = now_s, 0
+        if len(self._passed) > _MESSAGES_MAX:
+            self._passed.clear()
+        self._passed[key] = now_s, 0
         if missed:
-            record.msg = f"{record.msg} (and {missed} times more)"
+            record.msg = f"{record.msg} (repeated {missed} times)"
         return True
 
 
 def configure(level: str, *, as_json: bool) -> None:
     """Configure structlog, and the logging of libraries, for this process.
 
-    Fields bound by `structlog.contextvars` are on every line. Libraries are heard from
-    WARNING on: what they tell below that is about themselves.
+    Fields bound by `structlog.contextvars` are on every line. Libraries are logged
+    from WARNING on: below that they report their own internals.
     """
     chosen = logging.getLevelName(level.upper())
     rendering = _rendering(as_json=as_json)

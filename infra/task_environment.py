@@ -1,4 +1,4 @@
-"""The environment of tasks on this machine, and what is kept out of it."""
+"""The environment variables of tasks on this machine."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from pathlib import Path
 
 from infra.settings import Settings
 
-# What numpy and pyarrow start on import would keep a warm template from forking, so
-# that each task imported them anew (1 s). Tasks run side by side anyway; whoever wants
-# more threads sets these variables for the engine.
+# The threads that numpy and pyarrow start on import would keep a template process from
+# forking, so that each task imported them again (1 s). Tasks run in parallel anyway;
+# for more threads, set these variables for the engine.
 _FORK_SUPPORT = "GRPC_ENABLE_FORK_SUPPORT"
-_LOOPBACKS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - names, not bound to
+_LOOPBACKS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - nothing is bound to them
 _ONE_THREAD = {
     "OPENBLAS_NUM_THREADS": "1",
     "JE_ARROW_MALLOC_CONF": "background_thread:false",
@@ -19,20 +19,20 @@ _ONE_THREAD = {
 
 
 def disable_grpc_fork_handlers() -> None:
-    """Keep gRPC from meddling with forks; to be called before gRPC is imported.
+    """Disable gRPC's fork handlers; to be called before gRPC is imported.
 
-    Its handlers run in each child that the loop forks to start a command, and crash
-    some of them; such a child only executes something else.
+    They run in each child that asyncio forks to start a program, and crash some of
+    them; such a child only executes the program.
     """
     os.environ.setdefault(_FORK_SUPPORT, "0")
 
 
 def task_environment(settings: Settings) -> dict[str, str]:
-    """Return the environment that tasks of this machine start from.
+    """Return the environment that tasks of this machine start with.
 
-    It is the engine's own without its settings (a Postgres URL may hold a password),
-    with the scripts of the tasks' Python first on the path. It names the engine, so
-    that tasks can call back (eager workflows do).
+    It is the engine's own without its settings (a Postgres URL may contain a password),
+    with the scripts of the tasks' Python first on the path. It has the engine's
+    address, as eager workflows call it.
     """
     kept = dict(_ONE_THREAD) | {
         name: value

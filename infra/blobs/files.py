@@ -1,4 +1,4 @@
-"""Blobs on plain files: atomic writes, bare absolute paths as their addresses."""
+"""The contract of blob stores, and the store on plain files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from stat import S_ISREG
 from tempfile import NamedTemporaryFile
-from typing import Any, Protocol
+from typing import IO, Protocol
 
 import msgspec
 
@@ -20,23 +20,23 @@ from schemas.values import Blob
 
 CHUNK_BYTES = 1 << 20
 PARTS = ".parts"
-"""The folder of what is being written: whole files are moved from there."""
+"""The folder of blobs being written, which are renamed once they are complete."""
 
 
 class BlobNotFoundError(InfraError):
-    """No blob has this address."""
+    """There is no blob at this address."""
 
 
 class BlobTooLargeError(InfraError):
-    """The blob is larger than what may be read."""
+    """The blob is larger than the limit."""
 
 
 class InvalidBlobPathError(InfraError):
-    """The address leads out of the store."""
+    """The address is outside the store."""
 
 
 class BlobInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """A blob as listed: its address, bytes, and when it was written (s since 1970)."""
+    """A blob as listed: its address, its bytes, when it was written (s since 1970)."""
 
     uri: str
     size: int
@@ -44,30 +44,30 @@ class BlobInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Blobs(Protocol):
-    """A store of immutable objects."""
+    """A store of immutable objects, each at an address."""
 
     root: str
 
     def uri(self, relative: str) -> str:
-        """Return the address of a path below the root; whole addresses pass."""
+        """Return the address of a path below the root; addresses are returned as is."""
         ...
 
     async def put(self, uri: str, data: bytes) -> Blob:
-        """Store a blob whole, or not at all."""
+        """Store a blob, all of it or nothing."""
         ...
 
     async def put_stream(
         self, uri: str, chunks: AsyncIterable[bytes], limit: int
     ) -> tuple[Blob, bytes]:
-        """Store a blob from chunks; also return its MD5. Raises BlobTooLarge."""
+        """Store a blob from chunks; also return its MD5. Raises BlobTooLargeError."""
         ...
 
     async def get(self, uri: str, limit: int | None = None) -> bytes:
-        """Return a blob's bytes; raises BlobNotFound, BlobTooLarge."""
+        """Return a blob's bytes; raises BlobNotFoundError, BlobTooLargeError."""
         ...
 
     def stream(self, uri: str, start: int = 0) -> AsyncIterator[bytes]:
-        """Return a blob's bytes from an offset, in chunks; raises BlobNotFound."""
+        """Yield a blob's bytes from an offset, in chunks; raises BlobNotFoundError."""
         ...
 
     async def size(self, uri: str) -> int | None:
@@ -75,7 +75,7 @@ class Blobs(Protocol):
         ...
 
     async def list(self, prefix: str) -> list[BlobInfo]:
-        """Return the blobs below a folder of the store; raises PathRefused."""
+        """Return the blobs below a folder of the store; raises InvalidBlobPathError."""
         ...
 
     async def local_copy(self, uri: str, folder: Path) -> Path:
@@ -83,48 +83,48 @@ class Blobs(Protocol):
         ...
 
     async def delete(self, uri: str) -> None:
-        """Remove a blob; one that isn't there is fine."""
+        """Delete a blob, if there is one."""
         ...
 
     async def delete_prefix(self, prefix: str) -> None:
-        """Remove every blob below a folder of the store; raises PathRefused."""
+        """Delete all blobs below a folder; raises InvalidBlobPathError."""
         ...
 
     async def delete_unfinished(self, before_s: float) -> int:
-        """Remove what was begun before a time (s since 1970) and never finished."""
+        """Delete writes that began before a time (s since 1970) and never ended."""
         ...
 
 
 class FileBlobs:
-    """Blobs as files below one folder.
+    """Blobs as files below one folder; their addresses are absolute paths.
 
-    Whoever can write below the folder writes blobs: tasks do so by themselves. Reading
-    follows any absolute path, as inputs may name files of the machine's user.
+    Writes are atomic. Tasks write files below the folder directly: these are blobs,
+    too. Any absolute path can be read, as inputs may name files of the user.
     """
 
     def __init__(self, root: Path) -> None:
-        """Keep blobs below this folder."""
+        """Store blobs below this folder."""
         self._root = root.resolve()
         self._root.mkdir(parents=True, exist_ok=True)
         self.root = str(self._root)
 
     def uri(self, relative: str) -> str:
-        """Return the address of a path below the root; whole addresses pass."""
+        """Return the address of a path below the root; addresses are returned as is."""
         if relative.startswith("/") or "://" in relative:
             return relative
         return f"{self.root}/{relative}"
 
     def path(self, uri: str) -> Path:
-        """Return the file of an address within the store; raises PathRefused."""
+        """Return the file of an address in the store; raises InvalidBlobPathError."""
         path = Path(os.path.normpath(uri.removeprefix("file://")))
-        inside = path.is_relative_to(self._root) and path != self._root
-        if not inside or "\0" in uri:
+        is_below = path.is_relative_to(self._root) and path != self._root
+        if not is_below or "\0" in uri:
             message = f"Expected an address below {self.root}, but got {uri!r}"
             raise InvalidBlobPathError(message)
         return path
 
     async def put(self, uri: str, data: bytes) -> Blob:
-        """Store a blob whole, or not at all."""
+        """Store a blob, all of it or nothing."""
         path = self.path(uri)
         if len(data) > CHUNK_BYTES:
             await asyncio.to_thread(_write, path, data, self._parts())
@@ -136,28 +136,20 @@ class FileBlobs:
     async def put_stream(
         self, uri: str, chunks: AsyncIterable[bytes], limit: int
     ) -> tuple[Blob, bytes]:
-        """Store a blob from chunks; also return its MD5. Raises BlobTooLarge."""
+        """Store a blob from chunks; also return its MD5. Raises BlobTooLargeError."""
         path = self.path(uri)
         path.parent.mkdir(parents=True, exist_ok=True)
-        sha, md5, size = hashlib.sha256(), hashlib.md5(usedforsecurity=False), 0
         with NamedTemporaryFile(dir=self._parts(), delete=False) as part:
             try:
-                async for chunk in chunks:
-                    size += len(chunk)
-                    if size > limit:
-                        message = f"Expected at most {limit} bytes, but got more"
-                        raise BlobTooLargeError(message)
-                    sha.update(chunk)
-                    md5.update(chunk)
-                    await asyncio.to_thread(part.write, chunk)
-                _finish(part, path)
+                stored = await write_chunks(str(path), chunks, part, limit)
+                _publish(part, path)
             except BaseException:
-                _drop(part)
+                _discard(part)
                 raise
-        return Blob(uri=str(path), digest=sha.hexdigest(), size=size), md5.digest()
+        return stored
 
     async def get(self, uri: str, limit: int | None = None) -> bytes:
-        """Return a blob's bytes; raises BlobNotFound, BlobTooLarge."""
+        """Return a blob's bytes; raises BlobNotFoundError, BlobTooLargeError."""
         path, size = _found(uri)
         if limit is not None and size > limit:
             message = f"Expected at most {limit} bytes at {uri}, but there are {size}"
@@ -167,7 +159,7 @@ class FileBlobs:
         return path.read_bytes()
 
     async def stream(self, uri: str, start: int = 0) -> AsyncIterator[bytes]:
-        """Return a blob's bytes from an offset, in chunks; raises BlobNotFound."""
+        """Yield a blob's bytes from an offset, in chunks; raises BlobNotFoundError."""
         path, _ = _found(uri)
         with path.open("rb") as file:
             file.seek(start)
@@ -179,26 +171,26 @@ class FileBlobs:
         return _size(Path(uri.removeprefix("file://")))
 
     async def list(self, prefix: str) -> list[BlobInfo]:
-        """Return the blobs below a folder of the store; raises PathRefused."""
+        """Return the blobs below a folder of the store; raises InvalidBlobPathError."""
         return await asyncio.to_thread(_listed, self.path(prefix))
 
     async def local_copy(self, uri: str, folder: Path) -> Path:
-        """Return the blob's own file; raises BlobNotFound."""
+        """Return the blob's own file; raises BlobNotFoundError."""
         del folder
         return _found(uri)[0]
 
     async def delete(self, uri: str) -> None:
-        """Remove a blob; one that isn't there is fine."""
+        """Delete a blob, if there is one."""
         self.path(uri).unlink(missing_ok=True)
 
     async def delete_prefix(self, prefix: str) -> None:
-        """Remove every blob below a folder of the store; raises PathRefused."""
+        """Delete all blobs below a folder; raises InvalidBlobPathError."""
         folder = self.path(prefix)
         with suppress(FileNotFoundError):
             await asyncio.to_thread(shutil.rmtree, folder)
 
     async def delete_unfinished(self, before_s: float) -> int:
-        """Remove what was begun before a time (s since 1970) and never finished."""
+        """Delete writes that began before a time (s since 1970) and never ended."""
         parts = await asyncio.to_thread(_listed, self._parts())
         stale = [part for part in parts if part.modified_s < before_s]
         for part in stale:
@@ -206,23 +198,41 @@ class FileBlobs:
         return len(stale)
 
     def _parts(self) -> Path:
-        """Return the folder of unfinished blobs; it is never listed as blobs are."""
+        """Return the folder of unfinished blobs, which aren't listed."""
         folder = self._root / PARTS
         folder.mkdir(exist_ok=True)
         return folder
 
 
 def is_within(uri: str, root: str) -> bool:
-    """Tell whether an address lies below a root, and leads nowhere else."""
+    """Return whether an address is below a root, and has no `.` or `..` in it."""
     if not uri.startswith(f"{root}/") or "\0" in uri:
         return False
     parts = uri.removeprefix(f"{root}/").split("/")
     return all(part not in {"", ".", ".."} for part in parts)
 
 
+async def write_chunks(
+    uri: str, chunks: AsyncIterable[bytes], part: IO[bytes], limit: int
+) -> tuple[Blob, bytes]:
+    """Write chunks to a file; return them as a blob, and their MD5.
+
+    Raises BlobTooLargeError once there are more bytes than the limit.
+    """
+    sha, md5, size = hashlib.sha256(), hashlib.md5(usedforsecurity=False), 0
+    async for chunk in chunks:
+        size += len(chunk)
+        if size > limit:
+            raise BlobTooLargeError(f"Expected at most {limit} bytes, but got more")
+        sha.update(chunk)
+        md5.update(chunk)
+        await asyncio.to_thread(part.write, chunk)
+    return Blob(uri=uri, digest=sha.hexdigest(), size=size), md5.digest()
+
+
 def _listed(folder: Path) -> list[BlobInfo]:
     found = []
-    for above, _, names in os.walk(folder):  # which minds no folder that goes meanwhile
+    for above, _, names in os.walk(folder):  # ignores folders deleted meanwhile
         for path in (Path(above, name) for name in names):
             try:
                 status = path.stat()
@@ -235,7 +245,7 @@ def _listed(folder: Path) -> list[BlobInfo]:
 
 
 def _found(uri: str) -> tuple[Path, int]:
-    """Return a blob's file and its size; raises BlobNotFound."""
+    """Return a blob's file and its size; raises BlobNotFoundError."""
     path = Path(uri.removeprefix("file://"))
     size = _size(path)
     if size is None:
@@ -257,18 +267,18 @@ def _write(path: Path, data: bytes, parts: Path) -> None:
     with NamedTemporaryFile(dir=parts, delete=False) as part:
         try:
             part.write(data)
-            _finish(part, path)
+            _publish(part, path)
         except BaseException:
-            _drop(part)
+            _discard(part)
             raise
 
 
-def _finish(part: Any, path: Path) -> None:
-    """Let a whole file appear under its name at once."""
+def _publish(part: IO[bytes], path: Path) -> None:
+    """Rename a complete file to its name."""
     part.close()
     Path(part.name).chmod(0o644)
     Path(part.name).replace(path)
 
 
-def _drop(part: Any) -> None:
+def _discard(part: IO[bytes]) -> None:
     Path(part.name).unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Blobs on S3: objects of one bucket, written whole; large ones pass through files."""
+"""The blob store on S3: objects below a prefix of one bucket."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from datetime import timedelta
 from io import BytesIO
 from pathlib import Path
 from tempfile import SpooledTemporaryFile
-from typing import Any, BinaryIO, TypeVar, cast
+from typing import BinaryIO, TypeVar, cast
 from urllib.parse import urlsplit
 
 import certifi
 import urllib3
 from minio import Minio
 from minio.error import InvalidResponseError, MinioException, S3Error, ServerError
+from urllib3.response import BaseHTTPResponse
 
 from infra.blobs.files import (
     CHUNK_BYTES,
@@ -26,6 +27,7 @@ from infra.blobs.files import (
     BlobTooLargeError,
     InvalidBlobPathError,
     is_within,
+    write_chunks,
 )
 from infra.blobs.signing import Grant
 from infra.errors import PermanentError, TransientError
@@ -33,8 +35,8 @@ from infra.setting_sections import S3Settings
 from schemas.values import Blob
 
 SCHEME = "s3://"
-_GONE = frozenset({"NoSuchKey", "NoSuchObject", "NoSuchBucket", "404"})
-_PASSING = frozenset(
+_NOT_FOUND = frozenset({"NoSuchKey", "NoSuchObject", "NoSuchBucket", "404"})
+_TRANSIENT = frozenset(
     {"SlowDown", "ServiceUnavailable", "InternalError", "RequestTimeout", "503", "500"}
 )
 _SPOOL_BYTES = 8 << 20
@@ -42,8 +44,8 @@ _PART_BYTES = 16 << 20
 _T = TypeVar("_T")
 
 
-def client(settings: S3Settings, endpoint: str) -> Minio:
-    """Return a client of an endpoint: an URL as `http://127.0.0.1:9000`."""
+def new_client(settings: S3Settings, endpoint: str) -> Minio:
+    """Return a client of an endpoint, a URL such as `http://127.0.0.1:9000`."""
     at = urlsplit(endpoint)
     if at.scheme not in {"http", "https"} or not at.netloc:
         raise PermanentError(f"Expected an http(s) URL of an S3, but got {endpoint!r}")
@@ -61,28 +63,29 @@ def client(settings: S3Settings, endpoint: str) -> Minio:
         access_key=settings.access_key,
         secret_key=settings.secret_key,
         secure=at.scheme == "https",
-        region=settings.region,  # known, so that signing needs no call
+        region=settings.region,  # so that signing needs no request
         http_client=pool,
     )
 
 
 class S3Blobs:
-    """Blobs as objects below `s3://bucket/prefix`; reads follow any bucket's address.
+    """Blobs as objects below `s3://bucket/prefix`; any bucket can be read.
 
-    Raises Transient where S3 is away or busy, Permanent where it refuses.
+    Raises TransientError when S3 can't be reached or is busy, PermanentError when it
+    refuses a request.
     """
 
     def __init__(self, root: str, settings: S3Settings) -> None:
-        """Keep blobs below this address; `open` makes the bucket if it is missing."""
+        """Store blobs below this address; `open` creates a missing bucket."""
         self.root = root.rstrip("/")
         self._bucket, _ = _split(self.root + "/_")
-        self._client = client(settings, settings.endpoint)
+        self._client = new_client(settings, settings.endpoint)
         self._threads = ThreadPoolExecutor(settings.connections, "s3")
 
     async def open(self) -> None:
-        """Make the bucket, if it isn't there."""
+        """Create the bucket, if it is missing."""
 
-        def make() -> None:
+        def create() -> None:
             if not self._client.bucket_exists(self._bucket):
                 try:
                     self._client.make_bucket(self._bucket)
@@ -90,20 +93,20 @@ class S3Blobs:
                     if error.code != "BucketAlreadyOwnedByYou":
                         raise
 
-        await self._call(self.root, make)
+        await self._call(self.root, create)
 
     async def close(self) -> None:
-        """Let the threads go."""
+        """Stop the threads."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def uri(self, relative: str) -> str:
-        """Return the address of a path below the root; whole addresses pass."""
+        """Return the address of a path below the root; addresses are returned as is."""
         if relative.startswith("/") or "://" in relative:
             return relative
         return f"{self.root}/{relative}"
 
     async def put(self, uri: str, data: bytes) -> Blob:
-        """Store a blob whole, or not at all."""
+        """Store a blob, all of it or nothing."""
         bucket, key = self._own(uri)
 
         def store() -> None:
@@ -115,33 +118,26 @@ class S3Blobs:
     async def put_stream(
         self, uri: str, chunks: AsyncIterable[bytes], limit: int
     ) -> tuple[Blob, bytes]:
-        """Store a blob from chunks; also return its MD5. Raises BlobTooLarge.
+        """Store a blob from chunks; also return its MD5. Raises BlobTooLargeError.
 
-        The chunks wait in a file until they are whole and good.
+        The chunks are collected in a file, so that nothing incomplete is stored.
         """
         bucket, key = self._own(uri)
-        sha, md5, size = hashlib.sha256(), hashlib.md5(usedforsecurity=False), 0
         with SpooledTemporaryFile(max_size=_SPOOL_BYTES) as part:
-            async for chunk in chunks:
-                size += len(chunk)
-                if size > limit:
-                    message = f"Expected at most {limit} bytes, but got more"
-                    raise BlobTooLargeError(message)
-                sha.update(chunk)
-                md5.update(chunk)
-                await asyncio.to_thread(part.write, chunk)
+            blob, md5 = await write_chunks(uri, chunks, part, limit)
             part.seek(0)
+            data = cast("BinaryIO", part)  # it is one, but typed as IO[bytes]
 
             def store() -> None:
                 self._client.put_object(
-                    bucket, key, cast(BinaryIO, part), size, part_size=_PART_BYTES
+                    bucket, key, data, blob.size, part_size=_PART_BYTES
                 )
 
             await self._call(uri, store)
-        return Blob(uri=uri, digest=sha.hexdigest(), size=size), md5.digest()
+        return blob, md5
 
     async def get(self, uri: str, limit: int | None = None) -> bytes:
-        """Return a blob's bytes; raises BlobNotFound, BlobTooLarge."""
+        """Return a blob's bytes; raises BlobNotFoundError, BlobTooLargeError."""
         bucket, key = _split(uri)
 
         def load() -> bytes:
@@ -156,7 +152,7 @@ class S3Blobs:
         return await self._call(uri, load)
 
     async def stream(self, uri: str, start: int = 0) -> AsyncIterator[bytes]:
-        """Return a blob's bytes from an offset, in chunks; raises BlobNotFound."""
+        """Yield a blob's bytes from an offset, in chunks; raises BlobNotFoundError."""
         bucket, key = _split(uri)
         response = await self._call(
             uri, lambda: self._client.get_object(bucket, key, offset=start)
@@ -177,7 +173,7 @@ class S3Blobs:
         return int(found.size or 0)
 
     async def list(self, prefix: str) -> list[BlobInfo]:
-        """Return the blobs whose addresses begin with a folder's."""
+        """Return the blobs below a folder; raises InvalidBlobPathError."""
         bucket, key = self._own(f"{prefix.rstrip('/')}/_")
         folder = key.removesuffix("_")
 
@@ -196,7 +192,7 @@ class S3Blobs:
         return await self._call(prefix, load)
 
     async def local_copy(self, uri: str, folder: Path) -> Path:
-        """Return a file with the blob's bytes: a copy in a folder, made once."""
+        """Return a file with the blob's bytes: a copy in a folder, downloaded once."""
         bucket, key = _split(uri)
         path = folder / hashlib.sha256(uri.encode()).hexdigest()[:24]
 
@@ -208,22 +204,22 @@ class S3Blobs:
         return await self._call(uri, load)
 
     async def delete(self, uri: str) -> None:
-        """Remove a blob; one that isn't there is fine."""
+        """Delete a blob, if there is one."""
         bucket, key = self._own(uri)
         await self._call(uri, lambda: self._client.remove_object(bucket, key))
 
     async def delete_prefix(self, prefix: str) -> None:
-        """Remove every blob below a folder of the store; raises PathRefused."""
+        """Delete all blobs below a folder; raises InvalidBlobPathError."""
         for found in await self.list(prefix):
             await self.delete(found.uri)
 
     async def delete_unfinished(self, before_s: float) -> int:
-        """Do nothing: S3 shows no object before it is whole."""
+        """Return 0: S3 has no incomplete objects."""
         del before_s
         return 0
 
     def _own(self, uri: str) -> tuple[str, str]:
-        """Return bucket and key of an address in the store; raises PathRefused."""
+        """Return bucket and key of an address; raises InvalidBlobPathError."""
         if not is_within(uri, self.root):
             message = f"Expected an address below {self.root}, but got {uri!r}"
             raise InvalidBlobPathError(message)
@@ -231,23 +227,25 @@ class S3Blobs:
 
     async def _call(self, uri: str, function: Callable[[], _T]) -> _T:
         loop = asyncio.get_running_loop()
-        with _translated(uri):
+        with _translated_errors(uri):
             return await loop.run_in_executor(self._threads, function)
 
 
 class S3Links:
-    """Links to objects that S3 itself signs and serves: bytes don't pass through us."""
+    """Signs URLs that S3 itself serves: bytes don't pass through the gateway."""
 
     def __init__(
         self, settings: S3Settings, now_us: Callable[[], int], root: str
     ) -> None:
         """Sign for the endpoint that clients reach."""
-        self._client = client(settings, settings.public_endpoint or settings.endpoint)
+        self._client = new_client(
+            settings, settings.public_endpoint or settings.endpoint
+        )
         self._now_us = now_us
         self._root = root
 
     def url(self, grant: Grant) -> str:
-        """Return a link for a grant; S3 checks a Content-MD5 that is sent along."""
+        """Return the signed URL of a grant; S3 verifies a Content-MD5 that is sent."""
         if not is_within(grant.uri, self._root):
             raise InvalidBlobPathError(f"Expected an address below {self._root}")
         bucket, key = _split(grant.uri)
@@ -258,7 +256,7 @@ class S3Links:
 
 
 def task_variables(settings: S3Settings) -> dict[str, str]:
-    """Return what flytekit's tasks need to reach this S3 (flytekit S3Config)."""
+    """Return the environment by which tasks reach this S3 (flytekit's S3Config)."""
     return {
         "FLYTE_AWS_ENDPOINT": settings.endpoint,
         "FLYTE_AWS_ACCESS_KEY_ID": settings.access_key,
@@ -275,7 +273,7 @@ def _split(uri: str) -> tuple[str, str]:
 
 
 @contextmanager
-def _response(response: Any) -> Iterator[Any]:
+def _response(response: BaseHTTPResponse) -> Iterator[BaseHTTPResponse]:
     try:
         yield response
     finally:
@@ -284,25 +282,25 @@ def _response(response: Any) -> Iterator[Any]:
 
 
 @contextmanager
-def _translated(uri: str) -> Iterator[None]:
-    """Say in our words what S3 said."""
+def _translated_errors(uri: str) -> Iterator[None]:
+    """Turn the client's errors into the engine's."""
     try:
         yield
     except S3Error as error:
-        if error.code in _GONE:
+        if error.code in _NOT_FOUND:
             raise BlobNotFoundError(
                 f"Expected a blob at {uri!r}, but there is none"
             ) from error
-        kind = TransientError if error.code in _PASSING else PermanentError
-        raise kind(
-            f"Expected S3 to serve {uri!r}, but: {error.code}: {error.message}"
-        ) from error
+        why = f"{error.code}: {error.message}"
+        if error.code in _TRANSIENT:
+            raise TransientError(f"Cannot reach S3 for {uri!r}: {why}") from error
+        raise PermanentError(f"Expected S3 to serve {uri!r}, but: {why}") from error
     except (
         urllib3.exceptions.HTTPError,
         ServerError,
         InvalidResponseError,
         OSError,
     ) as error:
-        raise TransientError(f"Expected S3 to serve {uri!r}, but: {error}") from error
-    except (MinioException, ValueError) as error:  # the latter for a bad name
+        raise TransientError(f"Cannot reach S3 for {uri!r}: {error}") from error
+    except (MinioException, ValueError) as error:  # ValueError: an invalid name
         raise PermanentError(f"Expected S3 to serve {uri!r}, but: {error}") from error

@@ -1,4 +1,4 @@
-"""Signed links to blobs: who holds one may put or get one blob, for a while."""
+"""Signed URLs of blobs: each allows one PUT or GET until it expires."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import msgspec
 
 
 class Grant(msgspec.Struct, frozen=True, kw_only=True):
-    """What a link allows: PUT or GET of one address until a time.
+    """What a URL allows: a PUT or GET of one address until it expires.
 
-    `md5` binds a PUT to contents with this MD5 (base64, as in Content-MD5).
+    With `md5` a PUT must have contents with this MD5 (base64, as in Content-MD5).
     """
 
     method: str
@@ -23,52 +23,52 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class InvalidSignatureError(Exception):
-    """The link was altered, or its time is over."""
+    """The URL was altered, or has expired."""
 
 
 class Links(Protocol):
-    """Who makes links: this server, or the store that holds the blobs."""
+    """Signs URLs: the server does, or the store that holds the blobs."""
 
     def url(self, grant: Grant) -> str:
-        """Return a link for a grant."""
+        """Return the signed URL of a grant."""
         ...
 
 
 class Signer:
-    """Makes and checks links; only this server's secret makes good ones."""
+    """Signs and verifies URLs of this server with its secret."""
 
     def __init__(self, secret: bytes, base_url: str) -> None:
-        """Sign with a secret; links begin with the base URL."""
+        """Sign with a secret; URLs begin with the base URL."""
         self._secret = secret
         self.base_url = base_url.rstrip("/")
 
     def url(self, grant: Grant) -> str:
-        """Return a link for a grant."""
+        """Return the signed URL of a grant."""
         return f"{self.base_url}/blobs/{self.token(grant)}"
 
     def token(self, grant: Grant) -> str:
-        """Return the link's last part."""
+        """Return the last part of a grant's URL."""
         body = msgspec.msgpack.encode(grant)
         return _text(self._mac(body) + body)
 
     def read(self, token: str, method: str, now_us: int) -> Grant:
-        """Return what a link allows; raises SignatureRefused."""
+        """Return what a URL allows, by its last part; raises InvalidSignatureError."""
         try:
             data = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
         except ValueError as error:
             raise InvalidSignatureError(
-                "Expected a signed link, but it is damaged"
+                "Expected a signed URL, but it is malformed"
             ) from error
         mac, body = data[:32], data[32:]
         if not hmac.compare_digest(mac, self._mac(body)):
-            raise InvalidSignatureError("Expected a signed link, but it was altered")
+            raise InvalidSignatureError("Expected a signed URL, but it was altered")
         grant = msgspec.msgpack.decode(body, type=Grant)
         if grant.method != method:
             raise InvalidSignatureError(
-                f"Expected a link for {method}, but it is for {grant.method}"
+                f"Expected a URL for {method}, but it is for {grant.method}"
             )
         if grant.expires_at_us < now_us:
-            raise InvalidSignatureError("Expected a fresh link, but its time is over")
+            raise InvalidSignatureError("Expected a valid URL, but it has expired")
         return grant
 
     def _mac(self, body: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""Which blob store the settings name, and who signs links to its blobs."""
+"""The blob store of the settings, and what signs URLs of its blobs."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from infra.settings import Settings
 
 @asynccontextmanager
 async def open_blobs(settings: Settings, folder: Path) -> AsyncIterator[Blobs]:
-    """Open the blob store; `folder` is where blobs lie if the settings name no place.
+    """Open the blob store; it is `folder` if the settings don't name one.
 
-    An S3 that is away is waited for; raises Permanent if it refuses.
+    Waits for an S3 that can't be reached; raises PermanentError if it refuses.
     """
     if not settings.blobs.startswith(SCHEME):
-        yield FileBlobs(_folder(settings.blobs, folder))
+        yield FileBlobs(_expanded(settings.blobs) if settings.blobs else folder)
         return
     blobs = S3Blobs(settings.blobs, settings.s3)
     try:
@@ -30,14 +30,14 @@ async def open_blobs(settings: Settings, folder: Path) -> AsyncIterator[Blobs]:
         await blobs.close()
 
 
-def _folder(named: str, otherwise: Path) -> Path:
-    return Path(named).expanduser() if named else otherwise
+def _expanded(path: str) -> Path:
+    return Path(path).expanduser()
 
 
 def links(
     settings: Settings, blobs: Blobs, signer: Signer, now_us: Callable[[], int]
 ) -> Links:
-    """Return who makes links: S3 itself, or the gateway for plain files."""
+    """Return what signs URLs: S3 itself, or the gateway for plain files."""
     if isinstance(blobs, S3Blobs):
         return S3Links(settings.s3, now_us, blobs.root)
     return signer

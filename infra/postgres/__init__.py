@@ -1,1 +1,1 @@
-"""Postgres: connection pools, the embedded server, the event store's recorder."""
+"""Postgres: connection pools, the embedded server, the recorder of event tables."""

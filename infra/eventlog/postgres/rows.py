@@ -1,4 +1,4 @@
-"""Messages ↔ rows of the log: an event's originator is its stream, pure."""
+"""Messages ↔ rows of the log, pure: an event's originator is its stream."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PARTITION = 0
 
 
 class _Stored(msgspec.Struct, frozen=True, array_like=True):
-    """What a row's state holds: the envelope flat, without what the row says."""
+    """The state of a row: key, body and the envelope's fields that no column has."""
 
     key: str
     id: str
@@ -33,15 +33,15 @@ _decoder = msgspec.msgpack.Decoder(_Stored)
 
 
 def is_event(record: Record) -> bool:
-    """Tell whether a record has a place in its stream's sequence."""
+    """Return whether a record is an event, with a sequence number."""
     return record.topic == topics.EVENTS and record.envelope.sequence > 0
 
 
 def to_row(record: Record) -> StoredEvent:
     """Return the row of a record.
 
-    The primary key keeps a stream's sequences without repeat; other messages have
-    version 0 under their topic and id.
+    The primary key makes a stream's sequence numbers unique; other messages have
+    version 0, and their topic and id as originator.
     """
     e = record.envelope
     state = _encoder.encode(
@@ -84,7 +84,7 @@ def from_row(topic: str, sequence: int, state: bytes, position: int) -> Received
 
 
 def at(record: Record, position: int) -> Received:
-    """Return a record as it is read once it stands at a position."""
+    """Return a record as it is read at a position."""
     return Received(
         topic=record.topic,
         key=record.key,

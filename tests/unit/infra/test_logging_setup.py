@@ -92,5 +92,5 @@ def test_the_same_complaint_is_heard_once_a_second(
     assert [line["event"] for line in lines] == [
         "Unable to connect to 0",
         "Something else",
-        "Unable to connect to 7 (and 49 times more)",
+        "Unable to connect to 7 (repeated 49 times)",
     ]

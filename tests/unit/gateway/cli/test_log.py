@@ -76,7 +76,7 @@ def test_files_are_checked_first(url: str, run: Call, tmp_path: Path) -> None:
     assert file.read_bytes() == b"precious"
     refused = run(other, "log", "import", str(file))
     assert refused.exit_code == 1
-    assert "Expected log.avro to be a whole export" in refused.stderr
+    assert "Expected log.avro to be a complete export" in refused.stderr
     assert run(url, "log", "export", str(file), "--force").exit_code == 0
     file.write_bytes(file.read_bytes()[:-9])
     assert run(other, "log", "import", str(file)).exit_code == 1

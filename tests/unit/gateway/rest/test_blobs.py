@@ -97,9 +97,9 @@ async def test_refuses_links_that_are_not_good(tmp_path: Path) -> None:
     links = {
         good[:-4] + "AAAA": "altered",
         foreign: "altered",
-        "/blobs/short": "damaged",
+        "/blobs/short": "malformed",
         "/blobs/!": "",
-        _link(uri, expires_at_us=NOW_US - 1): "time is over",
+        _link(uri, expires_at_us=NOW_US - 1): "has expired",
         _link(uri, "GET"): "it is for GET",
     }
     async with serving(parts_of(tmp_path)) as client:
