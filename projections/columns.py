@@ -27,16 +27,16 @@ from typing import (
 import msgspec
 
 SqlValue = str | int | float | bytes | datetime | None
-"""A value as Postgres takes and gives it."""
+"""A value as Postgres stores it."""
 ColumnValue = SqlValue | msgspec.Struct | tuple[msgspec.Struct, ...]
 """A value as a row has it."""
 SqlType = Literal[
     "text", "bigint", "boolean", "double precision", "timestamptz", "bytea"
 ]
 Dump = Callable[[Any], SqlValue]
-"""Makes the value that is stored; it takes what has the type of the column's field."""
+"""Makes the stored value from one of the type of the column's field."""
 Load = Callable[[Any], ColumnValue]
-"""Makes the value of the field from the one that is stored."""
+"""Makes the value of the field from the stored one."""
 R = TypeVar("R", bound=msgspec.Struct)
 
 

@@ -11,7 +11,7 @@ from projections.columns import decode
 from projections.sql_files import SQL_FILES
 
 PROJECTOR = "views"
-"""The name under which the projector keeps its positions."""
+"""The name under which the projector stores its positions."""
 _STORED = queries(SQL_FILES / "projector.sql")["stored_positions"]
 
 

@@ -162,7 +162,7 @@ ATTRIBUTES = Table(
 
 
 class EvictionRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A data set of the catalog whose outputs of earlier times aren't reused."""
+    """A data set of the catalog, and the time up to which its outputs aren't reused."""
 
     project: str
     domain: str

@@ -104,7 +104,7 @@ class DynamicWorkflow(msgspec.Struct, frozen=True, kw_only=True):
 class NodeRow(msgspec.Struct, frozen=True, kw_only=True):
     """One node execution; `attempt` is the current one, nodes are ordered by `number`.
 
-    `is_parent`, `is_dynamic` and `is_array` are what clients are told (ref §1.5).
+    `is_parent`, `is_dynamic` and `is_array` are as clients see them (ref §1.5).
     `element` is the index of an element of an array.
     """
 

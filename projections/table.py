@@ -135,7 +135,7 @@ class Insertion(Generic[R]):
         ]
 
     def arrays(self, rows: Iterable[Sequence[SqlValue]]) -> Sequence[list[SqlValue]]:
-        """Return the arrays of `many` for rows, one at least, given as values."""
+        """Return the arrays of `many` for the values of rows, at least one."""
         return [list(column) for column in zip(*rows, strict=True)]
 
 

@@ -17,7 +17,8 @@ import structlog
 from infra.errors import ConflictError
 from infra.eventlog.contract import PartitionAssignment, Received
 from infra.retry import retry_transient
-from projections.projector.projector import Projector, ReadModelsRolledBackError
+from projections.projector.commit import ReadModelsRolledBackError
+from projections.projector.projector import Projector
 from schemas import topics
 
 log_ = structlog.get_logger(__name__)

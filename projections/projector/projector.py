@@ -12,10 +12,10 @@ from psycopg.sql import SQL, Identifier
 
 from infra.errors import ConflictError
 from infra.eventlog.contract import Received
-from infra.postgres.pool import Connection, Pool, outages_are_transient, queries
+from infra.postgres.pool import Pool, outages_are_transient, queries
 from infra.retry import retry_transient
 from projections.positions import PROJECTOR, have_reached, stored_positions
-from projections.projector.writer import write
+from projections.projector.commit import ReadModelsRolledBackError, commit
 from projections.rows import FOLDED, Outcome
 from projections.sql_files import SQL_FILES
 from projections.views.apply import apply
@@ -27,7 +27,7 @@ log_ = structlog.get_logger(__name__)
 
 _SQL = queries(SQL_FILES / "projector.sql")
 _DURABLE_S = 2.0
-"""What was committed this long ago is on the disk: a crash of Postgres keeps it."""
+"""What was committed this long ago is on the disk: no crash of Postgres loses it."""
 # Decoding uses the processor: other tasks of the event loop run after so many messages.
 _YIELD_EVERY = 200
 
@@ -47,15 +47,11 @@ class EventLog(Protocol):
 
 
 def _ignore_outcome(_outcome: Outcome) -> None:
-    """Leave outcomes to those who read the table."""
+    """Ignore an outcome: processes that wait for it read the table."""
 
 
 def _ignore_progress(_applied: int) -> None:
     """Report no progress."""
-
-
-class ReadModelsRolledBackError(Exception):
-    """The last commits, which don't wait for the disk, were lost in a crash."""
 
 
 @dataclass(slots=True)
@@ -196,7 +192,7 @@ class Projector:
         return changes
 
     async def _retry(self, action: Callable[[], Awaitable[None]]) -> None:
-        """Run an action again, for as long as it takes, while Postgres is away."""
+        """Run an action, again and again while Postgres can't be reached."""
 
         async def attempt() -> None:
             with outages_are_transient():
@@ -212,35 +208,7 @@ class Projector:
             self.positions |= moved
 
     async def _commit(self, ends: Mapping[int, int], changes: Changes) -> None:
-        async with self.pool.connection() as conn, conn.transaction():
-            if await self._move(conn, ends):
-                async with conn.pipeline():
-                    await conn.execute(_SQL["commit_without_waiting"])
-                    await write(conn.cursor(), changes)
-
-    async def _move(self, conn: Connection, ends: Mapping[int, int]) -> bool:
-        """Move the positions; False if they are there: the answer of a commit was lost.
-
-        Raises ReadModelsRolledBackError if the stored ones are older than those of the
-        last commit, ConflictError if another projector moved them.
-        """
-        for partition, to in ends.items():
-            before = self.positions.get(partition, 0)
-            move = {"name": PROJECTOR, "partition": partition, "from": before, "to": to}
-            cursor = await conn.execute(_SQL["move"], move)
-            if cursor.rowcount == 1:
-                continue
-            stored = await stored_positions(conn)
-            if ends.items() <= stored.items():
-                return False
-            message = (
-                f"Expected to be the only projector and at {before}, "
-                f"but its position is {stored.get(partition)}"
-            )
-            if stored.get(partition, 0) < before:
-                raise ReadModelsRolledBackError(message)
-            raise ConflictError(message)
-        return True
+        await commit(self.pool, self.positions, ends, changes)
 
     async def trim_outcomes(self) -> None:
         """Delete old outcomes, once in a while."""
@@ -262,16 +230,16 @@ def _last_positions(batch: Sequence[Received]) -> dict[int, int]:
 async def rebuild(
     log: EventLog, pool: Pool, progress: Callable[[int], None] = _ignore_progress
 ) -> int:
-    """Empty the read models of executions, fold the whole log; return its events.
+    """Empty the read models of executions and fold all events; return how many.
 
     `progress` is called with the number of events applied so far. Outcomes stay: nobody
     waits for old ones. A projector that runs meanwhile ends by ConflictError; one that
-    starts after this was killed goes on from where it was.
+    starts after a rebuild was killed continues it.
     """
     async with pool.connection() as conn, conn.transaction():
         tables = SQL(", ").join(map(Identifier, FOLDED))
         await conn.execute(SQL("TRUNCATE {}").format(tables))
-        await conn.execute(_SQL["forget"], (PROJECTOR,))
+        await conn.execute(_SQL["delete_positions"], (PROJECTOR,))
     projector = Projector(log, pool, writes_outcomes=False, progress=progress)
     await projector.catch_up()
     return projector.applied

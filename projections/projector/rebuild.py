@@ -28,8 +28,8 @@ _NOT_FOLDED = ("projector_positions", "outcomes", "catalog_reservations")
 """Tables that a projector writes, but that don't follow from events alone."""
 _SAMPLES_MAX = 5
 _OF_ALL_EXECUTIONS = ("catalog",)
-"""Read models whose rows don't belong to one execution each: they can only be compared
-whole, not for some executions."""
+"""Read models whose rows don't belong to one execution each: they can't be compared for
+some executions only."""
 
 Progress = Callable[[int], None]
 Positions = Mapping[int, int]

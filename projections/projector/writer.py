@@ -25,8 +25,8 @@ _DELETED_FROM = (
     "journal",
     "catalog",
 )
-# A command's id from outside may be longer than a notification can be: whoever waits
-# for that one reads the table at its time limit.
+# A client's command id may be longer than a notification can be: a process that waits
+# for that command reads the table at its time limit.
 _NOTIFY = (
     "SELECT pg_notify('flightlog_outcomes', id) FROM unnest(%s::text[]) AS id "
     "WHERE octet_length(id) BETWEEN 1 AND 7000"
@@ -64,7 +64,7 @@ async def _write_catalog(cursor: Cursor, changes: Changes) -> None:
 
 
 async def _write_deletions(cursor: Cursor, changes: Changes) -> None:
-    """Take deleted executions out of the read models, after all else of the batch."""
+    """Delete the rows of deleted executions, after the batch's other changes."""
     if not changes.deleted:
         return
     noted = [(at, stream) for stream, at in changes.deleted]

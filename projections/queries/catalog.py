@@ -1,4 +1,4 @@
-"""The catalog: cached outputs, and reservations to make outputs alone."""
+"""The catalog: cached outputs, and reservations to produce outputs."""
 
 from __future__ import annotations
 

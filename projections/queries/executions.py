@@ -127,10 +127,10 @@ async def open_streams(pool: Pool) -> list[str]:
 
 
 async def open_and_tagged(
-    pool: Pool, beside: ExecutionRef, key: str, value: str
+    pool: Pool, execution: ExecutionRef, key: str, value: str
 ) -> list[ExecutionRef]:
     """Return open executions with a label, of one execution's project and domain."""
-    params = (key, value, beside.project, beside.domain)
+    params = (key, value, execution.project, execution.domain)
     found = await fetch_values(pool, str, _SQL["open_and_tagged"], params)
     return [execution_of(stream) for stream in found]
 

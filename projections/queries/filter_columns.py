@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from projections import registry_rows, rows
+from projections.columns import R
 from projections.queries.filters import Entity
 
 _STAMPS = ("created_at", "updated_at")
@@ -23,7 +24,7 @@ def _of_stream(table: str) -> dict[str, str]:
 
 
 def _same(left: str, prefix: str, right: str) -> str:
-    """Return the condition that a row has another table's whole id."""
+    """Return the condition that a row has another table's full id."""
     return " AND ".join(f"{left}.{c} = {right}.{prefix}{c}" for c in _NAMED)
 
 
@@ -38,7 +39,7 @@ ELSE (
         AND element.parent_id = task_executions.node_id
 ) END)"""
 
-# Nodes inside what an attempt of a dynamic node made name both: n0/0.
+# Nodes of a dynamic workflow name its node and the attempt: n0/0.
 _PARENT_ATTEMPT = """(
     SELECT node_executions.parent_id || '/' || node_executions.retry_group
     FROM node_executions AS parent
@@ -55,22 +56,23 @@ WORKFLOWS = Entity(
     short="w",
     tie=("name", "version"),
 )
-_DESCRIBED = (*_NAMED, *_STAMPS, "short_description")
-DESCRIBED_TASKS = Entity(
-    "described_tasks",
-    registry_rows.TaskVersionRow,
-    _DESCRIBED,
-    aliases=_BY_TIME,
-    short="d",
-    tie=("name", "version"),
-)
-DESCRIBED_WORKFLOWS = Entity(
-    "described_workflows",
-    registry_rows.WorkflowVersionRow,
-    _DESCRIBED,
-    aliases=_BY_TIME,
-    short="d",
-    tie=("name", "version"),
+
+
+def _described(table: str, row: type[R]) -> Entity[R]:
+    """Return what may be filtered of the versions that have a description."""
+    return Entity(
+        table,
+        row,
+        (*_NAMED, *_STAMPS, "short_description"),
+        aliases=_BY_TIME,
+        short="d",
+        tie=("name", "version"),
+    )
+
+
+DESCRIBED_TASKS = _described("described_tasks", registry_rows.TaskVersionRow)
+DESCRIBED_WORKFLOWS = _described(
+    "described_workflows", registry_rows.WorkflowVersionRow
 )
 TASKS = Entity(
     "tasks",

@@ -32,7 +32,7 @@ R_co = TypeVar("R_co", bound=msgspec.Struct, covariant=True)
 
 @dataclass(frozen=True, slots=True)
 class Entity(Generic[R_co]):
-    """What may be filtered: a table of rows, some columns, and tables to look into.
+    """What clients may filter: columns of a table, and of tables joined to it.
 
     `aliases` renames columns as Flyte names them, `expressions` gives the SQL of those
     that aren't stored (text, if the row doesn't have them either). `short` is Flyte's
@@ -73,7 +73,7 @@ AnyEntity = Entity[msgspec.Struct]
 class Condition:
     """A parsed filter: SQL with placeholders, their values, and the columns it names.
 
-    `fields` are those of the entity itself, not of tables that it looks into.
+    `fields` are those of the entity itself, not of tables that are joined to it.
     """
 
     sql: Composable

@@ -32,7 +32,7 @@ from schemas.messages import registry_events as r
 from schemas.messages.rejections import Rejected
 
 GENERATED = ".flytegen%"
-"""Names that the server made: listings of names leave them out (ref §1.3)."""
+"""Names that the server generates: listings of names omit them (ref §1.3)."""
 _SQL = queries(SQL_FILES / "registry.sql")
 V_co = TypeVar("V_co", bound=VersionRow, covariant=True)
 
@@ -128,7 +128,7 @@ async def list_names(
 ) -> list[NameRow] | Rejected:
     """Return the distinct names of a kind, with description and state.
 
-    Names that the server made are left out unless a filter is given.
+    Names that the server generated are omitted unless a filter is given.
     """
     hidden = "" if page.filters else GENERATED
     return await _names(pool, kind, (project, domain), page, hidden)

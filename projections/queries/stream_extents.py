@@ -16,7 +16,7 @@ log_ = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class StreamExtentQuery:
-    """Finds extents in the read models; without one, whole partitions are read."""
+    """Finds extents in the read models; without one, all of a partition is read."""
 
     pool: Pool
 

@@ -12,7 +12,7 @@ WHERE p.position = %(from)s
 -- events are applied again.
 SET LOCAL synchronous_commit TO off
 
--- forget --
+-- delete_positions --
 DELETE FROM projector_positions WHERE name = %s
 
 -- trim_outcomes --

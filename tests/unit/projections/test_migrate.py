@@ -80,7 +80,7 @@ def test_no_released_migration_is_missing() -> None:
 
 
 def test_every_migration_can_be_rolled_back() -> None:
-    """Beside each lies its rollback, and it depends on an earlier one."""
+    """Each has its rollback, and depends on the one before."""
     for before, step in itertools.pairwise(steps()):
         assert (MIGRATIONS / f"{step}.rollback.sql").exists() or step in RELEASED
         text = (MIGRATIONS / f"{step}.sql").read_text()

@@ -57,7 +57,7 @@ class OneShare:
         return found
 
     async def reached(self) -> Mapping[int, int]:
-        """Be past the mark behind the last record."""
+        """Be past the marker after the last record."""
         last = self.log.records[-1].position if self.log.records else 0
         return {0: self.at + (self.mark if self.at == last else 0)}
 
@@ -77,7 +77,7 @@ async def follow(share: OneShare, read_models: ReadModels, position: int) -> Pro
 
 
 async def test_positions_pass_what_is_no_event(read_models: ReadModels) -> None:
-    """The mark of a commit behind the last event counts as read."""
+    """The marker of a commit after the last event counts as read."""
     engine = a_retried_run()
     read_models.log.add(STREAM, *engine.events)
     count = len(read_models.log.records)

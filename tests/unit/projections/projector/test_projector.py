@@ -61,7 +61,7 @@ def a_retried_run() -> Engine:
 
 
 class Losing(Projector):
-    """A projector that doesn't hear how its first commit ended."""
+    """A projector that doesn't learn how its first commit ended."""
 
     async def _commit(self, ends: Mapping[int, int], changes: Changes) -> None:
         await Projector._commit(self, ends, changes)
@@ -70,7 +70,7 @@ class Losing(Projector):
             raise OperationalError
 
 
-def test_every_event_is_applied_and_told() -> None:
+def test_every_event_is_applied_and_has_a_line() -> None:
     """No event of an execution is unknown to the read models or to the journal."""
     events = set(get_args(e.ExecutionEvent))
 
@@ -151,19 +151,19 @@ async def test_batches_do_not_matter(read_models: ReadModels, batch_max: int) ->
 
 
 async def test_a_rebuild_equals_live(read_models: ReadModels) -> None:
-    """Rebuilt rows are the live rows, and progress is told."""
+    """Rebuilt rows are the live rows, and progress is reported."""
     read_models.log.add(STREAM, *a_retried_run().events)
     await read_models.follow(batch_max=4)
     live = await read_models.dump()
-    told: list[int] = []
-    applied = await rebuild(read_models.log, read_models.pool, told.append)
+    progress: list[int] = []
+    applied = await rebuild(read_models.log, read_models.pool, progress.append)
 
     assert live == await read_models.dump()
-    assert applied == len(read_models.log.records) == told[-1]
+    assert applied == len(read_models.log.records) == progress[-1]
 
 
 async def test_branches_show_as_parents(read_models: ReadModels) -> None:
-    """A branch's arm lies in it, and the branch is told to be a parent."""
+    """A branch's arm is in it, and the branch is a parent."""
     arms = task_node("b-n0"), task_node("b-n1")
     engine = an_engine(branch_node("b", "", *arms), output="b")
     engine.begin()
@@ -178,7 +178,7 @@ async def test_branches_show_as_parents(read_models: ReadModels) -> None:
 
 
 async def test_sub_workflows_show_as_parents(read_models: ReadModels) -> None:
-    """A sub-workflow's nodes lie in its node, with the attempt as retry group."""
+    """A sub-workflow's nodes are in its node, with the attempt as retry group."""
     sub = workflow("sub", [task_node("x")], "x")
     engine = Engine(definition([workflow_node("w")], "w", subs=[sub]), created())
     engine.begin()
@@ -241,7 +241,7 @@ async def test_a_failure_shows(read_models: ReadModels) -> None:
     assert (await executions.phase_counts(read_models.pool, MAIN))["FAILED"] == 1
 
 
-async def test_the_journal_tells(read_models: ReadModels) -> None:
+async def test_the_journal_has_a_line_for_each_event(read_models: ReadModels) -> None:
     """The journal has one line for each event, in order."""
     engine = an_engine(task_node("a"))
     engine.begin()
@@ -256,8 +256,8 @@ async def test_the_journal_tells(read_models: ReadModels) -> None:
     }
 
 
-async def test_catching_up_waits_for_no_news(pool: Pool) -> None:
-    """The start of an engine isn't held up by what else lies behind the last event."""
+async def test_catching_up_waits_for_nothing_else(pool: Pool) -> None:
+    """The start of an engine doesn't wait for what else follows the last event."""
     log = MemoryLog(poll_s=60)
     cause = Envelope(id="c7", type="T", stream=STREAM)
     records = [event_record(codec.ENGINE, created(), cause, 1, STREAM)]
@@ -270,7 +270,7 @@ async def test_catching_up_waits_for_no_news(pool: Pool) -> None:
 
 
 async def test_unknown_bytes_stop_the_projector(read_models: ReadModels) -> None:
-    """An event that can't be decoded is never skipped: nothing behind it shows."""
+    """An event that can't be decoded is never skipped: no later event shows."""
     read_models.log.spoil(STREAM)
     projector = Projector(read_models.log, read_models.pool)
     with pytest.raises(UndecodableMessageError, match="event 'bad' at 1"):
@@ -281,7 +281,7 @@ async def test_unknown_bytes_stop_the_projector(read_models: ReadModels) -> None
 
 
 async def test_two_projectors_do_not_double(read_models: ReadModels) -> None:
-    """Of two projectors on the same views the later one ends by a conflict."""
+    """Of two projectors on the same read models the later one ends by a conflict."""
     engine = a_retried_run()
     read_models.log.add(STREAM, *engine.events[:5])
     first = await read_models.follow()

@@ -1,4 +1,4 @@
-"""The projector without news: it notices that a crash took its last commits."""
+"""The projector without new events: it notices that its last commits were lost."""
 
 from __future__ import annotations
 

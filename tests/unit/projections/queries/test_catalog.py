@@ -51,7 +51,7 @@ def _catalog(read_models: ReadModels, **settings: Any) -> Catalog:
 async def test_kept_outputs_are_found_with_their_source(
     read_models: ReadModels,
 ) -> None:
-    """The node tells that it populated; a rebuild finds the same."""
+    """The node shows that it populated the cache; a rebuild gives the same."""
     await read_models.given(STREAM, *_populated().events)
     found = await _catalog(read_models).find(KEY)
 
@@ -138,7 +138,7 @@ async def test_evicted_outputs_do_not_count(
 
 
 async def test_reservations_expire(read_models: ReadModels) -> None:
-    """One owner at a time; silence lets go, a word in time keeps."""
+    """One owner at a time; without an extension a reservation expires."""
     catalog = Catalog(read_models.pool, read_models.log, SHORT)
     assert await catalog.reserve(KEY, "one")
     assert await catalog.reserve(KEY, "one")

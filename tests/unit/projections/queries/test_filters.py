@@ -95,7 +95,7 @@ def test_ids_of_executions_on_nodes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "detail"),
     [
         ("eq(name,x)", "'e.name' is invalid filter"),
         ("eq(execution.name,x)", "'e.name' is invalid filter"),
@@ -114,9 +114,9 @@ def test_ids_of_executions_on_nodes() -> None:
         ("eq(phase;drop table executions,A)", "not of the form"),
     ],
 )
-def test_bad_filters(text: str, words: str) -> None:
-    """What isn't known is refused, with words that say what."""
-    assert words in refusal(text)
+def test_bad_filters(text: str, detail: str) -> None:
+    """What isn't known is refused, with a text that says what."""
+    assert detail in refusal(text)
 
 
 def test_bad_filters_of_nodes() -> None:
@@ -143,7 +143,7 @@ def test_sort_keys() -> None:
 
 
 def test_bad_sort_key() -> None:
-    """An unknown sort key is refused in Flyte's words."""
+    """An unknown sort key is refused in Flyte's text."""
     rejected = parse_sort("name", ascending=True, entity=filter_columns.EXECUTIONS)
 
     assert isinstance(rejected, Rejected)
@@ -173,6 +173,6 @@ def test_times(text: str) -> None:
 
 
 def test_bad_values_raise() -> None:
-    """A text that is no value of its kind is told so."""
+    """A text that is no value of its type is refused."""
     with pytest.raises(InvalidValueError, match="no whole number"):
         value_of("bigint", "one")

@@ -91,7 +91,7 @@ async def test_events_may_come_again(pool: Pool) -> None:
 
 
 async def test_workflows(pool: Pool) -> None:
-    """A registered workflow says where its closure lies."""
+    """A registered workflow says where its closure is."""
     closure = Blob(uri="b", digest="0", size=1)
     write(
         pool,

@@ -47,7 +47,7 @@ async def test_one_line_is_left(read_models: ReadModels, batch_max: int) -> None
 async def test_what_is_deleted_is_due_until_it_is_swept(
     read_models: ReadModels,
 ) -> None:
-    """The sweeper is told once more until it notes that it is done."""
+    """It is listed for the sweeper until that marks it swept."""
     await read_models.given(STREAM, *ended().events)
     assert await retention.unswept(read_models.pool, 10) == []
     await read_models.given(STREAM, deleted().events[-1])

@@ -33,7 +33,7 @@ async def test_a_running_task_shows_its_deck(read_models: ReadModels) -> None:
 async def test_a_task_that_failed_at_once_shows_its_deck(
     read_models: ReadModels,
 ) -> None:
-    """Its only report tells of the failure and of the deck."""
+    """Its only report has the failure and the deck."""
     engine = _begun()
     engine.do(replace(failure(engine.run_of("a")), deck_uri="/b/deck.html"))
     await read_models.given(STREAM, *engine.events)

@@ -1,4 +1,4 @@
-"""The view of an array's elements."""
+"""The read models of an array's elements."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The view of signals."""
+"""The read model of signals."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ async def test_a_signal_shows_with_its_last_value(read_models: ReadModels) -> No
     value = integer(7).SerializeToString()
     ended = engine.do(SetSignal(signal_id="s", value=value, principal="ann"))
     await read_models.given(STREAM, *ended)
-    told = await executions.get_signal(read_models.pool, MAIN, "s")
+    found = await executions.get_signal(read_models.pool, MAIN, "s")
 
     assert asked is not None
     assert (asked.node_id, asked.value) == ("a", None)
-    assert told is not None
-    assert (told.value, told.principal) == (value, "ann")
+    assert found is not None
+    assert (found.value, found.principal) == (value, "ann")
     page = Page(limit=5, filters="eq(signal_id,s)")
-    assert await executions.list_signals(read_models.pool, MAIN, page) == [told]
+    assert await executions.list_signals(read_models.pool, MAIN, page) == [found]
