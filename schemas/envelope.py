@@ -1,4 +1,4 @@
-"""The envelope: what every message on the log carries around its body."""
+"""The envelope: what every message on the log has around its body."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import msgspec
 
 
 class Envelope(msgspec.Struct, frozen=True, kw_only=True):
-    """Who, what, when and why of one message.
+    """Sender, type, time and cause of a message.
 
-    `sequence` is the event's place in its stream, from 1; 0 for all that is no event.
-    `causation` is the id of the message that led here, `correlation` the stream of the
-    root execution. `reply` asks for exactly one outcome.
+    `sequence` is an event's place in its stream, from 1, and 0 for other messages.
+    `causation` is the id of the message that caused this one, `correlation` the stream
+    of the root execution. `reply` asks for exactly one outcome.
     """
 
     id: str

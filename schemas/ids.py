@@ -1,4 +1,4 @@
-"""Ids, and how each is derived; none is ever drawn here."""
+"""Ids, and how each is derived; none is random."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ class EntityRef(msgspec.Struct, frozen=True, kw_only=True):
     version: str
 
     def text(self) -> str:
-        """Return the entity as people write it."""
+        """Return the entity as project/domain/name/version."""
         return f"{self.project}/{self.domain}/{self.name}/{self.version}"
 
 
 class ExecutionRef(msgspec.Struct, frozen=True, kw_only=True):
-    """A workflow execution as clients name it."""
+    """A workflow execution, by what clients call it."""
 
     project: str
     domain: str
     name: str
 
     def text(self) -> str:
-        """Return the execution as the CLI writes it."""
+        """Return the execution as project/domain/name."""
         return f"{self.project}/{self.domain}/{self.name}"
 
     @classmethod
@@ -47,7 +47,7 @@ class ExecutionRef(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ParentNode(msgspec.Struct, frozen=True, kw_only=True):
-    """The launch plan node of another execution that asked for this one."""
+    """The launch plan node that requested an execution, in its own execution."""
 
     stream: str
     node_id: str
@@ -55,7 +55,7 @@ class ParentNode(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CatalogKey(msgspec.Struct, frozen=True, kw_only=True):
-    """Where outputs are kept for reuse: a data set, and the tag of the inputs (ref §7).
+    """Where outputs are stored for reuse: a data set, and a tag of the inputs (ref §7).
 
     `name` is the task's, `version` holds its cache version and interface.
     """
@@ -68,7 +68,7 @@ class CatalogKey(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AttemptRef(msgspec.Struct, frozen=True, kw_only=True):
-    """One attempt of a task, wherever it ran."""
+    """One attempt of a task, in any execution."""
 
     execution: ExecutionRef
     node_id: str
@@ -85,7 +85,7 @@ def execution_of(stream: str) -> ExecutionRef:
     """Return the execution whose events a stream holds; raises ValueError otherwise."""
     kind, project, domain, name = stream.split("/", 3)
     if kind != "execution":
-        message = f"Expected the stream of an execution, but '{stream}' is none"
+        message = f"Expected the stream of an execution, but '{stream}' isn't"
         raise ValueError(message)
     return ExecutionRef(project=project, domain=domain, name=name)
 
@@ -115,7 +115,7 @@ def node_unique_id(parent_id: str, parent_attempt: int, node_id: str) -> NodeId:
 
 
 def element_id(array_id: str, attempt: int, index: int) -> NodeId:
-    """Return the id of an array's element: never hashed as a whole, so no two meet."""
+    """Return the id of an array's element: its index isn't hashed, so it's unique."""
     last = f"n{index}"
     plain = f"{array_id}-{attempt}-{last}"
     if len(plain) <= NODE_ID_LENGTH_MAX:
@@ -148,12 +148,12 @@ def raw_output_shard(name: str) -> str:
 
 
 def raw_output_prefix(base: str, name: str) -> str:
-    """Return where an attempt of a generated name puts raw outputs (ref §4.7)."""
+    """Return the prefix of an attempt's raw outputs by its generated name (ref §4.7)."""
     return f"{base.rstrip('/')}/{raw_output_shard(name)}/{name}"
 
 
 def checkpoint_path(raw_output: str) -> str:
-    """Return where an attempt keeps what it had done, by its raw output's prefix."""
+    """Return the folder of an attempt's checkpoint, by its raw outputs' prefix."""
     return f"{raw_output}/_flytecheckpoints"
 
 

@@ -1,4 +1,4 @@
-"""The phases of executions, nodes and attempts, and how each shows through the API."""
+"""Phases of executions, nodes and attempts, and how the API shows each."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class ExecutionPhase(StrEnum):
-    """How far an execution has come."""
+    """The phase of an execution."""
 
     UNDEFINED = "UNDEFINED"
     QUEUED = "QUEUED"
@@ -21,7 +21,7 @@ class ExecutionPhase(StrEnum):
 
 
 class NodePhase(StrEnum):
-    """How far a node has come."""
+    """The phase of a node."""
 
     NOT_YET_STARTED = "NOT_YET_STARTED"
     QUEUED = "QUEUED"
@@ -40,7 +40,7 @@ class NodePhase(StrEnum):
 
 
 class TaskPhase(StrEnum):
-    """How far one attempt of a task has come."""
+    """The phase of an attempt of a task."""
 
     UNDEFINED = "UNDEFINED"
     WAITING_FOR_RESOURCES = "WAITING_FOR_RESOURCES"
@@ -153,7 +153,6 @@ NODE_MOVES: dict[NodePhase, frozenset[NodePhase]] = {
     **{phase: frozenset[NodePhase]() for phase in TERMINAL_NODE},
 }
 
-# What clients see: flyteidl's enum name, or None where a phase isn't shown.
 SHOWN_NODE: dict[NodePhase, str | None] = {
     NodePhase.NOT_YET_STARTED: None,
     NodePhase.QUEUED: "QUEUED",
@@ -170,3 +169,4 @@ SHOWN_NODE: dict[NodePhase, str | None] = {
     NodePhase.RECOVERED: "RECOVERED",
     NodePhase.ABORTED: "ABORTED",
 }
+"""The name by which the API shows a phase, flyteidl's; None where it doesn't."""

@@ -1,4 +1,4 @@
-"""Values as messages carry them: inline or by reference, failures, log links."""
+"""Parts of messages: values inline or by reference, failures, log links."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import msgspec
 
 
 class Values(msgspec.Struct, frozen=True, kw_only=True):
-    """A literal map: `inline` holds a serialized flyteidl LiteralMap, `uri` a blob's.
+    """A literal map: inline as a serialized flyteidl LiteralMap, or in a blob, or both.
 
-    At least one of the two is set; both may be. Size is in bytes, digest sha256 hex.
+    `uri` is the blob's; `size` is in bytes, `digest` its SHA-256 in hexadecimal.
     """
 
     inline: bytes | None = None

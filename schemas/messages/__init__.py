@@ -1,1 +1,1 @@
-"""Messages: what travels on the topics, one class for each message."""
+"""Messages on the topics, one class for each."""

@@ -1,4 +1,4 @@
-"""Wishes: what somebody asks of an execution. Imperative, and may be turned down."""
+"""Commands to executions, in the imperative; each may be rejected."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from schemas.values import Blob, Failure, TaskLog, Values
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True):
-    """What every wish is; its stream and sender stand in the envelope."""
+    """What every command is; the envelope has its stream and its sender."""
 
 
 class CreateExecution(Command, frozen=True, kw_only=True):
-    """Create an execution and begin it.
+    """Create an execution and start it.
 
     `spec` is a serialized flyteidl.admin.ExecutionSpec with all further settings.
     Inputs come as one of: LiteralMap bytes, JSON text, or the URI of a LiteralMap.
@@ -41,9 +41,9 @@ class TerminateExecution(Command, frozen=True, kw_only=True):
 
 
 class ReportTaskStarted(Command, frozen=True, kw_only=True):
-    """Tell that a runner took an attempt up: the first report takes the lease.
+    """Report that a runner has started an attempt: the first report gets the lease.
 
-    `deck_uri` is where its deck will be, if it makes one.
+    `deck_uri` is where its deck will be, if it writes one.
     """
 
     node_id: str
@@ -57,7 +57,7 @@ class ReportTaskStarted(Command, frozen=True, kw_only=True):
 
 
 class ReportTaskSucceeded(Command, frozen=True, kw_only=True):
-    """Tell that an attempt ended well, and where its outputs are."""
+    """Report that an attempt succeeded, and its outputs."""
 
     node_id: str
     attempt: int
@@ -72,9 +72,9 @@ class ReportTaskSucceeded(Command, frozen=True, kw_only=True):
 
 
 class ReportTaskFailed(Command, frozen=True, kw_only=True):
-    """Tell that an attempt failed; a recoverable failure may be tried again.
+    """Report that an attempt failed; a recoverable failure may be retried.
 
-    `exit_code` is what its process ended with, negative for a signal.
+    `exit_code` is that of its process, negative for a signal.
     """
 
     node_id: str
@@ -92,7 +92,7 @@ class ReportTaskFailed(Command, frozen=True, kw_only=True):
 
 
 class ReportTaskExpanded(Command, frozen=True, kw_only=True):
-    """Tell that an attempt ended well, and made a workflow to be run in its place.
+    """Report that an attempt succeeded and returned a workflow to run in its place.
 
     `inside` is a serialized admin.WorkflowClosure of the compiled `workflow`;
     `spec_uri` is where the task put its core.DynamicJobSpec.
@@ -113,7 +113,7 @@ class ReportTaskExpanded(Command, frozen=True, kw_only=True):
 
 
 class ReportInputsResolved(Command, frozen=True, kw_only=True):
-    """Tell a node's inputs, resolved outside; `operands` holds a branch's, inline.
+    """Report a node's resolved inputs; `operands` holds those that a branch compares.
 
     `size` is how many elements an array has, -1 for other nodes.
     """
@@ -126,7 +126,7 @@ class ReportInputsResolved(Command, frozen=True, kw_only=True):
 
 
 class ReportResolutionFailed(Command, frozen=True, kw_only=True):
-    """Tell that a node's inputs can't be resolved."""
+    """Report that a node's inputs can't be resolved."""
 
     node_id: str
     attempt: int
@@ -134,10 +134,10 @@ class ReportResolutionFailed(Command, frozen=True, kw_only=True):
 
 
 class ReportChild(Command, frozen=True, kw_only=True):
-    """Tell a launch plan node what became of its child: an ExecutionPhase's name.
+    """Report to a launch plan node how its child is: `phase` is an ExecutionPhase.
 
-    QUEUED tells that the child was created; FAILED with a failure also tells that it
-    was refused (`refused`).
+    QUEUED means that the child was created. A child whose creation was rejected is
+    reported as FAILED, with `refused`.
     """
 
     node_id: str
@@ -150,7 +150,7 @@ class ReportChild(Command, frozen=True, kw_only=True):
 
 
 class ExpireLease(Command, frozen=True, kw_only=True):
-    """Take an attempt away from a runner that fell silent or came back anew."""
+    """Take an attempt from a runner that sends no heartbeats, or was restarted."""
 
     node_id: str
     attempt: int
@@ -159,18 +159,18 @@ class ExpireLease(Command, frozen=True, kw_only=True):
 
 
 class TimeReached(Command, frozen=True, kw_only=True):
-    """Tell that a timer of the execution's state is due."""
+    """Report that a timer of the execution is due."""
 
     timer_id: str
 
 
 class ReportCacheLookedUp(Command, frozen=True, kw_only=True):
-    """Tell what the catalog answered: HIT, MISS or SKIPPED.
+    """Report the catalog's answer: HIT, MISS or SKIPPED.
 
-    A hit comes with the outputs and who made them.
+    A hit comes with the outputs and the attempt that produced them.
 
-    A `reservation` that EXISTS tells that somebody else makes the outputs: there will
-    be another report.
+    A `reservation` that EXISTS means that another node produces the outputs: another
+    report follows.
     """
 
     node_id: str
@@ -183,7 +183,7 @@ class ReportCacheLookedUp(Command, frozen=True, kw_only=True):
 
 
 class ReportOutputsGathered(Command, frozen=True, kw_only=True):
-    """Tell an array's outputs, gathered outside, or why they can't be."""
+    """Report an array's gathered outputs, or why they can't be gathered."""
 
     node_id: str
     attempt: int
@@ -192,7 +192,7 @@ class ReportOutputsGathered(Command, frozen=True, kw_only=True):
 
 
 class RequestSignal(Command, frozen=True, kw_only=True):
-    """Let a signal be known before a gate waits for it.
+    """Add a signal before a gate waits for it.
 
     `type` is a serialized flyteidl.core.LiteralType.
     """
@@ -202,7 +202,7 @@ class RequestSignal(Command, frozen=True, kw_only=True):
 
 
 class SetSignal(Command, frozen=True, kw_only=True):
-    """Give a signal its value, a serialized flyteidl.core.Literal."""
+    """Set a signal's value, a serialized flyteidl.core.Literal."""
 
     signal_id: str
     value: bytes
@@ -210,7 +210,7 @@ class SetSignal(Command, frozen=True, kw_only=True):
 
 
 class ResumeStream(Command, frozen=True, kw_only=True):
-    """Let a parked execution take commands again."""
+    """Let a parked execution accept commands again."""
 
     principal: str = ""
 
@@ -218,7 +218,7 @@ class ResumeStream(Command, frozen=True, kw_only=True):
 class DeleteExecution(Command, frozen=True, kw_only=True):
     """Delete an execution that has ended, with its blobs and its children.
 
-    `with_parent` tells that the execution goes with the one that asked for it.
+    With `with_parent` a child is deleted together with its parent.
     """
 
     principal: str = ""
@@ -247,7 +247,7 @@ ExecutionCommand = (
 
 
 class Heartbeat(Command, frozen=True, kw_only=True):
-    """Tell that a runner lives. Leaves no events; its stream is `runner/<name>`."""
+    """Report that a runner is alive. It has no events; its stream is `runner/NAME`."""
 
     runner: str
     incarnation: str
@@ -262,4 +262,4 @@ PUBLIC: tuple[type[Command], ...] = (
     ResumeStream,
     DeleteExecution,
 )
-"""What anybody may publish; each has a page in docs/commands."""
+"""Commands that clients may publish; each has a page in docs/commands."""

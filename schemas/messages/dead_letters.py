@@ -1,4 +1,4 @@
-"""Dead letters: messages that nobody could read or handle, and what became of them."""
+"""Dead letters: messages that could not be read or handled, and their redriving."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import msgspec
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
-    """A command or dispatch that could not be read or handled, kept as it came.
+    """A command or dispatch that could not be read or handled, as it was sent.
 
     `topic`, `partition` and `position` are its place on the log, `error` is why it
-    lies here, `body` its original bytes; the rest is its key and envelope.
+    is one, `body` its original bytes; the rest is its key and envelope.
     """
 
     topic: str
@@ -30,11 +30,11 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DeadLetterRedriven(msgspec.Struct, frozen=True, kw_only=True):
-    """A dead letter was put back on the topic that it came from."""
+    """A dead letter was sent again to the topic that it came from."""
 
     letter: str
     principal: str
     occurred_at_us: int
 
 
-Letter = DeadLetter | DeadLetterRedriven
+DeadLetterMessage = DeadLetter | DeadLetterRedriven

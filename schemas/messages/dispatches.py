@@ -1,4 +1,4 @@
-"""Work for runners: what follows from an event and needs the outside world."""
+"""Dispatches: work for runners that follows from an event."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from schemas.values import KeyValue, Values
 
 
 class Dispatch(msgspec.Struct, frozen=True, kw_only=True):
-    """What every piece of work names: the attempt that it is for."""
+    """What every dispatch has: the attempt that it is for."""
 
     stream: str
     node_id: str
@@ -21,7 +21,7 @@ class RunTask(Dispatch, frozen=True, kw_only=True):
 
     `template` is a serialized flyteidl.core.TaskTemplate, overrides applied. Paths are
     relative to the blob store's root unless they are absolute or have a scheme.
-    `array_index` is the place of an element that is given the whole lists, else -1.
+    `array_index` is the index of an element that is given all lists, else -1.
     """
 
     dispatch_no: int
@@ -48,9 +48,9 @@ class SourceValues(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ArrayShape(msgspec.Struct, frozen=True, kw_only=True):
-    """How an array uses its inputs: those `bound` are the same for all elements.
+    """How an array uses its inputs: `bound` ones are the same for all elements.
 
-    Inputs of more than `inline_max` bytes go by reference.
+    Inputs of more than `inline_max` bytes are reported by reference.
     """
 
     bound: tuple[str, ...]
@@ -74,7 +74,7 @@ class ResolveInputs(Dispatch, frozen=True, kw_only=True):
 class GatherOutputs(Dispatch, frozen=True, kw_only=True):
     """Gather the outputs of an array's elements into lists; report them.
 
-    `sources` are the outputs of the elements at `indexes`; others yielded none.
+    `sources` are the outputs of the elements at `indexes`; the others have none.
     """
 
     size: int
@@ -85,11 +85,11 @@ class GatherOutputs(Dispatch, frozen=True, kw_only=True):
 
 
 class LookUpCache(Dispatch, frozen=True, kw_only=True):
-    """Look a node's outputs up in the catalog, and report on it.
+    """Look a node's outputs up in the catalog, and report the answer.
 
     `interface` is a serialized flyteidl.core.TypedInterface; `ignored` names inputs
-    that don't count. `overwrites` asks for the key only. `bindings` (core.Binding), if
-    any, take what counts out of `inputs`: an element's own part of its array's lists.
+    that aren't part of the key. `overwrites` asks for the key only. `bindings`, if any,
+    are serialized core.Binding that take an element's inputs out of its array's lists.
     """
 
     task: EntityRef
@@ -103,7 +103,7 @@ class LookUpCache(Dispatch, frozen=True, kw_only=True):
 
 
 class AbortTask(Dispatch, frozen=True, kw_only=True):
-    """Stop an attempt at once, wherever it runs. Travels on the aborts topic."""
+    """Stop an attempt, wherever it runs. It is sent on the aborts topic."""
 
     reason: str
 

@@ -1,7 +1,7 @@
-"""Events of an execution as a whole, and the union of all events of its stream.
+"""Events of executions themselves, and the union of all events of their streams.
 
-Released shapes: other fields are a new version, a new meaning is a new event. Times are
-microseconds since 1970, UTC.
+They are released: other fields are a new version, a new meaning is a new event. Times
+are microseconds since 1970, UTC.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class ExecutionSucceeded(Event, frozen=True, kw_only=True):
 
 
 class ExecutionFailing(Event, frozen=True, kw_only=True):
-    """The execution will fail: what still runs is being stopped."""
+    """The execution is FAILING: what still runs is being aborted."""
 
     failure: Failure
 
@@ -64,7 +64,7 @@ class ExecutionFailed(Event, frozen=True, kw_only=True):
 
 
 class ExecutionAborting(Event, frozen=True, kw_only=True):
-    """Somebody terminated the execution: what still runs is being stopped."""
+    """The execution was terminated: what still runs is being aborted."""
 
     cause: str
     principal: str
@@ -78,13 +78,16 @@ class ExecutionAborted(Event, frozen=True, kw_only=True):
 
 
 class ExecutionTimedOut(Event, frozen=True, kw_only=True):
-    """The execution passed its time limit."""
+    """The execution TIMED_OUT."""
 
     failure: Failure
 
 
 class SignalRequested(Event, frozen=True, kw_only=True):
-    """A gate ('': a client) waits for a signal of this serialized core.LiteralType."""
+    """A signal was requested, of a serialized core.LiteralType.
+
+    `node_id` is the gate that waits for it, '' if a client requested it.
+    """
 
     node_id: str
     signal_id: str
@@ -92,7 +95,7 @@ class SignalRequested(Event, frozen=True, kw_only=True):
 
 
 class SignalSet(Event, frozen=True, kw_only=True):
-    """A signal has a value, a serialized flyteidl.core.Literal; the last one counts."""
+    """A signal was set to a serialized flyteidl.core.Literal; the last value counts."""
 
     signal_id: str
     value: bytes
@@ -100,9 +103,9 @@ class SignalSet(Event, frozen=True, kw_only=True):
 
 
 class StreamParked(Event, frozen=True, kw_only=True):
-    """A command of the execution can't be handled: it takes no more until it resumes.
+    """A command of the stream can't be handled: it accepts no others until it resumes.
 
-    That command and all later ones are dead letters.
+    That command and all later ones become dead letters.
     """
 
     command_id: str
@@ -111,15 +114,15 @@ class StreamParked(Event, frozen=True, kw_only=True):
 
 
 class StreamResumed(Event, frozen=True, kw_only=True):
-    """A parked execution takes commands again."""
+    """A parked stream accepts commands again."""
 
     principal: str
 
 
 class ExecutionDeleted(Event, frozen=True, kw_only=True):
-    """An ended execution was deleted: the views don't show it, its blobs go.
+    """An ended execution was deleted, from the read models too; its blobs are removed.
 
-    `phase` is how it had ended. Its events stay, and its name stays taken.
+    `phase` is how it had ended. Its events stay, and its name can't be used again.
     """
 
     principal: str
@@ -127,7 +130,7 @@ class ExecutionDeleted(Event, frozen=True, kw_only=True):
 
 
 class ExecutionTimeLimited(Event, frozen=True, kw_only=True):
-    """The execution is TIMED_OUT if it hasn't ended by this time."""
+    """The execution times out if it hasn't ended by this time."""
 
     deadline_us: int
 

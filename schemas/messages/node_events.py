@@ -1,7 +1,7 @@
-"""Events of nodes and of their task attempts: past tense, and never taken back.
+"""Events of nodes and of their task attempts, in the past tense.
 
-Released shapes: other fields are a new version, a new meaning is a new event. Times are
-microseconds since 1970, UTC.
+They are released: other fields are a new version, a new meaning is a new event. Times
+are microseconds since 1970, UTC.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from schemas.values import Blob, Failure, TaskLog, Values
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
-    """What every event carries."""
+    """What every event has."""
 
     occurred_at_us: int
 
 
 class NodeResolving(Event, frozen=True, kw_only=True):
-    """A ready node's inputs are being resolved outside; the node isn't shown yet."""
+    """A ready node's inputs are being resolved by a runner; it isn't shown yet."""
 
     site: NodeSite
 
@@ -48,10 +48,10 @@ class BranchDecided(Event, frozen=True, kw_only=True):
 
 
 class ChildRequested(Event, frozen=True, kw_only=True):
-    """A launch plan node asked for its child execution.
+    """A launch plan node requested its child execution.
 
     `spec` is the child's serialized flyteidl.admin.ExecutionSpec, `recovers` a failed
-    child whose work it takes over.
+    child whose finished nodes are reused.
     """
 
     node_id: str
@@ -86,7 +86,7 @@ class NodeSucceeded(Event, frozen=True, kw_only=True):
 
 
 class NodeFailing(Event, frozen=True, kw_only=True):
-    """A node will fail: what runs inside it is being stopped."""
+    """A node is FAILING: what runs inside it is being aborted."""
 
     node_id: str
     failure: Failure
@@ -100,23 +100,23 @@ class NodeFailed(Event, frozen=True, kw_only=True):
 
 
 class NodeTimingOut(Event, frozen=True, kw_only=True):
-    """A node was active for too long: what runs inside it is being stopped."""
+    """A node was active for too long: what runs inside it is being aborted."""
 
     node_id: str
     failure: Failure
 
 
 class NodeTimedOut(Event, frozen=True, kw_only=True):
-    """A node TIMED_OUT; that is never tried again."""
+    """A node TIMED_OUT; it is never retried."""
 
     node_id: str
     failure: Failure
 
 
 class NodeRetryScheduled(Event, frozen=True, kw_only=True):
-    """An attempt failed and the node has budget left: RETRYABLE_FAILURE.
+    """An attempt failed and the node may be retried: RETRYABLE_FAILURE.
 
-    `retry_at_us` is when the next attempt begins, 0 for at once.
+    `retry_at_us` is when the next attempt begins, 0 for immediately.
     """
 
     node_id: str
@@ -143,19 +143,18 @@ class NodeSkipped(Event, frozen=True, kw_only=True):
 
 
 class NodeAborted(Event, frozen=True, kw_only=True):
-    """A node was stopped."""
+    """A node was ABORTED."""
 
     node_id: str
     failure: Failure
 
 
 class TaskQueued(Event, frozen=True, kw_only=True):
-    """An attempt of a task was handed out to the runners.
+    """An attempt of a task was dispatched to the runners.
 
-    `expires_at_us` is when the node has been active for too long if it has started
-    before, `start_by_us` when the attempt has waited for too long, 0 for never.
-    `memory` is what an attempt gets after others ran out of it, '' for what the task
-    asks for.
+    `expires_at_us` is when the node has been active for too long, if it started before;
+    `start_by_us` when the attempt has waited for too long; 0 for never. `memory` is
+    what the attempt gets after earlier ones ran out of it, '' for what the task asks.
     """
 
     node_id: str
@@ -170,10 +169,10 @@ class TaskQueued(Event, frozen=True, kw_only=True):
 
 
 class TaskStarted(Event, frozen=True, kw_only=True):
-    """A runner took the attempt up and holds its lease: RUNNING.
+    """A runner started the attempt and holds its lease: RUNNING.
 
     `deadline_us` is when the attempt has run for too long, 0 for never. `deck_uri` is
-    where its deck will be, if it makes one.
+    where its deck will be, if it writes one.
     """
 
     node_id: str
@@ -188,7 +187,7 @@ class TaskStarted(Event, frozen=True, kw_only=True):
 
 
 class TaskRedispatched(Event, frozen=True, kw_only=True):
-    """The attempt was handed out again, because its runner is gone."""
+    """The attempt was dispatched again, because its runner is lost."""
 
     node_id: str
     attempt: int
@@ -197,7 +196,7 @@ class TaskRedispatched(Event, frozen=True, kw_only=True):
 
 
 class TaskSucceeded(Event, frozen=True, kw_only=True):
-    """The attempt ended well."""
+    """The attempt succeeded."""
 
     node_id: str
     attempt: int
@@ -220,7 +219,7 @@ class TaskFailed(Event, frozen=True, kw_only=True):
 
 
 class TaskAborted(Event, frozen=True, kw_only=True):
-    """The attempt was stopped."""
+    """The attempt was aborted."""
 
     node_id: str
     attempt: int
@@ -228,7 +227,7 @@ class TaskAborted(Event, frozen=True, kw_only=True):
 
 
 class CacheLookupRequested(Event, frozen=True, kw_only=True):
-    """A ready node's outputs are being looked up; the node isn't shown yet."""
+    """A ready node's outputs are being looked up; it isn't shown yet."""
 
     site: NodeSite
     inputs: Values
@@ -238,8 +237,8 @@ class CacheLookupRequested(Event, frozen=True, kw_only=True):
 class CacheLookedUp(Event, frozen=True, kw_only=True):
     """The catalog answered: `status` is HIT, MISS or SKIPPED (ref §7).
 
-    `source` is who made the outputs of a hit. With `reservation` EXISTS somebody else
-    makes the same outputs, and the node waits for them.
+    `source` is the attempt that produced the outputs of a hit. With `reservation`
+    EXISTS another node produces the same outputs, and this one waits for them.
     """
 
     node_id: str
@@ -250,7 +249,7 @@ class CacheLookedUp(Event, frozen=True, kw_only=True):
 
 
 class CachePopulated(Event, frozen=True, kw_only=True):
-    """A node's outputs are kept in the catalog from now on."""
+    """A node's outputs were stored in the catalog."""
 
     node_id: str
     attempt: int
@@ -260,7 +259,7 @@ class CachePopulated(Event, frozen=True, kw_only=True):
 
 
 class CachePutFailed(Event, frozen=True, kw_only=True):
-    """A node's outputs can't be kept in the catalog; the node doesn't mind."""
+    """A node's outputs can't be stored in the catalog; the node isn't affected."""
 
     node_id: str
     key: CatalogKey
@@ -268,7 +267,7 @@ class CachePutFailed(Event, frozen=True, kw_only=True):
 
 
 class ArrayStarted(Event, frozen=True, kw_only=True):
-    """An array has so many elements; its only attempt is QUEUED.
+    """An array's size is known; its only attempt is QUEUED.
 
     `target` is what each element runs.
     """
@@ -281,21 +280,21 @@ class ArrayStarted(Event, frozen=True, kw_only=True):
 
 
 class ArrayGathering(Event, frozen=True, kw_only=True):
-    """An array's elements have ended; their outputs are being gathered outside."""
+    """An array's elements have ended; a runner gathers their outputs."""
 
     node_id: str
     attempt: int
 
 
 class GateSleeping(Event, frozen=True, kw_only=True):
-    """A sleep gate is over at this time."""
+    """A gate sleeps until this time."""
 
     node_id: str
     wakes_at_us: int
 
 
 class NodeTimeLimited(Event, frozen=True, kw_only=True):
-    """A node that is no task fails if it hasn't ended by this time."""
+    """A node that isn't a task fails if it hasn't ended by this time."""
 
     node_id: str
     deadline_us: int
@@ -304,8 +303,8 @@ class NodeTimeLimited(Event, frozen=True, kw_only=True):
 class NodeRecovered(Event, frozen=True, kw_only=True):
     """A node succeeded in the execution that this one recovers: RECOVERED, not run.
 
-    What the original knew of the node is repeated here: `child` its child execution,
-    `cache_status` with `catalog` and `source` what the catalog had said of it.
+    What is known of the original node is repeated here: `child` is its child execution,
+    `cache_status` with `catalog` and `source` the catalog's answer, '' without one.
     """
 
     site: NodeSite
@@ -320,10 +319,10 @@ class NodeRecovered(Event, frozen=True, kw_only=True):
 
 
 class NodeExpanded(Event, frozen=True, kw_only=True):
-    """A dynamic node runs the workflow that its task made: it is DYNAMIC_RUNNING.
+    """A dynamic node runs the workflow that its task returned: it is DYNAMIC_RUNNING.
 
-    `inside` is a serialized admin.WorkflowClosure; `spec_uri` tells where the task put
-    its core.DynamicJobSpec.
+    `inside` is a serialized admin.WorkflowClosure, `spec_uri` the task's
+    core.DynamicJobSpec.
     """
 
     node_id: str

@@ -1,4 +1,4 @@
-"""What became of commands without events: records on the events topic."""
+"""Outcomes of commands that have no events: records on the events topic."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import msgspec
 
 
 class CommandRejected(msgspec.Struct, frozen=True, kw_only=True):
-    """A command was refused. A record on the events topic, no event of a stream."""
+    """A command was rejected. It is a record of the events topic, but of no stream."""
 
     command_id: str
     command_type: str
@@ -15,7 +15,7 @@ class CommandRejected(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CommandHadNoEffect(msgspec.Struct, frozen=True, kw_only=True):
-    """A command found its wish fulfilled already. A record, no event of a stream."""
+    """A command had nothing to change. It is a record, but of no stream."""
 
     command_id: str
     command_type: str

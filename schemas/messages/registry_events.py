@@ -9,7 +9,7 @@ from schemas.values import Blob
 
 
 class RegistryMessage(msgspec.Struct, frozen=True, kw_only=True):
-    """What every event of the registry carries."""
+    """What every event of the registry has."""
 
     occurred_at_us: int
 
@@ -43,7 +43,7 @@ class TaskRegistered(RegistryMessage, frozen=True, kw_only=True):
 
 
 class WorkflowRegistered(RegistryMessage, frozen=True, kw_only=True):
-    """A workflow version compiled; its closure is a blob.
+    """A workflow version exists, compiled; its closure is a blob.
 
     `closure` holds a serialized flyteidl.admin.WorkflowClosure, `interface` a
     serialized flyteidl.core.TypedInterface. `description` is a serialized
@@ -88,7 +88,7 @@ class LaunchPlanDeactivated(RegistryMessage, frozen=True, kw_only=True):
 
 
 class NamedEntityDescribed(RegistryMessage, frozen=True, kw_only=True):
-    """A named entity got a description and a state (flyteidl's number)."""
+    """A named entity has a new description and state (flyteidl's number)."""
 
     kind: str
     project: str
@@ -120,7 +120,7 @@ class AttributesDeleted(RegistryMessage, frozen=True, kw_only=True):
 
 
 class CacheEvicted(RegistryMessage, frozen=True, kw_only=True):
-    """Outputs of a task that were kept until now aren't reused any more."""
+    """Outputs of a task that were stored before are no longer reused."""
 
     project: str
     domain: str
@@ -128,7 +128,7 @@ class CacheEvicted(RegistryMessage, frozen=True, kw_only=True):
 
 
 class ExecutionStateSet(RegistryMessage, frozen=True, kw_only=True):
-    """An execution was archived, or isn't any more; `state` is flyteidl's number."""
+    """An execution was archived or brought back; `state` is flyteidl's number."""
 
     execution: ExecutionRef
     state: int

@@ -1,4 +1,4 @@
-"""Refusals: why a command left no events. A refusal is a record, not an exception."""
+"""Rejections: why a command has no events. They are values, not exceptions."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import msgspec
 
 
 class Reason(StrEnum):
-    """The few causes for which a command is turned down; each has a gRPC status."""
+    """Why commands are rejected; each reason has a gRPC status."""
 
     INVALID_ARGUMENT = "INVALID_ARGUMENT"
     NOT_FOUND = "NOT_FOUND"
@@ -20,7 +20,7 @@ class Reason(StrEnum):
 
 
 class Rejected(msgspec.Struct, frozen=True):
-    """One refusal, told as: Expected to X, but Y."""
+    """One rejection; `detail` is a sentence like: Expected to X, but Y."""
 
     reason: Reason
     detail: str

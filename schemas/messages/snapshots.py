@@ -1,4 +1,4 @@
-"""Snapshots: what a partition needs to be taken up without its whole history."""
+"""Snapshots: what restores a partition without reading all of its history."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import msgspec
 class StreamHead(msgspec.Struct, frozen=True, kw_only=True):
     """The folded state of a live stream up to a sequence, without its nodes.
 
-    `form` says how bodies are written: whoever knows another one ignores them.
-    `chunks` tells, for each chunk of the stream's nodes, the sequence at which it was
-    written last: one that says otherwise belongs to another head.
+    `form` is the format of bodies: snapshots in another format are ignored. `chunks`
+    holds, for each chunk of the stream's nodes, the sequence at which it was written
+    last: a chunk with another sequence belongs to another head.
     """
 
     form: str
@@ -31,10 +31,10 @@ class StreamChunk(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StreamClosed(msgspec.Struct, frozen=True, kw_only=True):
-    """A stream has ended: all that is left of it on this topic.
+    """A stream has ended: this is all that the topic keeps of it.
 
-    `node_id` and `attempt` name the node that asked for it, if an execution did; that
-    one's stream is what `created_by` begins with.
+    `node_id` and `attempt` name the launch plan node that requested it, if any, whose
+    stream is the beginning of `created_by`.
     """
 
     last_sequence: int
@@ -46,9 +46,9 @@ class StreamClosed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
-    """Whatever lies on the partition's events up to this position is in snapshots.
+    """The partition's events up to this position are contained in snapshots.
 
-    `forgotten` counts ended streams of which nothing is left here.
+    `forgotten` counts ended streams that the topic has nothing of any more.
     """
 
     events_offset: int

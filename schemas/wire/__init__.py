@@ -1,1 +1,1 @@
-"""Wire format: the codec, the table of messages and their Avro schemas."""
+"""The wire format: codec, registry of messages, generator of Avro schemas."""

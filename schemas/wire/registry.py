@@ -40,7 +40,7 @@ CLASSES: tuple[type[msgspec.Struct], ...] = (
     *get_args(dispatches.DispatchMessage),
     dispatches.AbortTask,
     *get_args(registry_events.RegistryEvent),
-    *get_args(dead_letters.Letter),
+    *get_args(dead_letters.DeadLetterMessage),
     *get_args(snapshots.Snapshot),
 )
 

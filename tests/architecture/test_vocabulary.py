@@ -39,7 +39,7 @@ UNIONS = {
     node_events: execution_events.ExecutionEvent,
     dispatches: dispatches.DispatchMessage,
     registry_events: registry_events.RegistryEvent,
-    dead_letters: dead_letters.Letter,
+    dead_letters: dead_letters.DeadLetterMessage,
     snapshots: snapshots.Snapshot,
 }
 BASES = {"Event", "Command", "Dispatch", "RegistryMessage"}
