@@ -1,4 +1,4 @@
-"""Settings that have another name now: whoever still sets one is told the new name."""
+"""Renamed settings: an old name is refused with the new one."""
 
 from __future__ import annotations
 

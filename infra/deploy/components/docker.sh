@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Lets tests run on containers: a Docker engine, and images of Postgres, Kafka and MinIO.
+# Prepares containers for tests: a Docker engine, and images of Postgres, Kafka and MinIO.
 #
-# An engine that answers is taken as it is. Where none does, FLIGHTLOG_INSTALL_DOCKER=1
-# lets root on Debian install and start Debian's; `docker.sh stop` ends that one. Images
-# are pulled; where no image registry can be reached, stand-ins are built under a prefix
-# of their own, from Debian's packages and the components that were built before. Where
-# nothing of this can be had, tests run on processes started here, and this script says so.
+# A running engine is used as it is. If there is none, FLIGHTLOG_INSTALL_DOCKER=1 installs
+# and starts Debian's engine (as root on Debian); `docker.sh stop` stops that one. Images
+# are pulled; if no image registry can be reached, stand-ins are built under a prefix of
+# their own, from Debian's packages and the components that were built before. If none of
+# this works, tests run on local processes, and this script says so.
 set -euo pipefail
 HERE="$(cd "$(dirname "$0")" && pwd)"
 CACHE="${FLIGHTLOG_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/flightlog}"
@@ -16,7 +16,7 @@ KAFKA="apache/kafka:$(sed -n 's/^VERSION=//p' "$HERE/kafka.sh")"
 IMAGES=(postgres:15-bookworm "$KAFKA" minio/minio:latest python:3.11-slim)
 
 without() {
-  echo "docker: $1; tests run on processes started here instead"
+  echo "docker: $1; tests run on local processes instead"
   exit 0
 }
 answers() { timeout 10 docker version --format '{{.Server.Version}}' >/dev/null 2>&1; }
@@ -32,7 +32,7 @@ start_engine() {
       docker.io containerd runc iptables debootstrap ca-certificates; } >"$RUN/apt.log" 2>&1 ||
       without "Debian's Docker can't be installed ($RUN/apt.log)"
   fi
-  # A pid file left by an engine that was killed makes the next one refuse to start.
+  # The next engine refuses to start if a killed one has left its pid file.
   if [ -f /var/run/docker.pid ] && ! kill -0 "$(cat /var/run/docker.pid)" 2>/dev/null; then
     rm -f /var/run/docker.pid
   fi
@@ -40,13 +40,13 @@ start_engine() {
   echo $! >"$RUN/dockerd.pid"
   for _ in $(seq 120); do
     answers && return
-    kill -0 "$(cat "$RUN/dockerd.pid")" 2>/dev/null || without "the Docker engine ended ($RUN/dockerd.log)"
+    kill -0 "$(cat "$RUN/dockerd.pid")" 2>/dev/null || without "the Docker engine exited ($RUN/dockerd.log)"
     sleep 0.25
   done
   without "the Docker engine isn't ready after 30 s ($RUN/dockerd.log)"
 }
 
-all_there() {
+all_present() {
   for image in "${IMAGES[@]}"; do have "$1$image" || return 1; done
 }
 
@@ -56,15 +56,15 @@ pull_all() {
   done
 }
 
-# What `debian:bookworm-slim` is: Debian's smallest system, without papers.
+# The equivalent of `debian:bookworm-slim`: Debian's minimal system, without documentation.
 build_base() {
   local root mirror
   mirror="$(cat /etc/apt/sources.list /etc/apt/sources.list.d/*.sources /etc/apt/sources.list.d/*.list 2>/dev/null |
     grep -v '^#' | grep -oE 'https?://[^ ]+/debian/?( |$)' | grep -v snapshot | head -1 | tr -d ' ' || true)"
-  [ -n "$mirror" ] || without "no Debian mirror is named in apt's sources"
+  [ -n "$mirror" ] || without "apt's sources name no Debian mirror"
   root="$(mktemp -d)"
   debootstrap --variant=minbase --include=ca-certificates "$SUITE" "$root" "$mirror" >"$CACHE/debootstrap.log" 2>&1 ||
-    without "Debian's base can't be made ($CACHE/debootstrap.log)"
+    without "Debian's base can't be created ($CACHE/debootstrap.log)"
   rm -rf "$root"/var/cache/apt/archives/*.deb "$root"/var/lib/apt/lists/* "$root"/usr/share/{doc,man,locale,info}/*
   mkdir -p "$root"/usr/share/man/man1 "$root"/usr/share/man/man7
   printf 'deb %s %s main\ndeb %s %s-updates main\n' "$mirror" "$SUITE" "$mirror" "$SUITE" >"$root/etc/apt/sources.list"
@@ -72,7 +72,7 @@ build_base() {
   chmod +x "$root/usr/sbin/policy-rc.d"
   printf 'APT::Install-Recommends "false";\nDPkg::Post-Invoke { "rm -f /var/cache/apt/archives/*.deb || true"; };\n' \
     >"$root/etc/apt/apt.conf.d/99image"
-  # Certificates that this machine trusts (behind a proxy), harmless elsewhere.
+  # Certificates that this machine trusts, for instance of a proxy.
   if compgen -G '/usr/local/share/ca-certificates/*.crt' >/dev/null; then
     cp /usr/local/share/ca-certificates/*.crt "$root/usr/local/share/ca-certificates/"
     chroot "$root" update-ca-certificates >/dev/null 2>&1
@@ -82,7 +82,7 @@ build_base() {
   rm -rf "$root"
 }
 
-# build IMAGE FOLDER [FILE...]: the folder's Dockerfile, with more files beside it.
+# build IMAGE FOLDER [FILE...]: build the folder's Dockerfile, with further files in its context.
 build() {
   local image="$PREFIX$1" folder="$2" context
   have "$image" && return
@@ -111,5 +111,5 @@ if [ "${1:-}" = stop ]; then
   exit 0
 fi
 answers || start_engine
-all_there "" || all_there "$PREFIX" || pull_all || build_standins
-echo "docker: the engine answers, images are there"
+all_present "" || all_present "$PREFIX" || pull_all || build_standins
+echo "docker: the engine is running, images are present"

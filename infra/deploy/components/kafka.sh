@@ -1,22 +1,22 @@
 #!/usr/bin/env bash
-# Fetches a Kafka broker by Maven, once, into the cache: the one that tests run on.
+# Downloads the Kafka broker of the tests with Maven, once, into the cache.
 set -euo pipefail
 VERSION=4.4.0
 HERE="$(cd "$(dirname "$0")" && pwd)"
 CACHE="${FLIGHTLOG_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/flightlog}/kafka-$VERSION"
 
 if [ -f "$CACHE/classes.jsa" ]; then
-  echo "kafka: $CACHE is there"
+  echo "kafka: $CACHE exists"
   exit 0
 fi
 for need in java mvn; do
   if ! command -v "$need" >/dev/null; then
-    echo "kafka: Expected Java and Maven to fetch Kafka, but there is no '$need' here;" \
-      "install them, or set FLIGHTLOG_TEST_KAFKA to a broker of your own" >&2
+    echo "kafka: Expected Java and Maven to download Kafka, but there is no '$need';" \
+      "install them, or set FLIGHTLOG_TEST_KAFKA to an existing broker" >&2
     exit 1
   fi
 done
-echo "kafka: fetching the jars of $VERSION, once: about half a minute"
+echo "kafka: downloading the jars of $VERSION, once: about half a minute"
 rm -rf "$CACHE" && mkdir -p "$CACHE"
 part="$(mktemp -d "$CACHE/part-XXXXXX")"
 trap 'rm -rf "$part"' EXIT
@@ -44,4 +44,4 @@ kill "$broker"
 wait "$broker" || true
 [ -f "$part/classes.jsa" ] || { tail -20 "$part/log" >&2; exit 1; }
 mv "$part/classes.jsa" "$CACHE/classes.jsa"
-echo "kafka: fetched $CACHE"
+echo "kafka: downloaded to $CACHE"

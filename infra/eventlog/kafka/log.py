@@ -52,7 +52,7 @@ class KafkaLog:
     ) -> None:
         """Prepare; `open` connects.
 
-        Without `extents` a stream is searched for on its whole partition.
+        Without `extents` the entire partition of a stream is searched.
         """
         self._settings = settings
         self._prefix = settings.prefix

@@ -16,7 +16,7 @@ _BATCH = 1000
 
 @dataclass(frozen=True, slots=True)
 class StreamReader:
-    """Reads streams; without `extents` the whole partition of a stream is read.
+    """Reads streams; without `extents` the entire partition of a stream is read.
 
     `partition_for_stream` returns the partition of a stream.
     """
