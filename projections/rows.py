@@ -282,19 +282,3 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 OUTCOMES = Table("outcomes", Outcome, ("command_id",))
-
-FOLDED = tuple(
-    table.name
-    for table in (
-        EXECUTIONS,
-        TAGS,
-        NODES,
-        TASKS,
-        JOURNAL,
-        CATALOG,
-        CACHE_USES,
-        SIGNALS,
-        DELETIONS,
-    )
-)
-"""The tables that follow from the events of executions alone: a rebuild fills them."""

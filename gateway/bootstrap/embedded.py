@@ -34,7 +34,8 @@ from infra.telemetry import counters
 from infra.telemetry.counters import Values
 from projections.migrate import migrate
 from projections.projector.projector import Projector
-from projections.queries import executions
+from projections.queries import streams
+from projections.views.apply import STREAM_PROJECTIONS
 from workers.operations.log_trimmer import trim
 from workers.operations.retention import Sweeper
 from workers.plugins.process.plugin import ProcessPlugin
@@ -184,7 +185,9 @@ def _restore(adapters: Adapters) -> Restore:
         """Restore active streams by snapshots, else by the read models, caught up."""
         if await restoring.restore_from_snapshots(adapters.log, partition, propeller):
             return
-        await propeller.restore(await executions.open_streams(adapters.pool))
+        await propeller.restore(
+            await streams.open_streams(adapters.pool, STREAM_PROJECTIONS)
+        )
         propeller.snapshots.start_over(propeller.streams.active)
 
     return restore

@@ -16,9 +16,9 @@ from infra.postgres.pool import Pool, outages_are_transient, queries
 from infra.retry import retry_transient
 from projections.positions import PROJECTOR, have_reached, stored_positions
 from projections.projector.commit import ReadModelsRolledBackError, commit
-from projections.rows import FOLDED, Outcome
+from projections.rows import Outcome
 from projections.sql_files import SQL_FILES
-from projections.views.apply import apply
+from projections.views.apply import STREAM_PROJECTIONS, StreamProjections
 from projections.views.changes import Changes
 from schemas import topics
 from schemas.wire import codec
@@ -74,6 +74,7 @@ class Projector:
     progress: Callable[[int], None] = _ignore_progress
     writes_outcomes: bool = True
     partitions: frozenset[int] | None = None
+    projections: StreamProjections = STREAM_PROJECTIONS
     applied: int = 0
     positions: dict[int, int] = field(default_factory=dict)
     recorded_at_us: int = 0
@@ -177,10 +178,11 @@ class Projector:
         self.progress(self.applied)
 
     async def _fold(self, batch: Sequence[Received]) -> Changes:
-        changes = Changes()
+        changes, decode = Changes(), self.projections.messages.decode
         for number, received in enumerate(batch, 1):
             try:
-                apply(changes, received.envelope, codec.decode(received.body))
+                event = decode(received.body)
+                self.projections.apply(changes, received.envelope, event)
             except (codec.UndecodableMessageError, KeyError) as error:
                 where = f"event '{received.envelope.id}' at {received.position}"
                 message = f"Expected to apply {where}, but: {error}"
@@ -228,7 +230,10 @@ def _last_positions(batch: Sequence[Received]) -> dict[int, int]:
 
 
 async def rebuild(
-    log: EventLog, pool: Pool, progress: Callable[[int], None] = _ignore_progress
+    log: EventLog,
+    pool: Pool,
+    progress: Callable[[int], None] = _ignore_progress,
+    projections: StreamProjections = STREAM_PROJECTIONS,
 ) -> int:
     """Empty the read models of executions and fold all events; return how many.
 
@@ -237,9 +242,15 @@ async def rebuild(
     starts after a rebuild was killed continues it.
     """
     async with pool.connection() as conn, conn.transaction():
-        tables = SQL(", ").join(map(Identifier, FOLDED))
+        tables = SQL(", ").join(map(Identifier, projections.tables))
         await conn.execute(SQL("TRUNCATE {}").format(tables))
         await conn.execute(_SQL["delete_positions"], (PROJECTOR,))
-    projector = Projector(log, pool, writes_outcomes=False, progress=progress)
+    projector = Projector(
+        log,
+        pool,
+        writes_outcomes=False,
+        progress=progress,
+        projections=projections,
+    )
     await projector.catch_up()
     return projector.applied

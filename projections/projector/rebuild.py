@@ -19,17 +19,14 @@ from projections.columns import decode
 from projections.positions import PROJECTOR, stored_positions
 from projections.projector.projector import Projector
 from projections.projector.start_position import ReplayStart
-from projections.rows import FOLDED
 from projections.sql_files import SQL_FILES
+from projections.views.apply import STREAM_PROJECTIONS, StreamProjections
 
 SCHEMA = "flightlog_shadow"
 _SQL = queries(SQL_FILES / "rebuild.sql")
 _NOT_FOLDED = ("projector_positions", "outcomes", "catalog_reservations")
 """Tables that a projector writes, but that don't follow from events alone."""
 _SAMPLES_MAX = 5
-_OF_ALL_EXECUTIONS = ("catalog",)
-"""Read models whose rows don't belong to one execution each: they can't be compared for
-some executions only."""
 
 Progress = Callable[[int], None]
 Positions = Mapping[int, int]
@@ -80,7 +77,7 @@ class Rebuild:
 
     Where no projector has run yet, there are no positions of live read models: events
     are folded up to `end`, and a swap also writes the positions.
-    With `since`, only the executions that it selects are folded and compared.
+    With `since`, only the streams that it selects are folded and compared.
     """
 
     def __init__(
@@ -90,9 +87,11 @@ class Rebuild:
         read: Read,
         end: Positions,
         since: ReplayStart | None = None,
+        projections: StreamProjections = STREAM_PROJECTIONS,
     ) -> None:
         """Use pools for the live schema and for the shadow schema."""
         self._since = since
+        self._projections = projections
         self._pool = pool
         self._shadow = shadow
         self._read = read
@@ -115,6 +114,7 @@ class Rebuild:
             self._shadow,
             writes_outcomes=False,
             progress=lambda count: progress(before + count),
+            projections=self._projections,
         )
         await projector.catch_up()
         self.folded += projector.applied
@@ -128,35 +128,40 @@ class Rebuild:
             await conn.execute(_SQL["lock_positions"])
             positions = await stored_positions(conn)
             await self._fold(positions or self._end, lambda _: None)
-            part = self._since is not None
-            found = [
-                await _compare(conn, table, part=part)
-                for table in FOLDED
-                if not part or table not in _OF_ALL_EXECUTIONS
-            ]
+            where, tables = None, self._projections.tables
+            if self._since is not None:
+                where = _of_rebuilt(self._projections)
+                whole = self._projections.unpartitioned
+                tables = tuple(table for table in tables if table not in whole)
+            found = [await _compare(conn, table, where) for table in tables]
             if swap:
                 for difference in found:
                     if not difference.is_none:
-                        await _replace(conn, difference.table, part=part)
-                if not positions and not part:
+                        await _replace(conn, difference.table, where)
+                if not positions and where is None:
                     await _replace(conn, "projector_positions")
         return found
 
 
 @asynccontextmanager
 async def open_rebuild(
-    url: str, pool: Pool, read: Read, end: Positions, since: ReplayStart | None = None
+    url: str,
+    pool: Pool,
+    read: Read,
+    end: Positions,
+    since: ReplayStart | None = None,
+    projections: StreamProjections = STREAM_PROJECTIONS,
 ) -> AsyncIterator[Rebuild]:
     """Create empty tables in the shadow schema; it is dropped afterwards."""
     async with pool.connection() as conn:
         await conn.execute(_SQL["drop"])
         await conn.execute(_SQL["create"])
-        for table in (*FOLDED, *_NOT_FOLDED):
+        for table in (*projections.tables, *_NOT_FOLDED):
             await conn.execute(_create_like(table))
     path = f"-csearch_path={SCHEMA}"
     shadow = await open_pool(make_conninfo(url, options=path), size=2)
     try:
-        yield Rebuild(pool, shadow, read, end, since)
+        yield Rebuild(pool, shadow, read, end, since, projections)
     finally:
         await shadow.close()
         async with pool.connection() as conn:
@@ -169,11 +174,11 @@ def _create_like(table: str) -> Composed:
     )
 
 
-async def _compare(conn: Connection, table: str, *, part: bool) -> Difference:
+async def _compare(conn: Connection, table: str, where: Composed | None) -> Difference:
     live, rebuilt = Identifier("public", table), Identifier(SCHEMA, table)
     columns = await _columns(conn, table)
-    only_live, lost = await _minus(conn, columns, live, rebuilt, part=part)
-    only_rebuilt, gained = await _minus(conn, columns, rebuilt, live, part=part)
+    only_live, lost = await _minus(conn, columns, live, rebuilt, where)
+    only_rebuilt, gained = await _minus(conn, columns, rebuilt, live, where)
     samples = [f"live: {row}" for row in lost] + [f"rebuilt: {row}" for row in gained]
     return Difference(
         table=table,
@@ -195,14 +200,13 @@ async def _minus(
     columns: Composed,
     one: Identifier,
     other: Identifier,
-    *,
-    part: bool,
+    where: Composed | None,
 ) -> tuple[int, Sequence[str]]:
     statement = SQL(
         "WITH d AS (SELECT {c} FROM {one} {w} EXCEPT SELECT {c} FROM {other}) "
         "SELECT count(*) OVER () AS rows, d::text AS line FROM d "
         "ORDER BY line LIMIT {m}"
-    ).format(c=columns, one=one, other=other, m=_SAMPLES_MAX, w=_where(part=part))
+    ).format(c=columns, one=one, other=other, m=_SAMPLES_MAX, w=where or SQL(""))
     cursor = await conn.execute(statement)
     samples = [decode(_Sample, row) for row in await cursor.fetchall()]
     return (samples[0].rows if samples else 0), [sample.line for sample in samples]
@@ -214,23 +218,23 @@ async def _columns(conn: Connection, table: str) -> Composed:
     return SQL(", ").join(map(Identifier, names))
 
 
-def _where(*, part: bool) -> Composed:
-    """Return the clause that selects the rows of the rebuilt executions."""
-    if not part:
-        return SQL("").format()
-    executions = Identifier(SCHEMA, "executions")
-    return SQL("WHERE stream IN (SELECT stream FROM {})").format(executions)
+def _of_rebuilt(projections: StreamProjections) -> Composed:
+    """Return the clause that selects the rows of the rebuilt streams."""
+    rebuilt = SQL(" UNION ALL ").join(
+        SQL("SELECT stream FROM {}").format(Identifier(SCHEMA, projection.root))
+        for projection in projections
+    )
+    return SQL("WHERE stream IN ({})").format(rebuilt)
 
 
-async def _replace(conn: Connection, table: str, *, part: bool = False) -> None:
+async def _replace(conn: Connection, table: str, where: Composed | None = None) -> None:
     """Replace the live rows by the rebuilt ones; the table and its indexes stay."""
     live, rebuilt = Identifier("public", table), Identifier(SCHEMA, table)
     columns = await _columns(conn, table)
-    if part:
-        where = _where(part=True)
-        await conn.execute(SQL("DELETE FROM {} {w}").format(live, w=where))
-    else:
+    if where is None:
         await conn.execute(SQL("TRUNCATE {}").format(live))
+    else:
+        await conn.execute(SQL("DELETE FROM {} {w}").format(live, w=where))
     await conn.execute(
         SQL("INSERT INTO {} ({c}) SELECT {c} FROM {}").format(live, rebuilt, c=columns)
     )

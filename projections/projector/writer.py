@@ -41,6 +41,8 @@ async def write(cursor: Cursor, changes: Changes) -> None:
     await _write_rows(cursor, changes.nodes)
     await _write_rows(cursor, changes.tasks)
     await _write_rows(cursor, changes.signals)
+    for others in changes.others.values():
+        await _write_rows(cursor, others)
     await _insert(cursor, rows.TAGS, changes.tags)
     await _insert(cursor, rows.JOURNAL, changes.journal)
     await _write_catalog(cursor, changes)

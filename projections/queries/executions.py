@@ -83,17 +83,6 @@ async def count_active(pool: Pool, project: str, domain: str, name: str) -> int:
     return (await fetch_values(pool, int, _SQL["count_active"], key))[0]
 
 
-class _StreamPhase(msgspec.Struct, frozen=True):
-    stream: str
-    phase: str
-
-
-async def phases(pool: Pool) -> dict[str, str]:
-    """Return the phase of every execution, by its stream."""
-    found = await fetch(pool, _StreamPhase, _SQL["phases"])
-    return {execution.stream: execution.phase for execution in found}
-
-
 class EndedExecution(msgspec.Struct, frozen=True, kw_only=True):
     """How an execution ended; of a deleted one neither phase nor parent is known."""
 
@@ -112,18 +101,13 @@ async def ended_executions(pool: Pool, streams: Sequence[str]) -> list[EndedExec
 
 class _Extent(msgspec.Struct, frozen=True):
     began_us: int
-    ended: int
+    last_sequence: int | None
 
 
 async def stream_extent(pool: Pool, stream: str) -> StreamExtent | None:
     """Return when an execution began, and the sequence of the event that ended it."""
     found = await fetch_one(pool, _Extent, _SQL["stream_extent"], (stream,))
-    return StreamExtent(found.began_us, found.ended) if found else None
-
-
-async def open_streams(pool: Pool) -> list[str]:
-    """Return the streams of executions that have not ended."""
-    return await fetch_values(pool, str, _SQL["open_streams"])
+    return StreamExtent(found.began_us, found.last_sequence) if found else None
 
 
 async def open_and_tagged(

@@ -5,11 +5,6 @@ SELECT * FROM executions WHERE stream = %s
 SELECT stream FROM executions WHERE execution_name = %s
 ORDER BY created_at DESC, stream LIMIT %s
 
--- open_streams --
-SELECT stream FROM executions
-WHERE phase NOT IN ('SUCCEEDED', 'FAILED', 'ABORTED', 'TIMED_OUT')
-ORDER BY stream
-
 -- open_and_tagged --
 SELECT executions.stream FROM execution_tags
 JOIN executions ON executions.stream = execution_tags.stream
@@ -47,9 +42,6 @@ SELECT count(*) AS rows FROM executions
 WHERE launch_plan_project = %s AND launch_plan_domain = %s AND launch_plan_name = %s
     AND phase IN ('QUEUED', 'RUNNING')
     AND phase NOT IN ('SUCCEEDED', 'FAILED', 'ABORTED', 'TIMED_OUT')
-
--- phases --
-SELECT stream, phase FROM executions
 
 -- get_node --
 SELECT * FROM node_executions WHERE stream = %s AND node_id = %s

@@ -67,6 +67,7 @@ def _merged(merge: Merge, known: ColumnValue, value: ColumnValue) -> ColumnValue
 class Changes:
     """Changes of all read models by one batch.
 
+    `others` are tables that have no field here, by their names.
     `released` are reservations of cached outputs by key and owner, `owners_gone` the
     owners that have none any more, `deleted` executions and when they were deleted.
     """
@@ -85,6 +86,13 @@ class Changes:
     owners_gone: list[str] = field(default_factory=list)
     cache_uses: list[rows.CacheUseRow] = field(default_factory=list)
     deleted: list[tuple[str, datetime]] = field(default_factory=list)
+    others: dict[str, Rows[Any]] = field(default_factory=dict)
+
+    def of(self, table: Table[R]) -> Rows[R]:
+        """Return the changes of a table that only one kind of stream has."""
+        if table.name not in self.others:
+            self.others[table.name] = Rows(table)
+        return self.others[table.name]
 
 
 E = TypeVar("E")

@@ -115,7 +115,7 @@ def _without_docs(described: Any) -> Any:
 def test_every_event_can_be_folded_and_projected() -> None:
     """State and views know what each event of an execution does to them."""
     assert set(evolve.APPLY) == EVENTS
-    assert set(apply.APPLY) == EVENTS
+    assert set(apply.EXECUTIONS.apply) == EVENTS
 
 
 def test_execution_phases_are_flytes() -> None:

@@ -15,6 +15,7 @@ from infra.eventlog.contract import EventReader
 from infra.postgres.pool import Pool
 from infra.settings import Settings
 from projections.queries import executions
+from projections.views.apply import STREAM_PROJECTIONS, StreamProjections
 from schemas.ids import ExecutionRef, execution_stream
 from workers.propeller.kinds.executions import EXECUTIONS
 from workers.propeller.stream_kinds import STREAM_KINDS, StreamKinds
@@ -25,7 +26,8 @@ class Session:
     """An engine's data, open for reading.
 
     `is_down` is True where no engine appends to the log; `url` is that of Postgres;
-    `kinds` are the kinds of streams on the log.
+    `kinds` and `projections` belong to the kinds of streams on
+    the log.
     """
 
     settings: Settings
@@ -36,6 +38,7 @@ class Session:
     log: EventReader
     blobs: Blobs
     kinds: StreamKinds = STREAM_KINDS
+    projections: StreamProjections = STREAM_PROJECTIONS
 
     async def stream(self, text: str) -> str:
         """Return the stream of this text: its id, or an execution by its name.

@@ -9,7 +9,7 @@ from psycopg.sql import SQL, Identifier
 
 from infra.postgres.pool import Pool
 from projections.projector.projector import Projector
-from projections.rows import FOLDED
+from projections.views.apply import STREAM_PROJECTIONS, StreamProjections
 from schemas.messages import execution_events as e
 from schemas.messages.rejections import Rejected
 from tests.support.memory_log import MemoryLog
@@ -29,6 +29,7 @@ class ReadModels:
 
     pool: Pool
     log: MemoryLog = field(default_factory=MemoryLog)
+    projections: StreamProjections = STREAM_PROJECTIONS
 
     async def given(
         self,
@@ -46,13 +47,15 @@ class ReadModels:
 
     async def follow(self, batch_max: int = 1000) -> Projector:
         """Apply what is on the log; return the projector that did it."""
-        projector = Projector(self.log, self.pool, batch_max=batch_max)
+        projector = Projector(
+            self.log, self.pool, batch_max=batch_max, projections=self.projections
+        )
         await projector.catch_up()
         return projector
 
     async def dump(self) -> dict[str, list[Any]]:
         """Return all rows of all read models, in any order."""
-        return {table: await self.rows(table) for table in FOLDED}
+        return {table: await self.rows(table) for table in self.projections.tables}
 
     async def rows(self, table: str) -> list[dict[str, Any]]:
         """Return a table's rows."""

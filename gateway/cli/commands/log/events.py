@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Any
 
+import msgspec
 from rich.console import Console
 from rich.text import Text
 
@@ -14,17 +14,19 @@ from gateway.cli.errors import CommandError, ExitCode
 from gateway.cli.json_output import print_json
 from gateway.cli.session.session import Session, short_name
 from infra.eventlog.contract import Received
-from projections.views import journal
 from schemas import topics
 from schemas.json_types import JsonObject
+from schemas.messages.node_events import Event
 from schemas.messages.outcomes import CommandHadNoEffect, CommandRejected
 from schemas.wire import codec
 
+Decoded = tuple[Received, msgspec.Struct]
+"""A record of the log, and its message."""
 _GOOD = ("Succeeded",)
 _BAD = ("Failed", "Aborted", "TimedOut", "Rejected")
 
 
-def as_json(received: Received, message: Any) -> JsonObject:
+def as_json(received: Received, message: msgspec.Struct) -> JsonObject:
     """Return an event as `--json` prints it."""
     envelope = received.envelope
     return {
@@ -49,13 +51,14 @@ def instant(at_us: int) -> str:
 class Printer:
     """Prints events, one per line."""
 
-    def __init__(self, *, json: bool, streams: bool = False) -> None:
+    def __init__(self, session: Session, *, json: bool, streams: bool = False) -> None:
         """Print JSON or text; `streams` adds the stream of each event."""
+        self._projections = session.projections
         self._json = json
         self._streams = streams
         self._console = Console(soft_wrap=True, highlight=False)
 
-    def print(self, events: Iterable[tuple[Received, Any]]) -> None:
+    def print(self, events: Iterable[Decoded]) -> None:
         """Print events."""
         for received, message in events:
             if self._json:
@@ -64,7 +67,7 @@ class Printer:
                 self._console.print(self._line(received, message))
         sys.stdout.flush()
 
-    def _line(self, received: Received, message: Any) -> Text:
+    def _line(self, received: Received, message: msgspec.Struct) -> Text:
         envelope = received.envelope
         kind = envelope.type.rpartition(".")[2]
         style = (
@@ -76,26 +79,26 @@ class Printer:
         text.append(f"{envelope.sequence:>5} ", style="dim")
         text.append(instant(envelope.recorded_at_us)[11:23] + " ", style="dim")
         text.append(f"{kind:<20} ", style=style)
-        text.append(f"{_subject(message):<22} ", style="bold")
-        text.append(_summary(message))
+        subject, summary = self._described(envelope.stream, message)
+        text.append(f"{subject:<22} ", style="bold")
+        text.append(summary)
         return text
 
+    def _described(self, stream: str, message: msgspec.Struct) -> tuple[str, str]:
+        """Return what a message is about, and what it says, in one line."""
+        match message:
+            case CommandRejected():
+                return "", f"{message.reason}: {message.detail}"
+            case CommandHadNoEffect():
+                return "", message.command_type.rpartition(".")[2]
+            case Event():
+                projection = self._projections.of(stream)
+                return projection.subject(message), projection.summary(message)
+            case _:
+                return "", ""
 
-def _subject(message: Any) -> str:
-    if isinstance(message, CommandRejected | CommandHadNoEffect):
-        return ""
-    return journal.subject(message)
 
-
-def _summary(message: Any) -> str:
-    if isinstance(message, CommandRejected):
-        return f"{message.reason}: {message.detail}"
-    if isinstance(message, CommandHadNoEffect):
-        return message.command_type.rpartition(".")[2]
-    return journal.summary(message)
-
-
-def decoded(session: Session, page: Iterable[Received]) -> list[tuple[Received, Any]]:
+def decoded(session: Session, page: Iterable[Received]) -> list[Decoded]:
     """Return records with their decoded messages."""
     decode = session.kinds.messages.decode
     return [(received, decode(received.body)) for received in page]
@@ -104,7 +107,7 @@ def decoded(session: Session, page: Iterable[Received]) -> list[tuple[Received, 
 async def show(session: Session, text: str, *, json: bool) -> None:
     """Print every event of a stream."""
     stream = await session.stream(text)
-    printer, count = Printer(json=json), 0
+    printer, count = Printer(session, json=json), 0
     async for page in session.log.stream(stream):
         printer.print(decoded(session, page))
         count += len(page)
@@ -124,12 +127,12 @@ async def tail(
         )
     if text is None:
         after = {} if from_start else await session.log.end_positions((topics.EVENTS,))
-        printer = Printer(json=json, streams=True)
+        printer = Printer(session, json=json, streams=True)
         async for page in session.log.follow(after):
             printer.print(decoded(session, page))
         return
     stream = await session.stream(text)
-    printer, closing = Printer(json=json), session.kinds.of(stream).closing
+    printer, closing = Printer(session, json=json), session.kinds.of(stream).closing
     async for page in session.log.follow_stream(stream):
         events = decoded(session, page)
         printer.print(events)

@@ -43,7 +43,9 @@ async def run(session: Session, begin: str | None, *, swap: bool, json: bool) ->
     restored = await _registry(session, swap=swap)
     began = time.monotonic()
     end = await session.log.end_positions((topics.EVENTS,))
-    async with open_rebuild(session.url, session.pool, read, end, since) as rebuild:
+    async with open_rebuild(
+        session.url, session.pool, read, end, since, session.projections
+    ) as rebuild:
         total = await session.log.count_events()
         await _fold(rebuild, total, quiet=json)
         differences = await rebuild.compare_and_swap(swap=swap)

@@ -13,7 +13,7 @@ from gateway.cli.session.progress_bar import EventsBar
 from gateway.cli.session.session import Session
 from gateway.cli.session.start_position import parse_start
 from projections.projector.start_position import ReplayStart
-from projections.queries import executions
+from projections.queries import streams
 from schemas import topics
 from workers.operations.audit import Audit, Finding
 
@@ -27,7 +27,7 @@ async def run(session: Session, begin: str | None, *, json: bool) -> None:
     created before are left out.
     """
     since = None if begin is None else await parse_start(session, begin)
-    phases = await executions.phases(session.pool)
+    phases = await streams.phases(session.pool, session.projections)
     audit, findings = await _audited(session, since, quiet=json)
     findings += audit.end()
     if since is not None:

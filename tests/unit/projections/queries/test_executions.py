@@ -10,9 +10,12 @@ import pytest
 from flyteidl.admin import common_pb2, execution_pb2
 from msgspec.structs import replace
 
-from projections.queries import executions
+from infra.eventlog.contract import StreamExtent
+from projections.queries import executions, streams
 from projections.queries.page import Page
+from projections.queries.stream_extents import StreamExtentQuery
 from projections.rows import ExecutionRow
+from projections.views.apply import STREAM_PROJECTIONS
 from schemas.ids import EntityRef, ExecutionRef, ParentNode, execution_stream
 from schemas.messages import execution_events as e
 from schemas.messages.rejections import Rejected
@@ -204,8 +207,23 @@ async def test_executions_are_found_by_name(read_models: ReadModels) -> None:
 
     assert ["p/d/a"] == [execution.text() for execution in found]
     expected = ["execution/p/d/a", "execution/p/d/b"]
-    assert expected == await executions.open_streams(read_models.pool)
+    assert expected == await streams.open_streams(read_models.pool, STREAM_PROJECTIONS)
     assert {"QUEUED": 2} == await executions.execution_counts(read_models.pool)
+
+
+async def test_where_an_execution_is_on_the_log_is_known(
+    read_models: ReadModels,
+) -> None:
+    """When it began, and once it has ended the sequence of its last event."""
+    stream, find = "execution/p/d/a", StreamExtentQuery(read_models.pool).find
+    assert await find(stream) is None
+    await create(read_models, an_execution("a"))
+    assert await find(stream) == StreamExtent(NOON_US, None)
+
+    failure = Failure(code="Boom", message="it broke", kind="USER")
+    ended = e.ExecutionFailed(occurred_at_us=NOON_US + 1, failure=failure)
+    await read_models.given(stream, ended)
+    assert await find(stream) == StreamExtent(NOON_US, 2)
 
 
 async def test_what_is_unknown_is_none(read_models: ReadModels) -> None:

@@ -7,16 +7,19 @@ from typing import Any
 import pytest
 
 from domain.snapshots import ChunkLimits
+from projections.views.apply import STREAM_PROJECTIONS, StreamProjections
 from schemas.messages.execution_events import StreamParked, StreamResumed
 from schemas.messages.snapshots import StreamHead
 from tests.support.counters.kind import COUNTERS, KINDS
 from tests.support.counters.messages import AddToCounter, CounterAdded
+from tests.support.counters.read_model import PROJECTIONS
 from tests.support.engine import CREATE, STREAM, created
 from workers.propeller.command_check import violation
 from workers.propeller.kinds.contract import AnyKind, NothingToLoad
 from workers.propeller.kinds.executions import EXECUTIONS
 from workers.propeller.stream_kinds import (
     STREAM_KINDS,
+    StreamKinds,
     UnknownStreamKindError,
 )
 
@@ -53,6 +56,21 @@ def test_a_loader_belongs_to_a_kind() -> None:
     assert KINDS.of(COUNTER).loader is not loader
     with pytest.raises(KeyError):
         KINDS.with_loaders({"nothing": loader})
+
+
+@pytest.mark.parametrize(
+    ("kinds", "projections"),
+    [(STREAM_KINDS, STREAM_PROJECTIONS), (KINDS, PROJECTIONS)],
+    ids=["engine", "with counters"],
+)
+def test_both_tables_have_the_same_kinds(
+    kinds: StreamKinds, projections: StreamProjections
+) -> None:
+    """What runs is projected, and both say which phases are terminal."""
+    assert [kind.prefix for kind in kinds] == list(projections.prefixes)
+    for kind in kinds:
+        projection = projections.of(f"{kind.prefix}/x")
+        assert projection.terminal_phases == kind.terminal_phases
 
 
 @EACH

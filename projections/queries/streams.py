@@ -1,0 +1,40 @@
+"""Queries of streams, of whichever kind: their phases in the read models."""
+
+from __future__ import annotations
+
+import msgspec
+from psycopg.sql import SQL, Identifier, Literal
+
+from infra.postgres.pool import Pool
+from projections.queries.fetch import fetch, fetch_values
+from projections.views.apply import StreamProjections
+
+
+class _StreamPhase(msgspec.Struct, frozen=True):
+    stream: str
+    phase: str
+
+
+async def phases(pool: Pool, projections: StreamProjections) -> dict[str, str]:
+    """Return the phase of every stream."""
+    found: dict[str, str] = {}
+    for projection in projections:
+        statement = SQL("SELECT stream, phase FROM {}").format(
+            Identifier(projection.root)
+        )
+        rows = await fetch(pool, _StreamPhase, statement)
+        found |= {row.stream: row.phase for row in rows}
+    return found
+
+
+async def open_streams(pool: Pool, projections: StreamProjections) -> list[str]:
+    """Return the streams that have not ended, kind by kind."""
+    found: list[str] = []
+    for projection in projections:
+        # Named one by one: an index may hold the others only.
+        terminal = SQL(", ").join(map(Literal, sorted(projection.terminal_phases)))
+        statement = SQL(
+            "SELECT stream FROM {} WHERE phase NOT IN ({}) ORDER BY stream"
+        ).format(Identifier(projection.root), terminal)
+        found += await fetch_values(pool, str, statement)
+    return found
