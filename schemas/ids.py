@@ -148,7 +148,7 @@ def raw_output_shard(name: str) -> str:
 
 
 def raw_output_prefix(base: str, name: str) -> str:
-    """Return the prefix of an attempt's raw outputs by its generated name (ref §4.7)."""
+    """Return the prefix of an attempt's raw outputs, by its name (ref §4.7)."""
     return f"{base.rstrip('/')}/{raw_output_shard(name)}/{name}"
 
 

@@ -1,4 +1,4 @@
-"""Decide: which events follow from a command, or why it is refused.
+"""Decide: which events follow from a command, or why it is rejected.
 
 A repeated command adds no events.
 """
@@ -40,15 +40,15 @@ _VERBS: dict[type[c.Command], str] = {
     c.ResumeStream: "resume",
     c.DeleteExecution: "delete",
 }
-"""What refusals call each command; the others are reports."""
+"""What rejections call each command; the others are reports."""
 
 
 def decide(command: c.ExecutionCommand, state: Execution, context: Context) -> Outcome:
-    """Return the events that follow from a command, or why it is refused."""
+    """Return the events that follow from a command, or why it is rejected."""
     if isinstance(command, c.CreateExecution):
         return _create(command, state, context)
     if state.created is None:
-        return _refuse(Reason.NOT_FOUND, context, command, "it does not exist")
+        return _reject(Reason.NOT_FOUND, context, command, "it does not exist")
     _check_stream(state.created, context)
     if isinstance(command, c.DeleteExecution):
         return deletion.delete(command, state, context)
@@ -58,9 +58,9 @@ def decide(command: c.ExecutionCommand, state: Execution, context: Context) -> O
         return parking.resume(command, state, context)
     if state.parked is not None:
         return parked_rejection(context.stream, state.parked)
-    refused = signals.refusal(command, state, context)
-    if refused is not None:
-        return refused
+    rejected = signals.rejection(command, state, context)
+    if rejected is not None:
+        return rejected
     decision = Decision(state, context)
     ROUTES[type(command)](decision, command)  # type: ignore[arg-type]  # _on pairs them
     settle(decision)
@@ -96,14 +96,14 @@ def _check_stream(created: e.ExecutionCreated, context: Context) -> None:
 
 
 def _late(command: c.ExecutionCommand, state: Execution, context: Context) -> Outcome:
-    """Refuse what a user asks of an ended execution; a late report does nothing."""
+    """Reject what a user asks of an ended execution; a late report does nothing."""
     if isinstance(command, c.TerminateExecution | c.RequestSignal | c.ResumeStream):
         found = f"it is already {state.phase.value}"
-        return _refuse(Reason.FAILED_PRECONDITION, context, command, found)
+        return _reject(Reason.FAILED_PRECONDITION, context, command, found)
     return ()
 
 
-def _refuse(
+def _reject(
     reason: Reason, context: Context, command: c.ExecutionCommand, found: str
 ) -> Rejected:
     name = context.stream.removeprefix("execution/")

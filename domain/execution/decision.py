@@ -22,7 +22,7 @@ _ELEMENT_EVENTS = (ne.NodeStarted, ne.NodeSucceeded, ne.NodeFailed, ne.NodeTimed
 
 
 class Decision(ExecutionView):
-    """A view that events are added to, and what they make ready.
+    """A view that events are added to, and what can continue because of them.
 
     `ready` are places to enter, `changed_arrays` arrays to continue, `to_retry` dynamic
     nodes whose workflow timed out, with why.
@@ -39,7 +39,7 @@ class Decision(ExecutionView):
         self.to_retry: dict[str, Failure] = {}
 
     def emit(self, event: ExecutionEvent) -> None:
-        """Add an event, and note what it makes ready."""
+        """Add an event, and note what can continue because of it."""
         self.events.append(event)
         self._state = state = evolve(self._state, event)
         if isinstance(event, _ELEMENT_EVENTS):

@@ -33,10 +33,10 @@ def react(
     return reaction(event, state, context)  # type: ignore[arg-type]  # _on pairs them
 
 
-def react_to_refusal(
+def react_to_rejection(
     command: c.ExecutionCommand, rejected: Rejected
 ) -> Sequence[Outgoing]:
-    """Return what follows from a refusal: a report to the parent of a child."""
+    """Return what follows from a rejection: a report to the parent of a child."""
     if not isinstance(command, c.CreateExecution) or command.parent is None:
         return ()
     code, detail = rejected.reason.value, rejected.detail

@@ -139,7 +139,7 @@ class CommandHandler:
         kind = stream.kind
         outcome = kind.decider.decide(command, stream.state, context)
         if isinstance(outcome, Rejected):
-            for number, message in enumerate(kind.react_to_refusal(command, outcome)):
+            for number, message in enumerate(kind.react_to_rejection(command, outcome)):
                 record = records.outgoing(self.messages, message, envelope, number)
                 batch.records.append(record)
             answer = records.rejection(envelope, outcome)

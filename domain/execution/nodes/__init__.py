@@ -1,1 +1,1 @@
-"""Node kinds: how a node of each kind is entered and goes on."""
+"""Node kinds: how a node of each kind starts, and continues."""

@@ -1,4 +1,4 @@
-"""Time limits of nodes that aren't tasks, and of whole executions."""
+"""Time limits of nodes that aren't tasks, and of executions."""
 
 from __future__ import annotations
 

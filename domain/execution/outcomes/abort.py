@@ -1,4 +1,4 @@
-"""Aborting: stops what runs for a node or for the whole execution."""
+"""Aborting: stops what runs for a node, or for the execution."""
 
 from __future__ import annotations
 

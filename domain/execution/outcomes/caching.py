@@ -53,9 +53,9 @@ def look_up(
 def _key_inputs(
     view: ExecutionView, site: Site, inputs: Values
 ) -> tuple[Values, tuple[bytes, ...]]:
-    """Return the inputs that make the key, and bindings if only parts of them do.
+    """Return the inputs that determine the key, and bindings that select parts of them.
 
-    The key of an element that is given all lists is made of its own items.
+    For an element that is given all lists, these are its own items.
     """
     if site.element is None:
         return inputs, ()

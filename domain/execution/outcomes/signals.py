@@ -1,4 +1,4 @@
-"""Signals: which commands about them are refused, and why (ref §5.6)."""
+"""Signals: which commands about them are rejected, and why (ref §5.6)."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from schemas.messages import commands as c
 from schemas.messages.rejections import Reason, Rejected
 
 
-def refusal(
+def rejection(
     command: c.ExecutionCommand, state: Execution, context: Context
 ) -> Rejected | None:
     """Return why a signal can't be asked for or set; None for other commands."""
     name = context.stream.removeprefix("execution/")
     if isinstance(command, c.SetSignal):
-        return _setting_refused(command, state, name)
+        return _reject_setting(command, state, name)
     if isinstance(command, c.RequestSignal):
-        return _request_refused(command, state, name)
+        return _reject_request(command, state, name)
     return None
 
 
@@ -49,7 +49,7 @@ def type_of(data: bytes) -> types_pb2.LiteralType | None:
     return found if found.WhichOneof("type") else None
 
 
-def _setting_refused(
+def _reject_setting(
     command: c.SetSignal, state: Execution, name: str
 ) -> Rejected | None:
     signal = state.signals.get(command.signal_id)
@@ -64,7 +64,7 @@ def _setting_refused(
     return Rejected(Reason.INVALID_ARGUMENT, wrong) if wrong else None
 
 
-def _request_refused(
+def _reject_request(
     command: c.RequestSignal, state: Execution, name: str
 ) -> Rejected | None:
     asked = type_of(command.type)

@@ -1,4 +1,4 @@
-"""Evolve: the table of what each event does to the state; total, and never refuses."""
+"""Evolve: the table of what each event does to the state; total, it never rejects."""
 
 from __future__ import annotations
 

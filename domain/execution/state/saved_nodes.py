@@ -63,7 +63,7 @@ class SavedNode(msgspec.Struct, frozen=True, kw_only=True):
 Path = tuple[str, ...]
 """The ids of a node and of all that contain it, outermost first, in compiled workflows.
 
-Unlike a unique id it doesn't tell attempts apart.
+Unlike a unique id, it is the same for all attempts.
 """
 Recovery = Mapping[Path, SavedNode]
 """What may be reused, by the nodes' paths."""
@@ -161,7 +161,7 @@ class _Collector:
         self.nodes[path] = node
 
     def _expand(self, event: ne.NodeExpanded) -> None:
-        """Keep what a task returned; what ran for an earlier attempt is of no use."""
+        """Set what a task returned; what ran for an earlier attempt can't be reused."""
         path = self._paths[event.node_id]
         stale = [p for p in self.nodes if p[: len(path)] == path and p != path]
         for inner in stale:

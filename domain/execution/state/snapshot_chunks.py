@@ -192,7 +192,7 @@ def _to_dict(value: Map[str, _V]) -> dict[str, _V]:
     return dict(value)
 
 
-def _to_map(kind: type, value: Any) -> Map[str, Any]:  # msgspec hands on what it read
+def _to_map(kind: type, value: Any) -> Map[str, Any]:  # whatever msgspec read
     """Decode what msgspec doesn't know."""
     assert get_origin(kind) is Map  # noqa: S101 - states have no other such type
     items = GenericAlias(dict, get_args(kind))

@@ -200,7 +200,7 @@ class StreamKind(Generic[C, E, S, X]):
     terminal_phases: frozenset[str]
     to_json: Callable[[S], JsonObject]
     describe: Callable[[S], Description]
-    react_to_refusal: Callable[[C, Rejected], Sequence[Outgoing]] = _no_reaction
+    react_to_rejection: Callable[[C, Rejected], Sequence[Outgoing]] = _no_reaction
     target: Callable[[C], str | None] = _no_target
     loader: StreamLoader[C, E, S, X] = field(default_factory=NothingToLoad)
 

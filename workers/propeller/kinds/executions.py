@@ -9,7 +9,7 @@ import msgspec
 
 from domain.execution.context import Context, Limits
 from domain.execution.decide import execution
-from domain.execution.react import react_to_refusal
+from domain.execution.react import react_to_rejection
 from domain.execution.state import snapshot_chunks
 from domain.execution.state.advance import advance
 from domain.execution.state.frontier import Frontier
@@ -173,7 +173,7 @@ EXECUTIONS: ExecutionKind = StreamKind(
     commands=frozenset(get_args(c.ExecutionCommand)) - INTERNAL_COMMANDS,
     target=_target,
     decider=execution,
-    react_to_refusal=react_to_refusal,
+    react_to_rejection=react_to_rejection,
     loaded=LoadedExecution(),
     timers=TimerRules(after=_timer_after, pending=_timers),
     leases=LeaseRules(change=_lease_change, held=_leases),

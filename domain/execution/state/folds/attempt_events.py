@@ -32,7 +32,7 @@ def queued(state: Execution, event: ne.TaskQueued) -> Execution:
 
 
 def started(state: Execution, event: ne.TaskStarted) -> Execution:
-    """Give a runner the lease; an array's attempt has none.
+    """Give the lease to a runner; an array's attempt has none.
 
     A node may be active for twice as long as its first attempt may run (ref §4.6).
     """
@@ -61,14 +61,14 @@ def redispatched(state: Execution, event: ne.TaskRedispatched) -> Execution:
 
 
 def succeeded(state: Execution, event: ne.TaskSucceeded) -> Execution:
-    """Keep where the attempt's deck is."""
+    """Change the phase of the attempt to SUCCEEDED, and set its deck."""
     node, phase = state.nodes[event.node_id], TaskPhase.SUCCEEDED
     task = replace(_task(node), phase=phase, deck_uri=event.deck_uri)
     return put_node(state, replace(node, task=task))
 
 
 def failed(state: Execution, event: ne.TaskFailed) -> Execution:
-    """Keep the exit code of the attempt's process."""
+    """Change the phase of the attempt to FAILED, and set its exit code."""
     node, exit_code = state.nodes[event.node_id], event.exit_code or None
     task = replace(_task(node), phase=TaskPhase.FAILED, exit_code=exit_code)
     return put_node(state, replace(node, task=task))

@@ -27,7 +27,7 @@ def lookup_requested(state: Execution, event: ne.CacheLookupRequested) -> Execut
 
 
 def looked_up(state: Execution, event: ne.CacheLookedUp) -> Execution:
-    """Keep the key for outputs that the catalog doesn't have."""
+    """Set the key of outputs that the catalog doesn't have."""
     cache = None
     if event.reservation == ReservationStatus.EXISTS:
         cache = CacheLookup(state=LookupState.AWAITING, key=event.key)
@@ -37,10 +37,10 @@ def looked_up(state: Execution, event: ne.CacheLookedUp) -> Execution:
 
 
 def populated(state: Execution, event: ne.CachePopulated) -> Execution:
-    """Forget the key: the outputs are stored."""
+    """Drop the key: the outputs are stored."""
     return put_node(state, replace(state.nodes[event.node_id], cache=None))
 
 
 def put_failed(state: Execution, event: ne.CachePutFailed) -> Execution:
-    """Forget the key: the outputs can't be stored."""
+    """Drop the key: the outputs can't be stored."""
     return put_node(state, replace(state.nodes[event.node_id], cache=None))

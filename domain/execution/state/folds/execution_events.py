@@ -1,4 +1,4 @@
-"""How events of an execution as a whole change its state: a function for each."""
+"""How an execution's own events change its state: a function for each."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from schemas.phases import ExecutionPhase
 
 
 def created(state: Execution, event: e.ExecutionCreated) -> Execution:
-    """Keep the settings of the execution, which is QUEUED."""
+    """Change the phase to QUEUED, and set what the execution was created with."""
     return replace(state, created=event, phase=ExecutionPhase.QUEUED)
 
 
@@ -25,17 +25,17 @@ def succeeding(state: Execution, _event: e.ExecutionSucceeding) -> Execution:
 
 
 def succeeded(state: Execution, event: e.ExecutionSucceeded) -> Execution:
-    """Keep the outputs of the execution, which SUCCEEDED."""
+    """Change the phase to SUCCEEDED, and set the outputs."""
     return replace(state, phase=ExecutionPhase.SUCCEEDED, outputs=event.outputs)
 
 
 def failing(state: Execution, event: e.ExecutionFailing) -> Execution:
-    """Keep why the execution is FAILING."""
+    """Change the phase to FAILING, and set the failure."""
     return replace(state, phase=ExecutionPhase.FAILING, failure=event.failure)
 
 
 def failed(state: Execution, event: e.ExecutionFailed) -> Execution:
-    """Keep why the execution FAILED."""
+    """Change the phase to FAILED, and set the failure."""
     return replace(state, phase=ExecutionPhase.FAILED, failure=event.failure)
 
 
@@ -50,12 +50,12 @@ def aborted(state: Execution, _event: e.ExecutionAborted) -> Execution:
 
 
 def timed_out(state: Execution, event: e.ExecutionTimedOut) -> Execution:
-    """Keep why the execution TIMED_OUT."""
+    """Change the phase to TIMED_OUT, and set the failure."""
     return replace(state, phase=ExecutionPhase.TIMED_OUT, failure=event.failure)
 
 
 def time_limited(state: Execution, event: e.ExecutionTimeLimited) -> Execution:
-    """Keep when the execution must have ended."""
+    """Set when the execution must have ended."""
     return replace(state, deadline_us=event.deadline_us or None)
 
 
@@ -65,7 +65,7 @@ def deleted(state: Execution, _event: e.ExecutionDeleted) -> Execution:
 
 
 def parked(state: Execution, event: e.StreamParked) -> Execution:
-    """Keep why the execution accepts no commands."""
+    """Set why the execution accepts no commands."""
     return replace(state, parked=event)
 
 

@@ -20,7 +20,7 @@ def resolving(state: Execution, event: ne.NodeResolving) -> Execution:
 
 
 def queued(state: Execution, event: ne.NodeQueued) -> Execution:
-    """Reach a node with its inputs; a look-up before begins anew."""
+    """Reach a node with its inputs, or queue it after its look-up."""
     node = Node(
         site=read_site(event.site),
         phase=NodePhase.QUEUED,
@@ -43,7 +43,7 @@ def succeeding(state: Execution, event: ne.NodeSucceeding) -> Execution:
 
 
 def succeeded(state: Execution, event: ne.NodeSucceeded) -> Execution:
-    """Keep a node's outputs, and its inputs no longer."""
+    """Change the phase to SUCCEEDED, and set the outputs; inputs are dropped."""
     node = state.nodes[event.node_id]
     phase = NodePhase.SUCCEEDED
     return put_node(
@@ -52,20 +52,20 @@ def succeeded(state: Execution, event: ne.NodeSucceeded) -> Execution:
 
 
 def failing(state: Execution, event: ne.NodeFailing) -> Execution:
-    """Keep why a node is FAILING."""
+    """Change the phase to FAILING, and set the failure."""
     node, failure = state.nodes[event.node_id], event.failure
     return put_node(state, replace(node, phase=NodePhase.FAILING, last_failure=failure))
 
 
 def failed(state: Execution, event: ne.NodeFailed) -> Execution:
-    """Keep a node's failure for its scope, and its inputs no longer."""
+    """Change the phase to FAILED and set the scope's failure; inputs are dropped."""
     node = state.nodes[event.node_id]
     state = put_node(state, replace(node, phase=NodePhase.FAILED, inputs=None))
     return put_failure(state, event.node_id, event.failure)
 
 
 def timing_out(state: Execution, event: ne.NodeTimingOut) -> Execution:
-    """Keep why a node is TIMING_OUT."""
+    """Change the phase to TIMING_OUT, and set the failure."""
     node, failure = state.nodes[event.node_id], event.failure
     return put_node(
         state, replace(node, phase=NodePhase.TIMING_OUT, last_failure=failure)
@@ -73,14 +73,14 @@ def timing_out(state: Execution, event: ne.NodeTimingOut) -> Execution:
 
 
 def timed_out(state: Execution, event: ne.NodeTimedOut) -> Execution:
-    """Keep a node's failure for its scope, and its inputs no longer."""
+    """Change the phase to TIMED_OUT and set the scope's failure; inputs are dropped."""
     node = state.nodes[event.node_id]
     state = put_node(state, replace(node, phase=NodePhase.TIMED_OUT, inputs=None))
     return put_failure(state, event.node_id, event.failure)
 
 
 def retry_scheduled(state: Execution, event: ne.NodeRetryScheduled) -> Execution:
-    """Count the failure of an attempt, and keep when the next one begins."""
+    """Count the failure of an attempt, and set when the next one begins."""
     node, failure = state.nodes[event.node_id], event.failure
     is_system = failure.kind == ErrorKind.SYSTEM
     retries = replace(
@@ -128,7 +128,7 @@ def skipped(state: Execution, event: ne.NodeSkipped) -> Execution:
 
 
 def recovered(state: Execution, event: ne.NodeRecovered) -> Execution:
-    """Reach a node with the outputs that it had in another execution."""
+    """Reach a node with the outputs that it had in the recovered execution."""
     child = ChildExecution(execution=event.child) if event.child else None
     node = Node(
         site=read_site(event.site),
@@ -141,39 +141,39 @@ def recovered(state: Execution, event: ne.NodeRecovered) -> Execution:
 
 
 def aborted(state: Execution, event: ne.NodeAborted) -> Execution:
-    """Change the phase to ABORTED, and keep the inputs no longer."""
+    """Change the phase to ABORTED; inputs are dropped."""
     node = state.nodes[event.node_id]
     return put_node(state, replace(node, phase=NodePhase.ABORTED, inputs=None))
 
 
 def time_limited(state: Execution, event: ne.NodeTimeLimited) -> Execution:
-    """Keep when a node must have ended."""
+    """Set when a node must have ended."""
     node = state.nodes[event.node_id]
     limits = replace(node.limits, deadline_us=event.deadline_us or None)
     return put_node(state, replace(node, limits=limits))
 
 
 def branch_decided(state: Execution, event: ne.BranchDecided) -> Execution:
-    """Keep which arm a branch chose."""
+    """Set the arm that a branch chose."""
     node = state.nodes[event.node_id]
     return put_node(state, replace(node, chosen_arm=event.chosen))
 
 
 def gate_sleeping(state: Execution, event: ne.GateSleeping) -> Execution:
-    """Keep when a sleep gate ends."""
+    """Set when a sleep gate ends."""
     node = state.nodes[event.node_id]
     return put_node(state, replace(node, sleeps_until_us=event.wakes_at_us))
 
 
 def child_requested(state: Execution, event: ne.ChildRequested) -> Execution:
-    """Keep which child execution a launch plan node requested."""
+    """Set the child execution that a launch plan node requested."""
     node = state.nodes[event.node_id]
     child = ChildExecution(execution=event.child)
     return put_node(state, replace(node, child=child))
 
 
 def child_created(state: Execution, event: ne.ChildCreated) -> Execution:
-    """Keep that the child execution exists."""
+    """Note that the child execution exists."""
     node = state.nodes[event.node_id]
     child = node.child or ChildExecution(execution=event.child)
     child = replace(child, is_created=True)
@@ -181,6 +181,6 @@ def child_created(state: Execution, event: ne.ChildCreated) -> Execution:
 
 
 def expanded(state: Execution, event: ne.NodeExpanded) -> Execution:
-    """Keep the workflow that a dynamic node runs."""
+    """Set the workflow that a dynamic node runs."""
     node, phase = state.nodes[event.node_id], NodePhase.DYNAMIC_RUNNING
     return put_node(state, replace(node, phase=phase, dynamic_closure=event.inside))

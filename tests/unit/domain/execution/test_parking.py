@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from domain.execution.decide import execution
-from domain.execution.react import react_to_refusal
+from domain.execution.react import react_to_rejection
 from schemas.ids import ParentNode
 from schemas.messages import commands as c
 from schemas.messages import execution_events as e
@@ -81,7 +81,7 @@ def test_a_parent_is_told_that_its_child_was_refused() -> None:
         launch_plan=CREATE.launch_plan,
         parent=PARENT,
     )
-    (sent,) = react_to_refusal(command, Rejected(Reason.NOT_FOUND, "no such plan"))
+    (sent,) = react_to_rejection(command, Rejected(Reason.NOT_FOUND, "no such plan"))
 
     assert sent.stream == PARENT.stream
     report = sent.command
@@ -98,5 +98,5 @@ def test_other_refusals_concern_nobody_else() -> None:
     """A client reads its refusal from the outcome of its command."""
     refused = Rejected(Reason.NOT_FOUND, "x")
 
-    assert react_to_refusal(CREATE, refused) == ()
-    assert react_to_refusal(c.TerminateExecution(cause="x"), refused) == ()
+    assert react_to_rejection(CREATE, refused) == ()
+    assert react_to_rejection(c.TerminateExecution(cause="x"), refused) == ()
