@@ -13,7 +13,14 @@ import msgspec
 from projections.columns import Merge, Parts, Stored
 from projections.table import Table
 from schemas.ids import AttemptRef, CatalogKey, EntityRef
-from schemas.phases import ExecutionPhase, NodePhase, TaskPhase
+from schemas.phases import (
+    CacheStatus,
+    ExecutionPhase,
+    NodePhase,
+    ReservationStatus,
+    TaskPhase,
+)
+from schemas.sites import NodeKind
 from schemas.values import Blob, Failure, TaskLog, Values
 
 _ENTITY = ("project", "domain", "name", "version")
@@ -113,7 +120,7 @@ class NodeRow(msgspec.Struct, frozen=True, kw_only=True):
     number: int
     phase: NodePhase
     spec_node_id: str
-    kind: str
+    kind: NodeKind
     node_name: str
     parent_id: str
     retry_group: str
@@ -124,10 +131,10 @@ class NodeRow(msgspec.Struct, frozen=True, kw_only=True):
     is_array: bool = False
     element: Annotated[int | None, Stored.NONE_AS_NEGATIVE] = None
     dynamic_workflow: DynamicWorkflow | None = None
-    cache_status: str | None = None
+    cache_status: CacheStatus | None = None
     catalog_key: CatalogKey | None = None
     catalog_source: AttemptRef | None = None
-    reservation_status: str | None = None
+    reservation_status: ReservationStatus | None = None
     duration: _Seconds = None
     target: EntityRef | None = None
     input_path: str = ""
@@ -200,7 +207,7 @@ class ElementRow(msgspec.Struct, frozen=True, kw_only=True):
     element: int
     phase: NodePhase
     child: str
-    cache_status: str | None
+    cache_status: CacheStatus | None
     task_phase: TaskPhase | None
     retry_attempt: int | None
     generated_name: str | None

@@ -9,6 +9,7 @@ from projections.views.changes import Changes, not_shown, on
 from schemas.envelope import Envelope
 from schemas.ids import AttemptRef, attempt_id, execution_of, execution_stream
 from schemas.messages import node_events as ne
+from schemas.phases import CacheStatus
 
 
 def owner_of(stream: str, node_id: str) -> str:
@@ -32,7 +33,7 @@ def _looked_up(c: Changes, v: Envelope, m: ne.CacheLookedUp, at: datetime) -> No
 
 
 def _populated(c: Changes, v: Envelope, m: ne.CachePopulated, at: datetime) -> None:
-    c.nodes.set(v.stream, m.node_id, cache_status="POPULATED")
+    c.nodes.set(v.stream, m.node_id, cache_status=CacheStatus.POPULATED)
     row = CatalogRow(
         project=m.key.project,
         domain=m.key.domain,
@@ -61,7 +62,7 @@ def _age(row: CatalogRow) -> tuple[datetime, str]:
 
 
 def _put_failed(c: Changes, v: Envelope, m: ne.CachePutFailed, _at: datetime) -> None:
-    c.nodes.set(v.stream, m.node_id, cache_status="PUT_FAILURE")
+    c.nodes.set(v.stream, m.node_id, cache_status=CacheStatus.PUT_FAILURE)
 
 
 APPLY = dict(

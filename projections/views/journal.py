@@ -7,6 +7,7 @@ from typing import Any, Protocol, TypeVar
 
 from schemas.messages import execution_events as e
 from schemas.messages import node_events as ne
+from schemas.phases import ReservationStatus
 from schemas.values import Failure
 
 E_contra = TypeVar("E_contra", bound=ne.Event, contravariant=True)
@@ -105,7 +106,11 @@ def _looked_up(event: ne.CacheLookedUp) -> str:
     if event.source is not None:
         made_by = f"{event.source.execution.text()}, node {event.source.node_id}"
         return f"cache hit: made by {made_by}"
-    waits = ", another node makes them" if event.reservation == "EXISTS" else ""
+    waits = (
+        ", another node makes them"
+        if event.reservation == ReservationStatus.EXISTS
+        else ""
+    )
     return f"cache {event.status.lower()}{waits}"
 
 

@@ -11,11 +11,12 @@ from projections.views.catalog import owner_of
 from projections.views.changes import Changes, not_shown, on
 from schemas.envelope import Envelope
 from schemas.messages import node_events as ne
+from schemas.phases import CacheStatus
 from schemas.phases import NodePhase as Phase
-from schemas.sites import NodeSite
+from schemas.sites import NodeKind, NodeSite
 from schemas.values import Values
 
-PARENT_KINDS = frozenset({"workflow", "branch"})
+PARENT_KINDS = frozenset({NodeKind.WORKFLOW, NodeKind.BRANCH})
 
 
 def _row(
@@ -32,13 +33,13 @@ def _row(
         number=v.sequence,
         phase=phase,
         spec_node_id=site.spec_node_id,
-        kind=site.kind,
+        kind=NodeKind(site.kind),
         node_name=site.name,
         parent_id=site.parent_id,
         retry_group=str(site.parent_attempt) if site.parent_id else "0",
         scope=site.scope,
         is_parent=site.kind in PARENT_KINDS,
-        is_array=site.kind == "array",
+        is_array=site.kind == NodeKind.ARRAY,
         element=None if site.element < 0 else site.element,
         target=site.target,
         inputs=inputs,
@@ -67,7 +68,7 @@ def _recovered(c: Changes, v: Envelope, m: ne.NodeRecovered, at: datetime) -> No
     if m.catalog is not None:
         row = replace(
             row,
-            cache_status=m.cache_status,
+            cache_status=CacheStatus(m.cache_status),
             catalog_key=m.catalog,
             catalog_source=m.source,
         )

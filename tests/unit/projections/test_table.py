@@ -19,6 +19,7 @@ from projections.table import Table
 from projections.views.changes import Changes
 from schemas.ids import EntityRef
 from schemas.phases import NodePhase
+from schemas.sites import NodeKind
 from schemas.values import Failure, TaskLog, Values
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -54,7 +55,7 @@ def a_node(number: int, **fields: object) -> rows.NodeRow:
         number=number,
         phase=NodePhase.QUEUED,
         spec_node_id="n",
-        kind="task",
+        kind=NodeKind.TASK,
         node_name="a\0b",
         parent_id="",
         retry_group="0",
