@@ -40,7 +40,6 @@ def run_task(
     node, created, spec = view.node(event.node_id), view.created, view.spec
     task, graph_node = node.task, view.graph_node(node.site)
     assert task is not None  # noqa: S101 - the event says that it was dispatched
-    assert graph_node.target is not None  # noqa: S101 - the compiler refuses others
     name = _generated_name(view, event.node_id, event.attempt)
     prefix = spec.raw_output_data_config.output_location_prefix or "raw"
     given, index = _given(view, node)
@@ -51,7 +50,7 @@ def run_task(
         attempt=event.attempt,
         dispatch_no=task.dispatch_no,
         execution=created.execution,
-        task=graph_node.target,
+        task=node.site.entity,
         workflow=created.workflow,
         template=template_bytes(owner, graph_node, node.retries.memory_factor),
         inputs=given.inputs or NO_VALUES,

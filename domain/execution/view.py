@@ -68,8 +68,7 @@ class ExecutionView:
 
     def task_template(self, site: Site) -> tasks_pb2.TaskTemplate:
         """Return the task that the node at a site runs."""
-        assert site.target is not None  # noqa: S101 - the compiler refuses others
-        return self.owner(site.scope).tasks[site.target]
+        return self.owner(site.scope).tasks[site.entity]
 
     def interface(
         self, scope: str, graph_node: GraphNode

@@ -26,15 +26,13 @@ RunnerReport = (
 def dispatch(decision: Decision, node_id: str) -> None:
     """Dispatch the node's current attempt to the runners."""
     node = decision.node(node_id)
-    target = node.site.target
-    assert target is not None  # noqa: S101 - the compiler refuses others
     budget_us = limits.queueing_budget_us(decision)
     decision.emit(
         ne.TaskQueued(
             occurred_at_us=decision.now_us,
             node_id=node_id,
             attempt=node.attempt,
-            task=target,
+            task=node.site.entity,
             task_type=decision.task_template(node.site).type,
             generated_name=generated_name(
                 decision.created.execution.name, node_id, node.attempt

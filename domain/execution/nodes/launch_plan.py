@@ -11,7 +11,7 @@ from domain.execution.outcomes.completion import fail_node, succeed_node
 from domain.execution.outcomes.recovery import saved_child
 from domain.execution.state.site import Site
 from domain.execution.view import ExecutionView
-from schemas.ids import EntityRef, ExecutionRef, child_execution_name
+from schemas.ids import ExecutionRef, child_execution_name
 from schemas.messages import commands as c
 from schemas.messages import node_events as ne
 from schemas.phases import ExecutionPhase
@@ -33,8 +33,6 @@ _INHERITED = (
 def enter(decision: Decision, node_id: str, inputs: Values) -> None:
     """Request the child execution, whose name follows from the node's attempt."""
     node = decision.node(node_id)
-    target = node.site.target
-    assert target is not None  # noqa: S101 - the compiler refuses others
     parent = decision.created.execution
     child = ExecutionRef(
         project=parent.project,
@@ -49,8 +47,8 @@ def enter(decision: Decision, node_id: str, inputs: Values) -> None:
             node_id=node_id,
             attempt=node.attempt,
             child=child,
-            launch_plan=target,
-            spec=_child_spec(decision, _shown_id(node.site), target),
+            launch_plan=node.site.entity,
+            spec=_child_spec(decision, node.site),
             inputs=inputs,
             recovers=saved_child(decision, node),
         )
@@ -106,9 +104,9 @@ def _shown_id(site: Site) -> str:
     return site.node_id if site.element is None else site.parent_id
 
 
-def _child_spec(view: ExecutionView, node_id: str, target: EntityRef) -> bytes:
+def _child_spec(view: ExecutionView, site: Site) -> bytes:
     """Return the settings of a child, most of them its parent's (ref §5.4)."""
-    above = view.spec
+    above, target = view.spec, site.entity
     execution = view.created.execution
     spec = execution_pb2.ExecutionSpec(
         launch_plan=identifier_pb2.Identifier(
@@ -126,7 +124,7 @@ def _child_spec(view: ExecutionView, node_id: str, target: EntityRef) -> bytes:
     metadata.principal = view.created.principal
     metadata.nesting = above.metadata.nesting + 1
     at = metadata.parent_node_execution
-    at.node_id = node_id
+    at.node_id = _shown_id(site)
     at.execution_id.project = execution.project
     at.execution_id.domain = execution.domain
     at.execution_id.name = execution.name

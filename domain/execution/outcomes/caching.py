@@ -30,16 +30,15 @@ def look_up(
     """Return the dispatch that looks a node's outputs up."""
     view = ExecutionView(state, context)
     site = view.node(event.site.node_id).site
-    policy, task = policy_at(view, site), site.target
+    policy = policy_at(view, site)
     assert policy is not None  # noqa: S101 - only cached nodes are looked up
-    assert task is not None  # noqa: S101 - only tasks are cached
     interface = view.task_template(site).interface
     inputs, bindings = _key_inputs(view, site, event.inputs)
     return d.LookUpCache(
         stream=context.stream,
         node_id=site.node_id,
         attempt=0,
-        task=task,
+        task=site.entity,
         cache_version=policy.version,
         interface=interface.SerializeToString(deterministic=True),
         inputs=inputs,
@@ -99,8 +98,8 @@ def answered(decision: Decision, report: c.ReportCacheLookedUp) -> None:
 def store_outputs(decision: Decision, node_id: str, outputs: Values) -> None:
     """Store a node's outputs in the catalog, if they weren't found there."""
     node = decision.node(node_id)
-    key, task = node.cache.key if node.cache else None, node.site.target
-    if key is None or task is None:
+    key = node.cache.key if node.cache else None
+    if key is None:
         return
     missing = _missing(decision, node.site, outputs)
     if missing:
@@ -117,7 +116,7 @@ def store_outputs(decision: Decision, node_id: str, outputs: Values) -> None:
             node_id=node_id,
             attempt=node.attempt,
             key=key,
-            task=task,
+            task=node.site.entity,
             outputs=outputs,
         )
     )

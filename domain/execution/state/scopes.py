@@ -14,9 +14,7 @@ def graph_of(definition: Definition, state: Execution, scope: str) -> Graph:
     owner = owner_of(definition, state, scope)
     if not scope or scope in definition.dynamic_closures:
         return owner.primary
-    target = state.nodes[scope].site.target
-    assert target is not None  # noqa: S101 - only sub-workflow nodes are scopes
-    return owner.sub_workflows[target]
+    return owner.sub_workflows[state.nodes[scope].site.entity]
 
 
 def owner_of(definition: Definition, state: Execution, scope: str) -> Definition:

@@ -28,6 +28,12 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
     target: EntityRef | None = None
     element: int | None = None
 
+    @property
+    def entity(self) -> EntityRef:
+        """The task, workflow or launch plan that the node runs, if its kind has one."""
+        assert self.target is not None  # noqa: S101 - the compiler rejects others
+        return self.target
+
     def to_message(self) -> NodeSite:
         """Return the site as events carry it."""
         return NodeSite(

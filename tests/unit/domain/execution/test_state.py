@@ -139,7 +139,7 @@ def test_an_element_is_given_its_items_and_what_is_bound() -> None:
 
 
 def test_an_index_that_a_list_lacks_is_a_failure() -> None:
-    """Lists of different lengths were refused before: this is a defect of the author."""
+    """It is reported as the failure of a binding."""
     whole = literals_pb2.LiteralMap.FromString(lists(x=[4]))
 
     assert isinstance(element_inputs(whole, (), 3), Failure)
