@@ -46,6 +46,13 @@ def dead_letter_record(
         body=received.body if with_body else b"",
     )
     log_.error("dead_letter", at=location, stream=found.stream, error=error)
+    return _record(message, received, location, now_us)
+
+
+def _record(
+    message: DeadLetter, received: Received, location: str, now_us: int
+) -> Record:
+    found = received.envelope
     return Record(
         topic=topics.DEAD_LETTERS,
         key=received.key,

@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.architecture.repository import PACKAGES, ROOT, kept_files, modules
 
 FILE_LINES_MAX = 400
-FUNCTION_LINES_MAX = 60
+FUNCTION_LINES_MAX = 40
 TEST_FUNCTION_LINES_MAX = 60
 FOLDER_MODULES_MAX = 15
 EMPTY_NAMES = frozenset(

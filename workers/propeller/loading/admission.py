@@ -1,4 +1,4 @@
-"""Hydration: brings in what the creation of an execution needs from outside."""
+"""Admission: loads what creating an execution needs, and applies its rules."""
 
 from __future__ import annotations
 
@@ -108,10 +108,9 @@ class AdmissionLoader:
         original = await self._original(command)
         if isinstance(original, Rejected):
             return original
-        try:
-            spec = execution_pb2.ExecutionSpec.FromString(command.spec)
-        except DecodeError as error:
-            return invalid(f"Expected an ExecutionSpec, but got other bytes: {error}")
+        spec = _spec(command)
+        if isinstance(spec, Rejected):
+            return spec
         plan_ref = _plan_ref(command.launch_plan)
         plan = await self._version(self.launch_plans, registry.LAUNCH_PLANS, plan_ref)
         context = await self._events(command, plan)
@@ -131,13 +130,23 @@ class AdmissionLoader:
         created = await self._created(
             command, envelope, admitted, given, workflow, closure, now_us
         )
+        return await self._recovering(command, original, created, closure)
+
+    async def _recovering(
+        self,
+        command: CreateExecution,
+        original: RecoverySource | None,
+        created: ExecutionCreated,
+        closure: Blob,
+    ) -> Admission | Rejected:
+        """Return the admission, with the saved nodes of what the execution recovers."""
         definition = await self.definitions.load(closure)
         if original is None or (original.is_of(created) and not original.is_deleted):
-            left = original.recovery if original else NOTHING_SAVED
+            saved = original.recovery if original else NOTHING_SAVED
             definition = await with_dynamic_workflows(
-                definition, left, self.definitions
+                definition, saved, self.definitions
             )
-            return Admission(created, definition, left)
+            return Admission(created, definition, saved)
         if command.parent is None:
             return invalid(
                 "Expected to recover an execution of the same launch plan with the "
@@ -289,3 +298,10 @@ def _from_json(text: str, plan: admission.LaunchPlan | None) -> literals_pb2.Lit
         else:
             literals.literals[name].scalar.primitive.string_value = str(value)
     return literals
+
+
+def _spec(command: CreateExecution) -> execution_pb2.ExecutionSpec | Rejected:
+    try:
+        return execution_pb2.ExecutionSpec.FromString(command.spec)
+    except DecodeError as error:
+        return invalid(f"Expected an ExecutionSpec, but got other bytes: {error}")
