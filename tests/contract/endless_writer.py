@@ -14,7 +14,7 @@ EVENTS = 6
 
 
 async def main(url: str) -> None:
-    """Commit for ever; print each position once it is kept."""
+    """Commit without end; print each position once it is stored."""
     log = PostgresLog(url, LogSettings())
     await log.open()
     async with owning(log) as partition:

@@ -60,14 +60,14 @@ async def parts(*chunks: bytes) -> AsyncIterator[bytes]:
         yield chunk
 
 
-async def whole(blobs: Blobs, uri: str, start: int = 0) -> bytes:
+async def streamed(blobs: Blobs, uri: str, start: int = 0) -> bytes:
     """Return a blob's bytes as streamed."""
     return b"".join([chunk async for chunk in blobs.stream(uri, start)])
 
 
 @pytest.mark.parametrize("size", [0, 1, 5_000_000])
 async def test_what_was_put_is_got(blobs: Blobs, size: int) -> None:
-    """Bytes, size and digest come back, whole and as a stream from any offset."""
+    """Bytes, size and digest are returned, at once and as a stream from any offset."""
     data, uri = secrets.token_bytes(size), blobs.uri("a/b.bin")
     blob = await blobs.put(uri, data)
     assert blob.digest == hashlib.sha256(data).hexdigest()
@@ -75,8 +75,8 @@ async def test_what_was_put_is_got(blobs: Blobs, size: int) -> None:
     assert await blobs.get(uri) == data
     assert await blobs.size(uri) == size
     if size:
-        assert await whole(blobs, uri) == data
-        assert await whole(blobs, uri, size - 1) == data[-1:]
+        assert await streamed(blobs, uri) == data
+        assert await streamed(blobs, uri, size - 1) == data[-1:]
 
 
 async def test_a_stream_is_stored_whole_or_not_at_all(blobs: Blobs) -> None:
@@ -97,7 +97,7 @@ async def test_what_is_missing_or_too_large_is_told(blobs: Blobs) -> None:
     with pytest.raises(BlobNotFoundError, match="none"):
         await blobs.get(uri)
     with pytest.raises(BlobNotFoundError):
-        await whole(blobs, uri)
+        await streamed(blobs, uri)
     assert await blobs.size(uri) is None
     await blobs.delete(uri)
     await blobs.put(uri, b"12345")
@@ -113,14 +113,14 @@ async def test_nothing_is_written_elsewhere(blobs: Blobs) -> None:
         f"{blobs.root}/../out",
         "/etc/flightlog",
         "s3://other/key",
-        f"{blobs.root}-not/ours",
+        f"{blobs.root}-not/this",
     ):
         with pytest.raises(InvalidBlobPathError):
             await blobs.put(uri, b"x")
 
 
 async def test_folders_are_listed(blobs: Blobs) -> None:
-    """What lies below a folder is found, and nothing beside it."""
+    """What is below a folder is found, and nothing beside it."""
     for name in ("f/1/log.txt", "f/2/log.txt", "f2/log.txt"):
         await blobs.put(blobs.uri(name), b"hello")
     found = sorted(found.uri for found in await blobs.list(blobs.uri("f")))
@@ -182,7 +182,7 @@ def status_of(request: urllib.request.Request) -> int:
 async def test_tasks_reach_the_same_s3(
     server: S3Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Flytekit's own file access, told by the variables of tasks, reads and writes."""
+    """Flytekit's own file access reads and writes, by the variables of tasks."""
     blobs = S3Blobs(bucket(), server)
     await blobs.open()
     for name, value in task_variables(server).items():
@@ -195,10 +195,10 @@ async def test_tasks_reach_the_same_s3(
     await blobs.close()
 
 
-async def test_an_s3_that_refuses_or_is_gone_is_told(
+async def test_an_s3_that_refuses_or_is_unreachable_is_reported(
     server: S3Settings, tmp_path: Path
 ) -> None:
-    """Wrong keys are an error for good; a server that is away is one that passes."""
+    """Wrong keys are a permanent error; an unreachable server is a transient one."""
     wrong = server.model_copy(update={"secret_key": "wrong", "retries": 0})
     blobs = S3Blobs(bucket(), wrong)
     with pytest.raises(PermanentError, match="SignatureDoesNotMatch"):

@@ -30,7 +30,7 @@ async def _newest(log: Log) -> dict[str, Received]:
 
 
 async def test_the_newest_of_each_key_is_read(log: Log) -> None:
-    """Later records replace earlier ones, an empty one takes its key away."""
+    """Later records replace earlier ones, an empty one deletes its key."""
     await log.append([_kept("a", b"1"), _kept("b", b"2"), _kept("c", b"3")])
     await log.append([_kept("a", b"4", "other"), _kept("a", b"5"), _kept("b", b"")])
     found = await _newest(log)
@@ -74,7 +74,7 @@ async def test_it_is_kept_with_the_rest_of_a_transaction(log: Log) -> None:
 
 
 async def test_many_keys_are_read_page_by_page(log: Log) -> None:
-    """More than one page is there whole."""
+    """More than one page is read completely."""
     for start in range(0, 2500, 500):
         await log.append(
             [_kept(f"k{number}", b"x") for number in range(start, start + 500)]

@@ -34,7 +34,7 @@ def writer(url: str) -> subprocess.Popen[str]:
 
 
 async def test_a_killed_writer_leaves_whole_commits(postgres: PostgresKind) -> None:
-    """After each kill: whole commits only, all acknowledged ones, and it goes on."""
+    """After each kill: complete commits only, all acknowledged ones, and it goes on."""
     acked = 0
     for _ in range(KILLS):
         process = writer(postgres.url)

@@ -43,7 +43,7 @@ async def store(request: pytest.FixtureRequest) -> AsyncIterator[Any]:
 
 
 async def test_events_are_loaded_as_appended(store: Any) -> None:
-    """A stream's events come back whole, in order; other streams don't mix in."""
+    """All events of a stream are returned, in order, and none of other streams."""
     events = [registered(), replaced(b"two"), replaced(b"three")]
     await store.append(STREAM, 0, events[:2], actor="me")
     await store.append(STREAM, 2, events[2:], actor="me")

@@ -150,7 +150,7 @@ async def test_a_newer_owner_fences_the_older(kafka: KafkaKind) -> None:
 
 
 async def test_an_oversized_record_costs_nothing_else(kafka: KafkaKind) -> None:
-    """It is refused whole, the position stays, and the partition goes on."""
+    """All of it is refused, the position stays, and the partition goes on."""
     small = kafka.settings.model_copy(update={"message_bytes_max": 50_000})
     kafka.settings = small
     log = await kafka.open()
@@ -222,7 +222,7 @@ async def test_what_was_there_before_is_found_by_the_brokers_time(
 
 
 async def test_topics_are_checked(kafka: KafkaKind) -> None:
-    """Missing topics and a wrong number of partitions are told in words."""
+    """Missing topics and a wrong number of partitions are reported."""
     log = KafkaLog(kafka.settings, LogSettings())
     with pytest.raises(PermanentError, match="flightlog topics create"):
         await log.open()

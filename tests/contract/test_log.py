@@ -191,7 +191,7 @@ async def test_a_large_commit(log: Any) -> None:
 
 
 async def test_a_closed_log_refuses(log: Any) -> None:
-    """Nobody waits for ever on a log that is closed."""
+    """No caller waits forever on a log that is closed."""
     await log.close()
     with pytest.raises(PermanentError):
         await log.append([command("c1")])

@@ -29,12 +29,12 @@ def harness(log: Any) -> Harness:
 def repaired(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
     """A decider that raises at every ReportChild until it is repaired."""
     event = asyncio.Event()
-    whole = decide.ROUTES[c.ReportChild]
+    report_child = decide.ROUTES[c.ReportChild]
 
     def broken(step: Any, command: Any) -> None:
         if not event.is_set():
             raise ZeroDivisionError("the decider broke")
-        whole(step, command)
+        report_child(step, command)
 
     monkeypatch.setitem(decide.ROUTES, c.ReportChild, broken)
     return event

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.timeout(120)
 
 @pytest.fixture
 def harness(log: Log) -> Harness:
-    """Propellers that fold what they take up."""
+    """Propellers that restore by folding."""
     return Harness(log, folds=True)
 
 
@@ -76,7 +76,7 @@ async def test_a_new_stream_costs_no_look_at_the_log(harness: Harness) -> None:
 
 
 async def test_what_can_not_be_folded_costs_itself_alone(harness: Harness) -> None:
-    """A stream whose events don't follow is a dead letter's; others go on."""
+    """The commands of a stream with a gap become dead letters; others go on."""
     broken = stream_of("broken")
     orphan = ne.NodeStarted(occurred_at_us=1, node_id="n7")
     record = event_record(1, broken, codec.encode(orphan))

@@ -17,12 +17,12 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 SOON_S = 40
 
 
-async def until_ours(share: PartitionAssignment, count: int) -> frozenset[int]:
-    """Wait until so many partitions are ours."""
+async def until_assigned(assignment: PartitionAssignment, count: int) -> frozenset[int]:
+    """Wait until so many partitions are assigned."""
     async with asyncio.timeout(SOON_S):
-        while len(ours := await share.partitions()) != count:
+        while len(assigned := await assignment.partitions()) != count:
             await asyncio.sleep(0.05)
-    return ours
+    return assigned
 
 
 async def test_reading_begins_where_its_user_says(kafka: KafkaKind) -> None:
@@ -30,17 +30,17 @@ async def test_reading_begins_where_its_user_says(kafka: KafkaKind) -> None:
     log = await kafka.open()
     records = [event_record(number, STREAMS[0]) for number in range(1, 6)]
     await log.append(records)
-    async with log.join_group("g", t.EVENTS) as share:
-        ours = await until_ours(share, PARTITIONS)
-        await share.begin(dict.fromkeys(ours, 0))
+    async with log.join_group("g", t.EVENTS) as assignment:
+        assigned = await until_assigned(assignment, PARTITIONS)
+        await assignment.begin(dict.fromkeys(assigned, 0))
         first = []
         while len(first) < len(records):
-            first += await share.read(100)
+            first += await assignment.read(100)
         third = first[2]
-        await share.begin({third.partition: third.position})
+        await assignment.begin({third.partition: third.position})
         rest = []
         while len(rest) < 2:
-            rest += await share.read(100)
+            rest += await assignment.read(100)
 
     assert ids(first) == [record.envelope.id for record in records]
     assert ids(rest) == ids(first)[3:]
@@ -54,13 +54,13 @@ async def test_marks_of_commits_are_passed(kafka: KafkaKind) -> None:
         await partition.commit([event_record(1, STREAMS[0])], None)
         await partition.commit([event_record(2, STREAMS[0])], None)
     end = await log.end_positions((t.EVENTS,))
-    async with log.join_group("g", t.EVENTS) as share:
-        ours = await until_ours(share, PARTITIONS)
-        await share.begin(dict.fromkeys(ours, 0))
+    async with log.join_group("g", t.EVENTS) as assignment:
+        assigned = await until_assigned(assignment, PARTITIONS)
+        await assignment.begin(dict.fromkeys(assigned, 0))
         found = []
         async with asyncio.timeout(SOON_S):
-            while await share.reached() != end:
-                found += await share.read(100)
+            while await assignment.reached() != end:
+                found += await assignment.read(100)
     last = found[-1]
     assert last.position < end[last.partition]
 
@@ -69,11 +69,11 @@ async def test_members_share_and_take_over(kafka: KafkaKind) -> None:
     """Two members read different partitions; what one leaves falls to the other."""
     one, other = await kafka.open(), await kafka.open()
     async with one.join_group("g", t.EVENTS) as first:
-        await first.begin(dict.fromkeys(await until_ours(first, PARTITIONS), 0))
+        await first.begin(dict.fromkeys(await until_assigned(first, PARTITIONS), 0))
         assert not first.is_reassigned()
         async with other.join_group("g", t.EVENTS) as second:
-            theirs = await until_ours(second, PARTITIONS // 2)
-            ours = await until_ours(first, PARTITIONS // 2)
+            others = await until_assigned(second, PARTITIONS // 2)
+            assigned = await until_assigned(first, PARTITIONS // 2)
             assert first.is_reassigned()
-            assert ours | theirs == frozenset(range(PARTITIONS))
-        await until_ours(first, PARTITIONS)
+            assert assigned | others == frozenset(range(PARTITIONS))
+        await until_assigned(first, PARTITIONS)

@@ -96,7 +96,7 @@ async def test_a_refused_commit_leaves_nothing(log: Any) -> None:
 
 
 async def test_half_repeated_events_are_refused(log: Any) -> None:
-    """Events come whole: some there and some not is another's writing."""
+    """Events are appended together: if only some are known, another wrote them."""
     await log.append([event_record(1)])
     async with owning(log) as partition:
         with pytest.raises(FencedError):
@@ -125,7 +125,7 @@ async def test_a_new_owner_fences_the_old(log: Any) -> None:
 
 
 async def test_two_engines_cannot_share_a_log(kind: Any, log: Any) -> None:
-    """A second engine gets a clear error until the first lets go."""
+    """A second engine gets a clear error until the first releases the log."""
     with pytest.raises(FencedError, match="another engine"):
         await kind.open()
     await log.append([command("c1")])
@@ -183,7 +183,7 @@ async def test_a_lost_answer_without_position(kind: Any, log: Any) -> None:
 
 
 async def test_a_lost_answer_hides_nothing_from_readers(kind: Any, log: Any) -> None:
-    """What was appended is read although its sender was told otherwise."""
+    """What was appended is read although its sender got an error."""
     async with log.consume("r", t.COMMANDS) as consumer:
         kind.lose_next_answer(log)
         with pytest.raises(TransientError):

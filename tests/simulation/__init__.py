@@ -1,1 +1,1 @@
-"""The whole engine on fakes, from one seed: crashes, duplicates, lost answers."""
+"""The engine on fakes, from one seed: crashes, duplicates, lost answers."""

@@ -1,4 +1,4 @@
-"""Propeller and runner crash at any await; the log they leave is always whole."""
+"""Propeller and runner crash at any await; the log they leave is consistent."""
 
 from __future__ import annotations
 
@@ -220,7 +220,7 @@ async def live(world: World, steps: int) -> None:
     """Run one incarnation of everything, and crash after some turns of the loop."""
     log = FlakyLog(world)
     await log.open()
-    hands, stop = runner(world, log), asyncio.Event()
+    running, stop = runner(world, log), asyncio.Event()
 
     async def restore(partition: OwnedPartition, engine: Propeller) -> None:
         if world.takes_snapshots:
@@ -231,7 +231,7 @@ async def live(world: World, steps: int) -> None:
     engine = Partitions(log, lambda: propeller(world, log), restore, world.clock)
     tasks = [
         asyncio.create_task(engine.run(stop)),
-        asyncio.create_task(hands.run(stop)),
+        asyncio.create_task(running.run(stop)),
     ]
     tick_us = world.draw.choice(TICKS_US)
     for _ in range(steps):

@@ -142,7 +142,7 @@ class MemoryLog:
     async def tail(
         self, topics: Sequence[str], after: Mapping[int, int], limit: int
     ) -> AsyncIterator[Sequence[Received]]:
-        """Follow topics from a position on, for ever."""
+        """Follow topics from a position on, without end."""
         cursor = _Cursor(self, topics, after.get(0, 0))
         while True:
             yield await cursor.read(limit)

@@ -11,7 +11,7 @@ from infra.errors import TransientError
 
 
 class Slow:
-    """A question whose answers the test gives; each tells which round it was."""
+    """A function whose results the test gives: the number of the call."""
 
     def __init__(self) -> None:
         """Wait for `go`."""
@@ -71,10 +71,10 @@ async def test_a_round_that_fails_is_over() -> None:
         return found
 
     rounds = CoalescedCall(ask)
-    for told in await asyncio.gather(
+    for result in await asyncio.gather(
         rounds.result(), rounds.result(), return_exceptions=True
     ):
-        assert isinstance(told, TransientError)
+        assert isinstance(result, TransientError)
     assert await rounds.result() == 7
 
 

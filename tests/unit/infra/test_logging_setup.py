@@ -56,7 +56,7 @@ def test_an_exception_is_one_json_line(capsys: pytest.CaptureFixture[str]) -> No
 
 
 def test_libraries_speak_the_same_way(capsys: pytest.CaptureFixture[str]) -> None:
-    """A library's warning is a line as ours; its chatter is not heard."""
+    """A library's warning is logged like the engine's; lower levels aren't."""
     logging_setup.configure("debug", as_json=True)
     logging.getLogger("some.library").info("chatter")
     logging.getLogger("some.library").warning("beware of %s", "x")
@@ -78,7 +78,7 @@ def test_text_for_people(capsys: pytest.CaptureFixture[str]) -> None:
 def test_the_same_complaint_is_heard_once_a_second(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A library that tries without pause doesn't flood; others are heard meanwhile."""
+    """A library that retries without pause is throttled; others are still logged."""
     logging_setup.configure("info", as_json=True)
     now = [100.0]
     monkeypatch.setattr(logging_setup.time, "monotonic", lambda: now[0])

@@ -1,4 +1,4 @@
-"""Blobs on plain files: whole or not at all, and only below their root."""
+"""Blobs on plain files: written atomically, and only below their root."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Exports of a log: whole, or refused with a word."""
+"""Exports of a log: complete, or refused."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def written(path: Path, count: int = 2500) -> list[Record]:
 
 
 def read(path: Path) -> list[Record]:
-    """Read a whole export."""
+    """Read an entire export."""
     return [record for page, _ in avro_file.read_pages(path, 1000) for record in page]
 
 
@@ -57,7 +57,7 @@ def test_any_avro_tool_reads_it(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("keep", [0, 3, 200, 0.5, 0.999])
 def test_a_part_of_an_export_is_refused(tmp_path: Path, keep: float) -> None:
-    """Wherever it was cut, nothing of it passes for the whole."""
+    """Wherever it was cut, it is refused."""
     path = tmp_path / "log.avro"
     written(path)
     data = path.read_bytes()
@@ -89,7 +89,7 @@ def test_other_containers_are_refused(tmp_path: Path) -> None:
 
 
 def test_an_export_that_fails_leaves_nothing(tmp_path: Path) -> None:
-    """The file appears once it is whole."""
+    """The file appears once it is complete."""
     path = tmp_path / "log.avro"
 
     def broken() -> None:

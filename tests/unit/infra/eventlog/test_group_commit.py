@@ -1,4 +1,4 @@
-"""Group commit: who shares a transaction, who hears what, who waits."""
+"""Group commit: shared transactions, errors for each caller, waiting callers."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ async def test_a_bad_record_is_its_callers_trouble() -> None:
 
 @pytest.mark.parametrize("error", [TransientError("away"), RuntimeError("a defect")])
 async def test_everybody_hears_of_a_failure(error: Exception) -> None:
-    """Nobody waits for ever, whatever is raised; later appends are served."""
+    """No caller waits forever, whatever is raised; later appends are served."""
     store = Store()
     store.error = error
     group = GroupAppend(store.insert, 100)

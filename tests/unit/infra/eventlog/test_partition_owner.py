@@ -18,7 +18,7 @@ AT = TopicPartition("commands", 0)
 
 class _Opened:
     async def close(self) -> None:
-        """Let go."""
+        """Do nothing."""
 
 
 async def _fenced(_partition: Any, _stop: asyncio.Event) -> None:
@@ -29,7 +29,7 @@ async def _fenced(_partition: Any, _stop: asyncio.Event) -> None:
 async def test_a_fenced_owner_rejoins_unless_another_was_assigned_it(
     monkeypatch: pytest.MonkeyPatch, is_assigned: bool
 ) -> None:
-    """A partition taken away in good order costs no further round of the group."""
+    """A revoked partition causes no further rebalance."""
     monkeypatch.setattr(partition_owner, "_REVOKE_WAIT_S", 0.3)
     owners = KafkaPartitionOwner(
         KafkaSettings(bootstrap_servers="x:1"), "group", "commands", 0.1

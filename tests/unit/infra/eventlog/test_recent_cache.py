@@ -23,7 +23,7 @@ def record(position: int, topic: str = "a", body: bytes = b"") -> Received:
 
 
 def test_what_is_older_must_be_asked_for() -> None:
-    """Below the known start nothing is said; above it the answer is whole."""
+    """Below the known start there is no result; above it the result is complete."""
     recent = RecentRecords(10, records_max=5, bytes_max=10**6)
     recent.push([record(11), record(12, "b")])
     assert recent.read(["a"], 9, 5) is None
@@ -60,5 +60,5 @@ def test_an_answer_never_has_a_gap(
     for one in everything:
         recent.push([one])
     found = recent.read(sorted(asked), after, limit)
-    whole = [r for r in everything if r.topic in asked and r.position > after][:limit]
-    assert found is None or list(found) == whole
+    newer = [r for r in everything if r.topic in asked and r.position > after]
+    assert found is None or list(found) == newer[:limit]

@@ -134,7 +134,7 @@ def test_a_process_id_of_somebody_else_is_no_server(
 def test_a_half_made_database_is_recreated(
     server: PostgresServer, tmp_path: Path
 ) -> None:
-    """Killed while the files were made, the next start makes them whole."""
+    """After a kill while the files were created, the next start creates all of them."""
     part = tmp_path / "data" / "pg.new"
     part.mkdir(parents=True)
     (part / "PG_VERSION").write_text("18\n")
