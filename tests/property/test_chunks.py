@@ -173,14 +173,20 @@ def test_one_node_of_many_costs_one_chunk() -> None:
 
 
 def test_damaged_bytes_are_torn() -> None:
-    """Bytes that are no state are told, whatever is in them."""
+    """Bytes that are no state, or of another one, are reported as such."""
     layout, written = snapshot_chunks.encode_chunks(
         Layout(), _wide(1, 1), 1, ChunkLimits()
     )
     found = {0: (1, written[0].body)}
     head = snapshot_chunks.encode_head(_wide(1, 1))
     assert snapshot_chunks.decode_chunks(head, layout.written, found)[0] == _wide(1, 1)
-    for bad_head, bad_chunk in [(b"", found), (head, {0: (1, b"x")}), (head, {})]:
+    larger = snapshot_chunks.encode_head(_wide(2, 1))
+    for bad_head, bad_chunk in [
+        (b"", found),
+        (larger, found),
+        (head, {0: (1, b"x")}),
+        (head, {}),
+    ]:
         with pytest.raises(TornSnapshotError):
             snapshot_chunks.decode_chunks(bad_head, layout.written, bad_chunk)
 
