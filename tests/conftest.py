@@ -7,6 +7,8 @@ import os
 import tempfile
 from pathlib import Path
 
+import structlog
+
 from schemas.wire import codec
 from tests.support.components import containers
 
@@ -20,9 +22,19 @@ def pytest_configure() -> None:
     run, whose Postgres is a user of its own, would lose their data under their feet.
     """
     codec.ENGINE.checks_encoding = True
+    _log_exceptions_briefly()
     root = Path(tempfile.gettempdir()) / f"flightlog-tests-{_HERE}"
     root.mkdir(exist_ok=True)
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(root))
+
+
+def _log_exceptions_briefly() -> None:
+    """Log exceptions without local variables: rich takes seconds for a workflow's."""
+    *others, _ = structlog.get_config()["processors"]
+    renderer = structlog.dev.ConsoleRenderer(
+        colors=False, exception_formatter=structlog.dev.plain_traceback
+    )
+    structlog.configure(processors=[*others, renderer])
 
 
 def pytest_report_header() -> str:
