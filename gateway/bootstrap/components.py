@@ -136,7 +136,7 @@ def _execution_loader(
             definitions=definitions,
             domains=settings.domains,
             max_parallelism=settings.admission.max_parallelism,
-            inline_limit_bytes=settings.inline_bytes_max,
+            inline_bytes_max=settings.inline_bytes_max,
         ),
         limits=_limits(settings),
         closed=closed,

@@ -101,7 +101,7 @@ def _propeller(
             definitions=definitions,
             domains=settings.domains,
             max_parallelism=25,
-            inline_limit_bytes=settings.inline_bytes_max,
+            inline_bytes_max=settings.inline_bytes_max,
         ),
         limits=Limits(),
     )
