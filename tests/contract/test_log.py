@@ -97,6 +97,7 @@ async def test_streams_are_read_by_sequence(log: Any) -> None:
             event_record(2),
             outcome("o1"),
             event_record(3),
+            outcome("o2"),
         ]
     )
     assert [r.envelope.sequence for r in await log.stream(STREAM)] == [1, 2, 3]

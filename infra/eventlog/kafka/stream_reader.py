@@ -72,7 +72,12 @@ class StreamReader:
         partition = await self.partition_for_stream(stream)
         batches = self.reader.read_to_end(topics.EVENTS, after, _BATCH, partition)
         async for batch in batches:
-            found += [r for r in batch if r.envelope.stream == stream]
+            # Rejections and other outcomes are on the topic, too, without a sequence.
+            found += [
+                received
+                for received in batch
+                if received.envelope.stream == stream and received.envelope.sequence
+            ]
             if up_to is not None and found and found[-1].envelope.sequence >= up_to:
                 return [r for r in found if r.envelope.sequence <= up_to]
         return found
