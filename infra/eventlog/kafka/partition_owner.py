@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 import structlog
-from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.errors import KafkaError
 
 from infra.errors import FencedError, TransientError
@@ -40,7 +41,7 @@ class _Serving:
     task: asyncio.Task[None]
 
 
-class AssignmentListener(ConsumerRebalanceListener):  # type: ignore[misc] # it is untyped
+class AssignmentListener(ConsumerRebalanceListener):
     """Reports assigned partitions to a function, and does nothing else."""
 
     def __init__(self, on_assigned: Callable[[Iterable[TopicPartition]], None]) -> None:
