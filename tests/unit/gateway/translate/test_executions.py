@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from flyteidl.admin import execution_pb2
+from flyteidl.core import catalog_pb2
 from flyteidl.core import execution_pb2 as core_execution_pb2
 
 from gateway.translate import identifiers
@@ -16,8 +17,8 @@ from gateway.translate.executions import (
     to_node_execution,
     to_task_execution,
 )
-from projections.rows import ExecutionRow, NodeRow, Reason, TaskRow
-from schemas.ids import EntityRef
+from projections.rows import DynamicWorkflow, ExecutionRow, NodeRow, Reason, TaskRow
+from schemas.ids import AttemptRef, CatalogKey, EntityRef, ExecutionRef
 from schemas.phases import SHOWN_NODE, ExecutionPhase, TaskPhase
 from schemas.values import Blob, Failure, TaskLog, Values
 
@@ -204,3 +205,60 @@ def test_addresses() -> None:
     assert "/blobs/a/b" == blob_uri("/blobs", "a/b")
     assert "/elsewhere/b" == blob_uri("/blobs", "/elsewhere/b")
     assert "s3://bucket/b" == blob_uri("/blobs", "s3://bucket/b")
+
+
+def test_a_node_that_succeeded_has_its_outputs_address() -> None:
+    """An error takes their place, in a list cut to a short text."""
+    outputs = Values(uri="/blobs/out.pb")
+    done = to_node_execution(a_node(outputs=outputs), root="/blobs").closure
+    assert done.output_uri == "/blobs/out.pb"
+    row = a_node(outputs=outputs, error=Failure(code="E", message="x" * 9000))
+    whole = to_node_execution(row, root="/blobs").closure
+    listed = to_node_execution(row, root="/blobs", in_list=True).closure
+    assert whole.error.message == "x" * 9000
+    assert len(listed.error.message) < 9000
+    attempt = to_task_execution(an_attempt(outputs=outputs), input_uri="").closure
+    assert attempt.output_uri == "/blobs/out.pb"
+
+
+def test_a_dynamic_node_says_where_its_generated_workflow_is() -> None:
+    """Clients read the closure of the workflow that the task returned (ref §5.5)."""
+    generated = DynamicWorkflow(
+        workflow=ref("WORKFLOW"),
+        inside=Blob(uri="/b", digest="", size=0),
+        spec_uri="/b/futures.pb",
+    )
+    row = a_node(is_dynamic=True, is_parent=True, dynamic_workflow=generated)
+    found = to_node_execution(row, root="/blobs")
+    assert found.metadata.is_dynamic
+    assert found.metadata.is_parent_node
+    assert found.closure.dynamic_job_spec_uri == "/b/futures.pb"
+
+
+def test_a_cached_node_names_the_attempt_that_made_its_outputs() -> None:
+    """The dataset, its tag, and where the outputs come from (ref §7)."""
+    key = CatalogKey(project="p", domain="d", name="flyte_task-n", version="1", tag="t")
+    source = AttemptRef(
+        execution=ExecutionRef(project="p", domain="d", name="earlier"),
+        node_id="n7",
+        attempt=2,
+        task=ref("TASK"),
+    )
+    row = a_node(cache_status="HIT", catalog_key=key, catalog_source=source)
+    found = to_node_execution(row, root="/blobs").closure.task_node_metadata
+    assert found.cache_status == catalog_pb2.CACHE_HIT
+    catalog = found.catalog_key
+    assert catalog.dataset_id.name == "flyte_task-n"
+    assert catalog.artifact_tag.name == "t"
+    assert catalog.artifact_tag.artifact_id == "p/d/earlier/n7/2"
+    assert catalog.source_task_execution.node_execution_id.node_id == "n7"
+    assert catalog.source_task_execution.retry_attempt == 2
+
+
+def test_outputs_that_were_not_found_have_no_source() -> None:
+    """A miss names the key only."""
+    key = CatalogKey(project="p", domain="d", name="flyte_task-n", version="1", tag="t")
+    row = a_node(cache_status="MISS", catalog_key=key)
+    found = to_node_execution(row, root="/blobs").closure.task_node_metadata
+    assert found.cache_status == catalog_pb2.CACHE_MISS
+    assert not found.catalog_key.HasField("source_task_execution")
