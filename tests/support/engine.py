@@ -21,7 +21,7 @@ from domain.execution.state.saved_nodes import (
 )
 from domain.execution.state.state import Execution
 from domain.graph import Definition
-from schemas.ids import EntityRef, ExecutionRef, ParentNode
+from schemas.ids import EntityRef, ExecutionRef, ParentNode, execution_stream
 from schemas.messages import commands as c
 from schemas.messages import dispatches as d
 from schemas.messages import execution_events as e
@@ -72,6 +72,7 @@ class Engine:
         """Hold a stream without events; `begin` creates the execution."""
         self.definition = definition
         self.first = first
+        self.stream = execution_stream(first.execution)
         self.state = Execution()
         self.frontier = Frontier()
         self.events: list[e.ExecutionEvent] = []
@@ -122,7 +123,7 @@ class Engine:
         return Context(
             now_us=self.clock_us,
             command_id=command_id,
-            stream=STREAM,
+            stream=self.stream,
             definition=definition,
             frontier=self.frontier,
             admission=self.first,
