@@ -1,0 +1,42 @@
+"""Health and metrics of a role that serves nothing else."""
+
+from __future__ import annotations
+
+import pytest
+from httpx import ASGITransport, AsyncClient, Response
+from prometheus_client import CollectorRegistry, Counter
+
+from gateway.rest.routes.health import health_app
+from gateway.telemetry.health import Health
+
+
+@pytest.fixture
+def health() -> Health:
+    """Return the health of a role that has just begun."""
+    return Health()
+
+
+async def _get(health: Health, path: str, registry: CollectorRegistry) -> Response:
+    transport = ASGITransport(app=health_app(health, registry))
+    async with AsyncClient(transport=transport, base_url="http://role") as client:
+        return await client.get(path)
+
+
+async def test_a_role_serves_its_health_and_nothing_else(health: Health) -> None:
+    """It has no API, and no pages that describe one."""
+    reply = await _get(health, "/healthz", CollectorRegistry())
+
+    assert reply.status_code == (200 if health.ready else 503)
+    assert set(reply.json()) == {"ready", "waiting_for"}
+    for path in ("/api/v1/projects", "/openapi.json", "/docs"):
+        assert (await _get(health, path, CollectorRegistry())).status_code == 404
+
+
+async def test_a_role_exposes_its_own_metrics(health: Health) -> None:
+    """In Prometheus' text form."""
+    registry = CollectorRegistry()
+    Counter("made_total", "What was made.", registry=registry).inc(3)
+    reply = await _get(health, "/metrics", registry)
+
+    assert reply.headers["content-type"].startswith("text/plain")
+    assert "made_total 3.0" in reply.text
