@@ -2,7 +2,7 @@
 SHELL := bash
 .DEFAULT_GOAL := help
 PYTHON ?= python3
-PYTHON312 ?= $(shell command -v python3.12)
+PYTHON312 ?= $(shell python3.12 -c 'import sys; print(sys.executable)' 2>/dev/null)
 VENV := .venv
 BIN := $(VENV)/bin
 E2E := tests/e2e

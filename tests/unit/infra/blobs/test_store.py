@@ -43,7 +43,7 @@ async def test_an_s3_needs_the_address_of_a_server(
             pass
 
 
-async def test_urls_are_signed_by_whoever_serves_the_blobs(tmp_path: Path) -> None:
+async def test_urls_are_signed_by_the_server_of_the_blobs(tmp_path: Path) -> None:
     """S3 serves its own blobs, the gateway those in files."""
     settings, signer = Settings(s3=S3), Signer(b"secret", "http://gateway")
     stored = S3Blobs("s3://b/prefix", S3)
