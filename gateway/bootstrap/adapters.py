@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 import psycopg
 import structlog
@@ -113,40 +114,42 @@ async def _pool(url: str) -> Pool:
         raise TransientError(f"Cannot reach Postgres: {error}") from error
 
 
+class _Openable(Protocol):
+    async def open(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+_O = TypeVar("_O", bound=_Openable)
+
+
 @asynccontextmanager
-async def open_kafka_log(
+async def _opened(adapter: _O) -> AsyncIterator[_O]:
+    await adapter.open()
+    try:
+        yield adapter
+    finally:
+        await adapter.close()
+
+
+def open_kafka_log(
     settings: Settings, pool: Pool | None = None
-) -> AsyncIterator[KafkaLog]:
+) -> AbstractAsyncContextManager[KafkaLog]:
     """Open the log on Kafka; with a pool, streams are read from where they began."""
     extents = StreamExtentQuery(pool) if pool is not None else None
-    log = KafkaLog(settings.kafka, settings.log, extents)
-    await log.open()
-    try:
-        yield log
-    finally:
-        await log.close()
+    return _opened(KafkaLog(settings.kafka, settings.log, extents))
 
 
-@asynccontextmanager
-async def open_postgres_log(settings: Settings, url: str) -> AsyncIterator[PostgresLog]:
+def open_postgres_log(
+    settings: Settings, url: str
+) -> AbstractAsyncContextManager[PostgresLog]:
     """Open the log on Postgres as its owner; raises FencedError while another is."""
-    log = PostgresLog(url, settings.log)
-    await log.open()
-    try:
-        yield log
-    finally:
-        await log.close()
+    return _opened(PostgresLog(url, settings.log))
 
 
-@asynccontextmanager
-async def open_store(url: str) -> AsyncIterator[EventStore]:
+def open_store(url: str) -> AbstractAsyncContextManager[EventStore]:
     """Open the registry's event store, and make its tables where there are none."""
-    store = EventStore(url)
-    await store.open()
-    try:
-        yield store
-    finally:
-        await store.close()
+    return _opened(EventStore(url))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ from types import ModuleType
 import structlog
 
 from gateway.bootstrap import components, gauges
-from gateway.bootstrap.adapters import Adapters
+from gateway.bootstrap.adapters import Adapters, open_postgres_log, open_store
 from gateway.bootstrap.data_dir import DataDir, EngineAddress
 from gateway.bootstrap.ports import bind, free_port
 from gateway.bootstrap.supervision import signals, watch
@@ -25,7 +25,6 @@ from gateway.version import version
 from infra.blobs.store import open_blobs
 from infra.clock import SystemClock
 from infra.eventlog.contract import OwnedPartition
-from infra.eventlog.event_store import EventStore
 from infra.eventlog.postgres.log import PostgresLog
 from infra.postgres.embedded_server import PostgresServer
 from infra.postgres.pool import open_pool
@@ -137,12 +136,8 @@ async def _build(
     clock = SystemClock()
     await asyncio.to_thread(migrate, url)
     async with AsyncExitStack() as stack:
-        log = PostgresLog(url, settings.log)
-        await log.open()
-        stack.push_async_callback(log.close)
-        store = EventStore(url)
-        await store.open()
-        stack.push_async_callback(store.close)
+        log = await stack.enter_async_context(open_postgres_log(settings, url))
+        store = await stack.enter_async_context(open_store(url))
         pool = await open_pool(url)
         stack.push_async_callback(pool.close)
         blobs = await stack.enter_async_context(open_blobs(settings, data.blobs))
