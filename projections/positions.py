@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import msgspec
 
+from infra.eventlog.contract import Positions
 from infra.postgres.pool import Connection, queries
 from projections.columns import decode
 from projections.sql_files import SQL_FILES
@@ -27,6 +26,6 @@ async def stored_positions(conn: Connection) -> dict[int, int]:
     return {row.log_partition: row.position for row in found}
 
 
-def have_reached(positions: Mapping[int, int], end: Mapping[int, int]) -> bool:
+def have_reached(positions: Positions, end: Positions) -> bool:
     """Return whether positions are at or past the end of every partition."""
     return all(positions.get(number, 0) >= last for number, last in end.items())

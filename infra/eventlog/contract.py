@@ -12,14 +12,16 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from types import MappingProxyType
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeAlias
 
 import msgspec
 
 from schemas import topics
 from schemas.envelope import Envelope
 
-BEGINNING: Mapping[int, int] = MappingProxyType({})
+Positions: TypeAlias = Mapping[int, int]
+"""A position on each partition; 0 on one that isn't in it."""
+BEGINNING: Positions = MappingProxyType({})
 """Before the first position of every partition."""
 
 
@@ -45,6 +47,10 @@ class Received(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes
     partition: int
     position: int
+
+
+Pages: TypeAlias = AsyncIterator[Sequence[Received]]
+"""Messages in order, page by page."""
 
 
 class OwnedPartition(Protocol):
@@ -95,7 +101,7 @@ class Consumer(Protocol):
         """Return the next messages; none if no new one arrives in time."""
         ...
 
-    async def commit(self, positions: Mapping[int, int]) -> None:
+    async def commit(self, positions: Positions) -> None:
         """Store positions of partitions: messages up to them aren't delivered again.
 
         Positions of partitions that aren't assigned any more, and older positions,
@@ -115,7 +121,7 @@ class PartitionAssignment(Protocol):
         """Return whether the assigned partitions aren't those that are read."""
         ...
 
-    async def begin(self, positions: Mapping[int, int]) -> None:
+    async def begin(self, positions: Positions) -> None:
         """Read these partitions only, from these positions on."""
         ...
 
@@ -123,7 +129,7 @@ class PartitionAssignment(Protocol):
         """Return the next messages; none if no new one arrives in time."""
         ...
 
-    async def reached(self) -> Mapping[int, int]:
+    async def reached(self) -> Positions:
         """Return the position reached on each partition that is read."""
         ...
 
@@ -149,9 +155,7 @@ class Log(Protocol):
         """Read a topic from the group's stored position."""
         ...
 
-    def tail(
-        self, topics: Sequence[str], after: Mapping[int, int], limit: int
-    ) -> AsyncIterator[Sequence[Received]]:
+    def tail(self, topics: Sequence[str], after: Positions, limit: int) -> Pages:
         """Follow topics from positions on, without end; yields empty batches when idle.
 
         Positions belong to one topic: several topics can be followed from their
@@ -160,21 +164,15 @@ class Log(Protocol):
         ...
 
     def read_to_end(
-        self,
-        topic: str,
-        after: Mapping[int, int],
-        limit: int,
-        partition: int | None = None,
-    ) -> AsyncIterator[Sequence[Received]]:
+        self, topic: str, after: Positions, limit: int, partition: int | None = None
+    ) -> Pages:
         """Yield the messages of a topic after positions, up to the end at the call.
 
         Of all its partitions, or of one.
         """
         ...
 
-    def read_compacted(
-        self, topic: str, partition: int
-    ) -> AsyncIterator[Sequence[Received]]:
+    def read_compacted(self, topic: str, partition: int) -> Pages:
         """Yield the messages of a compacted topic's partition, up to the end.
 
         They include the newest message of each key, maybe after older ones. A message
@@ -182,9 +180,7 @@ class Log(Protocol):
         """
         ...
 
-    async def positions_before(
-        self, received: Received, topic: str
-    ) -> Mapping[int, int]:
+    async def positions_before(self, received: Received, topic: str) -> Positions:
         """Return positions on a topic up to which all is older than a message."""
         ...
 
@@ -202,11 +198,11 @@ class Log(Protocol):
         """Return the last event of a stream; None if there is none."""
         ...
 
-    async def positions(self, group: str, topic: str) -> Mapping[int, int]:
+    async def positions(self, group: str, topic: str) -> Positions:
         """Return a group's stored position on each partition; 0 before the first."""
         ...
 
-    async def end_positions(self, topics: Sequence[str] = ()) -> Mapping[int, int]:
+    async def end_positions(self, topics: Sequence[str] = ()) -> Positions:
         """Return the last position of each partition, of these topics or of all."""
         ...
 
@@ -243,28 +239,25 @@ class PartitionedLog(Log, Protocol):
 class EventReader(Protocol):
     """What CLI commands read of a log, whichever adapter it is."""
 
-    def stream(self, stream: str, after: int = 0) -> AsyncIterator[Sequence[Received]]:
+    def stream(self, stream: str, after: int = 0) -> Pages:
         """Yield the events of a stream after a sequence number, page by page."""
         ...
 
-    def follow_stream(self, stream: str) -> AsyncIterator[Sequence[Received]]:
+    def follow_stream(self, stream: str) -> Pages:
         """Follow the events of a stream from its first one, without end."""
         ...
 
-    def follow(self, after: Mapping[int, int]) -> AsyncIterator[Sequence[Received]]:
+    def follow(self, after: Positions) -> Pages:
         """Follow all events after positions, without end."""
         ...
 
     def read_range(
-        self,
-        end: Mapping[int, int],
-        topic: str = topics.EVENTS,
-        after: Mapping[int, int] = BEGINNING,
-    ) -> AsyncIterator[Sequence[Received]]:
+        self, end: Positions, topic: str = topics.EVENTS, after: Positions = BEGINNING
+    ) -> Pages:
         """Yield a topic's messages after positions and up to others, page by page."""
         ...
 
-    async def since(self, at_us: int) -> Mapping[int, int]:
+    async def since(self, at_us: int) -> Positions:
         """Return positions before all events recorded from a time on."""
         ...
 
@@ -272,10 +265,10 @@ class EventReader(Protocol):
         """Return the approximate number of messages on the events topic."""
         ...
 
-    async def end_positions(self, topics: Sequence[str] = ()) -> Mapping[int, int]:
+    async def end_positions(self, topics: Sequence[str] = ()) -> Positions:
         """Return the last position of each partition, of these topics or of all."""
         ...
 
-    async def positions(self, group: str, topic: str) -> Mapping[int, int]:
+    async def positions(self, group: str, topic: str) -> Positions:
         """Return a group's stored position on each partition; 0 before the first."""
         ...

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from eventsourcing.persistence import StoredEvent, Tracking
 from eventsourcing.postgres import PostgresDatastore, PostgresProcessRecorder
@@ -40,6 +40,9 @@ AlsoWrite = Callable[[Cursor[DictRow]], None]
 class Recorder(PostgresProcessRecorder):
     """Inserts events together with a position and other rows, or nothing."""
 
+    locks_table: ClassVar[bool] = True
+    """Whether the table is locked for each insert, so that ids have no gaps."""
+
     def __init__(
         self,
         datastore: PostgresDatastore,
@@ -57,6 +60,8 @@ class Recorder(PostgresProcessRecorder):
         table = Identifier(events_table_name)
         self._insert_statement = _INSERT.format(schema, table)
         self.sql_create_statements.append(_VACUUM.format(schema, table))
+        if not self.locks_table:
+            self.lock_table_statements = []
 
     def insert(
         self,
@@ -105,20 +110,7 @@ class SingleWriterRecorder(Recorder):
     So the table needn't be locked for each insert.
     """
 
-    def __init__(
-        self,
-        datastore: PostgresDatastore,
-        *,
-        events_table_name: str,
-        tracking_table_name: str,
-    ) -> None:
-        """Use these tables for events and positions."""
-        super().__init__(
-            datastore,
-            events_table_name=events_table_name,
-            tracking_table_name=tracking_table_name,
-        )
-        self.lock_table_statements = []
+    locks_table = False
 
 
 def open_datastore(url: str, *, connections: int) -> PostgresDatastore:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from infra.errors import ConflictError
+from infra.eventlog.contract import Positions
 from infra.postgres.pool import Connection, Pool, queries
 from projections.positions import PROJECTOR, stored_positions
 from projections.projector.writer import write
@@ -19,7 +18,7 @@ class ReadModelsRolledBackError(Exception):
 
 
 async def commit(
-    pool: Pool, before: Mapping[int, int], to: Mapping[int, int], changes: Changes
+    pool: Pool, before: Positions, to: Positions, changes: Changes
 ) -> None:
     """Write changes and move the positions of partitions; nothing if that is done.
 
@@ -33,9 +32,7 @@ async def commit(
                 await write(conn.cursor(), changes)
 
 
-async def _move(
-    conn: Connection, before: Mapping[int, int], to: Mapping[int, int]
-) -> bool:
+async def _move(conn: Connection, before: Positions, to: Positions) -> bool:
     """Move the positions; False if they are there: the answer of a commit was lost."""
     for partition, position in to.items():
         known = before.get(partition, 0)

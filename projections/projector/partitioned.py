@@ -7,7 +7,7 @@ can move its position, the other one loads it again.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -15,7 +15,7 @@ from typing import Protocol
 import structlog
 
 from infra.errors import ConflictError
-from infra.eventlog.contract import PartitionAssignment, Received
+from infra.eventlog.contract import PartitionAssignment, Positions, Received
 from infra.retry import retry_transient
 from projections.projector.commit import ReadModelsRolledBackError
 from projections.projector.projector import Projector
@@ -78,5 +78,5 @@ class PartitionedProjector:
         await projector.trim_outcomes()
 
     def _not_applied(self, batch: Sequence[Received]) -> Sequence[Received]:
-        applied: Mapping[int, int] = self.projector.positions
+        applied: Positions = self.projector.positions
         return [r for r in batch if r.position > applied.get(r.partition, 0)]

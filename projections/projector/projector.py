@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -11,7 +11,7 @@ import structlog
 from psycopg.sql import SQL, Identifier
 
 from infra.errors import ConflictError
-from infra.eventlog.contract import Received
+from infra.eventlog.contract import Pages, Positions, Received
 from infra.postgres.pool import Pool, outages_are_transient, queries
 from infra.retry import retry_transient
 from projections.positions import PROJECTOR, have_reached, stored_positions
@@ -35,13 +35,11 @@ _YIELD_EVERY = 200
 class EventLog(Protocol):
     """What the projector reads of the log."""
 
-    def tail(
-        self, topics: Sequence[str], after: Mapping[int, int], limit: int
-    ) -> AsyncIterator[Sequence[Received]]:
+    def tail(self, topics: Sequence[str], after: Positions, limit: int) -> Pages:
         """Follow topics from positions on, for ever; empty batches when idle."""
         ...
 
-    async def end_positions(self, topics: Sequence[str] = ()) -> Mapping[int, int]:
+    async def end_positions(self, topics: Sequence[str] = ()) -> Positions:
         """Return the last position of each partition: of these topics, if any."""
         ...
 
@@ -95,7 +93,7 @@ class Projector:
         """Apply the events that are on the log now, then return."""
         await self._follow(end=await self.log.end_positions((topics.EVENTS,)))
 
-    async def _follow(self, end: Mapping[int, int] | None) -> None:
+    async def _follow(self, end: Positions | None) -> None:
         while True:
             await self.load()
             try:
@@ -105,7 +103,7 @@ class Projector:
             else:
                 return
 
-    async def _follow_from_positions(self, end: Mapping[int, int] | None) -> None:
+    async def _follow_from_positions(self, end: Positions | None) -> None:
         if end is not None and have_reached(self.positions, end):
             return
         after = dict(self.positions)
@@ -150,7 +148,7 @@ class Projector:
         }
 
     async def apply_batch(
-        self, batch: Sequence[Received], ends: Mapping[int, int] | None = None
+        self, batch: Sequence[Received], ends: Positions | None = None
     ) -> None:
         """Apply a batch; an event that can't be applied stops the projector.
 
@@ -202,14 +200,14 @@ class Projector:
 
         await retry_transient(attempt, "projection_delayed", self.retry_s)
 
-    async def skip_to(self, ends: Mapping[int, int]) -> None:
+    async def skip_to(self, ends: Positions) -> None:
         """Move the positions past records that are no events."""
         moved = {p: to for p, to in ends.items() if to > self.positions.get(p, 0)}
         if moved:
             await self._retry(lambda: self._commit(moved, Changes()))
             self.positions |= moved
 
-    async def _commit(self, ends: Mapping[int, int], changes: Changes) -> None:
+    async def _commit(self, ends: Positions, changes: Changes) -> None:
         await commit(self.pool, self.positions, ends, changes)
 
     async def trim_outcomes(self) -> None:

@@ -6,14 +6,14 @@ can be compared row by row; the rebuilt rows can then replace the live ones.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import msgspec
 from psycopg.conninfo import make_conninfo
 from psycopg.sql import SQL, Composed, Identifier
 
-from infra.eventlog.contract import Received
+from infra.eventlog.contract import Pages, Positions
 from infra.postgres.pool import Connection, Pool, open_pool, queries
 from projections.columns import decode
 from projections.positions import PROJECTOR, stored_positions
@@ -29,8 +29,7 @@ _NOT_FOLDED = ("projector_positions", "outcomes", "catalog_reservations")
 _SAMPLES_MAX = 5
 
 Progress = Callable[[int], None]
-Positions = Mapping[int, int]
-Read = Callable[[Positions, Positions], AsyncIterator[Sequence[Received]]]
+Read = Callable[[Positions, Positions], Pages]
 """Reads the events after positions and up to others, then ends."""
 
 
@@ -56,9 +55,7 @@ class _UpTo:
         self._end = end
         self._since = since
 
-    async def tail(
-        self, topics: Sequence[str], after: Positions, limit: int
-    ) -> AsyncIterator[Sequence[Received]]:
+    async def tail(self, topics: Sequence[str], after: Positions, limit: int) -> Pages:
         del topics, limit
         async for page in self._read(after, self._end):
             selected = page if self._since is None else self._since.select(page)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from infra.eventlog.contract import Received
+from infra.eventlog.contract import Positions, Received
 
 
 @dataclass(slots=True)
@@ -15,7 +15,7 @@ class ReplayStart:
     The first events of other executions are before them, so that these can't be folded.
     """
 
-    positions: Mapping[int, int]
+    positions: Positions
     at_us: int = 0
     streams: set[str] = field(default_factory=set)
 

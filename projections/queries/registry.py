@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from flyteidl.admin import project_pb2
+from msgspec.structs import asdict, astuple
 from psycopg import Cursor
 from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
+from domain.registry.attributes import AttributesKey
 from infra.postgres.pool import Pool, queries
 from projections.columns import R, SqlValue
 from projections.queries import filter_columns
@@ -187,37 +189,15 @@ async def list_projects(pool: Pool, page: Page) -> list[project_pb2.Project] | R
     return [project_pb2.Project.FromString(row.project) for row in found]
 
 
-async def get_attributes(
-    pool: Pool,
-    resource: str,
-    project: str,
-    domain: str = "",
-    workflow: str = "",
-    launch_plan: str = "",
-) -> bytes | None:
+async def get_attributes(pool: Pool, key: AttributesKey) -> bytes | None:
     """Return the matching attributes of exactly this level."""
-    key = (resource, project, domain, workflow, launch_plan)
-    row = await fetch_one(pool, AttributesRow, _SQL["get_attributes"], key)
+    row = await fetch_one(pool, AttributesRow, _SQL["get_attributes"], astuple(key))
     return row.attributes if row else None
 
 
-async def matching_attributes(
-    pool: Pool,
-    resource: str,
-    project: str,
-    domain: str = "",
-    workflow: str = "",
-    launch_plan: str = "",
-) -> list[AttributesRow]:
+async def matching_attributes(pool: Pool, key: AttributesKey) -> list[AttributesRow]:
     """Return the attributes that apply at a level, the most specific first."""
-    level = {
-        "resource": resource,
-        "project": project,
-        "domain": domain,
-        "workflow": workflow,
-        "launch_plan": launch_plan,
-    }
-    return await fetch(pool, AttributesRow, _SQL["matching_attributes"], level)
+    return await fetch(pool, AttributesRow, _SQL["matching_attributes"], asdict(key))
 
 
 async def list_attributes(pool: Pool, resource: str) -> list[AttributesRow]:

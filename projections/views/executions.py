@@ -104,22 +104,18 @@ def _failed(
     )
 
 
-def _aborting(c: Changes, v: Envelope, m: e.ExecutionAborting, at: datetime) -> None:
+def _aborted(
+    c: Changes,
+    v: Envelope,
+    m: e.ExecutionAborting | e.ExecutionAborted,
+    at: datetime,
+) -> None:
+    has_ended = isinstance(m, e.ExecutionAborted)
     c.executions.set(
         v.stream,
-        phase=Phase.ABORTING,
+        phase=Phase.ABORTED if has_ended else Phase.ABORTING,
         updated_at=at,
-        abort_cause=m.cause,
-        abort_principal=m.principal,
-    )
-
-
-def _aborted(c: Changes, v: Envelope, m: e.ExecutionAborted, at: datetime) -> None:
-    c.executions.set(
-        v.stream,
-        phase=Phase.ABORTED,
-        updated_at=at,
-        ended_at=at,
+        **({"ended_at": at} if has_ended else {}),
         abort_cause=m.cause,
         abort_principal=m.principal,
     )
@@ -133,7 +129,7 @@ APPLY = dict(
         on(e.ExecutionSucceeded, _succeeded),
         on(e.ExecutionFailing, _failing),
         on(e.ExecutionFailed, _failed),
-        on(e.ExecutionAborting, _aborting),
+        on(e.ExecutionAborting, _aborted),
         on(e.ExecutionAborted, _aborted),
         on(e.ExecutionTimedOut, _failed),
         on(e.ExecutionTimeLimited, _touched),

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from msgspec.structs import replace
+
+from projections.columns import ColumnValue
 from projections.rows import Reason, TaskRow
 from projections.views.changes import Changes, on, time_of
 from schemas.envelope import Envelope
+from schemas.ids import EntityRef
 from schemas.messages import node_events as ne
 from schemas.phases import TaskPhase as Phase
 from schemas.values import TaskLog
@@ -28,38 +32,41 @@ def _logs(logs: tuple[TaskLog, ...]) -> dict[str, tuple[TaskLog, ...]]:
 def _queued(c: Changes, v: Envelope, m: ne.TaskQueued, at: datetime) -> None:
     memory = f" with {m.memory} of memory" if m.memory else ""
     text = f"task handed out to the runners{memory}"
-    row = TaskRow(
+    task, kind, interruptible = m.task, m.task_type, m.interruptible
+    row = _new(v, m, at, text, task=task, task_type=kind, interruptible=interruptible)
+    c.tasks.put(row)
+
+
+def _new(
+    v: Envelope,
+    m: ne.TaskQueued | ne.ArrayStarted,
+    at: datetime,
+    reason: str,
+    *,
+    task: EntityRef,
+    task_type: str,
+    interruptible: bool,
+) -> TaskRow:
+    """Return the row of an attempt that is queued."""
+    return TaskRow(
         stream=v.stream,
         node_id=m.node_id,
         retry_attempt=m.attempt,
         phase=Phase.QUEUED,
-        task=m.task,
-        task_type=m.task_type,
+        task=task,
+        task_type=task_type,
         generated_name=m.generated_name,
-        interruptible=m.interruptible,
-        reasons=_reasons(text, m.occurred_at_us),
+        interruptible=interruptible,
+        reasons=_reasons(reason, m.occurred_at_us),
         created_at=at,
         updated_at=at,
     )
-    c.tasks.put(row)
 
 
 def _array_started(c: Changes, v: Envelope, m: ne.ArrayStarted, at: datetime) -> None:
-    row = TaskRow(
-        stream=v.stream,
-        node_id=m.node_id,
-        retry_attempt=m.attempt,
-        phase=Phase.QUEUED,
-        task=m.target,
-        task_type=ARRAY_TYPE,
-        generated_name=m.generated_name,
-        interruptible=False,
-        array_size=m.size,
-        reasons=_reasons(f"array of {m.size} elements", m.occurred_at_us),
-        created_at=at,
-        updated_at=at,
-    )
-    c.tasks.put(row)
+    text = f"array of {m.size} elements"
+    row = _new(v, m, at, text, task=m.target, task_type=ARRAY_TYPE, interruptible=False)
+    c.tasks.put(replace(row, array_size=m.size))
 
 
 def _started(c: Changes, v: Envelope, m: ne.TaskStarted, at: datetime) -> None:
@@ -89,42 +96,28 @@ def _redispatched(
 
 
 def _succeeded(c: Changes, v: Envelope, m: ne.TaskSucceeded, at: datetime) -> None:
-    c.tasks.set(
-        v.stream,
-        m.node_id,
-        m.attempt,
-        phase=Phase.SUCCEEDED,
-        updated_at=at,
-        ended_at=time_of(m.ended_at_us),
-        outputs=m.outputs,
-        deck_uri=m.deck_uri,
-        **_logs(m.logs),
-    )
+    _end(c, v, m, at, phase=Phase.SUCCEEDED, outputs=m.outputs, deck_uri=m.deck_uri)
 
 
 def _failed(c: Changes, v: Envelope, m: ne.TaskFailed, at: datetime) -> None:
-    c.tasks.set(
-        v.stream,
-        m.node_id,
-        m.attempt,
-        phase=Phase.FAILED,
-        updated_at=at,
-        ended_at=time_of(m.ended_at_us),
-        **_logs(m.logs),
-        error=m.failure,
-    )
+    _end(c, v, m, at, phase=Phase.FAILED, error=m.failure)
+
+
+def _end(
+    c: Changes,
+    v: Envelope,
+    m: ne.TaskSucceeded | ne.TaskFailed,
+    at: datetime,
+    **fields: ColumnValue,
+) -> None:
+    """End an attempt at the time that its runner reported."""
+    fields |= {"updated_at": at, "ended_at": time_of(m.ended_at_us), **_logs(m.logs)}
+    c.tasks.set(v.stream, m.node_id, m.attempt, **fields)
 
 
 def _aborted(c: Changes, v: Envelope, m: ne.TaskAborted, at: datetime) -> None:
-    c.tasks.set(
-        v.stream,
-        m.node_id,
-        m.attempt,
-        phase=Phase.ABORTED,
-        updated_at=at,
-        ended_at=at,
-        error=m.failure,
-    )
+    key = (v.stream, m.node_id, m.attempt)
+    c.tasks.set(*key, phase=Phase.ABORTED, updated_at=at, ended_at=at, error=m.failure)
 
 
 APPLY = dict(

@@ -40,3 +40,9 @@ async def owning(log: Log, group: str = GROUP) -> AsyncIterator[OwnedPartition]:
 async def kept(log: Log, group: str = GROUP) -> int:
     """Return the position kept on the first partition of commands."""
     return (await log.positions(group, t.COMMANDS)).get(0, 0)
+
+
+async def assert_gapless(log: Log, stream: str) -> None:
+    """Assert that a stream's events have the sequence numbers 1, 2, 3 and so on."""
+    sequences = [r.envelope.sequence for r in await log.stream(stream)]
+    assert sequences == list(range(1, len(sequences) + 1))

@@ -239,13 +239,16 @@ def _drive(
     return watch
 
 
-@settings(max_examples=150, deadline=None)
-@given(
+DRIVEN = given(
     graph=graphs(),
     parallelism=st.integers(0, 3),
     limits=st.sampled_from(LIMITS),
     data=st.data(),
 )
+
+
+@settings(max_examples=150, deadline=None)
+@DRIVEN
 def test_the_laws_hold_after_every_step(
     graph: Definition, parallelism: int, limits: Limits, data: st.DataObject
 ) -> None:
@@ -259,12 +262,7 @@ def test_the_laws_hold_after_every_step(
 
 
 @settings(max_examples=100, deadline=None)
-@given(
-    graph=graphs(),
-    parallelism=st.integers(0, 3),
-    limits=st.sampled_from(LIMITS),
-    data=st.data(),
-)
+@DRIVEN
 def test_every_execution_ends_with_every_node(
     graph: Definition, parallelism: int, limits: Limits, data: st.DataObject
 ) -> None:

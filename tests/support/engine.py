@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Any
 
 from flyteidl.admin import execution_pb2
 from immutables import Map
@@ -188,27 +189,29 @@ def names(events: Iterable[e.ExecutionEvent]) -> list[str]:
     return [type(event).__name__ for event in events]
 
 
+def _run_fields(run: d.RunTask) -> dict[str, Any]:
+    """Return what every report on a dispatch says."""
+    return {
+        "node_id": run.node_id,
+        "attempt": run.attempt,
+        "dispatch_no": run.dispatch_no,
+        "runner": RUNNER,
+        "incarnation": INCARNATION,
+        "started_at_us": NOON_US,
+    }
+
+
 def start(run: d.RunTask) -> c.ReportTaskStarted:
     """Return the report that a dispatch began."""
     return c.ReportTaskStarted(
-        node_id=run.node_id,
-        attempt=run.attempt,
-        dispatch_no=run.dispatch_no,
-        runner=RUNNER,
-        incarnation=INCARNATION,
-        started_at_us=NOON_US,
+        **_run_fields(run),
     )
 
 
 def success(run: d.RunTask, o0: int = 1) -> c.ReportTaskSucceeded:
     """Return the report that a dispatch ended well."""
     return c.ReportTaskSucceeded(
-        node_id=run.node_id,
-        attempt=run.attempt,
-        dispatch_no=run.dispatch_no,
-        runner=RUNNER,
-        incarnation=INCARNATION,
-        started_at_us=NOON_US,
+        **_run_fields(run),
         ended_at_us=NOON_US + 1,
         outputs=Values(inline=values(o0=o0)),
     )
@@ -217,12 +220,7 @@ def success(run: d.RunTask, o0: int = 1) -> c.ReportTaskSucceeded:
 def expansion(run: d.RunTask, inside: str) -> c.ReportTaskExpanded:
     """Report that a task generated a workflow, one of the engine's by its name."""
     return c.ReportTaskExpanded(
-        node_id=run.node_id,
-        attempt=run.attempt,
-        dispatch_no=run.dispatch_no,
-        runner=RUNNER,
-        incarnation=INCARNATION,
-        started_at_us=NOON_US,
+        **_run_fields(run),
         ended_at_us=NOON_US,
         workflow=_ref("WORKFLOW", inside),
         inside=Blob(uri=inside, digest="0", size=1),
@@ -235,12 +233,7 @@ def failure(
 ) -> c.ReportTaskFailed:
     """Return the report that a dispatch failed."""
     return c.ReportTaskFailed(
-        node_id=run.node_id,
-        attempt=run.attempt,
-        dispatch_no=run.dispatch_no,
-        runner=RUNNER,
-        incarnation=INCARNATION,
-        started_at_us=NOON_US,
+        **_run_fields(run),
         ended_at_us=NOON_US + 1,
         failure=Failure(code="Boom", message="it broke", kind=kind),
         recoverable=recoverable,

@@ -10,7 +10,7 @@ from typing import Any
 
 from infra.clock import SYSTEM_CLOCK, Clock
 from infra.errors import ConflictError, FencedError, PermanentError, TransientError
-from infra.eventlog.contract import Received, Record, Serve
+from infra.eventlog.contract import Pages, Positions, Received, Record, Serve
 from schemas import topics as t
 
 _POLL_S = 1.0
@@ -139,21 +139,15 @@ class MemoryLog:
         """Read a topic from the group's kept position."""
         yield MemoryConsumer(self, group, (topic,))
 
-    async def tail(
-        self, topics: Sequence[str], after: Mapping[int, int], limit: int
-    ) -> AsyncIterator[Sequence[Received]]:
+    async def tail(self, topics: Sequence[str], after: Positions, limit: int) -> Pages:
         """Follow topics from a position on, without end."""
         cursor = _Cursor(self, topics, after.get(0, 0))
         while True:
             yield await cursor.read(limit)
 
     async def read_to_end(
-        self,
-        topic: str,
-        after: Mapping[int, int],
-        limit: int,
-        partition: int | None = None,
-    ) -> AsyncIterator[Sequence[Received]]:
+        self, topic: str, after: Positions, limit: int, partition: int | None = None
+    ) -> Pages:
         """Yield what is on a topic after positions and was there at the call."""
         del partition  # there is one
         end = (await self.end_positions((topic,)))[0]
@@ -163,16 +157,12 @@ class MemoryLog:
             position = found[-1].position
             yield found
 
-    async def read_compacted(
-        self, topic: str, partition: int
-    ) -> AsyncIterator[Sequence[Received]]:
+    async def read_compacted(self, topic: str, partition: int) -> Pages:
         """Yield the newest record of each key of a compacted topic."""
         del partition  # there is one
         yield [_at(r, 0) for (at, _), r in self.data.newest.items() if at == topic]
 
-    async def positions_before(
-        self, received: Received, topic: str
-    ) -> Mapping[int, int]:
+    async def positions_before(self, received: Received, topic: str) -> Positions:
         """Return the position before a message: topics share one order here."""
         del topic
         return {0: received.position - 1}
@@ -199,13 +189,13 @@ class MemoryLog:
             r for r in self.data.records if _is_event(r) and r.envelope.stream == stream
         ]
 
-    async def end_positions(self, topics: Sequence[str] = ()) -> Mapping[int, int]:
+    async def end_positions(self, topics: Sequence[str] = ()) -> Positions:
         """Return the last position: of these topics, if any are given."""
         records = self.data.records
         found = [r.position for r in records if not topics or r.topic in topics]
         return {0: found[-1] if found else 0}
 
-    async def positions(self, group: str, topic: str) -> Mapping[int, int]:
+    async def positions(self, group: str, topic: str) -> Positions:
         """Return a group's kept position."""
         del topic
         return {0: self.data.positions.get(group, 0)}
@@ -263,7 +253,7 @@ class MemoryConsumer(_Cursor):
         super().__init__(log, topics, log.data.positions.get(group, 0))
         self._group = group
 
-    async def commit(self, positions: Mapping[int, int]) -> None:
+    async def commit(self, positions: Positions) -> None:
         """Keep the position; an older one changes nothing."""
         kept = self._log.data.positions.get(self._group, 0)
         self._log.data.positions[self._group] = max(kept, positions.get(0, 0))

@@ -3,15 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Sequence
 
-from infra.eventlog.contract import Received
+from infra.eventlog.contract import Pages, Positions, Received, Record
 from schemas import topics
 from schemas.envelope import Envelope
 from schemas.ids import event_id
 from schemas.messages import execution_events as e
 from schemas.messages import outcomes
 from schemas.wire import codec
+
+
+def event_records(stream: str, events: Sequence[e.ExecutionEvent]) -> list[Record]:
+    """Return the records of a stream's events, from its first one on."""
+    return [
+        Record(
+            topic=topics.EVENTS,
+            key=stream,
+            envelope=Envelope(
+                id=event_id(stream, number),
+                type=codec.type_name(event),
+                stream=stream,
+                sequence=number,
+            ),
+            body=codec.encode(event),
+        )
+        for number, event in enumerate(events, 1)
+    ]
 
 
 class MemoryLog:
@@ -77,9 +95,7 @@ class MemoryLog:
             )
         )
 
-    async def tail(
-        self, topics: Sequence[str], after: Mapping[int, int], limit: int
-    ) -> AsyncIterator[Sequence[Received]]:
+    async def tail(self, topics: Sequence[str], after: Positions, limit: int) -> Pages:
         """Follow from a position on."""
         del topics
         position = after.get(0, 0)
@@ -90,7 +106,7 @@ class MemoryLog:
             if not batch:
                 await asyncio.sleep(0.001)
 
-    async def end_positions(self, topics: Sequence[str] = ()) -> Mapping[int, int]:
+    async def end_positions(self, topics: Sequence[str] = ()) -> Positions:
         """Return the last position; there is one topic only."""
         del topics
         return {0: len(self.records)}

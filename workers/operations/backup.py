@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import Protocol
 
 from infra.errors import PermanentError
-from infra.eventlog.contract import Received, Record
+from infra.eventlog.contract import Pages, Positions, Received, Record
 from infra.eventlog.event_store import EventStore
 from projections.queries import registry
 from schemas import topics
@@ -23,13 +23,11 @@ _HEARTBEAT = codec.type_name(Heartbeat)
 class Source(Protocol):
     """What writing a backup needs of a log."""
 
-    def read_to_end(
-        self, topic: str, after: Mapping[int, int], limit: int
-    ) -> AsyncIterator[Sequence[Received]]:
+    def read_to_end(self, topic: str, after: Positions, limit: int) -> Pages:
         """Yield what is on a topic now, after positions."""
         ...
 
-    async def positions(self, group: str, topic: str) -> Mapping[int, int]:
+    async def positions(self, group: str, topic: str) -> Positions:
         """Return a group's stored positions."""
         ...
 
@@ -41,7 +39,7 @@ class Target(Protocol):
         """Append records."""
         ...
 
-    async def end_positions(self, topics: Sequence[str] = ()) -> Mapping[int, int]:
+    async def end_positions(self, topics: Sequence[str] = ()) -> Positions:
         """Return the last positions."""
         ...
 
@@ -57,7 +55,7 @@ async def backup_pages(
     """
     handled = await log.positions(topics.PROPELLER_GROUP, topics.COMMANDS)
     executed = await log.positions(topics.RUNNER_GROUP, topics.DISPATCHES)
-    after: dict[str, Mapping[int, int]] = {
+    after: dict[str, Positions] = {
         topics.EVENTS: {},
         topics.COMMANDS: handled,
         topics.DISPATCHES: executed,

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import msgspec
 
 from infra.clock import Clock
-from infra.eventlog.contract import Received, Record
+from infra.eventlog.contract import Pages, Positions, Record
 from schemas import topics
 from schemas.envelope import Envelope
 from schemas.messages.commands import Heartbeat, ResumeStream
@@ -74,24 +74,20 @@ class DeadLetterLog(Protocol):
         """Append records."""
         ...
 
-    def read_to_end(
-        self, topic: str, after: Mapping[int, int], limit: int
-    ) -> AsyncIterator[Sequence[Received]]:
+    def read_to_end(self, topic: str, after: Positions, limit: int) -> Pages:
         """Yield what is on a topic now."""
         ...
 
-    async def positions(self, group: str, topic: str) -> Mapping[int, int]:
+    async def positions(self, group: str, topic: str) -> Positions:
         """Return a group's stored positions."""
         ...
 
-    async def end_positions(self, topics: Sequence[str] = ()) -> Mapping[int, int]:
+    async def end_positions(self, topics: Sequence[str] = ()) -> Positions:
         """Return the last positions."""
         ...
 
 
-async def stored_dead_letters(
-    pages: AsyncIterator[Sequence[Received]],
-) -> list[StoredDeadLetter]:
+async def stored_dead_letters(pages: Pages) -> list[StoredDeadLetter]:
     """Return the dead letters on a log, oldest first."""
     found: dict[str, StoredDeadLetter] = {}
     async for page in pages:

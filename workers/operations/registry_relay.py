@@ -8,13 +8,13 @@ Postgres is restored from the log.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
 from infra.errors import PermanentError
-from infra.eventlog.contract import Received, Record
+from infra.eventlog.contract import Pages, Positions, Record
 from infra.eventlog.event_store import EventStore
 from infra.retry import retry_transient
 from schemas import topics
@@ -31,9 +31,7 @@ class RegistryLog(Protocol):
         """Append records."""
         ...
 
-    def read_to_end(
-        self, topic: str, after: Mapping[int, int], limit: int
-    ) -> AsyncIterator[Sequence[Received]]:
+    def read_to_end(self, topic: str, after: Positions, limit: int) -> Pages:
         """Yield what is on a topic now."""
         ...
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import structlog
 
 from domain.snapshots import TornSnapshotError
-from infra.eventlog.contract import Received
+from infra.eventlog.contract import Pages, Received
 from schemas import topics
 from schemas.messages.snapshots import (
     Checkpoint,
@@ -34,9 +34,7 @@ _YIELD_EVERY = 100
 class CompactedLog(Protocol):
     """What reading snapshots needs of the log."""
 
-    def read_compacted(
-        self, topic: str, partition: int
-    ) -> AsyncIterator[Sequence[Received]]:
+    def read_compacted(self, topic: str, partition: int) -> Pages:
         """Yield what is on a compacted topic's partition at the call, then end."""
         ...
 

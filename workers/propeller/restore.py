@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Protocol
 
 import structlog
 
-from infra.eventlog.contract import OwnedPartition, Received
+from infra.eventlog.contract import OwnedPartition, Pages, Positions, Received
 from infra.retry import retry_transient
 from schemas import topics
 from schemas.messages.node_events import Event
@@ -31,12 +30,8 @@ class RestoreLog(CompactedLog, Protocol):
     """What restoring needs of the log."""
 
     def read_to_end(
-        self,
-        topic: str,
-        after: Mapping[int, int],
-        limit: int,
-        partition: int | None = None,
-    ) -> AsyncIterator[Sequence[Received]]:
+        self, topic: str, after: Positions, limit: int, partition: int | None = None
+    ) -> Pages:
         """Yield what is on a topic after positions and was there at the call."""
         ...
 

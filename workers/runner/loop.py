@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from infra.blobs.files import Blobs
 from infra.clock import Clock, wait_up_to
-from infra.eventlog.contract import Consumer, Log, Received, Record
+from infra.eventlog.contract import Consumer, Log, Positions, Received, Record
 from infra.retry import retry_transient
 from infra.setting_sections import RunnerSettings
 from schemas import topics
@@ -197,7 +197,7 @@ class Runner:
         if not self._is_stopping:
             self._offsets.mark_handled((location,))
 
-    async def _follow_aborts(self, after: Mapping[int, int]) -> None:
+    async def _follow_aborts(self, after: Positions) -> None:
         """Stop attempts at once; note aborts of dispatches that were not read yet."""
         async for batch in self.log.tail((topics.ABORTS,), after, _ABORTS_BATCH):
             for received in batch:
@@ -219,7 +219,7 @@ class Runner:
 
     async def _commit_offsets(self, consumer: Consumer) -> None:
         """Commit positions up to which every dispatch has had its first report."""
-        committed: Mapping[int, int] = {}
+        committed: Positions = {}
         while True:
             await self.clock.sleep(_COMMIT_S)
             committable = self._offsets.committable
@@ -227,7 +227,7 @@ class Runner:
                 await self._commit(consumer, committable)
                 committed = committable
 
-    async def _commit(self, consumer: Consumer, positions: Mapping[int, int]) -> None:
+    async def _commit(self, consumer: Consumer, positions: Positions) -> None:
         await self._retry(lambda: consumer.commit(positions), "offset_commit_delayed")
 
     async def _append(self, records: Sequence[Record]) -> None:

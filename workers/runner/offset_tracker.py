@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from infra.eventlog.contract import Received
+from infra.eventlog.contract import Positions, Received
 
 Location = tuple[int, int]
 """The partition of a record on its topic, and its position there."""
@@ -55,6 +55,6 @@ class OffsetTracker:
                 partition.in_flight.pop(position, None)
 
     @property
-    def committable(self) -> Mapping[int, int]:
+    def committable(self) -> Positions:
         """Return the position of each partition up to which all records are handled."""
         return {n: p.committable for n, p in self._partitions.items()}

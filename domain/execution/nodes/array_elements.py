@@ -11,6 +11,7 @@ from domain.execution.nodes import launch_plan, task
 from domain.execution.outcomes.caching import policy_at
 from domain.execution.outcomes.completion import fail_node
 from domain.execution.outcomes.inputs import input_path
+from domain.execution.outcomes.queueing import queue_node, request_lookup
 from domain.execution.outcomes.recovery import recover
 from domain.execution.state.node import Node
 from domain.execution.state.site import Site
@@ -46,7 +47,7 @@ def begin(decision: Decision, node: Node, index: int) -> None:
     inputs = element_inputs(literal_map(lists), bound, index)
     path = input_path(decision, site)
     if isinstance(inputs, Failure):
-        _queue(decision, site, NO_VALUES, path)
+        queue_node(decision, site, NO_VALUES, path)
         fail_node(decision, site.node_id, inputs)
         return
     data = inputs.SerializeToString(deterministic=True)
@@ -63,28 +64,10 @@ def element_inputs(
 
 def _begin_with(decision: Decision, site: Site, inputs: Values, path: str) -> None:
     if policy_at(decision, site) is not None:
-        decision.emit(
-            ne.CacheLookupRequested(
-                occurred_at_us=decision.now_us,
-                site=site.to_message(),
-                inputs=inputs,
-                input_path=path,
-            )
-        )
+        request_lookup(decision, site, inputs, path)
         return
-    _queue(decision, site, inputs, path)
+    queue_node(decision, site, inputs, path)
     ENTER[site.kind](decision, site.node_id, inputs)
-
-
-def _queue(decision: Decision, site: Site, inputs: Values, path: str) -> None:
-    decision.emit(
-        ne.NodeQueued(
-            occurred_at_us=decision.now_us,
-            site=site.to_message(),
-            inputs=inputs,
-            input_path=path,
-        )
-    )
 
 
 def _site(view: ExecutionView, node: Node, index: int) -> Site:

@@ -18,10 +18,10 @@ from domain.execution.nodes import (
 from domain.execution.outcomes import caching, recovery
 from domain.execution.outcomes.completion import fail_node, succeed_node
 from domain.execution.outcomes.inputs import input_path
+from domain.execution.outcomes.queueing import queue_node, request_lookup
 from domain.execution.state.node import Node
 from domain.execution.state.site import Site
 from schemas.messages import commands as c
-from schemas.messages.node_events import CacheLookupRequested, NodeQueued
 from schemas.phases import CacheStatus, NodePhase, ReservationStatus
 from schemas.sites import NodeKind
 from schemas.values import NO_VALUES, Values
@@ -49,26 +49,12 @@ def begin(decision: Decision, site: Site, inputs: Values) -> None:
         queue(decision, site, inputs)
         _ENTER[site.kind](decision, site.node_id, inputs)
         return
-    decision.emit(
-        CacheLookupRequested(
-            occurred_at_us=decision.now_us,
-            site=site.to_message(),
-            inputs=inputs,
-            input_path=input_path(decision, site),
-        )
-    )
+    request_lookup(decision, site, inputs, input_path(decision, site))
 
 
 def queue(decision: Decision, site: Site, inputs: Values) -> None:
     """Queue a node with its inputs."""
-    decision.emit(
-        NodeQueued(
-            occurred_at_us=decision.now_us,
-            site=site.to_message(),
-            inputs=inputs,
-            input_path=input_path(decision, site),
-        )
-    )
+    queue_node(decision, site, inputs, input_path(decision, site))
 
 
 def inputs_resolved(decision: Decision, report: c.ReportInputsResolved) -> None:
@@ -103,7 +89,7 @@ def cache_looked_up(decision: Decision, report: c.ReportCacheLookedUp) -> None:
     if node.awaits_outputs and is_awaited:
         return
     if node.phase is NodePhase.NOT_YET_STARTED:
-        caching.queue(decision, node)
+        queue_node(decision, node.site, node.inputs or NO_VALUES, node.input_path)
     caching.answered(decision, report)
     if report.status == CacheStatus.HIT:
         succeed_node(decision, report.node_id, report.outputs or NO_VALUES)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from domain.execution.context import Context
 from domain.execution.decision import Decision
-from domain.execution.state.node import Node
 from domain.execution.state.site import Site
 from domain.execution.state.state import Execution
 from domain.execution.view import ExecutionView, literal_map
@@ -67,18 +66,6 @@ def _key_inputs(
     bindings = array_values.element_bindings(names, bound, site.element)
     lists = owner.inputs or NO_VALUES
     return lists, tuple(b.SerializeToString() for b in bindings)
-
-
-def queue(decision: Decision, node: Node) -> None:
-    """Queue a node with the inputs that were looked up."""
-    decision.emit(
-        ne.NodeQueued(
-            occurred_at_us=decision.now_us,
-            site=node.site.to_message(),
-            inputs=node.inputs or NO_VALUES,
-            input_path=node.input_path,
-        )
-    )
 
 
 def answered(decision: Decision, report: c.ReportCacheLookedUp) -> None:

@@ -150,11 +150,7 @@ def fail_scope(decision: Decision, scope: str, failure: Failure) -> None:
     if scope:
         fail_node(decision, scope, failure)
         return
-    now_us = decision.now_us
-    decision.emit(e.ExecutionFailing(occurred_at_us=now_us, failure=failure))
-    abort_all(decision, _AUTO_ABORT)
-    if not _handle(decision, ""):
-        decision.emit(e.ExecutionFailed(occurred_at_us=now_us, failure=failure))
+    _end_execution(decision, failure, _AUTO_ABORT, e.ExecutionFailed)
 
 
 def time_out_execution(decision: Decision, message: str) -> None:
@@ -165,11 +161,21 @@ def time_out_execution(decision: Decision, message: str) -> None:
     if decision.state.phase is not ExecutionPhase.RUNNING:
         return
     late = Failure(code=_TIMED_OUT, message=message, kind=ErrorKind.USER)
+    _end_execution(decision, late, message, e.ExecutionTimedOut)
+
+
+def _end_execution(
+    decision: Decision,
+    failure: Failure,
+    abort_cause: str,
+    end: type[e.ExecutionFailed | e.ExecutionTimedOut],
+) -> None:
+    """Abort what is active; then the failure node runs, or the execution ends."""
     now_us = decision.now_us
-    decision.emit(e.ExecutionFailing(occurred_at_us=now_us, failure=late))
-    abort_all(decision, message)
+    decision.emit(e.ExecutionFailing(occurred_at_us=now_us, failure=failure))
+    abort_all(decision, abort_cause)
     if not _handle(decision, ""):
-        decision.emit(e.ExecutionTimedOut(occurred_at_us=now_us, failure=late))
+        decision.emit(end(occurred_at_us=now_us, failure=failure))
 
 
 def end_scope_blocked(decision: Decision, scope: str) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
 from gateway.bootstrap.adapters import open_postgres_log
 from gateway.cli.session.session import Session
-from infra.eventlog.contract import Received, Record
+from infra.eventlog.contract import Pages, Positions, Record
 from infra.eventlog.kafka.reader import KafkaReader
 from infra.eventlog.postgres.log import PostgresLog
 from workers.operations.redrive import DeadLetterLog
@@ -34,20 +34,18 @@ class EmbeddedLog:
             )
         return self._owned
 
-    async def read_to_end(
-        self, topic: str, after: Mapping[int, int], limit: int
-    ) -> AsyncIterator[Sequence[Received]]:
+    async def read_to_end(self, topic: str, after: Positions, limit: int) -> Pages:
         """Yield the messages that are on a topic at the call."""
         del limit
         reader = self.session.log
         async for page in reader.read_range(await reader.end_positions(), topic, after):
             yield page
 
-    async def positions(self, group: str, topic: str) -> Mapping[int, int]:
+    async def positions(self, group: str, topic: str) -> Positions:
         """Return the committed position of a group."""
         return await self.session.log.positions(group, topic)
 
-    async def end_positions(self, topics: Sequence[str] = ()) -> Mapping[int, int]:
+    async def end_positions(self, topics: Sequence[str] = ()) -> Positions:
         """Return the last position of topics."""
         return await self.session.log.end_positions(topics)
 

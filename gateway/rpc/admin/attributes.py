@@ -197,10 +197,8 @@ class AttributeRpcs:
     async def _find(
         self, level: _Level, resource: matchable_resource_pb2.MatchableResource
     ) -> matchable_resource_pb2.MatchingAttributes | None:
-        name = resource_name(resource)
-        data = await registry.get_attributes(
-            self.services.pool, name, level.project, level.domain, level.workflow
-        )
+        key = level.key(resource_name(resource))
+        data = await registry.get_attributes(self.services.pool, key)
         if data is None:
             return None
         return matchable_resource_pb2.MatchingAttributes.FromString(data)

@@ -8,14 +8,14 @@ database) needs no second place for them, which could disagree.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from infra.eventlog.contract import Received
+from infra.eventlog.contract import Positions, Received
 from infra.eventlog.kafka.clients import (
     call,
     fetch,
@@ -93,7 +93,7 @@ class KafkaPartitionAssignment:
         """Return whether the assigned partitions aren't those that are read."""
         return self._read != self._assigned
 
-    async def begin(self, positions: Mapping[int, int]) -> None:
+    async def begin(self, positions: Positions) -> None:
         """Read these partitions only, from these positions on."""
         self._read = frozenset(positions)
         partitions = [self._at(number) for number in positions]
@@ -115,7 +115,7 @@ class KafkaPartitionAssignment:
             self._reader, wait_ms=self._poll_ms, limit=limit, prefix=self._prefix
         )
 
-    async def reached(self) -> Mapping[int, int]:
+    async def reached(self) -> Positions:
         """Return the position reached on each partition, past markers of commits."""
         return {
             number: await call(self._reader.position(self._at(number)))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
 from infra.errors import TransientError
-from infra.eventlog.contract import Received
+from infra.eventlog.contract import Positions, Received
 from infra.eventlog.kafka.clients import call, fetch, new_group_member, unreachable
 from infra.eventlog.kafka.partition_owner import AssignmentListener
 from infra.setting_sections import KafkaSettings
@@ -61,7 +61,7 @@ class KafkaConsumer:
             self._member, wait_ms=self._poll_ms, limit=limit, prefix=self._prefix
         )
 
-    async def commit(self, positions: Mapping[int, int]) -> None:
+    async def commit(self, positions: Positions) -> None:
         """Store positions of assigned partitions; older ones change nothing."""
         assigned = {at.partition for at in self._member.assignment()}
         newer = {

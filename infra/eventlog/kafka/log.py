@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from aiokafka import AIOKafkaProducer, TopicPartition
@@ -13,7 +13,9 @@ from infra.errors import PermanentError
 from infra.eventlog.contract import (
     BEGINNING,
     Consumer,
+    Pages,
     PartitionAssignment,
+    Positions,
     Received,
     Record,
     Serve,
@@ -125,32 +127,22 @@ class KafkaLog:
             self._settings, group, topic, self._poll_s
         ).joined()
 
-    def tail(
-        self, topics: Sequence[str], after: Mapping[int, int], limit: int
-    ) -> AsyncIterator[Sequence[Received]]:
+    def tail(self, topics: Sequence[str], after: Positions, limit: int) -> Pages:
         """Follow topics from positions on, without end."""
         return self._topics.tail(topics, after, limit)
 
     def read_to_end(
-        self,
-        topic: str,
-        after: Mapping[int, int],
-        limit: int,
-        partition: int | None = None,
-    ) -> AsyncIterator[Sequence[Received]]:
+        self, topic: str, after: Positions, limit: int, partition: int | None = None
+    ) -> Pages:
         """Yield the messages of a topic after positions, up to the end at the call."""
         return self._topics.read_to_end(topic, after, limit, partition)
 
-    def read_compacted(
-        self, topic: str, partition: int
-    ) -> AsyncIterator[Sequence[Received]]:
+    def read_compacted(self, topic: str, partition: int) -> Pages:
         """Yield the messages of a compacted topic's partition, up to the end."""
         batch = _COMPACTED_BATCH
         return self._topics.read_to_end(topic, BEGINNING, batch, partition)
 
-    async def positions_before(
-        self, received: Received, topic: str
-    ) -> Mapping[int, int]:
+    async def positions_before(self, received: Received, topic: str) -> Positions:
         """Return positions on a topic up to which all is older than a message.
 
         By the broker's times: the clocks of processes don't matter.
@@ -160,7 +152,7 @@ class KafkaLog:
             return BEGINNING
         return await self.since(topic, 1000 * at_ms - SKEW_US)
 
-    async def since(self, topic: str, at_us: int) -> Mapping[int, int]:
+    async def since(self, topic: str, at_us: int) -> Positions:
         """Return positions before all that the broker appended from a time on."""
         return await self._topics.since(topic, at_us)
 
@@ -182,14 +174,14 @@ class KafkaLog:
         """Return the partition that holds a stream."""
         return await partition_for_key(self._sender, self._prefix + t.EVENTS, stream)
 
-    async def positions(self, group: str, topic: str) -> Mapping[int, int]:
+    async def positions(self, group: str, topic: str) -> Positions:
         """Return a group's stored position on each partition; 0 before the first."""
         count = await self.partitions(topic)
         name = self._prefix + topic
         partitions = [TopicPartition(name, number) for number in range(count)]
         return await committed_offsets(self._settings, group, partitions)
 
-    async def end_positions(self, topics: Sequence[str] = ()) -> Mapping[int, int]:
+    async def end_positions(self, topics: Sequence[str] = ()) -> Positions:
         """Return the last position of each partition, by default of the events.
 
         On Kafka positions belong to one topic: of several, the highest is returned.

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from infra.eventlog.contract import BEGINNING, Received, StreamExtent, StreamExtents
+from infra.eventlog.contract import (
+    BEGINNING,
+    Positions,
+    Received,
+    StreamExtent,
+    StreamExtents,
+)
 from infra.eventlog.kafka.topic_reader import TopicReader
 from schemas import topics
 
@@ -66,7 +72,7 @@ class StreamReader:
         return await self._events_after(stream, BEGINNING, up_to)
 
     async def _events_after(
-        self, stream: str, after: Mapping[int, int], up_to: int | None
+        self, stream: str, after: Positions, up_to: int | None
     ) -> Sequence[Received]:
         found: list[Received] = []
         partition = await self.partition_for_stream(stream)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from infra.eventlog.contract import BEGINNING, Received
+from infra.eventlog.contract import BEGINNING, Pages, Positions, Received
 from infra.eventlog.kafka.clients import call, end_offsets, fetch, new_consumer
 from infra.setting_sections import KafkaSettings
 
@@ -28,9 +28,7 @@ class TopicReader:
     poll_s: float
     partitions: Callable[[str], Awaitable[int]]
 
-    async def tail(
-        self, topics: Sequence[str], after: Mapping[int, int], limit: int
-    ) -> AsyncIterator[Sequence[Received]]:
+    async def tail(self, topics: Sequence[str], after: Positions, limit: int) -> Pages:
         """Follow topics from positions on, without end; yields empty batches."""
         wait_ms = round(self.poll_s * 1000)
         async with self._reading(topics, after, wait_ms=wait_ms) as (reader, _):
@@ -38,12 +36,8 @@ class TopicReader:
                 yield await self._fetch(reader, limit, wait_ms)
 
     async def read_to_end(
-        self,
-        topic: str,
-        after: Mapping[int, int],
-        limit: int,
-        partition: int | None = None,
-    ) -> AsyncIterator[Sequence[Received]]:
+        self, topic: str, after: Positions, limit: int, partition: int | None = None
+    ) -> Pages:
         """Yield the messages of a topic after positions, up to the end at the call."""
         async with self._reading((topic,), after, partition) as (reader, partitions):
             ends = await end_offsets(reader, partitions)
@@ -58,7 +52,7 @@ class TopicReader:
                 if before_end:
                     yield before_end
 
-    async def since(self, topic: str, at_us: int) -> Mapping[int, int]:
+    async def since(self, topic: str, at_us: int) -> Positions:
         """Return positions before all that the broker appended from a time on."""
         async with self._reading((topic,), BEGINNING) as (reader, partitions):
             times_ms = dict.fromkeys(partitions, at_us // 1000)
@@ -78,7 +72,7 @@ class TopicReader:
         messages = found.get(at, ())
         return int(messages[0].timestamp) if messages else None
 
-    async def end_positions(self, topics: Sequence[str]) -> Mapping[int, int]:
+    async def end_positions(self, topics: Sequence[str]) -> Positions:
         """Return the last position of each partition: the highest one of the topics."""
         async with self._reading(topics, BEGINNING) as (reader, partitions):
             ends = await end_offsets(reader, partitions)
@@ -91,7 +85,7 @@ class TopicReader:
     async def _reading(
         self,
         topics: Sequence[str],
-        after: Mapping[int, int],
+        after: Positions,
         partition: int | None = None,
         wait_ms: int = _SHORT_WAIT_MS,
     ) -> AsyncIterator[tuple[AIOKafkaConsumer, list[TopicPartition]]]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
-from infra.eventlog.contract import Received, Record
+from infra.eventlog.contract import Positions, Received, Record
 from infra.eventlog.postgres.feed import RecordFeed
 from infra.eventlog.postgres.rows import PARTITION
 from infra.retry import retry_transient
@@ -67,7 +67,7 @@ class PostgresConsumer(FeedCursor):
         super().__init__(feed, (topic,), after)
         self._save = save
 
-    async def commit(self, positions: Mapping[int, int]) -> None:
+    async def commit(self, positions: Positions) -> None:
         """Store the position."""
         if PARTITION in positions:
             await self._save(positions[PARTITION])

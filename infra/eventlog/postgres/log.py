@@ -17,7 +17,7 @@ from typing import TypeVar
 from eventsourcing.persistence import InterfaceError, OperationalError, Tracking
 
 from infra.errors import FencedError, PermanentError, TransientError
-from infra.eventlog.contract import Consumer, Received, Record, Serve
+from infra.eventlog.contract import Consumer, Pages, Positions, Received, Record, Serve
 from infra.eventlog.postgres.cursor import (
     FeedCursor,
     PostgresConsumer,
@@ -156,21 +156,15 @@ class PostgresLog:
         save = partial(self.save_position, group)
         yield PostgresConsumer(self._feed, topic, after, save)
 
-    async def tail(
-        self, topics: Sequence[str], after: Mapping[int, int], limit: int
-    ) -> AsyncIterator[Sequence[Received]]:
+    async def tail(self, topics: Sequence[str], after: Positions, limit: int) -> Pages:
         """Follow topics from a position on, without end."""
         cursor = FeedCursor(self._feed, topics, after.get(PARTITION, 0))
         while True:
             yield await cursor.read(limit)
 
     async def read_to_end(
-        self,
-        topic: str,
-        after: Mapping[int, int],
-        limit: int,
-        partition: int | None = None,
-    ) -> AsyncIterator[Sequence[Received]]:
+        self, topic: str, after: Positions, limit: int, partition: int | None = None
+    ) -> Pages:
         """Yield the messages of a topic after positions, up to the end at the call."""
         del partition  # there is one
         end = await self._end_position(topic)
@@ -180,9 +174,7 @@ class PostgresLog:
             position = found[-1].position
             yield found
 
-    async def read_compacted(
-        self, topic: str, partition: int
-    ) -> AsyncIterator[Sequence[Received]]:
+    async def read_compacted(self, topic: str, partition: int) -> Pages:
         """Yield the newest message of each key of a compacted topic."""
         del partition  # there is one
         after = ""
@@ -194,9 +186,7 @@ class PostgresLog:
             yield found
             after = found[-1].key
 
-    async def positions_before(
-        self, received: Received, topic: str
-    ) -> Mapping[int, int]:
+    async def positions_before(self, received: Received, topic: str) -> Positions:
         """Return the position before a message: topics share one order here."""
         del topic
         return {PARTITION: received.position - 1}
@@ -218,14 +208,14 @@ class PostgresLog:
         """Return the last event of a stream; its position isn't known (0)."""
         return await self._in_reader(lambda: self._queries.last_event(stream))
 
-    async def end_positions(self, topics: Sequence[str] = ()) -> Mapping[int, int]:
+    async def end_positions(self, topics: Sequence[str] = ()) -> Positions:
         """Return the last position, of these topics if any are given."""
         return {PARTITION: await self._in_reader(lambda: self._queries.end(topics))}
 
     async def _end_position(self, topic: str) -> int:
         return (await self.end_positions((topic,)))[PARTITION]
 
-    async def positions(self, group: str, topic: str) -> Mapping[int, int]:
+    async def positions(self, group: str, topic: str) -> Positions:
         """Return a group's stored position: it has one for all topics."""
         del topic
         return {PARTITION: await self._position(group)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from psycopg import errors
@@ -11,7 +11,7 @@ from psycopg.rows import class_row
 from psycopg.sql import SQL
 
 from infra.errors import PermanentError
-from infra.eventlog.contract import BEGINNING, Received
+from infra.eventlog.contract import BEGINNING, Pages, Positions, Received
 from infra.eventlog.postgres.rows import PARTITION, from_row
 from infra.postgres.pool import Pool
 from schemas import topics
@@ -59,15 +59,13 @@ class LogReader:
     pool: Pool
     poll_s: float = 0.25
 
-    async def stream(
-        self, stream: str, after: int = 0
-    ) -> AsyncIterator[Sequence[Received]]:
+    async def stream(self, stream: str, after: int = 0) -> Pages:
         """Yield the events of a stream after a sequence number, page by page."""
         while page := await self._page(_STREAM, stream, after):
             yield page
             after = page[-1].envelope.sequence
 
-    async def follow_stream(self, stream: str) -> AsyncIterator[Sequence[Received]]:
+    async def follow_stream(self, stream: str) -> Pages:
         """Follow the events of a stream from its first one, without end."""
         after = 0
         while True:
@@ -76,9 +74,7 @@ class LogReader:
                 after = page[-1].envelope.sequence
             await asyncio.sleep(self.poll_s)
 
-    async def follow(
-        self, after: Mapping[int, int]
-    ) -> AsyncIterator[Sequence[Received]]:
+    async def follow(self, after: Positions) -> Pages:
         """Follow all events after a position, without end."""
         last = after.get(PARTITION, 0)
         while True:
@@ -90,18 +86,15 @@ class LogReader:
                 await asyncio.sleep(self.poll_s)
 
     async def read_range(
-        self,
-        end: Mapping[int, int],
-        topic: str = topics.EVENTS,
-        after: Mapping[int, int] = BEGINNING,
-    ) -> AsyncIterator[Sequence[Received]]:
+        self, end: Positions, topic: str = topics.EVENTS, after: Positions = BEGINNING
+    ) -> Pages:
         """Yield a topic's messages after a position and up to another, in pages."""
         last, to = after.get(PARTITION, 0), end.get(PARTITION, 0)
         while last < to and (page := await self._page(_TAIL, topic, last)):
             yield [received for received in page if received.position <= to]
             last = page[-1].position
 
-    async def since(self, at_us: int) -> Mapping[int, int]:
+    async def since(self, at_us: int) -> Positions:
         """Return the position before the first event recorded from a time on.
 
         Times hardly ever run backwards: a binary search finds it.
@@ -120,13 +113,13 @@ class LogReader:
         """Return the number of messages on the events topic."""
         return await self._number(_COUNT, topics.EVENTS)
 
-    async def end_positions(self, topics: Sequence[str] = ()) -> Mapping[int, int]:
+    async def end_positions(self, topics: Sequence[str] = ()) -> Positions:
         """Return the last position, of these topics if any are given."""
         if topics:
             return {PARTITION: await self._number(_END_OF, list(topics))}
         return {PARTITION: await self._number(_END)}
 
-    async def positions(self, group: str, topic: str) -> Mapping[int, int]:
+    async def positions(self, group: str, topic: str) -> Positions:
         """Return a group's stored position: it has one for all topics."""
         del topic
         return {PARTITION: await self._number(_POSITION, group)}

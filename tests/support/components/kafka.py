@@ -13,6 +13,7 @@ from pathlib import Path
 
 from tests.support.components import containers
 from tests.support.components.build_cache import cached
+from tests.support.components.processes import kill
 from tests.support.harness.engine_process import free_port
 
 READY_S = 60.0
@@ -84,10 +85,8 @@ class Kafka:
 
     def kill(self) -> None:
         """End it at once."""
-        if self.process is not None:
-            self.process.send_signal(signal.SIGKILL)
-            self.process.wait()
-            self.process = None
+        kill(self.process)
+        self.process = None
 
 
 @contextmanager

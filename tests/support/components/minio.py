@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import time
 import urllib.error
@@ -15,6 +14,7 @@ from pathlib import Path
 from infra.setting_sections import S3Settings
 from tests.support.components import containers
 from tests.support.components.build_cache import cached
+from tests.support.components.processes import kill
 from tests.support.harness.engine_process import free_port
 
 KEY, SECRET = "flightlog", "flightlog-secret"
@@ -68,10 +68,8 @@ class Minio:
 
     def kill(self) -> None:
         """End it at once."""
-        if self.process is not None:
-            self.process.send_signal(signal.SIGKILL)
-            self.process.wait()
-            self.process = None
+        kill(self.process)
+        self.process = None
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from domain import admission
 from domain.execution.state.saved_nodes import NOTHING_SAVED, Recovery
 from domain.execution_specs import execution_config
 from domain.graph import Definition
+from domain.registry.attributes import AttributesKey
 from domain.registry.identity import invalid
 from infra.eventlog.contract import Log
 from infra.postgres.pool import Pool, outages_are_transient
@@ -172,9 +173,13 @@ class AdmissionLoader:
             spec = launch_plan_pb2.LaunchPlanSpec.FromString(row.spec)
             closure = launch_plan_pb2.LaunchPlanClosure.FromString(row.closure)
             launch_plan = admission.LaunchPlan(spec, closure.expected_inputs)
-            attributes = await registry.matching_attributes(
-                self.pool, _CONFIG, project, domain, spec.workflow_id.name
+            level = AttributesKey(
+                resource=_CONFIG,
+                project=project,
+                domain=domain,
+                workflow=spec.workflow_id.name,
             )
+            attributes = await registry.matching_attributes(self.pool, level)
             levels = [execution_config(found.attributes) for found in attributes]
         return admission.AdmissionContext(
             project=await registry.get_project(self.pool, project),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Sequence
 
 import msgspec
 import typer
@@ -16,7 +16,7 @@ from gateway.cli.json_output import print_json, to_object
 from gateway.cli.session.progress_bar import EventsBar
 from gateway.cli.session.session import Session
 from gateway.cli.session.start_position import parse_start
-from infra.eventlog.contract import Received
+from infra.eventlog.contract import Pages, Positions
 from infra.eventlog.kafka.reader import KafkaReader
 from projections.migrate import migrate
 from projections.projector.rebuild import Difference, Rebuild, open_rebuild
@@ -33,9 +33,7 @@ async def run(session: Session, begin: str | None, *, swap: bool, json: bool) ->
     """
     since = None if begin is None else await parse_start(session, begin)
 
-    def read(
-        after: Mapping[int, int], end: Mapping[int, int]
-    ) -> AsyncIterator[Sequence[Received]]:
+    def read(after: Positions, end: Positions) -> Pages:
         return session.log.read_range(end, topics.EVENTS, after)
 
     if session.is_down or session.settings.kafka.bootstrap_servers:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
 
-from infra.eventlog.contract import Received
+from infra.eventlog.contract import Positions, Received
 from projections.projector.partitioned import PartitionedProjector
 from projections.projector.projector import Projector
 from tests.support.engine import STREAM
@@ -43,7 +43,7 @@ class OneShare:
         reassigned, self.reassigned = self.reassigned, False
         return reassigned
 
-    async def begin(self, positions: Mapping[int, int]) -> None:
+    async def begin(self, positions: Positions) -> None:
         """Go there."""
         self.at = positions[0]
         self.begun.append(self.at)
@@ -56,7 +56,7 @@ class OneShare:
             self.at = found[-1].position
         return found
 
-    async def reached(self) -> Mapping[int, int]:
+    async def reached(self) -> Positions:
         """Be past the marker after the last record."""
         last = self.log.records[-1].position if self.log.records else 0
         return {0: self.at + (self.mark if self.at == last else 0)}

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from typing import get_args
 
 import pytest
 from psycopg import OperationalError
 
 from infra.errors import ConflictError
+from infra.eventlog.contract import Positions
 from infra.postgres.pool import Pool
 from projections.projector.projector import Projector, rebuild
 from projections.queries import executions
@@ -63,7 +63,7 @@ def a_retried_run() -> Engine:
 class Losing(Projector):
     """A projector that doesn't learn how its first commit ended."""
 
-    async def _commit(self, ends: Mapping[int, int], changes: Changes) -> None:
+    async def _commit(self, ends: Positions, changes: Changes) -> None:
         await Projector._commit(self, ends, changes)
         if not self.stopped:
             self.stopped = "lost"

@@ -8,6 +8,7 @@ import psycopg
 import pytest
 from flyteidl.admin import project_pb2
 
+from domain.registry.attributes import AttributesKey
 from infra.postgres.pool import Pool
 from projections.queries import registry
 from projections.queries.page import Page
@@ -55,6 +56,9 @@ def write(pool: Pool, *events: r.RegistryEvent) -> None:
     """Let events change the read models, as the event store does."""
     with psycopg.connect(str(pool.conninfo)) as conn:
         registry.writer(events)(conn.cursor())
+
+
+WORKFLOW = AttributesKey(resource="X", project="p", domain="d", workflow="w")
 
 
 async def versions(
@@ -249,7 +253,9 @@ async def test_attributes_match(
         )
         write(pool, event)
 
-    found = await registry.matching_attributes(pool, "TASK_RESOURCE", "p", *place)
+    level = dict(zip(("domain", "workflow", "launch_plan"), place, strict=False))
+    key = AttributesKey(resource="TASK_RESOURCE", project="p", **level)
+    found = await registry.matching_attributes(pool, key)
 
     assert expected == found[0].attributes
     assert len(await registry.list_attributes(pool, "TASK_RESOURCE")) == 4
@@ -260,8 +266,8 @@ async def test_attributes_are_deleted(pool: Pool) -> None:
     place = {"resource": "X", "project": "p", "domain": "d", "workflow": "w"}
     put = r.AttributesSet(occurred_at_us=1, launch_plan="", attributes=b"x", **place)
     write(pool, put)
-    assert await registry.get_attributes(pool, "X", "p", "d", "w") == b"x"
+    assert await registry.get_attributes(pool, WORKFLOW) == b"x"
 
     write(pool, r.AttributesDeleted(occurred_at_us=2, launch_plan="", **place))
 
-    assert await registry.get_attributes(pool, "X", "p", "d", "w") is None
+    assert await registry.get_attributes(pool, WORKFLOW) is None

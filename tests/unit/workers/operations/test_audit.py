@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from infra.eventlog.contract import Received
-from schemas import topics
-from schemas.envelope import Envelope
 from schemas.messages import execution_events as e
 from schemas.messages import node_events as ne
 from schemas.values import NO_VALUES
-from schemas.wire import codec
 from tests.support.engine import STREAM, Engine, created
 from tests.support.graphs import definition, task_node
+from tests.support.memory_log import event_records
 from workers.operations.audit import Audit
 from workers.propeller.stream_kinds import STREAM_KINDS
 
@@ -31,20 +29,8 @@ def run(*, ended: bool = True) -> list[e.ExecutionEvent]:
 def on_log(events: list[e.ExecutionEvent], stream: str = STREAM) -> list[Received]:
     """Return events as they are read."""
     return [
-        Received(
-            topic=topics.EVENTS,
-            key=stream,
-            envelope=Envelope(
-                id=f"{stream}/{number}",
-                type=codec.type_name(event),
-                stream=stream,
-                sequence=number,
-            ),
-            body=codec.encode(event),
-            partition=0,
-            position=number,
-        )
-        for number, event in enumerate(events, 1)
+        Received(**asdict(record) | {"partition": 0, "position": number})
+        for number, record in enumerate(event_records(stream, events), 1)
     ]
 
 

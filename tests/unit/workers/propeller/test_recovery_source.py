@@ -6,15 +6,12 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from infra.eventlog.contract import Record
-from schemas import topics
-from schemas.envelope import Envelope
 from schemas.ids import ExecutionRef, execution_stream
 from schemas.values import Values
-from schemas.wire import codec
 from tests.support.engine import Engine, created
 from tests.support.fakes import MemoryLog
 from tests.support.graphs import definition, task_node, values
+from tests.support.memory_log import event_records
 from workers.propeller.loading.recovery_source import load_recovery_source
 
 FIRST = ExecutionRef(project="p", domain="d", name="main-1")
@@ -31,34 +28,13 @@ def broken() -> Engine:
     return engine
 
 
-async def write(log: MemoryLog, ref: ExecutionRef, events: Sequence[object]) -> None:
-    """Put the events of an execution on the log."""
-    stream = execution_stream(ref)
-    await log.append(
-        [
-            Record(
-                topic=topics.EVENTS,
-                key=stream,
-                envelope=Envelope(
-                    id=f"{stream}/{number}",
-                    type=codec.type_name(event),
-                    stream=stream,
-                    sequence=number,
-                ),
-                body=codec.encode(event),
-            )
-            for number, event in enumerate(events, start=1)
-        ]
-    )
-
-
 async def log_with(**executions: Sequence[object]) -> MemoryLog:
     """Return a log with the events of main-1 and main-2."""
     log = MemoryLog()
     await log.open()
     for name, events in executions.items():
         ref = ExecutionRef(project="p", domain="d", name=name.replace("_", "-"))
-        await write(log, ref, events)
+        await log.append(event_records(execution_stream(ref), events))
     return log
 
 
