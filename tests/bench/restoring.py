@@ -87,6 +87,6 @@ def _restored(running: Running, live: int) -> float:
         for line in running.log.read_text().splitlines()
         if '"partition_restored"' in line
     ]
-    if said[-1]["live"] != live:
+    if said[-1]["active"] != live:
         raise RuntimeError(f"expected {live} executions, but got {said[-1]}")
     return float(said[-1]["took_s"])
