@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from infra.errors import ConflictError
 from infra.eventlog.contract import Positions
 from infra.postgres.pool import Connection, Pool, queries
+from projections.columns import decode
 from projections.positions import PROJECTOR, stored_positions
 from projections.projector.writer import write
 from projections.sql_files import SQL_FILES
@@ -32,22 +35,32 @@ async def commit(
                 await write(conn.cursor(), changes)
 
 
+class _Moved(msgspec.Struct, frozen=True):
+    """How many positions were moved."""
+
+    moved: int
+
+
 async def _move(conn: Connection, before: Positions, to: Positions) -> bool:
-    """Move the positions; False if they are there: the answer of a commit was lost."""
-    for partition, position in to.items():
-        known = before.get(partition, 0)
-        move = {"partition": partition, "from": known, "to": position}
-        cursor = await conn.execute(_SQL["move"], {"name": PROJECTOR, **move})
-        if cursor.rowcount == 1:
-            continue
-        stored = await stored_positions(conn)
-        if to.items() <= stored.items():
-            return False
-        message = (
-            f"Expected to be the only projector and at {known}, "
-            f"but its position is {stored.get(partition)}"
-        )
-        if stored.get(partition, 0) < known:
-            raise ReadModelsRolledBackError(message)
-        raise ConflictError(message)
-    return True
+    """Move all positions; False if all are there: the answer of a commit was lost.
+
+    Raises, and so undoes what was moved, if only some of them could be: the changes
+    belong to all of them.
+    """
+    partitions = sorted(to)
+    known = [before.get(partition, 0) for partition in partitions]
+    move = {"partitions": partitions, "from": known, "to": [to[p] for p in partitions]}
+    cursor = await conn.execute(_SQL["move"], {"name": PROJECTOR, **move})
+    row = await cursor.fetchone()
+    moved = decode(_Moved, row).moved if row is not None else 0
+    if moved == len(partitions):
+        return True
+    stored = await stored_positions(conn)
+    found = {partition: stored.get(partition, 0) for partition in partitions}
+    if not moved and found == to:
+        return False
+    expected = dict(zip(partitions, known, strict=True))
+    message = f"Expected to be the only projector and at {expected}, but it is {found}"
+    if any(found[p] < expected[p] for p in partitions):
+        raise ReadModelsRolledBackError(message)
+    raise ConflictError(message)

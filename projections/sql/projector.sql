@@ -2,10 +2,24 @@
 SELECT log_partition, position FROM projector_positions WHERE name = %s
 
 -- move --
-INSERT INTO projector_positions AS p (name, log_partition, position)
-VALUES (%(name)s, %(partition)s, %(to)s)
-ON CONFLICT (name, log_partition) DO UPDATE SET position = %(to)s
-WHERE p.position = %(from)s
+-- All positions at once; one that has no row stands at 0. Returns how many were moved.
+WITH wanted AS (
+    SELECT * FROM unnest(
+        %(partitions)s::integer[], %(from)s::bigint[], %(to)s::bigint[]
+    ) AS w (log_partition, known, target)
+), begun AS (
+    INSERT INTO projector_positions AS p (name, log_partition, position)
+    SELECT %(name)s, log_partition, target FROM wanted WHERE known = 0
+    ON CONFLICT (name, log_partition) DO UPDATE SET position = EXCLUDED.position
+    WHERE p.position = 0
+    RETURNING 1
+), moved AS (
+    UPDATE projector_positions AS p SET position = w.target FROM wanted AS w
+    WHERE p.name = %(name)s AND p.log_partition = w.log_partition
+        AND p.position = w.known AND w.known > 0
+    RETURNING 1
+)
+SELECT (SELECT count(*) FROM begun) + (SELECT count(*) FROM moved) AS moved
 
 -- commit_without_waiting --
 -- A crash of the server may take the last commits, and their positions with them: those

@@ -136,23 +136,27 @@ class StreamProjections:
             case Event():
                 self._apply_event(changes, envelope, message)
             case CommandRejected():
-                changes.outcomes[message.command_id] = Outcome(
-                    command_id=message.command_id,
-                    kind="rejected",
-                    reason=message.reason,
-                    detail=message.detail,
+                changes.end_command(
+                    Outcome(
+                        command_id=message.command_id,
+                        kind="rejected",
+                        reason=message.reason,
+                        detail=message.detail,
+                    )
                 )
             case CommandHadNoEffect():
-                changes.outcomes[message.command_id] = Outcome(
-                    command_id=message.command_id, kind="no_effect"
+                changes.end_command(
+                    Outcome(command_id=message.command_id, kind="no_effect")
                 )
             case _:
                 raise KeyError(type(message).__name__)
 
     def _apply_event(self, changes: Changes, envelope: Envelope, event: Event) -> None:
         if envelope.reply:
-            changes.outcomes[envelope.causation] = Outcome(
-                command_id=envelope.causation, kind="done", event_id=envelope.id
+            changes.end_command(
+                Outcome(
+                    command_id=envelope.causation, kind="done", event_id=envelope.id
+                )
             )
         at = time_of(event.occurred_at_us)
         projection = self.of(envelope.stream)

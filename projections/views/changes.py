@@ -88,6 +88,14 @@ class Changes:
     deleted: list[tuple[str, datetime]] = field(default_factory=list)
     others: dict[str, Rows[Any]] = field(default_factory=dict)
 
+    def end_command(self, outcome: rows.Outcome) -> None:
+        """Add the outcome of a command; the first one counts.
+
+        An append that is repeated after a lost answer may put a command on the log
+        twice: the second time it is rejected, or has no effect.
+        """
+        self.outcomes.setdefault(outcome.command_id, outcome)
+
     def of(self, table: Table[R]) -> Rows[R]:
         """Return the changes of a table that only one kind of stream has."""
         if table.name not in self.others:

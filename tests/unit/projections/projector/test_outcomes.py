@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import psycopg
+import pytest
 
 from infra.postgres.pool import Pool
 from projections.projector.projector import Projector
@@ -46,6 +47,23 @@ async def test_rejections_are_outcomes(read_models: ReadModels) -> None:
         ),
         Outcome(command_id="c3", kind="no_effect"),
     ] == await executions.get_outcomes(read_models.pool, ids)
+
+
+@pytest.mark.parametrize("batch_max", [1, 1000])
+async def test_the_first_outcome_counts(
+    read_models: ReadModels, batch_max: int
+) -> None:
+    """A command that is on the log twice is done, in whatever batches it comes."""
+    engine = Engine(definition([task_node("a")], "a"), created())
+    read_models.log.add(STREAM, *engine.begin(), command="c1", reply=True)
+    again = outcomes.CommandRejected(
+        command_id="c1", command_type="T", reason="ALREADY_EXISTS", detail="Expected"
+    )
+    read_models.log.answer(STREAM, again)
+    await read_models.follow(batch_max)
+
+    (outcome,) = await executions.get_outcomes(read_models.pool, ["c1"])
+    assert (outcome.kind, outcome.event_id) == ("done", f"{STREAM}/1")
 
 
 async def test_outcomes_are_notified(read_models: ReadModels, pool: Pool) -> None:

@@ -7,13 +7,21 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
+from msgspec.structs import replace
 
+from infra.errors import ConflictError
 from infra.eventlog.contract import Positions, Received
+from infra.postgres.pool import Pool
+from projections.positions import stored_positions
+from projections.projector.commit import ReadModelsRolledBackError
 from projections.projector.partitioned import PartitionedProjector
 from projections.projector.projector import Projector
-from tests.support.engine import STREAM
+from schemas import topics
+from schemas.ids import ExecutionRef
+from schemas.messages import execution_events as e
+from tests.support.engine import STREAM, created
 from tests.support.harness.read_models import ReadModels
-from tests.support.memory_log import MemoryLog
+from tests.support.memory_log import MemoryLog, event_records
 from tests.unit.projections.projector.test_projector import a_retried_run
 
 pytestmark = pytest.mark.integration
@@ -105,6 +113,73 @@ async def test_the_slower_of_two_reloads_its_positions(read_models: ReadModels) 
     running.cancel()
 
     assert len(await read_models.rows("journal")) == len(engine.events)
+
+
+def received(partition: int) -> list[Received]:
+    """Return the events of a stream that a partition begins with."""
+    stream = f"execution/p/d/on-{partition}"
+    ref = ExecutionRef(project="p", domain="d", name=f"on-{partition}")
+    events = [
+        replace(created(), execution=ref),
+        e.ExecutionStarted(occurred_at_us=created().occurred_at_us + 1),
+    ]
+    return [
+        Received(
+            topic=topics.EVENTS,
+            key=stream,
+            envelope=record.envelope,
+            body=record.body,
+            partition=partition,
+            position=record.envelope.sequence,
+        )
+        for record in event_records(stream, events)
+    ]
+
+
+async def positions(pool: Pool) -> dict[int, int]:
+    """Return the positions in the read models."""
+    async with pool.connection() as conn:
+        return await stored_positions(conn)
+
+
+async def test_a_joining_projector_costs_no_events(read_models: ReadModels) -> None:
+    """Of a batch with a partition that another one has applied nothing is kept."""
+    old, new = (Projector(read_models.log, read_models.pool) for _ in range(2))
+    old.partitions, new.partitions = frozenset({0, 1}), frozenset({1})
+    for projector in (old, new):
+        await projector.load()
+    await new.apply_batch(received(1), {1: 3})  # to the end, past a marker
+    with pytest.raises(ConflictError, match="only projector"):
+        await old.apply_batch([*received(0), *received(1)], {0: 3, 1: 3})
+
+    assert await positions(read_models.pool) == {1: 3}
+    await old.load()
+    await old.apply_batch(received(0), {0: 3})
+    assert len(await read_models.rows("executions")) == 2
+
+
+async def test_a_lost_answer_for_several_partitions(read_models: ReadModels) -> None:
+    """What stands at its target on all partitions was committed."""
+    one, again = (Projector(read_models.log, read_models.pool) for _ in range(2))
+    await one.apply_batch([*received(0), *received(1)], {0: 3, 1: 3})
+    await again.apply_batch([*received(0), *received(1)], {0: 3, 1: 3})
+
+    assert await positions(read_models.pool) == {0: 3, 1: 3} == again.positions
+
+
+async def test_a_missing_position_is_that_of_the_beginning(
+    read_models: ReadModels,
+) -> None:
+    """It isn't inserted at whatever place a projector believes to be at."""
+    projector = Projector(read_models.log, read_models.pool)
+    projector.positions = {0: 2}
+    with pytest.raises(ReadModelsRolledBackError):
+        await projector.apply_batch(received(0), {0: 3})
+
+    assert await positions(read_models.pool) == {}
+    await projector.load()
+    await projector.apply_batch(received(0), {0: 3})
+    assert await positions(read_models.pool) == {0: 3}
 
 
 async def test_a_reassignment_reloads_positions(read_models: ReadModels) -> None:
