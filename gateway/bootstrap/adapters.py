@@ -9,15 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-import psycopg
 import structlog
-from psycopg_pool import PoolTimeout
 
 from gateway.bootstrap.data_dir import DataDir
 from infra.blobs.files import Blobs
 from infra.blobs.store import open_blobs
 from infra.clock import Clock, SystemClock
-from infra.errors import PermanentError, TransientError
+from infra.errors import PermanentError
 from infra.eventlog.contract import EventReader, Log
 from infra.eventlog.event_store import EventStore
 from infra.eventlog.kafka.log import KafkaLog
@@ -25,6 +23,7 @@ from infra.eventlog.kafka.reader import KafkaReader
 from infra.eventlog.postgres.log import PostgresLog
 from infra.eventlog.postgres.reader import LogReader
 from infra.postgres.embedded_server import PostgresServer
+from infra.postgres.failures import outages_are_transient
 from infra.postgres.pool import Pool, advisory_lock, open_pool
 from infra.retry import retry_transient
 from infra.settings import Settings
@@ -100,18 +99,14 @@ async def open_adapters(settings: Settings) -> AsyncIterator[RoleAdapters]:
 
 async def _tables(url: str) -> None:
     """Apply missing migrations; other roles may do so at the same time."""
-    try:
+    with outages_are_transient():
         async with advisory_lock(url):
             await asyncio.to_thread(migrate, url, is_alone=True)
-    except psycopg.OperationalError as error:
-        raise TransientError(f"Cannot reach Postgres: {error}") from error
 
 
 async def _pool(url: str) -> Pool:
-    try:
+    with outages_are_transient():
         return await open_pool(url)
-    except (psycopg.OperationalError, PoolTimeout) as error:
-        raise TransientError(f"Cannot reach Postgres: {error}") from error
 
 
 class _Openable(Protocol):

@@ -9,7 +9,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
-import psycopg
 import structlog
 
 from gateway.bootstrap import components, servers
@@ -19,7 +18,9 @@ from gateway.rest.server import HttpServer
 from gateway.rpc.server import GrpcServer
 from gateway.services.submit import Submit
 from gateway.telemetry.health import Health
+from infra.errors import TransientError
 from infra.eventlog.event_store import EventStore
+from infra.postgres.failures import outages_are_transient
 from infra.postgres.pool import advisory_lock
 from infra.retry import RETRY_S
 from infra.telemetry import counters
@@ -79,9 +80,10 @@ async def _relay(relay: Relay, url: str) -> None:
     """Copy the registry's events to the log while this gateway holds the lock."""
     while True:
         try:
-            async with advisory_lock(url, _RELAY_LOCK):
-                await relay.run()
-        except psycopg.OperationalError as error:
+            with outages_are_transient():
+                async with advisory_lock(url, _RELAY_LOCK):
+                    await relay.run()
+        except TransientError as error:
             log_.warning("relay_delayed", error=str(error))
             await asyncio.sleep(RETRY_S)
 

@@ -6,7 +6,7 @@ import asyncio
 import gc
 from collections.abc import Coroutine
 
-from psycopg import OperationalError
+from psycopg import Error
 
 from gateway.bootstrap.data_dir import EngineAlreadyRunningError
 from gateway.bootstrap.ports import PortInUseError
@@ -14,6 +14,7 @@ from gateway.bootstrap.supervision import PartEndedError
 from gateway.cli.errors import CommandError
 from infra import logging_setup
 from infra.errors import InfraError
+from infra.postgres.failures import Failure, failure_of
 from infra.settings import Settings
 from schemas.wire import codec
 
@@ -32,7 +33,9 @@ def run_until_stopped(settings: Settings, serving: Coroutine[None, None, None]) 
             runner.run(serving)
     except (EngineAlreadyRunningError, PortInUseError, InfraError) as error:
         raise CommandError(str(error)) from error
-    except OperationalError as error:
+    except Error as error:
+        if failure_of(error) is not Failure.OUTAGE:
+            raise
         raise CommandError(f"Cannot reach Postgres: {error}") from error
     except BaseExceptionGroup as group:
         died = group.subgroup((PartEndedError, PortInUseError, InfraError))

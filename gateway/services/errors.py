@@ -18,6 +18,7 @@ from google.rpc import status_pb2
 from gateway.services.handlers import CallContext
 from infra.blobs.files import BlobNotFoundError, BlobTooLargeError, InvalidBlobPathError
 from infra.errors import ConflictError, TransientError
+from infra.postgres.failures import Failure, failure_of
 from schemas.messages.rejections import Reason, Rejected
 
 log_ = structlog.get_logger(__name__)
@@ -149,7 +150,7 @@ def status_of(rpc: str, error: Exception) -> RpcError:
     """Return the status of a call that raised; unexpected errors are logged."""
     if isinstance(error, RpcError):
         return error
-    if isinstance(error, psycopg.DataError):
+    if _failed(error, Failure.ROW):
         why = str(error).partition("\n")[0]
         return invalid(f"Expected values that can be stored, but: {why}")
     for kind, code in _CODES_OF_ERRORS.items():
@@ -161,8 +162,13 @@ def status_of(rpc: str, error: Exception) -> RpcError:
     return RpcError(code, f"{what}: see error id {error_id} in the server's log")
 
 
+def _failed(error: Exception, failure: Failure) -> bool:
+    """Return whether Postgres failed in one way."""
+    return isinstance(error, psycopg.Error) and failure_of(error) is failure
+
+
 def _described(rpc: str, error: Exception) -> tuple[grpc.StatusCode, str]:
-    if isinstance(error, psycopg.OperationalError):
+    if _failed(error, Failure.OUTAGE):
         return grpc.StatusCode.UNAVAILABLE, "Cannot reach Postgres"
     if isinstance(error, TransientError):
         return grpc.StatusCode.UNAVAILABLE, "Cannot reach the event log or a store"

@@ -13,6 +13,7 @@ import structlog
 from gateway.services.errors import CODES, RpcError
 from infra.errors import TransientError
 from infra.eventlog.contract import Log, Record
+from infra.postgres.failures import outages_are_transient
 from infra.postgres.pool import Pool
 from projections.queries import executions
 from projections.rows import Outcome
@@ -128,8 +129,9 @@ class Submit:
     async def _poll(self, command_ids: Sequence[str]) -> None:
         """Settle the commands whose outcomes are in Postgres, if it can be reached."""
         try:
-            outcomes = await executions.get_outcomes(self._pool, command_ids)
-        except psycopg.OperationalError as error:
+            with outages_are_transient():
+                outcomes = await executions.get_outcomes(self._pool, command_ids)
+        except TransientError as error:
             log_.warning("outcomes_not_read", error=str(error))
             return
         for outcome in outcomes:
@@ -139,8 +141,9 @@ class Submit:
         """Settle commands as Postgres notifies of their outcomes, until cancelled."""
         while True:
             try:
-                await self._listen(url)
-            except psycopg.OperationalError as error:
+                with outages_are_transient():
+                    await self._listen(url)
+            except TransientError as error:
                 log_.warning("outcome_listener_delayed", error=str(error))
             await asyncio.sleep(RECONNECT_PAUSE_S)
 

@@ -10,11 +10,9 @@ from typing import TypeVar
 
 import msgspec
 from eventsourcing.persistence import (
-    DataError,
     IntegrityError,
-    InterfaceError,
     Notification,
-    OperationalError,
+    PersistenceError,
     StoredEvent,
     Tracking,
 )
@@ -24,6 +22,7 @@ from psycopg.sql import SQL, Identifier
 
 from infra.errors import ConflictError, TransientError
 from infra.eventlog.contract import Record
+from infra.postgres.failures import Failure, failure_of
 from infra.postgres.recorder import AlsoWrite, Recorder, open_datastore
 from schemas import topics
 from schemas.envelope import Envelope
@@ -187,11 +186,16 @@ class EventStore:
         loop = asyncio.get_running_loop()
         try:
             return await loop.run_in_executor(self._threads, function)
-        except (OperationalError, InterfaceError) as error:
-            raise TransientError(f"Cannot reach Postgres: {error}") from error
-        except DataError as error:
-            # The driver's own error says which value can't be stored.
-            raise (error.__cause__ or error) from None
+        except IntegrityError:
+            raise
+        except PersistenceError as error:
+            match failure_of(error):
+                case Failure.OUTAGE:
+                    raise TransientError(f"Cannot reach Postgres: {error}") from error
+                case Failure.ROW:
+                    # The driver's own error says which value can't be stored.
+                    raise (error.__cause__ or error) from None
+            raise
 
 
 def _stored(row: StoredEvent | Notification) -> Stored:

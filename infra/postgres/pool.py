@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from functools import cache
 from pathlib import Path
 from typing import LiteralString, cast
 
-from psycopg import AsyncConnection, OperationalError
+from psycopg import AsyncConnection
 from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool
-
-from infra.errors import TransientError
 
 Row = dict[str, object]
 """A row as psycopg returns it; its reader converts it to a struct."""
@@ -49,16 +47,6 @@ async def advisory_lock(url: str, lock: int = _TABLES_LOCK) -> AsyncIterator[Non
     async with conn:
         await conn.execute("SELECT pg_advisory_lock(%s)", (lock,))
         yield
-
-
-@contextmanager
-def outages_are_transient() -> Iterator[None]:
-    """Raise TransientError if Postgres can't be reached or has no connection left."""
-    try:
-        yield
-    except OperationalError as error:
-        message = f"Cannot reach Postgres: {error}"
-        raise TransientError(message) from error
 
 
 @cache

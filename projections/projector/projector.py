@@ -12,7 +12,8 @@ from psycopg.sql import SQL, Identifier
 
 from infra.errors import ConflictError
 from infra.eventlog.contract import Pages, Positions, Received
-from infra.postgres.pool import Pool, outages_are_transient, queries
+from infra.postgres.failures import outages_are_transient
+from infra.postgres.pool import Pool, queries
 from infra.retry import retry_transient
 from projections.positions import PROJECTOR, have_reached, stored_positions
 from projections.projector.commit import ReadModelsRolledBackError, commit

@@ -12,7 +12,8 @@ from msgspec.structs import astuple
 
 from domain.literals.cache_keys import dataset_name
 from infra.coalesce import CoalescedCall
-from infra.postgres.pool import Pool, outages_are_transient, queries
+from infra.postgres.failures import outages_are_transient
+from infra.postgres.pool import Pool, queries
 from infra.setting_sections import CacheSettings
 from projections.positions import have_reached, stored_positions
 from projections.queries.fetch import execute, fetch_one, fetch_values

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import secrets
 from typing import Any
 
 import pytest
@@ -80,6 +81,15 @@ async def test_one_callers_bad_record_is_its_own_trouble(log: Any) -> None:
     )
     assert [type(r) for r in results] == [type(None), PermanentError, type(None)]
     assert sorted(ids(await everything(log))) == ["after", "before"]
+
+
+async def test_an_id_that_no_index_holds_blocks_nothing(log: Any) -> None:
+    """It is stored, or refused as permanent: a caller would repeat an outage."""
+    with contextlib.suppress(PermanentError):
+        await log.append([command(secrets.token_hex(5_000))])
+    await log.append([command("c1")])
+
+    assert ids(await everything(log))[-1] == "c1"
 
 
 async def test_a_refused_commit_leaves_nothing(log: Any) -> None:

@@ -22,7 +22,8 @@ from domain.compiler.compile import CompileErrors, compile_workflow
 from domain.compiler.requirements import requirements
 from domain.graph import entity_ref
 from infra.blobs.files import BlobNotFoundError, Blobs, BlobTooLargeError
-from infra.postgres.pool import Pool, outages_are_transient
+from infra.postgres.failures import outages_are_transient
+from infra.postgres.pool import Pool
 from infra.retry import retry_transient
 from projections.queries import compiler_inputs
 from schemas.values import NO_VALUES

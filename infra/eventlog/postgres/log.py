@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
-from eventsourcing.persistence import InterfaceError, OperationalError, Tracking
+from eventsourcing.persistence import Tracking
 
-from infra.errors import FencedError, PermanentError, TransientError
+from infra.errors import FencedError, PermanentError
 from infra.eventlog.contract import Consumer, Pages, Positions, Received, Record, Serve
 from infra.eventlog.postgres.cursor import (
     FeedCursor,
@@ -28,6 +28,7 @@ from infra.eventlog.postgres.group_commit import GroupAppend
 from infra.eventlog.postgres.queries import LogQueries
 from infra.eventlog.postgres.rows import PARTITION
 from infra.eventlog.postgres.writer import LogWriter
+from infra.postgres.failures import outages_are_transient
 from infra.setting_sections import LogSettings
 
 _READERS = 2
@@ -258,7 +259,5 @@ class PostgresLog:
 
     async def _in_reader(self, function: Callable[[], _T]) -> _T:
         loop = asyncio.get_running_loop()
-        try:
+        with outages_are_transient():
             return await loop.run_in_executor(self._read_threads, function)
-        except (OperationalError, InterfaceError) as error:
-            raise TransientError(f"Cannot reach Postgres: {error}") from error

@@ -14,9 +14,7 @@ from functools import partial
 
 from eventsourcing.persistence import (
     IntegrityError,
-    InterfaceError,
     InternalError,
-    OperationalError,
     PersistenceError,
     StoredEvent,
     Tracking,
@@ -30,6 +28,7 @@ from infra.eventlog.contract import Received, Record
 from infra.eventlog.postgres import compacted as log_compacted
 from infra.eventlog.postgres.queries import EVENTS_TABLE, POSITIONS_TABLE
 from infra.eventlog.postgres.rows import at, to_row
+from infra.postgres.failures import Failure, failure_of, outages_are_transient
 from infra.postgres.recorder import AlsoWrite, SingleWriterRecorder, open_datastore
 from schemas import topics
 
@@ -90,7 +89,7 @@ class LogWriter:
 
     def open(self) -> int:
         """Take the lock, create the tables, begin an epoch; return the end position."""
-        try:
+        with outages_are_transient():
             with self._datastore.get_connection() as conn:
                 self._lock(conn)
             self.recorder.create_table()
@@ -99,8 +98,6 @@ class LogWriter:
             self._epoch = (self.recorder.max_tracking_id(_EPOCH) or 0) + 1
             self.recorder.insert_tracking(Tracking(_EPOCH, self._epoch))
             return self.recorder.max_notification_id() or 0
-        except (OperationalError, InterfaceError) as error:
-            raise TransientError(f"Cannot reach Postgres: {error}") from error
 
     def close(self) -> None:
         """End the session, which releases the lock."""
@@ -235,7 +232,7 @@ def _translated_errors() -> Iterator[None]:
     """Turn the library's errors into the engine's."""
     try:
         yield
-    except (OperationalError, InterfaceError, InternalError) as error:
-        raise TransientError(f"Cannot reach Postgres: {error}") from error
     except PersistenceError as error:
+        if isinstance(error, InternalError) or failure_of(error) is Failure.OUTAGE:
+            raise TransientError(f"Cannot reach Postgres: {error}") from error
         raise PermanentError(str(error)) from error

@@ -21,7 +21,8 @@ from domain.graph import Definition
 from domain.registry.attributes import AttributesKey
 from domain.registry.identity import invalid
 from infra.eventlog.contract import Log
-from infra.postgres.pool import Pool, outages_are_transient
+from infra.postgres.failures import outages_are_transient
+from infra.postgres.pool import Pool
 from projections.queries import registry
 from projections.queries.registry import Kind
 from projections.registry_rows import (

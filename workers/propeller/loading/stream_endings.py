@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from infra.postgres.pool import Pool, outages_are_transient
+from infra.postgres.failures import outages_are_transient
+from infra.postgres.pool import Pool
 from projections.queries import executions
 from schemas.messages.snapshots import StreamClosed
 from schemas.phases import ExecutionPhase

@@ -108,6 +108,13 @@ async def test_every_failure_has_a_code(
     assert failed.details
 
 
+async def test_values_that_no_index_holds_are_invalid() -> None:
+    """It is no outage, though psycopg's class says so: clients would retry."""
+    failed, _ = await ended(Served(psycopg.errors.ProgramLimitExceeded("too long")))
+    assert failed.code is grpc.StatusCode.INVALID_ARGUMENT
+    assert failed.details.startswith("Expected values that can be stored, but: ")
+
+
 @pytest.mark.parametrize(
     ("error", "text"),
     [

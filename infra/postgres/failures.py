@@ -1,0 +1,75 @@
+"""What an error of Postgres means, by its SQLSTATE: an outage, or a row's own fault.
+
+Classes of Python don't say it: psycopg's OperationalError is an unreachable server as
+well as a value that no index can hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import Enum, auto
+
+import psycopg
+from eventsourcing import persistence
+
+from infra.errors import TransientError
+
+LibraryError = persistence.PersistenceError
+"""The errors of `eventsourcing`; psycopg's are their causes."""
+
+
+class Failure(Enum):
+    """What failed."""
+
+    OUTAGE = auto()
+    """The server can't be reached, is busy, full or shutting down: wait."""
+    ROW = auto()
+    """The values can't be stored, whatever the server's state: don't repeat it."""
+    DEFECT = auto()
+    """The statement, the schema or the server is wrong."""
+
+
+_CLASS_SIZE = 2
+_BY_CLASS = {
+    "08": Failure.OUTAGE,  # connection exception
+    "40": Failure.OUTAGE,  # transaction rollback: deadlocks, serialization failures
+    "53": Failure.OUTAGE,  # insufficient resources: disk, memory, connections
+    "57": Failure.OUTAGE,  # operator intervention: shutdown, cancel
+    "58": Failure.OUTAGE,  # system error: I/O
+    "22": Failure.ROW,  # data exception
+    "23": Failure.ROW,  # integrity constraint violation
+    "54": Failure.ROW,  # program limit exceeded: too long for an index, too large
+}
+_BY_STATE = {"55P03": Failure.OUTAGE}  # lock not available
+# Errors without a SQLSTATE are the client's: the server has said nothing.
+_ROWS = (psycopg.DataError, persistence.DataError, persistence.IntegrityError)
+_DEFECTS = (
+    psycopg.ProgrammingError,
+    psycopg.NotSupportedError,
+    persistence.ProgrammingError,
+    persistence.NotSupportedError,
+)
+
+
+def failure_of(error: psycopg.Error | LibraryError) -> Failure:
+    """Return what an error means."""
+    cause = error.__cause__ if isinstance(error, LibraryError) else error
+    state = cause.sqlstate if isinstance(cause, psycopg.Error) else None
+    if state is not None:
+        found = _BY_STATE.get(state) or _BY_CLASS.get(state[:_CLASS_SIZE])
+        return found or Failure.DEFECT
+    if isinstance(error, _ROWS):
+        return Failure.ROW
+    return Failure.DEFECT if isinstance(error, _DEFECTS) else Failure.OUTAGE
+
+
+@contextmanager
+def outages_are_transient() -> Iterator[None]:
+    """Raise TransientError if Postgres can't be reached, is full or is busy."""
+    try:
+        yield
+    except (psycopg.Error, LibraryError) as error:
+        if failure_of(error) is not Failure.OUTAGE:
+            raise
+        raise TransientError(f"Cannot reach Postgres: {error}") from error
