@@ -27,6 +27,8 @@ _ENTITY = ("project", "domain", "name", "version")
 _Error = Annotated[Failure | None, Parts("error_", ("kind", "code"))]
 _FirstTime = Annotated[datetime | None, Merge.FIRST]
 _Seconds = Annotated[float | None, Stored.GENERATED]
+_Key = Annotated[str, Stored.KEY]
+_KeyOrNone = Annotated[str | None, Stored.KEY]
 
 
 class ExecutionRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,10 +38,10 @@ class ExecutionRow(msgspec.Struct, frozen=True, kw_only=True):
     one that it came from: that of its parent, or the one it relaunches or recovers.
     """
 
-    stream: str
-    execution_project: str
-    execution_domain: str
-    execution_name: str
+    stream: _Key
+    execution_project: _Key
+    execution_domain: _Key
+    execution_name: _Key
     phase: ExecutionPhase
     launch_plan: Annotated[EntityRef, Parts("launch_plan_", _ENTITY)]
     workflow: Annotated[EntityRef, Parts("workflow_", _ENTITY)]
@@ -56,10 +58,10 @@ class ExecutionRow(msgspec.Struct, frozen=True, kw_only=True):
     error: _Error = None
     abort_cause: str | None = None
     abort_principal: str | None = None
-    parent_stream: str | None = None
-    parent_node_id: str | None = None
+    parent_stream: _KeyOrNone = None
+    parent_node_id: _KeyOrNone = None
     parent_attempt: int | None = None
-    recovers: str | None = None
+    recovers: _KeyOrNone = None
     source: str | None = None
     launch_entity: str
     max_parallelism: int
@@ -76,9 +78,9 @@ EXECUTIONS = Table("executions", ExecutionRow, ("stream",))
 class ExecutionTagRow(msgspec.Struct, frozen=True, kw_only=True):
     """A label of an execution; of a tag the key alone."""
 
-    stream: str
-    key: str
-    value: str = ""
+    stream: _Key
+    key: _Key
+    value: _Key = ""
 
 
 TAGS = Table("execution_tags", ExecutionTagRow, ("stream", "key", "value"))
@@ -87,8 +89,8 @@ TAGS = Table("execution_tags", ExecutionTagRow, ("stream", "key", "value"))
 class SignalRow(msgspec.Struct, frozen=True, kw_only=True):
     """One signal; type and value are a serialized LiteralType and Literal."""
 
-    stream: str
-    signal_id: str
+    stream: _Key
+    signal_id: _Key
     node_id: str = ""
     type: bytes
     value: bytes | None = None
@@ -115,14 +117,14 @@ class NodeRow(msgspec.Struct, frozen=True, kw_only=True):
     `element` is the index of an element of an array.
     """
 
-    stream: str
-    node_id: str
+    stream: _Key
+    node_id: _Key
     number: int
     phase: NodePhase
     spec_node_id: str
     kind: NodeKind
     node_name: str
-    parent_id: str
+    parent_id: _Key
     retry_group: str
     scope: str = ""
     attempt: int = 0
@@ -170,8 +172,8 @@ class TaskRow(msgspec.Struct, frozen=True, kw_only=True):
     array has an `array_size`.
     """
 
-    stream: str
-    node_id: str
+    stream: _Key
+    node_id: _Key
     retry_attempt: int
     phase: TaskPhase
     phase_version: int = 0
@@ -203,7 +205,7 @@ class ElementRow(msgspec.Struct, frozen=True, kw_only=True):
     Phases are those of a node and of an attempt. `child` is a launch plan's execution.
     """
 
-    node_id: str
+    node_id: _Key
     element: int
     phase: NodePhase
     child: str
@@ -217,7 +219,7 @@ class ElementRow(msgspec.Struct, frozen=True, kw_only=True):
 class JournalRow(msgspec.Struct, frozen=True, kw_only=True):
     """One event in plain text; `subject` is the node that it is about, if any."""
 
-    stream: str
+    stream: _Key
     sequence: int
     type: str
     occurred_at: datetime
@@ -231,11 +233,11 @@ JOURNAL = Table("journal", JournalRow, ("stream", "sequence"))
 class CatalogRow(msgspec.Struct, frozen=True, kw_only=True):
     """Cached outputs under their key, and the attempt that made them."""
 
-    project: str
-    domain: str
-    name: str
-    version: str
-    tag: str
+    project: _Key
+    domain: _Key
+    name: _Key
+    version: _Key
+    tag: _Key
     outputs: Values
     source: AttemptRef
     source_id: str
@@ -253,8 +255,8 @@ CATALOG = Table(
 class CacheUseRow(msgspec.Struct, frozen=True, kw_only=True):
     """An execution that took cached outputs of another one."""
 
-    stream: str
-    source_stream: str
+    stream: _Key
+    source_stream: _Key
 
 
 CACHE_USES = Table("cache_uses", CacheUseRow, ("stream", "source_stream"))
@@ -263,12 +265,27 @@ CACHE_USES = Table("cache_uses", CacheUseRow, ("stream", "source_stream"))
 class DeletionRow(msgspec.Struct, frozen=True, kw_only=True):
     """A deleted execution, and the stream of the one that it recovered."""
 
-    stream: str
-    recovers: str | None = None
+    stream: _Key
+    recovers: _KeyOrNone = None
     deleted_at: datetime
 
 
 DELETIONS = Table("deletions", DeletionRow, ("stream",))
+
+
+class PassedOverRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A stream whose event of this sequence the read models can't hold, and why.
+
+    That event and later ones aren't in the read models.
+    """
+
+    stream: _Key
+    sequence: int
+    error: str
+    since: datetime
+
+
+PASSED_OVER = Table("passed_over", PassedOverRow, ("stream",))
 
 
 OutcomeKind = Literal["done", "rejected", "no_effect"]
@@ -281,7 +298,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     was rejected.
     """
 
-    command_id: str
+    command_id: _Key
     kind: OutcomeKind
     event_id: str = ""
     reason: str = ""

@@ -239,6 +239,14 @@ CREATE TABLE outcomes (
 
 CREATE INDEX outcomes_recorded ON outcomes USING btree (recorded_at);
 
+CREATE TABLE passed_over (
+    stream text NOT NULL,
+    sequence bigint NOT NULL,
+    error text NOT NULL,
+    since timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT passed_over_pkey PRIMARY KEY (stream)
+);
+
 CREATE TABLE projector_positions (
     name text NOT NULL,
     log_partition integer NOT NULL,

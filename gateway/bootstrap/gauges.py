@@ -23,7 +23,10 @@ def of_propeller(propeller: Partitions) -> Values:
 
 def of_projector(projector: Projector) -> Values:
     """Return the values of a projector."""
-    return {counters.EVENTS_PROJECTED: projector.applied}
+    return {
+        counters.EVENTS_PROJECTED: projector.applied,
+        counters.STREAMS_PASSED_OVER: len(projector.passed.streams),
+    }
 
 
 def of_runner(runner: Runner) -> Values:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli import dead_letters, log, start, topics
+from gateway.cli import dead_letters, log, passed_over, start, topics
 from gateway.cli.options import (
     EXITS,
     STREAM_HELP,
@@ -44,6 +44,7 @@ cache_app = typer.Typer(
 app.add_typer(cache_app, name="cache")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(log.app, name="log")
+app.add_typer(passed_over.app, name="passed-over")
 app.add_typer(start.app, name="start")
 app.add_typer(topics.app, name="topics")
 

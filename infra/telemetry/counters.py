@@ -55,6 +55,10 @@ PARTITIONS_OWNED = Metric(
 EVENTS_PROJECTED = Metric(
     "flightlog_events_projected_total", "Events applied to the read models."
 )
+STREAMS_PASSED_OVER = Metric(
+    "flightlog_streams_passed_over",
+    "Executions with an event that the read models can't hold: redrive them.",
+)
 REGISTRY_EVENTS_RELAYED = Metric(
     "flightlog_registry_events_relayed_total",
     "Events of the registry copied to the log.",

@@ -17,7 +17,7 @@ import structlog
 from infra.errors import ConflictError
 from infra.eventlog.contract import PartitionAssignment, Positions, Received
 from infra.retry import retry_transient
-from projections.projector.commit import ReadModelsRolledBackError
+from projections.projector.commit import ReadModelsMovedError
 from projections.projector.projector import Projector
 from schemas import topics
 
@@ -48,7 +48,7 @@ class PartitionedProjector:
             while True:
                 try:
                     await self._follow(assignment)
-                except (ReadModelsRolledBackError, ConflictError) as error:
+                except (ReadModelsMovedError, ConflictError) as error:
                     log_.warning("read_models_moved", error=str(error))
 
     async def _follow(self, assignment: PartitionAssignment) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import msgspec
 import structlog
 from psycopg.sql import SQL, Identifier
 
@@ -16,8 +17,20 @@ from infra.postgres.failures import outages_are_transient
 from infra.postgres.pool import Pool, queries
 from infra.retry import retry_transient
 from projections.positions import PROJECTOR, have_reached, stored_positions
-from projections.projector.commit import ReadModelsRolledBackError, commit
-from projections.rows import Outcome
+from projections.projector.commit import (
+    Commit,
+    ReadModelsMovedError,
+    ReadModelsRolledBackError,
+    commit,
+)
+from projections.projector.passed_over import (
+    NOTHING_PASSED,
+    PassedOver,
+    Refused,
+    UnstorableEventError,
+    passed_over,
+)
+from projections.rows import PASSED_OVER, Outcome
 from projections.sql_files import SQL_FILES
 from projections.views.apply import STREAM_PROJECTIONS, StreamProjections
 from projections.views.changes import Changes
@@ -59,8 +72,9 @@ class Projector:
 
     `partitions` are those that it applies, None for all.
     For metrics: `applied` counts events, `positions` has the position reached on each
-    partition, `recorded_at_us` when the last applied event was recorded, and `stopped`
-    the error that ended it ('' while it runs).
+    partition, `recorded_at_us` when the last applied event was recorded, `passed` the
+    streams that are passed over, and `stopped` the error that ended it ('' while it
+    runs).
     """
 
     log: EventLog
@@ -77,6 +91,7 @@ class Projector:
     applied: int = 0
     positions: dict[int, int] = field(default_factory=dict)
     recorded_at_us: int = 0
+    passed: PassedOver = NOTHING_PASSED
     stopped: str = ""
     _trimmed_at_s: float = 0.0
     _committed_at_s: float | None = None
@@ -99,8 +114,8 @@ class Projector:
             await self.load()
             try:
                 await self._follow_from_positions(end)
-            except ReadModelsRolledBackError as error:
-                log_.warning("read_models_rolled_back", error=str(error))
+            except ReadModelsMovedError as error:
+                log_.warning("read_models_moved", error=str(error))
             else:
                 return
 
@@ -136,11 +151,12 @@ class Projector:
             self._committed_at_s = None
 
     async def load(self) -> None:
-        """Load the positions that the read models have reached."""
+        """Load the positions of the read models, and what they pass over."""
         await self._retry(self._load)
 
     async def _load(self) -> None:
         async with self.pool.connection() as conn:
+            self.passed = await passed_over(conn)
             stored = await stored_positions(conn)
         self.positions = {
             number: position
@@ -151,16 +167,19 @@ class Projector:
     async def apply_batch(
         self, batch: Sequence[Received], ends: Positions | None = None
     ) -> None:
-        """Apply a batch; an event that can't be applied stops the projector.
+        """Apply a batch; an event that can't be decoded stops the projector.
 
         `ends` are the positions up to which the log was read, if those are beyond the
-        last events.
+        last events. A stream with an event that the read models can't hold is passed
+        over.
         """
         to = _last_positions(batch) if ends is None else ends
         try:
-            changes = await self._fold(batch)
-            await self._retry(lambda: self._commit(to, changes))
-        except (ReadModelsRolledBackError, ConflictError):
+            try:
+                outcomes = await self._apply(batch, to)
+            except UnstorableEventError:
+                outcomes = await self._apply_one_by_one(batch, to)
+        except (ReadModelsMovedError, ConflictError):
             raise
         except Exception as error:
             self.stopped = str(error) or repr(error)
@@ -168,29 +187,88 @@ class Projector:
             why = self.stopped
             log_.error("projector_stopped", first=first, last=last, error=why)  # noqa: TRY400 - raised again, with its trace
             raise
-        self.positions |= to
-        self._committed_at_s = asyncio.get_running_loop().time()
         self.applied += len(batch)
         self.recorded_at_us = batch[-1].envelope.recorded_at_us
-        for outcome in changes.outcomes.values():
+        for outcome in outcomes:
             self.on_outcome(outcome)
         self.progress(self.applied)
 
-    async def _fold(self, batch: Sequence[Received]) -> Changes:
-        changes, decode = Changes(), self.projections.messages.decode
-        for number, received in enumerate(batch, 1):
+    async def _apply(
+        self, batch: Sequence[Received], to: Positions
+    ) -> Collection[Outcome]:
+        """Apply a batch in one transaction; return the outcomes in it."""
+        changes = await self._fold(batch)
+        await self._commit(to, changes)
+        return changes.outcomes.values()
+
+    async def _apply_one_by_one(
+        self, batch: Sequence[Received], to: Positions
+    ) -> Collection[Outcome]:
+        """Apply events one by one: the streams of those that can't be are passed over.
+
+        The last one of a partition moves its position to where the batch does.
+        """
+        outcomes: list[Outcome] = []
+        last = {received.partition: received for received in batch}
+        for received in batch:
+            number = received.partition
+            is_last = received is last[number]
+            reached = {number: to[number] if is_last else received.position}
             try:
-                event = decode(received.body)
-                self.projections.apply(changes, received.envelope, event)
-            except (codec.UndecodableMessageError, KeyError) as error:
-                where = f"event '{received.envelope.id}' at {received.position}"
-                message = f"Expected to apply {where}, but: {error}"
-                raise codec.UndecodableMessageError(message) from error
+                outcomes += await self._apply((received,), reached)
+            except UnstorableEventError as error:
+                outcomes += await self._pass_over(received, reached, error)
+        return outcomes
+
+    async def _pass_over(
+        self, received: Received, to: Positions, error: UnstorableEventError
+    ) -> Collection[Outcome]:
+        """Pass the stream of an event over; the outcome in it is written.
+
+        A message that is no event of its stream costs nothing but itself.
+        """
+        envelope, changes = received.envelope, Changes()
+        log_.error("stream_passed_over", id=envelope.id, error=str(error))
+        refused = None
+        if envelope.sequence:
+            message = self._decode(received)
+            self.projections.apply_outcome(changes, envelope, message)
+            refused = Refused(
+                stream=envelope.stream, sequence=envelope.sequence, error=str(error)
+            )
+        await self._commit(to, changes, refused)
+        await self._retry(self._load_passed_over)
+        return changes.outcomes.values()
+
+    async def _load_passed_over(self) -> None:
+        async with self.pool.connection() as conn:
+            self.passed = await passed_over(conn)
+
+    async def _fold(self, batch: Sequence[Received]) -> Changes:
+        changes, passed = Changes(), self.passed
+        for number, received in enumerate(batch, 1):
+            envelope, message = received.envelope, self._decode(received)
+            try:
+                if envelope.sequence and passed.has(envelope.stream):
+                    self.projections.apply_outcome(changes, envelope, message)
+                else:
+                    self.projections.apply(changes, envelope, message)
+            except Exception as error:
+                text = f"Expected an event that has a row, but: {error!r}"
+                raise UnstorableEventError(text) from error
             if number % _YIELD_EVERY == 0:
                 await asyncio.sleep(0)
         if not self.writes_outcomes:
             changes.outcomes.clear()
         return changes
+
+    def _decode(self, received: Received) -> msgspec.Struct:
+        try:
+            return self.projections.messages.decode(received.body)
+        except codec.UndecodableMessageError as error:
+            where = f"event '{received.envelope.id}' at {received.position}"
+            message = f"Expected to apply {where}, but: {error}"
+            raise codec.UndecodableMessageError(message) from error
 
     async def _retry(self, action: Callable[[], Awaitable[None]]) -> None:
         """Run an action, again and again while Postgres can't be reached."""
@@ -205,11 +283,25 @@ class Projector:
         """Move the positions past records that are no events."""
         moved = {p: to for p, to in ends.items() if to > self.positions.get(p, 0)}
         if moved:
-            await self._retry(lambda: self._commit(moved, Changes()))
-            self.positions |= moved
+            await self._commit(moved, Changes())
 
-    async def _commit(self, ends: Positions, changes: Changes) -> None:
-        await commit(self.pool, self.positions, ends, changes)
+    async def _commit(
+        self, to: Positions, changes: Changes, refused: Refused | None = None
+    ) -> None:
+        """Write changes and move the positions, here too."""
+        wanted = Commit(
+            before=dict(self.positions),
+            to=to,
+            changes=changes,
+            passed=self.passed,
+            refused=refused,
+        )
+        await self._retry(lambda: self._write(wanted))
+        self.positions |= to
+        self._committed_at_s = asyncio.get_running_loop().time()
+
+    async def _write(self, wanted: Commit) -> None:
+        await commit(self.pool, wanted)
 
     async def trim_outcomes(self) -> None:
         """Delete old outcomes, once in a while."""
@@ -241,7 +333,8 @@ async def rebuild(
     starts after a rebuild was killed continues it.
     """
     async with pool.connection() as conn, conn.transaction():
-        tables = SQL(", ").join(map(Identifier, projections.tables))
+        names = (*projections.tables, PASSED_OVER.name)
+        tables = SQL(", ").join(map(Identifier, names))
         await conn.execute(SQL("TRUNCATE {}").format(tables))
         await conn.execute(_SQL["delete_positions"], (PROJECTOR,))
     projector = Projector(

@@ -19,12 +19,18 @@ from projections.columns import decode
 from projections.positions import PROJECTOR, stored_positions
 from projections.projector.projector import Projector
 from projections.projector.start_position import ReplayStart
+from projections.rows import PASSED_OVER
 from projections.sql_files import SQL_FILES
 from projections.views.apply import STREAM_PROJECTIONS, StreamProjections
 
 SCHEMA = "flightlog_shadow"
 _SQL = queries(SQL_FILES / "rebuild.sql")
-_NOT_FOLDED = ("projector_positions", "outcomes", "catalog_reservations")
+_NOT_FOLDED = (
+    "projector_positions",
+    "outcomes",
+    "catalog_reservations",
+    PASSED_OVER.name,
+)
 """Tables that a projector writes, but that don't follow from events alone."""
 _SAMPLES_MAX = 5
 
@@ -135,6 +141,7 @@ class Rebuild:
                 for difference in found:
                     if not difference.is_none:
                         await _replace(conn, difference.table, where)
+                await _replace_passed_over(conn, where)
                 if not positions and where is None:
                     await _replace(conn, "projector_positions")
         return found
@@ -222,6 +229,16 @@ def _of_rebuilt(projections: StreamProjections) -> Composed:
         for projection in projections
     )
     return SQL("WHERE stream IN ({})").format(rebuilt)
+
+
+async def _replace_passed_over(conn: Connection, where: Composed | None) -> None:
+    """Pass over what the rebuild has passed over, of the streams that it folded."""
+    live = Identifier("public", PASSED_OVER.name)
+    rebuilt = Identifier(SCHEMA, PASSED_OVER.name)
+    if where is not None:
+        text = "DELETE FROM {} WHERE stream IN (SELECT stream FROM {})"
+        await conn.execute(SQL(text).format(live, rebuilt))
+    await _replace(conn, PASSED_OVER.name, where)
 
 
 async def _replace(conn: Connection, table: str, where: Composed | None = None) -> None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from msgspec.structs import astuple
 from psycopg import AsyncCursor
 
 from infra.postgres.pool import Row, queries
 from projections import rows
-from projections.columns import R, SqlValue, without_nul
+from projections.columns import R, SqlValue, key_text, stored_key
 from projections.sql_files import SQL_FILES
 from projections.table import NO_CHANGES, Insertion, Key, Table
 from projections.views.changes import Changes, Rows
@@ -25,11 +24,9 @@ _DELETED_FROM = (
     "journal",
     "catalog",
 )
-# A client's command id may be longer than a notification can be: a process that waits
-# for that command reads the table at its time limit.
 _NOTIFY = (
     "SELECT pg_notify('flightlog_outcomes', id) FROM unnest(%s::text[]) AS id "
-    "WHERE octet_length(id) BETWEEN 1 AND 7000"
+    "WHERE id <> ''"
 )
 Cursor = AsyncCursor[Row]
 Values = Sequence[SqlValue] | Mapping[str, SqlValue]
@@ -50,7 +47,7 @@ async def write(cursor: Cursor, changes: Changes) -> None:
     outcomes = changes.outcomes.values()
     await _insert(cursor, rows.OUTCOMES, outcomes)
     if outcomes:
-        ids = [without_nul(outcome.command_id) for outcome in outcomes]
+        ids = [key_text(outcome.command_id) for outcome in outcomes]
         await cursor.execute(_NOTIFY, (ids,))
 
 
@@ -59,7 +56,7 @@ async def _write_catalog(cursor: Cursor, changes: Changes) -> None:
     await _insert(cursor, rows.CACHE_USES, changes.cache_uses)
     await _insert(cursor, rows.CATALOG, changes.catalog.values())
     if changes.released:
-        released = [(*astuple(key), owner) for key, owner in changes.released]
+        released = [(*stored_key(key), owner) for key, owner in changes.released]
         await cursor.executemany(_CATALOG["release"], released)
     if changes.owners_gone:
         await cursor.execute(_CATALOG["release_all"], (changes.owners_gone,))

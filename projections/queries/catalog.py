@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 import msgspec
-from msgspec.structs import astuple
 
 from domain.literals.cache_keys import dataset_name
 from infra.coalesce import CoalescedCall
 from infra.postgres.failures import outages_are_transient
 from infra.postgres.pool import Pool, queries
 from infra.setting_sections import CacheSettings
+from projections.columns import stored_key
 from projections.positions import have_reached, stored_positions
 from projections.queries.fetch import execute, fetch_one, fetch_values
 from projections.sql_files import SQL_FILES
@@ -67,7 +67,7 @@ class Catalog:
     async def find(self, key: CatalogKey) -> Hit | None:
         """Return the cached outputs of a key."""
         age_s = self.settings.max_age_s
-        params = (*astuple(key), age_s, age_s)
+        params = (*stored_key(key), age_s, age_s)
         with outages_are_transient():
             return await fetch_one(self.pool, Hit, _SQL["find"], params)
 
@@ -96,7 +96,7 @@ class Catalog:
 
     async def reserve(self, key: CatalogKey, owner: str) -> bool:
         """Reserve outputs for an owner for a while; False if another one has them."""
-        params = (*astuple(key), owner, self.settings.reservation_ttl_s)
+        params = (*stored_key(key), owner, self.settings.reservation_ttl_s)
         with outages_are_transient():
             found = await fetch_values(self.pool, str, _SQL["reserve"], params)
         return bool(found)
@@ -110,4 +110,4 @@ class Catalog:
     async def release(self, key: CatalogKey, owner: str) -> None:
         """Delete a reservation, if it is this owner's."""
         with outages_are_transient():
-            await execute(self.pool, _SQL["release"], (*astuple(key), owner))
+            await execute(self.pool, _SQL["release"], (*stored_key(key), owner))

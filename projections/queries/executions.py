@@ -10,6 +10,7 @@ from psycopg.sql import SQL
 
 from infra.eventlog.contract import StreamExtent
 from infra.postgres.pool import Pool, queries
+from projections.columns import key_text
 from projections.queries import filter_columns
 from projections.queries.fetch import fetch, fetch_one, fetch_values
 from projections.queries.filters import parse_filters
@@ -211,7 +212,7 @@ async def get_signal(
     pool: Pool, execution: ExecutionRef, signal_id: str
 ) -> SignalRow | None:
     """Return a signal of an execution."""
-    key = (execution_stream(execution), signal_id)
+    key = (execution_stream(execution), key_text(signal_id))
     return await fetch_one(pool, SignalRow, _SQL["get_signal"], key)
 
 
@@ -234,4 +235,5 @@ async def read_journal(
 
 async def get_outcomes(pool: Pool, command_ids: Sequence[str]) -> list[Outcome]:
     """Return the outcomes of commands that have one."""
-    return await fetch(pool, Outcome, _SQL["outcomes"], (list(command_ids),))
+    keys = [key_text(command_id) for command_id in command_ids]
+    return await fetch(pool, Outcome, _SQL["outcomes"], (keys,))

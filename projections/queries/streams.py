@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import msgspec
+from psycopg.errors import UndefinedTable
 from psycopg.sql import SQL, Identifier, Literal
 
 from infra.postgres.pool import Pool
 from projections.queries.fetch import fetch, fetch_values
+from projections.rows import PassedOverRow
 from projections.views.apply import StreamProjections
 
 
@@ -28,7 +30,10 @@ async def phases(pool: Pool, projections: StreamProjections) -> dict[str, str]:
 
 
 async def open_streams(pool: Pool, projections: StreamProjections) -> list[str]:
-    """Return the streams that have not ended, kind by kind."""
+    """Return the streams that have not ended, kind by kind.
+
+    Those that are passed over are among them: their rows don't say how they are.
+    """
     found: list[str] = []
     for projection in projections:
         # Named one by one: an index may hold the others only.
@@ -37,4 +42,14 @@ async def open_streams(pool: Pool, projections: StreamProjections) -> list[str]:
             "SELECT stream FROM {} WHERE phase NOT IN ({}) ORDER BY stream"
         ).format(Identifier(projection.root), terminal)
         found += await fetch_values(pool, str, statement)
-    return found
+    passed = [row.stream for row in await passed_over(pool)]
+    return [*found, *(stream for stream in passed if stream not in found)]
+
+
+async def passed_over(pool: Pool) -> list[PassedOverRow]:
+    """Return the streams that are passed over, the first one first."""
+    statement = "SELECT * FROM passed_over ORDER BY since, stream"
+    try:
+        return await fetch(pool, PassedOverRow, statement)
+    except UndefinedTable:  # the engine's version is older
+        return []

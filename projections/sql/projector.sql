@@ -19,12 +19,27 @@ WITH wanted AS (
         AND p.position = w.known AND w.known > 0
     RETURNING 1
 )
-SELECT (SELECT count(*) FROM begun) + (SELECT count(*) FROM moved) AS moved
+SELECT (SELECT count(*) FROM begun) + (SELECT count(*) FROM moved) AS moved,
+    (SELECT sum(hashtextextended(stream, 0))::text FROM passed_over) AS passed_over
+
+-- passed_over --
+-- The streams, and a number that other streams don't have.
+SELECT sum(hashtextextended(stream, 0))::text AS digest,
+    COALESCE(array_agg(stream), '{}') AS streams
+FROM passed_over
+
+-- pass_over --
+INSERT INTO passed_over (stream, sequence, error) VALUES (%s, %s, %s)
+ON CONFLICT DO NOTHING
 
 -- commit_without_waiting --
 -- A crash of the server may take the last commits, and their positions with them: those
 -- events are applied again.
 SET LOCAL synchronous_commit TO off
+
+-- lock_positions --
+-- The projector moves its positions in each transaction: it waits for this one.
+LOCK TABLE projector_positions IN EXCLUSIVE MODE
 
 -- delete_positions --
 DELETE FROM projector_positions WHERE name = %s

@@ -132,32 +132,35 @@ class StreamProjections:
         self, changes: Changes, envelope: Envelope, message: msgspec.Struct
     ) -> None:
         """Add what a message changes; KeyError for one that is no event of a stream."""
-        match message:
-            case Event():
-                self._apply_event(changes, envelope, message)
-            case CommandRejected():
-                changes.end_command(
-                    Outcome(
-                        command_id=message.command_id,
-                        kind="rejected",
-                        reason=message.reason,
-                        detail=message.detail,
-                    )
-                )
-            case CommandHadNoEffect():
-                changes.end_command(
-                    Outcome(command_id=message.command_id, kind="no_effect")
-                )
-            case _:
-                raise KeyError(type(message).__name__)
+        self.apply_outcome(changes, envelope, message)
+        if isinstance(message, Event):
+            self._apply_event(changes, envelope, message)
 
-    def _apply_event(self, changes: Changes, envelope: Envelope, event: Event) -> None:
-        if envelope.reply:
-            changes.end_command(
-                Outcome(
+    def apply_outcome(
+        self, changes: Changes, envelope: Envelope, message: msgspec.Struct
+    ) -> None:
+        """Add only what a message says about the command that led to it."""
+        match message:
+            case Event() if envelope.reply:
+                outcome = Outcome(
                     command_id=envelope.causation, kind="done", event_id=envelope.id
                 )
-            )
+            case Event():
+                return
+            case CommandRejected():
+                outcome = Outcome(
+                    command_id=message.command_id,
+                    kind="rejected",
+                    reason=message.reason,
+                    detail=message.detail,
+                )
+            case CommandHadNoEffect():
+                outcome = Outcome(command_id=message.command_id, kind="no_effect")
+            case _:
+                raise KeyError(type(message).__name__)
+        changes.end_command(outcome)
+
+    def _apply_event(self, changes: Changes, envelope: Envelope, event: Event) -> None:
         at = time_of(event.occurred_at_us)
         projection = self.of(envelope.stream)
         projection.apply[type(event)](changes, envelope, event, at)

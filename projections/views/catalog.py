@@ -9,7 +9,7 @@ from projections.views.changes import Changes, not_shown, on
 from schemas.envelope import Envelope
 from schemas.ids import AttemptRef, attempt_id, execution_of, execution_stream
 from schemas.messages import node_events as ne
-from schemas.phases import CacheStatus
+from schemas.phases import CacheStatus, ReservationStatus
 
 
 def owner_of(stream: str, node_id: str) -> str:
@@ -21,10 +21,10 @@ def _looked_up(c: Changes, v: Envelope, m: ne.CacheLookedUp, at: datetime) -> No
     c.nodes.set(
         v.stream,
         m.node_id,
-        cache_status=m.status,
+        cache_status=CacheStatus(m.status),
         catalog_key=m.key,
         catalog_source=m.source,
-        reservation_status=m.reservation,
+        reservation_status=ReservationStatus(m.reservation),
         updated_at=at,
     )
     if m.source is not None:

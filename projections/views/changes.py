@@ -14,7 +14,9 @@ from schemas.envelope import Envelope
 from schemas.ids import CatalogKey
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_LAST = datetime(9999, 12, 31, tzinfo=UTC)
+# A day less than Python has: in the time zone of a session they have these years, too.
+_FIRST = datetime(1, 1, 2, tzinfo=UTC)
+_LAST = datetime(9999, 12, 30, tzinfo=UTC)
 
 
 class Rows(Generic[R]):
@@ -121,6 +123,7 @@ def not_shown(_c: Changes, _v: Envelope, _m: Any, _at: datetime) -> None:
 def time_of(us: int) -> datetime:
     """Return a time; one that no calendar has, as a report may hold, is cut."""
     try:
-        return _EPOCH + timedelta(microseconds=us)
+        at = _EPOCH + timedelta(microseconds=us)
     except OverflowError:
-        return _LAST if us > 0 else _EPOCH
+        return _LAST if us > 0 else _FIRST
+    return min(max(at, _FIRST), _LAST)

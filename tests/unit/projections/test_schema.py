@@ -15,6 +15,7 @@ import pytest
 from psycopg.rows import namedtuple_row
 
 from projections import registry_rows, rows
+from projections.columns import key_text
 from projections.migrate import MIGRATIONS, migrate
 from projections.table import Table
 from tests.support.components.postgres import empty_database
@@ -156,6 +157,30 @@ def test_rows_describe_their_tables(table: Table[rows.ExecutionRow]) -> None:
     }
     assert key == f"PRIMARY KEY ({', '.join(table.key)})"
     assert all(found[name].expression for name in found.keys() - table.columns.keys())
+
+
+IN_INDEXES = """
+SELECT t.relname::text AS table, a.attname::text AS name
+FROM pg_index AS i JOIN pg_class AS t ON t.oid = i.indrelid
+JOIN pg_attribute AS a ON a.attrelid = t.oid AND a.attnum = ANY(i.indkey)
+WHERE t.relnamespace = 'public'::regnamespace
+    AND format_type(a.atttypid, NULL) = 'text'
+"""
+
+
+def test_no_text_is_too_long_for_its_index() -> None:
+    """What the projector writes into an index is shortened to what that holds."""
+    tables = {t.name: t for t in vars(rows).values() if isinstance(t, Table)}
+    with psycopg.connect(migrated()) as conn:
+        found = conn.execute(IN_INDEXES).fetchall()
+    checked = {
+        f"{table}.{name}": tables[table].columns[name].storage.dump is key_text
+        for table, name in found
+        if table in tables
+    }
+
+    assert "signals.signal_id" in checked
+    assert [name for name, is_shortened in checked.items() if not is_shortened] == []
 
 
 def _type(name: str) -> str:

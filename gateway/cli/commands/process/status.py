@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
 
@@ -12,15 +13,40 @@ import typer
 from rich.console import Console
 
 from gateway.bootstrap.data_dir import DataDir, EngineAddress
+from gateway.cli.commands.log import passed_over
 from gateway.cli.commands.log.topics import consumer_lag
 from gateway.cli.errors import ExitCode
 from gateway.cli.json_output import print_json, to_object
-from gateway.cli.session.session import open_session
+from gateway.cli.session.session import Session, open_session
 from infra.settings import Settings
+from projections.queries import streams
 from projections.queries.executions import execution_counts
+from projections.rows import PassedOverRow
 from schemas.json_types import JsonObject
 
 _PROBE_S = 3.0
+_PASSED_SHOWN = 10
+
+
+@dataclass(frozen=True, slots=True)
+class _Executions:
+    """How many executions are in each phase, and which ones are passed over."""
+
+    counts: Mapping[str, int]
+    passed: Sequence[PassedOverRow]
+
+    def as_json(self) -> JsonObject:
+        passed = [passed_over.as_json(row) for row in self.passed]
+        return {"executions": {**self.counts}, "passed_over": [*passed]}
+
+
+_NONE = _Executions({}, ())
+
+
+async def _executions(session: Session) -> _Executions:
+    return _Executions(
+        await execution_counts(session.pool), await streams.passed_over(session.pool)
+    )
 
 
 async def show(settings: Settings, *, json: bool) -> None:
@@ -31,7 +57,7 @@ async def show(settings: Settings, *, json: bool) -> None:
     data = DataDir(settings.data_dir)
     engine = data.address()
     if engine is None:
-        _print({"running": False, "data_dir": str(data.path)}, {}, json=json)
+        _print({"running": False, "data_dir": str(data.path)}, _NONE, json=json)
         raise typer.Exit(ExitCode.NO_ENGINE)
     address = to_object(engine)
     del address["postgres"]  # may hold a password
@@ -42,21 +68,21 @@ async def show(settings: Settings, *, json: bool) -> None:
         **address,
     }
     async with open_session(settings) as session:
-        counts = await execution_counts(session.pool)
-    _print(found, counts, json=json)
+        shown = await _executions(session)
+    _print(found, shown, json=json)
 
 
 async def _show_roles(settings: Settings, *, json: bool) -> None:
     """Print the consumer lag and the executions; each role serves its own health."""
     async with open_session(settings) as session:
-        counts = await execution_counts(session.pool)
+        shown = await _executions(session)
         lag = await consumer_lag(settings)
     if json:
         print_json(
             {
                 "kafka": settings.kafka.bootstrap_servers,
                 "lag": {**lag},
-                "executions": {**counts},
+                **shown.as_json(),
             }
         )
         return
@@ -64,7 +90,7 @@ async def _show_roles(settings: Settings, *, json: bool) -> None:
     console.print(f"Roles on Kafka at {settings.kafka.bootstrap_servers}")
     for topic, messages in lag.items():
         console.print(f"  {topic}  lag {messages}")
-    _print_counts(console, counts)
+    _print_executions(console, shown)
 
 
 async def is_ready(engine: EngineAddress) -> bool:
@@ -82,9 +108,9 @@ def _get(engine: EngineAddress) -> bool:
         return connection.getresponse().status == HTTPStatus.OK
 
 
-def _print(found: JsonObject, counts: Mapping[str, int], *, json: bool) -> None:
+def _print(found: JsonObject, shown: _Executions, *, json: bool) -> None:
     if json:
-        print_json({**found, "executions": {**counts}} if found["running"] else found)
+        print_json({**found, **shown.as_json()} if found["running"] else found)
         return
     console = Console(highlight=False)
     if not found["running"]:
@@ -95,11 +121,18 @@ def _print(found: JsonObject, counts: Mapping[str, int], *, json: bool) -> None:
     console.print(f"  gRPC  {found['host']}:{found['grpc_port']}")
     console.print(f"  HTTP  http://{found['host']}:{found['http_port']}")
     console.print(f"  data  {found['data_dir']}")
-    _print_counts(console, counts)
+    _print_executions(console, shown)
 
 
-def _print_counts(console: Console, executions: Mapping[str, int]) -> None:
+def _print_executions(console: Console, shown: _Executions) -> None:
     counts = ", ".join(
-        f"{number} {phase}" for phase, number in sorted(executions.items())
+        f"{number} {phase}" for phase, number in sorted(shown.counts.items())
     )
     console.print(f"  executions  {counts or 'none yet'}")
+    if shown.passed:
+        console.print(
+            f"  [yellow]passed over[/]  {len(shown.passed)} executions have an event "
+            "that the read models can't hold; see 'flightlog passed-over'"
+        )
+        for row in shown.passed[:_PASSED_SHOWN]:
+            console.print(f"    {passed_over.line(row)}", markup=False)

@@ -9,13 +9,12 @@ import pytest
 from psycopg import OperationalError
 
 from infra.errors import ConflictError
-from infra.eventlog.contract import Positions
 from infra.postgres.pool import Pool
+from projections.projector.commit import Commit
 from projections.projector.projector import Projector, rebuild
 from projections.queries import executions
 from projections.queries.page import Page
 from projections.views.apply import APPLY
-from projections.views.changes import Changes
 from projections.views.journal import LINES
 from schemas.envelope import Envelope
 from schemas.ids import ExecutionRef
@@ -63,8 +62,8 @@ def a_retried_run() -> Engine:
 class Losing(Projector):
     """A projector that doesn't learn how its first commit ended."""
 
-    async def _commit(self, ends: Positions, changes: Changes) -> None:
-        await Projector._commit(self, ends, changes)
+    async def _write(self, wanted: Commit) -> None:
+        await Projector._write(self, wanted)
         if not self.stopped:
             self.stopped = "lost"
             raise OperationalError
