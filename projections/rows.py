@@ -252,6 +252,28 @@ CATALOG = Table(
 )
 
 
+class CatalogDeletionRow(msgspec.Struct, frozen=True, kw_only=True):
+    """The newest outputs of a key, if the execution that made them is deleted.
+
+    Older outputs don't take their place, in whatever order partitions are applied.
+    """
+
+    project: _Key
+    domain: _Key
+    name: _Key
+    version: _Key
+    tag: _Key
+    source_id: str
+    created_at: datetime
+
+
+CATALOG_DELETIONS = Table(
+    "catalog_deletions",
+    CatalogDeletionRow,
+    ("tag", "version", "name", "domain", "project"),
+)
+
+
 class CacheUseRow(msgspec.Struct, frozen=True, kw_only=True):
     """An execution that took cached outputs of another one."""
 

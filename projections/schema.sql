@@ -35,6 +35,17 @@ CREATE TABLE catalog (
 
 CREATE INDEX catalog_name ON catalog USING btree (project, domain, name);
 
+CREATE TABLE catalog_deletions (
+    project text NOT NULL,
+    domain text NOT NULL,
+    name text NOT NULL,
+    version text NOT NULL,
+    tag text NOT NULL,
+    source_id text NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    CONSTRAINT catalog_deletions_pkey PRIMARY KEY (tag, version, name, domain, project)
+);
+
 CREATE TABLE catalog_evictions (
     project text NOT NULL,
     domain text NOT NULL,

@@ -30,7 +30,7 @@ from projections.projector.passed_over import (
     UnstorableEventError,
     passed_over,
 )
-from projections.rows import PASSED_OVER, Outcome
+from projections.rows import CATALOG_DELETIONS, PASSED_OVER, Outcome
 from projections.sql_files import SQL_FILES
 from projections.views.apply import STREAM_PROJECTIONS, StreamProjections
 from projections.views.changes import Changes
@@ -333,7 +333,7 @@ async def rebuild(
     starts after a rebuild was killed continues it.
     """
     async with pool.connection() as conn, conn.transaction():
-        names = (*projections.tables, PASSED_OVER.name)
+        names = (*projections.tables, PASSED_OVER.name, CATALOG_DELETIONS.name)
         tables = SQL(", ").join(map(Identifier, names))
         await conn.execute(SQL("TRUNCATE {}").format(tables))
         await conn.execute(_SQL["delete_positions"], (PROJECTOR,))

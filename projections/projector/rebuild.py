@@ -19,7 +19,7 @@ from projections.columns import decode
 from projections.positions import PROJECTOR, stored_positions
 from projections.projector.projector import Projector
 from projections.projector.start_position import ReplayStart
-from projections.rows import PASSED_OVER
+from projections.rows import CATALOG_DELETIONS, PASSED_OVER
 from projections.sql_files import SQL_FILES
 from projections.views.apply import STREAM_PROJECTIONS, StreamProjections
 
@@ -30,8 +30,13 @@ _NOT_FOLDED = (
     "outcomes",
     "catalog_reservations",
     PASSED_OVER.name,
+    CATALOG_DELETIONS.name,
 )
-"""Tables that a projector writes, but that don't follow from events alone."""
+"""Tables that a projector writes, but that aren't compared.
+
+Most don't follow from events alone; deletions of an older version left nothing in that
+of the catalog.
+"""
 _SAMPLES_MAX = 5
 
 Progress = Callable[[int], None]
@@ -142,6 +147,8 @@ class Rebuild:
                     if not difference.is_none:
                         await _replace(conn, difference.table, where)
                 await _replace_passed_over(conn, where)
+                if where is None:
+                    await _replace(conn, CATALOG_DELETIONS.name)
                 if not positions and where is None:
                     await _replace(conn, "projector_positions")
         return found

@@ -54,7 +54,11 @@ async def write(cursor: Cursor, changes: Changes) -> None:
 async def _write_catalog(cursor: Cursor, changes: Changes) -> None:
     """Write cached outputs and their uses; drop the reservations of their makers."""
     await _insert(cursor, rows.CACHE_USES, changes.cache_uses)
-    await _insert(cursor, rows.CATALOG, changes.catalog.values())
+    if changes.catalog:
+        await _insert(cursor, rows.CATALOG, changes.catalog.values())
+        tags = [key_text(key.tag) for key in changes.catalog]
+        await cursor.execute(_CATALOG["drop_superseded"], (tags,))
+        await cursor.execute(_CATALOG["drop_superseded_deletions"], (tags,))
     if changes.released:
         released = [(*stored_key(key), owner) for key, owner in changes.released]
         await cursor.executemany(_CATALOG["release"], released)

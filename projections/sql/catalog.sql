@@ -39,3 +39,18 @@ WHERE project = %s AND domain = %s AND name = %s AND version = %s AND tag = %s
 
 -- release_all --
 DELETE FROM catalog_reservations WHERE owner = ANY(%s)
+
+-- drop_superseded --
+-- Outputs that are older than deleted ones of their key: in another order of the
+-- partitions they wouldn't be there.
+DELETE FROM catalog AS c USING catalog_deletions AS d
+WHERE (d.tag, d.version, d.name, d.domain, d.project)
+        = (c.tag, c.version, c.name, c.domain, c.project)
+    AND c.tag = ANY(%s)
+    AND (c.created_at, c.source_id) <= (d.created_at, d.source_id)
+
+-- drop_superseded_deletions --
+DELETE FROM catalog_deletions AS d USING catalog AS c
+WHERE (d.tag, d.version, d.name, d.domain, d.project)
+        = (c.tag, c.version, c.name, c.domain, c.project)
+    AND d.tag = ANY(%s)

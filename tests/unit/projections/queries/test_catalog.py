@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import psycopg
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from infra.errors import TransientError
+from infra.eventlog.contract import Pages, Positions
 from infra.postgres.pool import Pool
 from infra.setting_sections import CacheSettings
 from projections.projector.projector import rebuild
@@ -18,13 +22,18 @@ from projections.queries.catalog import Catalog, count_cached
 from projections.queries.executions import list_nodes
 from projections.queries.page import Page
 from projections.views.catalog import owner_of
+from schemas.ids import ExecutionRef
 from schemas.messages import dispatches as d
+from schemas.messages import execution_events as e
+from schemas.messages import node_events as ne
 from schemas.messages.registry_events import CacheEvicted
 from schemas.values import Values
 from tests.support.cache_lookups import KEY, hit, miss
 from tests.support.engine import NOON_US, STREAM, Engine, created
 from tests.support.graphs import cached_template, definition, task_node, values
 from tests.support.harness.read_models import ReadModels
+from tests.support.memory_log import MemoryLog
+from tests.support.messages import example
 
 SHORT = CacheSettings(reservation_ttl_s=0.1, lag_timeout_s=0.1)
 
@@ -106,6 +115,106 @@ async def test_the_newest_outputs_win_in_any_order(
     found = await _catalog(read_models).find(KEY)
     assert found is not None
     assert found.outputs == Values(inline=values(o0=2))
+
+
+def _history(name: str, populated: list[tuple[str, int]], *, deleted: bool) -> Any:
+    """Return what a stream does: it populates tags at times, and may be deleted."""
+    ref = ExecutionRef(project="p", domain="d", name=name)
+    events: list[Any] = [replace(created(), execution=ref)]
+    for number, (tag, at) in enumerate(populated):
+        key = replace(KEY, tag=tag)
+        task = replace(example(ne.CachePopulated).task, name=name)
+        outputs = Values(inline=f"{name}/{number}".encode())
+        populate = ne.CachePopulated(
+            occurred_at_us=NOON_US + at,
+            node_id="n0",
+            attempt=number,
+            key=key,
+            task=task,
+            outputs=outputs,
+        )
+        events.append(populate)
+    if deleted:
+        end = NOON_US + 10**6
+        last = e.ExecutionDeleted(occurred_at_us=end, principal="", phase="SUCCEEDED")
+        events.append(last)
+    return events
+
+
+_HISTORIES = st.lists(
+    st.tuples(
+        st.lists(
+            st.tuples(st.sampled_from(["t1", "t2"]), st.integers(0, 3)), max_size=3
+        ),
+        st.booleans(),
+    ),
+    min_size=2,
+    max_size=3,
+)
+
+
+@settings(
+    max_examples=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(histories=_HISTORIES, data=st.data())
+async def test_the_order_of_partitions_does_not_matter(
+    read_models: ReadModels, histories: list[Any], data: st.DataObject
+) -> None:
+    """Streams that populate the same keys, and are deleted, come in any order."""
+    given_ = {
+        f"execution/p/d/{name}": _history(name, populated, deleted=deleted)
+        for name, (populated, deleted) in zip("abc", histories, strict=False)
+    }
+    turns = [stream for stream, events in given_.items() for _ in events]
+    found = []
+    for _ in range(2):
+        read_models.log = MemoryLog()
+        left = {stream: iter(events) for stream, events in given_.items()}
+        for stream in data.draw(st.permutations(turns)):
+            read_models.log.add(stream, next(left[stream]))
+        size = data.draw(st.integers(1, 5))
+        await rebuild(_Batches(read_models.log, size), read_models.pool)
+        tables = ("catalog", "catalog_deletions")
+        found.append([await read_models.rows(table) for table in tables])
+
+    assert found[0] == found[1]
+
+
+class _Batches:
+    """A log whose events come in batches of one size."""
+
+    def __init__(self, log: MemoryLog, size: int) -> None:
+        self.log, self.size = log, size
+
+    def tail(self, topics: Sequence[str], after: Positions, limit: int) -> Pages:
+        """Follow it."""
+        del limit
+        return self.log.tail(topics, after, self.size)
+
+    async def end_positions(self, topics: Sequence[str] = ()) -> Positions:
+        """Return its end."""
+        return await self.log.end_positions(topics)
+
+
+async def test_older_outputs_do_not_follow_deleted_ones(
+    read_models: ReadModels,
+) -> None:
+    """Live they were replaced before the deletion; a replay may find them after it."""
+    newer = _history("a", [("t", 2)], deleted=True)
+    older = _history("b", [("t", 1)], deleted=False)
+    for order in ((("b", older), ("a", newer)), (("a", newer), ("b", older))):
+        read_models.log = MemoryLog()
+        for name, events in order:
+            read_models.log.add(f"execution/p/d/{name}", *events)
+        await rebuild(read_models.log, read_models.pool)
+        assert await read_models.rows("catalog") == []
+    newest = _history("c", [("t", 3)], deleted=False)
+    await read_models.given("execution/p/d/c", *newest)
+    assert await read_models.rows("catalog_deletions") == []
+    (row,) = await read_models.rows("catalog")
+    assert row["source_id"] == "execution/p/d/c/n0/0"
 
 
 async def test_old_outputs_do_not_count(read_models: ReadModels) -> None:
