@@ -208,7 +208,7 @@ async def test_older_outputs_do_not_follow_deleted_ones(
         read_models.log = MemoryLog()
         for name, events in order:
             read_models.log.add(f"execution/p/d/{name}", *events)
-        await rebuild(read_models.log, read_models.pool)
+        await rebuild(_Batches(read_models.log, 1), read_models.pool)
         assert await read_models.rows("catalog") == []
     newest = _history("c", [("t", 3)], deleted=False)
     await read_models.given("execution/p/d/c", *newest)
