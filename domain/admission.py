@@ -22,6 +22,7 @@ from domain.literals.casting import literal_matches
 from domain.literals.literal_types import describe, literal_type
 from domain.literals.protobuf_checks import violation
 from domain.registry.identity import invalid
+from domain.text_limits import creation_violation, spec_violation
 from schemas.ids import EntityRef
 from schemas.messages.commands import CreateExecution
 from schemas.messages.rejections import Reason, Rejected
@@ -84,6 +85,9 @@ def check_ids(command: CreateExecution) -> Rejected | None:
             f"Expected an execution name like 'my-run-1' of at most {NAME_MAX} "
             f"characters, but got '{command.name}'"
         )
+    wrong = creation_violation(command)
+    if wrong is not None:
+        return invalid(wrong)
     for part in ("project", "domain", "name", "version"):
         if not getattr(command.launch_plan, part):
             return invalid(f"Expected a launch plan with a {part}, but it is empty")
@@ -139,6 +143,9 @@ def admit(
         return merged
     resolved = resolved_spec(spec, plan.spec, context.levels, context.max_parallelism)
     resolved.launch_plan.CopyFrom(to_identifier(command.launch_plan))
+    wrong = spec_violation(resolved)
+    if wrong is not None:
+        return invalid(wrong)
     return Admitted(
         workflow=entity_ref(plan.spec.workflow_id, "WORKFLOW"),
         spec=resolved,
@@ -163,7 +170,7 @@ def _check_project(
 
 
 def _check_spec(spec: execution_pb2.ExecutionSpec) -> Rejected | None:
-    wrong = violation(spec, "spec")
+    wrong = spec_violation(spec) or violation(spec, "spec")
     if wrong:
         return invalid(wrong)
     for notification in spec.notifications.notifications:

@@ -28,6 +28,7 @@ from domain.compiler.ordering import order_of
 from domain.graph import END, START
 from domain.literals.bindings import promises
 from domain.literals.protobuf_checks import violation
+from domain.text_limits import KEY_BYTES_MAX, too_long
 
 Outputs = dict[str, OutputTypes | None]
 """Output types by node id; None for a node whose outputs aren't known."""
@@ -123,6 +124,7 @@ def _check_node(
 ) -> OutputTypes | None:
     """Check a node and its arms; return its output types, None if they aren't known."""
     _check_times(node, found)
+    _check_lengths(node, found)
     interface: Interface | None
     if node.WhichOneof("target") == "branch_node":
         interface = _branch_interface(node, known, library, found)
@@ -141,6 +143,19 @@ def _check_times(node: workflow_pb2.Node, found: Findings) -> None:
     sleep = node.gate_node.sleep
     for part, name in ((node.metadata, "metadata"), (sleep, "sleep")):
         wrong = violation(part, name)
+        if wrong:
+            found.add(Code.INVALID_VALUE, node.id, wrong)
+
+
+def _check_lengths(node: workflow_pb2.Node, found: Findings) -> None:
+    """Check the texts that become keys: signals' ids, and versions of the cache."""
+    gate = node.gate_node
+    for what, text in (
+        ("a signal id", gate.signal.signal_id),
+        ("a signal id", gate.approve.signal_id),
+        ("a cache version", node.metadata.cache_version),
+    ):
+        wrong = too_long(what, text, KEY_BYTES_MAX)
         if wrong:
             found.add(Code.INVALID_VALUE, node.id, wrong)
 

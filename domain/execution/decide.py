@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Never, TypeVar
 
+from domain import text_limits
 from domain.decider import Decider, parked_rejection
 from domain.execution.context import Context
 from domain.execution.decision import Decision
@@ -50,6 +51,9 @@ def decide(command: c.ExecutionCommand, state: Execution, context: Context) -> O
     if state.created is None:
         return _reject(Reason.NOT_FOUND, context, command, "it does not exist")
     _check_stream(state.created, context)
+    too_long = text_limits.rejection(command)
+    if too_long is not None:
+        return too_long
     if isinstance(command, c.DeleteExecution):
         return deletion.delete(command, state, context)
     if state.is_terminal:

@@ -11,6 +11,7 @@ from domain.execution.context import Context
 from domain.execution.nodes.time_limits import EXPIRED
 from domain.execution.outcomes.caching import look_up
 from domain.execution.state.state import Execution
+from domain.text_limits import CAUSE_BYTES_MAX, PART_BYTES_MAX, cut
 from schemas.ids import ParentNode, execution_stream
 from schemas.messages import commands as c
 from schemas.messages import execution_events as e
@@ -129,7 +130,10 @@ def _abort_child(
         f"cascading abort as parent execution id [{parent}] aborted, "
         f"reason [{event.failure.message}]"
     )
-    command = c.TerminateExecution(cause=cause, principal=state.created.principal)
+    command = c.TerminateExecution(
+        cause=cut(cause, CAUSE_BYTES_MAX),
+        principal=cut(state.created.principal, PART_BYTES_MAX),
+    )
     return (Send(stream=execution_stream(child.execution), command=command),)
 
 

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import msgspec
 from flyteidl.admin import matchable_resource_pb2
 
-from domain.registry.identity import invalid
+from domain.registry.identity import check_parts, invalid, refused
+from domain.text_limits import SPEC_BYTES_MAX, too_long
 from schemas.messages.registry_events import AttributesDeleted, AttributesSet
 from schemas.messages.rejections import Reason, Rejected
 
@@ -60,6 +61,11 @@ def replace(
     now_us: int,
 ) -> Sequence[Event] | Rejected:
     """Set attributes; plugin overrides are merged by task type."""
+    rejected = check_parts(msgspec.structs.asdict(key).items()) or refused(
+        too_long("attributes", attributes.SerializeToString(), SPEC_BYTES_MAX)
+    )
+    if rejected is not None:
+        return rejected
     before = current(known)
     if key.resource == "PLUGIN_OVERRIDE" and before is not None:
         attributes = _merged(before, attributes)

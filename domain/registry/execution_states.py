@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from flyteidl.admin import execution_pb2
 
-from domain.registry.identity import invalid
+from domain.registry.identity import check_parts, invalid
 from schemas.messages.registry_events import ExecutionStateSet
 from schemas.messages.rejections import Rejected
 
@@ -19,5 +19,8 @@ def set_state(
     """Set the state of an execution; no event if it has that state."""
     if wanted.state not in execution_pb2.ExecutionState.values():
         return invalid(f"Expected an execution's state, but got {wanted.state}")
+    rejected = check_parts([("principal", wanted.principal)])
+    if rejected is not None:
+        return rejected
     before = known[-1].state if known else ACTIVE
     return () if before == wanted.state else (wanted,)

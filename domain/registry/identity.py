@@ -5,20 +5,20 @@ from __future__ import annotations
 import difflib
 import hashlib
 import re
+from collections.abc import Iterable
 
 from flyteidl.core import identifier_pb2
 from google.protobuf import json_format
 from google.protobuf.message import Message
 
 from domain.graph import entity_ref
+from domain.text_limits import part_violation
 from schemas.ids import EntityRef
 from schemas.messages.rejections import Reason, Rejected
 
 TEXT_MAX = 32_000
 _LABEL = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
 LABEL_MAX = 63
-PART_BYTES_MAX = 511
-"""Four parts make a key; Postgres takes no key above 2,704 bytes."""
 
 
 def invalid(detail: str) -> Rejected:
@@ -34,9 +34,9 @@ def checked_ref(
     for part in ("project", "domain", "name", "version"):
         if not getattr(ref, part):
             return invalid(f"Expected an identifier with a {part}, but it is empty")
-        refused = check_part(part, getattr(ref, part))
-        if refused is not None:
-            return refused
+        wrong = check_part(part, getattr(ref, part))
+        if wrong is not None:
+            return wrong
     if ref.kind not in {kind, "UNSPECIFIED"}:
         return invalid(f"Expected an identifier of a {kind}, but got a {ref.kind}")
     return entity_ref(identifier, kind)
@@ -44,14 +44,18 @@ def checked_ref(
 
 def check_part(part: str, text: str) -> Rejected | None:
     """Refuse a part that is too long for a key, or contains NUL."""
-    size = len(text.encode())
-    if size > PART_BYTES_MAX:
-        return invalid(
-            f"Expected a {part} of at most {PART_BYTES_MAX} bytes, but it has {size}"
-        )
-    if "\0" in text:
-        return invalid(f"Expected a {part} without NUL characters, but it has one")
-    return None
+    return refused(part_violation(part, text))
+
+
+def check_parts(parts: Iterable[tuple[str, str]]) -> Rejected | None:
+    """Refuse the first part that is too long for a key, or contains NUL."""
+    found = (part_violation(part, text) for part, text in parts)
+    return refused(next((wrong for wrong in found if wrong is not None), None))
+
+
+def refused(wrong: str | None) -> Rejected | None:
+    """Return the refusal of what is wrong with an argument, if anything is."""
+    return invalid(wrong) if wrong else None
 
 
 def is_label(text: str) -> bool:

@@ -19,6 +19,7 @@ from domain.registry.identity import (
     invalid,
 )
 from domain.registry.schedules import check_schedule, schedule_type
+from domain.text_limits import texts_violation
 from schemas.ids import EntityRef
 from schemas.messages.registry_events import (
     LaunchPlanActivated,
@@ -73,7 +74,7 @@ def _completed(
     given: launch_plan_pb2.LaunchPlanSpec, interface: interface_pb2.TypedInterface
 ) -> launch_plan_pb2.LaunchPlanSpec | Rejected:
     """Check a spec, and return it with all expected inputs as its default inputs."""
-    wrong = violation(given, "spec")
+    wrong = violation(given, "spec") or texts_violation(given, "spec")
     if wrong:
         return invalid(wrong)
     expected = expected_inputs(given, interface)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from flyteidl.admin import common_pb2
 
-from domain.registry.identity import invalid
+from domain.registry.identity import check_parts, invalid
 from schemas.messages.registry_events import NamedEntityDescribed
 from schemas.messages.rejections import Rejected
 
@@ -18,6 +18,10 @@ def describe(
     known: Sequence[NamedEntityDescribed], wanted: NamedEntityDescribed
 ) -> Sequence[NamedEntityDescribed] | Rejected:
     """Set the description and state of a named entity (ref §14)."""
+    parts = ("project", "domain", "name")
+    rejected = check_parts((part, getattr(wanted, part)) for part in parts)
+    if rejected is not None:
+        return rejected
     if len(wanted.description) > DESCRIPTION_MAX:
         return invalid(
             f"Expected a description of at most {DESCRIPTION_MAX} characters, "

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from flyteidl.admin import project_pb2
 
-from domain.registry.identity import invalid, is_label
+from domain.registry.identity import check_parts, invalid, is_label
 from schemas.messages.registry_events import ProjectRegistered, ProjectReplaced
 from schemas.messages.rejections import Reason, Rejected
 
@@ -66,7 +66,9 @@ def _check(project: project_pb2.Project) -> Rejected | None:
         return invalid("Expected no domains, but the server's own are the only ones")
     if len(project.labels.values) > LABELS_MAX:
         return invalid(f"Expected at most {LABELS_MAX} labels, but there are more")
-    return None
+    return check_parts(
+        ("label", text) for label in project.labels.values.items() for text in label
+    )
 
 
 def new_project(identifier: str, name: str) -> project_pb2.Project:

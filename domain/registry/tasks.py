@@ -14,6 +14,7 @@ from domain.compiler.tasks import compile_task
 from domain.literals.protobuf_checks import violation
 from domain.registry.identity import (
     already_exists,
+    check_parts,
     checked_ref,
     differs,
     digest,
@@ -65,6 +66,11 @@ def register(
 def _check(template: tasks_pb2.TaskTemplate) -> Rejected | None:
     if not template.type:
         return invalid("Expected a task with a type, but it is empty")
+    version = template.metadata.discovery_version
+    parts = (("task type", template.type), ("cache version", version))
+    rejected = check_parts(parts)
+    if rejected is not None:
+        return rejected
     if not template.HasField("interface"):
         return invalid("Expected a task with an interface, but it has none")
     runtime = template.metadata.runtime

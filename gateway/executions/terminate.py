@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import structlog
 
+from domain.text_limits import CAUSE_BYTES_MAX, cut
 from gateway.services.container import Services
 from gateway.services.errors import RpcError
 from projections.queries import executions
@@ -34,7 +35,7 @@ async def terminate(
         for child in children:
             reason = f"eager execution [{parent.text()}] cancelled, reason [{cause}]"
             try:
-                await _submit(services, child, reason, actor)
+                await _submit(services, child, cut(reason, CAUSE_BYTES_MAX), actor)
             except RpcError as error:
                 log_.info("child_not_terminated", child=child, why=error.detail)
                 continue

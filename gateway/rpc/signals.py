@@ -6,6 +6,7 @@ from flyteidl.admin import signal_pb2
 from flyteidl.core import identifier_pb2
 from flyteidl.service import signal_pb2_grpc
 
+from domain import text_limits
 from domain.execution.outcomes.signals import violation
 from gateway.executions.lookup import execution_ref, find_execution
 from gateway.rpc.caller import actor
@@ -19,9 +20,6 @@ from projections.rows import SignalRow
 from schemas.ids import ExecutionRef, execution_of, execution_stream
 from schemas.messages import commands
 from schemas.phases import TERMINAL_EXECUTION, ExecutionPhase
-
-VALUE_BYTES_MAX = 2**18
-"""A signal's value is part of its event; larger ones are blobs, given by their URI."""
 
 
 @guarded
@@ -37,11 +35,12 @@ class Signals(signal_pb2_grpc.SignalServiceServicer):
     ) -> signal_pb2.Signal:
         """Return a signal; one that no gate waits for yet can be set from now on."""
         ref, signal_id = _signal_ref(request.id)
-        await find_execution(self.services, ref)
         data = request.type.SerializeToString(deterministic=True)
+        command = commands.RequestSignal(signal_id=signal_id, type=data)
+        _check_lengths(command)
+        await find_execution(self.services, ref)
         row = await executions.get_signal(self.services.pool, ref, signal_id)
         if row is None or row.type != data:
-            command = commands.RequestSignal(signal_id=signal_id, type=data)
             await self._submit(ref, command, context)
             row = await executions.get_signal(self.services.pool, ref, signal_id)
         if row is None:
@@ -67,15 +66,13 @@ class Signals(signal_pb2_grpc.SignalServiceServicer):
         if not request.HasField("value"):
             raise invalid("Expected a value, but there is none")
         value = request.value.SerializeToString(deterministic=True)
-        if len(value) > VALUE_BYTES_MAX:
-            found = f"it has {len(value)}"
-            raise invalid(f"Expected at most {VALUE_BYTES_MAX} bytes, but {found}")
-        execution = await find_execution(self.services, ref)
-        if ExecutionPhase(execution.phase) in TERMINAL_EXECUTION:
-            await self._check_ended(ref, signal_id, value)
         command = commands.SetSignal(
             signal_id=signal_id, value=value, principal=actor(context)
         )
+        _check_lengths(command)
+        execution = await find_execution(self.services, ref)
+        if ExecutionPhase(execution.phase) in TERMINAL_EXECUTION:
+            await self._check_ended(ref, signal_id, value)
         await self._submit(ref, command, context)
         return signal_pb2.SignalSetResponse()
 
@@ -106,6 +103,13 @@ class Signals(signal_pb2_grpc.SignalServiceServicer):
             actor=actor(context),
             now_us=self.services.clock.now_us(),
         )
+
+
+def _check_lengths(command: commands.Command) -> None:
+    """Refuse what the propeller would, also where no command is needed."""
+    rejected = text_limits.rejection(command)
+    if rejected is not None:
+        accepted(rejected)
 
 
 def _signal_ref(

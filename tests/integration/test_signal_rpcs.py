@@ -11,7 +11,7 @@ from flyteidl.core import identifier_pb2, literals_pb2
 from flyteidl.service import signal_pb2_grpc
 from msgspec.structs import replace
 
-from gateway.rpc.signals import VALUE_BYTES_MAX
+from domain.text_limits import SIGNAL_VALUE_BYTES_MAX
 from infra.eventlog.contract import Received
 from projections.rows import Outcome
 from schemas.ids import ExecutionRef, execution_stream
@@ -148,9 +148,9 @@ def test_a_signal_may_be_set_after_the_end(
         (
             _set(
                 WAITS,
-                literals_pb2.Literal(hash="x" * VALUE_BYTES_MAX, scalar={}),
+                literals_pb2.Literal(hash="x" * SIGNAL_VALUE_BYTES_MAX, scalar={}),
             ),
-            f"at most {VALUE_BYTES_MAX} bytes",
+            f"at most {SIGNAL_VALUE_BYTES_MAX} bytes",
         ),
     ],
 )

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from domain.text_limits import envelope_violation
 from infra.clock import SYSTEM_CLOCK, Clock
 from infra.errors import FencedError, PermanentError
 from infra.eventlog.contract import OwnedPartition, Received
@@ -223,7 +224,9 @@ class Propeller:
                 self._leases_due_us = 0
             return
         stream = received.envelope.stream
-        found = violation(command, received.key, stream, self.kinds)
+        found = envelope_violation(received.envelope) or violation(
+            command, received.key, stream, self.kinds
+        )
         if found is None and not await partition.holds(received.key):
             found = (
                 f"Expected key '{received.key}' in the partition that every client's "

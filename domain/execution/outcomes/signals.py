@@ -12,6 +12,8 @@ from domain.literals.literal_types import describe
 from schemas.messages import commands as c
 from schemas.messages.rejections import Reason, Rejected
 
+_SHOWN_MAX = 100
+
 
 def rejection(
     command: c.ExecutionCommand, state: Execution, context: Context
@@ -35,7 +37,7 @@ def violation(signal_id: str, value: bytes, wanted: bytes) -> str:
     if literal_matches(literal, asked):
         return ""
     found = literal.WhichOneof("value") or "nothing"
-    text = str(literal).replace("\n", " ").strip()[:100]
+    text = str(literal).replace("\n", " ").strip()[:_SHOWN_MAX]
     wanted_text = f"Expected signal '{signal_id}' to get {describe(asked)}"
     return f"{wanted_text}, but got {text or found}"
 
@@ -57,7 +59,8 @@ def _reject_setting(
         known = ", ".join(sorted(state.signals)) or "none"
         return Rejected(
             Reason.INVALID_ARGUMENT,
-            f"Expected execution '{name}' to wait for signal '{command.signal_id}', "
+            f"Expected execution '{name}' to wait for signal "
+            f"'{command.signal_id[:_SHOWN_MAX]}', "
             f"but until now it waits for {known}",
         )
     wrong = violation(command.signal_id, command.value, signal.type)

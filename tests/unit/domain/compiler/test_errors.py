@@ -250,6 +250,11 @@ BROKEN: dict[str, tuple[Code, str, list[Any]]] = {
         Code.INCOMPATIBLE_BINDING_UNION_VALUE, "a",
         [_bound("union", map=literals_pb2.BindingDataMap())],
     ),
+    "a gate with a long signal id": (
+        Code.INVALID_VALUE,
+        "g",
+        [_gate(approve=workflow_pb2.ApproveCondition(signal_id="s" * 501))],
+    ),
     "a gate without a condition": (Code.NO_CONDITION_FOUND, "g", [_gate()]),
     "a signal without a type": (
         Code.VALUE_REQUIRED, "g",
