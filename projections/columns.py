@@ -41,7 +41,8 @@ Load = Callable[[Any], ColumnValue]
 R = TypeVar("R", bound=msgspec.Struct)
 KEY_BYTES_MAX = 500
 """How much of a text an index holds."""
-_CHARACTER_BYTES_MAX = 4
+_KEY_CHARACTERS_MAX = KEY_BYTES_MAX // 4
+"""Texts that aren't longer than this need no encoding: a character has four bytes."""
 
 
 class Merge(Enum):
@@ -186,8 +187,9 @@ def key_text(text: str | None) -> str | None:
 
     Postgres takes no index row above 2,704 bytes; five of these fit into one.
     """
-    text = without_nul(text)
-    if text is None or len(text) <= KEY_BYTES_MAX // _CHARACTER_BYTES_MAX:
+    if text and "\0" in text:
+        text = text.replace("\0", "\N{REPLACEMENT CHARACTER}")
+    if text is None or len(text) <= _KEY_CHARACTERS_MAX:
         return text
     data = text.encode()
     if len(data) <= KEY_BYTES_MAX:

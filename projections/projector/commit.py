@@ -75,10 +75,9 @@ async def commit(pool: Pool, wanted: Commit) -> None:
 
 
 class _Moved(msgspec.Struct, frozen=True):
-    """How many positions were moved, and the digest of what is passed over."""
+    """A position that was moved; `digest` is that of what is passed over now."""
 
-    moved: int
-    passed_over: str | None
+    digest: str | None
 
 
 async def _move(conn: Connection, wanted: Commit) -> bool:
@@ -87,22 +86,23 @@ async def _move(conn: Connection, wanted: Commit) -> bool:
     Raises, and so undoes what was moved, if only some of them could be: the changes
     belong to all of them.
     """
-    to, partitions = wanted.to, sorted(wanted.to)
+    to, partitions = wanted.to, list(wanted.to)
     known = [wanted.before.get(partition, 0) for partition in partitions]
-    move = {"partitions": partitions, "from": known, "to": [to[p] for p in partitions]}
+    if 0 in known:
+        new = [p for p, at in zip(partitions, known, strict=True) if not at]
+        await conn.execute(_SQL["begin"], (PROJECTOR, new))
+    move = {"partitions": partitions, "from": known, "to": list(to.values())}
     cursor = await conn.execute(_SQL["move"], {"name": PROJECTOR, **move})
-    row = await cursor.fetchone()
-    assert row is not None  # noqa: S101 - it counts
-    found = decode(_Moved, row)
-    if found.moved == len(partitions):
-        if found.passed_over != wanted.passed.digest:
+    moved = [decode(_Moved, row) for row in await cursor.fetchall()]
+    if len(moved) == len(partitions):
+        if moved and moved[0].digest != wanted.passed.digest:
             raise ReadModelsMovedError(
                 "Expected the same streams to be passed over as before, but others are"
             )
         return True
     stored = await stored_positions(conn)
     at = {partition: stored.get(partition, 0) for partition in partitions}
-    if not found.moved and at == to:
+    if not moved and at == to:
         return False
     expected = dict(zip(partitions, known, strict=True))
     message = f"Expected to be the only projector and at {expected}, but it is at {at}"

@@ -1,26 +1,20 @@
 -- stored_positions --
 SELECT log_partition, position FROM projector_positions WHERE name = %s
 
+-- begin --
+-- A partition that has no row stands at 0.
+INSERT INTO projector_positions (name, log_partition, position)
+SELECT %s, log_partition, 0 FROM unnest(%s::integer[]) AS log_partition
+ON CONFLICT DO NOTHING
+
 -- move --
--- All positions at once; one that has no row stands at 0. Returns how many were moved.
-WITH wanted AS (
-    SELECT * FROM unnest(
-        %(partitions)s::integer[], %(from)s::bigint[], %(to)s::bigint[]
-    ) AS w (log_partition, known, target)
-), begun AS (
-    INSERT INTO projector_positions AS p (name, log_partition, position)
-    SELECT %(name)s, log_partition, target FROM wanted WHERE known = 0
-    ON CONFLICT (name, log_partition) DO UPDATE SET position = EXCLUDED.position
-    WHERE p.position = 0
-    RETURNING 1
-), moved AS (
-    UPDATE projector_positions AS p SET position = w.target FROM wanted AS w
-    WHERE p.name = %(name)s AND p.log_partition = w.log_partition
-        AND p.position = w.known AND w.known > 0
-    RETURNING 1
-)
-SELECT (SELECT count(*) FROM begun) + (SELECT count(*) FROM moved) AS moved,
-    (SELECT sum(hashtextextended(stream, 0))::text FROM passed_over) AS passed_over
+-- All positions at once; returns a row for each that was moved.
+UPDATE projector_positions AS p SET position = w.target
+FROM unnest(
+    %(partitions)s::integer[], %(from)s::bigint[], %(to)s::bigint[]
+) AS w (log_partition, known, target)
+WHERE p.name = %(name)s AND p.log_partition = w.log_partition AND p.position = w.known
+RETURNING (SELECT sum(hashtextextended(stream, 0))::text FROM passed_over) AS digest
 
 -- passed_over --
 -- The streams, and a number that other streams don't have.

@@ -132,9 +132,12 @@ class StreamProjections:
         self, changes: Changes, envelope: Envelope, message: msgspec.Struct
     ) -> None:
         """Add what a message changes; KeyError for one that is no event of a stream."""
-        self.apply_outcome(changes, envelope, message)
         if isinstance(message, Event):
+            if envelope.reply:
+                self.apply_outcome(changes, envelope, message)
             self._apply_event(changes, envelope, message)
+        else:
+            self.apply_outcome(changes, envelope, message)
 
     def apply_outcome(
         self, changes: Changes, envelope: Envelope, message: msgspec.Struct

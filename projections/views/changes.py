@@ -17,6 +17,9 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # A day less than Python has: in the time zone of a session they have these years, too.
 _FIRST = datetime(1, 1, 2, tzinfo=UTC)
 _LAST = datetime(9999, 12, 30, tzinfo=UTC)
+_FIRST_US, _LAST_US = (
+    (at - _EPOCH) // timedelta(microseconds=1) for at in (_FIRST, _LAST)
+)
 
 
 class Rows(Generic[R]):
@@ -122,8 +125,6 @@ def not_shown(_c: Changes, _v: Envelope, _m: Any, _at: datetime) -> None:
 
 def time_of(us: int) -> datetime:
     """Return a time; one that no calendar has, as a report may hold, is cut."""
-    try:
-        at = _EPOCH + timedelta(microseconds=us)
-    except OverflowError:
-        return _LAST if us > 0 else _FIRST
-    return min(max(at, _FIRST), _LAST)
+    if us < _FIRST_US:
+        return _FIRST
+    return _LAST if us > _LAST_US else _EPOCH + timedelta(microseconds=us)
