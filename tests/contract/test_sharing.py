@@ -5,12 +5,23 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from msgspec.structs import replace
 
 from infra.eventlog.contract import PartitionAssignment
+from infra.postgres.pool import open_pool
+from projections.positions import have_reached
+from projections.projector.commit import Commit
+from projections.projector.partitioned import PartitionedProjector
+from projections.projector.projector import Projector
+from projections.queries.executions import execution_counts
 from schemas import topics as t
+from schemas.ids import execution_of
 from tests.contract.conftest import PARTITIONS, STREAMS, KafkaKind
 from tests.contract.owning import owning
 from tests.contract.records import command, event_record, ids
+from tests.support.components.postgres import migrated_database
+from tests.support.engine import created
+from tests.support.memory_log import event_records
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 
@@ -77,3 +88,49 @@ async def test_members_share_and_take_over(kafka: KafkaKind) -> None:
             assert first.is_reassigned()
             assert assigned | others == frozenset(range(PARTITIONS))
         await until_assigned(first, PARTITIONS)
+
+
+class Slow(Projector):
+    """A projector whose first commit of several partitions waits until it may go on."""
+
+    began: asyncio.Event
+    may_go_on: asyncio.Event
+
+    async def _write(self, wanted: Commit) -> None:
+        if len(wanted.to) > 1 and wanted.changes.journal:
+            self.began.set()
+            await self.may_go_on.wait()
+        await Projector._write(self, wanted)
+
+
+async def test_a_joining_projector_loses_no_events(kafka: KafkaKind) -> None:
+    """It applies a partition that is in a batch of another one, which isn't stored."""
+    log, pool = await kafka.open(), await open_pool(migrated_database(), size=4)
+    await log.append(
+        [
+            record
+            for stream in STREAMS
+            for record in event_records(
+                stream, [replace(created(), execution=execution_of(stream))]
+            )
+        ]
+    )
+    old, new = Slow(log, pool), Projector(log, pool)
+    old.began, old.may_go_on = asyncio.Event(), asyncio.Event()
+    running = [asyncio.create_task(PartitionedProjector(log, old).run())]
+    try:
+        async with asyncio.timeout(2 * SOON_S):
+            await old.began.wait()
+            running.append(asyncio.create_task(PartitionedProjector(log, new).run()))
+            while not new.applied:
+                await asyncio.sleep(0.02)
+            old.may_go_on.set()
+            end = await log.end_positions((t.EVENTS,))
+            while not have_reached({**old.positions, **new.positions}, end):
+                await asyncio.sleep(0.02)
+        assert await execution_counts(pool) == {"QUEUED": len(STREAMS)}
+    finally:
+        for task in running:
+            task.cancel()
+        await asyncio.wait(running)
+        await pool.close()
