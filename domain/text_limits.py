@@ -148,7 +148,7 @@ def spec_violation(spec: execution_pb2.ExecutionSpec) -> str | None:
             *(too_long("a tag", tag, KEY_BYTES_MAX) for tag in spec.tags),
             *(too_long("a label key", key, LABEL_KEY_BYTES_MAX) for key in keys),
             texts_violation(spec, "spec"),
-            _size_violation("a spec", spec),
+            _size_violation(spec),
         )
     )
 
@@ -183,11 +183,12 @@ def _items(is_repeated: bool, value: Any) -> Iterable[Any]:
     return (*value.keys(), *value.values()) if isinstance(value, Mapping) else value
 
 
-def _size_violation(what: str, message: Message) -> str | None:
-    size = message.ByteSize()
+def _size_violation(spec: execution_pb2.ExecutionSpec) -> str | None:
+    inputs = spec.inputs.ByteSize() if spec.HasField("inputs") else 0
+    size = spec.ByteSize() - inputs
     if size <= SPEC_BYTES_MAX:
         return None
-    return f"Expected {what} of at most {SPEC_BYTES_MAX} bytes, but it has {size}"
+    return f"Expected a spec of at most {SPEC_BYTES_MAX} bytes, but it has {size}"
 
 
 def _principal(text: str) -> str | None:

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from domain import admission
 from domain.graph import entity_ref
 from domain.registry.identity import check_part, is_label
+from domain.text_limits import spec_violation
 from gateway.registry.single_task import register_single_task
 from gateway.services.container import Services
 from gateway.services.errors import accepted, invalid
@@ -64,6 +65,9 @@ def _command(
     for part in (requested.project, requested.domain):
         if not is_label(part):
             raise invalid(f"Expected a project and a domain, but got '{part[:100]}'")
+    wrong = spec_violation(spec)
+    if wrong is not None:
+        raise invalid(wrong)
     command = CreateExecution(
         project=requested.project,
         domain=requested.domain,

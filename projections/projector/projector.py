@@ -232,7 +232,8 @@ class Projector:
         refused = None
         if envelope.sequence:
             message = self._decode(received)
-            self.projections.apply_outcome(changes, envelope, message)
+            if self.writes_outcomes:
+                self.projections.apply_outcome(changes, envelope, message)
             refused = Refused(
                 stream=envelope.stream, sequence=envelope.sequence, error=str(error)
             )

@@ -159,6 +159,15 @@ def test_a_refusal_reaches_the_client(gateway: RunningGateway, admin: Any) -> No
             },
             "LAUNCH_PLAN or TASK",
         ),
+        (
+            {
+                "spec": execution_pb2.ExecutionSpec(
+                    launch_plan=identifier(identifier_pb2.LAUNCH_PLAN),
+                    tags=["t" * 4_000],
+                )
+            },
+            "a tag of at most 500 bytes, but it has 4000",
+        ),
     ],
 )
 def test_bad_creations_leave_no_command(

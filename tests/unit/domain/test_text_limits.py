@@ -88,6 +88,7 @@ def test_a_spec_may_have_what_is_usual() -> None:
     wanted = spec(annotations={"a": "v" * 100_000}, labels={"team": "x"})
     wanted.envs.values.add(key="A", value="v" * 100_000)
     wanted.inputs.literals["a"].scalar.primitive.string_value = LONG
+    wanted.inputs.literals["b"].scalar.binary.value = b"x" * 2_000_000
     wanted.tags.append("t" * 500)
     assert spec_violation(wanted) is None
     assert "1001" in str(spec_violation(Spec(tags=["t"] * 1_001)))
