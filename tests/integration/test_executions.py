@@ -44,6 +44,9 @@ RUN_ID = identifier_pb2.WorkflowExecutionIdentifier(project="p", domain="d", nam
 NODE_ID = identifier_pb2.NodeExecutionIdentifier(node_id="n0", execution_id=RUN_ID)
 LARGE = 150_000
 
+Spec = execution_pb2.ExecutionSpec
+PLAN = identifier_pb2.LAUNCH_PLAN
+
 
 def identifier(kind: int, name: str = "n", version: str = "v") -> Any:
     """Return the id of something registered."""
@@ -142,30 +145,14 @@ def test_a_refusal_reaches_the_client(gateway: RunningGateway, admin: Any) -> No
         ({"name": "line\n"}, "execution name"),
         ({"name": "n" * 64}, "execution name"),
         ({"spec": None}, "Expected a spec"),
-        ({"spec": execution_pb2.ExecutionSpec()}, "launch plan with a project"),
+        ({"spec": Spec()}, "launch plan with a project"),
+        ({"spec": Spec(launch_plan=identifier(PLAN, version="\0"))}, "NUL"),
         (
-            {
-                "spec": execution_pb2.ExecutionSpec(
-                    launch_plan=identifier(identifier_pb2.LAUNCH_PLAN, version="\0")
-                )
-            },
-            "NUL",
-        ),
-        (
-            {
-                "spec": execution_pb2.ExecutionSpec(
-                    launch_plan=identifier(identifier_pb2.WORKFLOW)
-                )
-            },
+            {"spec": Spec(launch_plan=identifier(identifier_pb2.WORKFLOW))},
             "LAUNCH_PLAN or TASK",
         ),
         (
-            {
-                "spec": execution_pb2.ExecutionSpec(
-                    launch_plan=identifier(identifier_pb2.LAUNCH_PLAN),
-                    tags=["t" * 4_000],
-                )
-            },
+            {"spec": Spec(launch_plan=identifier(PLAN), tags=["t" * 4_000])},
             "a tag of at most 500 bytes, but it has 4000",
         ),
     ],
