@@ -36,7 +36,7 @@ def any_event() -> st.SearchStrategy[Any]:
 )
 @given(event=any_event())
 def test_no_event_is_taken_for_an_outage(pool: Pool, event: Any) -> None:
-    """Whoever appends it learns that its values can't be stored, and isn't kept."""
+    """Its sender is told that the values can't be stored, and not to try again."""
     with psycopg.connect(str(pool.conninfo)) as conn:
         try:
             apply_registry(conn.cursor(), event)
