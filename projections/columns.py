@@ -39,8 +39,8 @@ Dump = Callable[[Any], SqlValue]
 Load = Callable[[Any], ColumnValue]
 """Makes the value of the field from the stored one."""
 R = TypeVar("R", bound=msgspec.Struct)
-KEY_BYTES_MAX = 500
-"""How much of a text an index holds."""
+KEY_BYTES_MAX = 524
+"""How much of a text an index holds: any part of an id, with the catalog's prefix."""
 _KEY_CHARACTERS_MAX = KEY_BYTES_MAX // 4
 """Texts that aren't longer than this need no encoding: a character has four bytes."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from domain.literals.cache_keys import dataset_name
 from infra.errors import TransientError
 from infra.eventlog.contract import Pages, Positions
 from infra.postgres.pool import Pool
@@ -22,7 +24,7 @@ from projections.queries.catalog import Catalog, count_cached
 from projections.queries.executions import list_nodes
 from projections.queries.page import Page
 from projections.views.catalog import owner_of
-from schemas.ids import ExecutionRef
+from schemas.ids import CatalogKey, ExecutionRef
 from schemas.messages import dispatches as d
 from schemas.messages import execution_events as e
 from schemas.messages import node_events as ne
@@ -223,6 +225,25 @@ async def test_old_outputs_do_not_count(read_models: ReadModels) -> None:
 
     assert await _catalog(read_models, max_age_s=1).find(KEY) is None
     assert await _catalog(read_models, max_age_s=10**9).find(KEY) is not None
+
+
+async def test_outputs_of_long_keys_are_found(read_models: ReadModels) -> None:
+    """A cache version of any length, and names that are as long as they may be."""
+    name, version = secrets.token_hex(255), secrets.token_hex(5_000)
+    key = CatalogKey(
+        project=name, domain=name, name=dataset_name(name), version=version, tag=version
+    )
+    events = _history("a", [("t", 1)], deleted=False)
+    await read_models.given(STREAM, events[0], replace(events[1], key=key))
+    catalog = _catalog(read_models)
+
+    assert await catalog.find(key) is not None
+    assert await catalog.find(replace(key, version=version + "x")) is None
+    assert await count_cached(read_models.pool, name, name, name) == 1
+    assert await catalog.reserve(key, "one")
+    assert not await catalog.reserve(key, "two")
+    await catalog.release(key, "one")
+    assert await catalog.reserve(key, "two")
 
 
 async def test_evicted_outputs_do_not_count(
