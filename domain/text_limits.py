@@ -39,6 +39,8 @@ SIGNAL_VALUE_BYTES_MAX = 262_144
 """Of a signal's value, which is part of its event; larger ones are blobs."""
 ENVELOPE_BYTES_MAX = 1_024
 """Of each text of an envelope, which travels in headers."""
+_CHARACTER_BYTES_MAX = 4
+_PUBLIC = frozenset[type](c.PUBLIC)
 _NOT_TEXTS = frozenset({"spec.inputs", "spec.fixed_inputs", "spec.default_inputs"})
 _LONG_TEXTS = frozenset({"spec.envs", "spec.annotations"})
 _ENVELOPE = ("id", "type", "stream", "correlation", "causation", "actor", "traceparent")
@@ -60,14 +62,19 @@ def cut(text: str, bytes_max: int) -> str:
 
 def envelope_violation(envelope: Envelope) -> str | None:
     """Return what is wrong with the lengths of an envelope's texts."""
-    return _first(
-        too_long(f"a command's {name}", getattr(envelope, name), ENVELOPE_BYTES_MAX)
-        for name in _ENVELOPE
-    )
+    for name in _ENVELOPE:
+        text = getattr(envelope, name)
+        if len(text) > ENVELOPE_BYTES_MAX // _CHARACTER_BYTES_MAX:
+            wrong = too_long(f"a command's {name}", text, ENVELOPE_BYTES_MAX)
+            if wrong is not None:
+                return wrong
+    return None
 
 
 def rejection(command: c.Command) -> Rejected | None:
     """Return why a command to an execution that exists has texts that are too long."""
+    if type(command) not in _PUBLIC:
+        return None
     wrong: Iterable[str | None] = ()
     match command:
         case c.TerminateExecution():
