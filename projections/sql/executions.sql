@@ -25,8 +25,10 @@ WHERE e.phase IN ('SUCCEEDED', 'FAILED', 'ABORTED', 'TIMED_OUT')
     OR j.type = 'ExecutionDeleted'
 
 -- stream_extent --
+-- The journal of a stream that is passed over isn't complete.
 SELECT (extract(epoch FROM first.occurred_at) * 1000000)::bigint AS began_us,
-    CASE WHEN e.ended_at IS NOT NULL THEN
+    CASE WHEN e.ended_at IS NOT NULL
+        AND NOT EXISTS (SELECT FROM passed_over AS p WHERE p.stream = e.stream) THEN
         (SELECT max(sequence) FROM journal WHERE journal.stream = e.stream)
     END AS last_sequence
 FROM executions AS e

@@ -225,6 +225,11 @@ async def test_where_an_execution_is_on_the_log_is_known(
     await read_models.given(stream, ended)
     assert await find(stream) == StreamExtent(NOON_US, 2)
 
+    noted = "INSERT INTO passed_over (stream, sequence, error) VALUES (%s, 3, '')"
+    async with read_models.pool.connection() as conn:
+        await conn.execute(noted, (stream,))
+    assert await find(stream) == StreamExtent(NOON_US, None)  # more may follow
+
 
 async def test_what_is_unknown_is_none(read_models: ReadModels) -> None:
     """Rows that don't exist are None."""
