@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from projections import rows
-from projections.columns import decode
+from projections.columns import decode, key_text
 from projections.projector.projector import Projector
 from projections.table import Table
 from schemas.messages import execution_events as e
@@ -101,6 +101,35 @@ async def test_no_event_stops_the_projector(
     assert other in streams
     ended = {row["command_id"] for row in await read_models.rows("outcomes")}
     assert {f"{stream}/command/{number}" for number in range(len(events))} <= ended
+
+
+@settings(
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(
+    answer=st.one_of(
+        extreme(example(outcomes.CommandRejected)),
+        extreme(example(outcomes.CommandHadNoEffect)),
+        messages_of(outcomes.CommandRejected),
+    ),
+    stream=st.sampled_from([STREAM, "", "x", "execution/a", f"execution/p/d/{LONG}"]),
+)
+async def test_no_envelope_stops_the_projector(
+    read_models: ReadModels, answer: Any, stream: str
+) -> None:
+    """Answers of any text, and events of streams that are none."""
+    read_models.log = MemoryLog()
+    async with read_models.pool.connection() as conn:
+        await conn.execute("TRUNCATE projector_positions, outcomes")
+    read_models.log.answer(stream, answer)
+    read_models.log.add(stream, created(), command=LONG, reply=True)
+    await follow(read_models)
+    await read_all(read_models)
+
+    ids = {key_text(answer.command_id), key_text(LONG)}
+    assert {row["command_id"] for row in await read_models.rows("outcomes")} == ids
 
 
 async def test_what_no_index_holds_is_shown(read_models: ReadModels) -> None:
