@@ -262,6 +262,30 @@ class RetentionSettings(Section):
     )
 
 
+class UpgradeSettings(Section):
+    """Rolling upgrades: when messages of a newer version are written."""
+
+    announce_interval_s: float = Field(
+        5.0,
+        gt=0,
+        description="Interval at which a process announces itself and reads which "
+        "format level is open.",
+    )
+    process_timeout_s: float = Field(
+        60.0,
+        gt=0,
+        description="A process silent for this long doesn't hold back a new level.",
+    )
+    leave_timeout_s: float = Field(
+        1.0, gt=0, description="Time to remove a process's announcement at a shutdown."
+    )
+    opens_by_itself: bool = Field(
+        default=True,
+        description="Open a new format level once the last process that doesn't know "
+        "it has left; the first level is always opened by the operator.",
+    )
+
+
 class DebugSettings(Section):
     """Checks that cost time, to find defects of the engine."""
 

@@ -28,6 +28,7 @@ from infra.setting_sections import (
     RunnerSettings,
     S3Settings,
     SnapshotSettings,
+    UpgradeSettings,
 )
 
 CONFIG_VARIABLE = "FLIGHTLOG_CONFIG"
@@ -91,6 +92,7 @@ class Settings(BaseSettings):
     s3: S3Settings = S3Settings()
     cache: CacheSettings = CacheSettings()
     retention: RetentionSettings = RetentionSettings()
+    upgrade: UpgradeSettings = UpgradeSettings()
     debug: DebugSettings = DebugSettings()
 
     @classmethod

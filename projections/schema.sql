@@ -153,6 +153,21 @@ CREATE INDEX executions_parent ON executions USING btree (parent_stream, parent_
 
 CREATE INDEX executions_recovers ON executions USING btree (recovers) WHERE (recovers IS NOT NULL);
 
+CREATE TABLE format_levels (
+    level integer NOT NULL,
+    opened_at timestamp with time zone DEFAULT now() NOT NULL,
+    opened_by text NOT NULL,
+    version text NOT NULL,
+    CONSTRAINT format_levels_pkey PRIMARY KEY (level)
+);
+
+CREATE TABLE format_messages (
+    fingerprint text NOT NULL,
+    name text NOT NULL,
+    level integer NOT NULL,
+    CONSTRAINT format_messages_pkey PRIMARY KEY (fingerprint)
+);
+
 CREATE TABLE journal (
     stream text NOT NULL,
     sequence bigint NOT NULL,
@@ -256,6 +271,18 @@ CREATE TABLE passed_over (
     error text NOT NULL,
     since timestamp with time zone DEFAULT now() NOT NULL,
     CONSTRAINT passed_over_pkey PRIMARY KEY (stream)
+);
+
+CREATE TABLE processes (
+    id text NOT NULL,
+    role text NOT NULL,
+    host text NOT NULL,
+    pid integer NOT NULL,
+    version text NOT NULL,
+    level integer NOT NULL,
+    started_at timestamp with time zone DEFAULT now() NOT NULL,
+    seen_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT processes_pkey PRIMARY KEY (id)
 );
 
 CREATE TABLE projector_positions (

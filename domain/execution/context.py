@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from domain.execution.state.frontier import Frontier
 from domain.execution.state.saved_nodes import NOTHING_SAVED, Recovery
 from domain.graph import Definition
+from schemas.levels import FORMAT_LEVEL
 from schemas.messages.execution_events import ExecutionCreated
 from schemas.messages.rejections import Reason, Rejected
 
@@ -37,6 +38,7 @@ class Context:
 
     `admission` is the event that begins the execution that a CreateExecution asks for,
     or why it may not begin. `recovery` is what the execution that it recovers saved.
+    No message or field of a level above `format_level` may follow from a decision.
     """
 
     now_us: int
@@ -47,3 +49,4 @@ class Context:
     admission: ExecutionCreated | Rejected = NOT_ADMITTED
     recovery: Recovery = NOTHING_SAVED
     limits: Limits = Limits()
+    format_level: int = FORMAT_LEVEL

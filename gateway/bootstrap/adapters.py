@@ -12,6 +12,7 @@ from typing import Protocol, TypeVar
 import structlog
 
 from gateway.bootstrap.data_dir import DataDir
+from gateway.version import version
 from infra.blobs.files import Blobs
 from infra.blobs.store import open_blobs
 from infra.clock import Clock, SystemClock
@@ -24,11 +25,13 @@ from infra.eventlog.postgres.log import PostgresLog
 from infra.eventlog.postgres.reader import LogReader
 from infra.postgres.embedded_server import PostgresServer
 from infra.postgres.failures import outages_are_transient
+from infra.postgres.format_gate import FormatGate
 from infra.postgres.pool import Pool, advisory_lock, open_pool
 from infra.retry import retry_transient
 from infra.settings import Settings
 from projections.migrate import migrate
 from projections.queries.stream_extents import StreamExtentQuery
+from schemas import topics
 
 log_ = structlog.get_logger(__name__)
 
@@ -45,6 +48,7 @@ class Adapters:
     blobs: Blobs
     log: Log
     data: DataDir
+    gate: FormatGate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,10 +74,11 @@ def check(settings: Settings) -> None:
 
 
 @asynccontextmanager
-async def open_adapters(settings: Settings) -> AsyncIterator[RoleAdapters]:
+async def open_adapters(settings: Settings, role: str) -> AsyncIterator[RoleAdapters]:
     """Connect a role's adapters, waiting for what can't be reached yet.
 
-    Raises PermanentError for what can't be used, as for missing topics.
+    Raises PermanentError for what can't be used, as for missing topics, or data of a
+    newer version.
     """
     data = DataDir(settings.data_dir)
     data.path.mkdir(parents=True, exist_ok=True)
@@ -86,6 +91,9 @@ async def open_adapters(settings: Settings) -> AsyncIterator[RoleAdapters]:
         log = KafkaLog(settings.kafka, settings.log, StreamExtentQuery(pool))
         stack.push_async_callback(log.close)
         await retry_transient(log.open, "log_delayed")
+        gate = FormatGate(pool, settings.upgrade, role, version())
+        is_fresh = await retry_transient(lambda: _is_empty(log), "log_delayed")
+        await stack.enter_async_context(gate.entered(is_fresh=is_fresh))
         blobs = await stack.enter_async_context(open_blobs(settings, data.blobs))
         yield RoleAdapters(
             settings=settings,
@@ -94,7 +102,16 @@ async def open_adapters(settings: Settings) -> AsyncIterator[RoleAdapters]:
             blobs=blobs,
             log=log,
             data=data,
+            gate=gate,
         )
+
+
+async def _is_empty(log: Log) -> bool:
+    """Return whether the log never held an event, of executions or the registry."""
+    for topic in (topics.EVENTS, topics.REGISTRY):
+        if any((await log.end_positions((topic,))).values()):
+            return False
+    return True
 
 
 async def _tables(url: str) -> None:

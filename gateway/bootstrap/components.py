@@ -117,6 +117,7 @@ def _propeller(
             records_max=settings.log.records_max,
         ),
         snapshots=Snapshots(_cadence(settings.snapshots), adapters.clock),
+        format_level=lambda: adapters.gate.level,
         throttle=ProjectionLagThrottle(applied, clock=adapters.clock),
     )
 

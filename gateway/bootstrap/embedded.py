@@ -27,6 +27,7 @@ from infra.clock import SystemClock
 from infra.eventlog.contract import OwnedPartition
 from infra.eventlog.postgres.log import PostgresLog
 from infra.postgres.embedded_server import PostgresServer
+from infra.postgres.format_gate import FormatGate
 from infra.postgres.pool import open_pool
 from infra.settings import Settings
 from infra.telemetry import counters
@@ -64,6 +65,7 @@ class Engine:
     sweeper: Sweeper
     process: ProcessPlugin | None
     health: Health
+    gate: FormatGate
 
 
 async def run(settings: Settings, on_ready: OnReady = lambda _: None) -> None:
@@ -140,9 +142,17 @@ async def _build(
         store = await stack.enter_async_context(open_store(url))
         pool = await open_pool(url)
         stack.push_async_callback(pool.close)
+        gate = FormatGate(pool, settings.upgrade, "embedded", version())
+        await stack.enter_async_context(gate.entered())
         blobs = await stack.enter_async_context(open_blobs(settings, data.blobs))
         adapters = Adapters(
-            settings=settings, clock=clock, pool=pool, blobs=blobs, log=log, data=data
+            settings=settings,
+            clock=clock,
+            pool=pool,
+            blobs=blobs,
+            log=log,
+            data=data,
+            gate=gate,
         )
         services = components.services(adapters, store, base_url)
         await projects.seed(services, projects.FIRST)
@@ -172,6 +182,7 @@ def _assemble(
         sweeper=components.sweeper(adapters),
         process=process,
         health=Health(PARTS),
+        gate=adapters.gate,
     )
 
 
@@ -210,6 +221,7 @@ class _Service:
             http_task = self._start(group, "http", http.serve_on(self.http_socket))
             await grpc.start()
             engine.health.serves("grpc")
+            await engine.gate.open("the embedded engine, once it was ready")
             self.on_ready(grpc.port)
             try:
                 await self.stopping.wait()

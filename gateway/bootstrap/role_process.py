@@ -62,7 +62,7 @@ async def _run_gateway(
 
     async def serve() -> None:
         async with (
-            open_adapters(settings) as adapters,
+            open_adapters(settings, GATEWAY) as adapters,
             gateway(adapters, health, url) as servers,
         ):
             health.serves(GATEWAY)
@@ -95,7 +95,7 @@ class _Worker:
 
         async def work() -> None:
             async with (
-                open_adapters(self.settings) as adapters,
+                open_adapters(self.settings, self.role) as adapters,
                 self.build(adapters) as worker,
             ):
                 built.append(worker)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli import dead_letters, log, passed_over, start, topics
+from gateway.cli import dead_letters, log, passed_over, start, topics, upgrade
 from gateway.cli.options import (
     EXITS,
     STREAM_HELP,
@@ -47,6 +47,7 @@ app.add_typer(log.app, name="log")
 app.add_typer(passed_over.app, name="passed-over")
 app.add_typer(start.app, name="start")
 app.add_typer(topics.app, name="topics")
+app.add_typer(upgrade.app, name="upgrade")
 
 
 def main() -> None:

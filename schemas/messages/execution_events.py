@@ -18,7 +18,8 @@ class ExecutionCreated(Event, frozen=True, kw_only=True):
     `spec` is the resolved flyteidl.admin.ExecutionSpec; `definition` the compiled
     closure; `inputs` the merged inputs, `user_inputs` what the request gave.
     `created_by` is the id of the command, `root` the stream of the outermost parent.
-    `recovers` is the execution whose nodes that succeeded aren't run again.
+    `recovers` is the execution whose nodes that succeeded aren't run again. By `rules`
+    its ids and paths are derived: 1 are those of executions that began at level 1.
     """
 
     execution: ExecutionRef
@@ -35,6 +36,7 @@ class ExecutionCreated(Event, frozen=True, kw_only=True):
     root: str = ""
     created_by: str = ""
     recovers: ExecutionRef | None = None
+    rules: int = 0
 
 
 class ExecutionStarted(Event, frozen=True, kw_only=True):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Iterator
 from functools import cached_property
 from typing import TypeAlias, TypeVar
 
@@ -54,17 +55,46 @@ class Codec:
         return tuple(entry for messages in self._sets for entry in messages.entries())
 
     @cached_property
-    def _by_class(self) -> dict[type[msgspec.Struct], Entry]:
-        """The newest version of each class: the last one of its entries."""
-        return {entry.cls: entry for entry in self._entries}
+    def _by_class(self) -> dict[type[msgspec.Struct], tuple[Entry, ...]]:
+        """The versions in which a class is written: oldest level first."""
+        found: dict[type[msgspec.Struct], tuple[Entry, ...]] = {}
+        for entry in self._entries:
+            older = found.get(entry.cls, ())
+            is_first = not older or older[-1].level == entry.level
+            found[entry.cls] = (*(older[:-1] if is_first else older), entry)
+        return found
+
+    @cached_property
+    def _lacks(self) -> dict[bytes, tuple[tuple[str, object], ...]]:
+        """The fields, with their defaults, that a version of a class lacks."""
+        return {
+            entry.fingerprint: tuple(_lacking(entry))
+            for versions in self._by_class.values()
+            for entry in versions[:-1]
+        }
+
+    def entry_of(self, message: msgspec.Struct) -> Entry:
+        """Return the version in which a message is written; raises KeyError.
+
+        That is the oldest of the levels that says all of it: what uses nothing of a
+        level that isn't open yet can be read by every process.
+        """
+        *older, newest = self._by_class[type(message)]
+        for entry in older:
+            lacking = self._lacks[entry.fingerprint]
+            if all(getattr(message, name) == default for name, default in lacking):
+                return entry
+        return newest
 
     @cached_property
     def _by_fingerprint(self) -> dict[bytes, Entry]:
         return {entry.fingerprint: entry for entry in self._entries}
 
     def type_name(self, message: msgspec.Struct | type[msgspec.Struct]) -> str:
-        """Return a message's full name at its newest version; a class will do."""
+        """Return a message's full name as written; that of a class is its newest."""
         cls = message if isinstance(message, type) else type(message)
+        if not isinstance(message, type) and len(self._by_class.get(cls, ())) > 1:
+            return self.entry_of(message).name
         return f"{namespace(self._versions.get(cls, 1))}.{cls.__name__}"
 
     def encode(self, message: msgspec.Struct) -> bytes:
@@ -72,7 +102,7 @@ class Codec:
 
         Raises EncodingError if that is checked, and the bytes say something else.
         """
-        entry = self._by_class[type(message)]
+        entry = self.entry_of(message)
         out = io.BytesIO()
         out.write(MARKER)
         out.write(entry.fingerprint)
@@ -120,6 +150,16 @@ class Codec:
         if not isinstance(message, cls):
             raise UndecodableMessageError(_unexpected(message, cls.__name__))
         return message
+
+
+def _lacking(entry: Entry) -> Iterator[tuple[str, object]]:
+    """Yield the fields that a version lacks; their defaults say what it means."""
+    fields = entry.schema["fields"]
+    assert isinstance(fields, list)  # noqa: S101 - a record's
+    known = {one["name"] for one in fields if isinstance(one, dict)}
+    for field in msgspec.structs.fields(entry.cls):
+        if field.name not in known:
+            yield field.name, field.default
 
 
 def _unexpected(message: msgspec.Struct, wanted: str) -> str:

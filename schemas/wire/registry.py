@@ -55,7 +55,7 @@ VERSIONS: dict[type[msgspec.Struct], int] = {
     dispatches.RunTask: 2,
     node_events.CacheLookupRequested: 2,
     node_events.ChildRequested: 2,
-    execution_events.ExecutionCreated: 2,
+    execution_events.ExecutionCreated: 3,
     node_events.NodeQueued: 2,
     node_events.NodeRequeued: 2,
     node_events.NodeResolving: 2,
@@ -69,28 +69,36 @@ VERSIONS: dict[type[msgspec.Struct], int] = {
 }
 """The newest version of each message that has more than one."""
 
+LEVELS: dict[tuple[type[msgspec.Struct], int], int] = {
+    (execution_events.ExecutionCreated, 3): 1,
+}
+"""The format level of each version that isn't of level 0."""
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One message at one version: its class, schema and eight-byte fingerprint."""
+    """One message at one version: its class, schema, fingerprint and format level."""
 
     name: str
     version: int
     cls: type[msgspec.Struct]
     schema: JsonObject
     fingerprint: bytes
+    level: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MessageSet:
     """Messages, and the folder with a schema for each of their versions.
 
-    `versions` holds the newest version of each message that has more than one.
+    `versions` holds the newest version of each message that has more than one, `levels`
+    the format level of each version that isn't of level 0.
     """
 
     classes: tuple[type[msgspec.Struct], ...]
     folder: Path
     versions: Mapping[type[msgspec.Struct], int] = field(default_factory=dict)
+    levels: Mapping[tuple[type[msgspec.Struct], int], int] = field(default_factory=dict)
 
     def newest(self, cls: type[msgspec.Struct]) -> int:
         """Return the version in which a message is written today."""
@@ -104,10 +112,11 @@ class MessageSet:
         """Yield every version; raises FileNotFoundError for one without a schema."""
         for cls in self.classes:
             for version in range(1, self.newest(cls) + 1):
-                yield _entry(cls, version, self.schema_path(cls, version))
+                level = self.levels.get((cls, version), 0)
+                yield _entry(cls, version, self.schema_path(cls, version), level)
 
 
-ENGINE = MessageSet(CLASSES, AVRO, VERSIONS)
+ENGINE = MessageSet(CLASSES, AVRO, VERSIONS, LEVELS)
 """The messages of the engine."""
 
 
@@ -122,7 +131,7 @@ def entries() -> tuple[Entry, ...]:
     return tuple(ENGINE.entries())
 
 
-def _entry(cls: type[msgspec.Struct], version: int, path: Path) -> Entry:
+def _entry(cls: type[msgspec.Struct], version: int, path: Path, level: int) -> Entry:
     raw = json.loads(path.read_text())
     digest = fingerprint(to_parsing_canonical_form(raw), "CRC-64-AVRO")
     return Entry(
@@ -132,4 +141,5 @@ def _entry(cls: type[msgspec.Struct], version: int, path: Path) -> Entry:
         # Parsed once: a schema without fastavro's hint is parsed for each message.
         schema=parse_schema(raw),
         fingerprint=bytes.fromhex(digest),
+        level=level,
     )

@@ -10,6 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from schemas.levels import FORMAT_LEVEL
+from schemas.messages.execution_events import ExecutionCreated
 from schemas.messages.node_events import TaskStarted
 from schemas.wire import codec, registry
 from schemas.wire.codec import EncodingError, UndecodableMessageError
@@ -106,6 +108,44 @@ def test_a_schema_of_a_newer_version_is_named() -> None:
         UndecodableMessageError, match=r"0102030405060708.*newer version"
     ):
         codec.decode(codec.MARKER + bytes(range(1, 9)) + b"body")
+
+
+def test_a_message_is_written_in_the_oldest_version_that_says_all_of_it() -> None:
+    """What uses nothing of a new level can be read by processes without it."""
+    message = bare(ExecutionCreated)
+    assert codec.type_name(message) == "flightlog.v2.ExecutionCreated"
+    assert codec.ENGINE.entry_of(message).level == 0
+    newer = replace(message, rules=1)
+    assert codec.type_name(newer) == "flightlog.v3.ExecutionCreated"
+    assert codec.ENGINE.entry_of(newer).level == 1
+    assert codec.decode(codec.encode(message)) == message
+    assert codec.decode(codec.encode(newer)) == newer
+
+
+def test_versions_of_later_levels_only_add_fields() -> None:
+    """So an older version says the same, as long as they have their defaults."""
+    for (cls, version), level in registry.LEVELS.items():
+        entries = {e.version: e for e in registry.entries() if e.cls is cls}
+        assert entries[version].level == level <= FORMAT_LEVEL
+        older, newer = (
+            {f["name"]: f["type"] for f in entries[n].schema["fields"]}  # type: ignore[index,union-attr,call-overload]
+            for n in (version - 1, version)
+        )
+        assert [*newer][: len(older)] == [*older]
+        assert _without_docs({name: newer[name] for name in older}) == (
+            _without_docs(older).replace(f"v{version - 1}.", f"v{version}.")
+        )
+
+
+def _without_docs(types: Any) -> str:
+    """Return types as text without descriptions, which may change."""
+
+    def clean(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {k: clean(v) for k, v in value.items() if k != "doc"}
+        return [clean(v) for v in value] if isinstance(value, list) else value
+
+    return json.dumps(clean(types))
 
 
 def test_what_is_no_message_is_not_encoded() -> None:

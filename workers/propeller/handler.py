@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import structlog
@@ -14,6 +14,7 @@ from infra.errors import FencedError
 from infra.eventlog.contract import Received, Record
 from infra.retry import RETRY_S, retry_transient
 from schemas.envelope import Envelope
+from schemas.levels import FORMAT_LEVEL
 from schemas.messages.commands import Command, ResumeStream
 from schemas.messages.node_events import Event
 from schemas.messages.outcomes import CommandHadNoEffect
@@ -28,18 +29,24 @@ from workers.propeller.quarantine import Quarantine
 log_ = structlog.get_logger(__name__)
 
 
+def newest_level() -> int:
+    """Return the newest format level, where no gate holds it back."""
+    return FORMAT_LEVEL
+
+
 @dataclass(slots=True, kw_only=True)
 class CommandHandler:
     """Decides on the streams of one partition; whatever raises costs only its stream.
 
-    For metrics: `handled` counts commands, `dropped` those without events whose
-    senders don't wait for an answer.
+    `format_level` returns the open one. For metrics: `handled` counts commands,
+    `dropped` those without events whose senders don't wait for an answer.
     """
 
     streams: StreamCache
     messages: Codec
     clock: Clock = SYSTEM_CLOCK
     retry_s: float = RETRY_S
+    format_level: Callable[[], int] = newest_level
     handled: int = 0
     dropped: int = 0
     quarantine: Quarantine = field(init=False)
@@ -126,7 +133,8 @@ class CommandHandler:
     def _metadata(self, stream: AnyStream, envelope: Envelope) -> CommandMetadata:
         """Return a command's metadata; time never runs backwards within a stream."""
         now_us = max(self.clock.now_us(), stream.last_us)
-        return CommandMetadata(envelope.stream, envelope.id, now_us)
+        level = self.format_level()
+        return CommandMetadata(envelope.stream, envelope.id, now_us, level)
 
     def _decide(
         self,

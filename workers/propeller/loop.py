@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import structlog
@@ -23,7 +23,7 @@ from schemas.wire.codec import UndecodableMessageError
 from workers.propeller.backpressure import ProjectionLagThrottle
 from workers.propeller.batch import Batch, InternalCommand, internal_command
 from workers.propeller.command_check import violation, with_envelope_defaults
-from workers.propeller.handler import CommandHandler
+from workers.propeller.handler import CommandHandler, newest_level
 from workers.propeller.kinds.contract import AnyStream
 from workers.propeller.leases import Leases
 from workers.propeller.loading.stream_cache import StreamCache
@@ -62,6 +62,7 @@ class Propeller:
     timers: Timers = field(default_factory=Timers)
     snapshots: Snapshots = field(default_factory=Snapshots)
     throttle: ProjectionLagThrottle = field(default_factory=ProjectionLagThrottle)
+    format_level: Callable[[], int] = newest_level
     dead_letters: int = 0
     handler: CommandHandler = field(init=False)
     _leases_due_us: int = 0
@@ -73,6 +74,7 @@ class Propeller:
             messages=self.kinds.messages,
             clock=self.clock,
             retry_s=self.bounds.retry_s,
+            format_level=self.format_level,
         )
 
     async def restore(self, streams: Sequence[str]) -> None:

@@ -14,6 +14,7 @@ import msgspec
 from domain.decider import Decider, Outgoing
 from schemas.envelope import Envelope
 from schemas.json_types import JsonObject
+from schemas.levels import FORMAT_LEVEL
 from schemas.messages.commands import Command, ExpireLease, TimeReached
 from schemas.messages.node_events import Event
 from schemas.messages.rejections import Rejected
@@ -44,7 +45,7 @@ class DecisionContext(Protocol):
 
 
 class CommandMetadata(msgspec.Struct, frozen=True):
-    """A command's stream and id, and the time at which it is decided.
+    """A command's stream and id, and the time and open level when it is decided.
 
     A kind whose decisions need nothing else takes it for their context.
     """
@@ -52,6 +53,7 @@ class CommandMetadata(msgspec.Struct, frozen=True):
     stream: str
     command_id: str
     now_us: int
+    format_level: int = FORMAT_LEVEL
 
 
 C = TypeVar("C", bound=Command)

@@ -93,6 +93,7 @@ class LoadedExecution(msgspec.Struct, frozen=True, kw_only=True):
             frontier=self.frontier,
             recovery=self.recovery,
             limits=self.limits,
+            format_level=metadata.format_level,
         )
 
 

@@ -1,0 +1,3 @@
+DROP TABLE format_messages;
+DROP TABLE format_levels;
+DROP TABLE processes;
