@@ -19,6 +19,9 @@ SOURCE = "/flightlog"
 Headers = list[tuple[str, bytes]]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_US_MAX = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)
+_DIGITS_MAX = 18
+"""Sequences have fewer digits: more wouldn't fit into 64 bits."""
 _EXTENSION = "ce_flightlog"
 
 
@@ -55,7 +58,8 @@ def headers_of(envelope: Envelope) -> Headers:
 def received(message: ConsumerRecord[bytes, bytes], prefix: str = "") -> Received:
     """Return a consumer's record as a message; unknown headers are ignored.
 
-    A record that another program wrote is accepted: its body decides what it is.
+    A record that another program wrote is accepted, whatever it holds: its body
+    decides what it is.
     """
     key = (message.key or b"").decode(errors="replace")
     return Received(
@@ -83,12 +87,11 @@ def _texts(headers: Sequence[tuple[str, bytes]]) -> Mapping[str, str]:
 
 
 def _envelope(found: Mapping[str, str], key: str) -> Envelope:
-    sequence = found.get(f"{_EXTENSION}sequence", "")
     return Envelope(
         id=found.get("ce_id", ""),
         type=found.get("ce_type", ""),
         stream=found.get("ce_subject", key),
-        sequence=int(sequence) if sequence.isdecimal() else 0,
+        sequence=_sequence_of(found.get(f"{_EXTENSION}sequence", "")),
         correlation=found.get(f"{_EXTENSION}correlation", ""),
         causation=found.get(f"{_EXTENSION}causation", ""),
         actor=found.get(f"{_EXTENSION}actor", ""),
@@ -98,15 +101,22 @@ def _envelope(found: Mapping[str, str], key: str) -> Envelope:
     )
 
 
+def _sequence_of(text: str) -> int:
+    is_number = len(text) <= _DIGITS_MAX and text.isascii() and text.isdecimal()
+    return int(text) if is_number else 0
+
+
 def _text_of(us: int) -> str:
     return (_EPOCH + timedelta(microseconds=us)).isoformat() if us else ""
 
 
 def _us_of(text: str) -> int:
+    """Return a time in microseconds; 0 for what is no time that can be written."""
     try:
         at = datetime.fromisoformat(text)
-    except ValueError:
+        if at.tzinfo is None:
+            at = at.replace(tzinfo=UTC)
+        us = (at - _EPOCH) // timedelta(microseconds=1)
+    except (ValueError, OverflowError):
         return 0
-    if at.tzinfo is None:
-        at = at.replace(tzinfo=UTC)
-    return (at - _EPOCH) // timedelta(microseconds=1)
+    return us if 0 <= us <= _US_MAX else 0

@@ -26,6 +26,7 @@ from psycopg.sql import SQL, Identifier, Literal
 from infra.errors import FencedError, PermanentError, TransientError
 from infra.eventlog.contract import Received, Record
 from infra.eventlog.postgres import compacted as log_compacted
+from infra.eventlog.postgres.conflict import Conflict, RowKey, classify
 from infra.eventlog.postgres.queries import EVENTS_TABLE, POSITIONS_TABLE
 from infra.eventlog.postgres.rows import at, to_row
 from infra.postgres.failures import Failure, failure_of, outages_are_transient
@@ -52,8 +53,6 @@ _DEAD_LETTERS_INDEX = SQL(
     "CREATE INDEX IF NOT EXISTS flightlog_log_dead_letters ON {} (notification_id) "
     "WHERE topic = {}"
 ).format(_TABLE, Literal(topics.DEAD_LETTERS))
-
-_Key = tuple[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,29 +130,26 @@ class LogWriter:
 
     def _resolve(self, insert: _Insert, conflict: IntegrityError) -> Sequence[Received]:
         """Find out what a conflict means; insert only what is known to be new."""
-        known = self._known(insert.rows)
-        new: dict[_Key, tuple[Record, StoredEvent]] = {}
-        repeats_event = False
-        for record, row in zip(insert.records, insert.rows, strict=True):
-            key = _key(row)
-            if key not in known and key not in new:
-                new[key] = (record, row)
-            elif row.originator_version > 0:
-                if known.get(key) != row.state:
-                    raise _fenced(record) from conflict
-                repeats_event = True
-        is_passed = insert.tracking is not None and self._is_passed(insert.tracking)
-        if not new and (is_passed or insert.tracking is None):
-            return ()
-        if repeats_event or is_passed:
-            raise _fenced(insert.records[0]) from conflict
-        if len(new) == len(insert.records):
-            raise PermanentError(str(conflict)) from conflict
-        left = list(new.values())
-        records, rows = [record for record, _ in left], [row for _, row in left]
-        return self._insert(replace(insert, records=records, rows=rows))
+        tracking = insert.tracking
+        found = classify(
+            insert.rows,
+            self._known(insert.rows),
+            tracks=tracking is not None,
+            is_passed=tracking is not None and self._is_passed(tracking),
+        )
+        match found.conflict:
+            case Conflict.DONE:
+                return ()
+            case Conflict.FENCED:
+                raise _fenced(insert.records[found.foreign]) from conflict
+            case Conflict.REFUSED:
+                raise PermanentError(str(conflict)) from conflict
+            case Conflict.REPEATED:
+                records = [insert.records[place] for place in found.left]
+                rows = [insert.rows[place] for place in found.left]
+                return self._insert(replace(insert, records=records, rows=rows))
 
-    def _known(self, rows: Sequence[StoredEvent]) -> dict[_Key, bytes]:
+    def _known(self, rows: Sequence[StoredEvent]) -> dict[RowKey, bytes]:
         originators = list({str(row.originator_id) for row in rows})
         versions = list({row.originator_version for row in rows})
         with self._datastore.get_connection() as conn:
@@ -215,10 +211,6 @@ class LogWriter:
 def _try_lock(conn: Connection[DictRow]) -> bool:
     row = conn.execute(_TRY_LOCK, (_LOCK,)).fetchone()
     return row is not None and bool(row["held"])
-
-
-def _key(row: StoredEvent) -> _Key:
-    return str(row.originator_id), row.originator_version
 
 
 def _fenced(record: Record) -> FencedError:
