@@ -220,9 +220,10 @@ class _Service:
             http, grpc = servers.build(engine.services, engine.health, self._metrics)
             http_task = self._start(group, "http", http.serve_on(self.http_socket))
             await grpc.start()
-            engine.health.serves("grpc")
             await engine.gate.open("the embedded engine, once it was ready")
             self.on_ready(grpc.port)
+            # Last: who sees a ready engine finds its address told and its gate open.
+            engine.health.serves("grpc")
             try:
                 await self.stopping.wait()
                 engine.health.draining = True

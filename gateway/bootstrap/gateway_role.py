@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Protocol
@@ -59,13 +59,16 @@ class GatewayServers:
     postgres: str
     drain_s: float
 
-    async def run(self, bound: socket.socket, stop: asyncio.Event) -> None:
+    async def run(
+        self, bound: socket.socket, stop: asyncio.Event, on_ready: Callable[[], None]
+    ) -> None:
         """Serve until `stop`; calls in progress have `drain_s` to end."""
         async with asyncio.TaskGroup() as group:
             listening = group.create_task(self.submit.listen(self.postgres))
             relaying = group.create_task(_relay(self.relay, self.postgres))
             serving = group.create_task(self.http.serve_on(bound))
             await self.grpc.start()
+            on_ready()
             try:
                 await stop.wait()
                 self.http.stop()

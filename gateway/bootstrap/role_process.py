@@ -65,9 +65,12 @@ async def _run_gateway(
             open_adapters(settings, GATEWAY) as adapters,
             gateway(adapters, health, url) as servers,
         ):
-            health.serves(GATEWAY)
-            on_ready(f"{settings.host}:{servers.grpc.port}", url)
-            await servers.run(bound, stop)
+
+            def ready() -> None:
+                health.serves(GATEWAY)
+                on_ready(f"{settings.host}:{servers.grpc.port}", url)
+
+            await servers.run(bound, stop, ready)
 
     async with asyncio.TaskGroup() as group:
         serving = group.create_task(watch(GATEWAY, serve(), stop))
