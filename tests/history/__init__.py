@@ -1,0 +1,1 @@
+"""History: what the log holds against what clients were told, checked from outside."""
