@@ -172,7 +172,8 @@ class TaskStarted(Event, frozen=True, kw_only=True):
     """A runner started the attempt and holds its lease: RUNNING.
 
     `deadline_us` is when the attempt has run for too long, 0 for never. `deck_uri` is
-    where its deck will be, if it writes one.
+    where its deck will be, if it writes one. `expires_at_us` is when the node has been
+    active for too long, if that changes because of a lost runner, else 0.
     """
 
     node_id: str
@@ -184,6 +185,7 @@ class TaskStarted(Event, frozen=True, kw_only=True):
     logs: tuple[TaskLog, ...] = ()
     deadline_us: int = 0
     deck_uri: str = ""
+    expires_at_us: int = 0
 
 
 class TaskRedispatched(Event, frozen=True, kw_only=True):

@@ -63,7 +63,7 @@ VERSIONS: dict[type[msgspec.Struct], int] = {
     node_events.NodeSkipped: 2,
     node_events.TaskFailed: 2,
     node_events.TaskQueued: 2,
-    node_events.TaskStarted: 2,
+    node_events.TaskStarted: 3,
     registry_events.TaskRegistered: 2,
     registry_events.WorkflowRegistered: 2,
 }
@@ -71,6 +71,7 @@ VERSIONS: dict[type[msgspec.Struct], int] = {
 
 LEVELS: dict[tuple[type[msgspec.Struct], int], int] = {
     (execution_events.ExecutionCreated, 3): 1,
+    (node_events.TaskStarted, 3): 1,
 }
 """The format level of each version that isn't of level 0."""
 

@@ -23,6 +23,7 @@ from domain.execution.state.saved_nodes import (
 from domain.execution.state.state import Execution
 from domain.graph import Definition
 from schemas.ids import EntityRef, ExecutionRef, ParentNode, execution_stream
+from schemas.levels import FORMAT_LEVEL
 from schemas.messages import commands as c
 from schemas.messages import dispatches as d
 from schemas.messages import execution_events as e
@@ -82,6 +83,7 @@ class Engine:
         self.clock_us = NOON_US
         self.insides: dict[str, Definition] = {}
         self.limits = Limits()
+        self.format_level = FORMAT_LEVEL
 
     def begin(self) -> list[e.ExecutionEvent]:
         """Create the execution."""
@@ -130,6 +132,7 @@ class Engine:
             admission=self.first,
             recovery=self.recovery,
             limits=self.limits,
+            format_level=self.format_level,
         )
 
     def recovered(self) -> Engine:

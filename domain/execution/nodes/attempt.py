@@ -15,6 +15,9 @@ from schemas.messages import node_events as ne
 from schemas.phases import NodePhase
 from schemas.values import Failure, Values
 
+_EXPIRY_LEVEL = 1
+"""The format level that brings `TaskStarted.expires_at_us`."""
+
 RunnerReport = (
     c.ReportTaskStarted
     | c.ReportTaskSucceeded
@@ -71,6 +74,8 @@ def dispatched(node: Node) -> TaskAttempt | None:
 
 
 def _start(decision: Decision, node: Node, report: RunnerReport) -> None:
+    """Give the lease to a runner; each dispatch has a time limit of its own."""
+    timeout_us = limits.attempt_timeout_us(decision, node.site)
     decision.emit(
         ne.TaskStarted(
             occurred_at_us=decision.now_us,
@@ -81,14 +86,30 @@ def _start(decision: Decision, node: Node, report: RunnerReport) -> None:
             incarnation=report.incarnation,
             started_at_us=report.started_at_us,
             logs=report.logs,
-            deadline_us=deadline_us(decision, node) or 0,
+            deadline_us=decision.now_us + timeout_us if timeout_us else 0,
             deck_uri=report.deck_uri,
+            expires_at_us=_expiry_after_loss_us(decision, node, timeout_us),
         )
     )
     if node.phase is NodePhase.QUEUED:
         decision.emit(
             ne.NodeStarted(occurred_at_us=decision.now_us, node_id=report.node_id)
         )
+
+
+def _expiry_after_loss_us(
+    decision: Decision, node: Node, timeout_us: int | None
+) -> int:
+    """Return when the node expires that a lost runner has kept so far; 0: as before.
+
+    Its time limit as a whole moves by what was lost: from the start there until now.
+    """
+    deadline_us, expires_at_us = node.limits.deadline_us, node.limits.expires_at_us
+    if decision.context.format_level < _EXPIRY_LEVEL:
+        return 0
+    if timeout_us is None or deadline_us is None or expires_at_us is None:
+        return 0
+    return expires_at_us + decision.now_us - (deadline_us - timeout_us)
 
 
 def deadline_us(view: ExecutionView, node: Node) -> int | None:

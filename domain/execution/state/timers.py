@@ -51,13 +51,26 @@ _TASK = (TimerKind.EXPIRY, TimerKind.QUEUEING, TimerKind.ATTEMPT_DEADLINE)
 _OTHER = (TimerKind.SLEEP, TimerKind.NODE_DEADLINE)
 _DUE: dict[TimerKind, Callable[[Node], int | None]] = {
     TimerKind.RETRY: lambda node: node.retries.retry_at_us,
-    TimerKind.EXPIRY: lambda node: node.limits.expires_at_us,
+    TimerKind.EXPIRY: lambda node: _unless_lost(node, node.limits.expires_at_us),
     TimerKind.QUEUEING: lambda node: node.task.start_by_us if node.task else None,
-    TimerKind.ATTEMPT_DEADLINE: lambda node: node.limits.deadline_us,
+    TimerKind.ATTEMPT_DEADLINE: lambda node: _unless_lost(
+        node, node.limits.deadline_us
+    ),
     TimerKind.NODE_DEADLINE: lambda node: node.limits.deadline_us,
     TimerKind.SLEEP: lambda node: node.sleeps_until_us,
 }
 """When each kind is due, None for never."""
+
+
+def _unless_lost(node: Node, due_us: int | None) -> int | None:
+    """Return a time limit; None while the attempt has lost its runner and waits.
+
+    That is the system's time: the next runner that starts it sets new limits.
+    """
+    task = node.task
+    if task is not None and task.is_open and task.dispatch_no and task.lease is None:
+        return None
+    return due_us
 
 
 def read_timer(timer_id: str) -> Timer | None:

@@ -34,7 +34,8 @@ def queued(state: Execution, event: ne.TaskQueued) -> Execution:
 def started(state: Execution, event: ne.TaskStarted) -> Execution:
     """Give the lease to a runner; an array's attempt has none.
 
-    A node may be active for twice as long as its first attempt may run (ref §4.6).
+    A node may be active for twice as long as its first attempt may run (ref §4.6); the
+    time that a lost runner took isn't counted.
     """
     node, lease = state.nodes[event.node_id], None
     if event.runner:
@@ -44,7 +45,7 @@ def started(state: Execution, event: ne.TaskStarted) -> Execution:
     )
     limits = node.limits
     if event.deadline_us:
-        expires_at_us = limits.expires_at_us
+        expires_at_us = event.expires_at_us or limits.expires_at_us
         if expires_at_us is None:
             expires_at_us = 2 * event.deadline_us - event.occurred_at_us
         limits = TimeLimits(deadline_us=event.deadline_us, expires_at_us=expires_at_us)

@@ -6,6 +6,7 @@ from domain.execution.state.timers import timers_of
 from schemas.messages import commands as c
 from schemas.messages import dispatches as d
 from schemas.messages import execution_events as e
+from schemas.messages import node_events as ne
 from tests.support.engine import Engine, created, names, start
 from tests.support.graphs import definition, task_node, task_template
 
@@ -70,6 +71,65 @@ def test_a_task_of_many_attempts_times_out() -> None:
     assert engine.state.phase.value == "FAILED"
     assert engine.state.failure is not None
     assert engine.state.failure.code == "Timeout"
+
+
+def lose(engine: Engine) -> list[e.ExecutionEvent]:
+    """Take the task from its runner."""
+    run = engine.run_of("n0")
+    return engine.do(
+        c.ExpireLease(
+            node_id="n0", attempt=0, dispatch_no=run.dispatch_no, reason="gone"
+        )
+    )
+
+
+def test_a_redispatched_attempt_has_its_own_time() -> None:
+    """Neither the lost run nor the wait for another runner counts as the task's."""
+    engine = timed(6)
+    engine.do(start(engine.run_of("n0")))
+    (lost,) = timers_of(engine.state)
+    engine.clock_us = lost.due_us - 1_000_000
+    lose(engine)
+    assert not list(timers_of(engine.state))
+    engine.clock_us += 3600 * 1_000_000
+    assert engine.do(c.TimeReached(timer_id=lost.id)) == []
+    begun = engine.do(start(engine.run_of("n0")))[0]
+
+    (timer,) = timers_of(engine.state)
+    assert timer.due_us == begun.occurred_at_us + 6_000_000
+    assert names(wake(engine))[:2] == ["TaskAborted", "NodeFailing"]
+
+
+def test_lost_runs_do_not_count_for_the_node() -> None:
+    """Twice the limit, and what two lost runners took, after the node first started."""
+    engine = timed(6, retries=3)
+    first = last = engine.do(start(engine.run_of("n0")))[0]
+    for _ in range(2):
+        engine.clock_us += 5_000_000
+        lose(engine)
+        last = engine.do(start(engine.run_of("n0")))[0]
+    wake(engine)
+    engine.do(start(engine.run_of("n0")))
+
+    lost_us = last.occurred_at_us - first.occurred_at_us
+    (timer,) = timers_of(engine.state)
+    assert timer.due_us == first.occurred_at_us + 12_000_000 + lost_us
+
+
+def test_before_its_level_is_open_no_start_moves_the_end_of_a_node() -> None:
+    """A version before couldn't read it; the attempt has its own time all the same."""
+    engine = timed(6)
+    engine.format_level = 0
+    first = engine.do(start(engine.run_of("n0")))[0]
+    engine.clock_us += 5_000_000
+    lose(engine)
+    (started,) = engine.do(start(engine.run_of("n0")))
+
+    assert isinstance(started, ne.TaskStarted)
+    assert started.expires_at_us == 0
+    assert started.deadline_us == started.occurred_at_us + 6_000_000
+    expires_at_us = engine.state.nodes["n0"].limits.expires_at_us
+    assert expires_at_us == first.occurred_at_us + 12_000_000
 
 
 def test_a_stale_timer_yields_nothing() -> None:

@@ -41,6 +41,21 @@ def test_the_first_start_says_how_long_the_node_may_be_active() -> None:
     )
 
 
+def test_a_start_after_a_lost_run_says_when_the_node_expires() -> None:
+    """The event's own time holds, as it leaves out what was lost."""
+    first = replace(START, deadline_us=NOON_US + 5)
+    later = replace(
+        START,
+        occurred_at_us=NOON_US + 9,
+        deadline_us=NOON_US + 14,
+        expires_at_us=NOON_US + 19,
+    )
+
+    assert _after(begun_chain(), first, later).limits == TimeLimits(
+        deadline_us=NOON_US + 14, expires_at_us=NOON_US + 19
+    )
+
+
 def test_a_start_without_a_deadline_ends_the_one_before() -> None:
     """The event says all there is about the attempt that it begins."""
     first = replace(START, deadline_us=NOON_US + 5)
