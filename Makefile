@@ -12,7 +12,7 @@ ON_BOTH_SLOW := $(addprefix $(E2E)/test_,failures.py failure_nodes.py failure_po
 SIDE_BY_SIDE := -n 2 --dist loadfile
 FAST := tests/architecture tests/unit tests/property tests/golden tests/history
 
-.PHONY: help install lock components demo up lint check test coverage test-312 test-distributed image bench fmt
+.PHONY: help install lock components demo up lint check test coverage test-312 test-distributed endurance image bench fmt
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -33,6 +33,7 @@ lock: ## Update requirements.lock from pyproject.toml
 components: ## Build what tests need besides Python, once: Kafka, MinIO (7 minutes), images if Docker runs
 	infra/deploy/components/kafka.sh
 	infra/deploy/components/minio.sh
+	infra/deploy/components/faketime.sh
 	infra/deploy/components/docker.sh
 
 demo: install ## Start an engine, register and run the example, print its outputs
@@ -73,6 +74,9 @@ endif
 
 test-distributed: install components ## Run every end-to-end test on separate roles
 	FLIGHTLOG_TEST_ENGINE=distributed $(BIN)/python -m pytest $(ON_BOTH) $(ON_BOTH_SLOW)
+
+endurance: install components ## Run what takes hours: 1,000 faults under load
+	$(BIN)/python -m tests.chaos --faults 1000
 
 image: ## Build the image of all roles; PYTHON_IMAGE=… chooses another base image
 	docker build -t flightlog:latest -f infra/deploy/Dockerfile --build-arg PYTHON_IMAGE=$(or $(PYTHON_IMAGE),python:3.11-slim) .

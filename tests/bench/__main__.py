@@ -18,6 +18,7 @@ from tests.bench.load import throughput
 from tests.bench.machine import describe
 from tests.bench.maps import children, maps
 from tests.bench.recovery import idle_memory, kill_to_progress
+from tests.bench.replication import replication
 from tests.bench.resizing import resizing
 from tests.bench.restoring import restoring
 from tests.bench.roles import on_kafka
@@ -37,6 +38,7 @@ CASES: dict[str, Callable[[Path, bool], list[Figure]]] = {
     "size": cost_by_size,
     "memory": idle_memory,
     "roles": on_kafka,
+    "replication": replication,
 }
 _STYLES = {"MISSED": "red", "must": "yellow", "aim": "green"}
 _WIDTH = 130

@@ -1,4 +1,4 @@
-"""Prints what a chaos run did and found: `python -m tests.chaos --executions 200`."""
+"""Prints what a chaos run did and found: `python -m tests.chaos --faults 1000`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 import statistics
 import sys
 
+from tests.chaos.clock import library
 from tests.chaos.run import Report, run
 
 
@@ -13,20 +14,31 @@ def main() -> int:
     """Run, print, and tell by the exit code whether anything was wrong."""
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("--seed", type=int, default=1, help="of the faults")
-    parser.add_argument("--executions", type=int, default=200)
-    parser.add_argument("--faults", type=int, default=30)
+    parser.add_argument("--first", type=int, default=0, help="go on from this fault")
+    parser.add_argument("--faults", type=int, default=30, help="how many")
+    parser.add_argument("--under-way", type=int, default=6, help="executions at once")
+    parser.add_argument("--minutes", type=float, default=150, help="for all faults")
     options = parser.parse_args()
+    if library() is None:
+        sys.stdout.write("no clock jumps: install libfaketime (Debian: faketime)\n")
     report = run(
-        seed=options.seed, executions=options.executions, faults=options.faults
-    )
+        seed=options.seed, first=options.first, faults=options.faults,
+        under_way=options.under_way, minutes=options.minutes, tell=_tell,
+    )  # fmt: skip
     sys.stdout.write(text(report))
     return 1 if report.wrong else 0
+
+
+def _tell(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
 
 
 def text(report: Report) -> str:
     """Return a report as lines."""
     did = f"{report.executions} executions, {report.events:,} events checked"
-    lines = [f"{did}, {sum(report.faults.values())} faults"]
+    total = sum(report.faults.values())
+    lines = [f"{did}, {total} faults, {report.took_s / 60:.1f} minutes"]
     for what, count in sorted(report.faults.items()):
         times = report.progress_s[what]
         lines.append(

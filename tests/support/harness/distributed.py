@@ -19,6 +19,7 @@ from pathlib import Path
 from infra.eventlog.kafka import topics
 from infra.setting_sections import KafkaSettings, S3Settings
 from tests.support.components.kafka import broker
+from tests.support.components.kafka_cluster import KafkaCluster
 from tests.support.components.minio import s3
 from tests.support.components.postgres import empty_database
 from tests.support.harness.engine_process import READY_S, free_port
@@ -35,6 +36,8 @@ class Outside:
     kafka: str
     postgres: str
     s3: S3Settings
+    replicas: int = 1
+    """Of each partition on Kafka."""
 
 
 @dataclass(slots=True, eq=False)
@@ -89,10 +92,14 @@ class Role:
         assert self.process is not None
         self.process.wait(10)
 
+    @property
+    def has_ended(self) -> bool:
+        """Return whether its process was started and runs no longer."""
+        return self.process is not None and self.process.poll() is not None
+
     def revive(self) -> None:
         """Restart it if it ended by itself, as a supervisor would."""
-        assert self.process is not None
-        if self.process.poll() is not None:
+        if self.has_ended:
             self.start()
             self.wait()
 
@@ -122,6 +129,7 @@ class Distributed:
         self.kafka = KafkaSettings(
             bootstrap_servers=outside.kafka,
             prefix=f"t{os.getpid()}-{time.time_ns()}.",
+            replication_factor=outside.replicas,
         )
         self.env = self._environment() | env
         self.roles = [self.role(name, number) for number, name in enumerate(roles)]
@@ -133,6 +141,7 @@ class Distributed:
             "FLIGHTLOG_GRPC_PORT": str(self.grpc_port),
             "FLIGHTLOG_KAFKA__BOOTSTRAP_SERVERS": self.kafka.bootstrap_servers,
             "FLIGHTLOG_KAFKA__PREFIX": self.kafka.prefix,
+            "FLIGHTLOG_KAFKA__REPLICATION_FACTOR": str(self.kafka.replication_factor),
             "FLIGHTLOG_POSTGRES": self.outside.postgres,
             "FLIGHTLOG_BLOBS": f"s3://flightlog-{time.time_ns()}/data",
             "FLIGHTLOG_S3__ENDPOINT": s3.endpoint,
@@ -207,15 +216,47 @@ def distributed(
 
     In a folder apart from pytest's, which another session may take away.
     """
+    with (
+        _folder() as folder,
+        broker(folder / "kafka") as servers,
+        on_kafka(folder, servers, roles, **env) as engine,
+    ):
+        yield engine
+
+
+@contextmanager
+def replicated(roles: Iterable[str] = ONE_OF_EACH, **env: str) -> Iterator[Distributed]:
+    """Run the same on three brokers, each of which has every partition."""
+    with _folder() as folder:
+        cluster = KafkaCluster([folder / f"kafka-{n}" for n in (1, 2, 3)])
+        try:
+            cluster.start()
+            with on_kafka(folder, cluster.servers, roles, 3, **env) as engine:
+                yield engine
+        finally:
+            cluster.kill()
+
+
+@contextmanager
+def on_kafka(
+    folder: Path, servers: str, roles: Iterable[str], replicas: int = 1, **env: str
+) -> Iterator[Distributed]:
+    """Run the roles on a Kafka that runs already."""
+    with s3(folder / "minio") as store:
+        outside = Outside(
+            kafka=servers, postgres=empty_database(), s3=store, replicas=replicas
+        )
+        engine = Distributed(folder, outside, roles, **env)
+        try:
+            engine.start()
+            yield engine
+        finally:
+            engine.stop()
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(
         prefix="flightlog-roles-", ignore_cleanup_errors=True
     ) as found:
-        folder = Path(found)
-        with broker(folder / "kafka") as servers, s3(folder / "minio") as store:
-            outside = Outside(kafka=servers, postgres=empty_database(), s3=store)
-            engine = Distributed(folder, outside, roles, **env)
-            try:
-                engine.start()
-                yield engine
-            finally:
-                engine.stop()
+        yield Path(found)

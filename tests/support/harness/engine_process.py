@@ -13,7 +13,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-READY_S = 60
+READY_S = 180
 
 
 def free_port() -> int:

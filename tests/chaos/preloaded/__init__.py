@@ -1,0 +1,1 @@
+"""What Python imports by itself in processes whose clock is set."""
