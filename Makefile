@@ -54,7 +54,7 @@ check: lint ## Lint, and run the quick tests
 test: lint components ## Run all tests, print the coverage
 	rm -f .coverage .coverage.*
 	$(BIN)/python -m pytest tests -m "not bench" $(SIDE_BY_SIDE) --cov --cov-report=
-	FLIGHTLOG_TEST_ENGINE=distributed $(BIN)/python -m pytest $(ON_BOTH) --cov --cov-append --cov-report=
+	TESTS_ENGINE=distributed $(BIN)/python -m pytest $(ON_BOTH) --cov --cov-append --cov-report=
 	@$(MAKE) --no-print-directory coverage test-312
 
 coverage: ## Print the branch coverage of the last run of all tests; fail below the limits
@@ -73,7 +73,7 @@ else
 endif
 
 test-distributed: install components ## Run every end-to-end test on separate roles
-	FLIGHTLOG_TEST_ENGINE=distributed $(BIN)/python -m pytest $(ON_BOTH) $(ON_BOTH_SLOW)
+	TESTS_ENGINE=distributed $(BIN)/python -m pytest $(ON_BOTH) $(ON_BOTH_SLOW)
 
 endurance: install components ## Run what takes hours: 1,000 faults under load
 	$(BIN)/python -m tests.chaos --faults 1000

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from infra.setting_names import variable
+
 RENAMED: Mapping[str, str] = {
     "inline_limit_bytes": "inline_bytes_max",
     "log.recent_max": "log.recent_records_max",
@@ -44,11 +46,6 @@ RENAMED: Mapping[str, str] = {
     "retention.round_max": "retention.batch_max",
 }
 """Old name → new name, as in the file; the changelog has the same table."""
-
-
-def variable(name: str, prefix: str) -> str:
-    """Return the environment variable of a setting."""
-    return prefix + name.replace(".", "__").upper()
 
 
 def renamed(

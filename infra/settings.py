@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import os
+import tomllib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
+    InitSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
-    TomlConfigSettingsSource,
 )
 
+from infra import setting_errors, setting_names
 from infra.renamed_settings import renamed
+from infra.setting_names import CONFIG_VARIABLE, PREFIX
 from infra.setting_sections import (
     AdmissionSettings,
     CacheSettings,
@@ -31,8 +35,9 @@ from infra.setting_sections import (
     UpgradeSettings,
 )
 
-CONFIG_VARIABLE = "FLIGHTLOG_CONFIG"
-PREFIX = "FLIGHTLOG_"
+
+class InvalidSettingsError(ValueError):
+    """Settings that can't be used; its text names each, and where it stands."""
 
 
 class Settings(BaseSettings):
@@ -105,27 +110,67 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Let arguments win over the environment, and that over the file."""
-        del dotenv_settings, file_secret_settings
-        sources = [init_settings, env_settings]
-        file = os.environ.get(CONFIG_VARIABLE)
-        if file:
-            path = Path(file).expanduser()
-            if not path.is_file():
-                raise FileNotFoundError(
-                    f"Expected a TOML file at {path} ({CONFIG_VARIABLE}), "
-                    "but there is none"
-                )
-            sources.append(TomlConfigSettingsSource(settings_cls, path))
-        return tuple(sources)
+        del env_settings, dotenv_settings, file_secret_settings
+        environment = setting_names.settings_of(cls, os.environ)
+        given = (environment, _file())
+        return (
+            init_settings,
+            *(InitSettingsSource(settings_cls, dict(one)) for one in given),
+        )
 
     @model_validator(mode="before")
     @classmethod
-    def _refuse_renamed(cls, given: dict[str, object]) -> dict[str, object]:
+    def _refuse_unknown(cls, given: dict[str, object]) -> dict[str, object]:
         if found := list(renamed(given, os.environ, PREFIX)):
-            raise ValueError("Renamed settings: " + "; ".join(found))
+            where = os.environ.get(CONFIG_VARIABLE)
+            inside = f" (in {where})" if where and "'" in "".join(found) else ""
+            raise ValueError("Renamed settings: " + "; ".join(found) + inside)
+        if found := list(setting_names.unknown(cls, os.environ)):
+            raise ValueError("; ".join(found))
         return given
 
     @field_validator("log_level", mode="before")
     @classmethod
     def _in_capitals(cls, value: object) -> object:
         return value.upper() if isinstance(value, str) else value
+
+
+def load(options: Mapping[str, Any]) -> Settings:
+    """Return the settings; options override the environment, and that the file.
+
+    Raises InvalidSettingsError.
+    """
+    try:
+        return Settings(**options)
+    except ValidationError as error:
+        found = setting_errors.explain(
+            error,
+            Settings,
+            options=options,
+            environment=os.environ,
+            file=os.environ.get(CONFIG_VARIABLE, ""),
+        )
+        raise InvalidSettingsError("\n  ".join(("", *found)).strip()) from error
+
+
+def _file() -> Mapping[str, object]:
+    """Return what the TOML file has; raises InvalidSettingsError, FileNotFoundError."""
+    named = os.environ.get(CONFIG_VARIABLE)
+    if not named:
+        return {}
+    path = Path(named).expanduser()
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise FileNotFoundError(
+            f"Expected a TOML file at {path} ({CONFIG_VARIABLE}), but there is none"
+        ) from None
+    except OSError as error:
+        why = f"it can't be read: {error.strerror}"
+    except UnicodeDecodeError as error:
+        why = f"it isn't UTF-8 from byte {error.start} on"
+    except tomllib.TOMLDecodeError as error:
+        why = str(error)
+    raise InvalidSettingsError(
+        f"Expected a TOML file at {path} ({CONFIG_VARIABLE}), but: {why}"
+    )

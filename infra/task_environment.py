@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from infra.addresses import reachable
 from infra.settings import Settings
 
 # The threads that numpy and pyarrow start on import would keep a template process from
 # forking, so that each task imported them again (1 s). Tasks run in parallel anyway;
 # for more threads, set these variables for the engine.
 _FORK_SUPPORT = "GRPC_ENABLE_FORK_SUPPORT"
-_LOOPBACKS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - nothing is bound to them
 _ONE_THREAD = {
     "OPENBLAS_NUM_THREADS": "1",
     "JE_ARROW_MALLOC_CONF": "background_thread:false",
@@ -41,9 +41,7 @@ def task_environment(settings: Settings) -> dict[str, str]:
     }
     scripts = str(Path(settings.process.python).parent)
     kept["PATH"] = os.pathsep.join(p for p in (scripts, kept.get("PATH", "")) if p)
-    host = _LOOPBACKS.get(settings.host, settings.host)
-    host = f"[{host}]" if ":" in host else host
-    own = f"{host}:{settings.grpc_port}"
+    own = reachable(settings.host, settings.grpc_port)
     kept["FLYTE_PLATFORM_URL"] = settings.gateway.task_endpoint or own
     kept["FLYTE_PLATFORM_INSECURE"] = "true"
     return kept

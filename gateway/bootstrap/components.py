@@ -56,17 +56,18 @@ _SECOND_US = 1_000_000
 
 
 def process_plugin(
-    settings: Settings, folder: Path, pool: Pool, blobs: Blobs, base_url: str
+    settings: Settings, folder: Path, pool: Pool, blobs: Blobs
 ) -> ProcessPlugin | None:
     """Return the process plugin; None if the settings choose another one.
 
-    Code bundles are unpacked below the folder; links to logs begin with the base URL.
+    Code bundles are unpacked below the folder. Links to logs are paths: which URL is
+    before them, the gateway knows that shows them.
     """
     if settings.plugin != "process":
         return None
 
     def url(dispatch: RunTask) -> str:
-        return log_url(base_url, dispatch.execution, dispatch.node_id, dispatch.attempt)
+        return log_url("", dispatch.execution, dispatch.node_id, dispatch.attempt)
 
     return ProcessPlugin(
         settings=settings.process,
@@ -231,7 +232,7 @@ def redrive_request_handler(log: DeadLetterLog, clock: Clock) -> Redrive:
 
 
 def services(adapters: Adapters, store: EventStore, url: str) -> Services:
-    """Return what the gateway's handlers are given; `url` is where blobs are linked."""
+    """Return what the gateway's handlers are given; `url` is what links begin with."""
     settings = adapters.settings
     signer = Signer(adapters.data.secret(), url)
     return Services(

@@ -12,6 +12,8 @@ from typing import IO
 
 import msgspec
 
+from infra.addresses import authority
+
 _SECRET_BYTES = 32
 _PRIVATE = 0o600
 _LOCK_S = 2.0
@@ -36,12 +38,12 @@ class EngineAddress(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def grpc(self) -> str:
         """Return where gRPC listens."""
-        return f"{self.host}:{self.grpc_port}"
+        return authority(self.host, self.grpc_port)
 
     @property
     def http(self) -> str:
         """Return where HTTP listens."""
-        return f"http://{self.host}:{self.http_port}"
+        return f"http://{authority(self.host, self.http_port)}"
 
 
 class DataDir:

@@ -16,7 +16,7 @@ import structlog
 from gateway.bootstrap import components, gauges
 from gateway.bootstrap.adapters import Adapters, open_postgres_log, open_store
 from gateway.bootstrap.data_dir import DataDir, EngineAddress
-from gateway.bootstrap.ports import bind, free_port
+from gateway.bootstrap.ports import bind, free_port, link_base
 from gateway.bootstrap.supervision import signals, watch
 from gateway.registry import projects
 from gateway.services.container import Services
@@ -97,7 +97,7 @@ async def _run(
 ) -> None:
     async with AsyncExitStack() as stack:
         url = settings.postgres or await _start_postgres(data, stack)
-        base_url = f"http://{settings.host}:{http_socket.getsockname()[1]}"
+        base_url = link_base(settings, http_socket)
         engine = await stack.enter_async_context(_build(settings, data, url, base_url))
 
         def ready(grpc_port: int) -> None:
@@ -157,7 +157,7 @@ async def _build(
         services = components.services(adapters, store, base_url)
         await projects.seed(services, projects.FIRST)
         process = components.process_plugin(
-            settings, data.path / "bundles", pool, blobs, base_url
+            settings, data.path / "bundles", pool, blobs
         )
         if process is not None:
             stack.callback(process.close)

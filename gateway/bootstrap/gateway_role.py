@@ -93,9 +93,12 @@ async def _relay(relay: Relay, url: str) -> None:
 
 @asynccontextmanager
 async def gateway(
-    adapters: RoleAdapters, health: Health, url: str
+    adapters: RoleAdapters, health: Health, link_base: str
 ) -> AsyncIterator[GatewayServers]:
-    """Build the servers of a gateway; raises PortInUseError."""
+    """Build the servers of a gateway; raises PortInUseError.
+
+    Its links begin with `link_base`.
+    """
     settings = adapters.settings
     async with AsyncExitStack() as stack:
         store = EventStore(settings.postgres)
@@ -104,9 +107,7 @@ async def gateway(
             stack.push_async_callback(store.close)
             relay = components.relay(store, adapters.log)
             await relay.check()
-            services = components.services(
-                adapters, store, settings.gateway.public_url or url
-            )
+            services = components.services(adapters, store, link_base)
             await projects.seed(services, projects.FIRST)
 
         def metrics() -> Values:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import socket
 
+from infra.addresses import authority, reachable
+from infra.settings import Settings
+
 
 class PortInUseError(Exception):
     """Another process listens on the port."""
@@ -35,3 +38,14 @@ def free_port(host: str) -> int:
 def port_in_use(host: str, port: int) -> str:
     """Return the message for a port that is in use."""
     return f"Expected port {port} of {host} to be free, but another process uses it"
+
+
+def http_url(host: str, bound: socket.socket) -> str:
+    """Return the URL of a server on a bound socket, whose port may be any free one."""
+    return f"http://{authority(host, bound.getsockname()[1])}"
+
+
+def link_base(settings: Settings, bound: socket.socket) -> str:
+    """Return what the gateway's links begin with."""
+    own = f"http://{reachable(settings.host, bound.getsockname()[1])}"
+    return settings.gateway.public_url or own

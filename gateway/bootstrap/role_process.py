@@ -10,13 +10,14 @@ from dataclasses import dataclass
 import structlog
 
 from gateway.bootstrap.adapters import check, open_adapters
-from gateway.bootstrap.ports import bind
+from gateway.bootstrap.ports import bind, http_url, link_base
 from gateway.bootstrap.supervision import signals, watch
 from gateway.bootstrap.worker_roles import WORKERS, Build, Worker
 from gateway.rest.routes.health import health_app
 from gateway.rest.server import HttpServer
 from gateway.telemetry.exposition import new_registry
 from gateway.telemetry.health import Health
+from infra.addresses import authority
 from infra.settings import Settings
 
 log_ = structlog.get_logger(__name__)
@@ -58,17 +59,17 @@ async def _run_gateway(
     from gateway.bootstrap.gateway_role import gateway  # noqa: PLC0415 - heavy: gRPC, FastAPI
 
     health = Health((GATEWAY,))
-    url = _url(settings, bound)
+    url = http_url(settings.host, bound)
 
     async def serve() -> None:
         async with (
             open_adapters(settings, GATEWAY) as adapters,
-            gateway(adapters, health, url) as servers,
+            gateway(adapters, health, link_base(settings, bound)) as servers,
         ):
 
             def ready() -> None:
                 health.serves(GATEWAY)
-                on_ready(f"{settings.host}:{servers.grpc.port}", url)
+                on_ready(authority(settings.host, servers.grpc.port), url)
 
             await servers.run(bound, stop, ready)
 
@@ -103,7 +104,7 @@ class _Worker:
             ):
                 built.append(worker)
                 health.serves(self.role)
-                on_ready("", _url(self.settings, self.bound))
+                on_ready("", http_url(self.settings.host, self.bound))
                 await worker.run(self.stop)
 
         async with asyncio.TaskGroup() as group:
@@ -122,7 +123,3 @@ async def _end(task: asyncio.Task[None], *, at_once: bool = False) -> None:
     if not task.done():
         log_.warning("part_cancelled", part=task.get_name())
         task.cancel()
-
-
-def _url(settings: Settings, bound: socket.socket) -> str:
-    return f"http://{settings.host}:{bound.getsockname()[1]}"

@@ -13,6 +13,7 @@ from gateway.rpc.server import GrpcServer, Servicer, build_servicers
 from gateway.services.container import Services
 from gateway.telemetry.exposition import new_registry
 from gateway.telemetry.health import Health
+from infra.addresses import authority
 from infra.telemetry.counters import ReadValues
 from infra.telemetry.histograms import RequestMetrics
 
@@ -45,7 +46,7 @@ def _grpc(
     services: Services, servicers: Mapping[str, Servicer], registry: CollectorRegistry
 ) -> GrpcServer:
     host, port = services.settings.host, services.settings.grpc_port
-    where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    where = authority(host, port)
     observe = RequestMetrics(registry, "grpc").observe
     try:
         return GrpcServer(servicers, where, services.settings.gateway, observe)

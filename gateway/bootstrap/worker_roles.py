@@ -25,8 +25,6 @@ from projections.projector.projector import Projector
 from workers.propeller import restore as restoring
 from workers.propeller.loading.stream_endings import ClosedStreamQuery
 
-_GATEWAY_HTTP_PORT = 30081
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Worker:
@@ -90,12 +88,8 @@ async def runner(adapters: RoleAdapters) -> AsyncIterator[Worker]:
     name = runner_name(settings)
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(_scratch(adapters)))
-        url = (
-            settings.gateway.public_url
-            or f"http://{settings.host}:{_GATEWAY_HTTP_PORT}"
-        )
         process = components.process_plugin(
-            settings, folder, adapters.pool, adapters.blobs, url
+            settings, folder, adapters.pool, adapters.blobs
         )
         if process is not None:
             stack.callback(process.close)

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -81,14 +81,11 @@ def load_settings(**options: Option) -> Settings:
 
     Prints what is invalid and exits with 2.
     """
-    from pydantic import ValidationError  # noqa: PLC0415 - heavy
-
-    from infra.settings import Settings  # noqa: PLC0415 - heavy
+    from infra import settings  # noqa: PLC0415 - heavy
 
     try:
-        given: dict[str, Any] = {k: v for k, v in options.items() if v is not None}
-        return Settings(**given)
-    except (ValidationError, OSError, ValueError) as error:
+        return settings.load({k: v for k, v in options.items() if v is not None})
+    except (OSError, ValueError) as error:
         typer.echo(f"Invalid configuration: {error}", err=True)
         raise typer.Exit(ExitCode.USAGE) from error
 

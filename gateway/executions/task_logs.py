@@ -32,5 +32,5 @@ def _is_log(uri: str, folder: str) -> bool:
 
 
 def log_url(base_url: str, execution: ExecutionRef, node_id: str, attempt: int) -> str:
-    """Return the link to an attempt's log."""
+    """Return the link to an attempt's log; a path, if the base is empty."""
     return f"{base_url}/logs/{execution.text()}/{node_id}/{attempt}"

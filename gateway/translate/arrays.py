@@ -27,6 +27,7 @@ def add_elements(
     metadata: event_pb2.TaskExecutionMetadata,
     row: TaskRow,
     elements: Sequence[ElementRow],
+    link_base: str = "",
 ) -> None:
     """Add a resource for each element of an array's attempt.
 
@@ -43,11 +44,13 @@ def add_elements(
         if element is None:
             metadata.external_resources.add(index=index, external_id=name)
         else:
-            metadata.external_resources.append(_resource(index, name, element))
+            metadata.external_resources.append(
+                _resource(index, name, element, link_base)
+            )
 
 
 def _resource(
-    index: int, name: str, element: ElementRow
+    index: int, name: str, element: ElementRow, link_base: str
 ) -> event_pb2.ExternalResourceInfo:
     resource = event_pb2.ExternalResourceInfo(
         index=index,
@@ -60,8 +63,13 @@ def _resource(
         child = to_execution_id(ExecutionRef.parse(element.child))
         resource.workflow_node_metadata.execution_id.CopyFrom(child)
     for log in element.logs:
-        resource.logs.add(name=f"{log.name}-{index}", uri=log.uri)
+        resource.logs.add(name=f"{log.name}-{index}", uri=absolute(log.uri, link_base))
     return resource
+
+
+def absolute(uri: str, link_base: str) -> str:
+    """Return a link with the gateway's URL, if it is a path of the gateway's."""
+    return f"{link_base}{uri}" if uri.startswith("/") else uri
 
 
 def _phase(element: ElementRow) -> str:

@@ -9,7 +9,7 @@ from flyteidl.core import catalog_pb2
 from flyteidl.event import event_pb2
 
 from domain.graph import to_identifier
-from gateway.translate.arrays import add_elements
+from gateway.translate.arrays import absolute, add_elements
 from gateway.translate.identifiers import (
     ERROR_IN_LIST_BYTES_MAX,
     set_duration,
@@ -180,11 +180,16 @@ def _catalog_metadata(
 
 
 def to_task_execution(
-    row: TaskRow, *, input_uri: str, elements: Sequence[ElementRow] = ()
+    row: TaskRow,
+    *,
+    input_uri: str,
+    elements: Sequence[ElementRow] = (),
+    link_base: str = "",
 ) -> task_execution_pb2.TaskExecution:
     """Return a task execution: one attempt, with its history line by line.
 
-    An array's attempt also describes each of its `elements`.
+    An array's attempt also describes each of its `elements`. Links to the engine's own
+    logs begin with `link_base`.
     """
     attempt = task_execution_pb2.TaskExecution(
         input_uri=input_uri,
@@ -204,11 +209,11 @@ def to_task_execution(
     attempt.id.retry_attempt = row.retry_attempt
     closure = attempt.closure
     if row.array_size is not None:
-        add_elements(closure.metadata, row, elements)
+        add_elements(closure.metadata, row, elements, link_base)
     _set_times(closure, row)
     _set_result(closure, row.outputs, row.error)
     for log in row.logs:
-        closure.logs.add(name=log.name, uri=log.uri)
+        closure.logs.add(name=log.name, uri=absolute(log.uri, link_base))
     for line in row.reasons:
         reason = closure.reasons.add(message=line.reason)
         reason.occurred_at.FromMicroseconds(line.occurred_at_us)

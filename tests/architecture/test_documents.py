@@ -48,7 +48,8 @@ FLIGHTLOG_PROCESS__CONCURRENCY=4 flightlog up
 concurrency = 4
 ```
 
-Invalid values, unknown names in the file and names that settings had before end the start with a message that says what to change.
+Invalid values, unknown names in the file, unknown variables `FLIGHTLOG_*` and names that settings had before end the start with a message that says what to change, and where.
+Variables that tasks set for themselves, and those that Kubernetes injects for services called `flightlog…` (`FLIGHTLOG_PORT=tcp://…`), are ignored.
 """
 
 

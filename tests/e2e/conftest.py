@@ -42,9 +42,9 @@ def pyflyte(
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AnEngine]:
     """A fresh engine that runs tasks in warm processes.
 
-    It is one process, or several: FLIGHTLOG_TEST_ENGINE=distributed.
+    It is one process, or several: TESTS_ENGINE=distributed.
     """
-    if os.environ.get("FLIGHTLOG_TEST_ENGINE") == "distributed":
+    if os.environ.get("TESTS_ENGINE") == "distributed":
         folder = tmp_path_factory.mktemp("files")
         with distributed() as roles, reaching(roles, folder):
             yield roles

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import urllib.request
 from pathlib import Path
 
 import pytest
 from flytekit.remote import FlyteRemote
 
-from tests.e2e.conftest import DOMAIN, PROJECT, pyflyte
+from tests.e2e.conftest import DOMAIN, PROJECT, AnEngine, pyflyte
 from tests.e2e.running import run
 from tests.support.harness.engine_process import Running
 
@@ -24,8 +25,10 @@ def test_all_shapes_in_one(remote: FlyteRemote) -> None:
     assert [done.outputs[f"o{i}"] for i in range(4)] == [12, 14, 4, 14]
 
 
-def test_every_node_has_inputs_and_outputs(remote: FlyteRemote) -> None:
-    """Sync shows nodes inside sub-workflows, branches and children."""
+def test_every_node_has_inputs_and_outputs(
+    engine: AnEngine, remote: FlyteRemote
+) -> None:
+    """Sync shows nodes inside sub-workflows, branches and children, and their logs."""
     done = run(remote, "shapes_flow.shapes", a=1)
     nodes = done.node_executions
 
@@ -33,7 +36,10 @@ def test_every_node_has_inputs_and_outputs(remote: FlyteRemote) -> None:
     n0 = nodes["n0"]
     assert (n0.inputs["a"], n0.inputs["b"], n0.outputs["o0"]) == (1, 1, 2)
     assert n0.task_executions[0].inputs["a"] == 1
-    assert n0.task_executions[0].closure.logs[0].uri.startswith("http://")
+    link = n0.task_executions[0].closure.logs[0].uri
+    assert link.startswith(f"{engine.http}/logs/")
+    with urllib.request.urlopen(link, timeout=10) as reply:
+        assert reply.status == 200
     parents = [n for n in nodes.values() if n.metadata.is_parent_node]
     assert len(parents) >= 2
     assert any(n.subworkflow_node_executions for n in parents)

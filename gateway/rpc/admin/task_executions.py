@@ -79,7 +79,12 @@ class TaskExecutionRpcs:
             elements = await executions.list_elements(
                 self.services.pool, ref, row.node_id
             )
-        return to_task_execution(row, input_uri=input_uri, elements=elements)
+        return to_task_execution(
+            row,
+            input_uri=input_uri,
+            elements=elements,
+            link_base=self.services.signer.base_url,
+        )
 
     def _input_uri(self, node: NodeRow) -> str:
         return blob_uri(self.services.blobs.root, node.input_path)

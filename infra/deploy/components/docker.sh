@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
 # Prepares containers for tests: a Docker engine, and images of Postgres, Kafka and MinIO.
 #
-# A running engine is used as it is. If there is none, FLIGHTLOG_INSTALL_DOCKER=1 installs
+# A running engine is used as it is. If there is none, TESTS_INSTALL_DOCKER=1 installs
 # and starts Debian's engine (as root on Debian); `docker.sh stop` stops that one. Images
 # are pulled; if no image registry can be reached, stand-ins are built under a prefix of
 # their own, from Debian's packages and the components that were built before. If none of
 # this works, tests run on local processes, and this script says so.
 set -euo pipefail
 HERE="$(cd "$(dirname "$0")" && pwd)"
-CACHE="${FLIGHTLOG_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/flightlog}"
-RUN="${FLIGHTLOG_DOCKER_RUN:-/run/flightlog-docker}"
+CACHE="${TESTS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/flightlog}"
+RUN="${TESTS_DOCKER_RUN:-/run/flightlog-docker}"
 PREFIX=standin/
 SUITE=bookworm
 KAFKA="apache/kafka:$(sed -n 's/^VERSION=//p' "$HERE/kafka.sh")"
@@ -23,7 +23,7 @@ answers() { timeout 10 docker version --format '{{.Server.Version}}' >/dev/null 
 have() { docker image inspect "$1" >/dev/null 2>&1; }
 
 start_engine() {
-  [ -n "${FLIGHTLOG_INSTALL_DOCKER:-}" ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null ||
+  [ -n "${TESTS_INSTALL_DOCKER:-}" ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null ||
     without "no Docker engine answers"
   mkdir -p "$RUN"
   if ! command -v dockerd >/dev/null || ! command -v debootstrap >/dev/null; then

@@ -3,7 +3,7 @@
 set -euo pipefail
 VERSION=4.4.0
 HERE="$(cd "$(dirname "$0")" && pwd)"
-CACHE="${FLIGHTLOG_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/flightlog}/kafka-$VERSION"
+CACHE="${TESTS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/flightlog}/kafka-$VERSION"
 
 if [ -f "$CACHE/classes.jsa" ]; then
   echo "kafka: $CACHE exists"
@@ -12,7 +12,7 @@ fi
 for need in java mvn; do
   if ! command -v "$need" >/dev/null; then
     echo "kafka: Expected Java and Maven to download Kafka, but there is no '$need';" \
-      "install them, or set FLIGHTLOG_TEST_KAFKA to an existing broker" >&2
+      "install them, or set TESTS_KAFKA to an existing broker" >&2
     exit 1
   fi
 done

@@ -2,7 +2,7 @@
 # Builds MinIO, the S3 of the tests, from its pinned Go module, once, into the cache.
 set -euo pipefail
 VERSION=v0.0.0-20260212201848-7aac2a2c5b7c
-CACHE="${FLIGHTLOG_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/flightlog}/minio-$VERSION"
+CACHE="${TESTS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/flightlog}/minio-$VERSION"
 
 if [ -x "$CACHE/minio" ]; then
   echo "minio: $CACHE/minio exists"
@@ -10,7 +10,7 @@ if [ -x "$CACHE/minio" ]; then
 fi
 if ! command -v go >/dev/null; then
   echo "minio: Expected Go to build MinIO, but there is no 'go';" \
-    "install Go, or set FLIGHTLOG_TEST_S3 to an existing S3" >&2
+    "install Go, or set TESTS_S3 to an existing S3" >&2
   exit 1
 fi
 echo "minio: building $VERSION, once: about 6 minutes on one core"

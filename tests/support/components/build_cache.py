@@ -8,7 +8,7 @@ from pathlib import Path
 
 def cache() -> Path:
     """Return the folder of built components."""
-    given = os.environ.get("FLIGHTLOG_CACHE")
+    given = os.environ.get("TESTS_CACHE")
     if given:
         return Path(given)
     home = os.environ.get("XDG_CACHE_HOME")

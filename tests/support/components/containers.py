@@ -25,10 +25,10 @@ _ENGINE_S = 10
 def available() -> bool:
     """Tell if tests run on containers: an engine answers that has the images.
 
-    FLIGHTLOG_TEST_CONTAINERS=on fails without them, =off doesn't look. Without the
+    TESTS_CONTAINERS=on fails without them, =off doesn't look. Without the
     official images, stand-ins that `infra/deploy/components/docker.sh` built are taken.
     """
-    chosen = os.environ.get("FLIGHTLOG_TEST_CONTAINERS", "auto")
+    chosen = os.environ.get("TESTS_CONTAINERS", "auto")
     if chosen == "off":
         return False
     for prefix in (

@@ -139,8 +139,8 @@ class Kafka:
 
 @contextmanager
 def broker(folder: Path) -> Iterator[str]:
-    """Yield the servers of a Kafka: FLIGHTLOG_TEST_KAFKA, a container or a process."""
-    given = os.environ.get("FLIGHTLOG_TEST_KAFKA")
+    """Yield the servers of a Kafka: TESTS_KAFKA, a container or a process."""
+    given = os.environ.get("TESTS_KAFKA")
     if given or containers.available():
         yield given or containers.kafka_servers()
         return

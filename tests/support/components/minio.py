@@ -74,8 +74,8 @@ class Minio:
 
 @contextmanager
 def s3(folder: Path) -> Iterator[S3Settings]:
-    """Yield an S3: FLIGHTLOG_TEST_S3 (http://key:secret@host:port) or one started."""
-    given = os.environ.get("FLIGHTLOG_TEST_S3")
+    """Yield an S3: TESTS_S3 (http://key:secret@host:port) or one started."""
+    given = os.environ.get("TESTS_S3")
     if given:
         yield given_settings(given)
         return

@@ -1,6 +1,6 @@
 """A real Postgres for tests: one server a run, a fresh database for each test.
 
-One that FLIGHTLOG_TEST_POSTGRES gives (the URL of its database `postgres`), one in a
+One that TESTS_POSTGRES gives (the URL of its database `postgres`), one in a
 container, or the embedded one.
 """
 
@@ -30,7 +30,7 @@ _TEMPLATE = f"{_RUN}_template"
 @cache
 def server_url() -> str:
     """Find or start the server, once; what was started is removed when the run ends."""
-    given = os.environ.get("FLIGHTLOG_TEST_POSTGRES")
+    given = os.environ.get("TESTS_POSTGRES")
     if given:
         return given if "?" in given else f"{given}?"
     if containers.available():

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from infra.renamed_settings import RENAMED, variable
+from domain.annotations import VARIABLES
+from infra.renamed_settings import RENAMED
+from infra.setting_names import TASK_VARIABLES, variable
 from infra.settings import PREFIX, Settings
 from infra.task_environment import task_environment
 from tests.architecture.repository import ROOT
@@ -158,3 +160,64 @@ def test_every_setting_says_what_it_is() -> None:
         fields = getattr(part.annotation, "model_fields", {})
         for inner, field in fields.items():
             assert field.description, f"{name}.{inner}"
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [
+        ("FLIGHTLOG_GRPC_PROT", "FLIGHTLOG_GRPC_PORT"),
+        ("FLIGHTLOG_KAFKA_BOOTSTRAP_SERVERS", "FLIGHTLOG_KAFKA__BOOTSTRAP_SERVERS"),
+        ("FLIGHTLOG_BOOTSTRAP_SERVERS", "FLIGHTLOG_KAFKA__BOOTSTRAP_SERVERS"),
+        ("FLIGHTLOG_PROCES__CONCURRENCY", "FLIGHTLOG_PROCESS__CONCURRENCY"),
+        ("FLIGHTLOG_LOG__LEVEL", "FLIGHTLOG_LOG_LEVEL"),
+        ("flightlog_datadir", "FLIGHTLOG_DATA_DIR"),
+        ("FLIGHTLOG_CONFIGS", ""),
+    ],
+)
+def test_a_misspelt_variable_is_refused(
+    monkeypatch: pytest.MonkeyPatch, name: str, near: str
+) -> None:
+    """With the nearest name, also where an underscore or the section is missing."""
+    monkeypatch.setenv(name, "1")
+    hint = rf"did you mean {near}\?" if near else "isn't a setting"
+    with pytest.raises(
+        ValidationError, match=f"{name.upper()} isn't a .*{hint}|{hint}"
+    ):
+        Settings()
+
+
+def test_variables_of_tasks_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A task may run flightlog, and an engine may be started where they are set."""
+    assert set(VARIABLES.values()) == TASK_VARIABLES
+    for name in TASK_VARIABLES:
+        monkeypatch.setenv(name, "2")
+    assert Settings().grpc_port == 30080
+
+
+def test_service_links_of_kubernetes_are_ignored(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of services flightlog, flightlog-gateway, and one named as a setting."""
+    for service in ("FLIGHTLOG", "FLIGHTLOG_GATEWAY", "FLIGHTLOG_HTTP"):
+        for name, value in {
+            "SERVICE_HOST": "10.0.0.1",
+            "SERVICE_PORT": "30080",
+            "SERVICE_PORT_GRPC": "30080",
+            "PORT": "tcp://10.0.0.1:30080",
+            "PORT_30080_TCP": "tcp://10.0.0.1:30080",
+            "PORT_30080_TCP_PROTO": "tcp",
+            "PORT_30080_TCP_PORT": "30080",
+            "PORT_30080_TCP_ADDR": "10.0.0.1",
+        }.items():
+            monkeypatch.setenv(f"{service}_{name}", value)
+    assert Settings().http_port == 30081
+
+
+def test_values_in_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A section or a list is JSON; a variable of its own wins over its section's."""
+    monkeypatch.setenv("FLIGHTLOG_LOG", '{"batch_max": 3, "records_max": 4}')
+    monkeypatch.setenv("FLIGHTLOG_LOG__RECORDS_MAX", "5")
+    monkeypatch.setenv("FLIGHTLOG_DOMAINS", '["one"]')
+    found = Settings()
+    assert (found.log.batch_max, found.log.records_max) == (3, 5)
+    assert found.domains == ("one",)

@@ -33,7 +33,8 @@ ELEMENT = ElementRow(
 def resources(*elements: ElementRow, size: int = 2) -> list[Any]:
     """Return the external resources of an array's attempt."""
     metadata = event_pb2.TaskExecutionMetadata()
-    add_elements(metadata, an_attempt(retry_attempt=0, array_size=size), elements)
+    row = an_attempt(retry_attempt=0, array_size=size)
+    add_elements(metadata, row, elements, "http://g")
     assert metadata.plugin_identifier == "k8s-array"
     return list(metadata.external_resources)
 
@@ -46,7 +47,7 @@ def test_each_index_is_told_of() -> None:
     assert (waiting.phase, waiting.retry_attempt) == (_TASK.UNDEFINED, 0)
     assert (running.index, running.external_id) == (1, "run-n0-0-n1-2")
     assert (running.phase, running.retry_attempt) == (_TASK.RUNNING, 2)
-    assert [(log.name, log.uri) for log in running.logs] == [("log-1", "/log")]
+    assert [(log.name, log.uri) for log in running.logs] == [("log-1", "http://g/log")]
 
 
 @pytest.mark.parametrize(

@@ -184,19 +184,22 @@ def test_what_clients_build_on() -> None:
 def test_an_attempt_tells_its_history() -> None:
     """Logs, reasons, names and the number of the attempt."""
     row = an_attempt(
-        logs=(TaskLog(name="log", uri="http://x"),),
+        logs=(
+            TaskLog(name="log", uri="http://x"),
+            TaskLog(name="log", uri="/logs/p"),
+        ),
         reasons=(
             Reason(reason="dispatched", occurred_at_us=1),
             Reason(reason="started", occurred_at_us=2),
         ),
         interruptible=True,
     )
-    found = to_task_execution(row, input_uri="/in")
+    found = to_task_execution(row, input_uri="/in", link_base="https://g")
     assert ("/in", 1) == (found.input_uri, found.id.retry_attempt)
     assert "run-n0-1" == found.closure.metadata.generated_name
     assert ["dispatched", "started"] == [r.message for r in found.closure.reasons]
     assert "started" == found.closure.reason
-    assert "http://x" == found.closure.logs[0].uri
+    assert ["http://x", "https://g/logs/p"] == [log.uri for log in found.closure.logs]
     assert "python-task" == found.closure.task_type
 
 
