@@ -5,9 +5,12 @@ from __future__ import annotations
 import logging
 import sys
 import time
+from typing import TextIO, cast
 
 import structlog
 from structlog.typing import Processor
+
+from infra.lossy_stream import LossyStream
 
 _SHARED: tuple[Processor, ...] = (
     structlog.contextvars.merge_contextvars,
@@ -57,14 +60,15 @@ def configure(level: str, *, as_json: bool) -> None:
     from WARNING on: below that they report their own internals.
     """
     chosen = logging.getLevelName(level.upper())
+    out = cast("TextIO", LossyStream(sys.stderr))  # it has what loggers call
     rendering = _rendering(as_json=as_json)
     structlog.configure(
         processors=[*_SHARED, *rendering],
         wrapper_class=structlog.make_filtering_bound_logger(chosen),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(out),
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(out)
     handler.addFilter(RepeatFilter())
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(

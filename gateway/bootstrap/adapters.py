@@ -193,7 +193,7 @@ async def open_read_adapters(
 async def running_postgres(folder: Path) -> AsyncIterator[str]:
     """Run the embedded Postgres of a folder that no engine holds; yield its URL."""
     server = PostgresServer(folder)
-    url = await asyncio.to_thread(server.start)
+    url = await server.start_unless_cancelled()
     try:
         yield url
     finally:

@@ -84,8 +84,38 @@ async def run(settings: Settings, on_ready: OnReady = lambda _: None) -> None:
         signals(stopping),
         bind(settings.host, settings.http_port) as http_socket,
     ):
-        await _run(settings, data, http_socket, stopping, on_ready)
+        await _run_until_stopped(settings, data, http_socket, stopping, on_ready)
     log_.info("stopped")
+
+
+async def _run_until_stopped(
+    settings: Settings,
+    data: DataDir,
+    http_socket: socket.socket,
+    stopping: asyncio.Event,
+    on_ready: OnReady,
+) -> None:
+    """Run the engine; a stop ends a start at once, however long that would take."""
+    is_ready = False
+
+    def ready(address: EngineAddress) -> None:
+        nonlocal is_ready
+        is_ready = True
+        on_ready(address)
+
+    running = asyncio.create_task(_run(settings, data, http_socket, stopping, ready))
+    stopped = asyncio.create_task(stopping.wait())
+    try:
+        await asyncio.wait({running, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        if is_ready or running.done():
+            await running
+    finally:
+        stopped.cancel()
+        if not running.done():
+            running.cancel()
+            await asyncio.wait({running})
+    if not running.cancelled():
+        await running
 
 
 async def _run(
@@ -118,7 +148,7 @@ async def _run(
 
 async def _start_postgres(data: DataDir, stack: AsyncExitStack) -> str:
     server = PostgresServer(data.postgres)
-    url = await asyncio.to_thread(server.start)
+    url = await server.start_unless_cancelled()
     guard = asyncio.create_task(server.keep_running(), name="postgres")
 
     async def stop() -> None:

@@ -46,9 +46,9 @@ def signals(stopping: asyncio.Event) -> Iterator[None]:
         if taken:
             os._exit(128 + number)
         taken.append(number)
-        log_.info("stopping", signal=number.name)
         stopping.set()
         _cut_short_after(STOP_S_MAX)
+        log_.info("stopping", signal=number.name)
 
     if threading.current_thread() is not threading.main_thread():
         yield

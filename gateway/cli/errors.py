@@ -12,6 +12,7 @@ class ExitCode(IntEnum):
     FAILED = 1
     USAGE = 2
     NO_ENGINE = 3
+    INTERRUPTED = 130
 
 
 class CommandError(Exception):

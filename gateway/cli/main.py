@@ -7,7 +7,15 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli import dead_letters, log, passed_over, start, topics, upgrade
+from gateway.cli import (
+    dead_letters,
+    log,
+    passed_over,
+    standard_streams,
+    start,
+    topics,
+    upgrade,
+)
 from gateway.cli.options import (
     EXITS,
     STREAM_HELP,
@@ -52,6 +60,7 @@ app.add_typer(upgrade.app, name="upgrade")
 
 def main() -> None:
     """Run the command line."""
+    standard_streams.prepare()
     app()
 
 

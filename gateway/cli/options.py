@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+import signal
+import threading
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gateway.cli import standard_streams
 from gateway.cli.errors import CommandError, ExitCode
 
 if TYPE_CHECKING:
@@ -112,12 +117,31 @@ def run_command(work: Callable[[], None]) -> None:
     from infra.errors import InfraError  # noqa: PLC0415 - heavy
 
     try:
-        work()
+        with _terminable():
+            work()
     except (CommandError, InfraError) as error:
         typer.echo(str(error), err=True)
         code = error.code if isinstance(error, CommandError) else ExitCode.FAILED
         raise typer.Exit(code) from error
     except KeyboardInterrupt as error:
-        raise typer.Exit(130) from error
+        raise typer.Exit(ExitCode.INTERRUPTED) from error
     except BrokenPipeError as error:
+        standard_streams.discard()
         raise typer.Exit(ExitCode.OK) from error
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Let SIGTERM do what Ctrl-C does: end a command in order, with what it started."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -40,6 +40,7 @@ START_S = 60.0
 STOP_S = 5
 """Time to wait for a stop; a later start waits for a server that takes longer."""
 _RETRY_S = 0.05
+_STOPS_S = 0.2
 _SOCKET_BYTES_MAX = 103
 _LOG_BYTES_MAX = 8 * 2**20
 
@@ -90,6 +91,19 @@ class PostgresServer:
         if url is None:
             raise TransientError(f"Cannot reach Postgres: {self._log_tail()}")
         return url
+
+    async def start_unless_cancelled(self) -> str:
+        """Start the server in a thread; if cancelled, stop what it has started."""
+        starting = asyncio.create_task(asyncio.to_thread(self.start), name="postgres")
+        try:
+            return await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            while not starting.done():
+                await asyncio.wait({starting}, timeout=_STOPS_S)
+                await asyncio.to_thread(self.stop)
+            if not starting.cancelled():
+                starting.exception()  # seen: it was stopped under way
+            raise
 
     async def keep_running(self, check_s: float = CHECK_S) -> None:
         """Start the server again whenever it has exited, without end."""

@@ -104,7 +104,7 @@ async def redrive(
         print_json(done)
     else:
         _print(done)
-    if done.parked_again or (not done.redriven and not every):
+    if done.parked_again or not done.redriven:
         raise typer.Exit(ExitCode.FAILED)
 
 

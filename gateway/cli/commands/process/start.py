@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-import sys
-
-from rich.console import Console
-
 from gateway.bootstrap import role_process
 from gateway.cli.run_process import run_until_stopped
+from gateway.cli.standard_streams import announce
 from gateway.version import version
 from infra.settings import Settings
+from schemas.json_types import JsonObject
 
 
 def start(role: str, settings: Settings) -> None:
     """Run a role; raises CommandError for what ended it."""
 
     def greet(grpc: str, http: str) -> None:
-        """Print its addresses on standard output, so that scripts can wait for it."""
-        console = Console(file=sys.stdout, highlight=False, soft_wrap=True)
+        """Print its addresses."""
+        ready = f"Flightlog {version()} {role} is ready"
         where = f"gRPC {grpc}  HTTP {http}" if grpc else f"HTTP {http}"
-        console.print(f"[bold green]Flightlog {version()} {role} is ready[/]  {where}")
-        sys.stdout.flush()
+        fields: JsonObject = {"event": ready, "level": "info", "http": http}
+        announce(
+            [f"[bold green]{ready}[/]  {where}"],
+            fields | ({"grpc": grpc} if grpc else {}),
+            as_json=settings.log_json,
+        )
 
     run_until_stopped(settings, role_process.run(role, settings, greet))

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-
-from rich.console import Console
-
 from gateway.bootstrap.data_dir import EngineAddress
 from gateway.bootstrap.embedded import run
 from gateway.cli.run_process import run_until_stopped
+from gateway.cli.standard_streams import announce
 from infra.settings import Settings
+from schemas.json_types import JsonObject
 
 
 def up(settings: Settings) -> None:
@@ -20,20 +18,24 @@ def up(settings: Settings) -> None:
 
 
 def _greet(settings: Settings, address: EngineAddress) -> None:
-    """Print the addresses on standard output: scripts wait for this line."""
-    console = Console(file=sys.stdout, highlight=False, soft_wrap=True)
-    console.print(
-        f"[bold green]Flightlog {address.version} is ready[/]  "
-        f"gRPC {address.grpc}  HTTP {address.http}"
-    )
-    console.print(f"  data     {settings.data_dir}")
-    console.print(
-        "  flytekit pyflyte run --remote …  with  "
-        f"FLYTE_PLATFORM_URL={address.grpc} FLYTE_PLATFORM_INSECURE=true"
-    )
+    """Print the addresses."""
+    ready = f"Flightlog {address.version} is ready"
+    platform = f"FLYTE_PLATFORM_URL={address.grpc} FLYTE_PLATFORM_INSECURE=true"
+    lines = [
+        f"[bold green]{ready}[/]  gRPC {address.grpc}  HTTP {address.http}",
+        f"  data     {settings.data_dir}",
+        f"  flytekit pyflyte run --remote …  with  {platform}",
+    ]
     if settings.plugin == "process":
-        console.print(
+        lines.append(
             "  tasks    run as processes with your user's permissions, not sandboxed"
         )
-    console.print("  stop     Ctrl-C")
-    sys.stdout.flush()
+    lines.append("  stop     Ctrl-C")
+    fields: JsonObject = {
+        "event": ready,
+        "level": "info",
+        "grpc": address.grpc,
+        "http": address.http,
+        "data_dir": str(settings.data_dir),
+    }
+    announce(lines, fields, as_json=settings.log_json)

@@ -97,7 +97,7 @@ def test_a_folder_instead_of_a_file(tmp_path: Path) -> None:
 def test_a_renamed_setting_names_the_file(tmp_path: Path) -> None:
     """An old name is refused with the new one and the file."""
     file = tmp_path / "my.toml"
-    file.write_text("[kafka]\nbootstrap_servers = 'a'\n")
+    file.write_text("[kafka]\nservers = 'a'\n")
     (line,) = refusal({"FLIGHTLOG_CONFIG": str(file)})
     new = "'kafka.servers' is 'kafka.bootstrap_servers' now"
     assert f"Renamed settings: {new} (in {file})" == line
