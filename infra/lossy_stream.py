@@ -12,7 +12,7 @@ _GONE = frozenset({errno.EPIPE, errno.EIO, errno.EBADF})
 class LossyStream:
     """A text stream that never raises: what can't be written is lost, nothing else.
 
-    An engine goes on without whoever read what it prints.
+    An engine goes on without the reader of what it prints.
     """
 
     def __init__(self, stream: TextIO) -> None:

@@ -46,7 +46,7 @@ def _nowhere() -> TextIO:
 def announce(lines: Sequence[str], fields: JsonObject, *, as_json: bool) -> None:
     """Tell on standard output that a process is ready: scripts wait for it.
 
-    `fields` are told instead of the lines where logs are JSON. Whoever read the output
+    `fields` are told instead of the lines where logs are JSON. The reader of the output
     may be gone.
     """
     out = cast("TextIO", LossyStream(sys.stdout))
