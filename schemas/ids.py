@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import blake2b
 from typing import NewType
 
 import msgspec
@@ -114,14 +115,30 @@ def node_unique_id(parent_id: str, parent_attempt: int, node_id: str) -> NodeId:
     return NodeId("f" + _base32(fnv32a(text.encode()).to_bytes(4, "big")))
 
 
+def element_name(index: int) -> str:
+    """Return the id of an array's element within the array."""
+    return f"n{index}"
+
+
 def element_id(array_id: str, attempt: int, index: int) -> NodeId:
-    """Return the id of an array's element: its index isn't hashed, so it's unique."""
-    last = f"n{index}"
+    """Return the id of an array's element: its index isn't hashed."""
+    last = element_name(index)
     plain = f"{array_id}-{attempt}-{last}"
     if len(plain) <= NODE_ID_LENGTH_MAX:
         return NodeId(plain)
     hashed = _base32(fnv32a(f"{array_id}-{attempt}".encode()).to_bytes(4, "big"))
     return NodeId(f"f{hashed}-{last}")
+
+
+def longer_node_id(
+    parent_id: str, parent_attempt: int, node_id: str, number: int
+) -> NodeId:
+    """Return one of the ids of a node whose shorter ones other nodes have.
+
+    Unlike a short id it doesn't depend on where one part ends and the next begins.
+    """
+    text = f"{number}\0{parent_id}\0{parent_attempt}\0{node_id}"
+    return NodeId("f" + _digest(text))
 
 
 def child_execution_name(execution_name: str, node_id: str, attempt: int) -> str:
@@ -138,6 +155,14 @@ def generated_name(execution_name: str, node_id: str, attempt: int) -> str:
     if len(text) <= GENERATED_NAME_LENGTH_MAX:
         return text
     return "f" + _base32(fnv64a(text.encode()).to_bytes(8, "big"))
+
+
+def local_folder(work: str) -> str:
+    """Return the name of a folder that only one attempt or dispatch has, by its id.
+
+    Its generated name may also be that of one in another project or domain.
+    """
+    return _digest(work)
 
 
 def raw_output_shard(name: str) -> str:
@@ -172,6 +197,11 @@ def _fnv1a(data: bytes, offset: int, prime: int, mask: int) -> int:
     for byte in data:
         value = ((value ^ byte) * prime) & mask
     return value
+
+
+def _digest(text: str) -> str:
+    """Return 16 characters that no other text has."""
+    return _base32(blake2b(text.encode(), digest_size=10).digest())
 
 
 def _base32(data: bytes) -> str:

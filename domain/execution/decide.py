@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Never, TypeVar
 
+from msgspec.structs import replace
+
 from domain import text_limits
 from domain.decider import Decider, parked_rejection
 from domain.execution.context import Context
@@ -29,6 +31,7 @@ from domain.execution.state.state import Execution
 from domain.execution.traversal import settle
 from domain.graph import START
 from schemas.ids import execution_stream
+from schemas.levels import execution_rules
 from schemas.messages import commands as c
 from schemas.messages import execution_events as e
 from schemas.messages.rejections import Reason, Rejected
@@ -85,7 +88,8 @@ def _create(command: c.CreateExecution, state: Execution, context: Context) -> O
         return context.admission
     _check_stream(context.admission, context)
     decision = Decision(state, context)
-    decision.emit(context.admission)
+    rules = execution_rules(context.format_level)
+    decision.emit(replace(context.admission, rules=rules))
     decision.emit(e.ExecutionStarted(occurred_at_us=decision.now_us))
     time_limits.begin_execution(decision)
     decision.ready.append(("", START))

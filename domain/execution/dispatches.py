@@ -18,9 +18,10 @@ from domain.literals import array_values
 from domain.literals.bindings import source_node_ids
 from domain.literals.conditions import operand_names
 from domain.overrides import template_bytes
-from schemas.ids import checkpoint_path, generated_name, raw_output_prefix
+from schemas.ids import checkpoint_path, generated_name
 from schemas.messages import dispatches as d
 from schemas.messages import node_events as ne
+from schemas.paths import raw_outputs
 from schemas.sites import NodeKind
 from schemas.values import NO_VALUES, KeyValue, Values
 
@@ -40,8 +41,6 @@ def run_task(
     node, created, spec = view.node(event.node_id), view.created, view.spec
     task, graph_node = node.task, view.graph_node(node.site)
     assert task is not None  # noqa: S101 - the event says that it was dispatched
-    name = _generated_name(view, event.node_id, event.attempt)
-    prefix = spec.raw_output_data_config.output_location_prefix or "raw"
     given, index = _given(view, node)
     owner = view.owner(node.site.scope)
     return d.RunTask(
@@ -54,18 +53,18 @@ def run_task(
         workflow=created.workflow,
         template=template_bytes(owner, graph_node, node.retries.memory_factor),
         inputs=given.inputs or NO_VALUES,
-        generated_name=name,
+        generated_name=_generated_name(view, event.node_id, event.attempt),
         input_path=given.input_path,
         output_path=f"{data_path(view, node.site)}/{event.attempt}",
-        raw_output_prefix=raw_output_prefix(prefix, name),
+        raw_output_prefix=_raw_outputs(view, event.node_id, event.attempt),
         interruptible=isinstance(event, ne.TaskQueued) and event.interruptible,
         envs=tuple(KeyValue(key=v.key, value=v.value) for v in spec.envs.values),
-        previous_checkpoint=_previous_checkpoint(view, node, prefix),
+        previous_checkpoint=_previous_checkpoint(view, node),
         array_index=_NO_INDEX if index is None else index,
     )
 
 
-def _previous_checkpoint(view: ExecutionView, node: Node, prefix: str) -> str:
+def _previous_checkpoint(view: ExecutionView, node: Node) -> str:
     """Return the checkpoint of the attempt before this one; '' for the first.
 
     The first attempt of a recovery continues from the last one of the original.
@@ -73,8 +72,7 @@ def _previous_checkpoint(view: ExecutionView, node: Node, prefix: str) -> str:
     if not node.attempt:
         saved = saved_node(view, node.site)
         return saved.checkpoint if saved is not None else ""
-    name = _generated_name(view, node.site.node_id, node.attempt - 1)
-    return checkpoint_path(raw_output_prefix(prefix, name))
+    return checkpoint_path(_raw_outputs(view, node.site.node_id, node.attempt - 1))
 
 
 def _given(view: ExecutionView, node: Node) -> tuple[Node, int | None]:
@@ -86,6 +84,13 @@ def _given(view: ExecutionView, node: Node) -> tuple[Node, int | None]:
     if array_values.is_sliced(view.graph_node(owner.site)):
         return node, None
     return owner, site.element
+
+
+def _raw_outputs(view: ExecutionView, node_id: str, attempt: int) -> str:
+    created, name = view.created, _generated_name(view, node_id, attempt)
+    base = view.spec.raw_output_data_config.output_location_prefix or "raw"
+    execution, rules = created.execution, created.rules
+    return raw_outputs(base, execution, node_id, attempt, name, rules)
 
 
 def _generated_name(view: ExecutionView, node_id: str, attempt: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from itertools import count
 
 from flyteidl.admin import execution_pb2
 from flyteidl.core import interface_pb2, literals_pb2, tasks_pb2
@@ -13,7 +14,8 @@ from domain.execution.state.scopes import graph_of, owner_of
 from domain.execution.state.site import Site
 from domain.execution.state.state import Execution
 from domain.graph import Definition, Graph, GraphNode
-from schemas.ids import node_unique_id
+from schemas.ids import element_id, element_name, longer_node_id, node_unique_id
+from schemas.levels import UNIQUE_NODE_IDS
 from schemas.messages.execution_events import ExecutionCreated
 from schemas.sites import NodeKind
 
@@ -101,12 +103,42 @@ class ExecutionView:
         """Return the id, unique in the execution, of a place (ref §4.7)."""
         parent = self.parent_id(scope, spec_node_id)
         attempt = self._state.nodes[parent].attempt if parent else 0
-        return node_unique_id(parent, attempt, spec_node_id)
+        plain = node_unique_id(parent, attempt, spec_node_id)
+        return self._own_id(plain, parent, attempt, spec_node_id)
+
+    def element_id(self, array: Node, index: int) -> str:
+        """Return the id, unique in the execution, of an element of an array."""
+        parent, attempt = array.site.node_id, array.attempt
+        plain = element_id(parent, attempt, index)
+        return self._own_id(plain, parent, attempt, element_name(index))
+
+    def _own_id(self, plain: str, parent: str, attempt: int, spec_node_id: str) -> str:
+        """Return the first of a place's ids that no node of another place has.
+
+        Nodes are never removed, so a place that was reached keeps its id.
+        """
+        if self.created.rules < UNIQUE_NODE_IDS:
+            return plain
+        nodes, found = self._state.nodes, plain
+        for number in count():
+            node = nodes.get(found)
+            if node is None or _is_at(node.site, parent, attempt, spec_node_id):
+                break
+            found = longer_node_id(parent, attempt, spec_node_id, number)
+        return found
 
     def parent_id(self, scope: str, spec_node_id: str) -> str:
         """Return the unique id of what contains a place: its branch, or its scope."""
         branch = self.graph(scope).nodes[spec_node_id].branch
         return self.unique_id(scope, branch) if branch else scope
+
+
+def _is_at(site: Site, parent: str, attempt: int, spec_node_id: str) -> bool:
+    return (
+        site.spec_node_id == spec_node_id
+        and site.parent_id == parent
+        and site.parent_attempt == attempt
+    )
 
 
 @lru_cache(maxsize=256)

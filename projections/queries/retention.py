@@ -41,10 +41,13 @@ async def existing(pool: Pool, streams: Sequence[str]) -> Sequence[str]:
     return await fetch_values(pool, str, _SQL["existing"], (list(streams),))
 
 
-async def shares_folders(pool: Pool, ref: ExecutionRef) -> bool:
-    """Return whether another existing execution writes to folders of this name."""
+async def shares_folders(pool: Pool, ref: ExecutionRef, *, by_name: bool) -> bool:
+    """Return whether another existing execution writes to folders of this name.
+
+    `by_name` counts those of the same name in any project and domain.
+    """
     joined = f"{ref.project}-{ref.domain}-{ref.name}"
-    key = (execution_stream(ref), ref.name, joined)
+    key = (execution_stream(ref), by_name, ref.name, joined)
     return bool(await fetch_values(pool, str, _SQL["of_same_folders"], key))
 
 

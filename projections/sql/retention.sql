@@ -23,7 +23,7 @@ SELECT stream FROM executions WHERE stream = ANY(%s)
 
 -- of_same_folders --
 -- Folders are named after the execution, or after project, domain and name joined.
-SELECT stream FROM executions WHERE stream <> %s AND (execution_name = %s
+SELECT stream FROM executions WHERE stream <> %s AND (%s AND execution_name = %s
     OR concat_ws('-', execution_project, execution_domain, execution_name) = %s)
 LIMIT 1
 

@@ -21,7 +21,7 @@ from tests.support import memory_log
 from tests.support.cache_lookups import KEY, SOURCE
 from tests.support.clocks import TickingClock
 from tests.support.components.postgres import migrated_database
-from tests.support.engine import STREAM, Engine, created
+from tests.support.engine import CREATE, STREAM, Engine, created
 from tests.support.fakes import MemoryLog
 from tests.support.graphs import definition, task_node
 from tests.support.harness.read_models import ReadModels
@@ -152,6 +152,39 @@ async def test_folders_of_another_of_the_same_name_are_left(sweeper: Sweeper) ->
 
     assert not own.exists()
     assert shared.exists()
+
+
+async def test_an_execution_with_folders_of_its_own_leaves_nothing(
+    sweeper: Sweeper,
+) -> None:
+    """Another of its name, in another domain, keeps what it has."""
+    engine = _deleted()
+    first = engine.events[0]
+    assert isinstance(first, ExecutionCreated)
+    there = Engine(
+        engine.definition,
+        replace(first, execution=replace(first.execution, domain="other")),
+    )
+    there.do(replace(CREATE, domain="other"), command_id="create")
+    read_models = ReadModels(sweeper.pool, Streaming())
+    read_models.log.add(STREAM, *engine.events)
+    read_models.log.add(there.stream, *there.events)
+    await read_models.follow()
+    sweeper.log = read_models.log  # type: ignore[assignment]
+    root = Path(sweeper.blobs.root)
+    runs = engine.run_of("a"), there.run_of("a")
+    swept, kept = (
+        [
+            _aged(root / run.raw_output_prefix / "0/x", 2),
+            _aged(root / run.input_path, 2),
+        ]
+        for run in runs
+    )
+
+    await sweeper.round()
+
+    assert [path for path in swept if path.exists()] == []
+    assert [path for path in kept if path.exists()] == kept
 
 
 async def test_blobs_of_outputs_that_another_reuses_stay(sweeper: Sweeper) -> None:

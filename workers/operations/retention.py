@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from domain.execution.state.saved_nodes import raw_outputs
+from domain.execution.state.saved_nodes import attempt_raw_outputs
 from infra.blobs.files import Blobs, InvalidBlobPathError
 from infra.clock import Clock
 from infra.eventlog.contract import Log, Record
@@ -17,15 +17,11 @@ from infra.setting_sections import RetentionSettings
 from projections.queries import retention
 from schemas import topics
 from schemas.envelope import Envelope
-from schemas.ids import (
-    ExecutionRef,
-    execution_of,
-    execution_stream,
-    raw_output_prefix,
-)
-from schemas.messages import execution_events as e
+from schemas.ids import ExecutionRef, execution_of, execution_stream
 from schemas.messages import node_events as ne
 from schemas.messages.commands import DeleteExecution
+from schemas.messages.execution_events import ExecutionCreated
+from schemas.paths import OWN_FOLDERS, data_folder
 from schemas.wire import codec
 
 log_ = structlog.get_logger(__name__)
@@ -96,17 +92,34 @@ class Sweeper:
             await self._delete(left, command)
             return False
         ref = execution_of(stream)
-        prefixes = [f"metadata/{ref.project}/{ref.domain}/{ref.name}"]
-        if await retention.shares_folders(self.pool, ref):
-            log_.info("blobs_shared", stream=stream)
-        else:
-            prefixes += _shared_prefixes(ref, events)
-        for prefix in prefixes:
+        for prefix in await self._prefixes(ref, events):
             try:
                 await self.blobs.delete_prefix(self.blobs.uri(prefix))
             except InvalidBlobPathError:
                 log_.info("blobs_not_deleted", stream=stream, prefix=prefix)
         return True
+
+    async def _prefixes(
+        self, ref: ExecutionRef, events: Sequence[object]
+    ) -> Sequence[str]:
+        """Return an execution's folders, but for those that others use, too.
+
+        By older rules executions of one name share the folders of their attempts.
+        """
+        own = [f"metadata/{ref.text()}"]
+        created = events[0] if events else None
+        if not isinstance(created, ExecutionCreated):
+            return own
+        raw = {
+            attempt_raw_outputs(created, event)
+            for event in events
+            if isinstance(event, ne.TaskQueued | ne.ArrayStarted)
+        }
+        data, has_own = data_folder(ref, created.rules), created.rules >= OWN_FOLDERS
+        if not await retention.shares_folders(self.pool, ref, by_name=not has_own):
+            return [*own, data, *raw]
+        log_.info("blobs_shared", stream=execution_stream(ref))
+        return [*own, *raw] if has_own else own
 
     async def _delete(self, streams: Sequence[str], command: DeleteExecution) -> None:
         now_us = self.clock.now_us()
@@ -141,18 +154,3 @@ class Sweeper:
                 await self.blobs.delete(found.uri)
         await self.blobs.delete_unfinished(before_s)
         await retention.delete_expired_reservations(self.pool)
-
-
-def _shared_prefixes(ref: ExecutionRef, events: Sequence[object]) -> Sequence[str]:
-    """Return folders that tasks wrote to; other projects may use the same ones."""
-    found = [f"metadata/propeller/{ref.project}-{ref.domain}-{ref.name}"]
-    raw = "raw"
-    for event in events:
-        match event:
-            case e.ExecutionCreated():
-                raw = raw_outputs(event.spec)
-            case ne.TaskQueued() | ne.ArrayStarted():
-                found.append(raw_output_prefix(raw, event.generated_name))
-            case _:
-                pass
-    return found

@@ -19,7 +19,7 @@ from domain.execution.view import ExecutionView, literal_map
 from domain.graph import START
 from domain.literals import array_values
 from domain.literals.bindings import resolve
-from schemas.ids import element_id
+from schemas.ids import element_name
 from schemas.messages import node_events as ne
 from schemas.phases import SUCCESSES
 from schemas.sites import NodeKind
@@ -74,8 +74,8 @@ def _site(view: ExecutionView, node: Node, index: int) -> Site:
     element = view.graph_node(node.site).element
     assert element is not None  # noqa: S101 - arrays have one
     return Site(
-        node_id=element_id(node.site.node_id, node.attempt, index),
-        spec_node_id=f"n{index}",
+        node_id=view.element_id(node, index),
+        spec_node_id=element_name(index),
         kind=element.kind,
         name=element.spec.metadata.name,
         parent_id=node.site.node_id,
@@ -91,7 +91,7 @@ def element_outputs(view: ExecutionView, node: Node) -> dict[int, Values]:
     assert node.array is not None  # noqa: S101 - it was started
     found: dict[int, Values] = {}
     for index in range(node.array.size):
-        element = view.node(element_id(node.site.node_id, node.attempt, index))
+        element = view.node(view.element_id(node, index))
         if element.phase in SUCCESSES:
             found[index] = element.outputs or NO_VALUES
     return found

@@ -14,6 +14,7 @@ from domain.literals.offloading import (
     offloaded_in_promises,
     offloaded_inputs,
 )
+from schemas.paths import data_folder
 from schemas.sites import NodeKind
 from schemas.values import NO_VALUES, Failure, Values
 
@@ -23,9 +24,9 @@ _INPUTS = "/inputs.pb"
 def data_path(view: ExecutionView, site: Site) -> str:
     """Return the folder of a node's data, relative to the blobs' root (ref §4.7)."""
     if not site.parent_id:
-        execution = view.created.execution
-        name = f"{execution.project}-{execution.domain}-{execution.name}"
-        return f"metadata/propeller/{name}/{site.spec_node_id}/data"
+        created = view.created
+        folder = data_folder(created.execution, created.rules)
+        return f"{folder}/{site.spec_node_id}/data"
     parent = view.node(site.parent_id)
     above = parent.input_path.removesuffix(_INPUTS)
     own = site.spec_node_id if site.element is None else str(site.element)

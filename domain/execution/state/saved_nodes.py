@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 import msgspec
 from flyteidl.admin import execution_pb2
@@ -16,10 +17,10 @@ from schemas.ids import (
     ExecutionRef,
     checkpoint_path,
     node_unique_id,
-    raw_output_prefix,
 )
 from schemas.messages import execution_events as e
 from schemas.messages import node_events as ne
+from schemas.paths import raw_outputs
 from schemas.phases import CacheStatus
 from schemas.sites import NodeSite
 from schemas.values import NO_VALUES, Blob, Values
@@ -70,8 +71,18 @@ Recovery = Mapping[Path, SavedNode]
 NOTHING_SAVED: Recovery = Map()
 
 
-def raw_outputs(spec: bytes) -> str:
-    """Return the prefix of raw outputs in a serialized admin.ExecutionSpec."""
+def attempt_raw_outputs(
+    created: e.ExecutionCreated, event: ne.TaskQueued | ne.ArrayStarted
+) -> str:
+    """Return the prefix of an attempt's raw outputs, by the events that began it."""
+    base, execution, rules = _raw_base(created.spec), created.execution, created.rules
+    name = event.generated_name
+    return raw_outputs(base, execution, event.node_id, event.attempt, name, rules)
+
+
+@lru_cache(maxsize=16)
+def _raw_base(spec: bytes) -> str:
+    """Return the prefix of all raw outputs in a serialized admin.ExecutionSpec."""
     found = execution_pb2.ExecutionSpec.FromString(spec)
     return found.raw_output_data_config.output_location_prefix or "raw"
 
@@ -118,13 +129,13 @@ class _Collector:
     def __init__(self) -> None:
         self.nodes: dict[Path, SavedNode] = {}
         self._paths: dict[str, Path] = {}
-        self._raw_outputs = ""
+        self._created: e.ExecutionCreated | None = None
 
     def collect(self, event: e.ExecutionEvent) -> None:
         """Note what one event says."""
         match event:
             case e.ExecutionCreated():
-                self._raw_outputs = raw_outputs(event.spec)
+                self._created = event
             case ne.NodeQueued():
                 self._put(
                     SavedNode(
@@ -137,8 +148,8 @@ class _Collector:
                 self._put(_recovered(event))
             case ne.TaskQueued():
                 path = self._paths[event.node_id]
-                prefix = raw_output_prefix(self._raw_outputs, event.generated_name)
-                checkpoint = checkpoint_path(prefix)
+                assert self._created is not None  # noqa: S101 - it is the first event
+                checkpoint = checkpoint_path(attempt_raw_outputs(self._created, event))
                 self.nodes[path] = replace(self.nodes[path], checkpoint=checkpoint)
             case ne.NodeExpanded():
                 self._expand(event)

@@ -18,6 +18,7 @@ from msgspec.structs import replace
 
 from infra.blobs.files import Blobs
 from infra.setting_sections import ProcessSettings
+from schemas.ids import local_folder
 from schemas.messages.dispatches import RunTask
 from schemas.messages.rejections import Rejected
 from schemas.values import ErrorKind, TaskLog
@@ -133,7 +134,7 @@ class ProcessPlugin:
             return system_retryable_failure("Interrupted", str(error))
 
     def _new_run(self, work: Work, template: tasks_pb2.TaskTemplate) -> _Run:
-        name = f"{work.dispatch.generated_name}-{work.dispatch.dispatch_no}"
+        name = local_folder(work.key)
         has_deck = template.metadata.generates_deck.value
         return _Run(
             work=work,
