@@ -17,6 +17,11 @@ UNIQUE_NODE_IDS = 2
 """The rules from which on a node whose id another node has gets a longer one."""
 
 
+def newest_level() -> int:
+    """Return the newest format level, where no gate holds it back."""
+    return FORMAT_LEVEL
+
+
 def execution_rules(format_level: int) -> int:
     """Return by which rules an execution begins while this format level is open."""
     return EXECUTION_RULES if format_level >= EXECUTION_RULES else 0

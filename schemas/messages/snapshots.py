@@ -10,7 +10,9 @@ class StreamHead(msgspec.Struct, frozen=True, kw_only=True):
 
     `form` is the format of bodies: snapshots in another format are ignored. `chunks`
     holds, for each chunk of the stream's nodes, the sequence at which it was written
-    last: a chunk with another sequence belongs to another head.
+    last: a chunk with another sequence belongs to another head. All events of the
+    stream are after the position `began_after` of the partition's events: in whatever
+    format the body is, the state can be folded again from there.
     """
 
     form: str
@@ -19,6 +21,7 @@ class StreamHead(msgspec.Struct, frozen=True, kw_only=True):
     last_us: int
     chunks: tuple[int, ...]
     body: bytes
+    began_after: int = 0
 
 
 class StreamChunk(msgspec.Struct, frozen=True, kw_only=True):

@@ -66,11 +66,13 @@ VERSIONS: dict[type[msgspec.Struct], int] = {
     node_events.TaskStarted: 3,
     registry_events.TaskRegistered: 2,
     registry_events.WorkflowRegistered: 2,
+    snapshots.StreamHead: 2,
 }
 """The newest version of each message that has more than one."""
 
 LEVELS: dict[tuple[type[msgspec.Struct], int], int] = {
     (execution_events.ExecutionCreated, 3): 1,
+    (snapshots.StreamHead, 2): 2,
     (node_events.TaskStarted, 3): 1,
 }
 """The format level of each version that isn't of level 0."""

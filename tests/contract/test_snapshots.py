@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from msgspec.structs import replace
 from structlog.testing import capture_logs
 
 from domain.snapshots import ChunkLimits
-from infra.eventlog.contract import Log, Received, Record
+from infra.eventlog.contract import Log, Pages, Positions, Received, Record
 from schemas import topics as t
 from schemas.envelope import Envelope
 from schemas.messages import execution_events as e
@@ -176,6 +177,127 @@ async def test_a_form_of_another_version_is_ignored(harness: Harness) -> None:
     assert "snapshots_ignored" in {line["event"] for line in said}
 
 
+async def _in_another_format(log: Log, **changed: object) -> None:
+    """Have every state on the log look like one of another version."""
+    for key, said in (await _said(log)).items():
+        if isinstance(said, StreamHead | StreamChunk):
+            stream = key.partition("#")[0]
+            other = replace(said, form="9-9")
+            if isinstance(other, StreamHead):
+                other = replace(other, **changed)
+            await log.append([_kept(key, codec.encode(other), stream)])
+
+
+@dataclass(slots=True)
+class _Counting:
+    """A log that counts the events that are read from it."""
+
+    log: Log
+    events: int = 0
+
+    def read_compacted(self, topic: str, partition: int) -> Pages:
+        """Read as the log does."""
+        return self.log.read_compacted(topic, partition)
+
+    async def read_to_end(
+        self, topic: str, after: Positions, limit: int, partition: int | None = None
+    ) -> Pages:
+        """Read as the log does, and count."""
+        async for batch in self.log.read_to_end(topic, after, limit, partition):
+            self.events += len(batch) if topic == t.EVENTS else 0
+            yield batch
+
+
+async def test_another_format_costs_what_lives_not_what_ever_ran(
+    harness: Harness,
+) -> None:
+    """Heads say where their streams began, whatever they are written in."""
+    async with harness.propeller():
+        for number in range(10):
+            await _ended(harness, f"ended-{number}")
+        await _settled(harness)
+        stream = await harness.create("lives")
+        await harness.run_of(stream, "n0")
+        await _settled(harness)
+    before = await restore.read_partition(harness.log, harness.kinds, 0)
+    await _in_another_format(harness.log)
+    counting = _Counting(harness.log)
+
+    found = await restore.read_partition(counting, harness.kinds, 0)
+
+    assert found.active[stream].state == before.active[stream].state
+    assert counting.events < 2 * len(await harness.events(stream))
+    assert found.closed == before.closed
+
+
+async def test_an_older_head_costs_no_memory_for_what_has_ended(
+    harness: Harness,
+) -> None:
+    """It doesn't say where its stream began: all is read, but only that is folded."""
+    harness.closed_max = 1
+    async with harness.propeller():
+        for number in range(5):
+            await _ended(harness, f"ended-{number}")
+        stream = await harness.create("lives")
+        await harness.run_of(stream, "n0")
+
+        async def forgotten() -> bool:
+            point = (await _said(harness.log)).get("checkpoint")
+            return isinstance(point, Checkpoint) and point.forgotten == 4
+
+        await harness.until(forgotten)
+    await _in_another_format(harness.log, began_after=0)
+
+    found = await restore.read_partition(harness.log, harness.kinds, 0)
+
+    assert found.active[stream].sequence == len(await harness.events(stream))
+    assert len(found.closed) == 1
+    assert found.evicted == 4
+
+
+async def test_what_was_folded_again_is_written_in_todays_format(
+    harness: Harness,
+) -> None:
+    """The next owner finds its state, and still where the stream began."""
+    async with harness.propeller():
+        await _ended(harness, "ended")
+        await _settled(harness)
+        stream = await harness.create("lives")
+        first = await harness.run_of(stream, "n0")
+        await _settled(harness)
+    began = (await _said(harness.log))[stream].began_after
+    await _in_another_format(harness.log)
+
+    async with harness.propeller():
+        await harness.send(stream, success(first))
+        await harness.run_of(stream, "n1")
+        await _settled(harness)
+    found = await restore.read_partition(harness.log, harness.kinds, 0)
+    head = (await _said(harness.log))[stream]
+
+    assert not found.refolded
+    assert found.active[stream].sequence == len(await harness.events(stream))
+    assert 0 < head.began_after
+    assert began <= head.began_after < found.after
+
+
+async def test_older_processes_can_read_heads_until_the_gate_is_open(
+    harness: Harness,
+) -> None:
+    """Where a stream began is a newer version of its head."""
+    harness.format_level = 1
+    async with harness.propeller():
+        await _ended(harness, "ended")
+        await _settled(harness)
+        stream = await harness.create("lives")
+        await harness.run_of(stream, "n0")
+        await _settled(harness)
+    head = (await _said(harness.log))[stream]
+
+    assert head.began_after == 0
+    assert codec.type_name(head) == "flightlog.v1.StreamHead"
+
+
 async def test_a_missing_snapshot_is_folded_again(harness: Harness) -> None:
     """A stream without a snapshot that continues is read from its first event."""
     async with harness.propeller():
@@ -192,8 +314,8 @@ async def test_a_missing_snapshot_is_folded_again(harness: Harness) -> None:
     assert found.active[stream].sequence == len(await harness.events(stream))
 
 
-def _kept(key: str, body: bytes) -> Record:
-    envelope = Envelope(id=key, type="", stream=key)
+def _kept(key: str, body: bytes, stream: str = "") -> Record:
+    envelope = Envelope(id=key, type="", stream=stream or key)
     return Record(topic=t.SNAPSHOTS, key=key, envelope=envelope, body=body, partition=0)
 
 

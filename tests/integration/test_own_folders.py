@@ -1,4 +1,4 @@
-"""The working directory of a task: its code is there, and nothing of other tasks."""
+"""The folders of a task: its code is there, and nothing of other tasks."""
 
 from __future__ import annotations
 
@@ -34,5 +34,34 @@ async def test_tasks_of_one_code_do_not_meet(tmp_path: Path) -> None:
             found = await run_task(plugin, blobs, task, node)
             assert isinstance(found, Succeeded), found
             assert t.number(found.outputs.inline) == 1
+    finally:
+        plugin.close()
+
+
+async def test_executions_of_one_name_have_scratch_folders_of_their_own(
+    tmp_path: Path,
+) -> None:
+    """The one that ends first, in another domain, takes nothing away from the other."""
+    blobs, go = FileBlobs(tmp_path / "blobs"), tmp_path / "go"
+    plugin = new_plugin(tmp_path, blobs)
+    wait = f"touch mine; until [ -e {go} ]; do sleep 0.02; done; [ -e mine ]"
+    waits = t.work_of(t.dispatch(t.container_task(["sh", "-c", wait])), blobs)
+    ends = t.work_of(
+        t.dispatch(
+            t.container_task(["sh", "-c", "touch other"]),
+            stream="execution/p/production/x",
+            output_path="metadata/propeller/p-production-x/n0/data/0",
+        ),
+        blobs,
+    )
+    assert waits.dispatch.generated_name == ends.dispatch.generated_name
+    try:
+        for work in (waits, ends):
+            await plugin.start(work)
+        assert isinstance(await plugin.watch(ends), Succeeded)
+        await plugin.finalize(ends)
+        go.touch()
+        assert isinstance(await plugin.watch(waits), Succeeded)
+        await plugin.finalize(waits)
     finally:
         plugin.close()

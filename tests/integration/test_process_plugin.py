@@ -261,34 +261,6 @@ async def test_plain_commands_run(run: Run, blobs: FileBlobs) -> None:
     assert "got w21" in result.failure.message
 
 
-async def test_executions_of_one_name_have_scratch_folders_of_their_own(
-    plugin: ProcessPlugin, blobs: FileBlobs, tmp_path: Path
-) -> None:
-    """The one that ends first, in another domain, takes nothing away from the other."""
-    go = tmp_path / "go"
-    wait = f"touch mine; until [ -e {go} ]; do sleep 0.02; done; [ -e mine ]"
-    waits = t.work_of(t.dispatch(t.container_task(["sh", "-c", wait])), blobs)
-    ends = t.work_of(
-        t.dispatch(
-            t.container_task(["sh", "-c", "touch other"]),
-            stream="execution/p/production/x",
-            output_path="metadata/propeller/p-production-x/n0/data/0",
-        ),
-        blobs,
-    )
-    assert waits.dispatch.generated_name == ends.dispatch.generated_name
-    for work in (waits, ends):
-        await plugin.start(work)
-    assert isinstance(await plugin.watch(ends), Succeeded)
-    await plugin.finalize(ends)
-    go.touch()
-
-    try:
-        assert isinstance(await plugin.watch(waits), Succeeded)
-    finally:
-        await plugin.finalize(waits)
-
-
 async def test_a_missing_program_is_refused(run: Run) -> None:
     """A program that isn't there is a permanent failure that names it."""
     result = await run(t.container_task(["no-such-program"]))

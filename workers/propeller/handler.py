@@ -14,7 +14,7 @@ from infra.errors import FencedError
 from infra.eventlog.contract import Received, Record
 from infra.retry import RETRY_S, retry_transient
 from schemas.envelope import Envelope
-from schemas.levels import FORMAT_LEVEL
+from schemas.levels import newest_level
 from schemas.messages.commands import Command, ResumeStream
 from schemas.messages.node_events import Event
 from schemas.messages.outcomes import CommandHadNoEffect
@@ -27,11 +27,6 @@ from workers.propeller.loading.stream_cache import StreamCache
 from workers.propeller.quarantine import Quarantine
 
 log_ = structlog.get_logger(__name__)
-
-
-def newest_level() -> int:
-    """Return the newest format level, where no gate holds it back."""
-    return FORMAT_LEVEL
 
 
 @dataclass(slots=True, kw_only=True)

@@ -16,6 +16,7 @@ from infra.eventlog.contract import OwnedPartition, Received
 from infra.retry import RETRY_S, retry_transient
 from schemas import topics
 from schemas.ids import attempt_id
+from schemas.levels import newest_level
 from schemas.messages import commands as c
 from schemas.messages.execution_events import StreamResumed
 from schemas.messages.rejections import Reason, Rejected
@@ -23,7 +24,7 @@ from schemas.wire.codec import UndecodableMessageError
 from workers.propeller.backpressure import ProjectionLagThrottle
 from workers.propeller.batch import Batch, InternalCommand, internal_command
 from workers.propeller.command_check import violation, with_envelope_defaults
-from workers.propeller.handler import CommandHandler, newest_level
+from workers.propeller.handler import CommandHandler
 from workers.propeller.kinds.contract import AnyStream
 from workers.propeller.leases import Leases
 from workers.propeller.loading.stream_cache import StreamCache
@@ -69,6 +70,7 @@ class Propeller:
 
     def __post_init__(self) -> None:
         """Make the handler of the same streams."""
+        self.snapshots.format_level = self.format_level
         self.handler = CommandHandler(
             streams=self.streams,
             messages=self.kinds.messages,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import structlog
 
@@ -43,15 +43,20 @@ class CompactedLog(Protocol):
 class PartitionState:
     """A partition as read: active streams, how the rest ended, what was written.
 
-    `after` is the position up to which events are in it. `changed` are the streams
-    that events after the checkpoint belong to, `broken` those whose events don't fold.
-    `evicted` counts closed streams of which nothing is stored here.
+    `after` is the position up to which events are in it, but for those of `refolded`:
+    streams whose snapshots can't be used, each with a position that all of its events
+    are after; `began` has that of the others. `end` is the last position read.
+    `changed` are the streams that events after the checkpoint belong to, `broken` those
+    whose events don't fold. `evicted` counts closed streams of which nothing is stored.
     """
 
     active: dict[str, AnyStream] = field(default_factory=dict)
     closed: dict[str, StreamClosed] = field(default_factory=dict)
     layouts: dict[str, Layout] = field(default_factory=dict)
     after: int = 0
+    refolded: dict[str, int] = field(default_factory=dict)
+    began: dict[str, int] = field(default_factory=dict)
+    end: int = 0
     evicted: int = 0
     changed: dict[str, None] = field(default_factory=dict)
     broken: dict[str, None] = field(default_factory=dict)
@@ -66,28 +71,43 @@ class _Parts:
     chunks: dict[str, dict[int, tuple[int, bytes]]] = field(default_factory=dict)
 
 
+class _Unusable(NamedTuple):
+    """A snapshot of a stream in a format that this version doesn't know."""
+
+    began_after: int
+
+
 async def read_snapshots(
     log: CompactedLog, kinds: StreamKinds, partition: int
 ) -> PartitionState:
-    """Return what snapshots have of a partition.
-
-    Its `after` is 0 if some of them can't be used: all events must be read then.
-    """
-    found, parts, unread = PartitionState(), _Parts(), 0
+    """Return what snapshots have of a partition."""
+    found, parts = PartitionState(), _Parts()
     newest = await _newest(log, partition)
     for number, received in enumerate(newest):
         if number % _YIELD_EVERY == 0:
             await asyncio.sleep(0)
-        message = _usable(received, kinds)
-        if message is None:
-            unread += 1
-        else:
-            _collect(found, parts, received.envelope.stream, message)
-    unread += await _decode_states(found, kinds, parts)
-    if unread:
-        log_.warning("snapshots_ignored", partition=partition, snapshots=unread)
-        found.after = 0
+        stream = received.envelope.stream
+        match _usable(received, kinds):
+            case _Unusable() as unusable:
+                _refold(found, stream, unusable.began_after)
+            case None:
+                pass
+            case message:
+                _collect(found, parts, stream, message)
+    await _decode_states(found, kinds, parts)
+    for stream in found.refolded:
+        found.closed.pop(stream, None)
+    found.end = found.after
+    if found.refolded:
+        streams = len(found.refolded)
+        log_.warning("snapshots_ignored", partition=partition, streams=streams)
     return found
+
+
+def _refold(found: PartitionState, stream: str, began_after: int) -> None:
+    """Have a stream folded from its events: nothing before this position is its."""
+    known = found.refolded.get(stream, began_after)
+    found.refolded[stream] = min(known, began_after)
 
 
 async def _newest(log: CompactedLog, partition: int) -> Sequence[Received]:
@@ -101,22 +121,29 @@ async def _newest(log: CompactedLog, partition: int) -> Sequence[Received]:
     return list(newest.values())
 
 
-def _usable(received: Received, kinds: StreamKinds) -> Snapshot | None:
-    """Return a snapshot; None for one that this version can't use."""
+def _usable(received: Received, kinds: StreamKinds) -> Snapshot | _Unusable | None:
+    """Return a snapshot that this version can use, or what it says of its stream.
+
+    None for what says nothing: chunks, whose head decides, and what belongs nowhere.
+    """
+    stream = received.envelope.stream
     try:
         message = codec.decode(received.body)
     except codec.UndecodableMessageError:
-        return None
+        message = None
     if isinstance(message, Checkpoint):
         return message if received.key == CHECKPOINT else None
-    kind = kinds.find(received.envelope.stream)
+    kind = kinds.find(stream)
+    form = kind.snapshots.name() if kind is not None else None
     match message:
-        case StreamHead() | StreamChunk() if kind is not None:
-            return message if message.form == kind.snapshots.name() else None
+        case StreamHead():
+            return message if message.form == form else _Unusable(message.began_after)
+        case StreamChunk():
+            return message if message.form == form else None
         case StreamClosed() if kind is not None:
             return message
         case _:
-            return None
+            return _Unusable(0) if stream and received.key == stream else None
 
 
 def _collect(
@@ -136,9 +163,8 @@ def _collect(
 
 async def _decode_states(
     found: PartitionState, kinds: StreamKinds, parts: _Parts
-) -> int:
-    """Decode states of heads and chunks; return how many aren't complete."""
-    torn = 0
+) -> None:
+    """Decode states of heads and chunks; those that aren't complete are folded."""
     for number, (name, head) in enumerate(parts.heads.items()):
         if number % _YIELD_EVERY == 0:
             await asyncio.sleep(0)
@@ -148,8 +174,8 @@ async def _decode_states(
                 head.body, head.chunks, parts.chunks.get(name, {})
             )
         except TornSnapshotError:
-            torn += 1
+            _refold(found, name, head.began_after)
             continue
         found.layouts[name] = layout
         found.active[name] = kind.restored(state, head)
-    return torn
+        found.began[name] = head.began_after

@@ -80,6 +80,8 @@ def _adopt(found: PartitionState, into: Propeller) -> None:
         into.adopt_stream(name, stream)
     into.streams.mark_complete(unread=found.broken, but_evicted=found.evicted > 0)
     into.snapshots.layouts = found.layouts
+    into.snapshots.began, into.snapshots.end = found.began, found.end
+    into.snapshots.knows_all = True
     into.snapshots.is_withheld = bool(found.broken)
     into.snapshots.evicted = found.evicted
     into.snapshots.changed = {name: found.active.get(name) for name in found.changed}
@@ -101,17 +103,25 @@ async def _read_events(
     if found.has_gap:
         log_.warning("full_replay", partition=partition, why="a snapshot is missing")
         found.after, found.has_gap = 0, False
+        found.refolded.clear()
         await _fold(log, kinds, partition, found)
 
 
 async def _fold(
     log: RestoreLog, kinds: StreamKinds, partition: int, found: PartitionState
 ) -> None:
-    """Bring states forward by the events after them, which have their sequence."""
-    after = {partition: found.after}
+    """Bring states forward by the events after them, which have their sequence.
+
+    Before the checkpoint, only streams whose snapshots can't be used have any: what
+    isn't known of the others has ended, and is stored elsewhere.
+    """
+    after = {partition: min((found.after, *found.refolded.values()))}
     async for batch in log.read_to_end(topics.EVENTS, after, _EVENTS_PAGE, partition):
         for received in batch:
-            name = received.envelope.stream
+            name, at = received.envelope.stream, received.position
+            found.end = max(found.end, at)
+            if at <= found.after and name not in found.refolded:
+                continue
             stream, closed = found.active.get(name), found.closed.get(name)
             known = closed.last_sequence if closed else stream.sequence if stream else 0
             if received.envelope.sequence <= known or name in found.broken:
@@ -131,6 +141,7 @@ def _fold_event(
     received: Received,
 ) -> None:
     name, message = received.envelope.stream, kinds.messages.decode(received.body)
+    found.began.setdefault(name, max(received.position - 1, 0))
     try:
         kind = kinds.of(name)
         if stream is None:
@@ -148,6 +159,7 @@ def _fold_event(
     found.changed[name] = None
     if stream.state.is_terminal and closed is not None:
         found.active.pop(name, None)
+        found.began.pop(name, None)
         found.closed[name] = closed
     else:
         found.active[name] = stream

@@ -22,6 +22,7 @@ from infra.eventlog.contract import OwnedPartition, Record
 from infra.retry import RETRY_S, retry_transient
 from schemas import topics
 from schemas.envelope import Envelope
+from schemas.levels import newest_level
 from schemas.messages.snapshots import Checkpoint, Snapshot, StreamChunk, StreamHead
 from schemas.wire import codec
 from workers.propeller.kinds.contract import AnyStream
@@ -31,6 +32,8 @@ from workers.propeller.loading.stream_cache import StreamCache
 log_ = structlog.get_logger(__name__)
 
 CHECKPOINT = "checkpoint"
+BEGAN_LEVEL = 2
+"""The format level from which on heads say where their streams began."""
 
 _T = TypeVar("_T")
 
@@ -74,14 +77,20 @@ class _Written(NamedTuple):
 class Snapshots:
     """What was written of each active stream, and which have changed since.
 
-    `changed` has None for those that have ended. Checkpoints are withheld while a
-    stream's events can't be folded: they would hide that stream from the next owner.
+    `changed` has None for those that have ended. `began` are positions of the events
+    that all of a stream are after, `end` one that a stream that begins now is after.
+    Checkpoints are withheld while a stream's events can't be folded: they would hide
+    that stream from the next owner.
     """
 
     cadence: Cadence = Cadence()
     clock: Clock = SYSTEM_CLOCK
     layouts: dict[str, Layout] = field(default_factory=dict)
     changed: dict[str, AnyStream | None] = field(default_factory=dict)
+    began: dict[str, int] = field(default_factory=dict)
+    end: int = 0
+    knows_all: bool = False
+    format_level: Callable[[], int] = newest_level
     evicted: int = 0
     is_withheld: bool = False
     written_bytes: int = 0
@@ -90,7 +99,12 @@ class Snapshots:
 
     def mark_changed(self, name: str, stream: AnyStream) -> None:
         """Have a stream written in the next round."""
-        self.changed[name] = None if stream.state.is_terminal else stream
+        if stream.state.is_terminal:
+            self.changed[name] = None
+            return
+        self.changed[name] = stream
+        if name not in self.began:
+            self.began[name] = self.end
 
     def start_over(self, active: Mapping[str, AnyStream]) -> None:
         """Have these streams written, as no snapshots could be restored.
@@ -98,6 +112,7 @@ class Snapshots:
         What ended before counts as evicted.
         """
         self.layouts, self.changed = {}, dict(active)
+        self.began = dict.fromkeys(active, 0)
         self.evicted = max(self.evicted, 1)
 
     async def write_next(self, partition: OwnedPartition, streams: StreamCache) -> None:
@@ -118,6 +133,8 @@ class Snapshots:
                 lambda: partition.end_position(topics.EVENTS)
             )
             self.round = Round(position, deque(self.changed), self.cadence.commit_bytes)
+            if self.knows_all:
+                self.end = position
         await self._write(self.round, partition, streams)
         if not self.round.left:
             done, self.round = self.round, None
@@ -179,6 +196,7 @@ class Snapshots:
         for name, written in taken.items():
             if written.layout is None:
                 self.layouts.pop(name, None)
+                self.began.pop(name, None)
             else:
                 self.layouts[name] = written.layout
 
@@ -203,6 +221,10 @@ class Snapshots:
         addressed = [replace(record, partition=at) for record in records]
         await self._retry_transient(lambda: partition.commit(addressed, None))
         self.written_bytes += sum(len(record.body) for record in addressed)
+
+    def _began_after(self, name: str) -> int:
+        """Return where a stream began, if every process can read that."""
+        return self.began.get(name, 0) if self.format_level() >= BEGAN_LEVEL else 0
 
     def _closing_records(self, name: str, streams: StreamCache) -> list[Record]:
         """Return the records that leave nothing of a stream but how it ended."""
@@ -242,6 +264,7 @@ class Snapshots:
             last_us=stream.last_us,
             chunks=layout.written,
             body=snapshots.encode_head(stream.state),
+            began_after=self._began_after(name),
         )
         return layout, [*records, _record(name, name, head)]
 

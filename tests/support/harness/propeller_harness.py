@@ -17,6 +17,7 @@ from infra.eventlog.contract import Log, OwnedPartition, Received, Record
 from schemas import topics
 from schemas.envelope import Envelope
 from schemas.ids import ExecutionRef, execution_stream
+from schemas.levels import FORMAT_LEVEL
 from schemas.messages import commands as c
 from schemas.messages import dispatches as d
 from schemas.messages.dead_letters import DeadLetter
@@ -65,6 +66,7 @@ class Harness:
     shutdown_timeout_s: float = 2.0
     chunk_limits: ChunkLimits = field(default_factory=ChunkLimits)
     folds: bool = False
+    format_level: int = FORMAT_LEVEL
     kinds: StreamKinds = STREAM_KINDS
 
     def loading_kinds(self) -> StreamKinds:
@@ -99,6 +101,7 @@ class Harness:
             clock=self.clock,
             leases=Leases(10**15),
             bounds=Bounds(retry_s=0.01),
+            format_level=lambda: self.format_level,
             snapshots=Snapshots(
                 Cadence(
                     interval_s=self.interval_s,

@@ -62,7 +62,7 @@ def test_an_attempt_and_one_of_a_child_share_no_folder() -> None:
 
 
 @pytest.mark.parametrize("level", [0, 2])
-def test_whoever_derives_a_prefix_finds_the_same(level: int) -> None:
+def test_all_that_derive_a_prefix_find_the_same(level: int) -> None:
     """The propeller, a recovery and the sweeper derive it, each by itself."""
     engine = _engine("p", "d", "run", level)
     engine.fail("n0", recoverable=True)
