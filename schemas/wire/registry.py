@@ -73,7 +73,7 @@ VERSIONS: dict[type[msgspec.Struct], int] = {
 LEVELS: dict[tuple[type[msgspec.Struct], int], int] = {
     (execution_events.ExecutionCreated, 3): 1,
     (snapshots.StreamHead, 2): 2,
-    (node_events.TaskStarted, 3): 1,
+    (node_events.TaskStarted, 3): 2,
 }
 """The format level of each version that isn't of level 0."""
 

@@ -15,7 +15,7 @@ from schemas.messages import node_events as ne
 from schemas.phases import NodePhase
 from schemas.values import Failure, Values
 
-_EXPIRY_LEVEL = 1
+_EXPIRY_LEVEL = 2
 """The format level that brings `TaskStarted.expires_at_us`."""
 
 RunnerReport = (
