@@ -37,7 +37,7 @@ from workers.propeller import loop as propellers
 from workers.propeller.backpressure import ProjectionLagThrottle
 from workers.propeller.kinds.contract import ClosedStreamIndex
 from workers.propeller.kinds.executions import EXECUTIONS
-from workers.propeller.leases import Leases
+from workers.propeller.leases import Leases, ticks_for
 from workers.propeller.loading.admission import AdmissionLoader
 from workers.propeller.loading.definition_cache import DefinitionCache
 from workers.propeller.loading.execution_loader import ExecutionLoader
@@ -87,31 +87,36 @@ def partitions(
     restore: Restore,
     closed: ClosedStreamIndex | None = None,
     applied: Callable[[], int] | None = None,
+    own_runner: str = "",
 ) -> Partitions:
     """Return the propellers of owned partitions, restored in the given way.
 
     Closed streams that left the memory are looked up in `closed`, or else on the log.
     `applied` counts the events that a projector of the same process has applied: the
-    propeller waits when it is too far ahead of it.
+    propeller waits when it is too far ahead of it. `own_runner` is the name of a runner
+    of the same process.
     """
     loaders = {EXECUTIONS.prefix: _execution_loader(adapters, closed)}
     kinds = STREAM_KINDS.with_loaders(loaders)
     return Partitions(
         adapters.log,
-        lambda: _propeller(adapters, kinds, applied),
+        lambda: _propeller(adapters, kinds, applied, own_runner),
         restore,
         adapters.clock,
     )
 
 
 def _propeller(
-    adapters: Adapters, kinds: StreamKinds, applied: Callable[[], int] | None
+    adapters: Adapters,
+    kinds: StreamKinds,
+    applied: Callable[[], int] | None,
+    own_runner: str,
 ) -> Propeller:
     settings = adapters.settings
     return Propeller(
         kinds=kinds,
         streams=StreamCache(adapters.log, kinds, settings.propeller.closed_streams_max),
-        leases=Leases(round(settings.propeller.runner_timeout_s * _SECOND_US)),
+        leases=Leases(ticks_for(settings.propeller.runner_timeout_s), own=own_runner),
         clock=adapters.clock,
         bounds=propellers.Bounds(
             commands_max=settings.log.batch_max,

@@ -206,7 +206,10 @@ def _assemble(
         log=log,
         projector=projector,
         propeller=components.partitions(
-            adapters, _restore(adapters), applied=lambda: projector.applied
+            adapters,
+            _restore(adapters),
+            applied=lambda: projector.applied,
+            own_runner=adapters.settings.runner.name,
         ),
         runner=components.runner(adapters, process, adapters.settings.runner.name),
         sweeper=components.sweeper(adapters),

@@ -254,6 +254,17 @@ class Heartbeat(Command, frozen=True, kw_only=True):
     occurred_at_us: int
 
 
+class Tick(Command, frozen=True, kw_only=True):
+    """Report to the owner of a partition, from itself, how far it has read.
+
+    It has no events. `owner` is one ownership of the partition; `number` counts its
+    ticks from 1.
+    """
+
+    owner: str
+    number: int
+
+
 PUBLIC: tuple[type[Command], ...] = (
     CreateExecution,
     TerminateExecution,

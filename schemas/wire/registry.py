@@ -34,6 +34,7 @@ AVRO = Path(__file__).parents[1] / "avro"
 CLASSES: tuple[type[msgspec.Struct], ...] = (
     *get_args(commands.ExecutionCommand),
     commands.Heartbeat,
+    commands.Tick,
     *get_args(execution_events.ExecutionEvent),
     outcomes.CommandRejected,
     outcomes.CommandHadNoEffect,
@@ -71,6 +72,7 @@ VERSIONS: dict[type[msgspec.Struct], int] = {
 """The newest version of each message that has more than one."""
 
 LEVELS: dict[tuple[type[msgspec.Struct], int], int] = {
+    (commands.Tick, 1): 1,
     (execution_events.ExecutionCreated, 3): 1,
     (snapshots.StreamHead, 2): 2,
     (node_events.TaskStarted, 3): 2,

@@ -45,7 +45,7 @@ UNIONS = {
 BASES = {"Event", "Command", "Dispatch", "RegistryMessage"}
 PARTS = {"NodeSite", "SourceValues", "ArrayShape"}
 # Messages that belong to no execution's union, and travel on their own.
-ALONE = {"Heartbeat", "CommandRejected", "CommandHadNoEffect", "AbortTask"}
+ALONE = {"Heartbeat", "Tick", "CommandRejected", "CommandHadNoEffect", "AbortTask"}
 EVENTS = set(get_args(execution_events.ExecutionEvent))
 
 

@@ -175,7 +175,7 @@ def propeller(world: World, log: MemoryLog) -> Propeller:
         kinds=kinds,
         streams=StreamCache(log, kinds, closed_max=100),
         clock=world.clock,
-        leases=Leases(30_000_000),
+        leases=Leases(30),
         bounds=Bounds(commands_max=world.draw.randint(1, 8)),
         snapshots=Snapshots(
             Cadence(

@@ -10,14 +10,14 @@ from infra.eventlog.contract import Pages, Positions, Received, Record
 from infra.eventlog.event_store import EventStore
 from projections.queries import registry
 from schemas import topics
-from schemas.messages.commands import Heartbeat
+from schemas.messages.commands import Heartbeat, Tick
 from schemas.messages.registry_events import RegistryMessage
 from schemas.wire import codec
 
 PAGE = 1000
 REGISTRY_PAGE = 200
 _RESTORED = (topics.EVENTS, topics.COMMANDS, topics.DISPATCHES, topics.DEAD_LETTERS)
-_HEARTBEAT = codec.type_name(Heartbeat)
+_UNSTORED = frozenset(map(codec.type_name, (Heartbeat, Tick)))
 
 
 class Source(Protocol):
@@ -63,7 +63,7 @@ async def backup_pages(
     }
     for topic in _RESTORED:
         async for page in log.read_to_end(topic, after[topic], PAGE):
-            yield [_record(r) for r in page if r.envelope.type != _HEARTBEAT]
+            yield [_record(r) for r in page if r.envelope.type not in _UNSTORED]
     async for records in registry_pages(store):
         yield records
 

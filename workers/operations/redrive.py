@@ -12,7 +12,7 @@ from infra.clock import Clock
 from infra.eventlog.contract import Pages, Positions, Record
 from schemas import topics
 from schemas.envelope import Envelope
-from schemas.messages.commands import Heartbeat, ResumeStream
+from schemas.messages.commands import Heartbeat, ResumeStream, Tick
 from schemas.messages.dead_letters import DeadLetter, DeadLetterRedriven
 from schemas.wire import codec
 from schemas.wire.codec import Codec
@@ -223,7 +223,7 @@ def _is_command(letter: DeadLetter, messages: Codec) -> bool:
     """Return whether it is a readable command to a stream."""
     if letter.topic != topics.COMMANDS or not _is_readable(letter, messages):
         return False
-    return not isinstance(messages.decode(letter.body), Heartbeat)
+    return not isinstance(messages.decode(letter.body), Heartbeat | Tick)
 
 
 def _failed_again(

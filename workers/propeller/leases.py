@@ -1,13 +1,25 @@
-"""Leases: which runner holds which attempt, and which runners are lost."""
+"""Leases: which runner holds which attempt, and which runners are lost.
+
+Silence is counted in ticks of the partition's owner, never in seconds of a clock: what
+holds up the owner, the log, or the whole machine holds up the count as well.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import math
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from schemas.messages.commands import ExpireLease, Heartbeat
 from workers.propeller.kinds.rules import Lease
+
+TICK_S = 1.0
+"""The least time between two ticks, in seconds."""
+_IDLE_MAX = 1000
+"""Runners without leases that are remembered: of most, another incarnation is known."""
+_SUPERSEDED_MAX = 8
 
 
 class Attempt(NamedTuple):
@@ -19,72 +31,140 @@ class Attempt(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """A runner's latest heartbeat; `incarnation` is None before the first one."""
+    """A runner's latest heartbeat, by the number of ticks that were read before it.
+
+    `incarnation` is None before the first one. Those before it are `superseded`.
+    """
 
     incarnation: str | None
-    at_us: int
+    tick: int
+    superseded: tuple[str, ...] = ()
+
+
+def ticks_for(timeout_s: float) -> int:
+    """Return after how many ticks a timeout has passed at least."""
+    return math.ceil(timeout_s / TICK_S)
 
 
 @dataclass(slots=True)
 class Leases:
     """An index over the states of active streams; never stored, rebuilt by folding.
 
-    A runner without a heartbeat for `timeout_us` is lost.
+    A runner is lost after more than `ticks_max` ticks without a heartbeat, or once
+    another incarnation of it is heard. `own` is the runner of this process: it is never
+    lost by silence, because both stand still together.
     """
 
-    timeout_us: int
+    ticks_max: int
+    own: str = ""
+    ticks: int = 0
     held: dict[Attempt, Lease] = field(default_factory=dict)
-    runners: dict[str, Seen] = field(default_factory=dict)
+    _attempts: dict[str, dict[str, dict[Attempt, None]]] = field(default_factory=dict)
+    _holders: dict[str, Seen] = field(default_factory=dict)
+    _idle: OrderedDict[str, Seen] = field(default_factory=OrderedDict)
+
+    @property
+    def runners(self) -> Mapping[str, Seen]:
+        """Return the runners that are known: all that hold leases, and others."""
+        return self._holders | self._idle
+
+    @property
+    def needs_ticks(self) -> bool:
+        """Return whether a runner holds a lease that it would lose by silence."""
+        return len(self._holders) > (self.own in self._holders)
+
+    def tick(self) -> None:
+        """Count a tick: heartbeats that were sent before it have been read."""
+        self.ticks += 1
 
     def change(self, stream: str, lease: Lease) -> None:
-        """Grant or release a lease."""
-        attempt = Attempt(stream, lease.node_id, lease.attempt)
-        if lease.runner is None:
-            self.held.pop(attempt, None)
-        else:
-            self.held[attempt] = lease
+        """Grant or release a lease.
 
-    def restore(self, stream: str, leases: Iterable[Lease], now_us: int) -> None:
+        A runner that was never heard is silent from now on: it may be gone by now.
+        """
+        attempt = Attempt(stream, lease.node_id, lease.attempt)
+        self._release(attempt)
+        if lease.runner is None:
+            return
+        self.held[attempt] = lease
+        of_runner = self._attempts.get(lease.runner)
+        if of_runner is None:
+            of_runner = self._attempts[lease.runner] = {}
+            seen = self._idle.pop(lease.runner, None)
+            self._holders[lease.runner] = seen or Seen(None, self.ticks)
+        of_runner.setdefault(lease.incarnation, {})[attempt] = None
+
+    def _release(self, attempt: Attempt) -> None:
+        lease = self.held.pop(attempt, None)
+        if lease is None or lease.runner is None:
+            return
+        of_runner = self._attempts[lease.runner]
+        of_runner[lease.incarnation].pop(attempt)
+        if not of_runner[lease.incarnation]:
+            del of_runner[lease.incarnation]
+        if not of_runner:
+            del self._attempts[lease.runner]
+            self._put_idle(lease.runner, self._holders.pop(lease.runner))
+
+    def _put_idle(self, runner: str, seen: Seen) -> None:
+        """Remember a runner without leases; the one heard least lately is forgotten."""
+        self._idle[runner] = seen
+        self._idle.move_to_end(runner)
+        if len(self._idle) > _IDLE_MAX:
+            self._idle.popitem(last=False)
+
+    def restore(self, stream: str, leases: Iterable[Lease]) -> None:
         """Add the leases of a restored stream; their runners may be gone by now.
 
         Which incarnation of a runner is alive isn't known before its first heartbeat.
         """
         for lease in leases:
             self.change(stream, lease)
-            if lease.runner is not None:
-                self.runners.setdefault(lease.runner, Seen(None, now_us))
 
-    def heartbeat(self, heartbeat: Heartbeat, now_us: int) -> bool:
-        """Record that a runner is alive; return whether as a new incarnation."""
-        known = self.runners.get(heartbeat.runner)
-        self.runners[heartbeat.runner] = Seen(heartbeat.incarnation, now_us)
-        return known is None or known.incarnation != heartbeat.incarnation
+    def heartbeat(self, heartbeat: Heartbeat) -> bool:
+        """Record that a runner is alive; return whether as a new incarnation.
 
-    def expired(self, now_us: int) -> Sequence[tuple[str, ExpireLease]]:
+        An incarnation that another one has followed is no sign of life: it was frozen.
+        """
+        runner, incarnation = heartbeat.runner, heartbeat.incarnation
+        known = self._holders.get(runner) or self._idle.get(runner)
+        superseded: tuple[str, ...] = () if known is None else known.superseded
+        if incarnation in superseded:
+            return False
+        before = None if known is None else known.incarnation
+        if before not in {None, incarnation}:
+            superseded = (*superseded, before)[-_SUPERSEDED_MAX:]
+        seen = Seen(incarnation, self.ticks, superseded)
+        if runner in self._holders:
+            self._holders[runner] = seen
+        else:
+            self._put_idle(runner, seen)
+        return before != incarnation
+
+    def expired(self) -> Sequence[tuple[str, ExpireLease]]:
         """Return the commands that end lost attempts, with their streams."""
-        return list(self._expired(now_us))
+        return list(self._expired())
 
-    def _expired(self, now_us: int) -> Iterator[tuple[str, ExpireLease]]:
-        for (stream, node_id, attempt), lease in self.held.items():
-            reason = self._reason(lease, now_us)
-            if reason is not None:
-                yield (
-                    stream,
-                    ExpireLease(
-                        node_id=node_id,
-                        attempt=attempt,
-                        dispatch_no=lease.dispatch_no,
+    def _expired(self) -> Iterator[tuple[str, ExpireLease]]:
+        for runner, of_runner in self._attempts.items():
+            for incarnation, attempts in of_runner.items():
+                reason = self._reason(runner, incarnation)
+                if reason is None:
+                    continue
+                for attempt in attempts:
+                    command = ExpireLease(
+                        node_id=attempt.node_id,
+                        attempt=attempt.attempt,
+                        dispatch_no=self.held[attempt].dispatch_no,
                         reason=reason,
-                    ),
-                )
+                    )
+                    yield attempt.stream, command
 
-    def _reason(self, lease: Lease, now_us: int) -> str | None:
-        """Return why a lease is lost; None if it isn't."""
-        seen = self.runners.get(lease.runner or "")
-        if seen is None:
-            return None
-        if seen.incarnation not in {None, lease.incarnation}:
-            return f"runner '{lease.runner}' was restarted"
-        if now_us - seen.at_us > self.timeout_us:
-            return f"runner '{lease.runner}' sends no heartbeats"
+    def _reason(self, runner: str, incarnation: str) -> str | None:
+        """Return why a runner's incarnation is lost; None if it isn't."""
+        seen = self._holders[runner]
+        if seen.incarnation not in {None, incarnation}:
+            return f"runner '{runner}' was restarted"
+        if runner != self.own and self.ticks - seen.tick > self.ticks_max:
+            return f"runner '{runner}' sends no heartbeats"
         return None

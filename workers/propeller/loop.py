@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -30,6 +31,8 @@ from workers.propeller.leases import Leases
 from workers.propeller.loading.stream_cache import StreamCache
 from workers.propeller.snapshots import Snapshots
 from workers.propeller.stream_kinds import StreamKinds
+from workers.propeller.ticks import LEVEL as TICKS_LEVEL
+from workers.propeller.ticks import Ticks
 from workers.propeller.timers import Timers
 
 log_ = structlog.get_logger(__name__)
@@ -66,7 +69,8 @@ class Propeller:
     format_level: Callable[[], int] = newest_level
     dead_letters: int = 0
     handler: CommandHandler = field(init=False)
-    _leases_due_us: int = 0
+    ticks: Ticks = field(init=False)
+    _leases_due_s: float = 0.0
 
     def __post_init__(self) -> None:
         """Make the handler of the same streams."""
@@ -78,6 +82,7 @@ class Propeller:
             retry_s=self.bounds.retry_s,
             format_level=self.format_level,
         )
+        self.ticks = Ticks(messages=self.kinds.messages, clock=self.clock)
 
     async def restore(self, streams: Sequence[str]) -> None:
         """Load active streams before the first command: their leases need watching.
@@ -99,7 +104,7 @@ class Propeller:
         self.streams.put(name, stream)
         if not stream.state.is_terminal:
             kind, state = stream.kind, stream.state
-            self.leases.restore(name, kind.leases.held(state), self.clock.now_us())
+            self.leases.restore(name, kind.leases.held(state))
             self.timers.add(name, kind.timers.pending(state))
 
     async def serve(self, partition: OwnedPartition, stop: asyncio.Event) -> None:
@@ -114,18 +119,28 @@ class Propeller:
         await self.snapshots.write_all(partition, self.streams)
 
     async def _read(self, partition: OwnedPartition) -> Sequence[Received]:
-        """Return the next commands; none once a timer is due or snapshots are."""
-        next_us = self.timers.next_us()
-        if next_us is None and self.snapshots.round is None:
+        """Return the next commands; none once a timer, a tick or snapshots are due."""
+        left_s = self._left_s()
+        if left_s is None:
             return await partition.read(self.bounds.commands_max)
-        left_s = self.bounds.snapshot_read_s
-        if self.snapshots.round is None and next_us is not None:
-            left_s = (next_us - self.clock.now_us()) / 1_000_000
         try:
             async with self.clock.timeout(max(left_s, 0.0)):
                 return await partition.read(self.bounds.commands_max)
         except TimeoutError:
             return ()
+
+    def _left_s(self) -> float | None:
+        """Return how long the loop may wait for commands; None for any time."""
+        if self.snapshots.round is not None:
+            return self.bounds.snapshot_read_s
+        next_us = self.timers.next_us()
+        timer_s = tick_s = math.inf
+        if next_us is not None:
+            timer_s = (next_us - self.clock.now_us()) / 1_000_000
+        if self.leases.needs_ticks and self.ticks.left_s is not None:
+            tick_s = self.ticks.left_s
+        left_s = min(timer_s, tick_s)
+        return None if left_s == math.inf else left_s
 
     async def _process_batch(
         self, partition: OwnedPartition, pending: deque[Received]
@@ -139,17 +154,35 @@ class Propeller:
                 break
             if len(taken) % self.bounds.yield_every == 0:
                 await asyncio.sleep(0)
+        has_tick = self._add_tick(partition, batch)
         internal = [*self._lost_leases(), *self._due_timers()]
         for item in internal:
             await self.handler.handle_internal(batch, item)
-        if taken or batch.records:
+        if batch.position is not None or batch.records:
             try:
                 await self._commit(partition, batch)
+                if has_tick:
+                    self.ticks.mark_sent()
             except PermanentError as error:
                 log_.warning("batch_rejected", error=str(error), commands=len(taken))
                 await self._process_one_by_one(partition, [*taken, *internal])
         for _ in taken:
             pending.popleft()
+
+    def _add_tick(self, partition: OwnedPartition, batch: Batch) -> bool:
+        """Add a tick to a batch if one is due; return whether."""
+        if not (self.leases.needs_ticks and self.ticks.is_due):
+            return False
+        if self.format_level() < TICKS_LEVEL:
+            self.ticks.pass_by()
+            self._count_tick()
+            return False
+        batch.records.append(self.ticks.next(partition.number))
+        return True
+
+    def _count_tick(self) -> None:
+        self.leases.tick()
+        self._leases_due_s = 0.0
 
     async def _process_one_by_one(
         self, partition: OwnedPartition, items: Sequence[Received | InternalCommand]
@@ -161,6 +194,8 @@ class Propeller:
                 await self.handler.handle_internal(batch, item)
             else:
                 await self._process_record(partition, batch, item)
+            if batch.position is None and not batch.records:
+                continue
             try:
                 await self._commit(partition, batch)
             except PermanentError as error:
@@ -217,15 +252,20 @@ class Propeller:
     async def _process_record(
         self, partition: OwnedPartition, batch: Batch, received: Received
     ) -> None:
-        batch.position = received.position
+        before, batch.position = batch.position, received.position
         try:
             command = self.kinds.messages.decode(received.body)
         except UndecodableMessageError as error:
             self._dead_letter(batch, received, str(error))
             return
         if isinstance(command, c.Heartbeat):
-            if self.leases.heartbeat(command, self.clock.now_us()):
-                self._leases_due_us = 0
+            if self.leases.heartbeat(command):
+                self._leases_due_s = 0.0
+            return
+        if isinstance(command, c.Tick):
+            batch.position = before  # read again it is nobody's: it needs no commit
+            if self.ticks.mark_read(command):
+                self._count_tick()
             return
         stream = received.envelope.stream
         found = envelope_violation(received.envelope) or violation(
@@ -251,10 +291,10 @@ class Propeller:
 
     def _lost_leases(self) -> Sequence[InternalCommand]:
         """Return commands to streams whose runners are lost, now and then."""
-        now_us = self.clock.now_us()
-        if now_us < self._leases_due_us:
+        now_s = self.clock.monotonic()
+        if now_s < self._leases_due_s:
             return ()
-        self._leases_due_us = now_us + round(self.bounds.lease_check_s * 1_000_000)
+        self._leases_due_s = now_s + self.bounds.lease_check_s
         return [
             internal_command(
                 stream,
@@ -262,7 +302,7 @@ class Propeller:
                 f"{attempt_id(stream, command.node_id, command.attempt)}"
                 f"/{command.dispatch_no}/expired",
             )
-            for stream, command in self.leases.expired(now_us)
+            for stream, command in self.leases.expired()
         ]
 
     def _due_timers(self) -> Sequence[InternalCommand]:

@@ -109,5 +109,5 @@ def _propeller(
     return Propeller(
         kinds=kinds,
         streams=StreamCache(log, kinds, closed_max=100),
-        leases=Leases(60_000_000),
+        leases=Leases(60),
     )

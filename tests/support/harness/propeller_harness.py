@@ -68,6 +68,8 @@ class Harness:
     folds: bool = False
     format_level: int = FORMAT_LEVEL
     kinds: StreamKinds = STREAM_KINDS
+    ticks_max: int = 10**6
+    format_level: int = FORMAT_LEVEL
 
     def loading_kinds(self) -> StreamKinds:
         """Return the kinds, with a loader of executions."""
@@ -99,7 +101,8 @@ class Harness:
             kinds=(kinds := self.loading_kinds()),
             streams=StreamCache(self.log, kinds, closed_max=self.closed_max),
             clock=self.clock,
-            leases=Leases(10**15),
+            leases=Leases(self.ticks_max),
+            format_level=lambda: self.format_level,
             bounds=Bounds(retry_s=0.01),
             format_level=lambda: self.format_level,
             snapshots=Snapshots(

@@ -381,7 +381,8 @@ def test_a_restored_array_holds_no_lease() -> None:
     """Only what a runner has begun is watched after a restore: its elements."""
     run = engine([5, 6, 7])
     run.do(start(run.run_of("n0-0-n0")))
-    leases = Leases(timeout_us=1)
-    leases.restore("s", EXECUTIONS.leases.held(run.state), now_us=0)
+    leases = Leases(ticks_max=0)
+    leases.restore("s", EXECUTIONS.leases.held(run.state))
+    leases.tick()
 
-    assert [command.node_id for _, command in leases.expired(10)] == ["n0-0-n0"]
+    assert [command.node_id for _, command in leases.expired()] == ["n0-0-n0"]

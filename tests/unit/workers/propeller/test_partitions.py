@@ -9,7 +9,6 @@ from typing import Any
 from infra.eventlog.contract import OwnedPartition, Serve
 from tests.support.clocks import FixedClock
 from tests.support.fakes import MemoryLog
-from workers.propeller.kinds.rules import Lease
 from workers.propeller.leases import Leases
 from workers.propeller.loading.stream_cache import StreamCache
 from workers.propeller.loop import Bounds, Propeller
@@ -68,7 +67,7 @@ def propeller() -> Propeller:
         kinds=STREAM_KINDS,
         streams=StreamCache(log, STREAM_KINDS, closed_max=10),
         clock=FixedClock(at_us=12 * 3600 * SECOND_US),
-        leases=Leases(SECOND_US),
+        leases=Leases(30),
         timers=Timers(),
         bounds=Bounds(),
     )
@@ -93,15 +92,6 @@ async def test_each_partition_has_its_own_state_while_it_is_owned() -> None:
     log.taken[1].set()
     await running
     assert not partitions.served
-
-
-def test_a_restored_lease_of_a_runner_that_is_gone_expires() -> None:
-    """A runner that nobody heard since the restore is lost after its silence."""
-    leases = Leases(SECOND_US)
-    leases.restore("s", (Lease("n0", 0, 0, "r", "i1"),), 0)
-
-    assert not leases.expired(SECOND_US)
-    assert [stream for stream, _ in leases.expired(SECOND_US + 1)] == ["s"]
 
 
 async def until(holds: Callable[[], object]) -> None:
