@@ -202,6 +202,12 @@ class RunnerSettings(Section):
     heartbeat_interval_s: float = Field(
         5.0, gt=0, description="Interval of its heartbeats."
     )
+    stops_unheard: bool = Field(
+        default=False,
+        description="Stop running tasks once no heartbeat was acknowledged for "
+        "propeller.runner_timeout_s, as others may have been given them; they are "
+        "tried again. Otherwise they go on.",
+    )
     dispatches_max: int = Field(500, gt=0, description="Most dispatches read at once.")
     in_flight_max: int = Field(
         10_000,

@@ -51,6 +51,8 @@ def decide(command: c.ExecutionCommand, state: Execution, context: Context) -> O
     """Return the events that follow from a command, or why it is rejected."""
     if isinstance(command, c.CreateExecution):
         return _create(command, state, context)
+    if isinstance(command, c.ReportLease):
+        return ()  # whatever became of the lease, the answer is no event
     if state.created is None:
         return _reject(Reason.NOT_FOUND, context, command, "it does not exist")
     _check_stream(state.created, context)

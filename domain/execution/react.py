@@ -8,17 +8,22 @@ from typing import Never, TypeVar
 from domain.decider import Outgoing, Send
 from domain.execution import dispatches
 from domain.execution.context import Context
+from domain.execution.nodes import attempt
 from domain.execution.nodes.time_limits import EXPIRED
 from domain.execution.outcomes.caching import look_up
 from domain.execution.state.state import Execution
 from domain.text_limits import CAUSE_BYTES_MAX, PART_BYTES_MAX, cut
 from schemas.ids import ParentNode, execution_stream
 from schemas.messages import commands as c
+from schemas.messages import dispatches as d
 from schemas.messages import execution_events as e
 from schemas.messages import node_events as ne
 from schemas.messages.rejections import Rejected
 from schemas.phases import ExecutionPhase
 from schemas.values import ErrorKind, Failure
+
+_LOST_RUNS_LEVEL = 2
+"""The format level that brings aborts which name a dispatch."""
 
 _E = TypeVar("_E", bound=ne.Event)
 _Reaction = Callable[[Never, Execution, Context], Sequence[Outgoing]]
@@ -50,6 +55,26 @@ def react_to_rejection(
         refused=True,
     )
     return (Send(stream=command.parent.stream, command=report),)
+
+
+def react_without_events(
+    command: c.ExecutionCommand, state: Execution, context: Context
+) -> Sequence[Outgoing]:
+    """Return what follows from a command that changes nothing: aborts of lost runs."""
+    if not isinstance(command, c.ReportLease | c.ReportTaskStarted):
+        return ()
+    if context.format_level < _LOST_RUNS_LEVEL or attempt.is_held(state, command):
+        return ()
+    abort = d.AbortTask(
+        stream=context.stream,
+        node_id=command.node_id,
+        attempt=command.attempt,
+        reason=f"runner '{command.runner}' has lost the lease of this dispatch",
+        dispatch_no=command.dispatch_no,
+        runner=command.runner,
+        incarnation=command.incarnation,
+    )
+    return (abort,)
 
 
 def _task_dispatched(

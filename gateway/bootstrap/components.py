@@ -110,7 +110,7 @@ def _propeller(
     adapters: Adapters,
     kinds: StreamKinds,
     applied: Callable[[], int] | None,
-    own_runner: str,
+    own_runner: str = "",
 ) -> Propeller:
     settings = adapters.settings
     return Propeller(
@@ -197,6 +197,8 @@ def runner(adapters: Adapters, process: ProcessPlugin | None, name: str) -> Runn
             poll_s=settings.cache.poll_interval_s,
             clock=adapters.clock,
         ),
+        timeout_s=settings.propeller.runner_timeout_s,
+        format_level=lambda: adapters.gate.level,
     )
 
 

@@ -88,13 +88,14 @@ Its state goes with it: the partition may be assigned and served again later."""
 class Consumer(Protocol):
     """A reader whose positions are stored under the name of its group.
 
-    `generation` grows with each assignment of partitions: messages may then be
-    delivered again that this member or another one of the group has read before.
+    `generation` grows when partitions are about to be released, and with each
+    assignment: messages may then be delivered again that this member or another one of
+    the group has read before.
     """
 
     @property
     def generation(self) -> int:
-        """Return how often partitions were assigned to this reader."""
+        """Return how often partitions were released by this reader, or assigned."""
         ...
 
     async def read(self, limit: int) -> Sequence[Received]:
@@ -108,6 +109,19 @@ class Consumer(Protocol):
         change nothing.
         """
         ...
+
+    async def confirm(self) -> None:
+        """Return once it is certain that no other member has these partitions.
+
+        It asks the broker only if it hasn't heard from it for a while. Partitions that
+        were lost meanwhile, as by a process that was frozen, are released first.
+        """
+        ...
+
+
+Release = Callable[[Consumer], Awaitable[None]]
+"""Ends what a reader does with its partitions, and may commit. It is awaited before
+others get them, for a limited time."""
 
 
 class PartitionAssignment(Protocol):
@@ -151,8 +165,13 @@ class Log(Protocol):
         """
         ...
 
-    def consume(self, group: str, topic: str) -> AbstractAsyncContextManager[Consumer]:
-        """Read a topic from the group's stored position."""
+    def consume(
+        self, group: str, topic: str, release: Release | None = None
+    ) -> AbstractAsyncContextManager[Consumer]:
+        """Read a topic from the group's stored position.
+
+        `release` is called before partitions are assigned to others, or again.
+        """
         ...
 
     def tail(self, topics: Sequence[str], after: Positions, limit: int) -> Pages:

@@ -112,6 +112,19 @@ class ReportTaskExpanded(Command, frozen=True, kw_only=True):
     deck_uri: str = ""
 
 
+class ReportLease(Command, frozen=True, kw_only=True):
+    """Report that a runner still runs an attempt, after nobody heard it for a while.
+
+    It has no events: a lease that was lost is answered by an abort of that dispatch.
+    """
+
+    node_id: str
+    attempt: int
+    dispatch_no: int
+    runner: str
+    incarnation: str
+
+
 class ReportInputsResolved(Command, frozen=True, kw_only=True):
     """Report a node's resolved inputs; `operands` holds those that a branch compares.
 
@@ -243,6 +256,7 @@ ExecutionCommand = (
     | ResumeStream
     | DeleteExecution
     | ReportTaskExpanded
+    | ReportLease
 )
 
 

@@ -103,9 +103,21 @@ class LookUpCache(Dispatch, frozen=True, kw_only=True):
 
 
 class AbortTask(Dispatch, frozen=True, kw_only=True):
-    """Stop an attempt, wherever it runs. It is sent on the aborts topic."""
+    """Stop an attempt, wherever it runs. It is sent on the aborts topic.
+
+    With a `dispatch_no` only that dispatch is stopped, and only where that incarnation
+    of the runner runs it: it has lost the lease.
+    """
 
     reason: str
+    dispatch_no: int = -1
+    runner: str = ""
+    incarnation: str = ""
+
+    @property
+    def names_dispatch(self) -> bool:
+        """Return whether it stops one dispatch only, not the attempt as a whole."""
+        return self.dispatch_no >= 0
 
 
 DispatchMessage = RunTask | ResolveInputs | LookUpCache | GatherOutputs

@@ -51,6 +51,7 @@ VERSIONS: dict[type[msgspec.Struct], int] = {
     commands.ReportInputsResolved: 2,
     commands.ReportTaskFailed: 2,
     commands.ReportTaskStarted: 2,
+    dispatches.AbortTask: 2,
     dispatches.LookUpCache: 2,
     dispatches.ResolveInputs: 2,
     dispatches.RunTask: 2,
@@ -72,8 +73,10 @@ VERSIONS: dict[type[msgspec.Struct], int] = {
 """The newest version of each message that has more than one."""
 
 LEVELS: dict[tuple[type[msgspec.Struct], int], int] = {
-    (commands.Tick, 1): 1,
     (execution_events.ExecutionCreated, 3): 1,
+    (commands.ReportLease, 1): 2,
+    (commands.Tick, 1): 2,
+    (dispatches.AbortTask, 2): 2,
     (snapshots.StreamHead, 2): 2,
     (node_events.TaskStarted, 3): 2,
 }

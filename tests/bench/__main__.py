@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.bench.chains import cache_hits, echo_chains, nested_dynamic, python_chain
+from tests.bench.dead_runners import dead_runners
 from tests.bench.figure import Figure
 from tests.bench.load import throughput
 from tests.bench.machine import describe
@@ -33,6 +34,7 @@ CASES: dict[str, Callable[[Path, bool], list[Figure]]] = {
     "children": children,
     "throughput": throughput,
     "kill": kill_to_progress,
+    "dead runners": dead_runners,
     "restore": restoring,
     "resize": resizing,
     "size": cost_by_size,

@@ -127,6 +127,8 @@ def test_versions_of_later_levels_only_add_fields() -> None:
     for (cls, version), level in registry.LEVELS.items():
         entries = {e.version: e for e in registry.entries() if e.cls is cls}
         assert entries[version].level == level <= FORMAT_LEVEL
+        if version == 1:
+            continue  # a new message
         older, newer = (
             {f["name"]: f["type"] for f in entries[n].schema["fields"]}  # type: ignore[index,union-attr,call-overload]
             for n in (version - 1, version)

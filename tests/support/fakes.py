@@ -10,7 +10,7 @@ from typing import Any
 
 from infra.clock import SYSTEM_CLOCK, Clock
 from infra.errors import ConflictError, FencedError, PermanentError, TransientError
-from infra.eventlog.contract import Pages, Positions, Received, Record, Serve
+from infra.eventlog.contract import Pages, Positions, Received, Record, Release, Serve
 from schemas import topics as t
 
 _POLL_S = 1.0
@@ -135,8 +135,10 @@ class MemoryLog:
         await serve(MemoryPartition(self, group, (topic,), check), stop)
 
     @asynccontextmanager
-    async def consume(self, group: str, topic: str) -> AsyncIterator[MemoryConsumer]:
-        """Read a topic from the group's kept position."""
+    async def consume(
+        self, group: str, topic: str, release: Release | None = None
+    ) -> AsyncIterator[MemoryConsumer]:
+        """Read a topic from the group's kept position; nobody takes it away."""
         yield MemoryConsumer(self, group, (topic,))
 
     async def tail(self, topics: Sequence[str], after: Positions, limit: int) -> Pages:
@@ -257,6 +259,9 @@ class MemoryConsumer(_Cursor):
         """Keep the position; an older one changes nothing."""
         kept = self._log.data.positions.get(self._group, 0)
         self._log.data.positions[self._group] = max(kept, positions.get(0, 0))
+
+    async def confirm(self) -> None:
+        """Return: nobody takes the partition away."""
 
 
 class MemoryPartition(_Cursor):

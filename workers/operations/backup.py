@@ -17,7 +17,7 @@ from schemas.wire import codec
 PAGE = 1000
 REGISTRY_PAGE = 200
 _RESTORED = (topics.EVENTS, topics.COMMANDS, topics.DISPATCHES, topics.DEAD_LETTERS)
-_UNSTORED = frozenset(map(codec.type_name, (Heartbeat, Tick)))
+_UNSTORED = frozenset((codec.type_name(Heartbeat), codec.type_name(Tick)))
 
 
 class Source(Protocol):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 import msgspec
@@ -10,11 +11,19 @@ from schemas.ids import EntityRef, attempt_id
 from schemas.messages.dispatches import RunTask
 from schemas.values import Blob, ErrorKind, Failure, TaskLog, Values
 
+MayStart = Callable[[], Awaitable[None]]
+"""Returns once work may be started: not while others may have been given it."""
+
+
+async def _may_start() -> None:
+    """Start at once."""
+
 
 class Work(msgspec.Struct, frozen=True, kw_only=True):
     """One dispatch of a task, and the absolute addresses that belong to it.
 
-    All runs of the attempt share its checkpoint, so that it outlives a lost runner.
+    All runs of the attempt share its checkpoint, so that it outlives a lost runner. A
+    plugin awaits `may_start` when it has waited for something, before it starts it.
     """
 
     dispatch: RunTask
@@ -23,6 +32,7 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     raw_output_prefix: str
     checkpoint: str
     previous_checkpoint: str | None = None
+    may_start: MayStart = _may_start
 
     @property
     def key(self) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import structlog
 from msgspec.structs import replace
 
-from domain.decider import parked_rejection
+from domain.decider import Outgoing, parked_rejection
 from infra.clock import SYSTEM_CLOCK, Clock
 from infra.errors import FencedError
 from infra.eventlog.contract import Received, Record
@@ -142,12 +142,12 @@ class CommandHandler:
         kind = stream.kind
         outcome = kind.decider.decide(command, stream.state, context)
         if isinstance(outcome, Rejected):
-            for number, message in enumerate(kind.react_to_rejection(command, outcome)):
-                record = records.outgoing(self.messages, message, envelope, number)
-                batch.records.append(record)
+            self._send(batch, envelope, kind.react_to_rejection(command, outcome))
             answer = records.rejection(envelope, outcome)
             self._answer(batch, envelope, answer, context.now_us)
         elif not outcome:
+            found = kind.react_without_events(command, stream.state, context)
+            self._send(batch, envelope, found)
             nothing = CommandHadNoEffect(
                 command_id=envelope.id, command_type=envelope.type
             )
@@ -184,6 +184,14 @@ class CommandHandler:
         batch.records.extend(found)
         batch.states[cause.stream] = stream
         batch.events.extend((cause.stream, event) for event in events)
+
+    def _send(
+        self, batch: Batch, cause: Envelope, messages: Sequence[Outgoing]
+    ) -> None:
+        """Put into the batch what follows from a command without events."""
+        for number, message in enumerate(messages):
+            record = records.outgoing(self.messages, message, cause, number)
+            batch.records.append(record)
 
     def _answer(
         self, batch: Batch, cause: Envelope, answer: records.Answer, now_us: int

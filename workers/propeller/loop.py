@@ -71,6 +71,7 @@ class Propeller:
     handler: CommandHandler = field(init=False)
     ticks: Ticks = field(init=False)
     _leases_due_s: float = 0.0
+    _passed: int | None = None
 
     def __post_init__(self) -> None:
         """Make the handler of the same streams."""
@@ -158,6 +159,8 @@ class Propeller:
         internal = [*self._lost_leases(), *self._due_timers()]
         for item in internal:
             await self.handler.handle_internal(batch, item)
+        if batch.position is None and batch.records:
+            batch.position = self._passed
         if batch.position is not None or batch.records:
             try:
                 await self._commit(partition, batch)
@@ -229,6 +232,8 @@ class Propeller:
             self.bounds.retry_s,
             clock=self.clock,
         )
+        if self._passed and (batch.position or 0) >= self._passed:
+            self._passed = None
         self.dead_letters += batch.dead_letters
         self.throttle.committed += batch.count(topics.EVENTS)
         for name, stream in batch.states.items():
@@ -263,7 +268,9 @@ class Propeller:
                 self._leases_due_s = 0.0
             return
         if isinstance(command, c.Tick):
-            batch.position = before  # read again it is nobody's: it needs no commit
+            if self.leases.needs_ticks:
+                # It needs no commit of its own: the next tick comes soon.
+                self._passed, batch.position = received.position, before
             if self.ticks.mark_read(command):
                 self._count_tick()
             return

@@ -18,7 +18,7 @@ from schemas.messages.commands import Tick
 from schemas.wire.codec import Codec
 from workers.propeller.leases import TICK_S
 
-LEVEL = 1
+LEVEL = 2
 """The format level that brings ticks: before it, the owner counts by itself."""
 
 

@@ -12,7 +12,7 @@ from infra.eventlog.contract import Log, Received
 from infra.retry import retry_transient
 from schemas import topics
 from workers.runner.attempts import AttemptTracker
-from workers.runner.reports import reported_dispatch
+from workers.runner.reports import abort_of_dispatch, reported_dispatch
 
 _BATCH = 1000
 
@@ -53,7 +53,8 @@ class AttemptHistory:
         after = await self.log.positions_before(first, topics.ABORTS)
         async for batch in self.log.read_to_end(topics.ABORTS, after, _BATCH):
             for received in batch:
-                self.attempts.mark_aborted(received.key)
+                if abort_of_dispatch(received) is None:
+                    self.attempts.mark_aborted(received.key)
 
     async def _read_reports(self, first: Received) -> None:
         after = await self.log.positions_before(first, topics.COMMANDS)

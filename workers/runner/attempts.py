@@ -8,9 +8,49 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from schemas.ids import attempt_id
+from schemas.messages.dispatches import RunTask
+from workers.plugins.plugin import Failed
+
 _REMEMBERED_MAX = 100_000
 
 _V = TypeVar("_V")
+
+
+def _future() -> asyncio.Future[None]:
+    return asyncio.get_running_loop().create_future()
+
+
+def dispatch_key(dispatch: RunTask) -> tuple[str, int]:
+    """Return the attempt's id, and the number of its dispatch."""
+    attempt = attempt_id(dispatch.stream, dispatch.node_id, dispatch.attempt)
+    return attempt, dispatch.dispatch_no
+
+
+@dataclass(slots=True, eq=False)
+class Run:
+    """One dispatch of an attempt that a plugin runs here, or will once it may.
+
+    `hurry` is set when its start must be reported at once, `reported` when its first
+    report is on the log, or when it has ended. With a `failure` it was stopped here,
+    and that is its result.
+    """
+
+    dispatch: RunTask
+    has_started: bool = False
+    hurry: asyncio.Future[None] = field(default_factory=_future)
+    reported: asyncio.Future[None] = field(default_factory=_future)
+    failure: Failed | None = None
+
+    def report_now(self) -> None:
+        """Let it report its start without waiting for a fast end."""
+        if not self.hurry.done():
+            self.hurry.set_result(None)
+
+    def mark_reported(self) -> None:
+        """Note that its first report is on the log."""
+        if not self.reported.done():
+            self.reported.set_result(None)
 
 
 @dataclass(slots=True)
@@ -23,6 +63,7 @@ class AttemptTracker:
     """
 
     _running: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+    _runs: dict[asyncio.Task[None], Run] = field(default_factory=dict)
     _newest: OrderedDict[str, int] = field(default_factory=OrderedDict)
     _aborted: OrderedDict[str, None] = field(default_factory=OrderedDict)
     _reported: set[tuple[str, int]] = field(default_factory=set)
@@ -37,6 +78,11 @@ class AttemptTracker:
         """Return the tasks that run them."""
         return list(self._running.values())
 
+    @property
+    def started(self) -> list[Run]:
+        """Return the runs that plugins have started: they may have leases."""
+        return [run for run in self._runs.values() if run.has_started]
+
     def accept(self, attempt: str, dispatch_no: int) -> bool:
         """Note a dispatch that was read; return False if it is stale."""
         newest = self._newest.get(attempt)
@@ -49,12 +95,24 @@ class AttemptTracker:
         _remember(self._newest, attempt, dispatch_no)
         return True
 
-    def add_running(self, attempt: str, task: asyncio.Task[None]) -> None:
+    def forget(self, attempt: str, dispatch_no: int) -> None:
+        """Accept a dispatch again that was not started after all."""
+        if self._newest.get(attempt) == dispatch_no:
+            del self._newest[attempt]
+
+    def add_running(
+        self, attempt: str, task: asyncio.Task[None], run: Run | None = None
+    ) -> None:
         """Note the task that runs an attempt until it is done."""
         self._running[attempt] = task
+        if run is not None:
+            self._runs[task] = run
         task.add_done_callback(lambda _: self._remove(attempt, task))
 
     def _remove(self, attempt: str, task: asyncio.Task[None]) -> None:
+        run = self._runs.pop(task, None)
+        if run is not None:
+            run.mark_reported()
         if self._running.get(attempt) is task:
             del self._running[attempt]
 
@@ -63,6 +121,19 @@ class AttemptTracker:
         task = self._running.get(attempt)
         if task is not None:
             task.cancel()
+
+    def cancel_dispatch(self, attempt: str, dispatch_no: int) -> None:
+        """Cancel the task that runs a dispatch; other ones of the attempt go on."""
+        for task, run in self._runs.items():
+            if dispatch_key(run.dispatch) == (attempt, dispatch_no):
+                task.cancel()
+
+    def stop_started(self, failure: Failed) -> None:
+        """Stop what plugins have started: that is its result."""
+        for task, run in self._runs.items():
+            if run.has_started and run.failure is None:
+                run.failure = failure
+                task.cancel()
 
     def mark_aborted(self, attempt: str) -> None:
         """Note an abort: no dispatch of the attempt is accepted any more."""

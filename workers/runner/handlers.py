@@ -15,7 +15,7 @@ from schemas.ids import attempt_id
 from schemas.messages import dispatches as d
 from workers.plugins.plugin import Plugin, permanent_failure
 from workers.plugins.pods import is_container
-from workers.runner.attempts import AttemptTracker
+from workers.runner.attempts import AttemptTracker, Run
 from workers.runner.cache_lookup import CacheLookups
 from workers.runner.echo_tasks import EchoTasks
 from workers.runner.input_resolver import InputResolver
@@ -30,13 +30,20 @@ ECHO_TYPE = "echo"
 class Background:
     """Work that goes on after its dispatch was read, and appends its own reports.
 
-    With an `attempt`, it is cancelled when that is aborted. All work that has one, or
+    With an `attempt`, it is cancelled when that is aborted; `run` is what a plugin does
+    for it. All work that has one, or
     `waits` for something outside of the runner, is cancelled when the runner stops.
     """
 
     work: Coroutine[None, None, None]
     attempt: str | None = None
     waits: bool = False
+    run: Run | None = None
+
+    @property
+    def ends_with_runner(self) -> bool:
+        """Return whether it is cancelled when the runner stops."""
+        return self.waits or self.attempt is not None
 
 
 Answer = Sequence[Record] | Background
@@ -82,8 +89,9 @@ class DispatchHandlers:
             found = f"Expected a supported task type, but got '{template.type}'"
             return self._refuse(dispatch, "UnsupportedTaskType", found)
         self.attempts.cancel(attempt)  # the run of an older dispatch
-        run = self.tasks.run(dispatch, self.process, mark_handled)
-        return Background(run, attempt=attempt)
+        run = Run(dispatch)
+        work = self.tasks.run(run, self.process, mark_handled)
+        return Background(work, attempt=attempt, run=run)
 
     def _run_echo(
         self, dispatch: d.RunTask, template: tasks_pb2.TaskTemplate

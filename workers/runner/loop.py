@@ -14,33 +14,62 @@ from infra.eventlog.contract import Consumer, Log, Positions, Received, Record
 from infra.retry import retry_transient
 from infra.setting_sections import RunnerSettings
 from schemas import topics
-from schemas.messages.dispatches import Dispatch
+from schemas.levels import newest_level
+from schemas.messages.dispatches import Dispatch, RunTask
 from schemas.wire import codec
-from workers.plugins.plugin import Plugin
+from workers.plugins.plugin import Plugin, system_retryable_failure
 from workers.runner.attempt_history import AttemptHistory
-from workers.runner.attempts import AttemptTracker
+from workers.runner.attempts import AttemptTracker, dispatch_key
 from workers.runner.cache_lookup import CacheLookups
 from workers.runner.echo_tasks import EchoTasks
 from workers.runner.handlers import Background, DispatchHandlers, Handler
 from workers.runner.input_resolver import InputResolver
 from workers.runner.literal_cache import LiteralMapCache
+from workers.runner.liveness import Liveness
 from workers.runner.offset_tracker import Location, OffsetTracker, location_of
 from workers.runner.output_gatherer import OutputGatherer
-from workers.runner.reports import Reports
-from workers.runner.task_executor import TaskExecutor
+from workers.runner.reports import Reports, abort_of_dispatch
+from workers.runner.task_executor import MarkHandled, TaskExecutor
 
 _ABORTS_BATCH = 1000
 _COMMIT_S = 0.1
 _FULL_S = 0.01
+_LEASES_LEVEL = 2
+"""The format level that brings reports of leases."""
 
 _T = TypeVar("_T")
+
+
+@dataclass(slots=True, eq=False)
+class _Work:
+    """What goes on for a dispatch that was read."""
+
+    task: asyncio.Task[None]
+    dispatch: Dispatch
+    background: Background
+    is_dropped: bool = False
+
+    @property
+    def has_started(self) -> bool:
+        """Return whether a plugin has started it."""
+        run = self.background.run
+        return run is not None and run.has_started
+
+    def drop(self, attempts: AttemptTracker) -> None:
+        """End it as if its dispatch had not been read."""
+        self.is_dropped = True
+        self.task.cancel()
+        if isinstance(self.dispatch, RunTask):
+            attempts.forget(*dispatch_key(self.dispatch))
 
 
 @dataclass(slots=True, kw_only=True)
 class Runner:
     """One incarnation of a named runner.
 
-    Without a process plugin every container task is echoed.
+    Without a process plugin every container task is echoed. After `timeout_s` without
+    an acknowledged heartbeat others may have been given its attempts: it starts nothing
+    new then, and reports its leases when it is heard again.
     """
 
     log: Log
@@ -52,12 +81,17 @@ class Runner:
     inline_limit: int
     report_delay_s: float
     cache_lookups: CacheLookups
+    timeout_s: float = 30.0
+    format_level: Callable[[], int] = newest_level
     _reports: Reports = field(init=False)
+    _liveness: Liveness = field(init=False)
     _handlers: Mapping[type[Dispatch], Handler] = field(init=False)
     _attempts: AttemptTracker = field(default_factory=AttemptTracker)
     _history: AttemptHistory = field(init=False)
     _offsets: OffsetTracker = field(default_factory=OffsetTracker)
-    _waiting: set[asyncio.Task[None]] = field(default_factory=set)
+    _works: set[_Work] = field(default_factory=set)
+    _starting: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _consumer: Consumer | None = None
     _is_stopping: bool = False
 
     def __post_init__(self) -> None:
@@ -65,6 +99,7 @@ class Runner:
         self._reports = Reports(
             clock=self.clock, runner=self.settings.name, incarnation=self.incarnation
         )
+        self._liveness = Liveness(clock=self.clock, timeout_s=self.timeout_s)
         self._history = AttemptHistory(self.log, self.clock, self._attempts)
         literal_maps = LiteralMapCache(self.blobs)
         self._handlers = DispatchHandlers(
@@ -77,6 +112,7 @@ class Runner:
                 reports=self._reports,
                 append=self._append,
                 report_delay_s=self.report_delay_s,
+                may_start=self._may_start,
             ),
             process=self.process,
             echo=EchoTasks(self.blobs, self.inline_limit, literal_maps),
@@ -97,11 +133,14 @@ class Runner:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Handle dispatches until `stop`; then stop what still runs."""
-        async with self.log.consume(topics.RUNNER_GROUP, topics.DISPATCHES) as consumer:
+        async with self.log.consume(
+            topics.RUNNER_GROUP, topics.DISPATCHES, self._release
+        ) as consumer:
+            self._consumer = consumer
             aborts_end = await self._retry(
                 lambda: self.log.end_positions((topics.ABORTS,)), "start_delayed"
             )
-            await self._append(await self._heartbeats())
+            await self._beat()
             async with asyncio.TaskGroup() as group:
                 loops = [
                     group.create_task(self._read_dispatches(consumer, group)),
@@ -109,6 +148,8 @@ class Runner:
                     group.create_task(self._send_heartbeats()),
                     group.create_task(self._commit_offsets(consumer)),
                 ]
+                if self.settings.stops_unheard:
+                    loops.append(group.create_task(self._stop_unheard()))
                 await stop.wait()
                 self._is_stopping = True
                 for loop in loops:
@@ -118,7 +159,7 @@ class Runner:
 
     async def _drain(self) -> None:
         """Cancel what runs and wait a while; then leave it to the plugin's `close`."""
-        tasks = [*self._attempts.tasks, *self._waiting]
+        tasks = [w.task for w in self._works if w.background.ends_with_runner]
         for task in tasks:
             task.cancel()
         if tasks:
@@ -141,7 +182,11 @@ class Runner:
                 generation = consumer.generation
                 self._history.reset()
             await self._history.read_before(batch)
-            await self._start_batch(batch, group)
+            await self._liveness.wait()
+            async with self._starting:
+                # What was released meanwhile is delivered again, here or to another.
+                if consumer.generation == generation:
+                    await self._start_batch(batch, group)
 
     async def _start_batch(
         self, batch: Sequence[Received], group: asyncio.TaskGroup
@@ -169,46 +214,115 @@ class Runner:
             dispatch = codec.decode(received.body)
         except codec.UndecodableMessageError as error:
             return (self._reports.dead_letter(received, str(error)),)
-        handle = None
-        if isinstance(dispatch, Dispatch):
-            handle = self._handlers.get(type(dispatch))
-        if handle is None:
+        handle = self._handlers.get(type(dispatch))  # type: ignore[arg-type]  # or not
+        if handle is None or not isinstance(dispatch, Dispatch):
             found = f"Expected a dispatch, but it is {type(dispatch).__name__}"
             return (self._reports.dead_letter(received, found),)
-        answer = handle(dispatch, partial(self._mark_handled, location))
+        mark_handled = partial(self._mark_handled, self._offsets, location)
+        answer = handle(dispatch, mark_handled)
         if not isinstance(answer, Background):
             return answer
-        self._spawn(answer, location, group)
+        self._spawn(answer, dispatch, mark_handled, group)
         return None
 
     def _spawn(
-        self, background: Background, location: Location, group: asyncio.TaskGroup
+        self,
+        background: Background,
+        dispatch: Dispatch,
+        mark_handled: MarkHandled,
+        group: asyncio.TaskGroup,
     ) -> None:
         task = group.create_task(background.work)
-        # A task that is cancelled before its first step runs none of its own code.
-        task.add_done_callback(lambda _: self._mark_handled(location))
-        if background.attempt is not None:
-            self._attempts.add_running(background.attempt, task)
-        if background.waits:
-            self._waiting.add(task)
-            task.add_done_callback(self._waiting.discard)
+        work = _Work(task, dispatch, background)
+        self._works.add(work)
 
-    def _mark_handled(self, location: Location) -> None:
+        def end(_: asyncio.Task[None]) -> None:
+            # A task that is cancelled before its first step runs none of its own code.
+            self._works.discard(work)
+            if not work.is_dropped:
+                mark_handled()
+
+        task.add_done_callback(end)
+        if background.attempt is not None:
+            self._attempts.add_running(background.attempt, task, background.run)
+
+    def _mark_handled(self, offsets: OffsetTracker, location: Location) -> None:
         if not self._is_stopping:
-            self._offsets.mark_handled((location,))
+            offsets.mark_handled((location,))
+
+    async def _release(self, consumer: Consumer) -> None:
+        """Leave partitions to others: nothing of theirs must run in two places.
+
+        What hasn't started is dropped: it is delivered again. The start of what has is
+        on the log before the positions are committed.
+        """
+        async with self._starting:
+            if self._is_stopping:
+                return
+            offsets, self._offsets = self._offsets, OffsetTracker()
+            dropped = [work for work in self._works if not work.has_started]
+            for work in dropped:
+                work.drop(self._attempts)
+            started = self._attempts.started
+            for run in started:
+                run.report_now()
+            # The caller bounds the waits.
+            if started:
+                await asyncio.wait([run.reported for run in started])
+            await self._commit(consumer, offsets.committable)
+            if dropped:
+                await asyncio.wait([work.task for work in dropped])
 
     async def _follow_aborts(self, after: Positions) -> None:
         """Stop attempts at once; note aborts of dispatches that were not read yet."""
         async for batch in self.log.tail((topics.ABORTS,), after, _ABORTS_BATCH):
             for received in batch:
-                self._attempts.mark_aborted(received.key)
-                self._attempts.cancel(received.key)
+                abort = abort_of_dispatch(received)
+                if abort is None:
+                    self._attempts.mark_aborted(received.key)
+                    self._attempts.cancel(received.key)
+                elif self._reports.is_addressed(abort):
+                    self._attempts.cancel_dispatch(received.key, abort.dispatch_no)
 
     async def _send_heartbeats(self) -> None:
         while True:
-            await self.clock.sleep(self.settings.heartbeat_interval_s)
-            await self._append(await self._heartbeats())
+            await self._liveness.pause(self.settings.heartbeat_interval_s)
+            await self._beat()
             await self.cache_lookups.extend_reservations(self._attempts.running)
+
+    async def _beat(self) -> None:
+        """Send heartbeats until one was acknowledged in time."""
+        while True:
+            heartbeats = await self._heartbeats()
+            await self._retry(partial(self._try_beat, heartbeats), "report_delayed")
+            if self._liveness.is_heard:
+                return
+
+    async def _try_beat(self, heartbeats: Sequence[Record]) -> None:
+        """Send heartbeats; one that wasn't heard reports its leases before them."""
+        sent_s, sent_us = self.clock.monotonic(), self.clock.now_us()
+        leases = list[Record]()
+        if not self._liveness.is_heard and self.format_level() >= _LEASES_LEVEL:
+            started = self._attempts.started
+            leases = [self._reports.lease(run.dispatch) for run in started]
+        await self.log.append([*leases, *heartbeats])
+        self._liveness.mark_heard(sent_s, sent_us)
+
+    async def _may_start(self) -> None:
+        """Return once nobody else can have been given what was read here."""
+        await self._liveness.wait()
+        if self._consumer is not None:
+            await self._consumer.confirm()
+
+    async def _stop_unheard(self) -> None:
+        """Stop what runs once nobody has heard this runner for too long."""
+        while True:
+            await self.clock.sleep(max(self._liveness.left_s, _FULL_S))
+            if not self._liveness.left_s:
+                message = f"runner '{self.settings.name}' could send no heartbeats"
+                failure = system_retryable_failure("RunnerUnheard", message)
+                self._attempts.stop_started(failure)
+                await self._liveness.wait()
 
     async def _heartbeats(self) -> Sequence[Record]:
         """Return a heartbeat for each partition of commands: its owner knows leases."""

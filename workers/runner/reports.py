@@ -25,6 +25,7 @@ _TASK_REPORTS = (
     c.ReportTaskExpanded,
 )
 _TASK_REPORT_PREFIX = "ReportTask"
+_WHOLE_ABORT = "flightlog.v1.AbortTask"
 
 
 class _TaskFields(TypedDict):
@@ -121,6 +122,22 @@ class Reports:
             partition=partition,
         )
 
+    def lease(self, dispatch: d.RunTask) -> Record:
+        """Report that a dispatch still runs here, after nobody heard this runner."""
+        report = c.ReportLease(
+            node_id=dispatch.node_id,
+            attempt=dispatch.attempt,
+            dispatch_no=dispatch.dispatch_no,
+            runner=self.runner,
+            incarnation=self.incarnation,
+        )
+        phase = f"lease-{self.clock.now_us()}"
+        return self._record(dispatch, report, phase, dispatch.dispatch_no)
+
+    def is_addressed(self, abort: d.AbortTask) -> bool:
+        """Return whether an abort of a dispatch means the run of this incarnation."""
+        return (abort.runner, abort.incarnation) == (self.runner, self.incarnation)
+
     def dead_letter(self, received: Received, error: str) -> Record:
         """Return the dead letter of a record that is no dispatch."""
         self.dead_letters += 1
@@ -193,6 +210,19 @@ def resolution_failed(
     return c.ReportResolutionFailed(
         node_id=dispatch.node_id, attempt=dispatch.attempt, failure=failure
     )
+
+
+def abort_of_dispatch(received: Received) -> d.AbortTask | None:
+    """Return an abort that names a dispatch; None for one of an attempt as a whole."""
+    if received.envelope.type == _WHOLE_ABORT:
+        return None
+    try:
+        abort = codec.decode(received.body)
+    except codec.UndecodableMessageError:
+        return None
+    if isinstance(abort, d.AbortTask) and abort.names_dispatch:
+        return abort
+    return None
 
 
 def reported_dispatch(received: Received) -> tuple[str, int] | None:

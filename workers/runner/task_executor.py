@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
 from flyteidl.core import tasks_pb2
 
 from infra.blobs.files import Blobs
-from infra.clock import Clock, wait_up_to
+from infra.clock import Clock
 from infra.eventlog.contract import Record
 from schemas.ids import checkpoint_path
 from schemas.messages.dispatches import RunTask
-from workers.plugins.plugin import Failed, Plugin, Result, Work, unexpected_failure
+from workers.plugins.plugin import (
+    Failed,
+    MayStart,
+    Plugin,
+    Result,
+    Work,
+    unexpected_failure,
+)
+from workers.runner.attempts import Run
 from workers.runner.echo_tasks import EchoTasks
 from workers.runner.reports import Reports
 
@@ -38,17 +48,22 @@ class TaskExecutor:
     reports: Reports
     append: Append
     report_delay_s: float
+    may_start: MayStart
 
-    async def run(
-        self, dispatch: RunTask, plugin: Plugin, mark_handled: MarkHandled
-    ) -> None:
-        """Run one attempt by a plugin; cancelling this aborts the attempt."""
+    async def run(self, run: Run, plugin: Plugin, mark_handled: MarkHandled) -> None:
+        """Run one attempt by a plugin; cancelling this aborts the attempt.
+
+        It reports nothing then, unless it was stopped here, with a failure.
+        """
+        dispatch = run.dispatch
         work, started_at_us = self._work(dispatch), self.clock.now_us()
         try:
-            result, started_at_us = await self._run(work, plugin, mark_handled)
+            result, started_at_us = await self._run(run, work, plugin, mark_handled)
         except asyncio.CancelledError:
             await plugin.abort(work)
-            raise
+            if run.failure is None:
+                raise
+            result = run.failure
         except Exception as error:
             log_.exception("plugin_failed", attempt=dispatch.generated_name)
             await plugin.abort(work)
@@ -58,23 +73,35 @@ class TaskExecutor:
         await self.append([self.reports.ended(dispatch, result, started_at_us)])
 
     async def _run(
-        self, work: Work, plugin: Plugin, mark_handled: MarkHandled
+        self, run: Run, work: Work, plugin: Plugin, mark_handled: MarkHandled
     ) -> tuple[Result, int]:
         """Return the result, and when the attempt started."""
+        await self.may_start()
         started = await plugin.start(work)
+        run.has_started = True
         started_at_us = self.clock.now_us()
         if isinstance(started, Failed):
             return started, started_at_us
         watching = asyncio.create_task(plugin.watch(work))
         try:
-            await wait_up_to(self.report_delay_s, {watching}, self.clock)
+            await self._wait_for_fast_end(run, watching)
             if not watching.done():
                 report = self.reports.started(work.dispatch, started_at_us, started)
                 await self.append([report])
                 mark_handled()
+                run.mark_reported()
             return await watching, started_at_us
         finally:
             watching.cancel()
+
+    async def _wait_for_fast_end(
+        self, run: Run, watching: asyncio.Task[Result]
+    ) -> None:
+        """Return after the delay, once it has ended, or if it must report now."""
+        ends: set[asyncio.Future[Any]] = {watching, run.hurry}
+        with suppress(TimeoutError):
+            async with self.clock.timeout(self.report_delay_s):
+                await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
 
     async def run_echo(
         self, dispatch: RunTask, echo: EchoTasks, template: tasks_pb2.TaskTemplate
@@ -100,4 +127,5 @@ class TaskExecutor:
             raw_output_prefix=f"{raw}/{run}",
             checkpoint=checkpoint_path(raw),
             previous_checkpoint=self.blobs.uri(previous) if previous else None,
+            may_start=self.may_start,
         )

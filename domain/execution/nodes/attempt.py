@@ -8,6 +8,7 @@ from domain.execution.outcomes.abort import abort_inside
 from domain.execution.outcomes.completion import fail_node
 from domain.execution.outcomes.retry import exhausted, may_retry
 from domain.execution.state.node import Lease, Node, TaskAttempt
+from domain.execution.state.state import Execution
 from domain.execution.view import ExecutionView
 from schemas.ids import generated_name
 from schemas.messages import commands as c
@@ -64,6 +65,20 @@ def hold(decision: Decision, report: RunnerReport) -> Node | None:
         return node
     reporter = Lease(runner=report.runner, incarnation=report.incarnation)
     return node if task.lease == reporter else None
+
+
+def is_held(state: Execution, report: c.ReportLease | c.ReportTaskStarted) -> bool:
+    """Return whether a dispatch that a runner runs is in force, and nobody else's."""
+    node = state.nodes.get(report.node_id)
+    if node is None or node.attempt != report.attempt:
+        return False
+    task = dispatched(node)
+    reporter = Lease(runner=report.runner, incarnation=report.incarnation)
+    return (
+        task is not None
+        and task.dispatch_no == report.dispatch_no
+        and task.lease in {None, reporter}
+    )
 
 
 def dispatched(node: Node) -> TaskAttempt | None:

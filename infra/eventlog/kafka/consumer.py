@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 
+import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
 from infra.errors import TransientError
-from infra.eventlog.contract import Positions, Received
+from infra.eventlog.contract import Positions, Received, Release
 from infra.eventlog.kafka.clients import call, fetch, new_group_member, unreachable
 from infra.eventlog.kafka.partition_owner import AssignmentListener
 from infra.setting_sections import KafkaSettings
+
+log_ = structlog.get_logger(__name__)
+
+_CONFIRM_RETRY_S = 0.1
 
 
 class KafkaConsumer:
@@ -22,7 +28,12 @@ class KafkaConsumer:
     """
 
     def __init__(
-        self, settings: KafkaSettings, group: str, topic: str, poll_s: float
+        self,
+        settings: KafkaSettings,
+        group: str,
+        topic: str,
+        poll_s: float,
+        release: Release | None = None,
     ) -> None:
         """Prepare; `open` joins the group."""
         self._prefix = settings.prefix
@@ -30,18 +41,36 @@ class KafkaConsumer:
         self._poll_ms = round(poll_s * 1000)
         self._generation = 0
         self._committed: dict[int, int] = {}
+        self._first: dict[int, int] = {}
+        self._confirmed_s = -math.inf
+        self._confirm_s = settings.session_timeout_s / 2
+        self._confirming = asyncio.Lock()
         self._member: AIOKafkaConsumer = new_group_member(settings, group)
-        listener = AssignmentListener(self._on_assigned)
+        self._release = release
+        self._release_s = settings.revoke_timeout_s
+        listener = AssignmentListener(self._on_assigned, self._on_revoked)
         self._member.subscribe([self._topic], listener=listener)
 
     @property
     def generation(self) -> int:
-        """Return how often partitions were assigned to this reader."""
+        """Return how often partitions were released by this reader, or assigned."""
         return self._generation
 
     def _on_assigned(self, _assigned: Iterable[TopicPartition]) -> None:
         self._generation += 1
         self._committed.clear()
+        self._first.clear()
+
+    async def _on_revoked(self) -> None:
+        """Let the reader release its partitions, for a while."""
+        self._generation += 1
+        if self._release is None:
+            return
+        try:
+            async with asyncio.timeout(self._release_s):
+                await self._release(self)
+        except TimeoutError:
+            log_.warning("partitions_not_released", topic=self._topic)
 
     async def open(self) -> None:
         """Join the group; raises TransientError."""
@@ -56,10 +85,30 @@ class KafkaConsumer:
         await self._member.stop()
 
     async def read(self, limit: int) -> Sequence[Received]:
-        """Return the next messages; none if no new one arrives in time."""
-        return await fetch(
+        """Return the next messages; none if no new one arrives in time.
+
+        Messages that were fetched while partitions were assigned again are read again:
+        they may be of partitions that another member has now.
+        """
+        generation = self._generation
+        found = await fetch(
             self._member, wait_ms=self._poll_ms, limit=limit, prefix=self._prefix
         )
+        if self._generation == generation:
+            for received in found:
+                self._first.setdefault(received.partition, received.position - 1)
+            return found
+        self._rewind(found)
+        return ()
+
+    def _rewind(self, found: Sequence[Received]) -> None:
+        """Read messages again whose partitions are still assigned."""
+        firsts = {received.partition: received for received in reversed(found)}
+        assigned = self._member.assignment()
+        for number, first in firsts.items():
+            at = TopicPartition(self._topic, number)
+            if at in assigned:
+                self._member.seek(at, first.position - 1)
 
     async def commit(self, positions: Positions) -> None:
         """Store positions of assigned partitions; older ones change nothing."""
@@ -69,13 +118,41 @@ class KafkaConsumer:
             for number, position in positions.items()
             if number in assigned and position > self._committed.get(number, 0)
         }
-        if not newer:
-            return
+        if newer and await self._commit(newer):
+            self._committed |= {at.partition: to for at, to in newer.items()}
+
+    async def _commit(self, positions: Mapping[TopicPartition, int]) -> bool:
+        """Store positions; False if partitions are assigned to another by now."""
+        sent_s = asyncio.get_running_loop().time()
         try:
-            await self._member.commit(newer)
+            await self._member.commit(dict(positions))
         except (CommitFailedError, IllegalStateError):
-            await asyncio.sleep(0)  # assigned to another: it commits its own positions
-            return
+            await asyncio.sleep(0)  # another commits its own positions
+            return False
         except (KafkaError, OSError) as error:
             raise unreachable(error) from error
-        self._committed |= {at.partition: position for at, position in newer.items()}
+        self._confirmed_s = sent_s
+        return True
+
+    async def confirm(self) -> None:
+        """Return once it is certain that no other member has these partitions.
+
+        The group takes a position, the same as before, from its members only. Who isn't
+        one joins again by itself, and releases its partitions on the way.
+        """
+        loop = asyncio.get_running_loop()
+        async with self._confirming:
+            while loop.time() - self._confirmed_s > self._confirm_s:
+                known = {**self._first, **self._committed}
+                assigned = self._member.assignment()
+                at = {TopicPartition(self._topic, n): to for n, to in known.items()}
+                at = {one: to for one, to in at.items() if one in assigned}
+                if not at or not await self._is_confirmed(at):
+                    await asyncio.sleep(_CONFIRM_RETRY_S)
+
+    async def _is_confirmed(self, positions: Mapping[TopicPartition, int]) -> bool:
+        try:
+            return await self._commit(positions)
+        except TransientError as error:
+            log_.warning("membership_not_confirmed", error=str(error))
+            return False

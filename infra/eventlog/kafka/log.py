@@ -18,6 +18,7 @@ from infra.eventlog.contract import (
     Positions,
     Received,
     Record,
+    Release,
     Serve,
     StreamExtents,
 )
@@ -106,13 +107,17 @@ class KafkaLog:
         owner = KafkaPartitionOwner(self._settings, group, topic, self._poll_s)
         await owner.run(serve, stop)
 
-    def consume(self, group: str, topic: str) -> AbstractAsyncContextManager[Consumer]:
+    def consume(
+        self, group: str, topic: str, release: Release | None = None
+    ) -> AbstractAsyncContextManager[Consumer]:
         """Read the partitions of a topic that a group assigns to this process."""
-        return self._consume(group, topic)
+        return self._consume(group, topic, release)
 
     @asynccontextmanager
-    async def _consume(self, group: str, topic: str) -> AsyncIterator[Consumer]:
-        consumer = KafkaConsumer(self._settings, group, topic, self._poll_s)
+    async def _consume(
+        self, group: str, topic: str, release: Release | None
+    ) -> AsyncIterator[Consumer]:
+        consumer = KafkaConsumer(self._settings, group, topic, self._poll_s, release)
         await consumer.open()
         try:
             yield consumer

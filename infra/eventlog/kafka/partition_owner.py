@@ -42,14 +42,25 @@ class _Serving:
 
 
 class AssignmentListener(ConsumerRebalanceListener):
-    """Reports assigned partitions to a function, and does nothing else."""
+    """Reports assigned partitions to a function, and revoked ones to another."""
 
-    def __init__(self, on_assigned: Callable[[Iterable[TopicPartition]], None]) -> None:
-        """Call `on_assigned` with all partitions that are assigned from then on."""
+    def __init__(
+        self,
+        on_assigned: Callable[[Iterable[TopicPartition]], None],
+        on_revoked: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        """Call `on_assigned` with all partitions that are assigned from then on.
+
+        `on_revoked` is awaited before the group assigns the partitions again. Without
+        it, what is lost is missing from the next assignment.
+        """
         self._on_assigned = on_assigned
+        self._on_revoked = on_revoked
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
-        """Do nothing: what is lost is missing from the next assignment."""
+        """Report that partitions are about to be lost, if there were any."""
+        if self._on_revoked is not None and tuple(revoked):
+            await self._on_revoked()
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         """Report the assignment."""

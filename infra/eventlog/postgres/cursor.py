@@ -72,6 +72,9 @@ class PostgresConsumer(FeedCursor):
         if PARTITION in positions:
             await self._save(positions[PARTITION])
 
+    async def confirm(self) -> None:
+        """Return: there is no other member."""
+
 
 class PostgresPartition(FeedCursor):
     """The partition of commands, owned."""

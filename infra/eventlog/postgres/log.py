@@ -17,7 +17,15 @@ from typing import TypeVar
 from eventsourcing.persistence import Tracking
 
 from infra.errors import FencedError, PermanentError
-from infra.eventlog.contract import Consumer, Pages, Positions, Received, Record, Serve
+from infra.eventlog.contract import (
+    Consumer,
+    Pages,
+    Positions,
+    Received,
+    Record,
+    Release,
+    Serve,
+)
 from infra.eventlog.postgres.cursor import (
     FeedCursor,
     PostgresConsumer,
@@ -147,8 +155,11 @@ class PostgresLog:
         )
         await serve(partition, stop)
 
-    def consume(self, group: str, topic: str) -> AbstractAsyncContextManager[Consumer]:
+    def consume(
+        self, group: str, topic: str, release: Release | None = None
+    ) -> AbstractAsyncContextManager[Consumer]:
         """Read a topic from the group's stored position."""
+        del release  # nobody else gets the partition
         return self._consume(group, topic)
 
     @asynccontextmanager

@@ -69,7 +69,6 @@ class Harness:
     format_level: int = FORMAT_LEVEL
     kinds: StreamKinds = STREAM_KINDS
     ticks_max: int = 10**6
-    format_level: int = FORMAT_LEVEL
 
     def loading_kinds(self) -> StreamKinds:
         """Return the kinds, with a loader of executions."""
@@ -102,7 +101,6 @@ class Harness:
             streams=StreamCache(self.log, kinds, closed_max=self.closed_max),
             clock=self.clock,
             leases=Leases(self.ticks_max),
-            format_level=lambda: self.format_level,
             bounds=Bounds(retry_s=0.01),
             format_level=lambda: self.format_level,
             snapshots=Snapshots(

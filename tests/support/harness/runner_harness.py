@@ -18,6 +18,7 @@ from infra.setting_sections import RunnerSettings
 from schemas import topics
 from schemas.envelope import Envelope
 from schemas.ids import attempt_id
+from schemas.levels import FORMAT_LEVEL
 from schemas.messages import commands as c
 from schemas.messages import dispatches as d
 from schemas.wire import codec
@@ -25,7 +26,7 @@ from tests.support.catalogs import MemoryCatalog
 from tests.support.clocks import TickingClock
 from tests.support.fakes import MemoryData, MemoryLog
 from tests.support.flytekit import tasks as t
-from workers.plugins.plugin import Result, Started, Work
+from workers.plugins.plugin import Plugin, Result, Started, Work
 from workers.runner.cache_lookup import CacheLookups
 from workers.runner.loop import Runner
 
@@ -72,6 +73,10 @@ class Harness:
         self.catalog = MemoryCatalog()
         self.clock = TickingClock(now=0)
         self.log = MemoryLog(self.data, poll_s=0.05)
+        self.process: Plugin = self.plugin
+        self.timeout_s = 30.0
+        self.report_delay_s = 0.05
+        self.format_level = FORMAT_LEVEL
 
     @asynccontextmanager
     async def runner(
@@ -87,12 +92,14 @@ class Harness:
                 **{"name": "r", "drain_timeout_s": 0.1, **settings}
             ),
             incarnation=incarnation,
-            process=None if echoes else self.plugin,
+            process=None if echoes else self.process,
             inline_limit=100,
-            report_delay_s=0.05,
+            report_delay_s=self.report_delay_s,
             cache_lookups=CacheLookups(
                 catalog=self.catalog, blobs=self.blobs, poll_s=0.02
             ),
+            timeout_s=self.timeout_s,
+            format_level=lambda: self.format_level,
         )
         stop = asyncio.Event()
         running = asyncio.create_task(runner.run(stop))

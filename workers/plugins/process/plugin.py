@@ -125,6 +125,11 @@ class ProcessPlugin:
         run = self._new_run(work, template)
         if run.takes_slot:
             await self._slots.acquire(work.dispatch.stream)
+            try:
+                await work.may_start()
+            except asyncio.CancelledError:
+                self._slots.release()
+                raise
         self._runs[work.key] = run
         try:
             return await self._start(run, template, container)

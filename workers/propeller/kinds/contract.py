@@ -172,6 +172,12 @@ def _no_reaction(_command: Command, _rejected: Rejected) -> Sequence[Outgoing]:
     return ()
 
 
+def _nothing_follows(
+    _command: Command, _state: FoldedState, _context: DecisionContext
+) -> Sequence[Outgoing]:
+    return ()
+
+
 def _no_target(_command: Command) -> str | None:
     return None
 
@@ -203,6 +209,7 @@ class StreamKind(Generic[C, E, S, X]):
     to_json: Callable[[S], JsonObject]
     describe: Callable[[S], Description]
     react_to_rejection: Callable[[C, Rejected], Sequence[Outgoing]] = _no_reaction
+    react_without_events: Callable[[C, S, X], Sequence[Outgoing]] = _nothing_follows
     target: Callable[[C], str | None] = _no_target
     loader: StreamLoader[C, E, S, X] = field(default_factory=NothingToLoad)
 

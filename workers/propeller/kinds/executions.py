@@ -9,7 +9,7 @@ import msgspec
 
 from domain.execution.context import Context, Limits
 from domain.execution.decide import execution
-from domain.execution.react import react_to_rejection
+from domain.execution.react import react_to_rejection, react_without_events
 from domain.execution.state import snapshot_chunks
 from domain.execution.state.advance import advance
 from domain.execution.state.frontier import Frontier
@@ -175,6 +175,7 @@ EXECUTIONS: ExecutionKind = StreamKind(
     target=_target,
     decider=execution,
     react_to_rejection=react_to_rejection,
+    react_without_events=react_without_events,
     loaded=LoadedExecution(),
     timers=TimerRules(after=_timer_after, pending=_timers),
     leases=LeaseRules(change=_lease_change, held=_leases),
