@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import grpc
+from msgspec.structs import replace
 
 from gateway.services.container import Services
 from gateway.services.errors import RpcError, accepted, invalid
@@ -28,7 +29,7 @@ async def decide(store: RegistryStore, stream: str, decide_: Decide) -> None:
     """Load, decide, append; raises RpcError, ABORTED after too many conflicts."""
     for _ in range(TRIES):
         known = await store.load(stream)
-        events = accepted(decide_(known))
+        events = not_earlier(known, accepted(decide_(known)))
         if not events:
             return
         try:
@@ -42,6 +43,19 @@ async def decide(store: RegistryStore, stream: str, decide_: Decide) -> None:
         grpc.StatusCode.ABORTED,
         f"Expected to change {stream}, but others change it all the time; try again",
     )
+
+
+def not_earlier(
+    known: Sequence[RegistryEvent], events: Sequence[RegistryEvent]
+) -> Sequence[RegistryEvent]:
+    """Return events no earlier than their stream's last one, though the clock may be."""
+    last_us = known[-1].occurred_at_us if known else 0
+    return [
+        replace(event, occurred_at_us=last_us)
+        if event.occurred_at_us < last_us
+        else event
+        for event in events
+    ]
 
 
 def stream_of(kind: str, *parts: str) -> str:

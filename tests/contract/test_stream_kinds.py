@@ -87,10 +87,9 @@ async def test_a_counter_goes_on_from_its_snapshot(harness: Harness) -> None:
     assert len(found.active[ONE].state.pending) == 1
     assert not found.changed
 
+    harness.clock.now += LATER_US
     async with harness.propeller():
         await harness.send(ONE, AddToCounter(amount=1))
-        await _until_value(harness, ONE, 2)
-        harness.clock.now += LATER_US
         await _until_value(harness, ONE, 12)
     await assert_gapless(harness.log, ONE)
 

@@ -42,10 +42,12 @@ class TickingClock(SystemClock):
 class VirtualClock:
     """Time that only `advance` moves: who sleeps or has a timeout waits for that.
 
-    No real time passes, so that a run is the same on every machine.
+    No real time passes, so that a run is the same on every machine. The time of day can
+    be set, which wakes nobody.
     """
 
     at_us: int = NOON_US
+    elapsed_us: int = 0
     _alarms: list[tuple[int, int, Callable[[], None]]] = field(default_factory=list)
     _numbers: itertools.count[int] = field(default_factory=itertools.count)
 
@@ -54,8 +56,8 @@ class VirtualClock:
         return self.at_us
 
     def monotonic(self) -> float:
-        """Return the virtual time in seconds."""
-        return self.at_us / _SECOND_US
+        """Return the seconds that time has moved on."""
+        return self.elapsed_us / _SECOND_US
 
     async def sleep(self, delay_s: float) -> None:
         """Return once time has moved on by a delay; give others a turn at least."""
@@ -93,9 +95,14 @@ class VirtualClock:
     def advance(self, by_us: int) -> None:
         """Move time on, and wake who has waited long enough, in order."""
         self.at_us += by_us
-        while self._alarms and self._alarms[0][0] <= self.at_us:
+        self.elapsed_us += by_us
+        while self._alarms and self._alarms[0][0] <= self.elapsed_us:
             heapq.heappop(self._alarms)[2]()
 
+    def jump(self, by_us: int) -> None:
+        """Set the time of day forward or back; no time passes."""
+        self.at_us += by_us
+
     def _set_alarm(self, delay_s: float, wake: Callable[[], None]) -> None:
-        due_us = self.at_us + max(1, round(delay_s * _SECOND_US))
+        due_us = self.elapsed_us + max(1, round(delay_s * _SECOND_US))
         heapq.heappush(self._alarms, (due_us, next(self._numbers), wake))

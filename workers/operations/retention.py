@@ -42,7 +42,7 @@ class Sweeper:
     clock: Clock
     settings: RetentionSettings
     swept: int = 0
-    orphans_due_us: int = 0
+    orphans_due_s: float | None = None
 
     async def run(self) -> None:
         """Do a round periodically, for ever."""
@@ -143,12 +143,12 @@ class Sweeper:
 
     async def _delete_orphans(self) -> None:
         """Delete inputs of requests, parts of uploads and reservations nobody uses."""
-        now_us = self.clock.now_us()
-        if now_us < self.orphans_due_us:
+        now_s = self.clock.monotonic()
+        if self.orphans_due_s is not None and now_s < self.orphans_due_s:
             return
         age_s = self.settings.orphan_ttl_s
-        self.orphans_due_us = now_us + round(age_s / 10 * _US)
-        before_s = now_us / _US - age_s
+        self.orphans_due_s = now_s + age_s / 10
+        before_s = self.clock.now_us() / _US - age_s
         for found in await self.blobs.list(self.blobs.uri(REQUESTS)):
             if found.modified_s < before_s:
                 await self.blobs.delete(found.uri)

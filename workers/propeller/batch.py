@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from infra.eventlog.contract import Record
@@ -10,15 +11,21 @@ from schemas.messages import commands as c
 from schemas.messages.node_events import Event
 from schemas.wire import codec
 from workers.propeller.kinds.contract import AnyStream
+from workers.propeller.kinds.rules import Timer
+from workers.propeller.timers import Moment
 
 
 @dataclass(slots=True)
 class Batch:
-    """Records to append with a position, and what to fold once they are appended."""
+    """Records to append with a position, and what to fold once they are appended.
+
+    `timers` are those that streams have after a command, with the moment of it.
+    """
 
     records: list[Record] = field(default_factory=list)
     states: dict[str, AnyStream] = field(default_factory=dict)
     events: list[tuple[str, Event]] = field(default_factory=list)
+    timers: list[tuple[str, Sequence[Timer], Moment]] = field(default_factory=list)
     position: int | None = None
     dead_letters: int = 0
 
@@ -29,15 +36,19 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class InternalCommand:
-    """A command that the propeller itself gives to a stream."""
+    """A command that the propeller itself gives to a stream, maybe for a timer."""
 
     command: c.ExpireLease | c.TimeReached
     envelope: Envelope
+    timer: Timer | None = None
 
 
 def internal_command(
-    stream: str, command: c.ExpireLease | c.TimeReached, command_id: str
+    stream: str,
+    command: c.ExpireLease | c.TimeReached,
+    command_id: str,
+    timer: Timer | None = None,
 ) -> InternalCommand:
     """Return a command of the propeller's own."""
     envelope = Envelope(id=command_id, type=codec.type_name(command), stream=stream)
-    return InternalCommand(command, envelope)
+    return InternalCommand(command, envelope, timer)

@@ -25,6 +25,7 @@ from workers.propeller.batch import Batch, InternalCommand
 from workers.propeller.kinds.contract import AnyStream, CommandMetadata, DecisionContext
 from workers.propeller.loading.stream_cache import StreamCache
 from workers.propeller.quarantine import Quarantine
+from workers.propeller.timers import Moment
 
 log_ = structlog.get_logger(__name__)
 
@@ -76,8 +77,9 @@ class CommandHandler:
         stream = batch.states.get(envelope.stream) or await self.stream(envelope.stream)
         if stream.state.parked is not None:
             return
+        due_us = item.timer.due_us if item.timer is not None else 0
         try:
-            context = stream.loaded.context(self._metadata(stream, envelope))
+            context = stream.loaded.context(self._metadata(stream, envelope, due_us))
             self._decide(batch, envelope, item.command, stream, context)
         except Exception as error:
             log_.exception("decide_failed", command=envelope.id)
@@ -125,9 +127,15 @@ class CommandHandler:
             context = stream.loaded.context(metadata)
         self._decide(batch, envelope, command, stream, context)
 
-    def _metadata(self, stream: AnyStream, envelope: Envelope) -> CommandMetadata:
-        """Return a command's metadata; time never runs backwards within a stream."""
-        now_us = max(self.clock.now_us(), stream.last_us)
+    def _metadata(
+        self, stream: AnyStream, envelope: Envelope, due_us: int = 0
+    ) -> CommandMetadata:
+        """Return a command's metadata; time always moves on within a stream.
+
+        So no two commands set timers to the same times, though the clock was set back.
+        Nor is it earlier than a timer that has come.
+        """
+        now_us = max(self.clock.now_us(), stream.last_us + 1, due_us)
         level = self.format_level()
         return CommandMetadata(envelope.stream, envelope.id, now_us, level)
 
@@ -184,6 +192,22 @@ class CommandHandler:
         batch.records.extend(found)
         batch.states[cause.stream] = stream
         batch.events.extend((cause.stream, event) for event in events)
+        self._note_timers(batch, cause.stream, stream, events, context.now_us)
+
+    def _note_timers(
+        self,
+        batch: Batch,
+        name: str,
+        stream: AnyStream,
+        events: Sequence[Event],
+        now_us: int,
+    ) -> None:
+        """Note timers while the command's time and the monotonic clock's are known."""
+        for event in events:
+            timers = stream.kind.timers.after(event, stream.state)
+            if timers:
+                moment = Moment(self.clock.monotonic(), now_us)
+                batch.timers.append((name, timers, moment))
 
     def _send(
         self, batch: Batch, cause: Envelope, messages: Sequence[Outgoing]

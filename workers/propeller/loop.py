@@ -33,7 +33,7 @@ from workers.propeller.snapshots import Snapshots
 from workers.propeller.stream_kinds import StreamKinds
 from workers.propeller.ticks import LEVEL as TICKS_LEVEL
 from workers.propeller.ticks import Ticks
-from workers.propeller.timers import Timers
+from workers.propeller.timers import Moment, Timers
 
 log_ = structlog.get_logger(__name__)
 
@@ -106,7 +106,12 @@ class Propeller:
         if not stream.state.is_terminal:
             kind, state = stream.kind, stream.state
             self.leases.restore(name, kind.leases.held(state))
-            self.timers.add(name, kind.timers.pending(state))
+            self.timers.add(name, kind.timers.pending(state), self._moment(stream))
+
+    def _moment(self, stream: AnyStream) -> Moment:
+        """Return now, by the monotonic clock and by the times of a stream."""
+        now_us = max(self.clock.now_us(), stream.last_us)
+        return Moment(self.clock.monotonic(), now_us)
 
     async def serve(self, partition: OwnedPartition, stop: asyncio.Event) -> None:
         """Handle the commands of a partition until `stop`."""
@@ -134,10 +139,10 @@ class Propeller:
         """Return how long the loop may wait for commands; None for any time."""
         if self.snapshots.round is not None:
             return self.bounds.snapshot_read_s
-        next_us = self.timers.next_us()
+        next_s = self.timers.next_s()
         timer_s = tick_s = math.inf
-        if next_us is not None:
-            timer_s = (next_us - self.clock.now_us()) / 1_000_000
+        if next_s is not None:
+            timer_s = next_s - self.clock.monotonic()
         if self.leases.needs_ticks and self.ticks.left_s is not None:
             tick_s = self.ticks.left_s
         left_s = min(timer_s, tick_s)
@@ -169,6 +174,7 @@ class Propeller:
             except PermanentError as error:
                 log_.warning("batch_rejected", error=str(error), commands=len(taken))
                 await self._process_one_by_one(partition, [*taken, *internal])
+        self._hold_timers(internal)
         for _ in taken:
             pending.popleft()
 
@@ -239,6 +245,8 @@ class Propeller:
         for name, stream in batch.states.items():
             self.streams.put(name, stream)
             self.snapshots.mark_changed(name, stream)
+        for name, timers, moment in batch.timers:
+            self.timers.add(name, timers, moment)
         for name, event in batch.events:
             stream = batch.states[name]
             kind, state = stream.kind, stream.state
@@ -248,11 +256,8 @@ class Propeller:
             if state.is_terminal:
                 self.timers.forget(name)
                 continue
-            timer = kind.timers.after(event, state)
-            if timer is not None:
-                self.timers.add(name, (timer,))
             if isinstance(event, StreamResumed):
-                self.timers.add(name, kind.timers.pending(state))
+                self.timers.release(name, self.clock.monotonic())
 
     async def _process_record(
         self, partition: OwnedPartition, batch: Batch, received: Received
@@ -316,8 +321,21 @@ class Propeller:
         """Return a command to each active stream of which a timer is due."""
         return [
             internal_command(
-                stream, c.TimeReached(timer_id=timer.id), f"{stream}/timer/{timer.id}"
+                stream,
+                c.TimeReached(timer_id=timer.id),
+                f"{stream}/timer/{timer.id}",
+                timer,
             )
-            for stream, timer in self.timers.due(self.clock.now_us())
+            for stream, timer in self.timers.due(self.clock.monotonic())
             if self.streams.known(stream) is not None
         ]
+
+    def _hold_timers(self, internal: Sequence[InternalCommand]) -> None:
+        """Keep timers of parked streams, which weren't given theirs, until resumed."""
+        for item in internal:
+            name = item.envelope.stream
+            stream = self.streams.known(name)
+            if item.timer is None or stream is None:
+                continue
+            if stream.state.parked is not None:
+                self.timers.hold(name, item.timer)

@@ -94,7 +94,7 @@ class Snapshots:
     evicted: int = 0
     is_withheld: bool = False
     written_bytes: int = 0
-    due_us: int | None = None
+    due_s: float | None = None
     round: Round | None = None
 
     def mark_changed(self, name: str, stream: AnyStream) -> None:
@@ -122,13 +122,12 @@ class Snapshots:
         marked. Raises FencedError.
         """
         if self.round is None:
-            interval_us = round(self.cadence.interval_s * 1_000_000)
-            now_us = self.clock.now_us()
-            if self.due_us is None or (now_us >= self.due_us and not self.changed):
-                self.due_us = now_us + interval_us
-            if now_us < self.due_us:
+            now_s, interval_s = self.clock.monotonic(), self.cadence.interval_s
+            if self.due_s is None or (now_s >= self.due_s and not self.changed):
+                self.due_s = now_s + interval_s
+            if now_s < self.due_s:
                 return
-            self.due_us = now_us + interval_us
+            self.due_s = now_s + interval_s
             position = await self._retry_transient(
                 lambda: partition.end_position(topics.EVENTS)
             )
@@ -149,7 +148,7 @@ class Snapshots:
         """
         timeout_s = self.cadence.shutdown_timeout_s
         until_s = self.clock.monotonic() + timeout_s
-        self.round, self.due_us = None, self.clock.now_us()
+        self.round, self.due_s = None, self.clock.monotonic()
         try:
             async with self.clock.timeout(2 * timeout_s):
                 while (self.changed or self.round) and self.clock.monotonic() < until_s:

@@ -9,25 +9,35 @@ from domain.execution.nodes import attempt, gate, time_limits
 from domain.execution.outcomes.completion import time_out_node
 from domain.execution.outcomes.limits import attempt_timeout_us, queueing_budget_us
 from domain.execution.state.node import Node
-from domain.execution.state.timers import EXECUTION, TimerKind, due_times, read_timer
+from domain.execution.state.timers import (
+    EXECUTION,
+    TimerKind,
+    attempt_of,
+    due_times,
+    read_timer,
+)
 from schemas.messages import commands as c
 from schemas.messages import node_events as ne
 from schemas.values import ErrorKind, Failure
 
 
 def time_reached(decision: Decision, command: c.TimeReached) -> None:
-    """Do what is due; a timer of the past, or of another attempt, does nothing."""
+    """Do what a timer is for; one of the past, or of another attempt, does nothing.
+
+    What else seems due by the time of day isn't done: that may have been set forward,
+    and whoever gives the command counts how long each timer runs.
+    """
     timer = read_timer(command.timer_id)
-    if timer is None:
+    if timer is None or timer.due_us > decision.now_us:
         return
     if timer.node_id == EXECUTION:
-        time_limits.end_execution(decision)
+        time_limits.end_execution(decision, timer.due_us)
         return
     node = decision.state.nodes.get(timer.node_id)
-    if node is None or node.attempt != timer.attempt:
+    if node is None:
         return
     for kind, due_us in due_times(node):
-        if due_us <= decision.now_us:
+        if due_us == timer.due_us and attempt_of(kind, node) == timer.attempt:
             _DUE[kind](decision, node)
             return
 

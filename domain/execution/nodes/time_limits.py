@@ -40,11 +40,10 @@ def begin_execution(decision: Decision) -> None:
         )
 
 
-def end_execution(decision: Decision) -> None:
+def end_execution(decision: Decision, due_us: int) -> None:
     """Time an execution out whose deadline has passed."""
-    deadline_us = decision.state.deadline_us
-    if deadline_us is not None and deadline_us <= decision.now_us:
-        limit_s = (deadline_us - decision.created.occurred_at_us) / 1_000_000
+    if decision.state.deadline_us == due_us:
+        limit_s = (due_us - decision.created.occurred_at_us) / 1_000_000
         time_out_execution(decision, f"execution timeout [{limit_s:g}s] expired")
 
 

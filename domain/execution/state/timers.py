@@ -17,7 +17,11 @@ EXECUTION = ""
 
 
 class Timer(msgspec.Struct, frozen=True, kw_only=True, order=True):
-    """The next time at which something is due for an attempt of a node."""
+    """A time at which something is due for an attempt of a node, or for all of them.
+
+    It is the same one from when it is set until it is due: whoever waits for it counts
+    from when it was set.
+    """
 
     node_id: str
     attempt: int
@@ -83,8 +87,13 @@ def read_timer(timer_id: str) -> Timer | None:
     return Timer(node_id=parts[0], attempt=int(parts[1]), due_us=int(parts[2]))
 
 
+def attempt_of(kind: TimerKind, node: Node) -> int:
+    """Return the attempt in the timer of a kind: 0 for what holds for all of them."""
+    return 0 if kind is TimerKind.EXPIRY else node.attempt
+
+
 def due_times(node: Node) -> Iterator[tuple[TimerKind, int]]:
-    """Yield what will be due of a node, and when; earlier ones take precedence."""
+    """Yield what will be due of a node, and when; of two at once the first counts."""
     for kind in _kinds(node):
         due_us = _DUE[kind](node)
         if due_us is not None:
@@ -104,12 +113,12 @@ def _kinds(node: Node) -> Sequence[TimerKind]:
     return _TASK if node.site.kind is NodeKind.TASK else _OTHER
 
 
-def timer_of(node: Node) -> Timer | None:
-    """Return a node's next timer; None if it has none."""
-    due_us = min((at for _, at in due_times(node)), default=None)
-    if due_us is None:
-        return None
-    return Timer(node_id=node.site.node_id, attempt=node.attempt, due_us=due_us)
+def node_timers(node: Node) -> Sequence[Timer]:
+    """Return every timer of a node."""
+    return [
+        Timer(node_id=node.site.node_id, attempt=attempt_of(kind, node), due_us=due_us)
+        for kind, due_us in due_times(node)
+    ]
 
 
 def execution_timer(state: Execution) -> Timer | None:
@@ -125,6 +134,4 @@ def timers_of(state: Execution) -> Iterator[Timer]:
     if own is not None:
         yield own
     for node_id in state.active:
-        timer = timer_of(state.nodes[node_id])
-        if timer is not None:
-            yield timer
+        yield from node_timers(state.nodes[node_id])

@@ -178,10 +178,10 @@ def _timer(addition: Addition) -> Timer:
     return Timer(addition.due_us, f"{addition.command_id}@{addition.due_us}")
 
 
-def _timer_after(event: CounterEvent, _state: Counter) -> Timer | None:
+def _timers_after(event: CounterEvent, _state: Counter) -> Sequence[Timer]:
     if not isinstance(event, AdditionDelayed):
-        return None
-    return _timer(Addition(event.amount, event.due_us, event.command_id))
+        return ()
+    return (_timer(Addition(event.amount, event.due_us, event.command_id)),)
 
 
 class Layout(msgspec.Struct, frozen=True):
@@ -234,7 +234,7 @@ COUNTERS: StreamKind[CounterCommand, CounterEvent, Counter, CommandMetadata] = (
         decider=Decider(initial=Counter(), decide=decide, evolve=evolve, react=react),
         loaded=NothingLoaded(),
         timers=TimerRules(
-            after=_timer_after, pending=lambda state: map(_timer, state.pending)
+            after=_timers_after, pending=lambda state: map(_timer, state.pending)
         ),
         leases=LeaseRules(change=lambda _event: None, held=lambda _state: ()),
         snapshots=SnapshotFormat(

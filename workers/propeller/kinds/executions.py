@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import get_args
 
 import msgspec
@@ -16,7 +16,7 @@ from domain.execution.state.frontier import Frontier
 from domain.execution.state.saved_nodes import NOTHING_SAVED, Recovery
 from domain.execution.state.snapshot_chunks import Layout
 from domain.execution.state.state import Execution
-from domain.execution.state.timers import execution_timer, timer_of, timers_of
+from domain.execution.state.timers import execution_timer, node_timers, timers_of
 from domain.graph import Definition
 from schemas.ids import ExecutionRef, execution_stream
 from schemas.messages import commands as c
@@ -110,13 +110,14 @@ def _target(command: c.ExecutionCommand) -> str | None:
     )
 
 
-def _timer_after(event: e.ExecutionEvent, state: Execution) -> Timer | None:
+def _timers_after(event: e.ExecutionEvent, state: Execution) -> Sequence[Timer]:
     if isinstance(event, e.ExecutionTimeLimited):
         timer = execution_timer(state)
-    else:
-        node = state.nodes.get(getattr(event, "node_id", ""))
-        timer = timer_of(node) if node is not None else None
-    return Timer(timer.due_us, timer.id) if timer is not None else None
+        return () if timer is None else (Timer(timer.due_us, timer.id),)
+    node = state.nodes.get(getattr(event, "node_id", ""))
+    if node is None:
+        return ()
+    return [Timer(timer.due_us, timer.id) for timer in node_timers(node)]
 
 
 def _timers(state: Execution) -> Iterator[Timer]:
@@ -177,7 +178,7 @@ EXECUTIONS: ExecutionKind = StreamKind(
     react_to_rejection=react_to_rejection,
     react_without_events=react_without_events,
     loaded=LoadedExecution(),
-    timers=TimerRules(after=_timer_after, pending=_timers),
+    timers=TimerRules(after=_timers_after, pending=_timers),
     leases=LeaseRules(change=_lease_change, held=_leases),
     snapshots=SNAPSHOTS,
     closing=CLOSING,

@@ -62,11 +62,12 @@ class LeaseRules(Generic[E, S]):
 class TimerRules(Generic[E, S]):
     """When a stream must be woken.
 
-    `after` is the timer that an event sets, by the state after it; `pending` are all
-    timers of a state.
+    `pending` are all timers of a state; `after` are at least those that an event set,
+    by a state after it. A timer is due as long after the event that sets it as it says:
+    it must stay the same one while it is pending.
     """
 
-    after: Callable[[E, S], Timer | None]
+    after: Callable[[E, S], Sequence[Timer]]
     pending: Callable[[S], Iterable[Timer]]
 
 

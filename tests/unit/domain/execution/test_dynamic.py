@@ -5,10 +5,10 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from domain.execution.state.frontier import rebuild
-from domain.execution.state.timers import timers_of
 from schemas.messages import commands as c
 from schemas.messages import node_events as ne
 from schemas.phases import ExecutionPhase, NodePhase
+from tests.support.due_timers import wake
 from tests.support.engine import Engine, created, expansion, failure, start, success
 from tests.support.graphs import (
     definition,
@@ -112,10 +112,7 @@ def test_a_node_is_active_as_long_as_its_inside() -> None:
     """The limit of the whole node holds for what its task made (ref §4.6)."""
     engine = begun(timeout_s=10)
     engine.do(expansion(engine.run_of("n0"), "inside"))
-    (timer,) = timers_of(engine.state)
-    assert timer.node_id == "n0"
-    engine.clock_us = engine.state.nodes["n0"].limits.expires_at_us
-    engine.do(c.TimeReached(timer_id=timer.id))
+    wake(engine, engine.state.nodes["n0"].limits.expires_at_us)
     assert engine.state.nodes["n0"].phase is NodePhase.TIMED_OUT
     assert engine.state.phase is ExecutionPhase.FAILED
 
@@ -139,10 +136,7 @@ def timed_out_inside(retries: int) -> Engine:
     engine.begin()
     engine.do(expansion(engine.run_of("n0"), "limited"))
     engine.do(start(engine.run_of("n0-0-dn0")))
-    node = engine.state.nodes["n0-0-dn0"]
-    engine.clock_us = node.limits.expires_at_us
-    (timer,) = timers_of(engine.state)
-    engine.do(c.TimeReached(timer_id=timer.id))
+    wake(engine, engine.state.nodes["n0-0-dn0"].limits.expires_at_us)
     assert engine.state.nodes["n0-0-dn0"].phase is NodePhase.TIMED_OUT
     return engine
 
@@ -186,9 +180,7 @@ def test_an_attempt_has_its_inside_within_its_time_limit() -> None:
     engine.insides = {"inside": INSIDE}
     engine.begin()
     engine.do(expansion(engine.run_of("n0"), "inside"))
-    engine.clock_us = engine.state.nodes["n0"].limits.deadline_us
-    (timer,) = timers_of(engine.state)
-    events = engine.do(c.TimeReached(timer_id=timer.id))
+    events = wake(engine, engine.state.nodes["n0"].limits.deadline_us)
 
     assert engine.state.nodes["n0-0-dn0"].phase is NodePhase.ABORTED
     assert engine.state.nodes["n0"].attempt == 1

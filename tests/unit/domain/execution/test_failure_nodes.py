@@ -14,6 +14,7 @@ from domain.graph import definition_of
 from schemas.messages import commands as c
 from schemas.messages import dispatches as d
 from schemas.values import Failure, Values
+from tests.support.due_timers import wake
 from tests.support.engine import Engine, created, names, start
 from tests.support.graphs import (
     branch_node,
@@ -77,13 +78,6 @@ def err(run: d.RunTask) -> Any:
     assert union.type.simple == types_pb2.ERROR
     assert union.type.structure.tag == "FlyteError"
     return union.value.scalar.error
-
-
-def wake(made: Engine) -> None:
-    """Let the only timer come due."""
-    (timer,) = timers_of(made.state)
-    made.clock_us = timer.due_us
-    made.do(c.TimeReached(timer_id=timer.id))
 
 
 def test_it_runs_once_everything_else_was_stopped() -> None:
@@ -303,9 +297,7 @@ def test_a_failure_node_that_takes_too_long() -> None:
     made = engine(handled("main", [task_node("n0")], "n0"), timeout_s=5)
     made.fail("n0")
     made.do(start(made.run_of("fn0")))
-    (timer,) = timers_of(made.state)
-    made.clock_us = made.state.nodes["fn0"].limits.expires_at_us
-    made.do(c.TimeReached(timer_id=timer.id))
+    wake(made, made.state.nodes["fn0"].limits.expires_at_us)
 
     assert made.phase("fn0") == "TIMED_OUT"
     assert made.state.phase.value == "FAILED"

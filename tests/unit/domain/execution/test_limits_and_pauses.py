@@ -23,6 +23,7 @@ from schemas.ids import ParentNode
 from schemas.messages import commands as c
 from schemas.messages import dispatches as d
 from schemas.messages import execution_events as e
+from tests.support.due_timers import wake
 from tests.support.engine import Engine, created, failure, names, start
 from tests.support.graphs import (
     array_of,
@@ -61,13 +62,6 @@ def begun(
     engine.limits = limits or Limits()
     engine.begin()
     return engine
-
-
-def wake(engine: Engine) -> list[e.ExecutionEvent]:
-    """Let the next timer come due."""
-    timer = min(timers_of(engine.state), key=lambda timer: timer.due_us)
-    engine.clock_us = timer.due_us
-    return engine.do(c.TimeReached(timer_id=timer.id))
 
 
 def test_an_execution_past_its_time_ends_timed_out() -> None:

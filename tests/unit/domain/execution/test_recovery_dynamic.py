@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from domain.execution.state.timers import timers_of
-from schemas.messages import commands as c
 from schemas.messages import node_events as ne
 from schemas.values import Values
+from tests.support.due_timers import next_timer, wake
 from tests.support.engine import Engine, created, expansion
 from tests.support.graphs import (
     definition,
@@ -125,10 +124,8 @@ def test_what_is_taken_over_has_a_time_limit_too() -> None:
     original.fail("n0-0-dn0")
 
     again = original.recovered()
-    (timer,) = [t for t in timers_of(again.state) if t.node_id == "n0"]
-    assert timer.due_us == again.clock_us + 10_000_000
-    again.clock_us = timer.due_us
-    again.do(c.TimeReached(timer_id=timer.id))
+    assert next_timer(again).due_us == again.clock_us + 10_000_000
+    wake(again)
 
     assert again.phase("n0-0-dn0") == "ABORTED"
     assert again.runs()[-1].node_id == "n0"
@@ -140,9 +137,7 @@ def test_what_an_earlier_attempt_made_is_not_taken_over() -> None:
     original = begun(retries=1, timeout_s=10)
     original.do(expansion(original.run_of("n0"), "inside"))
     original.succeed("n0-0-dn0", 5)
-    (timer,) = [t for t in timers_of(original.state) if t.node_id == "n0"]
-    original.clock_us = timer.due_us
-    original.do(c.TimeReached(timer_id=timer.id))
+    wake(original, original.state.nodes["n0"].limits.deadline_us)
     original.do(expansion(original.run_of("n0"), "other"))
     original.fail("n0-1-dn0")
 

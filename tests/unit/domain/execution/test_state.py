@@ -18,7 +18,7 @@ from domain.execution.state.node import (
     TimeLimits,
 )
 from domain.execution.state.site import Site, read_site
-from domain.execution.state.timers import TimerKind, due_times, timer_of
+from domain.execution.state.timers import TimerKind, due_times, node_timers
 from schemas.phases import NodePhase, TaskPhase
 from schemas.sites import NodeKind, NodeSite
 from schemas.values import Blob, Failure
@@ -59,7 +59,7 @@ def test_each_kind_of_timer_has_its_functions() -> None:
 
 
 def test_a_running_task_has_its_limits() -> None:
-    """The earliest is its timer; that of the whole node takes precedence when late."""
+    """Each has a timer; that of the whole node is the same in each attempt."""
     task = replace(node(), limits=LIMITS, task=TaskAttempt(start_by_us=10))
 
     assert list(due_times(task)) == [
@@ -67,15 +67,18 @@ def test_a_running_task_has_its_limits() -> None:
         (TimerKind.QUEUEING, 10),
         (TimerKind.ATTEMPT_DEADLINE, 30),
     ]
-    timer = timer_of(task)
-    assert timer is not None
-    assert timer.due_us == 10
+    again = replace(task, attempt=1)
+    assert [timer.id for timer in node_timers(again)] == [
+        "n0/0/60",
+        "n0/1/10",
+        "n0/1/30",
+    ]
 
 
 @pytest.mark.parametrize("phase", [NodePhase.SUCCEEDED, NodePhase.FAILING])
 def test_a_node_that_ends_has_no_timer(phase: NodePhase) -> None:
     """Limits of the past don't matter any more."""
-    assert timer_of(replace(node(phase=phase), limits=LIMITS)) is None
+    assert not node_timers(replace(node(phase=phase), limits=LIMITS))
 
 
 def test_an_ended_attempt_has_no_timer_but_its_workflow_has() -> None:
@@ -85,7 +88,7 @@ def test_an_ended_attempt_has_no_timer_but_its_workflow_has() -> None:
     task = replace(node(), limits=LIMITS, task=ended)
     dynamic = replace(task, dynamic_closure=closure)
 
-    assert timer_of(task) is None
+    assert not node_timers(task)
     assert [kind for kind, _ in due_times(dynamic)] == [
         TimerKind.EXPIRY,
         TimerKind.ATTEMPT_DEADLINE,

@@ -7,6 +7,7 @@ from schemas.messages import commands as c
 from schemas.messages import dispatches as d
 from schemas.messages import execution_events as e
 from schemas.messages import node_events as ne
+from tests.support.due_timers import next_timer, wake
 from tests.support.engine import Engine, created, names, start
 from tests.support.graphs import definition, task_node, task_template
 
@@ -18,13 +19,6 @@ def timed(seconds: int, retries: int = 0) -> Engine:
     engine = Engine(definition([task_node("n0")], "n0", tasks=[template]), created())
     engine.begin()
     return engine
-
-
-def wake(engine: Engine) -> list[e.ExecutionEvent]:
-    """Let the next timer come due."""
-    (timer,) = timers_of(engine.state)
-    engine.clock_us = timer.due_us
-    return engine.do(c.TimeReached(timer_id=timer.id))
 
 
 def test_a_task_that_runs_too_long_is_stopped_and_counts_as_a_try() -> None:
@@ -63,7 +57,7 @@ def test_a_task_of_many_attempts_times_out() -> None:
     wake(engine)
     assert engine.phase("n0") == "QUEUED"
     engine.do(start(engine.run_of("n0")))
-    (timer,) = timers_of(engine.state)
+    timer = next_timer(engine)
     assert timer.due_us == begun.occurred_at_us + 12_000_000
     wake(engine)
 
@@ -87,7 +81,7 @@ def test_a_redispatched_attempt_has_its_own_time() -> None:
     """Neither the lost run nor the wait for another runner counts as the task's."""
     engine = timed(6)
     engine.do(start(engine.run_of("n0")))
-    (lost,) = timers_of(engine.state)
+    lost = next_timer(engine)
     engine.clock_us = lost.due_us - 1_000_000
     lose(engine)
     assert not list(timers_of(engine.state))
@@ -95,7 +89,7 @@ def test_a_redispatched_attempt_has_its_own_time() -> None:
     assert engine.do(c.TimeReached(timer_id=lost.id)) == []
     begun = engine.do(start(engine.run_of("n0")))[0]
 
-    (timer,) = timers_of(engine.state)
+    timer = next_timer(engine)
     assert timer.due_us == begun.occurred_at_us + 6_000_000
     assert names(wake(engine))[:2] == ["TaskAborted", "NodeFailing"]
 
@@ -112,7 +106,7 @@ def test_lost_runs_do_not_count_for_the_node() -> None:
     engine.do(start(engine.run_of("n0")))
 
     lost_us = last.occurred_at_us - first.occurred_at_us
-    (timer,) = timers_of(engine.state)
+    timer = next_timer(engine)
     assert timer.due_us == first.occurred_at_us + 12_000_000 + lost_us
 
 
@@ -136,7 +130,7 @@ def test_a_stale_timer_yields_nothing() -> None:
     """A timer of an attempt that has ended, or that is no timer, changes nothing."""
     engine = timed(6)
     engine.do(start(engine.run_of("n0")))
-    (timer,) = timers_of(engine.state)
+    timer = next_timer(engine)
 
     assert engine.do(c.TimeReached(timer_id=timer.id)) == []
     assert engine.do(c.TimeReached(timer_id="nonsense")) == []

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from domain.execution.state.state import Execution
 from domain.execution.state.timers import timers_of
-from tests.support.engine import STREAM, Engine, created
+from tests.support.engine import NOON_US, STREAM, Engine, created
 from tests.support.graphs import definition, gate_node
 from workers.propeller.kinds.executions import EXECUTIONS
-from workers.propeller.timers import Timers
+from workers.propeller.timers import Moment, Timers
 
 STREAMS = 500
+START = Moment(0.0, NOON_US)
+"""When the streams of these tests begin."""
+SLEEP_S = 5.0
 
 
 def asleep() -> Execution:
@@ -26,14 +29,14 @@ def test_timers_that_are_due_at_once_come_out_one_by_one() -> None:
     engine.begin()
     timers = Timers()
     for event in engine.events:
-        timer = EXECUTIONS.timers.after(event, engine.state)
-        timers.add(STREAM, () if timer is None else (timer,))
-    timers.add(STREAM, EXECUTIONS.timers.pending(engine.state))
-    due_us = timers.next_us()
+        timers.add(STREAM, EXECUTIONS.timers.after(event, engine.state), START)
+    timers.add(STREAM, EXECUTIONS.timers.pending(engine.state), START)
+    due_us = engine.state.nodes["n0"].sleeps_until_us
+    due_s = timers.next_s()
 
-    assert due_us is not None
-    assert not list(timers.due(due_us - 1))
-    woken = [timer.id.partition("/")[0] for _, timer in timers.due(due_us)]
+    assert due_s == START.due_s(due_us)
+    assert not list(timers.due(due_s - 0.001))
+    woken = [timer.id.partition("/")[0] for _, timer in timers.due(due_s)]
     assert woken == ["n0", "n1"]
     assert {timer.due_us for timer in timers_of(engine.state)} == {due_us}
 
@@ -42,23 +45,22 @@ def test_timers_of_ended_streams_are_gone() -> None:
     """They never come, and the heap doesn't keep them until their time."""
     timers, state = Timers(), asleep()
     for number in range(STREAMS):
-        timers.add(f"s{number}", EXECUTIONS.timers.pending(state))
+        timers.add(f"s{number}", EXECUTIONS.timers.pending(state), START)
     for number in range(1, STREAMS):
         timers.forget(f"s{number}")
 
     assert set(timers.known) == {"s0"}
     assert len(timers.heap) < STREAMS // 2
-    due_us = state.nodes["n0"].sleeps_until_us
-    assert [stream for stream, _ in timers.due(due_us)] == ["s0"]
-    assert timers.next_us() is None
+    assert [stream for stream, _ in timers.due(2 * SLEEP_S)] == ["s0"]
+    assert timers.next_s() is None
     assert timers.stale == 0
 
 
 def test_a_forgotten_stream_may_be_taken_up_again() -> None:
     """What was forgotten once is known again after another restore."""
     timers, state = Timers(), asleep()
-    timers.add("s", EXECUTIONS.timers.pending(state))
+    timers.add("s", EXECUTIONS.timers.pending(state), START)
     timers.forget("s")
-    timers.add("s", EXECUTIONS.timers.pending(state))
+    timers.add("s", EXECUTIONS.timers.pending(state), START)
 
-    assert len(list(timers.due(state.nodes["n0"].sleeps_until_us))) == 1
+    assert len(list(timers.due(2 * SLEEP_S))) == 1
