@@ -48,7 +48,7 @@ async def decide(store: RegistryStore, stream: str, decide_: Decide) -> None:
 def not_earlier(
     known: Sequence[RegistryEvent], events: Sequence[RegistryEvent]
 ) -> Sequence[RegistryEvent]:
-    """Return events no earlier than their stream's last one, though the clock may be."""
+    """Return events that are no earlier than the last one of their stream."""
     last_us = known[-1].occurred_at_us if known else 0
     return [
         replace(event, occurred_at_us=last_us)

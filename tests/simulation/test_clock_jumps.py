@@ -281,5 +281,5 @@ async def test_after_a_restart_the_time_of_day_counts(
 
     await live(world, watch, second, jump_p=0)
     assert len(watch.fired) == (away_us > 0), "of the five seconds two are left"
-    await live(world, watch, 5 * second, jump_p=0)
+    await live(world, watch, 6 * second, jump_p=0)
     assert watch.fired

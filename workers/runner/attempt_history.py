@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -23,7 +23,8 @@ class AttemptHistory:
 
     An earlier incarnation, or another member of the group, may have read the same
     dispatches. An attempt that it reported on has ended, or will be dispatched again,
-    because its lease belongs to the other.
+    because its lease belongs to the other. Of the reports only those on attempts whose
+    dispatches are still to be read are kept.
     """
 
     log: Log
@@ -34,6 +35,7 @@ class AttemptHistory:
     def reset(self) -> None:
         """Read again for every partition: partitions were reassigned."""
         self._read.clear()
+        self.attempts.forget_reported()
 
     async def read_before(self, batch: Sequence[Received]) -> None:
         """Note aborts and reports, for partitions whose first dispatches these are."""
@@ -57,8 +59,23 @@ class AttemptHistory:
                     self.attempts.mark_aborted(received.key)
 
     async def _read_reports(self, first: Received) -> None:
+        """Note reports on the dispatches from the first one on.
+
+        Later dispatches were read by nobody else: the partition is assigned to this
+        runner.
+        """
+        unread = await self._unread_attempts(first)
         after = await self.log.positions_before(first, topics.COMMANDS)
         async for batch in self.log.read_to_end(topics.COMMANDS, after, _BATCH):
             for received in batch:
-                if dispatch := reported_dispatch(received):
+                dispatch = reported_dispatch(received)
+                if dispatch is not None and dispatch[0] in unread:
                     self.attempts.mark_reported(*dispatch)
+
+    async def _unread_attempts(self, first: Received) -> Collection[str]:
+        """Return the attempts whose dispatches are still to be read."""
+        number = first.partition
+        pages = self.log.read_to_end(
+            topics.DISPATCHES, {number: first.position - 1}, _BATCH, number
+        )
+        return {received.key async for page in pages for received in page}

@@ -59,14 +59,15 @@ class AttemptTracker:
 
     A dispatch is stale if its attempt was aborted, if it was reported on, or if the
     same or a newer dispatch of the attempt was accepted. Only the latest aborts and
-    dispatches are remembered.
+    dispatches are remembered. `_reported` has the newest dispatch that was reported on
+    of each attempt whose dispatches are still to be read.
     """
 
     _running: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     _runs: dict[asyncio.Task[None], Run] = field(default_factory=dict)
     _newest: OrderedDict[str, int] = field(default_factory=OrderedDict)
     _aborted: OrderedDict[str, None] = field(default_factory=OrderedDict)
-    _reported: set[tuple[str, int]] = field(default_factory=set)
+    _reported: dict[str, int] = field(default_factory=dict)
 
     @property
     def running(self) -> Collection[str]:
@@ -83,17 +84,26 @@ class AttemptTracker:
         """Return the runs that plugins have started: they may have leases."""
         return [run for run in self._runs.values() if run.has_started]
 
+    @property
+    def reported(self) -> Collection[str]:
+        """Return attempts that were reported on, and have dispatches to be read."""
+        return self._reported.keys()
+
     def accept(self, attempt: str, dispatch_no: int) -> bool:
         """Note a dispatch that was read; return False if it is stale."""
-        newest = self._newest.get(attempt)
-        if (
-            attempt in self._aborted
-            or (newest is not None and newest >= dispatch_no)
-            or (attempt, dispatch_no) in self._reported
-        ):
-            return False
-        _remember(self._newest, attempt, dispatch_no)
-        return True
+        newest = max(self._newest.get(attempt, -1), self._settle(attempt, dispatch_no))
+        _remember(self._newest, attempt, max(newest, dispatch_no))
+        return attempt not in self._aborted and newest < dispatch_no
+
+    def _settle(self, attempt: str, dispatch_no: int) -> int:
+        """Return the newest dispatch that was reported on, -1 for none.
+
+        It is needed no more once it was read, or a newer one.
+        """
+        reported = self._reported.get(attempt, -1)
+        if dispatch_no >= reported >= 0:
+            del self._reported[attempt]
+        return reported
 
     def forget(self, attempt: str, dispatch_no: int) -> None:
         """Accept a dispatch again that was not started after all."""
@@ -144,8 +154,13 @@ class AttemptTracker:
         return attempt in self._aborted
 
     def mark_reported(self, attempt: str, dispatch_no: int) -> None:
-        """Note that a runner has reported on a dispatch."""
-        self._reported.add((attempt, dispatch_no))
+        """Note that a runner has reported on a dispatch that is still to be read."""
+        newest = self._reported.get(attempt, -1)
+        self._reported[attempt] = max(newest, dispatch_no)
+
+    def forget_reported(self) -> None:
+        """Forget reports: the dispatches are another runner's now, or read again."""
+        self._reported.clear()
 
 
 def _remember(memory: OrderedDict[str, _V], attempt: str, value: _V) -> None:

@@ -32,10 +32,11 @@ _COMPACTED: Mapping[str, str] = {
     "segment.bytes": str(32 * 2**20),
     "segment.ms": str(10 * 60_000),
     "min.cleanable.dirty.ratio": "0.2",
-    "delete.retention.ms": "60000",
+    "delete.retention.ms": str(_DAY_MS),
 }
 """The broker compacts closed segments only: by default those of 1 GiB or a week, and
-the next owner of a partition would read all of it."""
+the next owner of a partition would read all of it. Tombstones outlast the longest
+restore: one that read a record before its deletion must read the tombstone, too."""
 _ONE_PARTITION = frozenset({topics.REGISTRY, topics.DEAD_LETTERS})
 ALL = (*_RETENTION_MS, topics.SNAPSHOTS)
 

@@ -26,7 +26,22 @@ def test_reported_dispatches_are_stale() -> None:
     attempts.mark_reported("a", 0)
 
     assert not attempts.accept("a", 0)
+    assert not attempts.accept("a", 0)
     assert attempts.accept("a", 1)
+
+
+def test_a_report_is_kept_until_its_dispatch_was_read() -> None:
+    """What is remembered is bounded by what is still to be read."""
+    attempts = AttemptTracker()
+    attempts.mark_reported("a", 1)
+    attempts.mark_reported("a", 0)
+    attempts.mark_reported("b", 0)
+    assert not attempts.accept("a", 0)
+    assert set(attempts.reported) == {"a", "b"}
+    assert not attempts.accept("a", 1)
+    assert attempts.accept("b", 1)
+
+    assert not attempts.reported
 
 
 def test_dispatches_of_aborted_attempts_are_stale() -> None:
