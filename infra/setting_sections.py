@@ -19,6 +19,19 @@ class LogSettings(Section):
 
     batch_max: int = Field(200, gt=0, description="Most commands per transaction.")
     records_max: int = Field(4000, gt=0, description="Most records per transaction.")
+    bytes_max: int = Field(
+        16 * 2**20,
+        gt=0,
+        description="Most bytes per transaction, unless one command yields more.",
+    )
+    events_max: int = Field(
+        1000, gt=0, description="Most events per transaction of the read models."
+    )
+    read_bytes_max: int = Field(
+        16 * 2**20,
+        gt=0,
+        description="Most bytes of messages read at once, unless one is larger.",
+    )
     poll_interval_s: float = Field(
         1.0, gt=0, description="Interval at which a reader without news looks again."
     )
@@ -77,6 +90,12 @@ class KafkaSettings(Section):
     )
     message_bytes_max: int = Field(
         8 * 2**20, gt=0, description="Largest message in bytes."
+    )
+    fetch_bytes_max: int = Field(
+        32 * 2**20,
+        gt=0,
+        description="Most bytes fetched from a broker at once, unless a message is "
+        "larger.",
     )
     session_timeout_s: float = Field(
         6.0, gt=0, description="A process silent for this long loses its partitions."
@@ -213,6 +232,12 @@ class RunnerSettings(Section):
         10_000,
         gt=0,
         description="Most dispatches waiting or running; more stay on the log.",
+    )
+    in_flight_bytes_max: int = Field(
+        256 * 2**20,
+        gt=0,
+        description="Most bytes of dispatches waiting or running; more stay on the "
+        "log.",
     )
     drain_timeout_s: float = Field(
         1.0, ge=0, description="Time for running tasks to end at a shutdown."

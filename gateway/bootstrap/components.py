@@ -121,6 +121,7 @@ def _propeller(
         bounds=propellers.Bounds(
             commands_max=settings.log.batch_max,
             records_max=settings.log.records_max,
+            bytes_max=settings.log.bytes_max,
         ),
         snapshots=Snapshots(_cadence(settings.snapshots), adapters.clock),
         format_level=lambda: adapters.gate.level,

@@ -200,7 +200,12 @@ def _assemble(
     log: PostgresLog,
     process: ProcessPlugin | None,
 ) -> Engine:
-    projector = Projector(log, adapters.pool, on_outcome=services.submit.settle)
+    projector = Projector(
+        log,
+        adapters.pool,
+        batch_max=adapters.settings.log.events_max,
+        on_outcome=services.submit.settle,
+    )
     return Engine(
         services=services,
         log=log,

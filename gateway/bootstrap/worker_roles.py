@@ -61,7 +61,8 @@ async def propeller(adapters: RoleAdapters) -> AsyncIterator[Worker]:
 @asynccontextmanager
 async def projector(adapters: RoleAdapters) -> AsyncIterator[Worker]:
     """Build a projector for the partitions assigned to this process."""
-    projector = Projector(adapters.log, adapters.pool)
+    batch_max = adapters.settings.log.events_max
+    projector = Projector(adapters.log, adapters.pool, batch_max=batch_max)
     shared = PartitionedProjector(adapters.log, projector)
 
     async def run(stop: asyncio.Event) -> None:

@@ -28,6 +28,15 @@ class Batch:
     timers: list[tuple[str, Sequence[Timer], Moment]] = field(default_factory=list)
     position: int | None = None
     dead_letters: int = 0
+    _measured: int = 0
+    _size: int = 0
+
+    def is_full(self, records_max: int, bytes_max: int) -> bool:
+        """Return whether it has so many records, or bytes of them."""
+        fresh = self.records[self._measured :]
+        self._measured += len(fresh)
+        self._size += sum(len(record.body) for record in fresh)
+        return self._measured >= records_max or self._size >= bytes_max
 
     def count(self, topic: str) -> int:
         """Return how many records it appends to a topic."""

@@ -48,6 +48,7 @@ class Bounds:
 
     commands_max: int = 200
     records_max: int = 4000
+    bytes_max: int = 16 * 2**20
     yield_every: int = 20
     lease_check_s: float = 1.0
     retry_s: float = RETRY_S
@@ -156,7 +157,7 @@ class Propeller:
         for received in pending:
             await self._process_record(partition, batch, received)
             taken.append(received)
-            if len(batch.records) >= self.bounds.records_max:
+            if batch.is_full(self.bounds.records_max, self.bounds.bytes_max):
                 break
             if len(taken) % self.bounds.yield_every == 0:
                 await asyncio.sleep(0)

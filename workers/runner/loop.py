@@ -173,7 +173,7 @@ class Runner:
         generation = 0
         while True:
             room = self.settings.in_flight_max - self.in_flight
-            if room <= 0:
+            if room <= 0 or self._offsets.size >= self.settings.in_flight_bytes_max:
                 await self.clock.sleep(_FULL_S)
                 continue
             limit = min(room, self.settings.dispatches_max)
@@ -196,7 +196,7 @@ class Runner:
         reports: list[Record] = []
         for received in batch:
             location = location_of(received)
-            if not self._offsets.track(location):
+            if not self._offsets.track(location, len(received.body)):
                 continue
             answer = self._start(received, location, group)
             if answer is not None:

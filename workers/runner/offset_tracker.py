@@ -19,7 +19,7 @@ def location_of(received: Received) -> Location:
 @dataclass(slots=True)
 class _Partition:
     last: int = 0
-    in_flight: dict[int, None] = field(default_factory=dict)
+    in_flight: dict[int, int] = field(default_factory=dict)
 
     @property
     def committable(self) -> int:
@@ -29,21 +29,26 @@ class _Partition:
 
 @dataclass(slots=True)
 class OffsetTracker:
-    """Records are read in the order of their partition, and handled in any order."""
+    """Records are read in the order of their partition, and handled in any order.
 
+    `size` has the bytes of those in flight.
+    """
+
+    size: int = 0
     _partitions: dict[int, _Partition] = field(default_factory=dict)
 
     def __len__(self) -> int:
         """Return how many records are in flight: read, and not handled."""
         return sum(len(p.in_flight) for p in self._partitions.values())
 
-    def track(self, location: Location) -> bool:
+    def track(self, location: Location, size: int = 0) -> bool:
         """Note that a record was read; False if it had been read before."""
         number, position = location
         partition = self._partitions.setdefault(number, _Partition())
         if position <= partition.last:
             return False
-        partition.in_flight[position] = None
+        partition.in_flight[position] = size
+        self.size += size
         partition.last = position
         return True
 
@@ -52,7 +57,7 @@ class OffsetTracker:
         for number, position in locations:
             partition = self._partitions.get(number)
             if partition is not None:
-                partition.in_flight.pop(position, None)
+                self.size -= partition.in_flight.pop(position, 0)
 
     @property
     def committable(self) -> Positions:

@@ -9,6 +9,7 @@ from psycopg.rows import DictRow
 from psycopg.sql import SQL
 
 from infra.eventlog.contract import Received, Record
+from infra.eventlog.postgres.pages import bounded
 from infra.eventlog.postgres.rows import from_row, to_row
 from schemas import topics
 
@@ -25,9 +26,13 @@ _DELETE = SQL(
     "DELETE FROM flightlog_compacted WHERE (topic, key) IN "
     "(SELECT * FROM unnest(%b::text[], %b::text[]))"
 )
-_PAGE = SQL(
-    "SELECT key, state FROM flightlog_compacted "
-    "WHERE topic = %s AND key > %s ORDER BY key LIMIT %s"
+_PAGE = bounded(
+    SQL(
+        "SELECT key, state FROM flightlog_compacted "
+        "WHERE topic = %s AND key > %s ORDER BY key LIMIT %s"
+    ),
+    key=SQL("key"),
+    columns=SQL("key, state"),
 )
 
 
@@ -52,8 +57,8 @@ def put(cursor: Cursor[DictRow], records: Sequence[Record]) -> None:
 
 
 def page(
-    conn: Connection[DictRow], topic: str, after: str, limit: int
+    conn: Connection[DictRow], topic: str, after: str, limit: int, bytes_max: int
 ) -> Sequence[Received]:
     """Return the records of the keys after this one; positions aren't known (0)."""
-    rows = conn.execute(_PAGE, (topic, after, limit)).fetchall()
+    rows = conn.execute(_PAGE, (topic, after, limit, bytes_max)).fetchall()
     return [from_row(topic, 0, bytes(row["state"]), 0) for row in rows]

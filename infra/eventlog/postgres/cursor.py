@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from infra.eventlog.contract import Positions, Received, Record
 from infra.eventlog.postgres.feed import RecordFeed
+from infra.eventlog.postgres.pages import up_to_bytes
 from infra.eventlog.postgres.rows import PARTITION
 from infra.retry import retry_transient
 
@@ -23,7 +24,10 @@ class FeedCursor:
         self._feed, self._topics, self._after = feed, list(topics), after
 
     async def read(self, limit: int) -> Sequence[Received]:
-        """Return the next messages; none if no new one arrives in time."""
+        """Return the next messages; none if no new one arrives in time.
+
+        At most so many, and within the bytes of the settings.
+        """
         loop = asyncio.get_running_loop()
         until_s = loop.time() + self._feed.poll_interval_s
         while True:
@@ -49,6 +53,7 @@ class FeedCursor:
                 "read_delayed",
             )
         if found:
+            found = up_to_bytes(found, self._feed.read_bytes_max)
             self._after = found[-1].position
         else:
             self._after = max(self._after, known_end)

@@ -10,7 +10,8 @@ from infra.eventlog.postgres.recent_cache import RecentRecords
 from infra.setting_sections import LogSettings
 
 Select = Callable[[Sequence[str], int, int], Awaitable[Sequence[Received]]]
-"""Returns records of topics after a position, at most so many; raises InfraError."""
+"""Returns records of topics after a position, at most so many and within the bytes of
+the settings; raises InfraError."""
 
 
 class RecordFeed:
@@ -20,6 +21,7 @@ class RecordFeed:
         """Read what isn't in memory by `select`."""
         self.select = select
         self.poll_interval_s = settings.poll_interval_s
+        self.read_bytes_max = settings.read_bytes_max
         self.news = asyncio.Event()
         self.recent: RecentRecords | None = None
         self._settings = settings

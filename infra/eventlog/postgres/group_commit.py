@@ -9,9 +9,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from infra.errors import PermanentError
 from infra.eventlog.contract import Record
 
-_RECORDS_MAX = 2000
-"""Most records per transaction, unless a single caller has more."""
-
 Insert = Callable[[Sequence[Record]], Awaitable[None]]
 _Pending = tuple[Sequence[Record], asyncio.Future[None]]
 
@@ -19,9 +16,21 @@ _Pending = tuple[Sequence[Record], asyncio.Future[None]]
 class GroupAppend:
     """Appends the records of waiting callers together, and reports to each of them."""
 
-    def __init__(self, insert: Insert, callers_max: int) -> None:
-        """Insert by this function; callers beyond the limit wait."""
+    def __init__(
+        self,
+        insert: Insert,
+        callers_max: int,
+        *,
+        records_max: int = 4000,
+        bytes_max: int = 16 * 2**20,
+    ) -> None:
+        """Insert by this function; callers beyond the limit wait.
+
+        A transaction has at most so many records, and bytes of them, unless a single
+        caller has more.
+        """
         self._insert = insert
+        self._records_max, self._bytes_max = records_max, bytes_max
         self._turns = asyncio.Semaphore(callers_max)
         self._pending: deque[_Pending] = deque()
         self._flusher: asyncio.Task[None] | None = None
@@ -48,12 +57,19 @@ class GroupAppend:
 
     async def _flush(self) -> None:
         while self._pending:
-            group: list[_Pending] = []
-            size = 0
-            while self._pending and size < _RECORDS_MAX:
-                group.append(self._pending.popleft())
-                size += len(group[-1][0])
-            await self._insert_group(group)
+            await self._insert_group(self._next_group())
+
+    def _next_group(self) -> Sequence[_Pending]:
+        """Take out the callers of the next transaction."""
+        group = [self._pending.popleft()]
+        count, size = _measure(group[0])
+        while self._pending:
+            more, bytes_more = _measure(self._pending[0])
+            count, size = count + more, size + bytes_more
+            if count > self._records_max or size > self._bytes_max:
+                break
+            group.append(self._pending.popleft())
+        return group
 
     async def _insert_group(self, group: Sequence[_Pending]) -> None:
         error = await self._try([r for records, _ in group for r in records])
@@ -71,6 +87,12 @@ class GroupAppend:
         except Exception as error:  # noqa: BLE001 - raised to each caller
             return error
         return None
+
+
+def _measure(pending: _Pending) -> tuple[int, int]:
+    """Return how many records a caller has, and the bytes of their bodies."""
+    records, _ = pending
+    return len(records), sum(len(record.body) for record in records)
 
 
 def _settle(done: asyncio.Future[None], error: Exception | None) -> None:

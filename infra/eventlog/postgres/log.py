@@ -61,7 +61,12 @@ class PostgresLog:
         self._settings = settings
         self._write_thread = ThreadPoolExecutor(1, "log-writer")
         self._read_threads = ThreadPoolExecutor(_READERS, "log-reader")
-        self._appends = GroupAppend(self._insert_records, settings.appends_max)
+        self._appends = GroupAppend(
+            self._insert_records,
+            settings.appends_max,
+            records_max=settings.records_max,
+            bytes_max=settings.bytes_max,
+        )
         self._feed = RecordFeed(self._select, settings)
         self._owners: dict[tuple[str, str], object] = {}
         self._opened: _Opened | None = None
@@ -78,7 +83,8 @@ class PostgresLog:
         writer = LogWriter(self._url, self._settings.lock_timeout_s)
         try:
             end = writer.open()
-            self._opened = _Opened(writer, LogQueries(self._url, _READERS))
+            queries = LogQueries(self._url, _READERS, self._settings.read_bytes_max)
+            self._opened = _Opened(writer, queries)
         except BaseException:
             writer.close()
             raise

@@ -8,6 +8,7 @@ from psycopg.sql import SQL, Identifier
 
 from infra.eventlog.contract import Received
 from infra.eventlog.postgres import compacted
+from infra.eventlog.postgres.pages import bounded
 from infra.eventlog.postgres.rows import from_row
 from infra.postgres.recorder import SingleWriterRecorder, open_datastore
 
@@ -18,13 +19,23 @@ _END_OF = SQL(
     "SELECT notification_id FROM {} WHERE topic = ANY(%s) "
     "ORDER BY notification_id DESC LIMIT 1"
 ).format(Identifier(EVENTS_TABLE))
+_PAGE = bounded(
+    SQL(
+        "SELECT topic, originator_version, state, notification_id FROM {} "
+        "WHERE notification_id > %s AND topic = ANY(%s) "
+        "ORDER BY notification_id LIMIT %s"
+    ).format(Identifier(EVENTS_TABLE)),
+    key=SQL("notification_id"),
+    columns=SQL("topic, originator_version, state, notification_id"),
+)
 
 
 class LogQueries:
     """Reads records and positions, by connections of its own."""
 
-    def __init__(self, url: str, connections: int) -> None:
-        """Connect; raises the library's errors."""
+    def __init__(self, url: str, connections: int, bytes_max: int) -> None:
+        """Connect; pages have at most so many bytes. Raises the library's errors."""
+        self._bytes_max = bytes_max
         self._datastore = open_datastore(url, connections=connections)
         self._recorder = SingleWriterRecorder(
             self._datastore,
@@ -40,11 +51,16 @@ class LogQueries:
         self, topics: Sequence[str], after: int, limit: int
     ) -> Sequence[Received]:
         """Return the records of topics after a position, in their order."""
-        rows = self._recorder.select_notifications(
-            after, limit, topics=topics, inclusive_of_start=False
-        )
+        values = (after, list(topics), limit, self._bytes_max)
+        with self._datastore.get_connection() as conn:
+            rows = conn.execute(_PAGE, values, prepare=True).fetchall()
         return [
-            from_row(row.topic, row.originator_version, row.state, row.id)
+            from_row(
+                row["topic"],
+                row["originator_version"],
+                bytes(row["state"]),
+                row["notification_id"],
+            )
             for row in rows
         ]
 
@@ -65,7 +81,7 @@ class LogQueries:
     def compacted(self, topic: str, after: str, limit: int) -> Sequence[Received]:
         """Return the records of a compacted topic's keys after this one, by key."""
         with self._datastore.get_connection() as conn:
-            return compacted.page(conn, topic, after, limit)
+            return compacted.page(conn, topic, after, limit, self._bytes_max)
 
     def end(self, topics: Sequence[str]) -> int:
         """Return the last position, of these topics if any are given."""

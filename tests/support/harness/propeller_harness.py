@@ -67,6 +67,7 @@ class Harness:
     chunk_limits: ChunkLimits = field(default_factory=ChunkLimits)
     folds: bool = False
     format_level: int = FORMAT_LEVEL
+    bounds: Bounds = field(default_factory=lambda: Bounds(retry_s=0.01))
     kinds: StreamKinds = STREAM_KINDS
     ticks_max: int = 10**6
 
@@ -101,7 +102,7 @@ class Harness:
             streams=StreamCache(self.log, kinds, closed_max=self.closed_max),
             clock=self.clock,
             leases=Leases(self.ticks_max),
-            bounds=Bounds(retry_s=0.01),
+            bounds=self.bounds,
             format_level=lambda: self.format_level,
             snapshots=Snapshots(
                 Cadence(

@@ -40,6 +40,18 @@ async def test_callers_at_once_share_a_transaction() -> None:
     assert len(store.transactions) <= 2
 
 
+async def test_a_transaction_has_a_bound_in_records_and_bytes() -> None:
+    """A caller with more has one of its own."""
+    store = Store()
+    group = GroupAppend(store.insert, 100, records_max=3, bytes_max=1000)
+    sizes = [1, 1, 1, 1, 600, 500, 5000, 1]
+    await asyncio.gather(
+        *(group.append([command(f"c{n}", body=b"x" * s)]) for n, s in enumerate(sizes))
+    )
+    together = [[int(name[1:]) for name in names] for names in store.transactions]
+    assert together == [[0, 1, 2], [3, 4], [5], [6], [7]]
+
+
 async def test_a_bad_record_is_its_callers_trouble() -> None:
     """The others of its transaction are inserted without it."""
     store = Store()

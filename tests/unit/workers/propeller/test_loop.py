@@ -17,6 +17,7 @@ from schemas.messages import execution_events as e
 from schemas.messages import node_events as ne
 from tests.support.fakes import MemoryLog
 from tests.support.harness.propeller_harness import Harness, stream_of
+from workers.propeller.loop import Bounds
 
 KEPT_MAX = 4_000
 STOP = c.TerminateExecution(cause="enough")
@@ -136,3 +137,23 @@ async def test_a_timer_that_raises_parks_its_stream(
         await harness.until_events(other, e.ExecutionStarted)
         assert partitions.parked == 1
     assert not await harness.dead_letters()
+
+
+async def test_a_transaction_has_a_bound_in_bytes() -> None:
+    """A batch of commands is committed in parts, and each command once."""
+    log, sizes = MemoryLog(poll_s=0.02), list[int]()
+    harness = Harness(log)
+    streams = [await harness.create(f"e{number}") for number in range(6)]
+    insert = log._insert
+
+    def measured(records: Sequence[Record], group: str | None, position: int) -> None:
+        events = [r for r in records if r.topic == topics.EVENTS]
+        sizes.append(len({r.envelope.stream for r in events}))
+        insert(records, group, position)
+
+    log._insert = measured  # type: ignore[method-assign]
+    harness.bounds = Bounds(bytes_max=1)
+    async with harness.propeller():
+        await harness.run_of(streams[-1], "n0")
+
+    assert [size for size in sizes if size] == [1] * len(streams)

@@ -247,6 +247,15 @@ async def test_dispatches_in_flight_are_bounded(harness: Harness) -> None:
         assert runner.in_flight == 3
 
 
+async def test_the_bytes_of_dispatches_in_flight_are_bounded(harness: Harness) -> None:
+    """Few large ones are as many as are allowed; the others follow."""
+    harness.plugin.slots = asyncio.Semaphore(0)
+    async with harness.runner(in_flight_bytes_max=1, dispatches_max=2) as runner:
+        await harness.send(*(container(f"n{i}") for i in range(9)))
+        await asyncio.sleep(0.1)
+        assert runner.in_flight == 2
+
+
 async def test_inputs_are_resolved(harness: Harness) -> None:
     """Sources are read, bindings resolved, large results written beside the node."""
     many = {f"x{i}": i for i in range(40)}

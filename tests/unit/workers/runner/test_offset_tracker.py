@@ -20,13 +20,14 @@ def test_nothing_in_flight_is_passed_over(
     """The committable position is before all that is in flight, as far as it can be."""
     tracker = OffsetTracker()
     for location in read:
-        assert tracker.track(location)
-        assert not tracker.track(location)
+        assert tracker.track(location, location[1])
+        assert not tracker.track(location, 7)
     in_flight = list(read)
     for location in data.draw(st.permutations(read)):
         tracker.mark_handled((location,))
         tracker.mark_handled((location,))
         in_flight.remove(location)
+        assert tracker.size == sum(position for _, position in in_flight)
         for number, committable in tracker.committable.items():
             mine = [p for n, p in in_flight if n == number]
             last = max(p for n, p in read if n == number)
