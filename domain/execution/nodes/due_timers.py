@@ -25,7 +25,7 @@ def time_reached(decision: Decision, command: c.TimeReached) -> None:
     """Do what a timer is for; one of the past, or of another attempt, does nothing.
 
     What else seems due by the time of day isn't done: that may have been set forward,
-    and whoever gives the command counts how long each timer runs.
+    and the owner of the partition counts how long each timer runs.
     """
     timer = read_timer(command.timer_id)
     if timer is None or timer.due_us > decision.now_us:

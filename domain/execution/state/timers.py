@@ -19,8 +19,8 @@ EXECUTION = ""
 class Timer(msgspec.Struct, frozen=True, kw_only=True, order=True):
     """A time at which something is due for an attempt of a node, or for all of them.
 
-    It is the same one from when it is set until it is due: whoever waits for it counts
-    from when it was set.
+    It is the same one from when it is set until it is due: the owner of the partition
+    counts from when it was set.
     """
 
     node_id: str
