@@ -41,7 +41,12 @@ _BY_CLASS = {
     "23": Failure.ROW,  # integrity constraint violation
     "54": Failure.ROW,  # program limit exceeded: too long for an index, too large
 }
-_BY_STATE = {"55P03": Failure.OUTAGE}  # lock not available
+_BY_STATE = {
+    "25006": Failure.OUTAGE,  # read-only transaction: a server that was demoted
+    "25P03": Failure.OUTAGE,  # the session was idle in a transaction for too long
+    "25P04": Failure.OUTAGE,  # the transaction took too long
+    "55P03": Failure.OUTAGE,  # lock not available
+}
 # Errors without a SQLSTATE are the client's: the server has said nothing.
 _ROWS = (psycopg.DataError, persistence.DataError, persistence.IntegrityError)
 _DEFECTS = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,7 +17,27 @@ from psycopg_pool import AsyncConnectionPool
 Row = dict[str, object]
 """A row as psycopg returns it; its reader converts it to a struct."""
 Connection = AsyncConnection[Row]
-Pool = AsyncConnectionPool[Connection]
+
+
+class Pool(AsyncConnectionPool[Connection]):
+    """A pool whose users can be cancelled at any time.
+
+    Until Python 3.12 `asyncio.wait_for`, by which psycopg's pool waits for a free
+    connection, swallows a cancellation that comes just as it is free.
+    """
+
+    @asynccontextmanager
+    async def connection(
+        self, timeout: float | None = None
+    ) -> AsyncIterator[Connection]:
+        """Lend a connection; raises CancelledError if that was swallowed."""
+        task = asyncio.current_task()
+        before = task.cancelling() if task is not None else 0
+        async with super().connection(timeout) as conn:
+            if task is not None and task.cancelling() > before:
+                raise asyncio.CancelledError
+            yield conn
+
 
 _MARK = re.compile(r"^-- ([a-z_0-9]+) --$", re.MULTILINE)
 CONNECT_S = 10.0
@@ -25,7 +46,7 @@ _TABLES_LOCK = 0x666C_7461_626C
 
 async def open_pool(url: str, size: int = 8) -> Pool:
     """Open a pool of connections; rows are dicts."""
-    pool: Pool = AsyncConnectionPool(
+    pool = Pool(
         url,
         min_size=1,
         max_size=size,

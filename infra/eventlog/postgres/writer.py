@@ -14,7 +14,6 @@ from functools import partial
 
 from eventsourcing.persistence import (
     IntegrityError,
-    InternalError,
     PersistenceError,
     StoredEvent,
     Tracking,
@@ -225,6 +224,6 @@ def _translated_errors() -> Iterator[None]:
     try:
         yield
     except PersistenceError as error:
-        if isinstance(error, InternalError) or failure_of(error) is Failure.OUTAGE:
+        if failure_of(error) is Failure.OUTAGE:
             raise TransientError(f"Cannot reach Postgres: {error}") from error
         raise PermanentError(str(error)) from error
