@@ -9,10 +9,12 @@ from typing import Protocol
 
 import msgspec
 from flyteidl.core import errors_pb2, execution_pb2, literals_pb2
+from google.protobuf import timestamp_pb2
 from google.protobuf.message import DecodeError
 from msgspec.structs import replace
 
 from domain.execution.outcomes.limits import KILLED
+from domain.text_limits import cut
 from infra.blobs.files import BlobNotFoundError, BlobTooLargeError
 from schemas.values import NO_VALUES, ErrorKind, Failure, Values
 from workers.plugins.plugin import (
@@ -25,6 +27,10 @@ from workers.plugins.plugin import (
 
 MESSAGE_MAX = 100_000
 """Characters kept of an error's message; the attempt's log has all of it."""
+_NAME_BYTES_MAX = 1_000
+"""Bytes kept of an error's code, and of the worker's name."""
+_TIME_END_US = 253_402_300_800_000_000
+"""The end of the year 9999."""
 _RECOVERABLE = errors_pb2.ContainerError.RECOVERABLE
 _KINDS: Mapping[int, ErrorKind] = {
     execution_pb2.ExecutionError.USER: ErrorKind.USER,
@@ -142,14 +148,20 @@ async def _read_error(blobs: OutputStore, uri: str, limit: int) -> Failed | None
         return system_retryable_failure("ErrorFileBadFormat", message)
     return Failed(
         failure=Failure(
-            code=found.code,
+            code=cut(found.code, _NAME_BYTES_MAX),
             message=truncate_middle(found.message),
             kind=_KINDS.get(found.origin, ErrorKind.UNKNOWN),
-            occurred_at_us=found.timestamp.ToMicroseconds(),
-            worker=found.worker,
+            occurred_at_us=_time_us(found.timestamp),
+            worker=cut(found.worker, _NAME_BYTES_MAX),
         ),
         recoverable=found.kind == _RECOVERABLE,
     )
+
+
+def _time_us(found: timestamp_pb2.Timestamp) -> int:
+    """Return a time in microseconds; 0 for none, or one that no message can hold."""
+    us: int = found.ToMicroseconds()
+    return us if 0 <= us < _TIME_END_US else 0
 
 
 def truncate_middle(message: str) -> str:

@@ -7,9 +7,15 @@ from typing import Protocol
 
 import msgspec
 
+from domain.text_limits import cut
+from infra.errors import PermanentError
 from schemas.ids import EntityRef, attempt_id
 from schemas.messages.dispatches import RunTask
 from schemas.values import Blob, ErrorKind, Failure, TaskLog, Values
+
+_ERROR_MAX = 10_000
+"""Bytes kept of an unexpected error, which may repeat what the work was given."""
+
 
 MayStart = Callable[[], Awaitable[None]]
 """Returns once work may be started: not while others may have been given it."""
@@ -125,6 +131,14 @@ def system_retryable_failure(code: str, message: str) -> Failed:
 
 
 def unexpected_failure(error: Exception) -> Failed:
-    """Return the failure of work during which the runner or a plugin raised this."""
-    message = f"Unexpected error in the runner: {error!r}"
+    """Return the failure of work during which the runner or a plugin raised this.
+
+    A result that the log can't store is the same the next time, and isn't retried.
+    """
+    if isinstance(error, PermanentError):
+        message = cut(
+            f"Expected a result that can be reported, but: {error}", _ERROR_MAX
+        )
+        return permanent_failure("ResultNotReported", message)
+    message = cut(f"Unexpected error in the runner: {error!r}", _ERROR_MAX)
     return system_retryable_failure("PluginFailure", message)

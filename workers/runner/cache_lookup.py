@@ -108,6 +108,8 @@ class CacheLookups:
             await self.catalog.extend(owners)
         except TransientError as error:
             log_.warning("reservations_not_extended", error=str(error))
+        except Exception:
+            log_.exception("reservations_not_extended")
 
     async def _key(self, dispatch: LookUpCache) -> CatalogKey | Failure:
         try:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
 
+import structlog
+
 from infra.blobs.files import Blobs
 from infra.clock import Clock, wait_up_to
+from infra.errors import FencedError, PermanentError
 from infra.eventlog.contract import Consumer, Log, Positions, Received, Record
 from infra.retry import retry_transient
 from infra.setting_sections import RunnerSettings
@@ -30,6 +33,8 @@ from workers.runner.offset_tracker import Location, OffsetTracker, location_of
 from workers.runner.output_gatherer import OutputGatherer
 from workers.runner.reports import Reports, abort_of_dispatch
 from workers.runner.task_executor import MarkHandled, TaskExecutor
+
+log_ = structlog.get_logger(__name__)
 
 _ABORTS_BATCH = 1000
 _COMMIT_S = 0.1
@@ -193,7 +198,7 @@ class Runner:
     ) -> None:
         """Start the work of a batch; append together what is answered at once."""
         handled: list[Location] = []
-        reports: list[Record] = []
+        answers: list[tuple[Received, Sequence[Record]]] = []
         for received in batch:
             location = location_of(received)
             if not self._offsets.track(location, len(received.body)):
@@ -201,10 +206,32 @@ class Runner:
             answer = self._start(received, location, group)
             if answer is not None:
                 handled.append(location)
-                reports.extend(answer)
-        if reports:
-            await self._append(reports)
+                answers.append((received, answer))
+        if reports := [report for _, answer in answers for report in answer]:
+            try:
+                await self._append(reports)
+            except PermanentError:
+                for received, answer in answers:
+                    await self._report_alone(received, answer)
         self._offsets.mark_handled(handled)
+
+    async def _report_alone(self, received: Received, answer: Sequence[Record]) -> None:
+        """Append a dispatch's reports; if the log can't store them, a small one."""
+        try:
+            await self._append(answer)
+        except PermanentError as error:
+            await self._report_failure(received, error)
+
+    async def _report_failure(self, received: Received, error: Exception) -> None:
+        """Report that a dispatch failed; at least a small dead letter is appended."""
+        log_.error("dispatch_failed", id=received.envelope.id, exc_info=error)
+        found = self._reports.failure_or_dead_letter(received, error)
+        try:
+            await self._append((found,))
+        except PermanentError as refused:
+            why = f"{error!r}; {refused}"
+            letter = self._reports.dead_letter(received, why, with_body=False)
+            await self._append((letter,))
 
     def _start(
         self, received: Received, location: Location, group: asyncio.TaskGroup
@@ -219,20 +246,25 @@ class Runner:
             found = f"Expected a dispatch, but it is {type(dispatch).__name__}"
             return (self._reports.dead_letter(received, found),)
         mark_handled = partial(self._mark_handled, self._offsets, location)
-        answer = handle(dispatch, mark_handled)
+        try:
+            answer = handle(dispatch, mark_handled)
+        except Exception as error:
+            log_.exception("dispatch_failed", id=received.envelope.id)
+            return (self._reports.failure_or_dead_letter(received, error),)
         if not isinstance(answer, Background):
             return answer
-        self._spawn(answer, dispatch, mark_handled, group)
+        self._spawn(received, answer, dispatch, mark_handled, group)
         return None
 
     def _spawn(
         self,
+        received: Received,
         background: Background,
         dispatch: Dispatch,
         mark_handled: MarkHandled,
         group: asyncio.TaskGroup,
     ) -> None:
-        task = group.create_task(background.work)
+        task = group.create_task(self._guarded(received, background.work))
         work = _Work(task, dispatch, background)
         self._works.add(work)
 
@@ -245,6 +277,17 @@ class Runner:
         task.add_done_callback(end)
         if background.attempt is not None:
             self._attempts.add_running(background.attempt, task, background.run)
+
+    async def _guarded(
+        self, received: Received, work: Coroutine[None, None, None]
+    ) -> None:
+        """Do the work of a dispatch; whatever it raises costs that dispatch only."""
+        try:
+            await work
+        except FencedError:
+            raise
+        except Exception as error:  # noqa: BLE001 - logged and reported
+            await self._report_failure(received, error)
 
     def _mark_handled(self, offsets: OffsetTracker, location: Location) -> None:
         if not self._is_stopping:

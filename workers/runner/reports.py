@@ -16,7 +16,14 @@ from schemas.phases import ReservationStatus
 from schemas.values import Failure, TaskLog
 from schemas.wire import codec
 from workers.dead_letters import dead_letter_record
-from workers.plugins.plugin import Expanded, Failed, Result, Started, Succeeded
+from workers.plugins.plugin import (
+    Expanded,
+    Failed,
+    Result,
+    Started,
+    Succeeded,
+    unexpected_failure,
+)
 
 _TASK_REPORTS = (
     c.ReportTaskStarted,
@@ -138,10 +145,41 @@ class Reports:
         """Return whether an abort of a dispatch means the run of this incarnation."""
         return (abort.runner, abort.incarnation) == (self.runner, self.incarnation)
 
-    def dead_letter(self, received: Received, error: str) -> Record:
+    def failed(self, dispatch: d.Dispatch, result: Failed) -> Record:
+        """Report that a dispatch, of whichever kind, failed in the runner."""
+        failure = result.failure
+        match dispatch:
+            case d.RunTask():
+                return self.ended(dispatch, result, self.clock.now_us())
+            case d.ResolveInputs():
+                return self.resolved(dispatch, resolution_failed(dispatch, failure))
+            case d.LookUpCache():
+                return self.looked_up(dispatch, resolution_failed(dispatch, failure))
+            case d.GatherOutputs():
+                report = c.ReportOutputsGathered(
+                    node_id=dispatch.node_id, attempt=dispatch.attempt, failure=failure
+                )
+                return self.gathered(dispatch, report)
+            case _:
+                name = type(dispatch).__name__
+                message = f"Expected a dispatch that is reported on, but it is {name}"
+                raise TypeError(message)
+
+    def failure_or_dead_letter(self, received: Received, error: Exception) -> Record:
+        """Return the report that a dispatch failed; a dead letter of what is none."""
+        try:
+            dispatch = codec.decode_as(received.body, d.Dispatch)
+            return self.failed(dispatch, unexpected_failure(error))
+        except (codec.UndecodableMessageError, TypeError):
+            return self.dead_letter(received, repr(error), with_body=False)
+
+    def dead_letter(
+        self, received: Received, error: str, *, with_body: bool = True
+    ) -> Record:
         """Return the dead letter of a record that is no dispatch."""
         self.dead_letters += 1
-        return dead_letter_record(received, error, self.clock.now_us())
+        now_us = self.clock.now_us()
+        return dead_letter_record(received, error, now_us, with_body=with_body)
 
     def _task_fields(
         self, dispatch: d.RunTask, started_at_us: int, found: Started | Result
@@ -226,11 +264,17 @@ def abort_of_dispatch(received: Received) -> d.AbortTask | None:
 
 
 def reported_dispatch(received: Received) -> tuple[str, int] | None:
-    """Return the attempt and dispatch number that a command reports on, if any."""
+    """Return the attempt and dispatch number that a command reports on, if any.
+
+    One that can't be decoded reports on nothing.
+    """
     name = received.envelope.type.rpartition(".")[2]
     if not name.startswith(_TASK_REPORT_PREFIX):
         return None
-    report = codec.decode(received.body)
+    try:
+        report = codec.decode(received.body)
+    except codec.UndecodableMessageError:
+        return None
     if not isinstance(report, _TASK_REPORTS):
         return None
     stream = received.envelope.stream

@@ -60,16 +60,16 @@ class TaskExecutor:
         try:
             result, started_at_us = await self._run(run, work, plugin, mark_handled)
         except asyncio.CancelledError:
-            await plugin.abort(work)
+            await _logged(plugin.abort(work), dispatch)
             if run.failure is None:
                 raise
             result = run.failure
         except Exception as error:
             log_.exception("plugin_failed", attempt=dispatch.generated_name)
-            await plugin.abort(work)
+            await _logged(plugin.abort(work), dispatch)
             result = unexpected_failure(error)
         finally:
-            await plugin.finalize(work)
+            await _logged(plugin.finalize(work), dispatch)
         await self.append([self.reports.ended(dispatch, result, started_at_us)])
 
     async def _run(
@@ -129,3 +129,11 @@ class TaskExecutor:
             previous_checkpoint=self.blobs.uri(previous) if previous else None,
             may_start=self.may_start,
         )
+
+
+async def _logged(release: Awaitable[None], dispatch: RunTask) -> None:
+    """Release what an attempt held; an error there doesn't change its result."""
+    try:
+        await release
+    except Exception:
+        log_.exception("plugin_failed", attempt=dispatch.generated_name)
