@@ -123,6 +123,9 @@ class PropellerSettings(Section):
     redispatches: int = Field(
         20, ge=0, description="Times an attempt is dispatched again after lost runners."
     )
+    input_bytes_max: int = Field(
+        256 * 2**20, gt=0, description="Largest inputs of an execution in bytes."
+    )
     array_concurrency: int = Field(
         250,
         gt=0,

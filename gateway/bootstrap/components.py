@@ -145,6 +145,7 @@ def _execution_loader(
             domains=settings.domains,
             max_parallelism=settings.admission.max_parallelism,
             inline_bytes_max=settings.inline_bytes_max,
+            input_bytes_max=settings.propeller.input_bytes_max,
         ),
         limits=_limits(settings),
         closed=closed,

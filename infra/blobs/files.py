@@ -19,6 +19,8 @@ from infra.errors import InfraError
 from schemas.values import Blob
 
 CHUNK_BYTES = 1 << 20
+READ_BYTES_MAX = 1 << 30
+"""Of a blob that is read as a whole by someone who has no limit of his own."""
 PARTS = ".parts"
 """The folder of blobs being written, which are renamed once they are complete."""
 
@@ -63,7 +65,10 @@ class Blobs(Protocol):
         ...
 
     async def get(self, uri: str, limit: int | None = None) -> bytes:
-        """Return a blob's bytes; raises BlobNotFoundError, BlobTooLargeError."""
+        """Return a blob's bytes; raises BlobNotFoundError, BlobTooLargeError.
+
+        Without a `limit` it is READ_BYTES_MAX: a blob must not fill the memory.
+        """
         ...
 
     def stream(self, uri: str, start: int = 0) -> AsyncIterator[bytes]:
@@ -151,7 +156,8 @@ class FileBlobs:
     async def get(self, uri: str, limit: int | None = None) -> bytes:
         """Return a blob's bytes; raises BlobNotFoundError, BlobTooLargeError."""
         path, size = _found(uri)
-        if limit is not None and size > limit:
+        limit = READ_BYTES_MAX if limit is None else limit
+        if size > limit:
             message = f"Expected at most {limit} bytes at {uri}, but there are {size}"
             raise BlobTooLargeError(message)
         if size > CHUNK_BYTES:

@@ -22,6 +22,7 @@ from urllib3.response import BaseHTTPResponse
 
 from infra.blobs.files import (
     CHUNK_BYTES,
+    READ_BYTES_MAX,
     BlobInfo,
     BlobNotFoundError,
     BlobTooLargeError,
@@ -139,14 +140,14 @@ class S3Blobs:
     async def get(self, uri: str, limit: int | None = None) -> bytes:
         """Return a blob's bytes; raises BlobNotFoundError, BlobTooLargeError."""
         bucket, key = _split(uri)
+        bytes_max = READ_BYTES_MAX if limit is None else limit
 
         def load() -> bytes:
             with _response(self._client.get_object(bucket, key)) as response:
                 size = int(response.headers.get("content-length", 0))
-                if limit is not None and size > limit:
-                    raise BlobTooLargeError(
-                        f"Expected at most {limit} bytes at {uri}, but there are {size}"
-                    )
+                if size > bytes_max:
+                    message = f"Expected at most {bytes_max} bytes at {uri}, but there "
+                    raise BlobTooLargeError(f"{message}are {size}")
                 return bytes(response.read())
 
         return await self._call(uri, load)

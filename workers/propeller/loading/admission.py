@@ -69,6 +69,7 @@ class AdmissionLoader:
     domains: tuple[str, ...]
     max_parallelism: int
     inline_bytes_max: int
+    input_bytes_max: int | None = None
     launch_plans: dict[EntityRef, LaunchPlanVersionRow] = field(default_factory=dict)
     workflows: dict[EntityRef, WorkflowVersionRow] = field(default_factory=dict)
 
@@ -96,7 +97,9 @@ class AdmissionLoader:
         except DecodeError as error:
             return invalid(f"Expected an ExecutionSpec, but got other bytes: {error}")
         context = await self._context(command)
-        given = await read_inputs(self.blobs, command, context.launch_plan)
+        given = await read_inputs(
+            self.blobs, command, context.launch_plan, self.input_bytes_max
+        )
         if isinstance(given, Rejected):
             return given
         admitted = admission.admit(command, spec, given, context)

@@ -12,7 +12,11 @@ from google.protobuf.message import DecodeError
 from domain.admission import LaunchPlan
 from domain.literals import json_values
 from domain.registry.identity import invalid
-from infra.blobs.files import BlobNotFoundError, InvalidBlobPathError
+from infra.blobs.files import (
+    BlobNotFoundError,
+    BlobTooLargeError,
+    InvalidBlobPathError,
+)
 from schemas.messages.commands import CreateExecution
 from schemas.messages.rejections import Rejected
 from schemas.values import Blob, Values
@@ -25,8 +29,8 @@ class Blobs(Protocol):
         """Return the address of a path below the store's root."""
         ...
 
-    async def get(self, uri: str) -> bytes:
-        """Return a blob's bytes."""
+    async def get(self, uri: str, limit: int | None = None) -> bytes:
+        """Return a blob's bytes; raises BlobNotFoundError, BlobTooLargeError."""
         ...
 
     async def put(self, uri: str, data: bytes) -> Blob:
@@ -35,11 +39,15 @@ class Blobs(Protocol):
 
 
 async def read_inputs(
-    blobs: Blobs, command: CreateExecution, plan: LaunchPlan | None
+    blobs: Blobs,
+    command: CreateExecution,
+    plan: LaunchPlan | None,
+    bytes_max: int | None = None,
 ) -> literals_pb2.LiteralMap | Rejected:
     """Return the inputs of a command: bytes, JSON, or a blob; or why it has none.
 
-    JSON values take the types that the launch plan expects.
+    JSON values take the types that the launch plan expects. A blob has `bytes_max`
+    bytes at most.
     """
     forms = (command.inputs, command.inputs_json, command.inputs_uri)
     if sum(form is not None for form in forms) > 1:
@@ -49,7 +57,7 @@ async def read_inputs(
         )
     try:
         if command.inputs_uri is not None:
-            data = await blobs.get(command.inputs_uri)
+            data = await blobs.get(command.inputs_uri, bytes_max)
             return literals_pb2.LiteralMap.FromString(data)
         if command.inputs_json is not None:
             return _from_json(command.inputs_json, plan)
@@ -57,7 +65,9 @@ async def read_inputs(
     except (
         DecodeError,
         ValueError,
+        RecursionError,
         BlobNotFoundError,
+        BlobTooLargeError,
         InvalidBlobPathError,
     ) as error:
         return invalid(f"Expected inputs that can be read, but: {error}")
