@@ -13,9 +13,15 @@ from schemas.ids import ExecutionRef, execution_stream
 _SQL = queries(SQL_FILES / "retention.sql")
 
 
-async def unswept(pool: Pool, limit: int) -> Sequence[str]:
-    """Return deleted executions whose blobs can be deleted, the oldest first."""
-    return await fetch_values(pool, str, _SQL["unswept"], (limit,))
+async def unswept(
+    pool: Pool, limit: int, *, passed_over_are_known: bool = False
+) -> Sequence[str]:
+    """Return deleted executions whose blobs can be deleted, the oldest first.
+
+    None while others are passed over, unless it is known what these use.
+    """
+    values = (passed_over_are_known, limit)
+    return await fetch_values(pool, str, _SQL["unswept"], values)
 
 
 async def read_models_have_reached(pool: Pool, end: Mapping[int, int]) -> bool:

@@ -1,9 +1,9 @@
 -- unswept --
 -- Deleted and not swept. Blobs of an execution stay while one that recovers it exists or
 -- isn't swept, and while one that took its outputs from the catalog isn't swept. Nothing
--- is swept while an execution is passed over: nobody knows what it uses.
+-- is swept while an execution is passed over, unless it is known otherwise what it uses.
 SELECT d.stream FROM deletions AS d
-WHERE NOT EXISTS (SELECT FROM passed_over)
+WHERE (%s OR NOT EXISTS (SELECT FROM passed_over))
     AND NOT EXISTS (SELECT FROM swept WHERE swept.stream = d.stream)
     AND NOT EXISTS (SELECT FROM executions AS e WHERE e.recovers = d.stream)
     AND NOT EXISTS (

@@ -10,12 +10,17 @@ import pytest
 from msgspec.structs import replace
 
 from infra.blobs.files import PARTS, FileBlobs
-from infra.eventlog.contract import Received
+from infra.eventlog.contract import Positions, Received, Record
 from infra.postgres.pool import Pool, open_pool
 from infra.setting_sections import RetentionSettings
-from schemas.ids import execution_stream, raw_output_prefix
-from schemas.messages.commands import DeleteExecution
-from schemas.messages.execution_events import ExecutionCreated
+from schemas.ids import ParentNode, execution_stream, raw_output_prefix
+from schemas.messages.commands import DeleteExecution, ReportChild, TerminateExecution
+from schemas.messages.execution_events import (
+    ExecutionAborted,
+    ExecutionCreated,
+    ExecutionDeleted,
+    ExecutionEvent,
+)
 from schemas.messages.node_events import CacheLookedUp
 from tests.support import memory_log
 from tests.support.cache_lookups import KEY, SOURCE
@@ -23,7 +28,7 @@ from tests.support.clocks import TickingClock
 from tests.support.components.postgres import migrated_database
 from tests.support.engine import CREATE, STREAM, Engine, created
 from tests.support.fakes import MemoryLog
-from tests.support.graphs import definition, task_node
+from tests.support.graphs import definition, launch_plan_node, task_node
 from tests.support.harness.read_models import ReadModels
 from workers.operations.retention import REQUESTS, Sweeper
 
@@ -36,9 +41,24 @@ OTHER = "execution/p/d/main-2"
 class Streaming(memory_log.MemoryLog):
     """The read models' log, which also returns the events of one stream."""
 
+    def __init__(self) -> None:
+        """Begin with commands that were all handled."""
+        super().__init__()
+        self.appended: list[Record] = []
+        self.handled = 0
+
     async def stream(self, stream: str) -> Sequence[Received]:
         """Return the events of a stream."""
         return [r for r in self.records if r.envelope.stream == stream]
+
+    async def append(self, records: Sequence[Record]) -> None:
+        """Store commands."""
+        self.appended += records
+
+    async def positions(self, group: str, topic: str) -> Positions:
+        """Return how far commands were handled."""
+        del group, topic
+        return {0: self.handled}
 
 
 @pytest.fixture
@@ -213,3 +233,128 @@ async def test_blobs_of_outputs_that_another_reuses_stay(sweeper: Sweeper) -> No
     await sweeper.round()
     assert not kept.exists()
     assert sweeper.swept == 2
+
+
+CHILD = "execution/p/d/main-1-n0-0"
+
+
+def _parent(*, reported: bool) -> Engine:
+    """Return an aborted and deleted parent, whose child may have been reported."""
+    engine = Engine(definition([launch_plan_node("n0")], "n0"), created())
+    engine.begin()
+    if reported:
+        name = CHILD.removeprefix("execution/")
+        engine.do(ReportChild(node_id="n0", attempt=0, child=name, phase="QUEUED"))
+    engine.do(TerminateExecution(cause="enough"))
+    engine.do(DeleteExecution())
+    return engine
+
+
+def _child(engine: Engine) -> Sequence[ExecutionEvent]:
+    """Return the events of the parent's child, aborted with it."""
+    first = engine.events[0]
+    assert isinstance(first, ExecutionCreated)
+    ref = replace(first.execution, name="main-1-n0-0")
+    parent = ParentNode(stream=STREAM, node_id="n0", attempt=0)
+    aborted = ExecutionAborted(
+        occurred_at_us=first.occurred_at_us, cause="x", principal=""
+    )
+    return replace(first, execution=ref, parent=parent), aborted
+
+
+@pytest.mark.parametrize("reported", [True, False])
+async def test_a_child_is_deleted_with_its_parent(
+    sweeper: Sweeper, reported: bool
+) -> None:
+    """Also one whose creation its parent had not heard of when it was aborted."""
+    engine = _parent(reported=reported)
+    read_models = ReadModels(sweeper.pool, log := Streaming())
+    log.add(STREAM, *engine.events)
+    log.add(CHILD, *_child(engine))
+    await read_models.follow()
+    sweeper.log = log  # type: ignore[assignment]
+    kept = _aged(Path(sweeper.blobs.root) / "metadata/p/d/main-1/inputs", 2)
+
+    await sweeper.round()
+    assert [record.envelope.stream for record in log.appended] == [CHILD]
+    assert kept.exists()
+    at_us = engine.events[-1].occurred_at_us
+    log.add(
+        CHILD, ExecutionDeleted(occurred_at_us=at_us, principal="", phase="ABORTED")
+    )
+    await read_models.follow()
+    await sweeper.round()
+    assert not kept.exists()
+
+
+async def test_a_child_that_may_still_be_created_is_waited_for(
+    sweeper: Sweeper,
+) -> None:
+    """Once all commands of then were handled, there is one, or there never will be."""
+    engine = _parent(reported=False)
+    read_models = ReadModels(sweeper.pool, log := Streaming())
+    log.add(STREAM, *engine.events)
+    await read_models.follow()
+    sweeper.log = log  # type: ignore[assignment]
+    kept = _aged(Path(sweeper.blobs.root) / "metadata/p/d/main-1/inputs", 2)
+
+    await sweeper.round()
+    assert kept.exists()
+    log.handled = 10**6
+    await sweeper.round()
+    assert not kept.exists()
+
+
+async def test_one_that_cannot_be_swept_costs_no_other(
+    sweeper: Sweeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its blobs stay until the next process tries."""
+    monkeypatch.setattr(sweeper.settings, "batch_max", 1)
+    engine = _deleted()
+    first = engine.events[0]
+    assert isinstance(first, ExecutionCreated)
+    there = replace(first.execution, name="main-2")
+    read_models = ReadModels(sweeper.pool, log := Streaming())
+    log.add(STREAM, *engine.events)
+    log.add(OTHER, replace(first, execution=there), *engine.events[1:])
+    await read_models.follow()
+    sweeper.log = log  # type: ignore[assignment]
+    log.records[1] = replace(log.records[1], body=b"garbage")
+    root = Path(sweeper.blobs.root)
+    kept = _aged(root / "metadata/p/d/main-1/inputs", 2)
+    gone = _aged(root / "metadata/p/d/main-2/inputs", 2)
+
+    for _ in range(2):
+        await sweeper.round()
+    assert kept.exists()
+    assert not gone.exists()
+
+
+async def test_what_is_passed_over_keeps_only_what_it_uses(sweeper: Sweeper) -> None:
+    """Its events say so; all others are swept."""
+    engine = _deleted()
+    first = engine.events[0]
+    assert isinstance(first, ExecutionCreated)
+    there = replace(first.execution, name="main-2")
+    passed = replace(
+        first, execution=replace(there, name="passed"), recovers=first.execution
+    )
+    read_models = ReadModels(sweeper.pool, log := Streaming())
+    log.add(STREAM, *engine.events)
+    log.add(OTHER, replace(first, execution=there), *engine.events[1:])
+    await read_models.follow()
+    log.add("execution/p/d/passed", passed)
+    async with sweeper.pool.connection() as conn:
+        await conn.execute(
+            "INSERT INTO passed_over (stream, sequence, error) VALUES (%s, 1, '')",
+            ("execution/p/d/passed",),
+        )
+    await read_models.follow()
+    sweeper.log = log  # type: ignore[assignment]
+    root = Path(sweeper.blobs.root)
+    kept = _aged(root / "metadata/p/d/main-1/inputs", 2)
+    gone = _aged(root / "metadata/p/d/main-2/inputs", 2)
+
+    await sweeper.round()
+    assert kept.exists()
+    assert not gone.exists()
