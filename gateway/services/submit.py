@@ -87,7 +87,7 @@ class Submit:
         finally:
             del self._waiting[command_id]
         if outcome.kind == "rejected":
-            raise RpcError(CODES[Reason(outcome.reason)], outcome.detail)
+            raise RpcError(_code(outcome.reason), outcome.detail)
         return outcome.event_id
 
     async def _append(self, record: Record) -> None:
@@ -134,8 +134,24 @@ class Submit:
         except TransientError as error:
             log_.warning("outcomes_not_read", error=str(error))
             return
+        except Exception:
+            log_.exception("outcomes_not_read", commands=len(command_ids))
+            await self._poll_one_by_one(command_ids)
+            return
         for outcome in outcomes:
             self.settle(outcome)
+
+    async def _poll_one_by_one(self, command_ids: Sequence[str]) -> None:
+        """Find the outcome that can't be read: it costs only who waits for it."""
+        if len(command_ids) > 1:
+            for command_id in command_ids:
+                await self._poll([command_id])
+            return
+        for command_id in command_ids:
+            future = self._waiting.get(command_id)
+            if future is not None and not future.done():
+                detail = f"The outcome of command {command_id} can't be read."
+                future.set_exception(RpcError(grpc.StatusCode.INTERNAL, detail))
 
     async def listen(self, url: str) -> None:
         """Settle commands as Postgres notifies of their outcomes, until cancelled."""
@@ -143,7 +159,7 @@ class Submit:
             try:
                 with outages_are_transient():
                     await self._listen(url)
-            except TransientError as error:
+            except (TransientError, psycopg.Error) as error:
                 log_.warning("outcome_listener_delayed", error=str(error))
             await asyncio.sleep(RECONNECT_PAUSE_S)
 
@@ -156,6 +172,14 @@ class Submit:
                 async for notification in connection.notifies(timeout=LISTEN_TIMEOUT_S):
                     if notification.payload in self._waiting:
                         await self._poll([notification.payload])
+
+
+def _code(reason: str) -> grpc.StatusCode:
+    """Return the status of a rejection; a newer version may know more reasons."""
+    try:
+        return CODES[Reason(reason)]
+    except ValueError:
+        return grpc.StatusCode.FAILED_PRECONDITION
 
 
 def _record(stream: str, command: Command, *, actor: str, now_us: int) -> Record:

@@ -203,8 +203,12 @@ def _stored(row: StoredEvent | Notification) -> Stored:
 
 
 def _record(row: Notification) -> Record:
+    """Return an event as a record; one of a newer version goes on as it is."""
     stored, stream = _stored(row), str(row.originator_id)
-    event = codec.decode_as(stored.body, RegistryMessage)
+    try:
+        at_us = codec.decode_as(stored.body, RegistryMessage).occurred_at_us
+    except codec.UndecodableMessageError:
+        at_us = 0
     return Record(
         topic=topics.REGISTRY,
         key=stream,
@@ -214,7 +218,7 @@ def _record(row: Notification) -> Record:
             stream=stream,
             sequence=row.originator_version,
             actor=stored.actor,
-            recorded_at_us=event.occurred_at_us,
+            recorded_at_us=at_us,
         ),
         body=stored.body,
     )

@@ -132,7 +132,7 @@ class Codec:
         try:
             fields = schemaless_reader(stream, entry.schema, None)
             decoded = msgspec.convert(fields, entry.cls, builtin_types=(bytes,))
-        except (EOFError, ValueError, IndexError, msgspec.ValidationError) as error:
+        except Exception as error:  # whatever the bytes lead fastavro to
             message = f"Expected a complete {entry.name}, but its bytes are damaged: "
             raise UndecodableMessageError(f"{message}{error!r}") from error
         if stream.tell() != len(data):

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import grpc
+import msgspec
 import pytest
 
+from gateway.services import submit as submitting
 from gateway.services.errors import RpcError
 from gateway.services.submit import CHANNEL, Submit
 from infra.postgres.pool import Pool, open_pool
+from projections.queries import executions
 from projections.rows import Outcome
 from schemas import topics
 from schemas.messages.commands import TerminateExecution
@@ -212,3 +215,44 @@ async def test_too_many_waiting_commands_are_turned_away(
             await submit(STREAM, COMMAND, actor="", now_us=0)
     assert grpc.StatusCode.RESOURCE_EXHAUSTED is refused.value.code
     assert 1 == len(log.data.records)
+
+
+async def test_an_outcome_that_cannot_be_read_costs_its_own_call(
+    log: MemoryLog, pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It fails at once; the others, read in the same poll, have their outcomes."""
+
+    async def read(pool: Pool, command_ids: Sequence[str]) -> list[Outcome]:
+        if bad in command_ids:
+            raise msgspec.ValidationError("Expected `str`, got `int`")
+        return await get_outcomes(pool, command_ids)
+
+    get_outcomes = executions.get_outcomes
+    monkeypatch.setattr(executions, "get_outcomes", read)
+    monkeypatch.setattr(submitting, "POLL_INTERVAL_S", 0.05)
+    submit, bad = Submit(log, pool, timeout_s=10), ""
+    async with submitted(submit) as broken:
+        bad = command_id(log)
+        async with submitted(submit) as other:
+            while len(log.data.records) < 2:
+                await asyncio.sleep(0.01)
+            await write(pool, log.data.records[1].envelope.id, "done")
+            assert await other == "event"
+        with pytest.raises(RpcError, match="can't be read") as failed:
+            await broken
+    assert failed.value.code is grpc.StatusCode.INTERNAL
+
+
+async def test_a_reason_of_a_newer_version_is_a_rejection(
+    log: MemoryLog, pool: Pool
+) -> None:
+    """What it says reaches the client."""
+    submit = Submit(log, pool, timeout_s=5)
+    async with submitted(submit) as task:
+        outcome = Outcome(
+            command_id=command_id(log), kind="rejected", reason="TOO_LATE", detail="no"
+        )
+        submit.settle(outcome)
+        with pytest.raises(RpcError, match="no") as refused:
+            await task
+    assert refused.value.code is grpc.StatusCode.FAILED_PRECONDITION

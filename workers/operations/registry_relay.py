@@ -13,11 +13,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
+from infra.clock import SYSTEM_CLOCK, Clock
 from infra.errors import PermanentError
-from infra.eventlog.contract import Pages, Positions, Record
+from infra.eventlog.contract import Pages, Positions, Received, Record
 from infra.eventlog.event_store import EventStore
 from infra.retry import retry_transient
 from schemas import topics
+from workers.dead_letters import dead_letter_record
 from workers.operations.backup import REGISTRY_PAGE, registry_pages, restore_registry
 
 NAME = "relay"
@@ -38,12 +40,17 @@ class RegistryLog(Protocol):
 
 @dataclass(slots=True, kw_only=True)
 class RegistryRelay:
-    """Copies the registry's events to the log, in the order of their writing."""
+    """Copies the registry's events to the log, in the order of their writing.
+
+    `refused` counts those that the log can't store: they are in Postgres only.
+    """
 
     store: EventStore
     log: RegistryLog
     poll_s: float = POLL_S
+    clock: Clock = SYSTEM_CLOCK
     relayed: int = 0
+    refused: int = 0
 
     async def check(self) -> None:
         """Check that this registry isn't an empty one beside a log that has events.
@@ -84,10 +91,32 @@ class RegistryRelay:
         page = await self.store.events(position, REGISTRY_PAGE)
         if not page:
             return position
-        await self.log.append([record for _, record in page])
+        try:
+            await self.log.append([record for _, record in page])
+        except PermanentError:
+            for at, record in page:
+                await self._append_one(at, record)
         await self.store.save_position(NAME, page[-1][0])
         self.relayed += len(page)
         return page[-1][0]
+
+    async def _append_one(self, position: int, record: Record) -> None:
+        """Append an event; one that the log can't store is a dead letter there."""
+        try:
+            await self.log.append([record])
+        except PermanentError as error:
+            self.refused += 1
+            received = Received(
+                topic=record.topic,
+                key=record.key,
+                envelope=record.envelope,
+                body=record.body,
+                partition=0,
+                position=position,
+            )
+            now_us, why = self.clock.now_us(), str(error)
+            letter = dead_letter_record(received, why, now_us, with_body=False)
+            await self.log.append([letter])
 
 
 async def missing_events(store: EventStore, log: RegistryLog) -> list[Record]:

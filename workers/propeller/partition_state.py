@@ -176,6 +176,10 @@ async def _decode_states(
         except TornSnapshotError:
             _refold(found, name, head.began_after)
             continue
+        except Exception:
+            log_.exception("snapshot_damaged", stream=name)
+            torn += 1
+            continue
         found.layouts[name] = layout
         found.active[name] = kind.restored(state, head)
         found.began[name] = head.began_after

@@ -175,7 +175,13 @@ class Snapshots:
             if stream is None:
                 layout, found = None, self._closing_records(name, streams)
             else:
-                layout, found = self._records(name, stream)
+                try:
+                    layout, found = self._records(name, stream)
+                except Exception:
+                    log_.exception("snapshot_failed", stream=name)
+                    self.changed.setdefault(name, stream)
+                    going.is_complete = False
+                    continue
             taken[name] = _Written(stream, layout)
             records += found
             size += sum(len(record.body) for record in found)

@@ -50,6 +50,10 @@ def _work(created: e.ExecutionCreated) -> tuple[object, ...]:
     return created.launch_plan, created.workflow, created.inputs.digest
 
 
+class UnreadableSourceError(Exception):
+    """An event of an execution that is to be recovered can't be decoded."""
+
+
 class Definitions(Protocol):
     """Loads compiled workflows."""
 
@@ -70,7 +74,18 @@ async def with_dynamic_workflows(
 
 
 async def load_recovery_source(log: Log, ref: ExecutionRef) -> RecoverySource:
-    """Read what an execution saved, with what it itself recovered."""
+    """Read what an execution saved, with what it itself recovered.
+
+    Raises UnreadableSourceError: that costs who recovers it, and nobody else.
+    """
+    try:
+        return await _load(log, ref)
+    except codec.UndecodableMessageError as error:
+        message = f"Expected to read execution {ref.text()}, but: {error}"
+        raise UnreadableSourceError(message) from error
+
+
+async def _load(log: Log, ref: ExecutionRef) -> RecoverySource:
     chain: list[Sequence[Received]] = []
     at: ExecutionRef | None = ref
     while at is not None and len(chain) < CHAIN_MAX:

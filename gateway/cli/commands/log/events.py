@@ -19,11 +19,18 @@ from schemas.json_types import JsonObject
 from schemas.messages.node_events import Event
 from schemas.messages.outcomes import CommandHadNoEffect, CommandRejected
 from schemas.wire import codec
+from schemas.wire.codec import UndecodableMessageError
 
 Decoded = tuple[Received, msgspec.Struct]
 """A record of the log, and its message."""
 _GOOD = ("Succeeded",)
 _BAD = ("Failed", "Aborted", "TimedOut", "Rejected")
+
+
+class Undecodable(msgspec.Struct, frozen=True):
+    """What is shown instead of a message that this version can't decode."""
+
+    error: str
 
 
 def as_json(received: Received, message: msgspec.Struct) -> JsonObject:
@@ -89,6 +96,8 @@ class Printer:
         match message:
             case CommandRejected():
                 return "", f"{message.reason}: {message.detail}"
+            case Undecodable():
+                return "", message.error
             case CommandHadNoEffect():
                 return "", message.command_type.rpartition(".")[2]
             case Event():
@@ -99,9 +108,15 @@ class Printer:
 
 
 def decoded(session: Session, page: Iterable[Received]) -> list[Decoded]:
-    """Return records with their decoded messages."""
-    decode = session.kinds.messages.decode
-    return [(received, decode(received.body)) for received in page]
+    """Return records with their decoded messages, or why they can't be decoded."""
+    return [(received, _decoded(session, received)) for received in page]
+
+
+def _decoded(session: Session, received: Received) -> msgspec.Struct:
+    try:
+        return session.kinds.messages.decode(received.body)
+    except UndecodableMessageError as error:
+        return Undecodable(error=str(error))
 
 
 async def show(session: Session, text: str, *, json: bool) -> None:
