@@ -55,9 +55,12 @@ def too_long(what: str, text: str | bytes, bytes_max: int) -> str | None:
 
 
 def cut(text: str, bytes_max: int) -> str:
-    """Return the beginning of a text that isn't longer than a limit."""
-    data = text.encode()
-    return text if len(data) <= bytes_max else data[:bytes_max].decode(errors="ignore")
+    """Return the beginning of a text that isn't longer than a limit.
+
+    Surrogates, which no message can hold, are escaped.
+    """
+    data = text.encode(errors="backslashreplace")
+    return data[:bytes_max].decode(errors="ignore")
 
 
 def envelope_violation(envelope: Envelope) -> str | None:

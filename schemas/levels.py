@@ -10,6 +10,9 @@ from __future__ import annotations
 FORMAT_LEVEL = 2
 """The newest level that this build reads and, once it is open, writes."""
 
+ANSWERED_DEAD_LETTERS = 2
+"""From this level on a dead letter says who was told that its message failed."""
+
 EXECUTION_RULES = 2
 """The rules of executions that begin now, and the level that they need."""
 

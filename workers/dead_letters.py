@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import structlog
+from msgspec.structs import replace
 
+from domain.text_limits import ENVELOPE_BYTES_MAX, cut
 from infra.eventlog.contract import Received, Record
 from schemas import topics
 from schemas.envelope import Envelope
@@ -12,21 +14,48 @@ from schemas.wire import codec
 
 log_ = structlog.get_logger(__name__)
 
+ERROR_BYTES_MAX = 10_000
+"""Of the error of a dead letter: it may repeat what the message holds."""
+
 
 def record_location(received: Received) -> str:
     """Return a message's place on the log; also the id of its dead letter."""
     return f"{received.topic}/{received.partition}/{received.position}"
 
 
+def shortened(received: Received) -> Received:
+    """Return a message without its body, and the beginnings of its texts only."""
+    envelope = received.envelope
+    texts = {
+        name: cut(value, ENVELOPE_BYTES_MAX)
+        for name in envelope.__struct_fields__
+        if isinstance(value := getattr(envelope, name), str)
+    }
+    return replace(
+        received,
+        key=cut(received.key, ENVELOPE_BYTES_MAX),
+        envelope=replace(envelope, **texts),
+        body=b"",
+    )
+
+
 def dead_letter_record(
-    received: Received, error: str, now_us: int, *, with_body: bool = True
+    received: Received,
+    error: str,
+    now_us: int,
+    *,
+    with_body: bool = True,
+    answered: str = "",
 ) -> Record:
     """Return the record that stores a message as it was received.
 
-    Without its body where the log can't store those bytes a second time.
+    Without its body, and shortened, where the log can't store it a second time.
+    `answered` is the stream that is told that it failed, if another one is.
     """
+    error = cut(error, ERROR_BYTES_MAX)
     if not with_body:
         error = f"{error} (its {len(received.body)} bytes were not copied)"
+        received = shortened(received)
     found, location = received.envelope, record_location(received)
     message = DeadLetter(
         topic=received.topic,
@@ -43,7 +72,8 @@ def dead_letter_record(
         sent_at_us=found.recorded_at_us,
         traceparent=found.traceparent,
         occurred_at_us=now_us,
-        body=received.body if with_body else b"",
+        body=received.body,
+        answered=answered,
     )
     log_.error("dead_letter", at=location, stream=found.stream, error=error)
     return _record(message, received, location, now_us)

@@ -12,7 +12,12 @@ from domain.execution.nodes import attempt
 from domain.execution.nodes.time_limits import EXPIRED
 from domain.execution.outcomes.caching import look_up
 from domain.execution.state.state import Execution
-from domain.text_limits import CAUSE_BYTES_MAX, PART_BYTES_MAX, cut
+from domain.text_limits import (
+    CAUSE_BYTES_MAX,
+    PART_BYTES_MAX,
+    creation_violation,
+    cut,
+)
 from schemas.ids import ParentNode, execution_stream
 from schemas.messages import commands as c
 from schemas.messages import dispatches as d
@@ -46,15 +51,36 @@ def react_to_rejection(
     if not isinstance(command, c.CreateExecution) or command.parent is None:
         return ()
     code, detail = rejected.reason.value, rejected.detail
+    failure = Failure(code=code, message=detail, kind=ErrorKind.USER)
+    return (_not_created(command, command.parent, failure, refused=True),)
+
+
+def react_to_failure(command: c.ExecutionCommand, error: str) -> Sequence[Send]:
+    """Return what follows when a command to a new stream can't be handled.
+
+    A parent would wait for its child for ever: it is told that the system failed.
+    """
+    if not isinstance(command, c.CreateExecution) or command.parent is None:
+        return ()
+    if creation_violation(command) is not None:
+        return ()
+    message = f"Expected to create the child execution, but: {error}"
+    failure = Failure(code="CreationFailed", message=message, kind=ErrorKind.SYSTEM)
+    return (_not_created(command, command.parent, failure, refused=False),)
+
+
+def _not_created(
+    command: c.CreateExecution, parent: ParentNode, failure: Failure, *, refused: bool
+) -> Send:
     report = c.ReportChild(
-        node_id=command.parent.node_id,
-        attempt=command.parent.attempt,
+        node_id=parent.node_id,
+        attempt=parent.attempt,
         child=f"{command.project}/{command.domain}/{command.name}",
         phase=ExecutionPhase.FAILED.value,
-        failure=Failure(code=code, message=detail, kind=ErrorKind.USER),
-        refused=True,
+        failure=failure,
+        refused=refused,
     )
-    return (Send(stream=command.parent.stream, command=report),)
+    return Send(stream=parent.stream, command=report)
 
 
 def react_without_events(
@@ -125,9 +151,20 @@ def _node_failed(
     return _abort_child(event, state)
 
 
+def requests(event: e.ExecutionEvent, stream: str) -> Sequence[Send]:
+    """Return the commands of an event of a stream that other streams answer."""
+    if not isinstance(event, ne.ChildRequested):
+        return ()
+    return (_create_child(event, stream),)
+
+
 def _child_requested(
     event: ne.ChildRequested, _state: Execution, context: Context
 ) -> Sequence[Outgoing]:
+    return (_create_child(event, context.stream),)
+
+
+def _create_child(event: ne.ChildRequested, stream: str) -> Send:
     command = c.CreateExecution(
         project=event.child.project,
         domain=event.child.domain,
@@ -136,12 +173,10 @@ def _child_requested(
         spec=event.spec,
         inputs=event.inputs.inline,
         inputs_uri=event.inputs.uri if event.inputs.inline is None else None,
-        parent=ParentNode(
-            stream=context.stream, node_id=event.node_id, attempt=event.attempt
-        ),
+        parent=ParentNode(stream=stream, node_id=event.node_id, attempt=event.attempt),
         recovers=event.recovers,
     )
-    return (Send(stream=execution_stream(event.child), command=command),)
+    return Send(stream=execution_stream(event.child), command=command)
 
 
 def _abort_child(

@@ -9,7 +9,8 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     """A command or dispatch that could not be read or handled, as it was sent.
 
     `topic`, `partition` and `position` are its place on the log, `error` is why it
-    is one, `body` its original bytes; the rest is its key and envelope.
+    is one, `body` its original bytes; the rest is its key and envelope. `answered` is
+    the stream that was told by a command that this one failed: it isn't redriven.
     """
 
     topic: str
@@ -27,6 +28,7 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     traceparent: str
     occurred_at_us: int
     body: bytes
+    answered: str = ""
 
 
 class DeadLetterRedriven(msgspec.Struct, frozen=True, kw_only=True):

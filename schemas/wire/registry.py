@@ -51,6 +51,7 @@ VERSIONS: dict[type[msgspec.Struct], int] = {
     commands.ReportInputsResolved: 2,
     commands.ReportTaskFailed: 2,
     commands.ReportTaskStarted: 2,
+    dead_letters.DeadLetter: 2,
     dispatches.AbortTask: 2,
     dispatches.LookUpCache: 2,
     dispatches.ResolveInputs: 2,
@@ -73,6 +74,7 @@ VERSIONS: dict[type[msgspec.Struct], int] = {
 """The newest version of each message that has more than one."""
 
 LEVELS: dict[tuple[type[msgspec.Struct], int], int] = {
+    (dead_letters.DeadLetter, 2): 2,
     (execution_events.ExecutionCreated, 3): 1,
     (commands.ReportLease, 1): 2,
     (commands.Tick, 1): 2,

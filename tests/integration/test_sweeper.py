@@ -305,11 +305,9 @@ async def test_a_child_that_may_still_be_created_is_waited_for(
     assert not kept.exists()
 
 
-async def test_one_that_cannot_be_swept_costs_no_other(
-    sweeper: Sweeper, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_one_that_cannot_be_swept_costs_no_other(sweeper: Sweeper) -> None:
     """Its blobs stay until the next process tries."""
-    monkeypatch.setattr(sweeper.settings, "batch_max", 1)
+    sweeper.settings = RetentionSettings(batch_max=1)
     engine = _deleted()
     first = engine.events[0]
     assert isinstance(first, ExecutionCreated)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import msgspec
+import structlog
 
 from infra.clock import Clock
 from infra.eventlog.contract import Pages, Positions, Record
@@ -17,6 +18,8 @@ from schemas.messages.dead_letters import DeadLetter, DeadLetterRedriven
 from schemas.wire import codec
 from schemas.wire.codec import Codec
 from workers.dead_letters import redrive_marker, redriven_id, redriven_record
+
+log_ = structlog.get_logger(__name__)
 
 PAGE = 1000
 WAIT_S = 10.0
@@ -36,12 +39,14 @@ class StoredDeadLetter(msgspec.Struct, frozen=True, kw_only=True):
 class Redriven(msgspec.Struct, kw_only=True):
     """What became of dead letters, by their ids, and of their streams.
 
-    `left` are those that this version can't read. `parked_again` are the streams of
-    which a redriven command failed once more.
+    `left` are those that this version can't read, `refused` those whose failure was
+    told to the stream that waited: it went on. `parked_again` are the streams of which
+    a redriven command failed once more.
     """
 
     redriven: list[str] = msgspec.field(default_factory=list)
     left: list[str] = msgspec.field(default_factory=list)
+    refused: list[str] = msgspec.field(default_factory=list)
     parked_again: list[str] = msgspec.field(default_factory=list)
 
 
@@ -63,6 +68,7 @@ class RedrivePlan:
     redrive: Sequence[StoredDeadLetter]
     resume: Mapping[str, str]
     left: Sequence[str]
+    refused: Sequence[str]
     parked_again: Sequence[str]
     following: RedriveRequest
 
@@ -88,11 +94,15 @@ class DeadLetterLog(Protocol):
 
 
 async def stored_dead_letters(pages: Pages) -> list[StoredDeadLetter]:
-    """Return the dead letters on a log, oldest first."""
+    """Return the dead letters on a log, oldest first; what isn't one is ignored."""
     found: dict[str, StoredDeadLetter] = {}
     async for page in pages:
         for received in page:
-            message = codec.decode(received.body)
+            try:
+                message = codec.decode(received.body)
+            except codec.UndecodableMessageError as error:
+                log_.warning("dead_letter_ignored", error=str(error))
+                continue
             if isinstance(message, DeadLetter):
                 stored = StoredDeadLetter(id=received.envelope.id, letter=message)
                 found.setdefault(stored.id, stored)
@@ -113,17 +123,16 @@ def plan_redrive(
     A command's id stands for all commands of its stream: they stay in order. What
     can't be read is redriven only where its id is named.
     """
-    candidates = [s for s in stored if not s.redriven and s.id not in done.left]
-    streams = request.streams | {
-        s.letter.stream
-        for s in candidates
-        if s.id in request.ids and _is_command(s.letter, messages)
-    }
+    known = {*done.left, *done.refused}
+    candidates = [s for s in stored if not s.redriven and s.id not in known]
+    streams = _streams(candidates, request, messages)
     chosen = [
         s for s in candidates if s.id in request.ids or s.letter.stream in streams
     ]
     failed = _failed_again(chosen, done.redriven)
     chosen = [s for s in chosen if s.letter.stream not in failed]
+    refused = [s.id for s in chosen if s.letter.answered]
+    chosen = [s for s in chosen if not s.letter.answered]
     left = [
         s.id
         for s in chosen
@@ -136,6 +145,7 @@ def plan_redrive(
             s.letter.stream: s.id for s in redrive if _is_command(s.letter, messages)
         },
         left=left,
+        refused=refused,
         parked_again=sorted(failed),
         following=RedriveRequest(streams=streams - failed),
     )
@@ -163,6 +173,7 @@ class Redriver:
             stored = await stored_dead_letters(pages)
             plan = plan_redrive(stored, request, done, self.messages)
             done.left += plan.left
+            done.refused += plan.refused
             done.parked_again += plan.parked_again
             if not plan.redrive:
                 break
@@ -209,6 +220,19 @@ def _resume(stream: str, command_id: str, principal: str, now_us: int) -> Record
     return Record(
         topic=topics.COMMANDS, key=stream, envelope=envelope, body=codec.encode(command)
     )
+
+
+def _streams(
+    candidates: Sequence[StoredDeadLetter], request: RedriveRequest, messages: Codec
+) -> frozenset[str]:
+    """Return the streams of which all commands are to be redriven."""
+    return request.streams | {
+        s.letter.stream
+        for s in candidates
+        if s.id in request.ids
+        and not s.letter.answered
+        and _is_command(s.letter, messages)
+    }
 
 
 def _is_readable(letter: DeadLetter, messages: Codec) -> bool:

@@ -20,6 +20,7 @@ class Batch:
     """Records to append with a position, and what to fold once they are appended.
 
     `timers` are those that streams have after a command, with the moment of it.
+    Dead letters have the bytes of their messages, unless those can't be stored again.
     """
 
     records: list[Record] = field(default_factory=list)
@@ -28,6 +29,7 @@ class Batch:
     timers: list[tuple[str, Sequence[Timer], Moment]] = field(default_factory=list)
     position: int | None = None
     dead_letters: int = 0
+    copies_bodies: bool = True
     _measured: int = 0
     _size: int = 0
 

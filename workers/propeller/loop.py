@@ -20,7 +20,6 @@ from schemas.ids import attempt_id
 from schemas.levels import newest_level
 from schemas.messages import commands as c
 from schemas.messages.execution_events import StreamResumed
-from schemas.messages.rejections import Reason, Rejected
 from schemas.wire.codec import UndecodableMessageError
 from workers.propeller.backpressure import ProjectionLagThrottle
 from workers.propeller.batch import Batch, InternalCommand, internal_command
@@ -89,7 +88,8 @@ class Propeller:
     async def restore(self, streams: Sequence[str]) -> None:
         """Load active streams before the first command: their leases need watching.
 
-        One that can't be restored costs only itself: its commands are dead letters.
+        One that can't be restored costs only itself: its commands are dead letters. One
+        of which something can't be loaded is parked by the next that needs it.
         """
         for name in streams:
             try:
@@ -98,7 +98,10 @@ class Propeller:
                 raise
             except Exception:
                 log_.exception("stream_not_restored", stream=name)
-                continue
+                known = self.streams.known(name)
+                if known is None:
+                    continue
+                stream = known
             self.adopt_stream(name, stream)
 
     def adopt_stream(self, name: str, stream: AnyStream) -> None:
@@ -200,16 +203,30 @@ class Propeller:
         """Find what the log can't store: whatever led to it costs its stream only."""
         for item in items:
             batch = Batch()
-            if isinstance(item, InternalCommand):
-                await self.handler.handle_internal(batch, item)
-            else:
-                await self._process_record(partition, batch, item)
-            if batch.position is None and not batch.records:
-                continue
-            try:
-                await self._commit(partition, batch)
-            except PermanentError as error:
+            error = await self._try(partition, batch, item)
+            if error is not None and batch.dead_letters:
+                error = await self._try(partition, Batch(copies_bodies=False), item)
+            if error is not None:
                 await self._quarantine(partition, item, error)
+
+    async def _try(
+        self,
+        partition: OwnedPartition,
+        batch: Batch,
+        item: Received | InternalCommand,
+    ) -> PermanentError | None:
+        """Handle one command in a transaction; return why the log can't store it."""
+        if isinstance(item, InternalCommand):
+            await self.handler.handle_internal(batch, item)
+        else:
+            await self._process_record(partition, batch, item)
+        if batch.position is None and not batch.records:
+            return None
+        try:
+            await self._commit(partition, batch)
+        except PermanentError as error:
+            return error
+        return None
 
     async def _quarantine(
         self,
@@ -218,15 +235,15 @@ class Propeller:
         error: Exception,
     ) -> None:
         """Commit a dead letter and a parked stream instead of what is too large."""
-        for with_body in (True, False):
-            batch = Batch()
-            self.handler.fail(batch, item, error, with_body=with_body)
+        for copies_bodies in (True, False):
+            batch = Batch(copies_bodies=copies_bodies)
+            self.handler.fail(batch, item, error)
             if isinstance(item, Received):
                 batch.position = item.position
             try:
                 await self._commit(partition, batch)
             except PermanentError:
-                if not with_body:
+                if not copies_bodies:
                     raise
             else:
                 return
@@ -267,7 +284,7 @@ class Propeller:
         try:
             command = self.kinds.messages.decode(received.body)
         except UndecodableMessageError as error:
-            self._dead_letter(batch, received, str(error))
+            await self.handler.handle_undecodable(batch, received, error)
             return
         if isinstance(command, c.Heartbeat):
             if self.leases.heartbeat(command):
@@ -290,17 +307,11 @@ class Propeller:
                 f"own partitioner gives it, but it is in {partition.number}"
             )
         if found is not None:
-            self._dead_letter(batch, received, found)
+            self.handler.refuse(batch, received, command, found)
             return
         assert isinstance(command, c.Command)  # noqa: S101 - no violation was found
         received = with_envelope_defaults(received, command, self.kinds)
         await self.handler.handle(batch, received, command)
-
-    def _dead_letter(self, batch: Batch, received: Received, error: str) -> None:
-        """Store what is no command for this partition as a dead letter."""
-        rejected = Rejected(Reason.INVALID_ARGUMENT, error)
-        now_us = self.clock.now_us()
-        self.handler.quarantine.dead_letter(batch, received, rejected, now_us)
 
     def _lost_leases(self) -> Sequence[InternalCommand]:
         """Return commands to streams whose runners are lost, now and then."""

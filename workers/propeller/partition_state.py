@@ -178,7 +178,7 @@ async def _decode_states(
             continue
         except Exception:
             log_.exception("snapshot_damaged", stream=name)
-            torn += 1
+            _refold(found, name, head.began_after)
             continue
         found.layouts[name] = layout
         found.active[name] = kind.restored(state, head)

@@ -11,7 +11,7 @@ from typing import Any, Generic, Protocol, Self, TypeVar
 
 import msgspec
 
-from domain.decider import Decider, Outgoing
+from domain.decider import Decider, Outgoing, Send
 from schemas.envelope import Envelope
 from schemas.json_types import JsonObject
 from schemas.levels import FORMAT_LEVEL
@@ -178,6 +178,14 @@ def _nothing_follows(
     return ()
 
 
+def _no_answer(_command: Command, _error: str) -> Sequence[Send]:
+    return ()
+
+
+def _no_requests(_event: Event, _stream: str) -> Sequence[Send]:
+    return ()
+
+
 def _no_target(_command: Command) -> str | None:
     return None
 
@@ -191,7 +199,9 @@ class StreamKind(Generic[C, E, S, X]):
     that may be sent to it; `target` is the stream that a command itself names, if it
     does. `loaded` is what decisions need of a stream of which nothing was loaded.
     `phase` is a state's, for people and read models; `to_json` and `describe` are what
-    people are shown of the rest.
+    people are shown of the rest. `react_to_failure` is whom a command that can't be
+    handled must be answered to, if its stream has no events. `requests` are the
+    commands of an event that other streams answer, by commands of the types `answers`.
     """
 
     prefix: str
@@ -210,6 +220,9 @@ class StreamKind(Generic[C, E, S, X]):
     describe: Callable[[S], Description]
     react_to_rejection: Callable[[C, Rejected], Sequence[Outgoing]] = _no_reaction
     react_without_events: Callable[[C, S, X], Sequence[Outgoing]] = _nothing_follows
+    react_to_failure: Callable[[C, str], Sequence[Send]] = _no_answer
+    requests: Callable[[E, str], Sequence[Send]] = _no_requests
+    answers: frozenset[type[C]] = frozenset()
     target: Callable[[C], str | None] = _no_target
     loader: StreamLoader[C, E, S, X] = field(default_factory=NothingToLoad)
 

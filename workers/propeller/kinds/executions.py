@@ -9,7 +9,12 @@ import msgspec
 
 from domain.execution.context import Context, Limits
 from domain.execution.decide import execution
-from domain.execution.react import react_to_rejection, react_without_events
+from domain.execution.react import (
+    react_to_failure,
+    react_to_rejection,
+    react_without_events,
+    requests,
+)
 from domain.execution.state import snapshot_chunks
 from domain.execution.state.advance import advance
 from domain.execution.state.frontier import Frontier
@@ -177,6 +182,9 @@ EXECUTIONS: ExecutionKind = StreamKind(
     decider=execution,
     react_to_rejection=react_to_rejection,
     react_without_events=react_without_events,
+    react_to_failure=react_to_failure,
+    requests=requests,
+    answers=frozenset((c.ReportChild,)),
     loaded=LoadedExecution(),
     timers=TimerRules(after=_timers_after, pending=_timers),
     leases=LeaseRules(change=_lease_change, held=_leases),

@@ -17,6 +17,13 @@ _EVICT_MAX = 5_000
 """Closed streams that are evicted at once."""
 
 
+def is_to_be_loaded(found: AnyStream) -> bool:
+    """Return whether something that decisions on a stream need isn't loaded."""
+    if found.loaded.is_complete or not found.sequence:
+        return False
+    return not found.state.is_terminal and found.state.parked is None
+
+
 class StreamCache:
     """The states of the streams of one owned partition."""
 
@@ -26,7 +33,7 @@ class StreamCache:
         Those that were evicted are looked up by their kind's loader, or on the log.
         """
         self._log = log
-        self._kinds = kinds
+        self.kinds = kinds
         self._active: dict[str, AnyStream] = {}
         self._closed: dict[str, StreamClosed] = {}
         self._closed_max = closed_max
@@ -41,22 +48,25 @@ class StreamCache:
     async def get(self, stream: str) -> AnyStream:
         """Return a stream's state, with what decisions on it need.
 
-        A stream without events has sequence 0. Raises UnknownStreamKindError.
+        A stream without events has sequence 0. Nothing is loaded for a parked one: its
+        resumption needs nothing. Raises UnknownStreamKindError.
         """
         found = self._active.get(stream)
         if found is None:
             found = await self._not_active(stream)
-        elif found.loaded.is_complete:
-            return found
-        if found.sequence:
-            if not found.state.is_terminal:
-                loaded = await found.kind.loader.load(found)
-                found = replace(found, loaded=loaded)
+            if found.sequence:
+                self.put(stream, found)  # what can't be loaded can be parked
+        if is_to_be_loaded(found):
+            found = await self.with_loaded(found)
             self.put(stream, found)
         return found
 
+    async def with_loaded(self, found: AnyStream) -> AnyStream:
+        """Return an active stream with what decisions on it need."""
+        return replace(found, loaded=await found.kind.loader.load(found))
+
     async def _not_active(self, stream: str) -> AnyStream:
-        kind = self._kinds.of(stream)
+        kind = self.kinds.of(stream)
         closed = self._closed.get(stream)
         if closed is None:
             if stream in self._unread or not self._is_complete:
@@ -116,8 +126,8 @@ class StreamCache:
         over = len(self._closed) - self._closed_max
         oldest = list(islice(self._closed, min(max(over, 0), _EVICT_MAX)))
         found: list[str] = []
-        for kind in self._kinds:
-            streams = [s for s in oldest if self._kinds.of(s) is kind]
+        for kind in self.kinds:
+            streams = [s for s in oldest if self.kinds.of(s) is kind]
             index = kind.loader.closed
             if index is not None and streams:
                 known = await index.of(streams)
@@ -136,9 +146,16 @@ class StreamCache:
             self._has_evicted = True
             self._closed.pop(stream, None)
 
+    async def event(self, stream: str, sequence: int) -> Event | None:
+        """Return an event of a stream, which may be another partition's."""
+        for received in await self._log.stream(stream, after=sequence - 1, limit=1):
+            if received.envelope.sequence == sequence:
+                return self.kinds.messages.decode_as(received.body, Event)
+        return None
+
     async def _from_log(self, stream: str) -> AnyStream:
         """Fold a stream's events; of an ended one only its first and last are read."""
-        kind, decode = self._kinds.of(stream), self._kinds.messages.decode_as
+        kind, decode = self.kinds.of(stream), self.kinds.messages.decode_as
         found = kind.begin()
         last = await self._log.last_event(stream)
         if last is None:
@@ -149,5 +166,5 @@ class StreamCache:
             state = kind.closing.state(first, closing)
             return replace(found, state=state, sequence=last.envelope.sequence)
         for received in await self._log.stream(stream):
-            found = self._kinds.folded(found, received)
+            found = self.kinds.folded(found, received)
         return found

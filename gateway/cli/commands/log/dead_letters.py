@@ -51,7 +51,7 @@ async def show_all(
         line.append(instant(dead.occurred_at_us)[:19] + " ", style="dim")
         line.append(f"{dead.type.rpartition('.')[2] or '?':<20} ", style="bold")
         line.append((short_name(dead.stream) or "?") + " ", "cyan")
-        line.append(("redriven; " if kept.redriven else "") + _first_line(dead.error))
+        line.append(_state(kept) + _first_line(dead.error))
         console.print(line)
 
 
@@ -112,6 +112,10 @@ def _print(done: Redriven) -> None:
     typer.echo(f"redrove {len(done.redriven)} dead letters")
     if done.left:
         typer.echo(f"left {len(done.left)} that this version can't decode")
+    if done.refused:
+        typer.echo(
+            f"refused {len(done.refused)}: their parents were told that they failed"
+        )
     for stream in done.parked_again:
         typer.echo(f"{short_name(stream)} is parked again")
 
@@ -150,7 +154,14 @@ def _short(kept: StoredDeadLetter) -> JsonObject:
         "id": dead.id,
         "type": dead.type,
         "error": dead.error,
+        "answered": dead.answered,
     }
+
+
+def _state(kept: StoredDeadLetter) -> str:
+    if kept.letter.answered:
+        return f"answered to {short_name(kept.letter.answered)}; "
+    return "redriven; " if kept.redriven else ""
 
 
 def _first_line(text: str) -> str:

@@ -1,4 +1,4 @@
-"""The pool: whoever waits for a connection can be cancelled at any moment."""
+"""The pool: a task that waits for a connection can be cancelled at any moment."""
 
 from __future__ import annotations
 

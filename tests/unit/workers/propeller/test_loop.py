@@ -4,21 +4,32 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from domain.execution import decide
+from domain.graph import Definition
+from infra.blobs.files import BlobNotFoundError
 from infra.errors import PermanentError
 from infra.eventlog.contract import OwnedPartition, Record, Serve
 from schemas import topics
 from schemas.messages import commands as c
 from schemas.messages import execution_events as e
 from schemas.messages import node_events as ne
+from tests.support.engine import success
 from tests.support.fakes import MemoryLog
+from tests.support.graphs import definition, launch_plan_node, task_template
+from tests.support.harness import propeller_harness
 from tests.support.harness.propeller_harness import Harness, stream_of
-from workers.propeller.loop import Bounds
+from workers.operations.redrive import Redriver
+from workers.propeller.kinds.executions import EXECUTIONS, SNAPSHOTS
+from workers.propeller.leases import Leases
+from workers.propeller.loop import Bounds, Propeller
+from workers.propeller.stream_kinds import StreamKinds
 
+S = 1_000_000
 KEPT_MAX = 4_000
 STOP = c.TerminateExecution(cause="enough")
 
@@ -157,3 +168,150 @@ async def test_a_transaction_has_a_bound_in_bytes() -> None:
         await harness.run_of(streams[-1], "n0")
 
     assert [size for size in sizes if size] == [1] * len(streams)
+
+
+class Losing(Harness):
+    """A harness whose compiled workflows get lost."""
+
+    is_lost = False
+
+    async def load(self, blob: object) -> Definition:
+        """Return the graph of every execution, while it is there."""
+        if self.is_lost:
+            raise BlobNotFoundError("Expected a blob at '.../closure', but none is")
+        return await super().load(blob)
+
+    def _make(self) -> Propeller:
+        propeller = super()._make()
+        propeller.leases = Leases(30 * S)
+        return propeller
+
+
+async def _leased(harness: Harness) -> str:
+    """Return an execution whose first task a runner holds."""
+    stream = await harness.create("one")
+    beat = c.Heartbeat(runner="r", incarnation="i", occurred_at_us=1)
+    await harness.send("runner/r", beat, reply=False)
+    await harness.run_of(stream, "n0")
+    await harness.send(
+        stream,
+        c.ReportTaskStarted(
+            node_id="n0",
+            attempt=0,
+            dispatch_no=0,
+            runner="r",
+            incarnation="i",
+            started_at_us=1,
+        ),
+    )
+    await harness.until_events(stream, ne.TaskStarted)
+    return stream
+
+
+@pytest.mark.parametrize("folds", [True, False])
+async def test_a_lost_closure_under_a_due_lease_parks_its_stream(folds: bool) -> None:
+    """It costs no propeller that takes the partition up, and other streams go on."""
+    harness = Losing(MemoryLog(poll_s=0.02), folds=folds)
+    async with harness.propeller():
+        stream = await _leased(harness)
+    harness.is_lost = True
+    async with harness.propeller():
+        await asyncio.sleep(0.1)
+        harness.clock.now += 120 * S
+        await harness.until_events(stream, e.StreamParked)
+        other = await harness.create("two")
+        await harness.until_events(other, e.ExecutionStarted)
+
+
+@pytest.mark.parametrize("folds", [True, False])
+async def test_a_stream_is_parked_once(folds: bool) -> None:
+    """Of a lost closure each command is a dead letter; its return lets it go on."""
+    harness = Losing(MemoryLog(poll_s=0.02), folds=folds)
+    async with harness.propeller():
+        stream = await harness.create("one")
+        run = await harness.run_of(stream, "n0")
+    harness.is_lost = True
+    async with harness.propeller():
+        await harness.send(stream, success(run))
+        await harness.send(stream, STOP)
+        await harness.until_dead_letters(2)
+    async with harness.propeller():
+        await harness.send(stream, STOP)
+        await harness.until_dead_letters(3)
+        kinds = [type(event) for event in await harness.events(stream)]
+        assert kinds.count(e.StreamParked) == 1
+        redriver = Redriver(log=harness.log, clock=harness.clock)
+        done = await redriver.redrive([stream], [], "me")
+        assert done.parked_again == [stream]
+        harness.is_lost = False
+        await redriver.redrive([stream], [], "me")
+        await harness.until_events(stream, e.ExecutionAborted)
+    kinds = [type(event) for event in await harness.events(stream)]
+    assert kinds.count(e.StreamParked) == kinds.count(e.StreamResumed) == 2
+
+
+async def test_garbage_too_large_to_copy_parks_nothing() -> None:
+    """Bytes that are no command cost the stream of their key nothing."""
+    harness = Harness(SmallLog())
+    async with harness.propeller():
+        stream = await harness.create("one")
+        await harness.send(stream, STOP, body=bytes(KEPT_MAX * 2))
+        (dead,) = await harness.until_dead_letters(1)
+        await harness.send(stream, STOP)
+        await harness.until_events(stream, e.ExecutionAborted)
+    assert dead.body == b""
+    assert "single-object" in dead.error
+
+
+@pytest.mark.parametrize("field", ["id", "actor", "traceparent", "correlation"])
+async def test_an_enormous_header_is_shortened_in_its_dead_letter(field: str) -> None:
+    """The dead letter and its answer repeat it, and must fit into the log."""
+    harness = Harness(SmallLog())
+    async with harness.propeller():
+        stream = await harness.create("one")
+        await harness.send(stream, STOP, **{field: "x" * KEPT_MAX * 2})
+        (dead,) = await harness.until_dead_letters(1)
+        await harness.send(stream, STOP)
+        await harness.until_events(stream, e.ExecutionAborted)
+    assert len(getattr(dead, "id" if field == "id" else field)) < KEPT_MAX
+
+
+async def test_a_state_that_cannot_be_written_withholds_the_checkpoint(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The others' snapshots are written, and the next owner reads its events."""
+
+    def broken(*args: Any) -> Any:
+        if args[1].created.execution.name == "one":
+            raise OverflowError("too large")
+        return encode_chunks(*args)
+
+    encode_chunks = SNAPSHOTS.encode_chunks
+    kind = replace(EXECUTIONS, snapshots=replace(SNAPSHOTS, encode_chunks=broken))
+    harness = Harness(
+        MemoryLog(poll_s=0.02), folds=True, interval_s=0.01, kinds=StreamKinds(kind)
+    )
+    async with harness.propeller():
+        one, two = await harness.create("one"), await harness.create("two")
+        run = await harness.run_of(one, "n0")
+        await harness.run_of(two, "n0")
+        await asyncio.sleep(0.2)
+    async with harness.propeller():
+        await harness.send(one, success(run))
+        await harness.run_of(one, "n1")
+
+
+async def test_a_refused_child_fails_its_parent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A creation in a partition that isn't its own is never handled elsewhere."""
+    nodes, tasks = [launch_plan_node("n0")], [task_template()]
+    graph = definition(nodes, "n0", tasks=tasks)
+    monkeypatch.setattr(propeller_harness, "chain", lambda: graph)
+    harness = Harness(SmallLog(homeless=stream_of("one-n0-0")))
+    async with harness.propeller():
+        stream = await harness.create("one")
+        await harness.until_events(stream, e.ExecutionFailed)
+        (dead,) = await harness.dead_letters()
+    assert dead.answered == stream
+    assert "own partitioner" in dead.error
