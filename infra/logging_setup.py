@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import sys
+import threading
 import time
+from types import TracebackType
 from typing import TextIO, cast
 
 import structlog
@@ -81,6 +83,29 @@ def configure(level: str, *, as_json: bool) -> None:
     )
     logging.basicConfig(
         handlers=[handler], level=max(chosen, logging.WARNING), force=True
+    )
+    if as_json:
+        _log_what_python_prints()
+
+
+def _log_what_python_prints() -> None:
+    """Log warnings and unhandled exceptions, which Python prints as text."""
+    logging.captureWarnings(True)  # noqa: FBT003 - the library's own signature
+    log = structlog.get_logger(__name__)
+
+    def unhandled(
+        kind: type[BaseException], error: BaseException, trace: TracebackType | None
+    ) -> None:
+        log.critical("unhandled_exception", exc_info=(kind, error, trace))
+
+    sys.excepthook = unhandled
+    threading.excepthook = lambda args: log.error(
+        "thread_failed",
+        thread=getattr(args.thread, "name", ""),
+        exc_info=args.exc_value,
+    )
+    sys.unraisablehook = lambda args: log.error(
+        "exception_ignored", at=repr(args.object), exc_info=args.exc_value
     )
 
 

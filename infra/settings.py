@@ -35,9 +35,16 @@ from infra.setting_sections import (
     UpgradeSettings,
 )
 
+_YES = frozenset({"true", "1", "yes", "on", "t", "y"})
+
 
 class InvalidSettingsError(ValueError):
-    """Settings that can't be used; its text names each, and where it stands."""
+    """Settings that can't be used; its text names each, and where it stands.
+
+    `as_json` is True where logs were to be JSON.
+    """
+
+    as_json: bool = False
 
 
 class Settings(BaseSettings):
@@ -51,7 +58,9 @@ class Settings(BaseSettings):
     )
 
     data_dir: Path = Field(
-        Path.home() / ".flightlog", description="Folder of the engine's data."
+        Path("~/.flightlog"),
+        validate_default=True,
+        description="Folder of the engine's data.",
     )
     host: str = Field("127.0.0.1", description="Address to listen on.")
     grpc_port: int = Field(30080, ge=0, le=65535, description="Port of the gRPC API.")
@@ -129,6 +138,17 @@ class Settings(BaseSettings):
             raise ValueError("; ".join(found))
         return given
 
+    @field_validator("data_dir")
+    @classmethod
+    def _expanded(cls, value: Path) -> Path:
+        try:
+            return value.expanduser()
+        except RuntimeError:
+            raise ValueError(
+                f"Expected a home folder for {value}, but this user has none; set "
+                "FLIGHTLOG_DATA_DIR"
+            ) from None
+
     @field_validator("log_level", mode="before")
     @classmethod
     def _in_capitals(cls, value: object) -> object:
@@ -142,6 +162,9 @@ def load(options: Mapping[str, Any]) -> Settings:
     """
     try:
         return Settings(**options)
+    except InvalidSettingsError as invalid:
+        invalid.as_json = _wants_json({})
+        raise
     except ValidationError as error:
         found = setting_errors.explain(
             error,
@@ -150,21 +173,31 @@ def load(options: Mapping[str, Any]) -> Settings:
             environment=os.environ,
             file=os.environ.get(CONFIG_VARIABLE, ""),
         )
-        raise InvalidSettingsError("\n  ".join(("", *found)).strip()) from error
+        refusal = InvalidSettingsError("\n  ".join(("", *found)).strip())
+        refusal.as_json = _wants_json(_file())
+        raise refusal from error
 
 
-def _file() -> Mapping[str, object]:
+def _wants_json(file: Mapping[str, object]) -> bool:
+    given = {**file, **setting_names.settings_of(Settings, os.environ)}
+    return str(given.get("log_json", "")).lower() in _YES
+
+
+def _file() -> dict[str, object]:
     """Return what the TOML file has; raises InvalidSettingsError, FileNotFoundError."""
     named = os.environ.get(CONFIG_VARIABLE)
     if not named:
         return {}
-    path = Path(named).expanduser()
+    path = Path(named)
     try:
+        path = path.expanduser()
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise FileNotFoundError(
             f"Expected a TOML file at {path} ({CONFIG_VARIABLE}), but there is none"
         ) from None
+    except RuntimeError as error:
+        why = str(error)
     except OSError as error:
         why = f"it can't be read: {error.strerror}"
     except UnicodeDecodeError as error:

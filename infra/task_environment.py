@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
+import locale
 import os
+import sys
 from pathlib import Path
 
 from infra.addresses import reachable
@@ -12,6 +15,8 @@ from infra.settings import Settings
 # forking, so that each task imported them again (1 s). Tasks run in parallel anyway;
 # for more threads, set these variables for the engine.
 _FORK_SUPPORT = "GRPC_ENABLE_FORK_SUPPORT"
+_UTF8_MODE = "PYTHONUTF8"
+_GRPC_VERBOSITY = "GRPC_VERBOSITY"
 _ONE_THREAD = {
     "OPENBLAS_NUM_THREADS": "1",
     "JE_ARROW_MALLOC_CONF": "background_thread:false",
@@ -19,12 +24,26 @@ _ONE_THREAD = {
 
 
 def disable_grpc_fork_handlers() -> None:
-    """Disable gRPC's fork handlers; to be called before gRPC is imported.
+    """Disable gRPC's fork handlers and its own log; call it before gRPC is imported.
 
-    They run in each child that asyncio forks to start a program, and crash some of
-    them; such a child only executes the program.
+    The handlers run in each child that asyncio forks to start a program, and crash some
+    of them; such a child only executes the program. The log is C++'s lines on standard
+    error, of what is raised as well.
     """
     os.environ.setdefault(_FORK_SUPPORT, "0")
+    os.environ.setdefault(_GRPC_VERBOSITY, "NONE")
+
+
+def run_in_utf8() -> None:
+    """Start this process again in Python's UTF-8 mode, unless it is UTF-8 already.
+
+    Files, names and what tasks print are UTF-8, whatever the locale's encoding is.
+    """
+    is_utf8 = codecs.lookup(locale.getencoding()).name == "utf-8"
+    if is_utf8 or os.environ.get(_UTF8_MODE) == "1":
+        return
+    os.environ[_UTF8_MODE] = "1"
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - itself
 
 
 def task_environment(settings: Settings) -> dict[str, str]:
@@ -37,7 +56,8 @@ def task_environment(settings: Settings) -> dict[str, str]:
     kept = dict(_ONE_THREAD) | {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith("FLIGHTLOG_") and name != _FORK_SUPPORT
+        if not name.startswith("FLIGHTLOG_")
+        and name not in {_FORK_SUPPORT, _GRPC_VERBOSITY}
     }
     scripts = str(Path(settings.process.python).parent)
     kept["PATH"] = os.pathsep.join(p for p in (scripts, kept.get("PATH", "")) if p)

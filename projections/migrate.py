@@ -15,8 +15,8 @@ def migrate(url: str, *, is_alone: bool = False) -> int:
     With `is_alone`, no other process migrates: the lock of one that was killed while it
     did is broken.
     """
-    scheme, _, rest = url.partition("://")
-    backend = get_backend(f"{scheme.split('+')[0]}+psycopg://{rest}")
+    _, _, rest = url.partition("://")
+    backend = get_backend(f"postgresql+psycopg://{rest}")
     try:
         if is_alone:
             backend.break_lock()

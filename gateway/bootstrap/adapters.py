@@ -16,7 +16,6 @@ from gateway.version import version
 from infra.blobs.files import Blobs
 from infra.blobs.store import open_blobs
 from infra.clock import Clock, SystemClock
-from infra.errors import PermanentError
 from infra.eventlog.contract import EventReader, Log
 from infra.eventlog.event_store import EventStore
 from infra.eventlog.kafka.log import KafkaLog
@@ -27,6 +26,7 @@ from infra.postgres.embedded_server import PostgresServer
 from infra.postgres.failures import outages_are_transient
 from infra.postgres.format_gate import FormatGate
 from infra.postgres.pool import Pool, advisory_lock, open_pool
+from infra.postgres.usable import check_usable
 from infra.retry import retry_transient
 from infra.settings import Settings
 from projections.migrate import migrate
@@ -58,21 +58,6 @@ class RoleAdapters(Adapters):
     log: KafkaLog
 
 
-def check(settings: Settings) -> None:
-    """Raise PermanentError, naming what must be set, if roles can't run with these."""
-    needed = {
-        "FLIGHTLOG_KAFKA__BOOTSTRAP_SERVERS": settings.kafka.bootstrap_servers,
-        "FLIGHTLOG_POSTGRES": settings.postgres,
-    }
-    missing = [name for name, value in needed.items() if not value]
-    if missing:
-        message = (
-            f"Expected {' and '.join(missing)} to be set, as roles share them, but "
-            "nothing is; 'flightlog up' needs neither"
-        )
-        raise PermanentError(message)
-
-
 @asynccontextmanager
 async def open_adapters(settings: Settings, role: str) -> AsyncIterator[RoleAdapters]:
     """Connect a role's adapters, waiting for what can't be reached yet.
@@ -81,8 +66,12 @@ async def open_adapters(settings: Settings, role: str) -> AsyncIterator[RoleAdap
     newer version.
     """
     data = DataDir(settings.data_dir)
-    data.path.mkdir(parents=True, exist_ok=True)
+    data.prepare()
     async with AsyncExitStack() as stack:
+        blobs = await stack.enter_async_context(open_blobs(settings, data.blobs))
+        await retry_transient(
+            lambda: check_usable(settings.postgres), "postgres_delayed"
+        )
         await retry_transient(lambda: _tables(settings.postgres), "postgres_delayed")
         pool = await retry_transient(
             lambda: _pool(settings.postgres), "postgres_delayed"
@@ -94,7 +83,6 @@ async def open_adapters(settings: Settings, role: str) -> AsyncIterator[RoleAdap
         gate = FormatGate(pool, settings.upgrade, role, version())
         is_fresh = await retry_transient(lambda: _is_empty(log), "log_delayed")
         await stack.enter_async_context(gate.entered(is_fresh=is_fresh))
-        blobs = await stack.enter_async_context(open_blobs(settings, data.blobs))
         yield RoleAdapters(
             settings=settings,
             clock=SystemClock(),

@@ -8,11 +8,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import IO
 
 import msgspec
 
 from infra.addresses import authority
+from infra.errors import PermanentError
 
 _SECRET_BYTES = 32
 _PRIVATE = 0o600
@@ -58,11 +60,35 @@ class DataDir:
         self._address = self.path / "engine.json"
         self._secret = self.path / "secret"
 
+    def prepare(self) -> None:
+        """Create the folder; raises PermanentError if it can't be written to."""
+        with self._accessible():
+            self.path.mkdir(parents=True, exist_ok=True)
+            with TemporaryFile(dir=self.path):
+                pass
+
+    @contextmanager
+    def _accessible(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise PermanentError(
+                f"Expected to read and write the data folder {self.path} "
+                f"(FLIGHTLOG_DATA_DIR), but: {error.strerror}"
+            ) from error
+
+    def _opened_lock(self) -> IO[str]:
+        with self._accessible():
+            return self._lock.open("a+")
+
     @contextmanager
     def hold(self) -> Iterator[None]:
-        """Lock the folder; raises EngineAlreadyRunningError if another engine has."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        with self._lock.open("a+") as file:
+        """Lock the folder; raises EngineAlreadyRunningError if another engine has.
+
+        Raises PermanentError if the folder can't be written to.
+        """
+        self.prepare()
+        with self._opened_lock() as file:
             if not self._lock_within(file, _LOCK_S):
                 raise EngineAlreadyRunningError(self._in_use())
             self._address.unlink(missing_ok=True)
@@ -91,9 +117,10 @@ class DataDir:
 
     def address(self) -> EngineAddress | None:
         """Return the addresses of this folder's engine; None if none is ready."""
-        if not self._lock.exists():
-            return None
-        with self._lock.open("a+") as file:
+        with self._accessible():
+            if not self._lock.exists():
+                return None
+        with self._opened_lock() as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:

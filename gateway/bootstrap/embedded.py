@@ -15,13 +15,15 @@ import structlog
 
 from gateway.bootstrap import components, gauges
 from gateway.bootstrap.adapters import Adapters, open_postgres_log, open_store
+from gateway.bootstrap.checks import check_blobs, check_python
 from gateway.bootstrap.data_dir import DataDir, EngineAddress
-from gateway.bootstrap.ports import bind, free_port, link_base
+from gateway.bootstrap.ports import bind, check_free, free_port, link_base
 from gateway.bootstrap.supervision import signals, watch
 from gateway.registry import projects
 from gateway.services.container import Services
 from gateway.telemetry.health import Health
 from gateway.version import version
+from infra.blobs.files import Blobs
 from infra.blobs.store import open_blobs
 from infra.clock import SystemClock
 from infra.eventlog.contract import OwnedPartition
@@ -29,6 +31,7 @@ from infra.eventlog.postgres.log import PostgresLog
 from infra.postgres.embedded_server import PostgresServer
 from infra.postgres.format_gate import FormatGate
 from infra.postgres.pool import open_pool
+from infra.postgres.usable import check_usable
 from infra.settings import Settings
 from infra.telemetry import counters
 from infra.telemetry.counters import Values
@@ -74,6 +77,8 @@ async def run(settings: Settings, on_ready: OnReady = lambda _: None) -> None:
     Raises EngineAlreadyRunningError if the data folder is in use, PortInUseError if a
     port is.
     """
+    check_python(settings)
+    check_blobs(settings)
     data = DataDir(settings.data_dir)
     stopping = asyncio.Event()
     if not settings.grpc_port:  # Tasks are given it before the server listens.
@@ -84,6 +89,7 @@ async def run(settings: Settings, on_ready: OnReady = lambda _: None) -> None:
         signals(stopping),
         bind(settings.host, settings.http_port) as http_socket,
     ):
+        check_free(settings.host, settings.grpc_port, http_socket)
         await _run_until_stopped(settings, data, http_socket, stopping, on_ready)
     log_.info("stopped")
 
@@ -126,9 +132,16 @@ async def _run(
     on_ready: OnReady,
 ) -> None:
     async with AsyncExitStack() as stack:
-        url = settings.postgres or await _start_postgres(data, stack)
+        blobs = await stack.enter_async_context(open_blobs(settings, data.blobs))
+        url = settings.postgres
+        if url:
+            await check_usable(url)
+        else:
+            url = await _start_postgres(data, stack)
         base_url = link_base(settings, http_socket)
-        engine = await stack.enter_async_context(_build(settings, data, url, base_url))
+        engine = await stack.enter_async_context(
+            _build(settings, data, url, base_url, blobs)
+        )
 
         def ready(grpc_port: int) -> None:
             address = EngineAddress(
@@ -162,7 +175,7 @@ async def _start_postgres(data: DataDir, stack: AsyncExitStack) -> str:
 
 @asynccontextmanager
 async def _build(
-    settings: Settings, data: DataDir, url: str, base_url: str
+    settings: Settings, data: DataDir, url: str, base_url: str, blobs: Blobs
 ) -> AsyncIterator[Engine]:
     """Connect everything; what is opened last is closed first."""
     clock = SystemClock()
@@ -174,7 +187,6 @@ async def _build(
         stack.push_async_callback(pool.close)
         gate = FormatGate(pool, settings.upgrade, "embedded", version())
         await stack.enter_async_context(gate.entered())
-        blobs = await stack.enter_async_context(open_blobs(settings, data.blobs))
         adapters = Adapters(
             settings=settings,
             clock=clock,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 
 from infra.addresses import authority, reachable
+from infra.errors import PermanentError
 from infra.settings import Settings
 
 
@@ -13,7 +15,10 @@ class PortInUseError(Exception):
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """Return a socket bound to the address; raises PortInUseError. Port 0 is any."""
+    """Return a socket bound to the address, of which port 0 is any free one.
+
+    Raises PortInUseError, PermanentError if there is no such address.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     bound = socket.socket(family, socket.SOCK_STREAM)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -22,9 +27,24 @@ def bind(host: str, port: int) -> socket.socket:
         bound.listen(1024)
     except OSError as error:
         bound.close()
-        raise PortInUseError(port_in_use(host, port)) from error
+        raise _explained(error, host, port) from error
     bound.setblocking(False)  # noqa: FBT003 - the library's own signature
     return bound
+
+
+def _explained(error: OSError, host: str, port: int) -> Exception:
+    if error.errno == errno.EADDRINUSE:
+        return PortInUseError(port_in_use(host, port))
+    return PermanentError(
+        f"Expected to listen on {authority(host, port)}, but: {error.strerror}"
+    )
+
+
+def check_free(host: str, port: int, http: socket.socket) -> None:
+    """Raise PortInUseError if a port can't be bound that is bound later, by gRPC."""
+    if port and port == http.getsockname()[1]:
+        raise PermanentError(f"Expected two ports, but gRPC and HTTP both have {port}")
+    bind(host, port).close()
 
 
 def free_port(host: str) -> int:

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 
 import structlog
 
-from gateway.bootstrap.adapters import check, open_adapters
-from gateway.bootstrap.ports import bind, http_url, link_base
+from gateway.bootstrap.adapters import open_adapters
+from gateway.bootstrap.checks import check_python, check_shared
+from gateway.bootstrap.data_dir import DataDir
+from gateway.bootstrap.ports import bind, check_free, http_url, link_base
 from gateway.bootstrap.supervision import signals, watch
 from gateway.bootstrap.worker_roles import WORKERS, Build, Worker
 from gateway.rest.routes.health import health_app
@@ -22,7 +24,7 @@ from infra.settings import Settings
 
 log_ = structlog.get_logger(__name__)
 
-GATEWAY = "gateway"
+GATEWAY, PROJECTOR, RUNNER = "gateway", "projector", "runner"
 ROLES = (GATEWAY, *WORKERS)
 _DRAIN_S = 8.0
 """A worker must have finished its current work by then."""
@@ -38,7 +40,10 @@ async def run(role: str, settings: Settings, on_ready: OnReady) -> None:
     Raises PermanentError if the settings, or what they name, can't be used, and
     PortInUseError.
     """
-    check(settings)
+    check_shared(settings, stores_blobs=role != PROJECTOR)
+    if role == RUNNER:
+        check_python(settings)
+    DataDir(settings.data_dir).prepare()
     stopping = asyncio.Event()
     log_.info("role_starting", role=role)
     with (
@@ -60,6 +65,7 @@ async def _run_gateway(
 
     health = Health((GATEWAY,))
     url = http_url(settings.host, bound)
+    check_free(settings.host, settings.grpc_port, bound)
 
     async def serve() -> None:
         async with (

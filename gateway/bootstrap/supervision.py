@@ -11,6 +11,8 @@ from contextlib import contextmanager
 
 import structlog
 
+from infra.errors import PermanentError
+
 log_ = structlog.get_logger(__name__)
 
 STOP_S_MAX = 9.0
@@ -24,10 +26,13 @@ class PartEndedError(Exception):
 async def watch(
     name: str, part: Coroutine[None, None, None], stopping: asyncio.Event
 ) -> None:
-    """Run a part; raises PartEndedError if it ends before the engine stops."""
+    """Run a part; raises PartEndedError if it ends before the engine stops.
+
+    Raises PermanentError, which tells what is wrong outside, as it is.
+    """
     try:
         await part
-    except asyncio.CancelledError:
+    except (asyncio.CancelledError, PermanentError):
         raise
     except Exception as error:
         log_.exception("part_failed", part=name)

@@ -60,6 +60,9 @@ app.add_typer(upgrade.app, name="upgrade")
 
 def main() -> None:
     """Run the command line."""
+    from infra.task_environment import run_in_utf8  # noqa: PLC0415 - heavy
+
+    run_in_utf8()
     standard_streams.prepare()
     app()
 
@@ -121,7 +124,7 @@ def up(
         plugin=plugin.value if plugin else None,
         postgres=postgres,
     )
-    run_command(lambda: run_engine(settings))
+    run_command(lambda: run_engine(settings), logs_json=settings.log_json)
 
 
 @app.command()

@@ -91,7 +91,10 @@ def load_settings(**options: Option) -> Settings:
     try:
         return settings.load({k: v for k, v in options.items() if v is not None})
     except (OSError, ValueError) as error:
-        typer.echo(f"Invalid configuration: {error}", err=True)
+        from gateway.cli.sentences import complain  # noqa: PLC0415 - heavy
+
+        as_json = isinstance(error, settings.InvalidSettingsError) and error.as_json
+        complain(f"Invalid configuration: {error}", as_json=as_json)
         raise typer.Exit(ExitCode.USAGE) from error
 
 
@@ -112,22 +115,29 @@ def run_on_session(
     run_command(lambda: asyncio.run(read()))
 
 
-def run_command(work: Callable[[], None]) -> None:
+def run_command(work: Callable[[], None], *, logs_json: bool = False) -> None:
     """Run a command; an expected error becomes one line and an exit code."""
-    from infra.errors import InfraError  # noqa: PLC0415 - heavy
+    from gateway.cli.sentences import complain, sentence  # noqa: PLC0415 - heavy
 
     try:
         with _terminable():
             work()
-    except (CommandError, InfraError) as error:
-        typer.echo(str(error), err=True)
-        code = error.code if isinstance(error, CommandError) else ExitCode.FAILED
-        raise typer.Exit(code) from error
+    except typer.Exit:
+        raise
+    except CommandError as error:
+        complain(str(error), as_json=logs_json)
+        raise typer.Exit(error.code) from error
     except KeyboardInterrupt as error:
         raise typer.Exit(ExitCode.INTERRUPTED) from error
     except BrokenPipeError as error:
         standard_streams.discard()
         raise typer.Exit(ExitCode.OK) from error
+    except Exception as error:
+        text = sentence(error)
+        if text is None:
+            raise
+        complain(text, as_json=logs_json)
+        raise typer.Exit(ExitCode.FAILED) from error
 
 
 @contextmanager

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Coroutine
-
-from psycopg import Error
+from collections.abc import Coroutine, Iterator
 
 from gateway.bootstrap.data_dir import EngineAlreadyRunningError
 from gateway.bootstrap.ports import PortInUseError
 from gateway.bootstrap.supervision import PartEndedError
 from gateway.cli.errors import CommandError
+from gateway.cli.sentences import sentence
 from infra import logging_setup
-from infra.errors import InfraError
-from infra.postgres.failures import Failure, failure_of
 from infra.settings import Settings
 from schemas.wire import codec
 
@@ -31,21 +28,29 @@ def run_until_stopped(settings: Settings, serving: Coroutine[None, None, None]) 
     try:
         with asyncio.Runner() as runner:
             runner.run(serving)
-    except (EngineAlreadyRunningError, PortInUseError, InfraError) as error:
-        raise CommandError(str(error)) from error
-    except Error as error:
-        if failure_of(error) is not Failure.OUTAGE:
-            raise
-        raise CommandError(f"Cannot reach Postgres: {error}") from error
     except BaseExceptionGroup as group:
-        died = group.subgroup((PartEndedError, PortInUseError, InfraError))
-        if died is None:
+        texts = [text for text in map(_text, _leaves(group)) if text is not None]
+        if not texts:
             raise
-        first = _first(died)
-        raise CommandError(f"The engine stopped: {first}") from group
+        raise CommandError(texts[0]) from group
+    except Exception as error:
+        text = _text(error)
+        if text is None:
+            raise
+        raise CommandError(text) from error
 
 
-def _first(group: BaseException) -> BaseException:
-    while isinstance(group, BaseExceptionGroup):
-        group = group.exceptions[0]
-    return group
+def _text(error: BaseException) -> str | None:
+    if isinstance(error, PartEndedError):
+        return f"The engine stopped: {error}"
+    if isinstance(error, EngineAlreadyRunningError | PortInUseError):
+        return str(error)
+    return sentence(error)
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for part in error.exceptions:
+            yield from _leaves(part)
+    else:
+        yield error

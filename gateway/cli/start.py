@@ -114,4 +114,4 @@ def _start(role: str, settings: Settings) -> None:
     disable_grpc_fork_handlers()
     from gateway.cli.commands.process.start import start  # noqa: PLC0415 - heavy
 
-    run_command(lambda: start(role, settings))
+    run_command(lambda: start(role, settings), logs_json=settings.log_json)

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
+from email.utils import parsedate_to_datetime
 from io import BytesIO
 from pathlib import Path
 from tempfile import SpooledTemporaryFile
@@ -31,6 +32,7 @@ from infra.blobs.files import (
     write_chunks,
 )
 from infra.blobs.signing import Grant
+from infra.clock import SYSTEM_CLOCK
 from infra.errors import PermanentError, TransientError
 from infra.setting_sections import S3Settings
 from schemas.values import Blob
@@ -40,6 +42,10 @@ _NOT_FOUND = frozenset({"NoSuchKey", "NoSuchObject", "NoSuchBucket", "404"})
 _TRANSIENT = frozenset(
     {"SlowDown", "ServiceUnavailable", "InternalError", "RequestTimeout", "503", "500"}
 )
+_NO_BUCKET = "NoSuchBucket"
+_REFUSED = frozenset({"AccessDenied", "RequestTimeTooSkewed", "RequestExpired", "403"})
+_SKEW_S_MIN = 14 * 60
+"""S3 refuses requests whose time is a quarter of an hour off; HEAD doesn't say why."""
 _SPOOL_BYTES = 8 << 20
 _PART_BYTES = 16 << 20
 _T = TypeVar("_T")
@@ -282,12 +288,33 @@ def _response(response: BaseHTTPResponse) -> Iterator[BaseHTTPResponse]:
         response.release_conn()
 
 
+def _clock_skew(error: S3Error) -> str:
+    """Return how far this machine's clock is off from S3's; empty, if it isn't."""
+    try:
+        theirs = parsedate_to_datetime(error.response.headers.get("Date", ""))
+    except ValueError:
+        return ""
+    skew_s = SYSTEM_CLOCK.now_us() / 1_000_000 - theirs.timestamp()
+    if abs(skew_s) < _SKEW_S_MIN:
+        return ""
+    return f"{abs(skew_s) / 60:.0f} minutes {'ahead' if skew_s > 0 else 'behind'}"
+
+
 @contextmanager
 def _translated_errors(uri: str) -> Iterator[None]:
     """Turn the client's errors into the engine's."""
     try:
         yield
     except S3Error as error:
+        if error.code in _REFUSED and (skew := _clock_skew(error)):
+            raise PermanentError(
+                f"Expected this machine's clock to agree with that of S3 for {uri!r}, "
+                f"but it is {skew}"
+            ) from error
+        if error.code == _NO_BUCKET:
+            raise BlobNotFoundError(
+                f"Expected the bucket of {uri!r} to exist, but it doesn't"
+            ) from error
         if error.code in _NOT_FOUND:
             raise BlobNotFoundError(
                 f"Expected a blob at {uri!r}, but there is none"

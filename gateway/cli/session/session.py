@@ -13,6 +13,7 @@ from gateway.cli.errors import CommandError, ExitCode
 from infra.blobs.files import Blobs
 from infra.eventlog.contract import EventReader
 from infra.postgres.pool import Pool
+from infra.postgres.usable import check_usable
 from infra.settings import Settings
 from projections.queries import executions
 from projections.views.apply import STREAM_PROJECTIONS, StreamProjections
@@ -99,6 +100,8 @@ async def open_session(
     engine = None if settings.kafka.bootstrap_servers else data.address()
     if engine is not None or settings.postgres:
         url = engine.postgres if engine is not None else settings.postgres
+        if engine is None:
+            await check_usable(url, creates=create)
         async with _connected(settings, data, url, is_down=False) as session:
             yield session
         return

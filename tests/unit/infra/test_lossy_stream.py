@@ -59,6 +59,19 @@ def test_commands_run_with_closed_streams(closed: str, tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+def test_an_encoding_that_is_not_utf8(tmp_path: Path) -> None:
+    """A command starts again in UTF-8: names of files and texts aren't ASCII only."""
+    folder = tmp_path / "März"
+    env = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done = subprocess.run(
+        [sys.executable, "-m", "gateway.cli", "status", "--data-dir", str(folder)],
+        env={**os.environ, **env}, check=False, capture_output=True, timeout=60,
+    )  # fmt: skip
+    assert done.stderr == b""
+    lines = done.stdout.decode().splitlines()
+    assert "".join(lines) == f"No engine is running on {folder}"
+
+
 def test_a_command_whose_reader_leaves(tmp_path: Path) -> None:
     """`flightlog … | head` ends without a word."""
     script = '("$0" -m gateway.cli status; echo $? >&2) | true'

@@ -95,7 +95,7 @@ async def _engine(
 
 
 async def _spawn(data: DataDir, log: Path) -> asyncio.subprocess.Process:
-    data.path.mkdir(parents=True, exist_ok=True)
+    data.prepare()
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
     try:
         return await asyncio.create_subprocess_exec(
