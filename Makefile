@@ -8,6 +8,8 @@ BIN := $(VENV)/bin
 E2E := tests/e2e
 ON_BOTH := $(E2E)/test_shapes.py $(E2E)/test_types.py $(E2E)/test_gates.py
 ON_BOTH_SLOW := $(addprefix $(E2E)/test_,failures.py failure_nodes.py failure_policies.py cache.py arrays.py maps.py maps_more.py dynamic.py time_limits.py surface.py recover.py)
+# So that a seed of the simulation says all of a run.
+export PYTHONHASHSEED ?= 0
 # Much of it waits for brokers and tasks: two workers, each file in one of them.
 SIDE_BY_SIDE := -n 2 --dist loadfile
 FAST := tests/architecture tests/unit tests/property tests/golden tests/history

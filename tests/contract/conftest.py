@@ -1,6 +1,8 @@
 """The logs under contract: in memory, on a real Postgres, on a real Kafka.
 
-Tests marked `sole` hold what only a log with one writer and one order promises.
+The adapter of Kafka runs on a broker in memory as well: the same suite says that this
+one does what the real one does. Tests marked `sole` hold what only a log with one
+writer and one order promises.
 """
 
 from __future__ import annotations
@@ -21,6 +23,8 @@ from infra.setting_sections import KafkaSettings, LogSettings
 from tests.support.components.kafka import broker
 from tests.support.components.postgres import empty_database
 from tests.support.fakes import MemoryData, MemoryLog
+from tests.support.memory_kafka.broker import Broker
+from tests.support.memory_kafka.install import memory_broker
 
 POLL_S = 0.2
 LOCK_S = 0.3
@@ -84,7 +88,7 @@ class PostgresKind:
 
 
 class KafkaKind:
-    """Logs on fresh topics of one partition of a real Kafka."""
+    """Logs on fresh topics of one partition of a Kafka, a real one or one in memory."""
 
     def __init__(self, servers: str) -> None:
         self.settings = KafkaSettings(
@@ -115,21 +119,46 @@ def kafka_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run a test on each kind of log; on Kafka too, unless it is marked `sole`."""
+    """Run a test on each kind of log; on Kafka too, unless it is marked `sole`.
+
+    What is for Kafka only runs on a real one; marked `both`, on one in memory too.
+    """
+    if "kafka" in metafunc.fixturenames:
+        both = metafunc.definition.get_closest_marker("both") is not None
+        brokers = ["memory-kafka", "kafka"] if both else ["kafka"]
+        metafunc.parametrize("kafka", brokers, indirect=True)
     if "kind" not in metafunc.fixturenames:
         return
     kinds: list[Any] = ["memory"]
     kinds.append(pytest.param("postgres", marks=pytest.mark.integration))
     if metafunc.definition.get_closest_marker("sole") is None:
+        kinds.append("memory-kafka")
         kinds.append(pytest.param("kafka", marks=pytest.mark.integration))
     metafunc.parametrize("kind", kinds, indirect=True)
 
 
 @pytest.fixture
+def broker_in_memory() -> Iterator[Broker]:
+    """A broker in memory, to which all clients of Kafka talk."""
+    with memory_broker() as found:
+        yield found
+
+
+def _kafka_kind(request: pytest.FixtureRequest) -> KafkaKind:
+    if request.param == "kafka":
+        return KafkaKind(request.getfixturevalue("kafka_servers"))
+    found = KafkaKind(request.getfixturevalue("broker_in_memory").name)
+    # Nothing is as slow as a broker here, but for a machine that is busy.
+    long = {"session_timeout_s": 30, "transaction_timeout_s": 30}
+    found.settings = found.settings.model_copy(update=long)
+    return found
+
+
+@pytest.fixture
 async def kind(request: pytest.FixtureRequest) -> AsyncIterator[Any]:
     """One kind of log; everything that was opened is closed."""
-    if request.param == "kafka":
-        found: Any = KafkaKind(request.getfixturevalue("kafka_servers"))
+    if request.param in {"kafka", "memory-kafka"}:
+        found: Any = _kafka_kind(request)
     else:
         found = MemoryKind() if request.param == "memory" else PostgresKind()
     yield found
@@ -150,9 +179,9 @@ def postgres() -> Iterator[PostgresKind]:
 
 
 @pytest.fixture
-async def kafka(kafka_servers: str) -> AsyncIterator[KafkaKind]:
+async def kafka(request: pytest.FixtureRequest) -> AsyncIterator[KafkaKind]:
     """Fresh topics of four partitions."""
-    found = KafkaKind(kafka_servers)
+    found = _kafka_kind(request)
     found.settings = found.settings.model_copy(update={"partitions": PARTITIONS})
     yield found
     for log in found.logs:

@@ -86,6 +86,7 @@ async def until(condition: Any) -> None:
             await asyncio.sleep(0.05)
 
 
+@pytest.mark.both
 async def test_partitions_are_shared_and_handed_over(kafka: KafkaKind) -> None:
     """Members come and go; each command has one outcome, whichever owner it had."""
     one, two = await kafka.open(), await kafka.open()
@@ -116,6 +117,7 @@ async def test_partitions_are_shared_and_handed_over(kafka: KafkaKind) -> None:
     assert sorted(await copied(one)) == sorted(f"of/{name}" for name in sent)
 
 
+@pytest.mark.both
 async def test_a_stream_keeps_its_partition_on_every_topic(kafka: KafkaKind) -> None:
     """Events lie where the commands of their stream do."""
     log = await kafka.open()
@@ -129,6 +131,7 @@ async def test_a_stream_keeps_its_partition_on_every_topic(kafka: KafkaKind) -> 
     assert len(set.union(*places.values())) > 1
 
 
+@pytest.mark.both
 async def test_a_newer_owner_fences_the_older(kafka: KafkaKind) -> None:
     """What the older one had open is gone, and it can commit no more."""
     log = await kafka.open()
@@ -149,6 +152,7 @@ async def test_a_newer_owner_fences_the_older(kafka: KafkaKind) -> None:
     await new.close()
 
 
+@pytest.mark.both
 async def test_an_oversized_record_costs_nothing_else(kafka: KafkaKind) -> None:
     """All of it is refused, the position stays, and the partition goes on."""
     small = kafka.settings.model_copy(update={"message_bytes_max": 50_000})
@@ -207,6 +211,7 @@ async def test_foreign_records_are_read_too(kafka: KafkaKind) -> None:
     assert [r.envelope.sequence for r in found] == [0, 0]
 
 
+@pytest.mark.both
 async def test_what_was_there_before_is_found_by_the_brokers_time(
     kafka: KafkaKind,
 ) -> None:
@@ -221,6 +226,7 @@ async def test_what_was_there_before_is_found_by_the_brokers_time(
     assert len(found) == 30  # all of them are younger than the clocks may differ
 
 
+@pytest.mark.both
 async def test_topics_are_checked(kafka: KafkaKind) -> None:
     """Missing topics and a wrong number of partitions are reported."""
     log = KafkaLog(kafka.settings, LogSettings())
@@ -281,6 +287,7 @@ async def _append(log: KafkaLog, name: str) -> None:
                 return
 
 
+@pytest.mark.both
 async def test_nothing_is_lost_while_an_owner_waits(kafka: KafkaKind) -> None:
     """A read that is given up, as for a timer, loses no command."""
     log = await kafka.open()
@@ -306,6 +313,7 @@ class FixedExtent:
         return self.found
 
 
+@pytest.mark.both
 @pytest.mark.parametrize("last_sequence", [None, 5])
 @pytest.mark.parametrize("ahead_s", [-3600, -10, 86_400, None])
 async def test_a_stream_is_read_from_where_it_began(

@@ -1,4 +1,4 @@
-"""Reading a topic together on a real broker, from positions kept elsewhere."""
+"""Reading a topic together on a broker, from positions kept elsewhere."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.support.components.postgres import migrated_database
 from tests.support.engine import created
 from tests.support.memory_log import event_records
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.integration, pytest.mark.both, pytest.mark.timeout(120)]
 
 SOON_S = 40
 

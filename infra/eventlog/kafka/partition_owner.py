@@ -121,7 +121,7 @@ class KafkaPartitionOwner:
     async def _reconcile(self, serve: Serve) -> None:
         """Serve what is assigned, and release what isn't any more."""
         await self._release([at for at in self._served if at not in self._assigned])
-        for at in self._assigned:
+        for at in sorted(self._assigned):
             if at not in self._served:
                 stop = asyncio.Event()
                 task = asyncio.create_task(self._serve(at, serve, stop))

@@ -1,0 +1,1 @@
+"""Several processes of each role on several partitions, from a seed."""

@@ -1,0 +1,1 @@
+"""An engine of many processes in virtual time, on a broker in memory."""

@@ -1,0 +1,92 @@
+"""Faults of a cluster's processes, drawn from its seed, at any await."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from tests.support.cluster.cluster import Cluster, Node
+
+PAUSE_S = (0.0, 4.0)
+AWAY_S = (0.2, 15.0)
+FROZEN_S = (0.5, 20.0)
+JUMPS_S = (-86_400, -60, 60, 86_400)
+
+
+@dataclass(slots=True)
+class Faults:
+    """Injects one fault after the other; all of them are over at the end."""
+
+    cluster: Cluster
+    kinds: tuple[str, ...]
+    injected: Counter[str] = field(default_factory=Counter)
+
+    async def inject(self, count: int) -> None:
+        """Inject so many faults, with pauses in which nothing else happens."""
+        known: dict[str, Callable[[Node], Awaitable[None]]] = {
+            "kill": self.kill,
+            "replace": self.replace,
+            "freeze": self.freeze,
+            "leave": self.leave,
+            "join": self.join,
+            "jump": self.jump,
+        }
+        draw, going = self.cluster.draw, set[asyncio.Task[None]]()
+        for _ in range(count):
+            await asyncio.sleep(draw.uniform(*PAUSE_S))
+            name = draw.choice(self.kinds)
+            busy = {task.get_name() for task in going if not task.done()}
+            nodes = [n for n in self.cluster.nodes.values() if n.name not in busy]
+            if not nodes:
+                continue
+            node = draw.choice(nodes)
+            self.injected[f"{name} {node.role}"] += 1
+            going.add(asyncio.create_task(_done(known[name](node)), name=node.name))
+        for task in going:
+            await task
+
+    async def kill(self, node: Node) -> None:
+        """Kill a process; it is started again by its name."""
+        self.cluster.kill(node)
+        await self._away(AWAY_S)
+        self.cluster.spawn(node.role, node.name)
+
+    async def replace(self, node: Node) -> None:
+        """Kill a process; another one takes its place, with another name."""
+        self.cluster.kill(node)
+        await self._away(AWAY_S)
+        self.cluster.spawn(node.role)
+        del self.cluster.nodes[node.name]
+
+    async def freeze(self, node: Node) -> None:
+        """Stop a process, and let it wake."""
+        node.process.freeze()
+        await self._away(FROZEN_S)
+        node.process.thaw()
+
+    async def leave(self, node: Node) -> None:
+        """End a process as a supervisor does, and start another one."""
+        await self.cluster.leave(node)
+        await self._away(AWAY_S)
+        self.cluster.spawn(node.role)
+
+    async def join(self, node: Node) -> None:
+        """Add a process of the same role, which leaves later."""
+        joined = self.cluster.spawn(node.role)
+        await self._away(FROZEN_S)
+        if self.cluster.nodes.get(joined.name) is joined:
+            await self.cluster.leave(joined)
+
+    async def jump(self, node: Node) -> None:
+        """Let the clock of a process's machine jump."""
+        node.process.clock_us += self.cluster.draw.choice(JUMPS_S) * 1_000_000
+        await asyncio.sleep(0)
+
+    async def _away(self, between_s: tuple[float, float]) -> None:
+        await asyncio.sleep(self.cluster.draw.uniform(*between_s))
+
+
+async def _done(fault: Awaitable[None]) -> None:
+    await fault

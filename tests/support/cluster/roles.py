@@ -1,0 +1,125 @@
+"""The roles of a cluster: what each of its processes runs, wired as in production."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from functools import partial
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
+
+from domain.execution.context import Limits
+from domain.graph import Definition
+from gateway.bootstrap import components
+from infra.clock import SYSTEM_CLOCK
+from infra.eventlog.kafka.log import KafkaLog
+from infra.retry import retry_transient
+from infra.settings import Settings
+from schemas.envelope import Envelope
+from schemas.ids import ExecutionRef
+from schemas.levels import FORMAT_LEVEL
+from schemas.messages.commands import CreateExecution
+from schemas.values import Blob
+from tests.support.catalogs import MemoryCatalog
+from tests.support.cluster.tasks import TimedTasks
+from tests.support.engine import created
+from workers.propeller import restore as restoring
+from workers.propeller.kinds.executions import EXECUTIONS
+from workers.propeller.loading.admission import Admission
+from workers.propeller.loading.execution_loader import ExecutionLoader
+from workers.propeller.partitions import Partitions
+from workers.propeller.stream_kinds import STREAM_KINDS
+
+if TYPE_CHECKING:
+    from tests.support.cluster.cluster import Cluster
+
+Main = Callable[["Cluster", str, asyncio.Event], Coroutine[Any, Any, None]]
+SLOTS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """Admits everything: the graph of an execution is known by its name."""
+
+    definition: Callable[[str], Definition]
+
+    async def admit(
+        self, command: CreateExecution, envelope: Envelope, now_us: int
+    ) -> Admission:
+        """Return the first event of the execution that is asked for."""
+        ref = ExecutionRef(
+            project=command.project, domain=command.domain, name=command.name
+        )
+        first = replace(
+            created(7),
+            occurred_at_us=now_us,
+            execution=ref,
+            parent=command.parent,
+            created_by=envelope.id,
+            # The graph is found again by it.
+            definition=Blob(uri=command.name, digest="0", size=1),
+        )
+        return Admission(first, self.definition(command.name))
+
+    async def load(self, blob: Blob) -> Definition:
+        """Return the graph of an execution."""
+        return self.definition(blob.uri)
+
+
+async def opened(settings: Settings) -> KafkaLog:
+    """Return the log, once the broker answers."""
+    log = KafkaLog(settings.kafka, settings.log)
+    await retry_transient(log.open, "start_delayed")
+    return log
+
+
+async def propeller(cluster: Cluster, name: str, stop: asyncio.Event) -> None:
+    """Serve the partitions that fall to this process."""
+    settings = cluster.settings_of(name)
+    log = await opened(settings)
+    registry = Registry(cluster.definition)
+    loader = ExecutionLoader(
+        log=log, definitions=registry, admission=registry, limits=Limits()
+    )
+    adapters: Any = SimpleNamespace(
+        settings=settings,
+        log=log,
+        clock=SYSTEM_CLOCK,
+        gate=SimpleNamespace(level=FORMAT_LEVEL),
+    )
+    kinds = STREAM_KINDS.with_loaders({EXECUTIONS.prefix: loader})
+    partitions = Partitions(
+        log,
+        lambda: components._propeller(adapters, kinds, None),
+        partial(restoring.restore, log),
+    )
+    cluster.propellers[name] = partitions
+    await partitions.run(stop)
+    await log.close()
+
+
+async def runner(cluster: Cluster, name: str, stop: asyncio.Event) -> None:
+    """Run tasks that take virtual time."""
+    settings = cluster.settings_of(name)
+    log = await opened(settings)
+    adapters: Any = SimpleNamespace(
+        settings=settings,
+        log=log,
+        pool=None,
+        blobs=cluster.blobs,
+        clock=SYSTEM_CLOCK,
+    )
+    plugin: Any = TimedTasks(cluster.runs, asyncio.Semaphore(SLOTS))
+    running = components.runner(adapters, plugin, name)
+    running.cache_lookups = dataclasses.replace(
+        running.cache_lookups, catalog=MemoryCatalog()
+    )
+    await running.run(stop)
+    await log.close()
+
+
+ROLES: dict[str, Main] = {"propeller": propeller, "runner": runner}

@@ -1,0 +1,1 @@
+"""A Kafka in memory: a broker, and aiokafka's clients of it."""
