@@ -106,6 +106,12 @@ class KafkaSettings(Section):
     transaction_timeout_s: float = Field(
         6.0, gt=0, description="A transaction open for this long is aborted."
     )
+    open_transaction_timeout_s: float = Field(
+        30.0,
+        gt=0,
+        description="Time a read waits for another process's open transaction, before "
+        "it is begun anew.",
+    )
     request_timeout_s: float = Field(
         10.0, gt=0, description="Time within which the broker must answer a request."
     )

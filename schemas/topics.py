@@ -15,5 +15,8 @@ PROPELLER_GROUP = "propeller"
 PROJECTOR_GROUP = "projector"
 RUNNER_GROUP = "runner"
 
+OWNED = frozenset({EVENTS, SNAPSHOTS})
+"""Topics whose partition the owner of the commands' partition of that number writes."""
+
 COMPACTED = frozenset({SNAPSHOTS})
 """Topics of which only the newest record of each key is kept."""

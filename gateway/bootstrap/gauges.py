@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from infra.eventlog.kafka.log import KafkaLog
 from infra.telemetry import counters
 from infra.telemetry.counters import Values
 from projections.projector.projector import Projector
 from workers.propeller.partitions import Partitions
 from workers.runner.loop import Runner
+
+
+def of_log(log: KafkaLog) -> Values:
+    """Return the values of a log on Kafka."""
+    return {counters.READS_WAITING: log.waiting_reads}
 
 
 def of_propeller(propeller: Partitions) -> Values:

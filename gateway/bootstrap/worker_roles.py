@@ -19,7 +19,7 @@ from pathlib import Path
 from gateway.bootstrap import components, gauges
 from gateway.bootstrap.adapters import RoleAdapters
 from infra.settings import Settings
-from infra.telemetry.counters import ReadValues
+from infra.telemetry.counters import ReadValues, Values
 from projections.projector.partitioned import PartitionedProjector
 from projections.projector.projector import Projector
 from workers.propeller import restore as restoring
@@ -55,7 +55,10 @@ async def propeller(adapters: RoleAdapters) -> AsyncIterator[Worker]:
         finally:
             sweeping.cancel()
 
-    yield Worker(run=run, metrics=lambda: gauges.of_propeller(partitions))
+    yield Worker(
+        run=run,
+        metrics=lambda: _values(adapters, gauges.of_propeller(partitions)),
+    )
 
 
 @asynccontextmanager
@@ -79,7 +82,10 @@ async def projector(adapters: RoleAdapters) -> AsyncIterator[Worker]:
         if not working.cancelled():
             await working
 
-    yield Worker(run=run, metrics=lambda: gauges.of_projector(projector))
+    yield Worker(
+        run=run,
+        metrics=lambda: _values(adapters, gauges.of_projector(projector)),
+    )
 
 
 @asynccontextmanager
@@ -106,7 +112,10 @@ async def runner(adapters: RoleAdapters) -> AsyncIterator[Worker]:
             finally:
                 warming.cancel()
 
-        yield Worker(run=run, metrics=lambda: gauges.of_runner(running))
+        yield Worker(
+            run=run,
+            metrics=lambda: _values(adapters, gauges.of_runner(running)),
+        )
 
 
 def runner_name(settings: Settings) -> str:
@@ -126,6 +135,11 @@ def _scratch(adapters: RoleAdapters) -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(
         dir=parent, prefix="bundles-", ignore_cleanup_errors=True
     )
+
+
+def _values(adapters: RoleAdapters, of_role: Values) -> Values:
+    """Return the values of a role with those of its log."""
+    return {**of_role, **gauges.of_log(adapters.log)}
 
 
 WORKERS: dict[str, Build] = {

@@ -73,9 +73,11 @@ class OwnedPartition(Protocol):
     async def commit(self, records: Sequence[Record], position: int | None) -> None:
         """Append all records and move the position, in one transaction.
 
-        Raises TransientError if it may be repeated, PermanentError if the log can't
-        store a record (nothing was appended), and FencedError if this object can't be
-        used any more.
+        Records of `topics.OWNED` go to the partition of this number, whatever their
+        key: a transaction that is left open then hides nothing that another owner has
+        written. Raises TransientError if it may be repeated, PermanentError if the log
+        can't store a record (nothing was appended), and FencedError if this object
+        can't be used any more.
         """
         ...
 
@@ -187,7 +189,9 @@ class Log(Protocol):
     ) -> Pages:
         """Yield the messages of a topic after positions, up to the end at the call.
 
-        Of all its partitions, or of one.
+        Of all its partitions, or of one. Nothing that was appended before the call is
+        left out: messages behind a transaction that is still open are waited for.
+        Raises TransientError if that takes too long.
         """
         ...
 

@@ -52,6 +52,10 @@ EXECUTIONS_SWEPT = Metric(
 PARTITIONS_OWNED = Metric(
     "flightlog_partitions_owned", "Partitions of commands that this process owns."
 )
+READS_WAITING = Metric(
+    "flightlog_reads_waiting",
+    "Reads of the log that wait for an open transaction of another process.",
+)
 EVENTS_PROJECTED = Metric(
     "flightlog_events_projected_total", "Events applied to the read models."
 )

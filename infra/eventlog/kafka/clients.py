@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Iterable, Sequence
 from functools import lru_cache
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
@@ -17,10 +17,12 @@ from infra.errors import PermanentError, TransientError
 from infra.eventlog.contract import Received, Record
 from infra.eventlog.kafka.records import received
 from infra.setting_sections import KafkaSettings
+from schemas import topics
 
 _RETRY_MS = 10
 """After a commit the broker may ask for one retry: aiokafka waits this long."""
 _POSITIVE = 0x7FFFFFFF
+_ONE_PARTITION = frozenset({topics.REGISTRY, topics.DEAD_LETTERS})
 
 _T = TypeVar("_T")
 
@@ -47,6 +49,7 @@ def new_consumer(
     group: str | None = None,
     group_instance_id: str | None = None,
     fetch_max_wait_ms: int = 500,
+    isolation_level: Literal["read_committed", "read_uncommitted"] = "read_committed",
 ) -> AIOKafkaConsumer:
     """Return a consumer of committed records, which commits nothing by itself."""
     timeout_s = settings.request_timeout_s + settings.session_timeout_s
@@ -56,7 +59,7 @@ def new_consumer(
         group_instance_id=group_instance_id,
         enable_auto_commit=False,
         auto_offset_reset="earliest",
-        isolation_level="read_committed",
+        isolation_level=isolation_level,
         request_timeout_ms=round(timeout_s * 1000),
         session_timeout_ms=round(settings.session_timeout_s * 1000),
         heartbeat_interval_ms=round(settings.heartbeat_interval_s * 1000),
@@ -107,7 +110,10 @@ async def fetch(
 async def end_offsets(
     consumer: AIOKafkaConsumer, partitions: Iterable[TopicPartition]
 ) -> dict[TopicPartition, int]:
-    """Return the offset after the last message of each partition."""
+    """Return the offset after the last message of each partition.
+
+    A consumer of committed records sees nothing from the first open transaction on.
+    """
     found: dict[TopicPartition, int] = await call(consumer.end_offsets(partitions))
     return found
 
@@ -127,25 +133,26 @@ async def committed_offsets(
     return found
 
 
-async def partition_for_record(
-    producer: AIOKafkaProducer, record: Record, prefix: str = ""
-) -> int:
-    """Return the partition of a record: the one it names, or that of its key.
-
-    A key is in the same partition of every topic with the same number of partitions.
-    """
+def partition_for_record(record: Record, settings: KafkaSettings) -> int:
+    """Return the partition of a record: the one it names, or that of its key."""
     if record.partition is not None:
         return record.partition
-    return await partition_for_key(producer, prefix + record.topic, record.key)
+    return partition_for_key(record.topic, record.key, settings)
 
 
-async def partition_for_key(producer: AIOKafkaProducer, topic: str, key: str) -> int:
-    """Return the partition of a topic that a key belongs to."""
-    count = len(await producer.partitions_for(topic))
-    if not count:
-        message = f"Expected topic {topic}, but it has no partitions"
-        raise PermanentError(message)
-    return _hash(key) % count
+def partition_for_key(topic: str, key: str, settings: KafkaSettings) -> int:
+    """Return the partition of a topic that a key belongs to.
+
+    By the number of partitions that is configured, never by that of the broker: it
+    may grow while the engine runs, and streams must not move. A key is in the same
+    partition of every topic that has several.
+    """
+    return _hash(key) % partitions_of(topic, settings)
+
+
+def partitions_of(topic: str, settings: KafkaSettings) -> int:
+    """Return how many partitions of a topic the engine uses."""
+    return 1 if topic in _ONE_PARTITION else settings.partitions
 
 
 @lru_cache(maxsize=10_000)

@@ -30,6 +30,7 @@ from infra.eventlog.kafka.clients import (
     new_producer,
     partition_for_key,
     partition_for_record,
+    partitions_of,
     too_large,
     unreachable,
 )
@@ -38,6 +39,7 @@ from infra.eventlog.kafka.partition_owner import KafkaPartitionOwner
 from infra.eventlog.kafka.records import sendable
 from infra.eventlog.kafka.stream_reader import SKEW_US, StreamReader
 from infra.eventlog.kafka.topic_reader import TopicReader
+from infra.eventlog.kafka.watermarks import TransactionWaits, Watermarks
 from infra.setting_sections import KafkaSettings, LogSettings
 from schemas import topics as t
 
@@ -61,21 +63,32 @@ class KafkaLog:
         self._prefix = settings.prefix
         self._poll_s = log.poll_interval_s
         self._producer: AIOKafkaProducer | None = None
-        self._topics = TopicReader(settings, self._poll_s, self.partitions)
+        self._watermarks = Watermarks(settings)
+        self._waits = TransactionWaits(settings.open_transaction_timeout_s)
+        self._topics = TopicReader(
+            settings, self._poll_s, self._watermarks, self._waits
+        )
         self._streams = StreamReader(self._topics, self.partition_for_stream, extents)
 
     async def open(self) -> None:
         """Connect; raises PermanentError if topics are missing or differ."""
         await kafka_topics.check(self._settings)
+        await self._watermarks.open()
         producer = new_producer(self._settings)
         await call(producer.start())
         self._producer = producer
 
     async def close(self) -> None:
         """Send what is buffered, and disconnect."""
+        await self._watermarks.close()
         producer, self._producer = self._producer, None
         if producer is not None:
             await producer.stop()
+
+    @property
+    def waiting_reads(self) -> int:
+        """Return how many reads wait for an open transaction of another process."""
+        return self._waits.waiting
 
     @property
     def _sender(self) -> AIOKafkaProducer:
@@ -91,7 +104,7 @@ class KafkaLog:
         try:
             sent = []
             for record in records:
-                at = await partition_for_record(self._sender, record, self._prefix)
+                at = partition_for_record(record, self._settings)
                 arguments = sendable(record, self._prefix)
                 sent.append(await self._sender.send(**arguments, partition=at))
             await asyncio.gather(*sent)
@@ -162,8 +175,8 @@ class KafkaLog:
         return await self._topics.since(topic, at_us)
 
     async def partitions(self, topic: str) -> int:
-        """Return the number of a topic's partitions."""
-        return len(await call(self._sender.partitions_for(self._prefix + topic)))
+        """Return the number of a topic's partitions that the engine uses."""
+        return partitions_of(topic, self._settings)
 
     async def stream(
         self, stream: str, after: int = 0, limit: int | None = None
@@ -177,7 +190,7 @@ class KafkaLog:
 
     async def partition_for_stream(self, stream: str) -> int:
         """Return the partition that holds a stream."""
-        return await partition_for_key(self._sender, self._prefix + t.EVENTS, stream)
+        return partition_for_key(t.EVENTS, stream, self._settings)
 
     async def positions(self, group: str, topic: str) -> Positions:
         """Return a group's stored position on each partition; 0 before the first."""

@@ -37,6 +37,7 @@ from infra.eventlog.kafka.clients import (
 )
 from infra.eventlog.kafka.records import sendable
 from infra.setting_sections import KafkaSettings
+from schemas import topics
 
 log_ = structlog.get_logger(__name__)
 
@@ -72,11 +73,14 @@ class KafkaPartition:
     async def close(self) -> None:
         """Stop the clients, each within the request's timeout."""
         for client in (self._producer, self._reader):
-            try:
-                async with asyncio.timeout(self._settings.request_timeout_s):
-                    await client.stop()
-            except (*_FENCED, KafkaError, OSError, TimeoutError) as error:
-                log_.debug("partition_close_failed", at=str(self._at), error=str(error))
+            await self._stop(client)
+
+    async def _stop(self, client: AIOKafkaProducer | AIOKafkaConsumer) -> None:
+        try:
+            async with asyncio.timeout(self._settings.request_timeout_s):
+                await client.stop()
+        except (*_FENCED, KafkaError, OSError, TimeoutError) as error:
+            log_.debug("partition_close_failed", at=str(self._at), error=str(error))
 
     async def read(self, limit: int) -> Sequence[Received]:
         """Return the next commands; none if no new one arrives in time."""
@@ -87,8 +91,7 @@ class KafkaPartition:
 
     async def holds(self, key: str) -> bool:
         """Return whether the default partitioner of clients puts a key here."""
-        found = await partition_for_key(self._producer, self._at.topic, key)
-        return found == self.number
+        return partition_for_key(topics.COMMANDS, key, self._settings) == self.number
 
     async def end_position(self, topic: str) -> int:
         """Return the last position of a topic's partition of the same number."""
@@ -138,15 +141,23 @@ class KafkaPartition:
         sent = list[asyncio.Future[RecordMetadata]]()
         prefix = self._settings.prefix
         for record in records:
-            at = await partition_for_record(self._producer, record, prefix)
             sending = await self._producer.send(
-                **sendable(record, prefix), partition=at
+                **sendable(record, prefix), partition=self._partition_for(record)
             )
             sending.add_done_callback(_retrieve_error)
             sent.append(sending)
         for result in await asyncio.gather(*sent, return_exceptions=True):
             if isinstance(result, BaseException):
                 raise result
+
+    def _partition_for(self, record: Record) -> int:
+        """Return where a record goes: what is owned, to the partition of this number.
+
+        There it can't be behind the open transaction of another partition's owner.
+        """
+        if record.topic in topics.OWNED:
+            return self.number
+        return partition_for_record(record, self._settings)
 
 
 def _retrieve_error(sending: asyncio.Future[RecordMetadata]) -> None:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from infra.eventlog.contract import BEGINNING, Pages, Positions, Received
-from infra.eventlog.kafka.clients import call, end_offsets, fetch, new_consumer
+from infra.eventlog.kafka.clients import (
+    call,
+    end_offsets,
+    fetch,
+    new_consumer,
+    partitions_of,
+)
+from infra.eventlog.kafka.watermarks import TransactionWaits, Watermarks
 from infra.setting_sections import KafkaSettings
 
 _SHORT_WAIT_MS = 50
@@ -20,13 +27,13 @@ _RECORD_WAIT_MS = 1000
 class TopicReader:
     """Reads partitions of topics, as a member of no group.
 
-    `partitions` returns the number of a topic's partitions; `poll_s` is how long a
-    reader at the end waits for new messages.
+    `poll_s` is how long a reader at the end waits for new messages.
     """
 
     settings: KafkaSettings
     poll_s: float
-    partitions: Callable[[str], Awaitable[int]]
+    watermarks: Watermarks
+    waits: TransactionWaits
 
     async def tail(self, topics: Sequence[str], after: Positions, limit: int) -> Pages:
         """Follow topics from positions on, without end; yields empty batches."""
@@ -38,19 +45,23 @@ class TopicReader:
     async def read_to_end(
         self, topic: str, after: Positions, limit: int, partition: int | None = None
     ) -> Pages:
-        """Yield the messages of a topic after positions, up to the end at the call."""
+        """Yield the messages of a topic after positions, up to the end at the call.
+
+        The end is the high watermark: what is committed by then is there, even behind
+        a transaction that is still open. That one is waited for, never read through.
+        """
+        if partition is not None and partition >= partitions_of(topic, self.settings):
+            return
         async with self._reading((topic,), after, partition) as (reader, partitions):
-            ends = await end_offsets(reader, partitions)
-            left = set(partitions)
-            while True:
-                left = {at for at in left if await reader.position(at) < ends[at]}
-                if not left:
-                    return
-                # Markers of commits advance the position without a message.
-                found = await self._fetch(reader, limit, _SHORT_WAIT_MS)
-                before_end = [r for r in found if r.position <= ends[self._at(r)]]
-                if before_end:
-                    yield before_end
+            ends = await self.watermarks.high(partitions)
+            with self.waits.reading(ends) as wait:
+                while left := await _before_ends(reader, ends):
+                    wait.check(left)
+                    # Markers of commits advance the position without a message.
+                    found = await self._fetch(reader, limit, _SHORT_WAIT_MS)
+                    before_end = [r for r in found if r.position <= ends[self._at(r)]]
+                    if before_end:
+                        yield before_end
 
     async def since(self, topic: str, at_us: int) -> Positions:
         """Return positions before all that the broker appended from a time on."""
@@ -92,7 +103,7 @@ class TopicReader:
         partitions = [
             TopicPartition(self.settings.prefix + topic, number)
             for topic in topics
-            for number in range(await self.partitions(topic))
+            for number in range(partitions_of(topic, self.settings))
             if partition in {None, number}
         ]
         # The broker answers the requests of a connection in order: a fetch that waits
@@ -118,3 +129,11 @@ class TopicReader:
     ) -> Sequence[Received]:
         prefix = self.settings.prefix
         return await fetch(reader, wait_ms=wait_ms, limit=limit, prefix=prefix)
+
+
+async def _before_ends(
+    reader: AIOKafkaConsumer, ends: Mapping[TopicPartition, int]
+) -> Mapping[TopicPartition, int]:
+    """Return the positions of partitions that aren't read up to their ends."""
+    positions = {at: await reader.position(at) for at in ends}
+    return {at: position for at, position in positions.items() if position < ends[at]}
