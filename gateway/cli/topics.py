@@ -18,7 +18,12 @@ app = typer.Typer(
 
 @app.command()
 def create(*, json: JsonOption = False) -> None:
-    """Create the missing topics; existing ones are not changed."""
+    """Create the missing topics, and mend the configuration of existing ones.
+
+    What is mended is printed: retention, compaction, message size and what else would
+    lose or refuse messages. Exits with 1 if a topic has another number of partitions
+    than the settings.
+    """
     from gateway.cli.commands.log import topics  # noqa: PLC0415 - heavy
 
     settings = load_settings()
@@ -30,7 +35,7 @@ def describe(*, json: JsonOption = False) -> None:
     """Print each topic's partitions, replicas and consumer lag.
 
     Exits with 1 if a topic is missing, or if its number of partitions differs from the
-    settings.
+    settings, or its configuration from what the engine needs.
     """
     from gateway.cli.commands.log import topics  # noqa: PLC0415 - heavy
 

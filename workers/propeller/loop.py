@@ -304,7 +304,8 @@ class Propeller:
         if found is None and not await partition.holds(received.key):
             found = (
                 f"Expected key '{received.key}' in the partition that every client's "
-                f"own partitioner gives it, but it is in {partition.number}"
+                "own partitioner gives it among those that the engine is configured "
+                f"with, but it is in {partition.number}"
             )
         if found is not None:
             self.handler.refuse(batch, received, command, found)

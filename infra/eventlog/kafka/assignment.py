@@ -21,6 +21,7 @@ from infra.eventlog.kafka.clients import (
     fetch,
     new_consumer,
     new_group_member,
+    partitions_of,
     unreachable,
 )
 from infra.eventlog.kafka.partition_owner import AssignmentListener
@@ -39,6 +40,7 @@ class KafkaPartitionAssignment:
         self, settings: KafkaSettings, group: str, topic: str, poll_s: float
     ) -> None:
         """Prepare; `joined` joins the group."""
+        self._settings = settings
         self._prefix = settings.prefix
         self._topic = settings.prefix + topic
         self._poll_ms = round(poll_s * 1000)
@@ -52,8 +54,18 @@ class KafkaPartitionAssignment:
 
     def _on_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         self._member.pause(*assigned)
-        self._assigned = frozenset(at.partition for at in assigned)
+        self._assigned = self._known(assigned)
         self._is_assigned.set()
+
+    def _known(self, assigned: Iterable[TopicPartition]) -> frozenset[int]:
+        """Return the partitions that the engine uses; nobody writes to others."""
+        count = partitions_of(self._topic.removeprefix(self._prefix), self._settings)
+        numbers = frozenset(at.partition for at in assigned)
+        if strays := sorted(number for number in numbers if number >= count):
+            log_.warning(
+                "partitions_not_configured", topic=self._topic, partitions=strays
+            )
+        return frozenset(number for number in numbers if number < count)
 
     @asynccontextmanager
     async def joined(self) -> AsyncIterator[KafkaPartitionAssignment]:

@@ -19,8 +19,9 @@ from aiokafka.errors import KafkaError
 
 from infra.errors import FencedError, TransientError
 from infra.eventlog.contract import Serve
-from infra.eventlog.kafka.clients import new_group_member
+from infra.eventlog.kafka.clients import new_group_member, partitions_of
 from infra.eventlog.kafka.owned_partition import KafkaPartition
+from infra.eventlog.kafka.stray_partition import StrayPartition
 from infra.retry import retry_transient
 from infra.setting_sections import KafkaSettings
 
@@ -146,7 +147,16 @@ class KafkaPartitionOwner:
             await opened.close()
 
     async def _open(self, at: TopicPartition) -> KafkaPartition:
-        partition = KafkaPartition(self._settings, self._group, at, self._poll_s)
+        kind = KafkaPartition
+        if at.partition >= partitions_of(self._topic, self._settings):
+            log_.warning(
+                "partition_not_configured",
+                topic=at.topic,
+                partition=at.partition,
+                why="records on it are dead letters: were partitions added?",
+            )
+            kind = StrayPartition
+        partition = kind(self._settings, self._group, at, self._poll_s)
         try:
             await partition.open()
         except BaseException:

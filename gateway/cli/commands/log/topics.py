@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from gateway.bootstrap.adapters import open_kafka_log
@@ -20,13 +21,25 @@ _GROUPS = {t.COMMANDS: t.PROPELLER_GROUP, t.DISPATCHES: t.RUNNER_GROUP}
 
 
 async def create(settings: Settings, *, json: bool) -> None:
-    """Create the missing topics."""
+    """Create the missing topics, and mend the configuration of others."""
     _check(settings)
-    created = await topics.create(settings.kafka)
+    done = await topics.prepare(settings.kafka)
     if json:
-        print_json({"created": [*created]})
+        mended: JsonObject = {
+            name: [to_object(change) for change in changes]
+            for name, changes in done.mended.items()
+        }
+        print_json({"created": [*done.created], "mended": mended})
         return
-    typer.echo(f"created {', '.join(created)}" if created else "all topics exist")
+    if done.created:
+        typer.echo(f"created {', '.join(done.created)}")
+    for name, changes in done.mended.items():
+        for change in changes:
+            typer.echo(
+                f"mended {name}: {change.name} was {change.found}, is {change.expected}"
+            )
+    if not (done.created or done.mended):
+        typer.echo("all topics exist")
 
 
 async def describe(settings: Settings, *, json: bool) -> None:
@@ -70,18 +83,16 @@ def _as_json(state: topics.TopicState, lag: Mapping[str, int]) -> JsonObject:
 
 def _print_table(states: Sequence[topics.TopicState], lag: Mapping[str, int]) -> None:
     table = Table(box=None)
-    for heading in ("topic", "partitions", "replicas", "lag", ""):
+    for heading in ("topic", "partitions", "replicas", "lag"):
         table.add_column(heading, no_wrap=True)
+    table.add_column("")
     for state in states:
-        how = "" if state.is_valid else "missing" if not state.partitions else (
-            f"expected {state.expected} partitions"
-        )  # fmt: skip
         left = lag.get(state.name)
         table.add_row(
             state.name,
             str(state.partitions),
             str(state.replicas),
             "" if left is None else str(left),
-            f"[red]{how}[/]",
+            f"[red]{escape(state.problem)}[/]",
         )
     Console(highlight=False).print(table)
