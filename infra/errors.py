@@ -4,6 +4,7 @@ InfraError
 ├── TransientError   it may work later: retry, within limits
 ├── ConflictError    another writer was first: load and decide again
 ├── FencedError      another process owns the log or partition: stop
+├── PositionLostError  messages were deleted before they were read: ask an operator
 └── PermanentError   retrying can't help
 """
 
@@ -24,6 +25,10 @@ class ConflictError(InfraError):
 
 class FencedError(InfraError):
     """Another process owns the log or the partition now."""
+
+
+class PositionLostError(InfraError):
+    """Messages may have been deleted unread: an operator decides how to go on."""
 
 
 class PermanentError(InfraError):

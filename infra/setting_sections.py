@@ -96,6 +96,11 @@ class KafkaSettings(Section):
         gt=0,
         description="Most bytes fetched from a broker at once, unless a message is "
         "larger.",
+    retention_s: float = Field(
+        7 * 86_400.0,
+        ge=0,
+        description="Commands, dispatches and aborts that every reader has passed are "
+        "deleted when older.",
     )
     session_timeout_s: float = Field(
         6.0, gt=0, description="A process silent for this long loses its partitions."
@@ -110,7 +115,7 @@ class KafkaSettings(Section):
         30.0,
         gt=0,
         description="Time a read waits for another process's open transaction, before "
-        "it is begun anew.",
+        "it begins again.",
     )
     request_timeout_s: float = Field(
         10.0, gt=0, description="Time within which the broker must answer a request."

@@ -11,7 +11,8 @@ from projections.sql_files import SQL_FILES
 
 PROJECTOR = "views"
 """The name under which the projector stores its positions."""
-_STORED = queries(SQL_FILES / "projector.sql")["stored_positions"]
+_QUERIES = queries(SQL_FILES / "projector.sql")
+_STORED, _MOVE_TO = _QUERIES["stored_positions"], _QUERIES["move_to"]
 
 
 class _Position(msgspec.Struct, frozen=True):
@@ -24,6 +25,11 @@ async def stored_positions(conn: Connection) -> dict[int, int]:
     cursor = await conn.execute(_STORED, (PROJECTOR,))
     found = [decode(_Position, row) for row in await cursor.fetchall()]
     return {row.log_partition: row.position for row in found}
+
+
+async def move_position(conn: Connection, partition: int, position: int) -> None:
+    """Store the projector's position on a partition, wherever it was."""
+    await conn.execute(_MOVE_TO, (PROJECTOR, partition, position))
 
 
 def have_reached(positions: Positions, end: Positions) -> bool:

@@ -12,7 +12,10 @@ from workers.runner.loop import Runner
 
 def of_log(log: KafkaLog) -> Values:
     """Return the values of a log on Kafka."""
-    return {counters.READS_WAITING: log.waiting_reads}
+    return {
+        counters.READS_WAITING: log.waiting_reads,
+        counters.PARTITIONS_STOPPED: log.stopped_partitions,
+    }
 
 
 def of_propeller(propeller: Partitions) -> Values:

@@ -22,6 +22,7 @@ from infra.settings import Settings
 from infra.telemetry.counters import ReadValues, Values
 from projections.projector.partitioned import PartitionedProjector
 from projections.projector.projector import Projector
+from workers.operations.kafka_trimmer import KafkaTrimmer
 from workers.propeller import restore as restoring
 from workers.propeller.loading.stream_endings import ClosedStreamQuery
 
@@ -39,21 +40,28 @@ Build = Callable[[RoleAdapters], AbstractAsyncContextManager[Worker]]
 
 @asynccontextmanager
 async def propeller(adapters: RoleAdapters) -> AsyncIterator[Worker]:
-    """Build a propeller for the partitions assigned to this process; it also sweeps.
+    """Build a propeller for the partitions assigned to this process.
 
-    Sweeping is idempotent: several propellers can do it.
+    It also sweeps and trims, which several propellers can do at once.
     """
     restore = partial(restoring.restore, adapters.log)
     closed = ClosedStreamQuery(adapters.pool)
     partitions = components.partitions(adapters, restore, closed)
     sweeper = components.sweeper(adapters)
+    trimmer = KafkaTrimmer(
+        log=adapters.log,
+        clock=adapters.clock,
+        retention_s=adapters.settings.kafka.retention_s,
+        interval_s=adapters.settings.log.trim_interval_s,
+    )
 
     async def run(stop: asyncio.Event) -> None:
-        sweeping = asyncio.create_task(sweeper.run())
+        others = [asyncio.create_task(part.run()) for part in (sweeper, trimmer)]
         try:
             await partitions.run(stop)
         finally:
-            sweeping.cancel()
+            for other in others:
+                other.cancel()
 
     yield Worker(
         run=run,

@@ -11,6 +11,7 @@ from gateway.cli import (
     dead_letters,
     log,
     passed_over,
+    positions,
     standard_streams,
     start,
     topics,
@@ -53,6 +54,7 @@ app.add_typer(cache_app, name="cache")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(log.app, name="log")
 app.add_typer(passed_over.app, name="passed-over")
+app.add_typer(positions.app, name="positions")
 app.add_typer(start.app, name="start")
 app.add_typer(topics.app, name="topics")
 app.add_typer(upgrade.app, name="upgrade")

@@ -4,6 +4,9 @@ A position is that of a message within its partition, from 1 on; 0 is before the
 On Kafka it is the offset after the message's own, so that a stored position is the
 offset that a group commits. Whether topics share positions depends on the adapter:
 `positions_before` translates from one topic to another.
+
+Reading never skips messages that were deleted before they were read: where a position
+is lost, that partition isn't served until an operator has stored another one.
 """
 
 from __future__ import annotations

@@ -52,6 +52,10 @@ EXECUTIONS_SWEPT = Metric(
 PARTITIONS_OWNED = Metric(
     "flightlog_partitions_owned", "Partitions of commands that this process owns."
 )
+PARTITIONS_STOPPED = Metric(
+    "flightlog_partitions_stopped",
+    "Partitions whose position is lost: they wait until the loss is accepted.",
+)
 READS_WAITING = Metric(
     "flightlog_reads_waiting",
     "Reads of the log that wait for an open transaction of another process.",

@@ -40,6 +40,7 @@ class PartitionedProjector:
 
     log: PartitionedLog
     projector: Projector
+    _told: frozenset[int] | None = None
 
     async def run(self) -> None:
         """Apply events for ever; raises UndecodableMessageError for unknown ones."""
@@ -58,7 +59,9 @@ class PartitionedProjector:
         await projector.load()
         stored = {number: projector.positions.get(number, 0) for number in partitions}
         await retry_transient(lambda: assignment.begin(stored), "read_delayed")
-        log_.info("partitions_assigned", partitions=sorted(partitions))
+        if partitions != self._told:
+            self._told = partitions
+            log_.info("partitions_assigned", partitions=sorted(partitions))
         while not assignment.is_reassigned():
             await self._step(assignment)
 

@@ -16,6 +16,10 @@ FROM unnest(
 WHERE p.name = %(name)s AND p.log_partition = w.log_partition AND p.position = w.known
 RETURNING (SELECT sum(hashtextextended(stream, 0))::text FROM passed_over) AS digest
 
+-- move_to --
+INSERT INTO projector_positions (name, log_partition, position) VALUES (%s, %s, %s)
+ON CONFLICT (name, log_partition) DO UPDATE SET position = EXCLUDED.position
+
 -- passed_over --
 -- The streams, and a number that other streams don't have.
 SELECT sum(hashtextextended(stream, 0))::text AS digest,

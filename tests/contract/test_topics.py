@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
@@ -30,6 +30,8 @@ from tests.contract.owning import assert_gapless
 from tests.contract.records import event_record
 from tests.support.engine import CREATE
 from tests.support.harness.propeller_harness import Harness, stream_of
+
+SEVERAL = (t.COMMANDS, t.EVENTS, t.SNAPSHOTS, t.DISPATCHES, t.ABORTS)
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 
@@ -76,9 +78,10 @@ async def configs_of(settings: KafkaSettings, topic: str) -> Mapping[str, str]:
     return {entry[0]: entry[1] for entry in reply.resources[0][4]}
 
 
-async def add_partitions(settings: KafkaSettings, count: int) -> None:
-    """Add partitions to the topics that have several."""
-    several = [t.COMMANDS, t.EVENTS, t.SNAPSHOTS, t.DISPATCHES, t.ABORTS]
+async def add_partitions(
+    settings: KafkaSettings, count: int, several: Sequence[str] = SEVERAL
+) -> None:
+    """Add partitions to topics that have several."""
     async with admin_of(settings) as admin:
         await admin.create_partitions(
             {settings.prefix + topic: NewPartitions(count) for topic in several}
@@ -133,7 +136,7 @@ async def test_topics_are_mended_and_it_is_said(
 async def test_another_number_of_partitions_is_an_error(
     kafka: KafkaKind, count: int
 ) -> None:
-    """To create topics changes nothing then, and doesn't say that all is well."""
+    """To create topics doesn't say then that all is well."""
     other = kafka.settings.model_copy(update={"partitions": count})
     await topics.create(other)
     with pytest.raises(PermanentError, match=f"but it has {count}"):
@@ -194,6 +197,26 @@ async def test_added_partitions_that_hold_events_are_refused(kafka: KafkaKind) -
     fewer = kafka.settings.model_copy(update={"partitions": 2})
     with pytest.raises(PermanentError, match="with 2 partitions, but it has 4"):
         await KafkaLog(fewer, LogSettings()).open()
+
+
+async def test_streams_that_were_placed_otherwise_are_noticed(
+    kafka: KafkaKind,
+) -> None:
+    """Somebody added partitions, and raised the number in the settings, too."""
+    kafka.settings = kafka.settings.model_copy(update={"partitions": 2})
+    log = await kafka.open()
+    harness = Harness(log, folds=True)
+    names = [f"p{number}" for number in range(8)]
+    async with harness.propeller():
+        await log.append([_to(s, replace(CREATE, name=n)) for s, n in _pairs(names)])
+        for name in names:
+            await harness.until_events(stream_of(name), e.ExecutionStarted)
+    await add_partitions(kafka.settings, 3, (*SEVERAL, t.NOTIFICATIONS))
+    kafka.settings = kafka.settings.model_copy(update={"partitions": 3})
+    harness = Harness(await kafka.open(), folds=True)
+    with pytest.raises(PermanentError, match=r"\(kafka\.partitions\) changed"):
+        async with harness.propeller(), asyncio.timeout(30):
+            await asyncio.wait([harness.running])
 
 
 def test_a_key_has_the_partition_that_every_client_gives_it() -> None:

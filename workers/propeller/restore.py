@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import chain, islice
 from typing import Protocol
 
 import structlog
 
+from infra.errors import PermanentError
 from infra.eventlog.contract import OwnedPartition, Pages, Positions, Received
 from infra.retry import retry_transient
 from schemas import topics
@@ -24,6 +26,9 @@ from workers.propeller.stream_kinds import StreamKinds
 log_ = structlog.get_logger(__name__)
 
 _EVENTS_PAGE = 1000
+_PLACES_CHECKED = 100
+_FOREIGN_SHARE = 4
+"""One in so many is too many: twice the partitions make half of all streams foreign."""
 
 
 class RestoreLog(CompactedLog, Protocol):
@@ -47,7 +52,23 @@ async def restore(log: RestoreLog, partition: OwnedPartition, into: Propeller) -
         "restore_delayed",
         clock=into.clock,
     )
+    await _check_places(partition, found)
     _adopt(found, into)
+
+
+async def _check_places(partition: OwnedPartition, found: PartitionState) -> None:
+    """Raise PermanentError if streams were placed by another number of partitions.
+
+    A few that don't belong here cost themselves only: no command reaches them.
+    """
+    sample = list(islice(chain(found.active, found.closed), _PLACES_CHECKED))
+    foreign = [name for name in sample if not await partition.holds(name)]
+    if len(foreign) * _FOREIGN_SHARE > len(sample):
+        raise PermanentError(
+            f"Expected streams of partition {partition.number} to belong there, but "
+            f"{len(foreign)} of {len(sample)} don't, such as '{foreign[0]}': was the "
+            "number of partitions (kafka.partitions) changed? It must stay as it was"
+        )
 
 
 async def restore_from_snapshots(

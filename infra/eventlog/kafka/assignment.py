@@ -15,6 +15,8 @@ import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from infra.clock import SYSTEM_CLOCK
+from infra.errors import PositionLostError
 from infra.eventlog.contract import Positions, Received
 from infra.eventlog.kafka.clients import (
     call,
@@ -25,6 +27,13 @@ from infra.eventlog.kafka.clients import (
     unreachable,
 )
 from infra.eventlog.kafka.partition_owner import AssignmentListener
+from infra.eventlog.kafka.stored_positions import (
+    RECHECK_S,
+    StoppedPartitions,
+    extent_of,
+    start_position,
+)
+from infra.eventlog.kafka.watermarks import Watermarks
 from infra.setting_sections import KafkaSettings
 
 log_ = structlog.get_logger(__name__)
@@ -37,9 +46,19 @@ class KafkaPartitionAssignment:
     """The partitions of one topic that are assigned to one member of a group."""
 
     def __init__(
-        self, settings: KafkaSettings, group: str, topic: str, poll_s: float
+        self,
+        settings: KafkaSettings,
+        group: str,
+        topic: str,
+        poll_s: float,
+        stopped: StoppedPartitions | None = None,
     ) -> None:
         """Prepare; `joined` joins the group."""
+        self._name = topic
+        self._stopped = StoppedPartitions() if stopped is None else stopped
+        self._lost: frozenset[int] = frozenset()
+        self._check_at_s = 0.0
+        self._watermarks = Watermarks(settings)
         self._settings = settings
         self._prefix = settings.prefix
         self._topic = settings.prefix + topic
@@ -47,14 +66,16 @@ class KafkaPartitionAssignment:
         self._is_assigned = asyncio.Event()
         self._assigned: frozenset[int] = frozenset()
         self._read: frozenset[int] = frozenset()
+        self._serving: frozenset[int] = frozenset()
         self._member: AIOKafkaConsumer = new_group_member(settings, group)
         listener = AssignmentListener(self._on_assigned)
         self._member.subscribe([self._topic], listener=listener)
-        self._reader: AIOKafkaConsumer = new_consumer(settings)
+        self._reader: AIOKafkaConsumer = new_consumer(settings, skips_deleted=False)
 
     def _on_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         self._member.pause(*assigned)
         self._assigned = self._known(assigned)
+        self._stopped.forget(self._name)
         self._is_assigned.set()
 
     def _known(self, assigned: Iterable[TopicPartition]) -> frozenset[int]:
@@ -73,6 +94,7 @@ class KafkaPartitionAssignment:
         try:
             await self._member.start()
             await self._reader.start()
+            await self._watermarks.open()
             polling = asyncio.create_task(self._poll())
             try:
                 yield self
@@ -82,6 +104,7 @@ class KafkaPartitionAssignment:
         except (KafkaError, OSError) as error:
             raise unreachable(error) from error
         finally:
+            await self._watermarks.close()
             await self._reader.stop()
             await self._member.stop()
 
@@ -102,36 +125,62 @@ class KafkaPartitionAssignment:
         return self._assigned
 
     def is_reassigned(self) -> bool:
-        """Return whether the assigned partitions aren't those that are read."""
+        """Return whether the assigned partitions aren't those that are read.
+
+        Or if it is time to see whether the loss of a position was accepted.
+        """
+        if self._lost and SYSTEM_CLOCK.monotonic() >= self._check_at_s:
+            return True
         return self._read != self._assigned
 
     async def begin(self, positions: Positions) -> None:
-        """Read these partitions only, from these positions on."""
+        """Read these partitions only, from these positions on.
+
+        But for those where that isn't possible any more: they stop.
+        """
         self._read = frozenset(positions)
-        partitions = [self._at(number) for number in positions]
-        if not partitions:
+        self._lost = await self._find_lost(positions)
+        self._check_at_s = SYSTEM_CLOCK.monotonic() + RECHECK_S
+        self._serving = self._read - self._lost
+        if not self._serving:
             return
-        self._reader.assign(partitions)
+        self._reader.assign([self._at(number) for number in self._serving])
+        for number in self._serving:
+            self._reader.seek(self._at(number), positions[number])
+
+    async def _find_lost(self, positions: Positions) -> frozenset[int]:
+        """Return the partitions with messages that are deleted and weren't read."""
+        lost = set[int]()
         for number, position in positions.items():
-            if position:
-                self._reader.seek(self._at(number), position)
-        if fresh := [self._at(number) for number, at in positions.items() if not at]:
-            await call(self._reader.seek_to_beginning(*fresh))
+            at = self._at(number)
+            extent = await extent_of(self._watermarks.consumer, at, position)
+            try:
+                start_position(at, position, extent)
+            except PositionLostError as error:
+                self._stopped.stop(self._name, number, error)
+                lost.add(number)
+            else:
+                self._stopped.resume(self._name, number)
+        return frozenset(lost)
 
     async def read(self, limit: int) -> Sequence[Received]:
         """Return the next messages; none if no new one arrives in time."""
-        if not self._read:
+        if not self._serving:
             await asyncio.sleep(_POLL_MS / 1000)
             return ()
-        return await fetch(
-            self._reader, wait_ms=self._poll_ms, limit=limit, prefix=self._prefix
-        )
+        try:
+            return await fetch(
+                self._reader, wait_ms=self._poll_ms, limit=limit, prefix=self._prefix
+            )
+        except PositionLostError:
+            self._lost, self._check_at_s = self._serving, 0.0
+            return ()
 
     async def reached(self) -> Positions:
         """Return the position reached on each partition, past markers of commits."""
         return {
             number: await call(self._reader.position(self._at(number)))
-            for number in self._read
+            for number in self._serving
         }
 
     def _at(self, number: int) -> TopicPartition:

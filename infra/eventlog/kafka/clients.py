@@ -10,10 +10,15 @@ from functools import lru_cache
 from typing import Literal, TypeVar
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.errors import KafkaError, MessageSizeTooLargeError
+from aiokafka.errors import (
+    KafkaError,
+    MessageSizeTooLargeError,
+    NoOffsetForPartitionError,
+    OffsetOutOfRangeError,
+)
 from aiokafka.partitioner import murmur2
 
-from infra.errors import PermanentError, TransientError
+from infra.errors import PermanentError, PositionLostError, TransientError
 from infra.eventlog.contract import Received, Record
 from infra.eventlog.kafka.records import received
 from infra.setting_sections import KafkaSettings
@@ -22,6 +27,7 @@ from schemas import topics
 _RETRY_MS = 10
 """After a commit the broker may ask for one retry: aiokafka waits this long."""
 _POSITIVE = 0x7FFFFFFF
+_LOST = (OffsetOutOfRangeError, NoOffsetForPartitionError)
 _ONE_PARTITION = frozenset({topics.REGISTRY, topics.DEAD_LETTERS})
 
 _T = TypeVar("_T")
@@ -50,15 +56,20 @@ def new_consumer(
     group_instance_id: str | None = None,
     fetch_max_wait_ms: int = 500,
     isolation_level: Literal["read_committed", "read_uncommitted"] = "read_committed",
+    skips_deleted: bool = True,
 ) -> AIOKafkaConsumer:
-    """Return a consumer of committed records, which commits nothing by itself."""
+    """Return a consumer of committed records, which commits nothing by itself.
+
+    Unless it `skips_deleted`, reading on from messages that are deleted by now, or from
+    no position at all, is an error.
+    """
     timeout_s = settings.request_timeout_s + settings.session_timeout_s
     return AIOKafkaConsumer(
         bootstrap_servers=settings.bootstrap_servers,
         group_id=group and settings.prefix + group,
         group_instance_id=group_instance_id,
         enable_auto_commit=False,
-        auto_offset_reset="earliest",
+        auto_offset_reset="earliest" if skips_deleted else "none",
         isolation_level=isolation_level,
         request_timeout_ms=round(timeout_s * 1000),
         session_timeout_ms=round(settings.session_timeout_s * 1000),
@@ -71,11 +82,18 @@ def new_consumer(
     )
 
 
-def new_group_member(settings: KafkaSettings, group: str) -> AIOKafkaConsumer:
+def new_group_member(
+    settings: KafkaSettings, group: str, *, skips_deleted: bool = True
+) -> AIOKafkaConsumer:
     """Return a member of a group, a static one if the process has a name."""
     name = settings.group_instance_id
     static = f"{name}/{group}" if name else None
-    return new_consumer(settings, group=group, group_instance_id=static)
+    return new_consumer(
+        settings,
+        group=group,
+        group_instance_id=static,
+        skips_deleted=skips_deleted,
+    )
 
 
 async def call(reply: Awaitable[_T]) -> _T:
@@ -101,9 +119,17 @@ async def fetch(
 ) -> Sequence[Received]:
     """Return the next messages of a consumer; none if no new one arrives in time.
 
-    Raises TransientError.
+    Raises TransientError, and PositionLostError if they are deleted, by a consumer
+    that doesn't skip those.
     """
-    found = await call(consumer.getmany(timeout_ms=wait_ms, max_records=limit))
+    try:
+        found = await call(consumer.getmany(timeout_ms=wait_ms, max_records=limit))
+    except TransientError as error:
+        if isinstance(error.__cause__, _LOST):
+            raise PositionLostError(
+                f"Expected the next messages, but they are deleted: {error.__cause__!r}"
+            ) from error
+        raise
     return [received(message, prefix) for batch in found.values() for message in batch]
 
 
@@ -121,13 +147,15 @@ async def end_offsets(
 async def committed_offsets(
     settings: KafkaSettings, group: str, partitions: Iterable[TopicPartition]
 ) -> dict[int, int]:
-    """Return a group's committed offset of each partition; 0 where it has none."""
+    """Return a group's committed offset of each partition that it has one of."""
     consumer, found = new_consumer(settings, group=group), dict[int, int]()
     try:
         await call(consumer.start())
         for at in partitions:
             consumer.assign([at])
-            found[at.partition] = await call(consumer.committed(at)) or 0
+            offset = await call(consumer.committed(at))
+            if offset is not None:
+                found[at.partition] = offset
     finally:
         await consumer.stop()
     return found

@@ -10,10 +10,18 @@ import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
-from infra.errors import TransientError
+from infra.clock import SYSTEM_CLOCK
+from infra.errors import PositionLostError, TransientError
 from infra.eventlog.contract import Positions, Received, Release
 from infra.eventlog.kafka.clients import call, fetch, new_group_member, unreachable
 from infra.eventlog.kafka.partition_owner import AssignmentListener
+from infra.eventlog.kafka.stored_positions import (
+    RECHECK_S,
+    StoppedPartitions,
+    extent_of,
+    start_position,
+)
+from infra.eventlog.kafka.watermarks import Watermarks
 from infra.setting_sections import KafkaSettings
 
 log_ = structlog.get_logger(__name__)
@@ -24,7 +32,8 @@ _CONFIRM_RETRY_S = 0.1
 class KafkaConsumer:
     """Reads at least once: an assignment may deliver messages again.
 
-    `generation` shows such an assignment to the reader.
+    `generation` shows such an assignment to the reader. A partition whose stored
+    position is lost is not read before an operator accepts that.
     """
 
     def __init__(
@@ -34,8 +43,15 @@ class KafkaConsumer:
         topic: str,
         poll_s: float,
         release: Release | None = None,
+        stopped: StoppedPartitions | None = None,
     ) -> None:
         """Prepare; `open` joins the group."""
+        self._name = topic
+        self._stopped = StoppedPartitions() if stopped is None else stopped
+        self._unchecked: frozenset[TopicPartition] = frozenset()
+        self._lost: set[TopicPartition] = set()
+        self._check_at_s = 0.0
+        self._watermarks = Watermarks(settings)
         self._prefix = settings.prefix
         self._topic = settings.prefix + topic
         self._poll_ms = round(poll_s * 1000)
@@ -45,7 +61,9 @@ class KafkaConsumer:
         self._confirmed_s = -math.inf
         self._confirm_s = settings.session_timeout_s / 2
         self._confirming = asyncio.Lock()
-        self._member: AIOKafkaConsumer = new_group_member(settings, group)
+        self._member: AIOKafkaConsumer = new_group_member(
+            settings, group, skips_deleted=False
+        )
         self._release = release
         self._release_s = settings.revoke_timeout_s
         listener = AssignmentListener(self._on_assigned, self._on_revoked)
@@ -56,10 +74,13 @@ class KafkaConsumer:
         """Return how often partitions were released by this reader, or assigned."""
         return self._generation
 
-    def _on_assigned(self, _assigned: Iterable[TopicPartition]) -> None:
+    def _on_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         self._generation += 1
         self._committed.clear()
         self._first.clear()
+        self._unchecked = frozenset(assigned)
+        self._lost.clear()
+        self._stopped.forget(self._name)
 
     async def _on_revoked(self) -> None:
         """Let the reader release its partitions, for a while."""
@@ -75,25 +96,38 @@ class KafkaConsumer:
     async def open(self) -> None:
         """Join the group; raises TransientError."""
         try:
+            await self._watermarks.open()
             await call(self._member.start())
         except TransientError:
-            await self._member.stop()
+            await self.close()
             raise
 
     async def close(self) -> None:
         """Leave the group."""
         await self._member.stop()
+        await self._watermarks.close()
 
     async def read(self, limit: int) -> Sequence[Received]:
         """Return the next messages; none if no new one arrives in time.
 
         Messages that were fetched while partitions were assigned again are read again:
-        they may be of partitions that another member has now.
+        they may be of partitions that another member has now. A partition without a
+        usable position delivers none, but an error.
         """
+        if self._lost and SYSTEM_CLOCK.monotonic() >= self._check_at_s:
+            self._unchecked |= self._lost
+        if self._unchecked:
+            await self._check_positions()
+            if self._unchecked:
+                return ()
         generation = self._generation
-        found = await fetch(
-            self._member, wait_ms=self._poll_ms, limit=limit, prefix=self._prefix
-        )
+        try:
+            found = await fetch(
+                self._member, wait_ms=self._poll_ms, limit=limit, prefix=self._prefix
+            )
+        except PositionLostError:
+            self._unchecked = frozenset(self._member.assignment())
+            return ()
         if self._generation == generation:
             for received in found:
                 self._first.setdefault(received.partition, received.position - 1)
@@ -109,6 +143,42 @@ class KafkaConsumer:
             at = TopicPartition(self._topic, number)
             if at in assigned:
                 self._member.seek(at, first.position - 1)
+
+    async def _check_positions(self) -> None:
+        """Find partitions whose position is lost, and those that go on."""
+        generation, unchecked = self._generation, self._unchecked
+        self._check_at_s = SYSTEM_CLOCK.monotonic() + RECHECK_S
+        for at in unchecked:
+            try:
+                await self._check_position(at)
+            except (CommitFailedError, IllegalStateError):
+                return  # assigned to another: the next assignment is checked
+            except (KafkaError, OSError) as error:
+                raise unreachable(error) from error
+        if generation == self._generation:
+            self._unchecked = frozenset()
+
+    async def _check_position(self, at: TopicPartition) -> None:
+        """Read a partition on, or pause it; a new group commits where it begins."""
+        stored = await self._member.committed(at)
+        # Not by the member: its fetches would hold up the answer.
+        extent = await extent_of(self._watermarks.consumer, at, stored)
+        try:
+            position = start_position(at, stored, extent)
+        except PositionLostError as error:
+            self._stopped.stop(self._name, at.partition, error)
+            self._lost.add(at)
+            self._member.pause(at)
+            self._member.seek(at, extent.end)
+            return
+        if stored is None:
+            await self._member.commit({at: position})
+            self._member.seek(at, position)
+        if at in self._lost:
+            self._lost.discard(at)
+            self._stopped.resume(self._name, at.partition)
+            self._member.seek(at, position)
+            self._member.resume(at)
 
     async def commit(self, positions: Positions) -> None:
         """Store positions of assigned partitions; older ones change nothing."""

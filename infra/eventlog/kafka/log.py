@@ -9,7 +9,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
-from infra.errors import PermanentError
+from infra.errors import PermanentError, PositionLostError
 from infra.eventlog.contract import (
     BEGINNING,
     Consumer,
@@ -37,6 +37,12 @@ from infra.eventlog.kafka.clients import (
 from infra.eventlog.kafka.consumer import KafkaConsumer
 from infra.eventlog.kafka.partition_owner import KafkaPartitionOwner
 from infra.eventlog.kafka.records import sendable
+from infra.eventlog.kafka.stored_positions import (
+    PositionState,
+    StoppedPartitions,
+    extent_of,
+    start_position,
+)
 from infra.eventlog.kafka.stream_reader import SKEW_US, StreamReader
 from infra.eventlog.kafka.topic_reader import TopicReader
 from infra.eventlog.kafka.watermarks import TransactionWaits, Watermarks
@@ -64,6 +70,7 @@ class KafkaLog:
         self._poll_s = log.poll_interval_s
         self._producer: AIOKafkaProducer | None = None
         self._watermarks = Watermarks(settings)
+        self._stopped = StoppedPartitions()
         self._waits = TransactionWaits(settings.open_transaction_timeout_s)
         self._topics = TopicReader(
             settings, self._poll_s, self._watermarks, self._waits
@@ -91,6 +98,11 @@ class KafkaLog:
         return self._waits.waiting
 
     @property
+    def stopped_partitions(self) -> int:
+        """Return how many partitions wait for an operator to accept a loss."""
+        return len(self._stopped.found)
+
+    @property
     def _sender(self) -> AIOKafkaProducer:
         if self._producer is None:
             raise PermanentError("Expected an open log, but it is closed")
@@ -110,14 +122,17 @@ class KafkaLog:
             await asyncio.gather(*sent)
         except MessageSizeTooLargeError as error:
             raise too_large(error) from error
-        except (KafkaError, OSError) as error:
+        except (KafkaError, OSError, AssertionError) as error:
+            # An assertion of aiokafka: the broker doesn't show that partition yet.
             raise unreachable(error) from error
 
     async def own(
         self, group: str, topic: str, serve: Serve, stop: asyncio.Event
     ) -> None:
         """Serve each partition assigned to this process, until `stop` is set."""
-        owner = KafkaPartitionOwner(self._settings, group, topic, self._poll_s)
+        owner = KafkaPartitionOwner(
+            self._settings, group, topic, self._poll_s, self._stopped
+        )
         await owner.run(serve, stop)
 
     def consume(
@@ -130,7 +145,9 @@ class KafkaLog:
     async def _consume(
         self, group: str, topic: str, release: Release | None
     ) -> AsyncIterator[Consumer]:
-        consumer = KafkaConsumer(self._settings, group, topic, self._poll_s, release)
+        consumer = KafkaConsumer(
+            self._settings, group, topic, self._poll_s, release, self._stopped
+        )
         await consumer.open()
         try:
             yield consumer
@@ -142,7 +159,7 @@ class KafkaLog:
     ) -> AbstractAsyncContextManager[PartitionAssignment]:
         """Join a group, and read the partitions assigned to this process."""
         return KafkaPartitionAssignment(
-            self._settings, group, topic, self._poll_s
+            self._settings, group, topic, self._poll_s, self._stopped
         ).joined()
 
     def tail(self, topics: Sequence[str], after: Positions, limit: int) -> Pages:
@@ -194,10 +211,76 @@ class KafkaLog:
 
     async def positions(self, group: str, topic: str) -> Positions:
         """Return a group's stored position on each partition; 0 before the first."""
-        count = await self.partitions(topic)
+        partitions = self._partitions_at(topic)
+        stored = await committed_offsets(self._settings, group, partitions)
+        return {at.partition: stored.get(at.partition, 0) for at in partitions}
+
+    async def position_states(
+        self, group: str, topic: str, stored: Positions | None = None
+    ) -> Sequence[PositionState]:
+        """Return how far a group is on each partition, and whether it can go on.
+
+        `stored` are its positions, if they are stored elsewhere than on the broker.
+        """
+        partitions = self._partitions_at(topic)
+        if stored is None:
+            stored = await committed_offsets(self._settings, group, partitions)
+            known = {at.partition: stored.get(at.partition) for at in partitions}
+        else:
+            known = {at.partition: stored.get(at.partition, 0) for at in partitions}
+        return [
+            await self._position_state(group, topic, at, known[at.partition])
+            for at in partitions
+        ]
+
+    async def _position_state(
+        self, group: str, topic: str, at: TopicPartition, position: int | None
+    ) -> PositionState:
+        extent = await extent_of(self._watermarks.consumer, at, position)
+        if extent.is_new and topic == t.COMMANDS:
+            snapshots = TopicPartition(self._prefix + t.SNAPSHOTS, at.partition)
+            ends = await self._watermarks.high([snapshots])
+            extent = extent._replace(is_new=not ends[snapshots])
+        problem = ""
+        try:
+            start_position(at, position, extent)
+        except PositionLostError as error:
+            problem = str(error)
+        return PositionState(
+            topic=topic,
+            partition=at.partition,
+            group=group,
+            position=position,
+            first=extent.first,
+            end=extent.end,
+            problem=problem,
+        )
+
+    async def move_position(
+        self, group: str, topic: str, partition: int, position: int
+    ) -> None:
+        """Store a group's position on a partition, whether it has members or not.
+
+        In a transaction: only in one the broker takes it while there are members.
+        """
+        name = f"{self._prefix}{group}"
+        producer = new_producer(self._settings, f"{name}/{topic}/{partition}/moved")
+        await call(producer.start())
+        try:
+            at = TopicPartition(self._prefix + topic, partition)
+            async with producer.transaction():
+                await call(producer.send_offsets_to_transaction({at: position}, name))
+        finally:
+            await producer.stop()
+
+    async def delete_before(self, topic: str, positions: Positions) -> None:
+        """Delete the messages of a topic up to positions, for good."""
+        await kafka_topics.delete_before(topic, positions, self._settings)
+
+    def _partitions_at(self, topic: str) -> Sequence[TopicPartition]:
+        count = partitions_of(topic, self._settings)
         name = self._prefix + topic
-        partitions = [TopicPartition(name, number) for number in range(count)]
-        return await committed_offsets(self._settings, group, partitions)
+        return [TopicPartition(name, number) for number in range(count)]
 
     async def end_positions(self, topics: Sequence[str] = ()) -> Positions:
         """Return the last position of each partition, by default of the events.

@@ -21,7 +21,12 @@ from aiokafka.errors import (
 )
 from aiokafka.structs import RecordMetadata
 
-from infra.errors import FencedError, PermanentError, TransientError
+from infra.errors import (
+    FencedError,
+    PermanentError,
+    PositionLostError,
+    TransientError,
+)
 from infra.eventlog.contract import Received, Record
 from infra.eventlog.kafka.clients import (
     call,
@@ -36,6 +41,7 @@ from infra.eventlog.kafka.clients import (
     unreachable,
 )
 from infra.eventlog.kafka.records import sendable
+from infra.eventlog.kafka.stored_positions import extent_of, start_position
 from infra.setting_sections import KafkaSettings
 from schemas import topics
 
@@ -59,16 +65,36 @@ class KafkaPartition:
         self._poll_ms = round(poll_s * 1000)
         transactional_id = f"{settings.prefix}{group}/{at.topic}/{at.partition}"
         self._producer: AIOKafkaProducer = new_producer(settings, transactional_id)
-        self._reader: AIOKafkaConsumer = new_consumer(settings)
-        self._is_lost = False
+        self._reader: AIOKafkaConsumer = new_consumer(settings, skips_deleted=False)
+        self._is_fenced = False
+        self.lost: PositionLostError | None = None
 
     async def open(self) -> None:
-        """Fence, then read from the committed offset; raises TransientError."""
+        """Fence, then read from the committed offset.
+
+        A new group commits where it begins. Where reading can't go on, `lost` says
+        why. Raises TransientError.
+        """
         await call(self._producer.start())
         offsets = await committed_offsets(self._settings, self._group, (self._at,))
         await call(self._reader.start())
+        stored = offsets.get(self.number)
+        extent = await extent_of(self._reader, self._at, stored)
+        if stored is None and await self._was_owned():
+            extent = extent._replace(is_new=False)
+        try:
+            position = start_position(self._at, stored, extent)
+        except PositionLostError as error:
+            self.lost = error
+            return
+        if stored is None:
+            await self.commit((), position)
         self._reader.assign([self._at])
-        self._reader.seek(self._at, offsets[self.number])
+        self._reader.seek(self._at, position)
+
+    async def _was_owned(self) -> bool:
+        """Return whether the partition had an owner: only those write snapshots."""
+        return await self.end_position(topics.SNAPSHOTS) > 0
 
     async def close(self) -> None:
         """Stop the clients, each within the request's timeout."""
@@ -83,7 +109,12 @@ class KafkaPartition:
             log_.debug("partition_close_failed", at=str(self._at), error=str(error))
 
     async def read(self, limit: int) -> Sequence[Received]:
-        """Return the next commands; none if no new one arrives in time."""
+        """Return the next commands; none if no new one arrives in time.
+
+        Raises PositionLostError if commands are lost.
+        """
+        if self.lost is not None:
+            raise self.lost
         prefix = self._settings.prefix
         return await fetch(
             self._reader, wait_ms=self._poll_ms, limit=limit, prefix=prefix
@@ -104,7 +135,7 @@ class KafkaPartition:
         Every send is awaited: a commit doesn't report a failed one. An unknown outcome
         is a FencedError: the next owner of the partition finds out how it ended.
         """
-        if self._is_lost:
+        if self._is_fenced:
             raise FencedError(f"Expected to own {self._at}, but it was lost")
         if not records and position is None:
             return
@@ -113,7 +144,7 @@ class KafkaPartition:
         except (TransientError, PermanentError):
             raise
         except BaseException as error:
-            self._is_lost = True
+            self._is_fenced = True
             if isinstance(error, (*_FENCED, KafkaError)):
                 message = f"Expected to commit to {self._at}, but: {error!r}"
                 raise FencedError(message) from error

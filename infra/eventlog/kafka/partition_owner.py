@@ -17,10 +17,11 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.errors import KafkaError
 
-from infra.errors import FencedError, TransientError
+from infra.errors import FencedError, PositionLostError, TransientError
 from infra.eventlog.contract import Serve
 from infra.eventlog.kafka.clients import new_group_member, partitions_of
 from infra.eventlog.kafka.owned_partition import KafkaPartition
+from infra.eventlog.kafka.stored_positions import RECHECK_S, StoppedPartitions
 from infra.eventlog.kafka.stray_partition import StrayPartition
 from infra.retry import retry_transient
 from infra.setting_sections import KafkaSettings
@@ -72,9 +73,15 @@ class KafkaPartitionOwner:
     """Serves the partitions of one topic that are assigned to a member of a group."""
 
     def __init__(
-        self, settings: KafkaSettings, group: str, topic: str, poll_s: float
+        self,
+        settings: KafkaSettings,
+        group: str,
+        topic: str,
+        poll_s: float,
+        stopped: StoppedPartitions | None = None,
     ) -> None:
         """Prepare; `run` joins the group."""
+        self._stopped = StoppedPartitions() if stopped is None else stopped
         self._settings = settings
         self._group = group
         self._topic = topic
@@ -134,9 +141,31 @@ class KafkaPartitionOwner:
     async def _serve(
         self, at: TopicPartition, serve: Serve, stop: asyncio.Event
     ) -> None:
-        opened = await retry_transient(lambda: self._open(at), "partition_open_delayed")
-        log_.info("partition_owned", partition=at.partition, group=self._group)
+        """Serve a partition; if its position is lost, once that was accepted."""
         try:
+            while not stop.is_set():
+                try:
+                    await self._serve_opened(at, serve, stop)
+                except PositionLostError as error:
+                    self._stopped.stop(self._topic, at.partition, error)
+                    await _wait(stop.wait(), timeout_s=RECHECK_S)
+                else:
+                    return
+        finally:
+            self._stopped.forget(self._topic, at.partition)
+
+    async def _serve_opened(
+        self, at: TopicPartition, serve: Serve, stop: asyncio.Event
+    ) -> None:
+        opened: KafkaPartition | None = None
+        try:
+            opened = await retry_transient(
+                lambda: self._open(at), "partition_open_delayed"
+            )
+            if opened.lost is not None:
+                raise opened.lost
+            self._stopped.resume(self._topic, at.partition)
+            log_.info("partition_owned", partition=at.partition, group=self._group)
             await serve(opened, stop)
         except FencedError as error:
             log_.warning("partition_lost", partition=at.partition, error=str(error))
@@ -144,7 +173,8 @@ class KafkaPartitionOwner:
             if not stop.is_set():
                 self._lost.set()
         finally:
-            await opened.close()
+            if opened is not None:
+                await opened.close()
 
     async def _open(self, at: TopicPartition) -> KafkaPartition:
         kind = KafkaPartition

@@ -13,14 +13,18 @@ from schemas import topics
 _DAY_MS = 86_400_000
 UNLIMITED = "-1"
 RETENTION_MS: Mapping[str, str] = {
-    topics.COMMANDS: str(7 * _DAY_MS),
+    topics.COMMANDS: UNLIMITED,
     topics.EVENTS: UNLIMITED,
-    topics.DISPATCHES: str(7 * _DAY_MS),
-    topics.ABORTS: str(7 * _DAY_MS),
+    topics.DISPATCHES: UNLIMITED,
+    topics.ABORTS: UNLIMITED,
     topics.REGISTRY: UNLIMITED,
     topics.NOTIFICATIONS: str(7 * _DAY_MS),
     topics.DEAD_LETTERS: str(28 * _DAY_MS),
 }
+_TOLERATED_RETENTION_MS = 7 * _DAY_MS
+_TRIMMED = frozenset({topics.COMMANDS, topics.DISPATCHES, topics.ABORTS})
+"""Deleted by the engine once every reader has passed them. Versions before that left it
+to the broker, after a week: their topics are mended, but not refused."""
 COMPACTION: Mapping[str, str] = {
     "cleanup.policy": "compact",
     "segment.bytes": str(32 * 2**20),
@@ -36,17 +40,22 @@ _IN_SYNC_MIN = 2
 
 
 class Difference(msgspec.Struct, frozen=True, kw_only=True):
-    """A configuration of a topic with which messages could be lost or refused."""
+    """A configuration of a topic with which messages could be lost or refused.
+
+    One that `is_tolerated` is no reason not to start.
+    """
 
     name: str
     found: str
     expected: str
+    is_tolerated: bool = False
 
 
 class _Requirement(NamedTuple):
     name: str
     expected: str
     is_met: Callable[[str], bool]
+    is_tolerated: Callable[[str], bool] = lambda _value: False
 
 
 def configs_of(topic: str, settings: KafkaSettings) -> Mapping[str, str]:
@@ -66,7 +75,12 @@ def differences(
     What isn't found is taken to be right: a broker may not show everything.
     """
     return [
-        Difference(name=need.name, found=found[need.name], expected=need.expected)
+        Difference(
+            name=need.name,
+            found=found[need.name],
+            expected=need.expected,
+            is_tolerated=need.is_tolerated(found[need.name]),
+        )
         for need in _requirements(topic, replicas, settings)
         if need.name in found and not need.is_met(found[need.name])
     ]
@@ -98,10 +112,15 @@ def _requirements(
         found.append(_at_least("min.insync.replicas", _IN_SYNC_MIN))
     if topic in topics.COMPACTED:
         return [*found, _exactly("cleanup.policy", "compact")]
+    retention = _unlimited_or_at_least("retention.ms", RETENTION_MS[topic])
+    if topic in _TRIMMED:
+        retention = retention._replace(
+            is_tolerated=lambda value: int(value) >= _TOLERATED_RETENTION_MS
+        )
     return [
         *found,
         _exactly("cleanup.policy", "delete"),
-        _unlimited_or_at_least("retention.ms", RETENTION_MS[topic]),
+        retention,
         _exactly("retention.bytes", UNLIMITED),
     ]
 

@@ -10,11 +10,12 @@ from typing import NamedTuple
 import msgspec
 import structlog
 from aiokafka import TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from infra.errors import PermanentError, TransientError
+from infra.eventlog.contract import Positions
 from infra.eventlog.kafka.clients import call, partitions_of
 from infra.eventlog.kafka.topic_settings import (
     RETENTION_MS,
@@ -50,7 +51,12 @@ class TopicState(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_valid(self) -> bool:
         """Return whether it exists, and is as the settings and the engine require."""
-        return self.partitions == self.expected and not self.differences
+        return self.partitions == self.expected and not self.serious
+
+    @property
+    def serious(self) -> Sequence[Difference]:
+        """Return the differences with which a process doesn't start."""
+        return [found for found in self.differences if not found.is_tolerated]
 
     @property
     def problem(self) -> str:
@@ -67,10 +73,14 @@ class TopicState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Prepared(NamedTuple):
-    """What was done to the topics: names of new ones, mended configurations."""
+    """What was done to the topics: names of new ones, mended configurations.
+
+    `problem` is what can't be mended, in words: a wrong number of partitions.
+    """
 
     created: Sequence[str]
     mended: Mapping[str, Sequence[Difference]]
+    problem: str = ""
 
 
 class _Configs(NamedTuple):
@@ -81,25 +91,30 @@ class _Configs(NamedTuple):
 
 
 async def create(settings: KafkaSettings) -> Sequence[str]:
-    """Create missing topics and mend others; return the names of new ones."""
-    return (await prepare(settings)).created
+    """Create missing topics and mend others; return the names of new ones.
+
+    Raises PermanentError also if one has another number of partitions.
+    """
+    done = await prepare(settings)
+    if done.problem:
+        raise PermanentError(done.problem)
+    return done.created
 
 
 async def prepare(settings: KafkaSettings) -> Prepared:
     """Create missing topics, mend the configuration of others.
 
     Returns once the broker shows them so. Raises TransientError if no broker answers,
-    PermanentError if one refuses, or if a topic has another number of partitions.
+    PermanentError if one refuses.
     """
     async with _admin(settings) as admin:
         before = await _describe(admin, settings)
-        if wrong := [t for t in before if t.partitions not in {0, t.expected}]:
-            raise PermanentError(_wrong_partitions(wrong[0]))
         created = await _create(admin, settings)
         changes = {t.name: t.differences for t in before if t.differences}
         await _mend(admin, settings, changes)
     await _wait_for_all(settings)
-    return Prepared(created, changes)
+    wrong = [t for t in before if t.partitions not in {0, t.expected}]
+    return Prepared(created, changes, _wrong_partitions(wrong[0]) if wrong else "")
 
 
 async def describe(settings: KafkaSettings) -> Sequence[TopicState]:
@@ -125,7 +140,10 @@ async def check(settings: KafkaSettings) -> None:
             raise PermanentError(_wrong_partitions(topic))
     if more := [topic for topic in states if topic.partitions > topic.expected]:
         await _check_added(more, settings)
-    if differing := [topic for topic in states if topic.differences]:
+    for topic in states:
+        if topic.differences and not topic.serious:
+            log_.warning("topic_differs", topic=topic.name, problem=topic.problem)
+    if differing := [topic for topic in states if topic.serious]:
         found = "; ".join(f"{topic.name}: {topic.problem}" for topic in differing)
         message = (
             f"Expected topics with which nothing is lost, but {found}: run `flightlog "
@@ -256,6 +274,21 @@ async def _mend(
                     f"Expected to configure topic {topic}, but: "
                     f"{for_code(code).__name__} {why or ''}"
                 )
+
+
+async def delete_before(
+    topic: str, positions: Positions, settings: KafkaSettings
+) -> None:
+    """Delete the messages of a topic up to positions; raises TransientError."""
+    name = settings.prefix + topic
+    wanted = {
+        TopicPartition(name, number): RecordsToDelete(before_offset=position)
+        for number, position in positions.items()
+        if position
+    }
+    if wanted:
+        async with _admin(settings) as admin:
+            await call(admin.delete_records(wanted))
 
 
 async def _wait_for_all(settings: KafkaSettings) -> None:

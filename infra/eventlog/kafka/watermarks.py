@@ -17,7 +17,7 @@ from infra.setting_sections import KafkaSettings
 log_ = structlog.get_logger(__name__)
 
 _WORD_S = 1.0
-"""A transaction takes milliseconds: whoever waits for longer than this says so."""
+"""A transaction takes milliseconds: who waits for longer says so."""
 
 
 class Watermarks:
@@ -50,13 +50,18 @@ class Watermarks:
         if consumer is not None:
             await consumer.stop()
 
+    @property
+    def consumer(self) -> AIOKafkaConsumer:
+        """Return the consumer that asks; it reads nothing."""
+        if self._consumer is None:
+            raise PermanentError("Expected an open log, but it is closed")
+        return self._consumer
+
     async def high(
         self, partitions: Sequence[TopicPartition]
     ) -> Mapping[TopicPartition, int]:
         """Return the offset after the last message of each partition, open or not."""
-        if self._consumer is None:
-            raise PermanentError("Expected an open log, but it is closed")
-        return await end_offsets(self._consumer, partitions) if partitions else {}
+        return await end_offsets(self.consumer, partitions) if partitions else {}
 
 
 @dataclass(slots=True)

@@ -30,7 +30,13 @@ async def create(settings: Settings, *, json: bool) -> None:
             for name, changes in done.mended.items()
         }
         print_json({"created": [*done.created], "mended": mended})
-        return
+    else:
+        _print_done(done)
+    if done.problem:
+        raise CommandError(done.problem)
+
+
+def _print_done(done: topics.Prepared) -> None:
     if done.created:
         typer.echo(f"created {', '.join(done.created)}")
     for name, changes in done.mended.items():
@@ -38,7 +44,7 @@ async def create(settings: Settings, *, json: bool) -> None:
             typer.echo(
                 f"mended {name}: {change.name} was {change.found}, is {change.expected}"
             )
-    if not (done.created or done.mended):
+    if not (done.created or done.mended or done.problem):
         typer.echo("all topics exist")
 
 

@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 
 from gateway.bootstrap.data_dir import DataDir, EngineAddress
-from gateway.cli.commands.log import passed_over
+from gateway.cli.commands.log import passed_over, positions
 from gateway.cli.commands.log.topics import consumer_lag
 from gateway.cli.errors import ExitCode
 from gateway.cli.json_output import print_json, to_object
@@ -25,7 +25,7 @@ from projections.rows import PassedOverRow
 from schemas.json_types import JsonObject
 
 _PROBE_S = 3.0
-_PASSED_SHOWN = 10
+_ROWS_SHOWN = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +77,13 @@ async def _show_roles(settings: Settings, *, json: bool) -> None:
     async with open_session(settings) as session:
         shown = await _executions(session)
         lag = await consumer_lag(settings)
+        lost = await positions.lost(settings)
     if json:
         print_json(
             {
                 "kafka": settings.kafka.bootstrap_servers,
                 "lag": {**lag},
+                "lost_positions": [to_object(state) for state in lost],
                 **shown.as_json(),
             }
         )
@@ -90,6 +92,13 @@ async def _show_roles(settings: Settings, *, json: bool) -> None:
     console.print(f"Roles on Kafka at {settings.kafka.bootstrap_servers}")
     for topic, messages in lag.items():
         console.print(f"  {topic}  lag {messages}")
+    if lost:
+        console.print(
+            f"  [yellow]stopped[/]  {len(lost)} partitions wait until the loss of a "
+            "position is accepted; see 'flightlog positions'"
+        )
+        for state in lost[:_ROWS_SHOWN]:
+            console.print(f"    {positions.line(state)}", markup=False)
     _print_executions(console, shown)
 
 
@@ -134,5 +143,5 @@ def _print_executions(console: Console, shown: _Executions) -> None:
             f"  [yellow]passed over[/]  {len(shown.passed)} executions have an event "
             "that the read models can't hold; see 'flightlog passed-over'"
         )
-        for row in shown.passed[:_PASSED_SHOWN]:
+        for row in shown.passed[:_ROWS_SHOWN]:
             console.print(f"    {passed_over.line(row)}", markup=False)

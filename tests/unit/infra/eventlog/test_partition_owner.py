@@ -17,6 +17,8 @@ AT = TopicPartition("commands", 0)
 
 
 class _Opened:
+    lost = None
+
     async def close(self) -> None:
         """Do nothing."""
 

@@ -62,6 +62,17 @@ def test_events_stay_for_ever() -> None:
         assert names(topic, **{"retention.ms": century}) == ["retention.ms"]
 
 
+def test_what_older_versions_created_is_mended_but_not_refused() -> None:
+    """A week of commands, dispatches and aborts; what is shorter is refused."""
+    week, hour = str(7 * 86_400_000), "3600000"
+    for topic in (t.COMMANDS, t.DISPATCHES, t.ABORTS):
+        for value, is_tolerated in ((week, True), (hour, False)):
+            (found,) = differences(topic, {"retention.ms": value}, 1, CLUSTER)
+            assert (found.expected, found.is_tolerated) == ("-1", is_tolerated)
+    (found,) = differences(t.EVENTS, {"retention.ms": week}, 1, CLUSTER)
+    assert not found.is_tolerated
+
+
 def test_more_than_needed_is_fine() -> None:
     """Larger messages, more replicas in sync; and what the broker doesn't show."""
     assert names(t.EVENTS, **{"max.message.bytes": "99999999"}) == []
