@@ -11,16 +11,16 @@ import typer
 from gateway.bootstrap.adapters import open_kafka_log
 from gateway.cli.errors import CommandError, ExitCode
 from gateway.cli.json_output import print_json, to_object
+from gateway.cli.session.session import open_session
 from infra.eventlog.kafka.log import KafkaLog
 from infra.eventlog.kafka.stored_positions import PositionState
-from infra.postgres.pool import Pool, open_pool
+from infra.postgres.pool import Pool
 from infra.settings import Settings
 from projections.positions import move_position, stored_positions
 from schemas import topics as t
 
 _GROUPS = {t.COMMANDS: t.PROPELLER_GROUP, t.DISPATCHES: t.RUNNER_GROUP}
 _TOPICS = (*_GROUPS, t.EVENTS)
-_CONNECTIONS = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,12 +106,8 @@ async def _open(settings: Settings) -> AsyncIterator[_Positions]:
             "set: the embedded engine has no positions to lose",
             ExitCode.USAGE,
         )
-    pool = await open_pool(settings.postgres, size=_CONNECTIONS)
-    try:
-        async with open_kafka_log(settings) as log:
-            yield _Positions(log, pool)
-    finally:
-        await pool.close()
+    async with open_session(settings) as session, open_kafka_log(settings) as log:
+        yield _Positions(log, session.pool)
 
 
 def line(state: PositionState) -> str:

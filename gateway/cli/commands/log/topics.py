@@ -29,7 +29,8 @@ async def create(settings: Settings, *, json: bool) -> None:
             name: [to_object(change) for change in changes]
             for name, changes in done.mended.items()
         }
-        print_json({"created": [*done.created], "mended": mended})
+        found: JsonObject = {"created": [*done.created]}
+        print_json(found | {"mended": mended} if mended else found)
     else:
         _print_done(done)
     if done.problem:
