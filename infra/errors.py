@@ -5,6 +5,7 @@ InfraError
 ├── ConflictError    another writer was first: load and decide again
 ├── FencedError      another process owns the log or partition: stop
 ├── PositionLostError  messages were deleted before they were read: ask an operator
+│   └── GivenUpError another process should own it: leave it to that one
 └── PermanentError   retrying can't help
 """
 
@@ -25,6 +26,10 @@ class ConflictError(InfraError):
 
 class FencedError(InfraError):
     """Another process owns the log or the partition now."""
+
+
+class GivenUpError(FencedError):
+    """Another process can go on with the partition, while this one can't."""
 
 
 class PositionLostError(InfraError):

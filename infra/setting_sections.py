@@ -123,6 +123,12 @@ class KafkaSettings(Section):
     revoke_timeout_s: float = Field(
         5.0, gt=0, description="Time within which a revoked partition is released."
     )
+    given_up_s: float = Field(
+        30.0,
+        gt=0,
+        description="Time for which a process leaves partitions to others after a "
+        "message that only a newer version can read.",
+    )
 
 
 class PropellerSettings(Section):

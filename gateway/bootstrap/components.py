@@ -23,6 +23,7 @@ from infra.blobs.store import links
 from infra.clock import Clock
 from infra.eventlog.contract import Log
 from infra.eventlog.event_store import EventStore
+from infra.held_messages import HeldMessages
 from infra.postgres.pool import Pool
 from infra.setting_sections import SnapshotSettings
 from infra.settings import Settings
@@ -125,6 +126,7 @@ def _propeller(
         ),
         snapshots=Snapshots(_cadence(settings.snapshots), adapters.clock),
         format_level=lambda: adapters.gate.level,
+        held=HeldMessages(newer=adapters.gate, clock=adapters.clock),
         throttle=ProjectionLagThrottle(applied, clock=adapters.clock),
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from infra.eventlog.kafka.log import KafkaLog
 from infra.telemetry import counters
 from infra.telemetry.counters import Values
+from projections.projector.partitioned import PartitionedProjector
 from projections.projector.projector import Projector
 from workers.propeller.partitions import Partitions
 from workers.runner.loop import Runner
@@ -27,6 +28,7 @@ def of_propeller(propeller: Partitions) -> Values:
         counters.EXECUTIONS_PARKED: propeller.parked,
         counters.EXECUTIONS_ACTIVE: propeller.active,
         counters.PARTITIONS_OWNED: len(propeller.served),
+        counters.PARTITIONS_HELD: propeller.held,
     }
 
 
@@ -35,6 +37,14 @@ def of_projector(projector: Projector) -> Values:
     return {
         counters.EVENTS_PROJECTED: projector.applied,
         counters.STREAMS_PASSED_OVER: len(projector.passed.streams),
+    }
+
+
+def of_shared_projector(shared: PartitionedProjector) -> Values:
+    """Return the values of a projector among several."""
+    return {
+        **of_projector(shared.projector),
+        counters.PARTITIONS_HELD: len(shared.held),
     }
 
 

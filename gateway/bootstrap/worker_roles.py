@@ -72,9 +72,16 @@ async def propeller(adapters: RoleAdapters) -> AsyncIterator[Worker]:
 @asynccontextmanager
 async def projector(adapters: RoleAdapters) -> AsyncIterator[Worker]:
     """Build a projector for the partitions assigned to this process."""
-    batch_max = adapters.settings.log.events_max
-    projector = Projector(adapters.log, adapters.pool, batch_max=batch_max)
-    shared = PartitionedProjector(adapters.log, projector)
+    projector = Projector(
+        adapters.log, adapters.pool, batch_max=adapters.settings.log.events_max
+    )
+    shared = PartitionedProjector(
+        adapters.log,
+        projector,
+        adapters.gate,
+        adapters.settings.kafka.given_up_s,
+        adapters.clock,
+    )
 
     async def run(stop: asyncio.Event) -> None:
         """Run until told to stop; a transaction in progress is rolled back."""
@@ -92,7 +99,7 @@ async def projector(adapters: RoleAdapters) -> AsyncIterator[Worker]:
 
     yield Worker(
         run=run,
-        metrics=lambda: _values(adapters, gauges.of_projector(projector)),
+        metrics=lambda: _values(adapters, gauges.of_shared_projector(shared)),
     )
 
 

@@ -19,6 +19,7 @@ import psycopg
 import structlog
 
 from infra.errors import PermanentError
+from infra.newer_messages import NewerMessage
 from infra.postgres.failures import outages_are_transient
 from infra.postgres.pool import Connection, Pool
 from infra.retry import retry_transient
@@ -38,6 +39,7 @@ _MESSAGE = (
     "INSERT INTO format_messages (fingerprint, name, level) VALUES (%s, %s, %s) "
     "ON CONFLICT (fingerprint) DO NOTHING"
 )
+_FIND = "SELECT name, level FROM format_messages WHERE fingerprint = %s"
 _SEEN = (
     "INSERT INTO processes (id, role, host, pid, version, level) "
     "VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT (id) DO UPDATE SET seen_at = now()"
@@ -189,6 +191,20 @@ class FormatGate:
                 await self._insert(conn, FORMAT_LEVEL, opened_by)
                 self.level = max(self.level, FORMAT_LEVEL)
         return older
+
+    async def find(self, fingerprint: str) -> NewerMessage | None:
+        """Return the message of a schema; None if no version announced that one."""
+        with outages_are_transient():
+            async with self._pool.connection() as conn:
+                row = await (await conn.execute(_FIND, (fingerprint,))).fetchone()
+        return None if row is None else NewerMessage(row["name"], row["level"])
+
+    async def has_reader(self, message: NewerMessage) -> bool:
+        """Return whether another process of this role runs that can read a message."""
+        with outages_are_transient():
+            found = await self.running()
+        me = self._me.role
+        return any(one.role == me and one.level >= message.level for one in found)
 
     async def _insert(self, conn: Connection, level: int, opened_by: str) -> None:
         await conn.execute(_OPEN, (level, opened_by, self._me.version))

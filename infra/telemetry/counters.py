@@ -60,6 +60,10 @@ READS_WAITING = Metric(
     "flightlog_reads_waiting",
     "Reads of the log that wait for an open transaction of another process.",
 )
+PARTITIONS_HELD = Metric(
+    "flightlog_partitions_held",
+    "Partitions that wait with a message that only a newer version can read.",
+)
 EVENTS_PROJECTED = Metric(
     "flightlog_events_projected_total", "Events applied to the read models."
 )

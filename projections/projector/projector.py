@@ -269,7 +269,15 @@ class Projector:
         except codec.UndecodableMessageError as error:
             where = f"event '{received.envelope.id}' at {received.position}"
             message = f"Expected to apply {where}, but: {error}"
-            raise codec.UndecodableMessageError(message) from error
+            raise error.because(message) from error
+
+    def unknown_schema(self, received: Received) -> str | None:
+        """Return the fingerprint of an event of a schema that isn't known here."""
+        try:
+            self._decode(received)
+        except codec.UnknownSchemaError as error:
+            return error.fingerprint
+        return None
 
     async def _retry(self, action: Callable[[], Awaitable[None]]) -> None:
         """Run an action, again and again while Postgres can't be reached."""

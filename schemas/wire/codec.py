@@ -28,6 +28,27 @@ _HEADER = len(MARKER) + 8
 class UndecodableMessageError(ValueError):
     """The bytes are no message that this version knows."""
 
+    def because(self, text: str) -> UndecodableMessageError:
+        """Return the same error with another text."""
+        return type(self)(text)
+
+
+class UnknownSchemaError(UndecodableMessageError):
+    """The bytes are of a schema that this version doesn't know, by its fingerprint."""
+
+    def __init__(self, fingerprint: str, text: str = "") -> None:
+        """Say which one it is, in hexadecimal digits."""
+        self.fingerprint = fingerprint
+        super().__init__(
+            text
+            or f"Expected a known schema, but fingerprint {fingerprint} is none of "
+            "them; was it written by a newer version?"
+        )
+
+    def because(self, text: str) -> UnknownSchemaError:
+        """Return the same error with another text."""
+        return UnknownSchemaError(self.fingerprint, text)
+
 
 class EncodingError(Exception):
     """The bytes of a message say something else than the message: a defect."""
@@ -121,12 +142,7 @@ class Codec:
             raise UndecodableMessageError(message)
         entry = self._by_fingerprint.get(data[2:_HEADER])
         if entry is None:
-            found = data[2:_HEADER].hex()
-            message = (
-                f"Expected a known schema, but fingerprint {found} is none of them; "
-                "was it written by a newer version?"
-            )
-            raise UndecodableMessageError(message)
+            raise UnknownSchemaError(data[2:_HEADER].hex())
         stream = io.BytesIO(data)
         stream.seek(_HEADER)
         try:

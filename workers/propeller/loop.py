@@ -14,13 +14,14 @@ from domain.text_limits import envelope_violation
 from infra.clock import SYSTEM_CLOCK, Clock
 from infra.errors import FencedError, PermanentError
 from infra.eventlog.contract import OwnedPartition, Received
+from infra.held_messages import HeldMessages
 from infra.retry import RETRY_S, retry_transient
 from schemas import topics
 from schemas.ids import attempt_id
 from schemas.levels import newest_level
 from schemas.messages import commands as c
 from schemas.messages.execution_events import StreamResumed
-from schemas.wire.codec import UndecodableMessageError
+from schemas.wire.codec import UndecodableMessageError, UnknownSchemaError
 from workers.propeller.backpressure import ProjectionLagThrottle
 from workers.propeller.batch import Batch, InternalCommand, internal_command
 from workers.propeller.command_check import violation, with_envelope_defaults
@@ -67,6 +68,7 @@ class Propeller:
     snapshots: Snapshots = field(default_factory=Snapshots)
     throttle: ProjectionLagThrottle = field(default_factory=ProjectionLagThrottle)
     format_level: Callable[[], int] = newest_level
+    held: HeldMessages = field(default_factory=HeldMessages)
     dead_letters: int = 0
     handler: CommandHandler = field(init=False)
     ticks: Ticks = field(init=False)
@@ -125,6 +127,9 @@ class Propeller:
             if not pending:
                 pending.extend(await self._read(partition))
             await self._process_batch(partition, pending)
+            if self.held.message is not None:
+                await self.held.wait(topics.COMMANDS, partition.number, stop)
+                continue
             await self.snapshots.write_next(partition, self.streams)
         await self.snapshots.write_all(partition, self.streams)
 
@@ -159,6 +164,8 @@ class Propeller:
         batch, taken = Batch(), list[Received]()
         for received in pending:
             await self._process_record(partition, batch, received)
+            if self.held.message is not None:
+                break
             taken.append(received)
             if batch.is_full(self.bounds.records_max, self.bounds.bytes_max):
                 break
@@ -280,12 +287,16 @@ class Propeller:
     async def _process_record(
         self, partition: OwnedPartition, batch: Batch, received: Received
     ) -> None:
-        before, batch.position = batch.position, received.position
+        before = batch.position
         try:
             command = self.kinds.messages.decode(received.body)
         except UndecodableMessageError as error:
+            if await self._holds(error):
+                return
+            batch.position = received.position
             await self.handler.handle_undecodable(batch, received, error)
             return
+        batch.position = received.position
         if isinstance(command, c.Heartbeat):
             if self.leases.heartbeat(command):
                 self._leases_due_s = 0.0
@@ -313,6 +324,12 @@ class Propeller:
         assert isinstance(command, c.Command)  # noqa: S101 - no violation was found
         received = with_envelope_defaults(received, command, self.kinds)
         await self.handler.handle(batch, received, command)
+
+    async def _holds(self, error: UndecodableMessageError) -> bool:
+        """Return whether the partition waits with what can't be decoded."""
+        if not isinstance(error, UnknownSchemaError):
+            return False
+        return await self.held.takes(error.fingerprint)
 
     def _lost_leases(self) -> Sequence[InternalCommand]:
         """Return commands to streams whose runners are lost, now and then."""

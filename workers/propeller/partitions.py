@@ -11,6 +11,7 @@ import structlog
 from infra.clock import SYSTEM_CLOCK, Clock
 from infra.eventlog.contract import Log, OwnedPartition
 from schemas import topics
+from schemas.wire.codec import UnknownSchemaError
 from workers.propeller.loop import Propeller
 
 log_ = structlog.get_logger(__name__)
@@ -35,6 +36,7 @@ class Partitions:
     _handled: int = 0
     _dropped: int = 0
     _dead_letters: int = 0
+    _holding: set[int] = field(default_factory=set)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Handle commands until `stop`; ends by an error if the log is fenced."""
@@ -42,7 +44,22 @@ class Partitions:
 
     async def serve(self, partition: OwnedPartition, stop: asyncio.Event) -> None:
         """Restore a partition and handle its commands until `stop`."""
-        propeller, began = self.make(), self.clock.monotonic()
+        propeller = self.make()
+        try:
+            await self._serve(partition, propeller, stop)
+        except UnknownSchemaError as error:
+            if not await propeller.held.takes(error.fingerprint):
+                raise
+            self._holding.add(partition.number)
+            try:
+                await propeller.held.wait(topics.EVENTS, partition.number, stop)
+            finally:
+                self._holding.discard(partition.number)
+
+    async def _serve(
+        self, partition: OwnedPartition, propeller: Propeller, stop: asyncio.Event
+    ) -> None:
+        began = self.clock.monotonic()
         await self.restore(partition, propeller)
         log_.info(
             "partition_restored",
@@ -59,6 +76,12 @@ class Partitions:
             self._handled += propeller.handler.handled
             self._dropped += propeller.handler.dropped
             self._dead_letters += propeller.dead_letters
+
+    @property
+    def held(self) -> int:
+        """Return how many partitions wait with what only a newer version can read."""
+        served = self.served.values()
+        return len(self._holding) + sum(p.held.message is not None for p in served)
 
     @property
     def handled(self) -> int:

@@ -17,7 +17,12 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.errors import KafkaError
 
-from infra.errors import FencedError, PositionLostError, TransientError
+from infra.errors import (
+    FencedError,
+    GivenUpError,
+    PositionLostError,
+    TransientError,
+)
 from infra.eventlog.contract import Serve
 from infra.eventlog.kafka.clients import new_group_member, partitions_of
 from infra.eventlog.kafka.owned_partition import KafkaPartition
@@ -89,11 +94,13 @@ class KafkaPartitionOwner:
         self._served: dict[TopicPartition, _Serving] = {}
         self._assigned: frozenset[TopicPartition] = frozenset()
         self._lost = asyncio.Event()
+        self._away_s = _REJOIN_S
 
     async def run(self, serve: Serve, stop: asyncio.Event) -> None:
         """Serve until `stop`; joins again after a partition was lost to another."""
         while not stop.is_set():
             self._lost.clear()
+            self._away_s = _REJOIN_S
             try:
                 await self._serve_as_member(serve, stop)
             except (KafkaError, OSError, TransientError) as error:
@@ -103,7 +110,7 @@ class KafkaPartitionOwner:
             finally:
                 await self._release(list(self._served))
             if not stop.is_set():
-                await _wait(stop.wait(), timeout_s=_REJOIN_S)
+                await _wait(stop.wait(), timeout_s=self._away_s)
 
     async def _serve_as_member(self, serve: Serve, stop: asyncio.Event) -> None:
         member: AIOKafkaConsumer = new_group_member(self._settings, self._group)
@@ -167,6 +174,10 @@ class KafkaPartitionOwner:
             self._stopped.resume(self._topic, at.partition)
             log_.info("partition_owned", partition=at.partition, group=self._group)
             await serve(opened, stop)
+        except GivenUpError as error:
+            log_.warning("partition_given_up", partition=at.partition, why=str(error))
+            self._away_s = self._settings.given_up_s
+            self._lost.set()
         except FencedError as error:
             log_.warning("partition_lost", partition=at.partition, error=str(error))
             await _wait(stop.wait(), timeout_s=_REVOKE_WAIT_S)

@@ -14,6 +14,8 @@ from domain.execution.context import Limits
 from domain.graph import Definition
 from domain.snapshots import ChunkLimits
 from infra.eventlog.contract import Log, OwnedPartition, Received, Record
+from infra.held_messages import HeldMessages
+from infra.newer_messages import NOTHING_NEWER, NewerMessages
 from schemas import topics
 from schemas.envelope import Envelope
 from schemas.ids import ExecutionRef, execution_stream
@@ -70,6 +72,7 @@ class Harness:
     bounds: Bounds = field(default_factory=lambda: Bounds(retry_s=0.01))
     kinds: StreamKinds = STREAM_KINDS
     ticks_max: int = 10**6
+    newer: NewerMessages = NOTHING_NEWER
 
     def loading_kinds(self) -> StreamKinds:
         """Return the kinds, with a loader of executions."""
@@ -104,6 +107,7 @@ class Harness:
             leases=Leases(self.ticks_max),
             bounds=self.bounds,
             format_level=lambda: self.format_level,
+            held=HeldMessages(newer=self.newer, check_s=0.05),
             snapshots=Snapshots(
                 Cadence(
                     interval_s=self.interval_s,

@@ -8,11 +8,13 @@ from collections.abc import AsyncIterator
 import pytest
 
 from infra.errors import PermanentError
+from infra.newer_messages import NewerMessage
 from infra.postgres.format_gate import FormatGate
 from infra.postgres.pool import Pool, open_pool
 from infra.setting_sections import UpgradeSettings
 from projections.migrate import migrate
 from schemas.levels import FORMAT_LEVEL
+from schemas.wire import registry
 from tests.support.components.postgres import empty_database
 
 pytestmark = pytest.mark.integration
@@ -136,3 +138,37 @@ async def test_a_process_is_listed_while_it_runs(pool: Pool) -> None:
         assert (process.role, process.version) == ("propeller", "0.1.0")
         assert process.level == FORMAT_LEVEL
     assert await found.running() == []
+
+
+async def test_messages_of_newer_versions_are_listed_with_who_reads_them(
+    pool: Pool,
+) -> None:
+    """Only a running process of the same role that knows the level can take over."""
+    found = gate(pool)
+    level = FORMAT_LEVEL + 1
+    newer = NewerMessage("flightlog.v9.NodeQueued", level)
+    add = "INSERT INTO format_messages (fingerprint, name, level) VALUES (%s, %s, %s)"
+    await execute(pool, add, "aa", *newer)
+
+    assert await found.find("aa") == newer
+    assert await found.find("bb") is None
+    async with found.entered():
+        assert not await found.has_reader(newer)
+        await execute(pool, OLDER, level, 0)  # a runner
+        assert not await found.has_reader(newer)
+        await execute(pool, "UPDATE processes SET role = 'propeller' WHERE id = 'old'")
+        assert await found.has_reader(newer)
+        await execute(pool, "UPDATE processes SET seen_at = '-infinity'")
+        assert not await found.has_reader(newer)
+
+
+async def test_a_version_lists_its_messages_before_anything_writes_them(
+    pool: Pool,
+) -> None:
+    """Whatever level is open: what reads them next may not know them."""
+    async with gate(pool).entered(), pool.connection() as conn:
+        rows = await (await conn.execute("SELECT * FROM format_messages")).fetchall()
+
+    assert {(row["name"], row["level"]) for row in rows} == {
+        (entry.name, entry.level) for entry in registry.entries() if entry.level
+    }
