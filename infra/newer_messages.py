@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from typing import Protocol
+
+import msgspec
 
 
-class NewerMessage(NamedTuple):
+class NewerMessage(msgspec.Struct, frozen=True):
     """A message that only processes which know its format level can read."""
 
     name: str

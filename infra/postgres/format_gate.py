@@ -197,7 +197,7 @@ class FormatGate:
         with outages_are_transient():
             async with self._pool.connection() as conn:
                 row = await (await conn.execute(_FIND, (fingerprint,))).fetchone()
-        return None if row is None else NewerMessage(row["name"], row["level"])
+        return None if row is None else msgspec.convert(row, NewerMessage)
 
     async def has_reader(self, message: NewerMessage) -> bool:
         """Return whether another process of this role runs that can read a message."""

@@ -148,7 +148,7 @@ async def test_messages_of_newer_versions_are_listed_with_who_reads_them(
     level = FORMAT_LEVEL + 1
     newer = NewerMessage("flightlog.v9.NodeQueued", level)
     add = "INSERT INTO format_messages (fingerprint, name, level) VALUES (%s, %s, %s)"
-    await execute(pool, add, "aa", *newer)
+    await execute(pool, add, "aa", newer.name, newer.level)
 
     assert await found.find("aa") == newer
     assert await found.find("bb") is None
