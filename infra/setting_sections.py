@@ -96,6 +96,7 @@ class KafkaSettings(Section):
         gt=0,
         description="Most bytes fetched from a broker at once, unless a message is "
         "larger.",
+    )
     retention_s: float = Field(
         7 * 86_400.0,
         ge=0,
