@@ -104,10 +104,10 @@ async def test_a_creation_that_was_answered_is_not_redriven(harness: Family) -> 
 
 
 async def test_before_the_gate_is_open_a_redrive_creates_the_child(
-    harness: Family, monkeypatch: pytest.MonkeyPatch
+    harness: Family,
 ) -> None:
     """Older versions would redrive an answered one: the parent waits, as it did."""
-    monkeypatch.setattr("schemas.levels.FORMAT_LEVEL", 0)
+    harness.format_level = 0
     async with harness.propeller():
         stream = await harness.create("one")
         (dead,) = await harness.until_dead_letters(1)

@@ -177,7 +177,9 @@ LIES: list[tuple[Callable[[Events], None], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("lie", "words"), LIES, ids=lambda case: str(case)[:30])
+@pytest.mark.parametrize(
+    ("lie", "words"), LIES, ids=lambda case: getattr(case, "__name__", str(case)[:30])
+)
 def test_a_doctored_log_is_found(
     told: Told, lie: Callable[[Events], None], words: str
 ) -> None:

@@ -172,16 +172,13 @@ class Snapshots:
         while going.left and (not taken or size < going.commit_bytes):
             name = going.left.popleft()
             stream = self.changed.pop(name)
-            if stream is None:
-                layout, found = None, self._closing_records(name, streams)
-            else:
-                try:
-                    layout, found = self._records(name, stream)
-                except Exception:
-                    log_.exception("snapshot_failed", stream=name)
-                    self.changed.setdefault(name, stream)
-                    going.is_complete = False
-                    continue
+            try:
+                layout, found = self._records_of(name, stream, streams)
+            except Exception:
+                log_.exception("snapshot_failed", stream=name)
+                self.changed.setdefault(name, stream)
+                going.is_complete = False
+                continue
             taken[name] = _Written(stream, layout)
             records += found
             size += sum(len(record.body) for record in found)
@@ -204,6 +201,13 @@ class Snapshots:
                 self.began.pop(name, None)
             else:
                 self.layouts[name] = written.layout
+
+    def _records_of(
+        self, name: str, stream: AnyStream | None, streams: StreamCache
+    ) -> tuple[Layout | None, list[Record]]:
+        if stream is None:
+            return None, self._closing_records(name, streams)
+        return self._records(name, stream)
 
     async def _write_checkpoint(
         self, position: int, partition: OwnedPartition, streams: StreamCache

@@ -25,11 +25,9 @@ from tests.support.harness import propeller_harness
 from tests.support.harness.propeller_harness import Harness, stream_of
 from workers.operations.redrive import Redriver
 from workers.propeller.kinds.executions import EXECUTIONS, SNAPSHOTS
-from workers.propeller.leases import Leases
-from workers.propeller.loop import Bounds, Propeller
+from workers.propeller.loop import Bounds
 from workers.propeller.stream_kinds import StreamKinds
 
-S = 1_000_000
 KEPT_MAX = 4_000
 STOP = c.TerminateExecution(cause="enough")
 
@@ -181,11 +179,6 @@ class Losing(Harness):
             raise BlobNotFoundError("Expected a blob at '.../closure', but none is")
         return await super().load(blob)
 
-    def _make(self) -> Propeller:
-        propeller = super()._make()
-        propeller.leases = Leases(30 * S)
-        return propeller
-
 
 async def _leased(harness: Harness) -> str:
     """Return an execution whose first task a runner holds."""
@@ -216,8 +209,8 @@ async def test_a_lost_closure_under_a_due_lease_parks_its_stream(folds: bool) ->
         stream = await _leased(harness)
     harness.is_lost = True
     async with harness.propeller():
-        await asyncio.sleep(0.1)
-        harness.clock.now += 120 * S
+        beat = c.Heartbeat(runner="r", incarnation="i2", occurred_at_us=1)
+        await harness.send("runner/r", beat, reply=False)
         await harness.until_events(stream, e.StreamParked)
         other = await harness.create("two")
         await harness.until_events(other, e.ExecutionStarted)
