@@ -38,7 +38,7 @@ from workers.propeller import loop as propellers
 from workers.propeller.backpressure import ProjectionLagThrottle
 from workers.propeller.kinds.contract import ClosedStreamIndex
 from workers.propeller.kinds.executions import EXECUTIONS
-from workers.propeller.leases import Leases, ticks_for
+from workers.propeller.leases import Leases
 from workers.propeller.loading.admission import AdmissionLoader
 from workers.propeller.loading.definition_cache import DefinitionCache
 from workers.propeller.loading.execution_loader import ExecutionLoader
@@ -117,7 +117,7 @@ def _propeller(
     return Propeller(
         kinds=kinds,
         streams=StreamCache(adapters.log, kinds, settings.propeller.closed_streams_max),
-        leases=Leases(ticks_for(settings.propeller.runner_timeout_s), own=own_runner),
+        leases=Leases(settings.propeller.runner_timeout_s, own=own_runner),
         clock=adapters.clock,
         bounds=propellers.Bounds(
             commands_max=settings.log.batch_max,

@@ -1,7 +1,7 @@
 """Leases: which runner holds which attempt, and which runners are lost.
 
-Silence is counted in ticks of the partition's owner, never in seconds of a clock: what
-holds up the owner, the log, or the whole machine holds up the count as well.
+Silence is counted in ticks of the partition's owner, never by a clock alone: what holds
+up the owner, the log, or the whole machine holds up the count as well.
 """
 
 from __future__ import annotations
@@ -33,29 +33,26 @@ class Attempt(NamedTuple):
 class Seen(NamedTuple):
     """A runner's latest heartbeat, by the number of ticks that were read before it.
 
+    `at_s` is when it was read, by the monotonic clock: not before it was sent.
     `incarnation` is None before the first one. Those before it are `superseded`.
     """
 
     incarnation: str | None
     tick: int
+    at_s: float
     superseded: tuple[str, ...] = ()
-
-
-def ticks_for(timeout_s: float) -> int:
-    """Return after how many ticks a timeout has passed at least."""
-    return math.ceil(timeout_s / TICK_S)
 
 
 @dataclass(slots=True)
 class Leases:
     """An index over the states of active streams; never stored, rebuilt by folding.
 
-    A runner is lost after more than `ticks_max` ticks without a heartbeat, or once
-    another incarnation of it is heard. `own` is the runner of this process: it is never
-    lost by silence, because both stand still together.
+    A runner is lost after `timeout_s` and as many ticks as it has seconds without a
+    heartbeat, or once another incarnation of it is heard. `own` is the runner of this
+    process: it is never lost by silence, because both stand still together.
     """
 
-    ticks_max: int
+    timeout_s: float
     own: str = ""
     ticks: int = 0
     held: dict[Attempt, Lease] = field(default_factory=dict)
@@ -77,7 +74,7 @@ class Leases:
         """Count a tick: heartbeats that were sent before it have been read."""
         self.ticks += 1
 
-    def change(self, stream: str, lease: Lease) -> None:
+    def change(self, stream: str, lease: Lease, now_s: float) -> None:
         """Grant or release a lease.
 
         A runner that was never heard is silent from now on: it may be gone by now.
@@ -91,7 +88,7 @@ class Leases:
         if of_runner is None:
             of_runner = self._attempts[lease.runner] = {}
             seen = self._idle.pop(lease.runner, None)
-            self._holders[lease.runner] = seen or Seen(None, self.ticks)
+            self._holders[lease.runner] = seen or Seen(None, self.ticks, now_s)
         of_runner.setdefault(lease.incarnation, {})[attempt] = None
 
     def _release(self, attempt: Attempt) -> None:
@@ -113,15 +110,15 @@ class Leases:
         if len(self._idle) > _IDLE_MAX:
             self._idle.popitem(last=False)
 
-    def restore(self, stream: str, leases: Iterable[Lease]) -> None:
+    def restore(self, stream: str, leases: Iterable[Lease], now_s: float) -> None:
         """Add the leases of a restored stream; their runners may be gone by now.
 
         Which incarnation of a runner is alive isn't known before its first heartbeat.
         """
         for lease in leases:
-            self.change(stream, lease)
+            self.change(stream, lease, now_s)
 
-    def heartbeat(self, heartbeat: Heartbeat) -> bool:
+    def heartbeat(self, heartbeat: Heartbeat, now_s: float) -> bool:
         """Record that a runner is alive; return whether as a new incarnation.
 
         An incarnation that another one has followed is no sign of life: it was frozen.
@@ -134,21 +131,21 @@ class Leases:
         before = None if known is None else known.incarnation
         if before not in {None, incarnation}:
             superseded = (*superseded, before)[-_SUPERSEDED_MAX:]
-        seen = Seen(incarnation, self.ticks, superseded)
+        seen = Seen(incarnation, self.ticks, now_s, superseded)
         if runner in self._holders:
             self._holders[runner] = seen
         else:
             self._put_idle(runner, seen)
         return before != incarnation
 
-    def expired(self) -> Sequence[tuple[str, ExpireLease]]:
+    def expired(self, now_s: float) -> Sequence[tuple[str, ExpireLease]]:
         """Return the commands that end lost attempts, with their streams."""
-        return list(self._expired())
+        return list(self._expired(now_s))
 
-    def _expired(self) -> Iterator[tuple[str, ExpireLease]]:
+    def _expired(self, now_s: float) -> Iterator[tuple[str, ExpireLease]]:
         for runner, of_runner in self._attempts.items():
             for incarnation, attempts in of_runner.items():
-                reason = self._reason(runner, incarnation)
+                reason = self._reason(runner, incarnation, now_s)
                 if reason is None:
                     continue
                 for attempt in attempts:
@@ -160,11 +157,15 @@ class Leases:
                     )
                     yield attempt.stream, command
 
-    def _reason(self, runner: str, incarnation: str) -> str | None:
+    def _reason(self, runner: str, incarnation: str, now_s: float) -> str | None:
         """Return why a runner's incarnation is lost; None if it isn't."""
         seen = self._holders[runner]
         if seen.incarnation not in {None, incarnation}:
             return f"runner '{runner}' was restarted"
-        if runner != self.own and self.ticks - seen.tick > self.ticks_max:
+        ticks_max = math.ceil(self.timeout_s / TICK_S)
+        is_silent = (
+            self.ticks - seen.tick >= ticks_max and now_s - seen.at_s >= self.timeout_s
+        )
+        if runner != self.own and is_silent:
             return f"runner '{runner}' sends no heartbeats"
         return None

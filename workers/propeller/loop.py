@@ -111,7 +111,7 @@ class Propeller:
         self.streams.put(name, stream)
         if not stream.state.is_terminal:
             kind, state = stream.kind, stream.state
-            self.leases.restore(name, kind.leases.held(state))
+            self.leases.restore(name, kind.leases.held(state), self.clock.monotonic())
             self.timers.add(name, kind.timers.pending(state), self._moment(stream))
 
     def _moment(self, stream: AnyStream) -> Moment:
@@ -272,12 +272,13 @@ class Propeller:
             self.snapshots.mark_changed(name, stream)
         for name, timers, moment in batch.timers:
             self.timers.add(name, timers, moment)
+        now_s = self.clock.monotonic()
         for name, event in batch.events:
             stream = batch.states[name]
             kind, state = stream.kind, stream.state
             lease = kind.leases.change(event)
             if lease is not None:
-                self.leases.change(name, lease)
+                self.leases.change(name, lease, now_s)
             if state.is_terminal:
                 self.timers.forget(name)
                 continue
@@ -298,7 +299,7 @@ class Propeller:
             return
         batch.position = received.position
         if isinstance(command, c.Heartbeat):
-            if self.leases.heartbeat(command):
+            if self.leases.heartbeat(command, self.clock.monotonic()):
                 self._leases_due_s = 0.0
             return
         if isinstance(command, c.Tick):
@@ -344,7 +345,7 @@ class Propeller:
                 f"{attempt_id(stream, command.node_id, command.attempt)}"
                 f"/{command.dispatch_no}/expired",
             )
-            for stream, command in self.leases.expired()
+            for stream, command in self.leases.expired(now_s)
         ]
 
     def _due_timers(self) -> Sequence[InternalCommand]:

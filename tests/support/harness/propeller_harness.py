@@ -71,7 +71,7 @@ class Harness:
     format_level: int = FORMAT_LEVEL
     bounds: Bounds = field(default_factory=lambda: Bounds(retry_s=0.01))
     kinds: StreamKinds = STREAM_KINDS
-    ticks_max: int = 10**6
+    runner_timeout_s: float = 10**6
     newer: NewerMessages = NOTHING_NEWER
 
     def loading_kinds(self) -> StreamKinds:
@@ -104,7 +104,7 @@ class Harness:
             kinds=(kinds := self.loading_kinds()),
             streams=StreamCache(self.log, kinds, closed_max=self.closed_max),
             clock=self.clock,
-            leases=Leases(self.ticks_max),
+            leases=Leases(self.runner_timeout_s),
             bounds=self.bounds,
             format_level=lambda: self.format_level,
             held=HeldMessages(newer=self.newer, check_s=0.05),

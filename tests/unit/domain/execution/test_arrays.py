@@ -381,8 +381,8 @@ def test_a_restored_array_holds_no_lease() -> None:
     """Only what a runner has begun is watched after a restore: its elements."""
     run = engine([5, 6, 7])
     run.do(start(run.run_of("n0-0-n0")))
-    leases = Leases(ticks_max=0)
-    leases.restore("s", EXECUTIONS.leases.held(run.state))
+    leases = Leases(timeout_s=1)
+    leases.restore("s", EXECUTIONS.leases.held(run.state), now_s=0.0)
     leases.tick()
 
-    assert [command.node_id for _, command in leases.expired()] == ["n0-0-n0"]
+    assert [command.node_id for _, command in leases.expired(now_s=1.0)] == ["n0-0-n0"]

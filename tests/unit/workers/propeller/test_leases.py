@@ -6,7 +6,7 @@ import pytest
 
 from schemas.messages.commands import Heartbeat
 from workers.propeller.kinds.rules import Lease
-from workers.propeller.leases import Leases, ticks_for
+from workers.propeller.leases import Leases
 
 MANY = 10_000
 
@@ -14,22 +14,22 @@ MANY = 10_000
 def beat(leases: Leases, runner: str = "r", incarnation: str = "i1") -> bool:
     """Let a heartbeat arrive."""
     message = Heartbeat(runner=runner, incarnation=incarnation, occurred_at_us=1)
-    return leases.heartbeat(message)
+    return leases.heartbeat(message, leases.ticks)
 
 
 def hold(leases: Leases, runner: str = "r", incarnation: str = "i1") -> None:
     """Grant a lease of a stream with the runner's name."""
-    leases.change(runner, Lease("n0", 0, 0, runner, incarnation))
+    leases.change(runner, Lease("n0", 0, 0, runner, incarnation), leases.ticks)
 
 
 def end(leases: Leases, runner: str = "r") -> None:
     """End the lease."""
-    leases.change(runner, Lease("n0", 0))
+    leases.change(runner, Lease("n0", 0), leases.ticks)
 
 
-def lost(leases: Leases) -> list[str]:
-    """Return the streams that lose their runner."""
-    return [stream for stream, _ in leases.expired()]
+def lost(leases: Leases, late_s: float = 0.0) -> list[str]:
+    """Return the streams that lose their runner, at a tick's second or later."""
+    return [stream for stream, _ in leases.expired(leases.ticks + late_s)]
 
 
 def pass_ticks(leases: Leases, count: int) -> None:
@@ -39,13 +39,14 @@ def pass_ticks(leases: Leases, count: int) -> None:
 
 
 def test_a_runner_is_lost_after_its_ticks_without_a_heartbeat() -> None:
-    """One tick more than the time has seconds: the first one may come at once."""
-    leases = Leases(ticks_for(2.5))
+    """As many as the time has seconds, and not before the time has passed."""
+    leases = Leases(2.5)
     beat(leases)
     hold(leases)
-    pass_ticks(leases, 3)
-    assert not lost(leases)
+    pass_ticks(leases, 2)
+    assert not lost(leases, late_s=3600)
     leases.tick()
+    assert not lost(leases, late_s=-0.6)
 
     assert lost(leases) == ["r"]
     beat(leases)
@@ -58,10 +59,10 @@ def test_a_runner_that_was_never_heard_is_lost_too(restores: bool) -> None:
     leases = Leases(2)
     pass_ticks(leases, 7)
     if restores:
-        leases.restore("r", [Lease("n0", 0, 0, "r", "i1")])
+        leases.restore("r", [Lease("n0", 0, 0, "r", "i1")], leases.ticks)
     else:
         hold(leases)
-    pass_ticks(leases, 2)
+    leases.tick()
     assert not lost(leases)
     leases.tick()
 
@@ -135,11 +136,11 @@ def test_what_is_indexed_ends_with_the_leases() -> None:
     """Whatever is granted again, or released twice."""
     leases = Leases(30)
     for runner in ("a", "b"):
-        leases.change("s", Lease("n0", 0, 0, runner, "i1"))
-    leases.change("s", Lease("n0", 0, 1, "b", "i2"))
+        leases.change("s", Lease("n0", 0, 0, runner, "i1"), 0.0)
+    leases.change("s", Lease("n0", 0, 1, "b", "i2"), 0.0)
     assert set(leases.held.values()) == {Lease("n0", 0, 1, "b", "i2")}
     for _ in range(2):
-        leases.change("s", Lease("n0", 0))
+        leases.change("s", Lease("n0", 0), 0.0)
 
     assert not leases.held
     assert not leases.needs_ticks

@@ -75,7 +75,7 @@ def log() -> BlockableLog:
 def harness(log: BlockableLog) -> BlockableHarness:
     """Return what a propeller needs, with stepped time."""
     found = BlockableHarness(log, clock=SteppedClock())
-    found.folds, found.ticks_max = True, TICKS
+    found.folds, found.runner_timeout_s = True, TICKS
     return found
 
 
