@@ -19,21 +19,21 @@ from pydantic_settings import (
 from infra import setting_errors, setting_names
 from infra.renamed_settings import renamed
 from infra.setting_names import CONFIG_VARIABLE, PREFIX
-from infra.setting_sections import (
+from infra.setting_sections.executions import (
     AdmissionSettings,
     CacheSettings,
-    DebugSettings,
-    GatewaySettings,
-    KafkaSettings,
-    LogSettings,
-    ProcessSettings,
     PropellerSettings,
     RetentionSettings,
-    RunnerSettings,
-    S3Settings,
     SnapshotSettings,
+)
+from infra.setting_sections.processes import (
+    DebugSettings,
+    GatewaySettings,
+    ProcessSettings,
+    RunnerSettings,
     UpgradeSettings,
 )
+from infra.setting_sections.storage import KafkaSettings, LogSettings, S3Settings
 
 _YES = frozenset({"true", "1", "yes", "on", "t", "y"})
 

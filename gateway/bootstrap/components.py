@@ -25,7 +25,7 @@ from infra.eventlog.contract import Log
 from infra.eventlog.event_store import EventStore
 from infra.held_messages import HeldMessages
 from infra.postgres.pool import Pool
-from infra.setting_sections import SnapshotSettings
+from infra.setting_sections.executions import SnapshotSettings
 from infra.settings import Settings
 from infra.task_environment import task_environment
 from projections.queries.catalog import Catalog

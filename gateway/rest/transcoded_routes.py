@@ -21,7 +21,7 @@ from gateway.rest.local_call import (
     metadata_of,
 )
 from gateway.rest.route_table import Match, OtherMethods, RouteTable, routes
-from infra.setting_sections import GatewaySettings
+from infra.setting_sections.processes import GatewaySettings
 from infra.telemetry.histograms import RequestMetrics
 
 MARGIN_S = 10.0

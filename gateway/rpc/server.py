@@ -22,7 +22,7 @@ from gateway.rpc.dataproxy import DataProxy
 from gateway.rpc.interceptor import Observe, RpcInterceptor, ignore_call
 from gateway.rpc.signals import Signals
 from gateway.services.container import Services
-from infra.setting_sections import GatewaySettings
+from infra.setting_sections.processes import GatewaySettings
 
 ADMIN = admin_pb2.DESCRIPTOR.services_by_name["AdminService"].full_name
 DATA_PROXY = dataproxy_pb2.DESCRIPTOR.services_by_name["DataProxyService"].full_name

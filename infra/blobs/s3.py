@@ -34,7 +34,7 @@ from infra.blobs.files import (
 from infra.blobs.signing import Grant
 from infra.clock import SYSTEM_CLOCK
 from infra.errors import PermanentError, TransientError
-from infra.setting_sections import S3Settings
+from infra.setting_sections.storage import S3Settings
 from schemas.values import Blob
 
 SCHEME = "s3://"

@@ -23,7 +23,7 @@ from infra.newer_messages import NewerMessage
 from infra.postgres.failures import outages_are_transient
 from infra.postgres.pool import Connection, Pool
 from infra.retry import retry_transient
-from infra.setting_sections import UpgradeSettings
+from infra.setting_sections.processes import UpgradeSettings
 from schemas.levels import FORMAT_LEVEL
 from schemas.wire import registry
 

@@ -13,7 +13,7 @@ from domain.literals.cache_keys import dataset_name
 from infra.coalesce import CoalescedCall
 from infra.postgres.failures import outages_are_transient
 from infra.postgres.pool import Pool, queries
-from infra.setting_sections import CacheSettings
+from infra.setting_sections.executions import CacheSettings
 from projections.columns import stored_key
 from projections.positions import have_reached, stored_positions
 from projections.queries.fetch import execute, fetch_one, fetch_values

@@ -34,7 +34,7 @@ _NAMED_COMMAND = re.compile(r"`flightlog ((?:[a-z-]+ ?)+)")
 _TARGET = re.compile(r"^make ([a-z]+)|`make ([a-z]+)`", re.MULTILINE)
 _HEAD = f"""# Configuration
 
-Rendered from `infra/settings.py` and `infra/setting_sections.py`; a test keeps it up to date.
+Rendered from `infra/settings.py` and `infra/setting_sections`; a test keeps it up to date.
 
 Each setting is read from, in this order: an option of `flightlog up`, the environment, a TOML file that `{CONFIG_VARIABLE}` names, the default.
 A section's name and a setting's are joined by two underscores in the environment, and are a table and a key in TOML:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from infra.clock import SystemClock
 from infra.eventlog.kafka.log import KafkaLog
-from infra.setting_sections import LogSettings
+from infra.setting_sections.storage import LogSettings
 from schemas import topics
 from schemas.ids import attempt_id
 from schemas.messages.dispatches import RunTask

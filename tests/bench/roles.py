@@ -11,7 +11,7 @@ from pathlib import Path
 from aiokafka import AIOKafkaProducer
 
 from infra.eventlog.kafka.log import KafkaLog
-from infra.setting_sections import LogSettings
+from infra.setting_sections.storage import LogSettings
 from schemas import topics as t
 from tests.bench.chains import CHAIN, chains_on
 from tests.bench.engines import client_of, timed, wait_all

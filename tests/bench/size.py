@@ -17,7 +17,7 @@ import psycopg
 from infra.eventlog.postgres.log import PostgresLog
 from infra.postgres.embedded_server import PostgresServer
 from infra.postgres.pool import open_pool
-from infra.setting_sections import LogSettings
+from infra.setting_sections.storage import LogSettings
 from projections.projector.projector import rebuild
 from tests.bench.engines import client_of, engine, timed
 from tests.bench.figure import Figure

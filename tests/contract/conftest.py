@@ -19,7 +19,7 @@ from infra.eventlog.contract import Log
 from infra.eventlog.kafka import topics
 from infra.eventlog.kafka.log import KafkaLog
 from infra.eventlog.postgres.log import PostgresLog
-from infra.setting_sections import KafkaSettings, LogSettings
+from infra.setting_sections.storage import KafkaSettings, LogSettings
 from tests.support.components.kafka import broker
 from tests.support.components.postgres import empty_database
 from tests.support.fakes import MemoryData, MemoryLog

@@ -6,7 +6,7 @@ import asyncio
 import sys
 
 from infra.eventlog.postgres.log import PostgresLog
-from infra.setting_sections import LogSettings
+from infra.setting_sections.storage import LogSettings
 from tests.contract.owning import kept, owning
 from tests.contract.records import dispatch, event_record
 

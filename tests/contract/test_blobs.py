@@ -24,7 +24,7 @@ from infra.blobs.s3 import S3Blobs, S3Links, task_variables
 from infra.blobs.signing import Grant
 from infra.clock import SystemClock
 from infra.errors import PermanentError, TransientError
-from infra.setting_sections import S3Settings
+from infra.setting_sections.storage import S3Settings
 from tests.support.components.minio import Minio, s3
 
 pytestmark = pytest.mark.integration

@@ -18,7 +18,7 @@ from aiokafka.errors import CommitFailedError, KafkaError
 from infra.eventlog.kafka import clients, topics
 from infra.eventlog.kafka.clients import new_consumer, new_group_member, new_producer
 from infra.eventlog.kafka.partition_owner import AssignmentListener
-from infra.setting_sections import KafkaSettings
+from infra.setting_sections.storage import KafkaSettings
 from schemas import topics as t
 from tests.contract.conftest import PARTITIONS, KafkaKind
 

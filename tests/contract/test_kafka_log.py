@@ -18,7 +18,7 @@ from infra.eventlog.contract import OwnedPartition, StreamExtent
 from infra.eventlog.kafka import topics
 from infra.eventlog.kafka.log import KafkaLog
 from infra.eventlog.kafka.owned_partition import KafkaPartition
-from infra.setting_sections import KafkaSettings, LogSettings
+from infra.setting_sections.storage import KafkaSettings, LogSettings
 from schemas import topics as t
 from tests.contract.conftest import PARTITIONS, STREAMS, KafkaKind
 from tests.contract.owning import GROUP, kept, owning

@@ -221,7 +221,7 @@ async def test_a_projector_stops_where_events_are_gone(kafka: KafkaKind) -> None
     assert [r.envelope.sequence for r in found] == [1, 3, 4]
 
 
-async def test_a_topic_that_was_made_anew_is_noticed(kafka: KafkaKind) -> None:
+async def test_a_topic_that_was_made_again_is_noticed(kafka: KafkaKind) -> None:
     """Its positions begin again: those that are stored are beyond its end."""
     log = await kafka.open()
     await log.append([on(event_record(1), 0)])

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from infra.eventlog.contract import Consumer, Received
-from infra.setting_sections import RunnerSettings
+from infra.setting_sections.processes import RunnerSettings
 from schemas import topics as t
 from schemas.messages import commands as c
 from schemas.values import NO_VALUES

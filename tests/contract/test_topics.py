@@ -18,7 +18,7 @@ from infra.eventlog.contract import Record
 from infra.eventlog.kafka import topics
 from infra.eventlog.kafka.clients import partition_for_key
 from infra.eventlog.kafka.log import KafkaLog
-from infra.setting_sections import KafkaSettings, LogSettings
+from infra.setting_sections.storage import KafkaSettings, LogSettings
 from infra.settings import Settings
 from schemas import topics as t
 from schemas.envelope import Envelope

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from flytekit.remote import FlyteRemote
 
-from infra.setting_sections import ProcessSettings
+from infra.setting_sections.processes import ProcessSettings
 from tests.e2e.running import array_of, finish, resources_of, run, start
 
 pytestmark = pytest.mark.e2e

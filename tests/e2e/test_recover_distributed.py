@@ -12,7 +12,7 @@ from flytekit.exceptions.user import FlyteEntityNotExistException
 
 from infra.blobs.files import BlobInfo
 from infra.blobs.s3 import S3Blobs
-from infra.setting_sections import S3Settings
+from infra.setting_sections.storage import S3Settings
 from tests.e2e.conftest import client, register
 from tests.e2e.test_recover import NODE_RECOVERED, broken, phases, recovered, runs
 from tests.support.harness.distributed import Distributed, distributed

@@ -8,7 +8,7 @@ from collections import defaultdict
 import pytest
 
 from infra.eventlog.kafka.log import KafkaLog
-from infra.setting_sections import LogSettings
+from infra.setting_sections.storage import LogSettings
 from schemas import topics
 from tests.bench import resizing
 from tests.support.harness.distributed import PROPELLER, Distributed, distributed

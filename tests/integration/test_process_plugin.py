@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from infra.blobs.files import FileBlobs
-from infra.setting_sections import ProcessSettings
+from infra.setting_sections.processes import ProcessSettings
 from tests.support.flytekit import tasks as t
 from workers.plugins.plugin import Failed, Result, Started, Succeeded, Work
 from workers.plugins.process.plugin import ProcessPlugin

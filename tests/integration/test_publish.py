@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from infra.eventlog.contract import Record
 from infra.eventlog.kafka.log import KafkaLog
-from infra.setting_sections import KafkaSettings, LogSettings
+from infra.setting_sections.storage import KafkaSettings, LogSettings
 from schemas import topics
 from schemas.envelope import Envelope
 from schemas.ids import EntityRef

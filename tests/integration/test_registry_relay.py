@@ -23,7 +23,7 @@ from infra.eventlog.event_store import EventStore
 from infra.eventlog.kafka import topics as kafka_topics
 from infra.eventlog.kafka.log import KafkaLog
 from infra.postgres.pool import open_pool
-from infra.setting_sections import KafkaSettings, LogSettings
+from infra.setting_sections.storage import KafkaSettings, LogSettings
 from projections.projector.projector import Projector
 from schemas import topics
 from tests.integration.test_publish import PLAN, PYTHON, Engine

@@ -18,7 +18,7 @@ from gateway.cli.commands.log import verify as verifying
 from gateway.cli.errors import CommandError
 from gateway.cli.session.session import Session, open_session
 from infra.eventlog.postgres.log import PostgresLog
-from infra.setting_sections import LogSettings
+from infra.setting_sections.storage import LogSettings
 from infra.settings import Settings
 from projections.projector.projector import Projector, rebuild
 from projections.queries import streams

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from infra.blobs.files import PARTS, FileBlobs
 from infra.eventlog.contract import Positions, Received, Record
 from infra.postgres.pool import Pool, open_pool
-from infra.setting_sections import RetentionSettings
+from infra.setting_sections.executions import RetentionSettings
 from schemas.ids import ParentNode, execution_stream, raw_output_prefix
 from schemas.messages.commands import DeleteExecution, ReportChild, TerminateExecution
 from schemas.messages.execution_events import (

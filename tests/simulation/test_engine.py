@@ -19,7 +19,7 @@ from domain.snapshots import ChunkLimits
 from infra.blobs.files import FileBlobs
 from infra.errors import TransientError
 from infra.eventlog.contract import OwnedPartition, Record
-from infra.setting_sections import RunnerSettings
+from infra.setting_sections.processes import RunnerSettings
 from schemas import topics
 from schemas.envelope import Envelope
 from schemas.ids import EntityRef, ExecutionRef, execution_stream

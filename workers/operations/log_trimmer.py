@@ -9,7 +9,7 @@ import structlog
 from infra.eventlog.postgres.log import PostgresLog
 from infra.eventlog.postgres.rows import PARTITION
 from infra.retry import retry_transient
-from infra.setting_sections import LogSettings
+from infra.setting_sections.storage import LogSettings
 from schemas import topics
 
 log_ = structlog.get_logger(__name__)

@@ -15,7 +15,7 @@ from infra.eventlog.contract import Log, Positions, Received, Record
 from infra.postgres.failures import outages_are_transient
 from infra.postgres.pool import Pool
 from infra.retry import retry_transient
-from infra.setting_sections import RetentionSettings
+from infra.setting_sections.executions import RetentionSettings
 from projections.positions import have_reached
 from projections.queries import retention
 from projections.queries.streams import passed_over

@@ -15,7 +15,7 @@ from infra.clock import Clock, wait_up_to
 from infra.errors import FencedError, PermanentError
 from infra.eventlog.contract import Consumer, Log, Positions, Received, Record
 from infra.retry import retry_transient
-from infra.setting_sections import RunnerSettings
+from infra.setting_sections.processes import RunnerSettings
 from schemas import topics
 from schemas.levels import newest_level
 from schemas.messages.dispatches import Dispatch, RunTask

@@ -34,7 +34,7 @@ from infra.eventlog.kafka.stored_positions import (
     start_position,
 )
 from infra.eventlog.kafka.watermarks import Watermarks
-from infra.setting_sections import KafkaSettings
+from infra.setting_sections.storage import KafkaSettings
 
 log_ = structlog.get_logger(__name__)
 

@@ -21,7 +21,7 @@ from aiokafka.partitioner import murmur2
 from infra.errors import PermanentError, PositionLostError, TransientError
 from infra.eventlog.contract import Received, Record
 from infra.eventlog.kafka.records import received
-from infra.setting_sections import KafkaSettings
+from infra.setting_sections.storage import KafkaSettings
 from schemas import topics
 
 _RETRY_MS = 10

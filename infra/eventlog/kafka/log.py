@@ -46,7 +46,7 @@ from infra.eventlog.kafka.stored_positions import (
 from infra.eventlog.kafka.stream_reader import SKEW_US, StreamReader
 from infra.eventlog.kafka.topic_reader import TopicReader
 from infra.eventlog.kafka.watermarks import TransactionWaits, Watermarks
-from infra.setting_sections import KafkaSettings, LogSettings
+from infra.setting_sections.storage import KafkaSettings, LogSettings
 from schemas import topics as t
 
 _COMPACTED_BATCH = 1000

@@ -42,7 +42,7 @@ from infra.eventlog.kafka.clients import (
 )
 from infra.eventlog.kafka.records import sendable
 from infra.eventlog.kafka.stored_positions import extent_of, start_position
-from infra.setting_sections import KafkaSettings
+from infra.setting_sections.storage import KafkaSettings
 from schemas import topics
 
 log_ = structlog.get_logger(__name__)

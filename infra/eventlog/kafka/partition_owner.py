@@ -29,7 +29,7 @@ from infra.eventlog.kafka.owned_partition import KafkaPartition
 from infra.eventlog.kafka.stored_positions import RECHECK_S, StoppedPartitions
 from infra.eventlog.kafka.stray_partition import StrayPartition
 from infra.retry import retry_transient
-from infra.setting_sections import KafkaSettings
+from infra.setting_sections.storage import KafkaSettings
 
 log_ = structlog.get_logger(__name__)
 

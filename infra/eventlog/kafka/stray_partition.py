@@ -15,7 +15,7 @@ from infra.eventlog.contract import Record
 from infra.eventlog.kafka.clients import call, new_producer, partition_for_key
 from infra.eventlog.kafka.owned_partition import KafkaPartition
 from infra.eventlog.kafka.records import sendable
-from infra.setting_sections import KafkaSettings
+from infra.setting_sections.storage import KafkaSettings
 from schemas import topics
 
 

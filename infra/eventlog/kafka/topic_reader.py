@@ -17,7 +17,7 @@ from infra.eventlog.kafka.clients import (
     partitions_of,
 )
 from infra.eventlog.kafka.watermarks import TransactionWaits, Watermarks
-from infra.setting_sections import KafkaSettings
+from infra.setting_sections.storage import KafkaSettings
 
 _SHORT_WAIT_MS = 50
 _RECORD_WAIT_MS = 1000

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from infra.setting_sections import KafkaSettings
+from infra.setting_sections.storage import KafkaSettings
 from schemas import topics
 
 _DAY_MS = 86_400_000

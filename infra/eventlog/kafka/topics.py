@@ -25,7 +25,7 @@ from infra.eventlog.kafka.topic_settings import (
     mended,
 )
 from infra.eventlog.kafka.watermarks import Watermarks
-from infra.setting_sections import KafkaSettings
+from infra.setting_sections.storage import KafkaSettings
 from schemas import topics
 
 log_ = structlog.get_logger(__name__)

@@ -12,7 +12,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from infra.clock import SYSTEM_CLOCK
 from infra.errors import PermanentError, TransientError
 from infra.eventlog.kafka.clients import call, end_offsets, new_consumer
-from infra.setting_sections import KafkaSettings
+from infra.setting_sections.storage import KafkaSettings
 
 log_ = structlog.get_logger(__name__)
 

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from infra.eventlog.contract import Received
 from infra.eventlog.postgres.recent_cache import RecentRecords
-from infra.setting_sections import LogSettings
+from infra.setting_sections.storage import LogSettings
 
 Select = Callable[[Sequence[str], int, int], Awaitable[Sequence[Received]]]
 """Returns records of topics after a position, at most so many and within the bytes of

@@ -37,7 +37,7 @@ from infra.eventlog.postgres.queries import LogQueries
 from infra.eventlog.postgres.rows import PARTITION
 from infra.eventlog.postgres.writer import LogWriter
 from infra.postgres.failures import outages_are_transient
-from infra.setting_sections import LogSettings
+from infra.setting_sections.storage import LogSettings
 
 _READERS = 2
 _PAGE_ROWS = 1000

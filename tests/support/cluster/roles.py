@@ -17,6 +17,7 @@ from domain.graph import Definition
 from gateway.bootstrap import components
 from infra.clock import SYSTEM_CLOCK
 from infra.eventlog.kafka.log import KafkaLog
+from infra.newer_messages import NOTHING_NEWER
 from infra.retry import retry_transient
 from infra.settings import Settings
 from schemas.envelope import Envelope
@@ -70,6 +71,14 @@ class Registry:
         return self.definition(blob.uri)
 
 
+_GATE = SimpleNamespace(
+    level=FORMAT_LEVEL,
+    find=NOTHING_NEWER.find,
+    has_reader=NOTHING_NEWER.has_reader,
+)
+"""All processes are of this version."""
+
+
 async def opened(settings: Settings) -> KafkaLog:
     """Return the log, once the broker answers."""
     log = KafkaLog(settings.kafka, settings.log)
@@ -89,7 +98,7 @@ async def propeller(cluster: Cluster, name: str, stop: asyncio.Event) -> None:
         settings=settings,
         log=log,
         clock=SYSTEM_CLOCK,
-        gate=SimpleNamespace(level=FORMAT_LEVEL),
+        gate=_GATE,
     )
     kinds = STREAM_KINDS.with_loaders({EXECUTIONS.prefix: loader})
     partitions = Partitions(
@@ -112,6 +121,7 @@ async def runner(cluster: Cluster, name: str, stop: asyncio.Event) -> None:
         pool=None,
         blobs=cluster.blobs,
         clock=SYSTEM_CLOCK,
+        gate=_GATE,
     )
     plugin: Any = TimedTasks(cluster.runs, asyncio.Semaphore(SLOTS))
     running = components.runner(adapters, plugin, name)

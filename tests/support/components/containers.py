@@ -9,7 +9,7 @@ import subprocess
 from functools import cache
 from typing import Any
 
-from infra.setting_sections import S3Settings
+from infra.setting_sections.storage import S3Settings
 from tests.support.harness.engine_process import free_port
 
 POSTGRES = "postgres:15-bookworm"

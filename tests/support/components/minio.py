@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from infra.setting_sections import S3Settings
+from infra.setting_sections.storage import S3Settings
 from tests.support.components import containers
 from tests.support.components.build_cache import cached
 from tests.support.components.processes import kill

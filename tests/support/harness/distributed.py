@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from infra.eventlog.kafka import topics
-from infra.setting_sections import KafkaSettings, S3Settings
+from infra.setting_sections.storage import KafkaSettings, S3Settings
 from tests.support.components.kafka import broker
 from tests.support.components.kafka_cluster import KafkaCluster
 from tests.support.components.minio import s3

@@ -21,7 +21,8 @@ from infra.clock import SystemClock
 from infra.eventlog.event_store import EventStore
 from infra.eventlog.postgres.log import PostgresLog
 from infra.postgres.pool import open_pool
-from infra.setting_sections import GatewaySettings, LogSettings
+from infra.setting_sections.processes import GatewaySettings
+from infra.setting_sections.storage import LogSettings
 from infra.settings import Settings
 from tests.support.http_server import nothing_redriven
 

@@ -14,7 +14,8 @@ from infra.eventlog.contract import OwnedPartition
 from infra.eventlog.kafka import topics as kafka_topics
 from infra.eventlog.kafka.log import KafkaLog
 from infra.postgres.pool import Pool, open_pool
-from infra.setting_sections import KafkaSettings, LogSettings, RunnerSettings
+from infra.setting_sections.processes import RunnerSettings
+from infra.setting_sections.storage import KafkaSettings, LogSettings
 from infra.settings import Settings
 from projections.queries.catalog import Catalog
 from schemas import topics

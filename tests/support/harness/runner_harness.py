@@ -14,7 +14,7 @@ from flyteidl.core import types_pb2
 
 from infra.blobs.files import FileBlobs
 from infra.eventlog.contract import Received, Record
-from infra.setting_sections import RunnerSettings
+from infra.setting_sections.processes import RunnerSettings
 from schemas import topics
 from schemas.envelope import Envelope
 from schemas.ids import attempt_id

@@ -17,7 +17,7 @@ from flyteidl.core import tasks_pb2
 from msgspec.structs import replace
 
 from infra.blobs.files import Blobs
-from infra.setting_sections import ProcessSettings
+from infra.setting_sections.processes import ProcessSettings
 from schemas.ids import local_folder
 from schemas.messages.dispatches import RunTask
 from schemas.messages.rejections import Rejected

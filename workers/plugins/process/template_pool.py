@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import structlog
 
-from infra.setting_sections import ProcessSettings
+from infra.setting_sections.processes import ProcessSettings
 from workers.plugins.process.code_bundles import unpack
 from workers.plugins.process.fork_server import ForkServer, ZygoteKind
 from workers.plugins.process.template import Template

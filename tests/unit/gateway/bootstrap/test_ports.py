@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.bootstrap.ports import bind, http_url, link_base
-from infra.setting_sections import GatewaySettings
+from infra.setting_sections.processes import GatewaySettings
 from infra.settings import Settings
 
 

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from gateway.cli.main import app
 from infra.eventlog.contract import Received, Record
 from infra.eventlog.postgres.log import PostgresLog
-from infra.setting_sections import LogSettings
+from infra.setting_sections.storage import LogSettings
 from schemas import topics
 from schemas.envelope import Envelope
 from schemas.messages import commands as c

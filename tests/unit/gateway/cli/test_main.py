@@ -16,7 +16,7 @@ from gateway.cli.main import app
 from infra.eventlog.contract import Record
 from infra.eventlog.postgres.log import PostgresLog
 from infra.postgres.pool import open_pool
-from infra.setting_sections import LogSettings
+from infra.setting_sections.storage import LogSettings
 from projections.projector.projector import Projector
 from schemas import sites, topics
 from schemas.envelope import Envelope

@@ -12,7 +12,7 @@ from flyteidl.admin import execution_pb2, version_pb2
 from gateway.rpc.server import ADMIN
 from gateway.services.redrive import PATH, RedriveBody
 from gateway.telemetry.health import Health
-from infra.setting_sections import GatewaySettings
+from infra.setting_sections.processes import GatewaySettings
 from infra.settings import Settings
 from tests.support.http_server import parts_of, serving
 

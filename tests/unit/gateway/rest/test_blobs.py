@@ -11,7 +11,7 @@ import pytest
 
 from gateway.rest.routes.blobs import byte_range
 from infra.blobs.signing import Grant, Signer
-from infra.setting_sections import GatewaySettings
+from infra.setting_sections.processes import GatewaySettings
 from infra.settings import Settings
 from tests.support.clocks import FixedClock
 from tests.support.http_server import SECRET, parts_of, serving

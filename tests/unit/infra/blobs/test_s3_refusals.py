@@ -14,7 +14,7 @@ import pytest
 from infra.blobs.files import BlobNotFoundError
 from infra.blobs.s3 import S3Blobs
 from infra.errors import PermanentError
-from infra.setting_sections import S3Settings
+from infra.setting_sections.storage import S3Settings
 
 
 def _date(ahead: timedelta) -> str:

@@ -12,7 +12,7 @@ from infra.blobs.s3 import S3Blobs, S3Links
 from infra.blobs.signing import Signer
 from infra.blobs.store import links, open_blobs
 from infra.errors import PermanentError
-from infra.setting_sections import S3Settings
+from infra.setting_sections.storage import S3Settings
 from infra.settings import Settings
 
 S3 = S3Settings(endpoint="http://127.0.0.1:1", access_key="k", secret_key="s")

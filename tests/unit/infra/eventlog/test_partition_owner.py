@@ -11,7 +11,7 @@ from aiokafka import TopicPartition
 from infra.errors import FencedError
 from infra.eventlog.kafka import partition_owner
 from infra.eventlog.kafka.partition_owner import KafkaPartitionOwner
-from infra.setting_sections import KafkaSettings
+from infra.setting_sections.storage import KafkaSettings
 
 AT = TopicPartition("commands", 0)
 

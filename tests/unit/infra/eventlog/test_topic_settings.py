@@ -10,7 +10,7 @@ from infra.eventlog.kafka.topic_settings import (
     differences,
     mended,
 )
-from infra.setting_sections import KafkaSettings
+from infra.setting_sections.storage import KafkaSettings
 from schemas import topics as t
 
 ALL = [*RETENTION_MS, t.SNAPSHOTS]

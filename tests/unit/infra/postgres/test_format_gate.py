@@ -11,7 +11,7 @@ from infra.errors import PermanentError
 from infra.newer_messages import NewerMessage
 from infra.postgres.format_gate import FormatGate
 from infra.postgres.pool import Pool, open_pool
-from infra.setting_sections import UpgradeSettings
+from infra.setting_sections.processes import UpgradeSettings
 from projections.migrate import migrate
 from schemas.levels import FORMAT_LEVEL
 from schemas.wire import registry

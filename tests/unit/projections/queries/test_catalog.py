@@ -17,7 +17,7 @@ from domain.literals.cache_keys import dataset_name
 from infra.errors import TransientError
 from infra.eventlog.contract import Pages, Positions
 from infra.postgres.pool import Pool
-from infra.setting_sections import CacheSettings
+from infra.setting_sections.executions import CacheSettings
 from projections.projector.projector import rebuild
 from projections.queries import registry
 from projections.queries.catalog import Catalog, count_cached

@@ -1,0 +1,1 @@
+"""Sections of the settings, each a table of the file."""
