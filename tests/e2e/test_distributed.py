@@ -102,7 +102,7 @@ def test_topics_are_told(roles: Distributed) -> None:
     assert {t["name"]: t["partitions"] for t in found}["flightlog.events"] == 4
     assert {t["lag"] for t in found if t["name"] == "flightlog.commands"} == {0}
     assert wrong.returncode == 1
-    assert "expected 7 partitions" in wrong.stdout
+    assert "4 partitions (expected 7)" in wrong.stdout
 
 
 def test_each_role_tells_how_it_is(roles: Distributed) -> None:

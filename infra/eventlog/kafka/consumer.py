@@ -116,11 +116,9 @@ class KafkaConsumer:
         """
         if self._lost and SYSTEM_CLOCK.monotonic() >= self._check_at_s:
             self._unchecked |= self._lost
+        generation = self._generation
         if self._unchecked:
             await self._check_positions()
-            if self._unchecked:
-                return ()
-        generation = self._generation
         try:
             found = await fetch(
                 self._member, wait_ms=self._poll_ms, limit=limit, prefix=self._prefix

@@ -87,10 +87,11 @@ class MemoryConsumer:
         return set(self._readings)
 
     async def start(self) -> None:
-        """Connect, and begin to join the group."""
+        """Connect, and join the group, as aiokafka does: topics were named before."""
         await call(self._broker, lambda: None)
         if self._membership is not None and self._membership.topics:
             self._membership.begin()
+            await self._membership.wait()
 
     async def stop(self) -> None:
         """Disconnect, and leave the group."""

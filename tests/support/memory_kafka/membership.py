@@ -44,6 +44,7 @@ class Membership:
         self._instance = instance
         self._on_assigned = on_assigned
         self._member, self._generation = "", 0
+        self._joined = asyncio.Event()
         self._assigned: frozenset[TopicPartition] = frozenset()
         self._task: asyncio.Task[None] | None = None
         self._error: KafkaError | None = None
@@ -52,6 +53,18 @@ class Membership:
     def begin(self) -> None:
         """Join, and stay."""
         self._task = asyncio.create_task(self._keep_up())
+
+    async def wait(self) -> None:
+        """Return once partitions were assigned, or the membership has ended."""
+        assert self._task is not None
+        assigned = asyncio.create_task(self._joined.wait())
+        try:
+            await asyncio.wait(
+                {assigned, self._task}, return_when=asyncio.FIRST_COMPLETED
+            )
+        finally:
+            assigned.cancel()
+        self.check()
 
     async def end(self) -> None:
         """Leave; a static member may come back, and is waited for."""
@@ -105,6 +118,7 @@ class Membership:
         if self.listener is not None:
             await self.listener.on_partitions_assigned(self._assigned)
         self.is_joining = False
+        self._joined.set()
         self._wake()
 
     async def _beat(self) -> None:
