@@ -4,8 +4,8 @@ InfraError
 ├── TransientError   it may work later: retry, within limits
 ├── ConflictError    another writer was first: load and decide again
 ├── FencedError      another process owns the log or partition: stop
-├── PositionLostError  messages were deleted before they were read: ask an operator
 │   └── GivenUpError another process should own it: leave it to that one
+├── PositionLostError  messages were deleted before they were read: ask an operator
 └── PermanentError   retrying can't help
 """
 

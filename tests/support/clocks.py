@@ -39,6 +39,17 @@ class TickingClock(SystemClock):
 
 
 @dataclass(slots=True)
+class SteppedClock(TickingClock):
+    """A clock of which a test moves on either time; waits are real."""
+
+    passed_s: float = 0.0
+
+    def monotonic(self) -> float:
+        """Return the time that the test let pass."""
+        return self.passed_s
+
+
+@dataclass(slots=True)
 class VirtualClock:
     """Time that only `advance` moves: who sleeps or has a timeout waits for that.
 

@@ -138,8 +138,8 @@ async def check(settings: KafkaSettings) -> None:
             raise PermanentError(message)
         if topic.partitions < topic.expected:
             raise PermanentError(_wrong_partitions(topic))
-    if more := [topic for topic in states if topic.partitions > topic.expected]:
-        await _check_added(more, settings)
+    if any(topic.partitions > topic.expected for topic in states):
+        await _check_added(states, settings)
     for topic in states:
         if topic.differences and not topic.serious:
             log_.warning("topic_differs", topic=topic.name, problem=topic.problem)
@@ -152,20 +152,20 @@ async def check(settings: KafkaSettings) -> None:
         raise PermanentError(message)
 
 
-async def _check_added(more: Sequence[TopicState], settings: KafkaSettings) -> None:
+async def _check_added(states: Sequence[TopicState], settings: KafkaSettings) -> None:
     """Raise PermanentError unless all streams live where the settings put them."""
-    counts = {t.name: t.partitions for t in await describe(settings)}
+    more = [topic for topic in states if topic.partitions > topic.expected]
+    events = next(topic for topic in states if topic.name == topics.EVENTS)
     watermarks = Watermarks(settings)
     await watermarks.open()
     try:
         name = settings.prefix + topics.EVENTS
-        numbers = range(counts[topics.EVENTS])
+        numbers = range(events.partitions)
         ends = await watermarks.high([TopicPartition(name, n) for n in numbers])
     finally:
         await watermarks.close()
     used = {at.partition for at, end in ends.items() if end}
-    expected = partitions_of(topics.EVENTS, settings)
-    if not used or max(used) >= expected:
+    if not used or max(used) >= events.expected:
         raise PermanentError(_wrong_partitions(more[0]))
     for topic in more:
         log_.warning(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import pytest
 
@@ -14,7 +13,7 @@ from schemas import topics
 from schemas.envelope import Envelope
 from schemas.messages import commands as c
 from schemas.messages import node_events as ne
-from tests.support.clocks import TickingClock
+from tests.support.clocks import SteppedClock
 from tests.support.fakes import MemoryLog
 from tests.support.harness.propeller_harness import Harness, stream_of
 from workers.propeller.loading.admission import Admission
@@ -23,17 +22,6 @@ SECOND_US = 1_000_000
 TICKS = 5
 WAITING = 401
 LOOKS_MAX = 40
-
-
-@dataclass(slots=True)
-class SteppedClock(TickingClock):
-    """A clock of which a test moves on either time; waits are real."""
-
-    passed_s: float = 0.0
-
-    def monotonic(self) -> float:
-        """Return the time that the test let pass."""
-        return self.passed_s
 
 
 class BlockableLog(MemoryLog):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from schemas.messages import commands as c
 from schemas.messages import dispatches as d
 from schemas.values import NO_VALUES
 from schemas.wire import codec
-from tests.support.clocks import TickingClock, VirtualClock
+from tests.support.clocks import SteppedClock, VirtualClock
 from tests.support.fakes import MemoryLog
 from tests.support.harness.runner_harness import Harness, abort, container, record
 from workers.plugins.plugin import Started, Succeeded, Work
@@ -23,17 +22,6 @@ from workers.runner.liveness import Liveness
 
 SECOND_US = 1_000_000
 TIMEOUT_S = 5.0
-
-
-@dataclass(slots=True)
-class SteppedClock(TickingClock):
-    """A monotonic time that a test moves on; waits are real."""
-
-    passed_s: float = 0.0
-
-    def monotonic(self) -> float:
-        """Return the time that the test let pass."""
-        return self.passed_s
 
 
 class BlockableLog(MemoryLog):
