@@ -102,6 +102,11 @@ class KafkaSettings(Section):
     heartbeat_interval_s: float = Field(
         1.0, gt=0, description="Interval of a process's heartbeats to the broker."
     )
+    metadata_max_age_s: float = Field(
+        30.0,
+        gt=0,
+        description="Time after which a process asks again which partitions there are.",
+    )
     transaction_timeout_s: float = Field(
         6.0, gt=0, description="A transaction open for this long is aborted."
     )

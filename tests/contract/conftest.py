@@ -97,6 +97,7 @@ class KafkaKind:
             partitions=1,
             session_timeout_s=2,
             heartbeat_interval_s=0.3,
+            metadata_max_age_s=5,
             transaction_timeout_s=2,
         )
         self.logs: list[Any] = []

@@ -84,7 +84,9 @@ async def test_a_transaction_is_whole_and_its_producer_the_only_one(
     """Two partitions and an offset come together; a newer producer ends the older."""
     at = await at_of(kafka)
     other = TopicPartition(at.topic, 1)
-    producer, reader = new_producer(kafka.settings, "id"), new_consumer(kafka.settings)
+    # The transaction stays open for seconds here: nothing may abort it meanwhile.
+    long = kafka.settings.model_copy(update={"transaction_timeout_s": SOON_S})
+    producer, reader = new_producer(long, "id"), new_consumer(long)
     group = kafka.settings.prefix + "g"
     async with started(producer, reader):
         reader.assign([at, other])
@@ -102,7 +104,7 @@ async def test_a_transaction_is_whole_and_its_producer_the_only_one(
         assert await clients.committed_offsets(kafka.settings, "g", (at,)) == {0: 7}
         await producer.begin_transaction()
         await producer.send_and_wait(at.topic, b"lost", partition=0)
-        newer = new_producer(kafka.settings, "id")
+        newer = new_producer(long, "id")
         async with started(newer):
             with pytest.raises(KafkaError):
                 await producer.commit_transaction()

@@ -74,6 +74,7 @@ def new_consumer(
         request_timeout_ms=round(timeout_s * 1000),
         session_timeout_ms=round(settings.session_timeout_s * 1000),
         heartbeat_interval_ms=round(settings.heartbeat_interval_s * 1000),
+        metadata_max_age_ms=round(settings.metadata_max_age_s * 1000),
         fetch_max_bytes=settings.fetch_bytes_max,
         max_partition_fetch_bytes=min(
             settings.message_bytes_max, settings.fetch_bytes_max
