@@ -91,6 +91,12 @@ class Settings(BaseSettings):
         ge=0,
         description="Largest literals kept in messages; larger ones become blobs.",
     )
+    inline_budget_bytes: int = Field(
+        16 * 2**20,
+        ge=0,
+        description="Bytes of outputs that the state of an execution may hold; beyond "
+        "that, outputs become blobs, whatever their size.",
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="Lowest level that is logged."
     )

@@ -13,6 +13,9 @@ FORMAT_LEVEL = 2
 ANSWERED_DEAD_LETTERS = 2
 """From this level on a dead letter says who was told that its message failed."""
 
+INLINE_BUDGETS = 2
+"""From this level on runners are told when an execution's inline budget is used up."""
+
 EXECUTION_RULES = 2
 """The rules of executions that begin now, and the level that they need."""
 

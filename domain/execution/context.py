@@ -24,6 +24,7 @@ class Limits:
     system_retries: int = 3
     redispatches: int = 20
     inline_bytes: int = 16_384
+    inline_budget: int = 16 * 2**20
     array_elements: int = 250
     execution_timeout_us: int | None = None
     system_backoff_us: int = 0
@@ -38,6 +39,8 @@ class Context:
 
     `admission` is the event that begins the execution that a CreateExecution asks for,
     or why it may not begin. `recovery` is what the execution that it recovers saved.
+    `inline_outputs` are the bytes of outputs that the state held inline before the
+    decision: what follows from its events may still be sent as if they added none.
     No message or field of a level above `format_level` may follow from a decision.
     """
 
@@ -48,5 +51,6 @@ class Context:
     frontier: Frontier | None = None
     admission: ExecutionCreated | Rejected = NOT_ADMITTED
     recovery: Recovery = NOTHING_SAVED
+    inline_outputs: int = 0
     limits: Limits = Limits()
     format_level: int = FORMAT_LEVEL

@@ -15,7 +15,6 @@ from domain.decider import Decider, parked_rejection
 from domain.execution.context import Context
 from domain.execution.decision import Decision
 from domain.execution.nodes import (
-    array,
     due_timers,
     dynamic,
     entry,
@@ -155,7 +154,7 @@ ROUTES: dict[type[c.Command], _Handler] = dict(
         _on(c.ReportResolutionFailed, entry.resolution_failed),
         _on(c.ReportCacheLookedUp, entry.cache_looked_up),
         _on(c.ReportChild, launch_plan.reported),
-        _on(c.ReportOutputsGathered, array.gathered),
+        _on(c.ReportOutputsGathered, entry.outputs_gathered),
         _on(c.RequestSignal, gate.signal_requested),
         _on(c.SetSignal, gate.signal_set),
         _on(c.TimeReached, due_timers.time_reached),

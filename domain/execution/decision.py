@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import deque
 
 from domain.execution.context import Context
+from domain.execution.state import inline_outputs
 from domain.execution.state.advance import advance
 from domain.execution.state.evolve import evolve
 from domain.execution.state.frontier import Frontier, Place
@@ -42,6 +43,7 @@ class Decision(ExecutionView):
         """Add an event, and note what can continue because of it."""
         self.events.append(event)
         self._state = state = evolve(self._state, event)
+        self._inline_outputs += inline_outputs.added(event)
         if isinstance(event, _ELEMENT_EVENTS):
             self._note_element(state.nodes[event.node_id].site)
         elif isinstance(event, ne.NodeRecovered):

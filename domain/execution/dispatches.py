@@ -5,24 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from domain.execution.context import Context
-from domain.execution.nodes import array_elements
-from domain.execution.outcomes.failure_node import bindings_of
-from domain.execution.outcomes.inputs import data_path, inline_max, input_path, source
+from domain.execution.nodes import array_elements, launch_plan
+from domain.execution.outcomes.inputs import data_path
 from domain.execution.outcomes.recovery import saved_node
 from domain.execution.state.node import Node
-from domain.execution.state.site import Site
 from domain.execution.state.state import Execution
 from domain.execution.view import ExecutionView
-from domain.graph import START
 from domain.literals import array_values
-from domain.literals.bindings import source_node_ids
-from domain.literals.conditions import operand_names
 from domain.overrides import template_bytes
 from schemas.ids import checkpoint_path, generated_name
+from schemas.messages import commands as c
 from schemas.messages import dispatches as d
 from schemas.messages import node_events as ne
 from schemas.paths import raw_outputs
-from schemas.sites import NodeKind
 from schemas.values import NO_VALUES, KeyValue, Values
 
 _INLINE_BYTES = 512
@@ -61,6 +56,7 @@ def run_task(
         envs=tuple(KeyValue(key=v.key, value=v.value) for v in spec.envs.values),
         previous_checkpoint=_previous_checkpoint(view, node),
         array_index=_NO_INDEX if index is None else index,
+        inline_max=view.reported_inline_max,
     )
 
 
@@ -97,55 +93,6 @@ def _generated_name(view: ExecutionView, node_id: str, attempt: int) -> str:
     return generated_name(view.created.execution.name, node_id, attempt)
 
 
-def resolve_inputs(
-    event: ne.NodeResolving, state: Execution, context: Context
-) -> d.ResolveInputs:
-    """Return the dispatch that resolves a node's inputs."""
-    view = ExecutionView(state, context)
-    site = view.node(event.site.node_id).site
-    if site.element is not None:
-        return _resolve_element(view, site, site.element)
-    graph_node = view.graph(site.scope).nodes[site.spec_node_id]
-    shape, operands, spec = None, tuple[str, ...](), graph_node.spec
-    if site.kind is NodeKind.ARRAY:
-        shape = d.ArrayShape(
-            bound=tuple(spec.array_node.bound_inputs),
-            inline_max=inline_max(graph_node, context.limits.inline_bytes),
-        )
-    elif site.kind is NodeKind.BRANCH:
-        operands = operand_names(spec.branch_node.if_else)
-    bindings = bindings_of(view, site.scope, graph_node)
-    return d.ResolveInputs(
-        stream=context.stream,
-        node_id=site.node_id,
-        attempt=0,
-        bindings=tuple(b.SerializeToString() for b in bindings),
-        sources=tuple(
-            d.SourceValues(node_id=node_id, values=source(view, site.scope, node_id))
-            for node_id in sorted(source_node_ids(bindings))
-        ),
-        input_path=input_path(view, site),
-        operands=operands,
-        array=shape,
-    )
-
-
-def _resolve_element(view: ExecutionView, site: Site, index: int) -> d.ResolveInputs:
-    owner = view.node(site.parent_id)
-    spec = view.graph_node(owner.site).spec
-    names = [binding.var for binding in spec.inputs]
-    bindings = array_values.element_bindings(names, spec.array_node.bound_inputs, index)
-    lists = d.SourceValues(node_id=START, values=owner.inputs or NO_VALUES)
-    return d.ResolveInputs(
-        stream=view.context.stream,
-        node_id=site.node_id,
-        attempt=0,
-        bindings=tuple(b.SerializeToString() for b in bindings),
-        sources=(lists,),
-        input_path=input_path(view, site),
-    )
-
-
 def gather_outputs(
     event: ne.ArrayGathering, state: Execution, context: Context
 ) -> d.GatherOutputs:
@@ -162,8 +109,33 @@ def gather_outputs(
         names=array_elements.output_names(view, node),
         indexes=tuple(outputs),
         sources=tuple(_by_reference(outputs.values())),
-        output_path=f"{data_path(view, node.site)}/{node.attempt}/outputs.pb",
+        output_path=_outputs_path(view, node),
     )
+
+
+def store_outputs(
+    report: c.ReportChild, state: Execution, context: Context
+) -> d.GatherOutputs | None:
+    """Return the dispatch that stores a child's outputs; None where that isn't due."""
+    view = ExecutionView(state, context)
+    outputs = launch_plan.outputs_to_store(view, report)
+    if outputs is None:
+        return None
+    return d.GatherOutputs(
+        stream=context.stream,
+        node_id=report.node_id,
+        attempt=report.attempt,
+        size=1,
+        names=(),
+        indexes=(0,),
+        sources=(outputs,),
+        output_path=_outputs_path(view, view.node(report.node_id)),
+        as_is=True,
+    )
+
+
+def _outputs_path(view: ExecutionView, node: Node) -> str:
+    return f"{data_path(view, node.site)}/{node.attempt}/outputs.pb"
 
 
 def _by_reference(outputs: Iterable[Values]) -> Iterable[Values]:

@@ -8,6 +8,7 @@ from typing import Never, TypeVar
 from domain.decider import Outgoing, Send
 from domain.execution import dispatches
 from domain.execution.context import Context
+from domain.execution.input_dispatches import resolve_inputs
 from domain.execution.nodes import attempt
 from domain.execution.nodes.time_limits import EXPIRED
 from domain.execution.outcomes.caching import look_up
@@ -86,7 +87,13 @@ def _not_created(
 def react_without_events(
     command: c.ExecutionCommand, state: Execution, context: Context
 ) -> Sequence[Outgoing]:
-    """Return what follows from a command that changes nothing: aborts of lost runs."""
+    """Return what follows from a command that changes nothing.
+
+    That are aborts of lost runs, and the storing of a child's outputs.
+    """
+    if isinstance(command, c.ReportChild):
+        dispatch = dispatches.store_outputs(command, state, context)
+        return () if dispatch is None else (dispatch,)
     if not isinstance(command, c.ReportLease | c.ReportTaskStarted):
         return ()
     if context.format_level < _LOST_RUNS_LEVEL or attempt.is_held(state, command):
@@ -112,7 +119,7 @@ def _task_dispatched(
 def _node_resolving(
     event: ne.NodeResolving, state: Execution, context: Context
 ) -> Sequence[Outgoing]:
-    return (dispatches.resolve_inputs(event, state, context),)
+    return (resolve_inputs(event, state, context),)
 
 
 def _lookup_requested(

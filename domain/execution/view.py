@@ -15,18 +15,20 @@ from domain.execution.state.site import Site
 from domain.execution.state.state import Execution
 from domain.graph import Definition, Graph, GraphNode
 from schemas.ids import element_id, element_name, longer_node_id, node_unique_id
-from schemas.levels import UNIQUE_NODE_IDS
+from schemas.levels import INLINE_BUDGETS, UNIQUE_NODE_IDS
 from schemas.messages.execution_events import ExecutionCreated
 from schemas.sites import NodeKind
+from schemas.values import Values
 
 
 class ExecutionView:
     """Queries on a state, with the context of a decision; nothing is changed here."""
 
-    __slots__ = ("_state", "context")
+    __slots__ = ("_inline_outputs", "_state", "context")
 
     def __init__(self, state: Execution, context: Context) -> None:
         self._state = state
+        self._inline_outputs = context.inline_outputs
         self.context = context
 
     @property
@@ -38,6 +40,31 @@ class ExecutionView:
     def now_us(self) -> int:
         """The time of the decision."""
         return self.context.now_us
+
+    @property
+    def has_inline_budget(self) -> bool:
+        """Return whether the state may hold more outputs inline."""
+        return self._inline_outputs < self.context.limits.inline_budget
+
+    @property
+    def inline_max(self) -> int:
+        """How many bytes of values may be inline: none once the budget is used up."""
+        return self.context.limits.inline_bytes if self.has_inline_budget else 0
+
+    @property
+    def reported_inline_max(self) -> int:
+        """How many bytes a runner may report inline; -1: as many as it would anyway."""
+        is_told = self.context.format_level >= INLINE_BUDGETS
+        return 0 if is_told and not self.has_inline_budget else -1
+
+    def within_budget(self, values: Values) -> Values:
+        """Return values by reference alone if the budget is used up.
+
+        Those that are in no blob stay inline.
+        """
+        if self.has_inline_budget or not values.inline or not values.uri:
+            return values
+        return Values(uri=values.uri, digest=values.digest, size=values.size)
 
     @property
     def definition(self) -> Definition:

@@ -6,7 +6,7 @@ known from the type that the node's input has (ref §4.3 leaves it as it is).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 
 from flyteidl.core import interface_pb2, literals_pb2, types_pb2
@@ -29,6 +29,24 @@ def restore(
         literal = inputs.literals[name]
         if literal.scalar.HasField("primitive"):
             _convert(literal.scalar.primitive, simple)
+
+
+def time_inputs(
+    bindings: Iterable[literals_pb2.Binding],
+    variables: Mapping[str, interface_pb2.Variable],
+) -> bytes:
+    """Return the inputs that `restore` may convert: a serialized core.VariableMap.
+
+    They are times, and bound to attributes of other values; b"" if there are none.
+    """
+    found = interface_pb2.VariableMap()
+    for binding in bindings:
+        name = binding.var
+        if not binding.binding.promise.attr_path or name not in variables:
+            continue
+        if _time_type(variables[name].type) is not None:
+            found.variables[name].type.CopyFrom(variables[name].type)
+    return found.SerializeToString(deterministic=True)
 
 
 def _time_type(literal_type: types_pb2.LiteralType) -> types_pb2.SimpleType | None:

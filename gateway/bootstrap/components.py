@@ -159,6 +159,7 @@ def _limits(settings: Settings) -> Limits:
         system_retries=settings.propeller.system_retries,
         redispatches=settings.propeller.redispatches,
         inline_bytes=settings.inline_bytes_max,
+        inline_budget=settings.inline_budget_bytes,
         array_elements=settings.propeller.array_concurrency,
         execution_timeout_us=_us(settings.propeller.execution_timeout_s) or None,
         system_backoff_us=_us(settings.propeller.system_backoff_s),

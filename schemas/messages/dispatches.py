@@ -21,7 +21,8 @@ class RunTask(Dispatch, frozen=True, kw_only=True):
 
     `template` is a serialized flyteidl.core.TaskTemplate, overrides applied. Paths are
     relative to the blob store's root unless they are absolute or have a scheme.
-    `array_index` is the index of an element that is given all lists, else -1.
+    `array_index` is the index of an element that is given all lists, else -1. Outputs
+    of more than `inline_max` bytes are reported by reference; -1: the runner's limit.
     """
 
     dispatch_no: int
@@ -38,6 +39,7 @@ class RunTask(Dispatch, frozen=True, kw_only=True):
     envs: tuple[KeyValue, ...] = ()
     previous_checkpoint: str = ""
     array_index: int = -1
+    inline_max: int = -1
 
 
 class SourceValues(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,7 +63,10 @@ class ResolveInputs(Dispatch, frozen=True, kw_only=True):
     """Resolve a node's inputs whose sources aren't all inline; report them.
 
     `bindings` are serialized flyteidl.core.Binding; `operands` names the variables
-    whose literals a branch needs inline. With `array` its size is reported too.
+    whose literals a branch needs inline. With `array` its size is reported too. Inputs
+    of more than `inline_max` bytes are reported by reference; -1: the runner's limit.
+    `times` is a serialized flyteidl.core.VariableMap of the inputs that are datetimes
+    or durations, and may be taken out of a dataclass.
     """
 
     bindings: tuple[bytes, ...]
@@ -69,12 +74,15 @@ class ResolveInputs(Dispatch, frozen=True, kw_only=True):
     input_path: str
     operands: tuple[str, ...] = ()
     array: ArrayShape | None = None
+    inline_max: int = -1
+    times: bytes = b""
 
 
 class GatherOutputs(Dispatch, frozen=True, kw_only=True):
     """Gather the outputs of an array's elements into lists; report them.
 
-    `sources` are the outputs of the elements at `indexes`; the others have none.
+    `sources` are the outputs of the elements at `indexes`; the others have none. If
+    `as_is`, the only source is stored without lists: the outputs of a child execution.
     """
 
     size: int
@@ -82,6 +90,7 @@ class GatherOutputs(Dispatch, frozen=True, kw_only=True):
     indexes: tuple[int, ...]
     sources: tuple[Values, ...]
     output_path: str
+    as_is: bool = False
 
 
 class LookUpCache(Dispatch, frozen=True, kw_only=True):

@@ -8,12 +8,14 @@ from typing import Any
 from flyteidl.core import literals_pb2
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from domain.decider import Send
 from domain.execution.context import Limits
 from domain.execution.decide import execution
 from domain.execution.state.evolve import evolve
 from domain.execution.state.frontier import Frontier, rebuild
+from domain.execution.state.inline_outputs import held
 from domain.execution.state.state import Execution
 from domain.execution.state.timers import timers_of
 from domain.graph import Definition
@@ -101,6 +103,7 @@ def _reports(run: d.RunTask) -> list[c.ExecutionCommand]:
                 "outputs": Values(uri="blob", digest="1", size=10**6),
             }
         ),
+        replace(success(run, 2), outputs=Values(inline=values(o0=2), uri="small")),
         failure(run),
         failure(run, recoverable=True),
         failure(run, kind="SYSTEM", recoverable=True),
@@ -173,6 +176,7 @@ class Watch:
         assert self.folded == self.engine.state
         self._repeat(command, command_id)
         self._frontier()
+        self._inline_outputs()
 
     def _fold(self, event: e.ExecutionEvent) -> None:
         before, after = self.folded, evolve(self.folded, event)
@@ -197,6 +201,9 @@ class Watch:
         rebuilt = rebuild(self.engine.definition, state)
         assert _open(rebuilt, state) == _open(self.engine.frontier, state)
 
+    def _inline_outputs(self) -> None:
+        assert held(self.engine.state) == self.engine.inline_outputs
+
 
 _OPEN = {NodePhase.RUNNING, NodePhase.DYNAMIC_RUNNING}
 
@@ -217,6 +224,7 @@ LIMITS = (
     Limits(),
     Limits(system_backoff_us=200_000, user_backoff_us=1_000_000),
     Limits(execution_timeout_us=9_000_000, user_backoff_us=1_000_000),
+    Limits(inline_budget=40),
 )
 
 

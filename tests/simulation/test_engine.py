@@ -81,6 +81,7 @@ class World:
         self.incarnations = 0
         self.takes_snapshots = bool(seed % 3)
         self.admissions: type[Admissions] = Admissions
+        self.limits = Limits()
         self.kinds = kinds
 
     def definition(self, name: str) -> Definition:
@@ -168,7 +169,7 @@ def propeller(world: World, log: MemoryLog) -> Propeller:
         log=log,
         definitions=Definitions(world),
         admission=world.admissions(world),
-        limits=Limits(),
+        limits=world.limits,
     )
     kinds = world.kinds.with_loaders({EXECUTIONS.prefix: loader})
     return Propeller(

@@ -12,6 +12,8 @@ from immutables import Map
 from domain.decider import Outgoing
 from domain.execution.context import Context, Limits
 from domain.execution.decide import execution
+from domain.execution.react import react_without_events
+from domain.execution.state import inline_outputs
 from domain.execution.state.advance import advance
 from domain.execution.state.frontier import Frontier
 from domain.execution.state.saved_nodes import (
@@ -77,6 +79,7 @@ class Engine:
         self.stream = execution_stream(first.execution)
         self.state = Execution()
         self.frontier = Frontier()
+        self.inline_outputs = 0
         self.events: list[e.ExecutionEvent] = []
         self.sent: list[Outgoing] = []
         self.recovery: Recovery = NOTHING_SAVED
@@ -112,10 +115,13 @@ class Engine:
             self.frontier, _ = advance(
                 self.frontier, self.definition, self.state, event
             )
+            self.inline_outputs += inline_outputs.added(event)
             if isinstance(event, DYNAMIC_CLOSURE_ENDS):
                 self.definition = self.definition.without_dynamic_closure(event.node_id)
             self.events.append(event)
             self.sent.extend(execution.react(event, self.state, context))
+        if not outcome:
+            self.sent.extend(react_without_events(command, self.state, context))
         return outcome
 
     def _context(self, command_id: str, command: c.ExecutionCommand) -> Context:
@@ -129,6 +135,7 @@ class Engine:
             stream=self.stream,
             definition=definition,
             frontier=self.frontier,
+            inline_outputs=self.inline_outputs,
             admission=self.first,
             recovery=self.recovery,
             limits=self.limits,

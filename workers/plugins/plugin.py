@@ -10,7 +10,7 @@ import msgspec
 from domain.text_limits import cut
 from infra.errors import PermanentError
 from schemas.ids import EntityRef, attempt_id
-from schemas.messages.dispatches import RunTask
+from schemas.messages.dispatches import ResolveInputs, RunTask
 from schemas.values import Blob, ErrorKind, Failure, TaskLog, Values
 
 _ERROR_MAX = 10_000
@@ -50,6 +50,12 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
 def element_index(dispatch: RunTask) -> int | None:
     """Return the index of an array's element that gets the whole lists; else None."""
     return dispatch.array_index if dispatch.array_index >= 0 else None
+
+
+def inline_max(dispatch: RunTask | ResolveInputs, configured: int) -> int:
+    """Return how many bytes of values are reported inline, at most as configured."""
+    wanted = dispatch.inline_max
+    return configured if wanted < 0 else min(configured, wanted)
 
 
 class Started(msgspec.Struct, frozen=True, kw_only=True):

@@ -17,6 +17,7 @@ from workers.plugins.plugin import (
     Succeeded,
     Work,
     element_index,
+    inline_max,
     permanent_failure,
 )
 from workers.runner.literal_cache import LiteralMapCache
@@ -43,10 +44,12 @@ class EchoTasks:
         if inputs is None:
             return None
         data = _echo(template, inputs, element_index(dispatch))
-        return self._small_result(data) if isinstance(data, bytes) else data
+        if not isinstance(data, bytes):
+            return data
+        return self._small_result(data, dispatch)
 
-    def _small_result(self, data: bytes) -> Result | None:
-        if len(data) > self.inline_limit:
+    def _small_result(self, data: bytes, dispatch: RunTask) -> Result | None:
+        if len(data) > inline_max(dispatch, self.inline_limit):
             return None
         return Succeeded(outputs=inline_values(data))
 
@@ -59,10 +62,11 @@ class EchoTasks:
         data = _echo(template, inputs, index)
         if not isinstance(data, bytes):
             return data
-        if index is not None and (small := self._small_result(data)):
+        if index is not None and (small := self._small_result(data, work.dispatch)):
             return small
         blob = await self.blobs.put(f"{work.output_prefix}/outputs.pb", data)
-        outputs = written_values(data, blob.uri, self.inline_limit)
+        limit = inline_max(work.dispatch, self.inline_limit)
+        outputs = written_values(data, blob.uri, limit)
         return Succeeded(outputs=outputs)
 
     async def _read(self, uri: str, index: int | None) -> Inputs:

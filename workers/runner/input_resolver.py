@@ -6,12 +6,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import structlog
-from flyteidl.core import literals_pb2
+from flyteidl.core import interface_pb2, literals_pb2
 from google.protobuf.message import DecodeError
 
 from domain.graph import START
 from domain.literals.array_values import array_size
 from domain.literals.bindings import resolve
+from domain.literals.dataclass_times import restore
 from domain.literals.offloading import (
     is_offloaded,
     offloaded_in_promises,
@@ -22,7 +23,7 @@ from schemas.messages.commands import ReportInputsResolved, ReportResolutionFail
 from schemas.messages.dispatches import ResolveInputs
 from schemas.values import ErrorKind, Failure, Values
 from workers.plugins.outputs import inline_values
-from workers.plugins.plugin import unexpected_failure
+from workers.plugins.plugin import inline_max, unexpected_failure
 from workers.runner.literal_cache import LiteralMapCache
 from workers.runner.reports import resolution_failed
 
@@ -85,7 +86,11 @@ class InputResolver:
         bindings = [literals_pb2.Binding.FromString(b) for b in dispatch.bindings]
         while offloaded := offloaded_in_promises(bindings, sources):
             await self._read_offloaded(offloaded)
-        return resolve(bindings, sources)
+        resolved = resolve(bindings, sources)
+        if dispatch.times and not isinstance(resolved, Failure):
+            times = interface_pb2.VariableMap.FromString(dispatch.times)
+            restore(resolved, times.variables)
+        return resolved
 
     async def _load(
         self, values: Values, literal_maps: LiteralMapCache | None
@@ -111,7 +116,7 @@ class InputResolver:
         self, resolved: literals_pb2.LiteralMap, dispatch: ResolveInputs
     ) -> Values:
         """Return the inputs: inline, or as a blob if they are large."""
-        limit = self.inline_limit
+        limit = inline_max(dispatch, self.inline_limit)
         if dispatch.array is not None:
             limit = min(limit, dispatch.array.inline_max)
         data = resolved.SerializeToString(deterministic=True)

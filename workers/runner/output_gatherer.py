@@ -1,8 +1,9 @@
-"""Gathers the outputs of an array's elements into lists."""
+"""Writes outputs as one blob: those of an array's elements as lists, or a child's."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -24,17 +25,17 @@ _READS_MAX = 32
 
 @dataclass(frozen=True, slots=True)
 class OutputGatherer:
-    """Writes the lists of an array's outputs as one blob."""
+    """Writes the lists of an array's outputs as one blob, or the outputs of a child."""
 
     blobs: Blobs
     inline_limit: int
 
     async def gather(self, dispatch: GatherOutputs) -> ReportOutputsGathered:
-        """Return the report on an array's outputs, also after unexpected errors."""
+        """Return the report on outputs, also after unexpected errors."""
         try:
             return await self._gather(dispatch)
         except (BlobNotFoundError, DecodeError) as error:
-            message = f"Cannot read the outputs of the array's elements: {error}"
+            message = f"Cannot read the outputs: {error}"
             return _not_gathered(dispatch, message)
         except Exception as error:
             log_.exception("gathering_failed", node=dispatch.node_id)
@@ -46,9 +47,7 @@ class OutputGatherer:
         found = await asyncio.gather(
             *(self._load(values, reading) for values in dispatch.sources)
         )
-        outputs = dict(zip(dispatch.indexes, found, strict=True))
-        lists = collect_outputs(dispatch.names, dispatch.size, outputs)
-        data = lists.SerializeToString(deterministic=True)
+        data = _outputs(dispatch, found).SerializeToString(deterministic=True)
         blob = await self.blobs.put(self.blobs.uri(dispatch.output_path), data)
         return ReportOutputsGathered(
             node_id=dispatch.node_id,
@@ -64,6 +63,15 @@ class OutputGatherer:
             async with reading:
                 data = await self.blobs.get(values.uri)
         return literals_pb2.LiteralMap.FromString(data)
+
+
+def _outputs(
+    dispatch: GatherOutputs, found: Sequence[literals_pb2.LiteralMap]
+) -> literals_pb2.LiteralMap:
+    if dispatch.as_is:
+        return found[0]
+    outputs = dict(zip(dispatch.indexes, found, strict=True))
+    return collect_outputs(dispatch.names, dispatch.size, outputs)
 
 
 def _not_gathered(dispatch: GatherOutputs, message: str) -> ReportOutputsGathered:

@@ -9,7 +9,6 @@ from domain.execution.state.node import Array, Node
 from domain.execution.view import literal_map
 from domain.literals import array_values
 from schemas.ids import generated_name
-from schemas.messages import commands as c
 from schemas.messages import node_events as ne
 from schemas.phases import NodePhase, TaskPhase
 from schemas.values import ErrorKind, Failure, Values
@@ -101,7 +100,7 @@ def _begin_elements(decision: Decision, node: Node, open_max: int) -> None:
 
 def _gather(decision: Decision, node: Node, array: Array) -> None:
     """Gather small outputs at once; let a runner gather others."""
-    inline_max = decision.context.limits.inline_bytes
+    inline_max = decision.inline_max
     if not array.by_reference and array.inline_bytes <= inline_max:
         outputs = {
             index: literal_map(values.inline or b"")
@@ -122,20 +121,16 @@ def _gather(decision: Decision, node: Node, array: Array) -> None:
     )
 
 
-def gathered(decision: Decision, report: c.ReportOutputsGathered) -> None:
+def gathered(decision: Decision, node: Node, found: Values | Failure) -> None:
     """End an array with the lists that a runner gathered."""
-    node = decision.state.nodes.get(report.node_id)
-    if node is None or node.attempt != report.attempt:
-        return
     if node.array is None or not node.array.is_gathering:
         return
     if node.task is None or node.task.phase is not TaskPhase.RUNNING:
         return
-    if report.outputs is not None:
-        _end_succeeded(decision, node, report.outputs)
-        return
-    unknown = Failure(code="OutputsNotFound", message="", kind=ErrorKind.SYSTEM)
-    _end_failed(decision, node, report.failure or unknown)
+    if isinstance(found, Values):
+        _end_succeeded(decision, node, found)
+    else:
+        _end_failed(decision, node, found)
 
 
 def _end_succeeded(decision: Decision, node: Node, outputs: Values) -> None:

@@ -24,7 +24,7 @@ from domain.execution.state.site import Site
 from schemas.messages import commands as c
 from schemas.phases import CacheStatus, NodePhase, ReservationStatus
 from schemas.sites import NodeKind
-from schemas.values import NO_VALUES, Values
+from schemas.values import NO_VALUES, ErrorKind, Failure, Values
 
 _ENTER: dict[NodeKind, Callable[[Decision, str, Values], None]] = {
     NodeKind.START: boundary.enter_start,
@@ -95,6 +95,19 @@ def cache_looked_up(decision: Decision, report: c.ReportCacheLookedUp) -> None:
         succeed_node(decision, report.node_id, report.outputs or NO_VALUES)
     elif not is_awaited:
         task.enter(decision, report.node_id, node.inputs or NO_VALUES)
+
+
+def outputs_gathered(decision: Decision, report: c.ReportOutputsGathered) -> None:
+    """End an array, or the node of a child, whose outputs a runner has stored."""
+    node = decision.state.nodes.get(report.node_id)
+    if node is None or node.attempt != report.attempt:
+        return
+    unknown = Failure(code="OutputsNotFound", message="", kind=ErrorKind.SYSTEM)
+    found = report.outputs or report.failure or unknown
+    if node.array is not None:
+        array.gathered(decision, node, found)
+    else:
+        launch_plan.stored(decision, node, found)
 
 
 def _not_started(decision: Decision, node_id: str) -> Node | None:

@@ -9,12 +9,14 @@ from domain.execution.decision import Decision
 from domain.execution.nodes import time_limits
 from domain.execution.outcomes.completion import fail_node, succeed_node
 from domain.execution.outcomes.recovery import saved_child
+from domain.execution.state.node import Node
 from domain.execution.state.site import Site
 from domain.execution.view import ExecutionView
 from schemas.ids import ExecutionRef, child_execution_name
+from schemas.levels import INLINE_BUDGETS
 from schemas.messages import commands as c
 from schemas.messages import node_events as ne
-from schemas.phases import ExecutionPhase
+from schemas.phases import ExecutionPhase, NodePhase
 from schemas.values import NO_VALUES, ErrorKind, Failure, Values
 
 _CHILD_WORKFLOW = execution_pb2.ExecutionMetadata.CHILD_WORKFLOW
@@ -72,10 +74,37 @@ def reported(decision: Decision, report: c.ReportChild) -> None:
                 child=ExecutionRef(project=project, domain=domain, name=name),
             )
         )
+    elif outputs_to_store(decision, report) is not None:
+        return
     elif report.phase == ExecutionPhase.SUCCEEDED:
         succeed_node(decision, report.node_id, report.outputs or NO_VALUES)
     else:
         fail_node(decision, report.node_id, _failure(report))
+
+
+def outputs_to_store(view: ExecutionView, report: c.ReportChild) -> Values | None:
+    """Return the outputs of a child that must be in a blob before its node ends.
+
+    Beyond the inline budget that are all, but a child has small ones inline alone.
+    """
+    node, outputs = view.state.nodes.get(report.node_id), report.outputs
+    if node is None or node.is_terminal or node.attempt != report.attempt:
+        return None
+    if view.has_inline_budget or view.context.format_level < INLINE_BUDGETS:
+        return None
+    if report.phase != ExecutionPhase.SUCCEEDED or outputs is None:
+        return None
+    return outputs if outputs.inline and not outputs.uri else None
+
+
+def stored(decision: Decision, node: Node, found: Values | Failure) -> None:
+    """End a node with the outputs of its child, which a runner has stored."""
+    if node.child is None or node.phase is not NodePhase.RUNNING:
+        return
+    if isinstance(found, Values):
+        succeed_node(decision, node.site.node_id, found)
+    else:
+        fail_node(decision, node.site.node_id, found)
 
 
 def _failure(report: c.ReportChild) -> Failure:

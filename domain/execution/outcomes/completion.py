@@ -23,6 +23,7 @@ def succeed_node(
 ) -> None:
     """End a node with outputs; a branch ends with its arm."""
     store_outputs(decision, node_id, outputs)
+    outputs = decision.within_budget(outputs)
     now_us = decision.now_us
     decision.emit(ne.NodeSucceeding(occurred_at_us=now_us, node_id=node_id))
     decision.emit(

@@ -78,7 +78,7 @@ def resolve_inputs(
     if offloaded_inputs(resolved, inspected_inputs(graph_node)):
         return None
     data = resolved.SerializeToString(deterministic=True)
-    if len(data) > inline_max(graph_node, view.context.limits.inline_bytes):
+    if len(data) > inline_max(graph_node, view.inline_max):
         return None
     return Values(inline=data)
 

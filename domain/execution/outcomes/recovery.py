@@ -21,13 +21,14 @@ def recover(decision: Decision, site: Site) -> bool:
     saved = saved_node(decision, site)
     if saved is None or not saved.succeeded or site.kind in _NEVER_RECOVERED:
         return False
+    outputs = decision.within_budget(saved.outputs)
     decision.emit(
         NodeRecovered(
             occurred_at_us=decision.now_us,
             site=site.to_message(),
             inputs=saved.inputs,
             input_path=saved.input_path,
-            outputs=saved.outputs,
+            outputs=outputs,
             deck_uri=saved.deck_uri,
             child=saved.child,
             cache_status=saved.cache_status or "",
@@ -36,7 +37,7 @@ def recover(decision: Decision, site: Site) -> bool:
         )
     )
     if site.element is None:
-        succeed_branch_around(decision, site.node_id, saved.outputs)
+        succeed_branch_around(decision, site.node_id, outputs)
     return True
 
 

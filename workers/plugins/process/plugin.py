@@ -33,6 +33,7 @@ from workers.plugins.plugin import (
     Result,
     Started,
     Work,
+    inline_max,
     permanent_failure,
     system_retryable_failure,
 )
@@ -259,7 +260,7 @@ class ProcessPlugin:
             self.blobs,
             work.output_prefix,
             run.declared,
-            inline_limit=self.inline_limit,
+            inline_limit=inline_max(work.dispatch, self.inline_limit),
             bytes_max=self.output_bytes_max,
         )
         if isinstance(result, DynamicSpec):

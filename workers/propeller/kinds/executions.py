@@ -15,7 +15,7 @@ from domain.execution.react import (
     react_without_events,
     requests,
 )
-from domain.execution.state import snapshot_chunks
+from domain.execution.state import inline_outputs, snapshot_chunks
 from domain.execution.state.advance import advance
 from domain.execution.state.frontier import Frontier
 from domain.execution.state.saved_nodes import NOTHING_SAVED, Recovery
@@ -65,6 +65,7 @@ class LoadedExecution(msgspec.Struct, frozen=True, kw_only=True):
 
     definition: Definition | None = None
     frontier: Frontier = msgspec.field(default_factory=Frontier)
+    inline_outputs: int = 0
     recovery: Recovery = NOTHING_SAVED
     limits: Limits = Limits()
 
@@ -84,6 +85,7 @@ class LoadedExecution(msgspec.Struct, frozen=True, kw_only=True):
         return LoadedExecution(
             definition=definition,
             frontier=frontier,
+            inline_outputs=self.inline_outputs + inline_outputs.added(event),
             recovery=self.recovery,
             limits=self.limits,
         )
@@ -96,6 +98,7 @@ class LoadedExecution(msgspec.Struct, frozen=True, kw_only=True):
             stream=metadata.stream,
             definition=self.definition,
             frontier=self.frontier,
+            inline_outputs=self.inline_outputs,
             recovery=self.recovery,
             limits=self.limits,
             format_level=metadata.format_level,

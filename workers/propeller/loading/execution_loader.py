@@ -9,6 +9,7 @@ from msgspec.structs import replace as replaced
 
 from domain.execution.context import Context, Limits
 from domain.execution.state.frontier import rebuild
+from domain.execution.state.inline_outputs import held
 from domain.execution.state.saved_nodes import NOTHING_SAVED
 from domain.graph import Definition
 from infra.eventlog.contract import Log
@@ -73,6 +74,7 @@ class ExecutionLoader:
         return LoadedExecution(
             definition=definition,
             frontier=rebuild(definition, state),
+            inline_outputs=held(state),
             recovery=recovery,
             limits=self.limits,
         )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from flyteidl.core import literals_pb2
+import pytest
+from flyteidl.core import interface_pb2, literals_pb2
 from msgspec.structs import replace
 
+from schemas.levels import FORMAT_LEVEL
 from schemas.messages import commands as c
 from schemas.messages import dispatches as d
 from schemas.values import Failure, Values
@@ -22,8 +24,10 @@ from tests.support.graphs import (
     integer,
     promise,
     task_node,
+    task_template,
     values,
 )
+from tests.support.literals import MOMENT
 
 
 def test_offloaded_outputs_are_resolved_outside() -> None:
@@ -86,6 +90,26 @@ def test_outputs_that_cannot_be_resolved_fail_late_executions_too() -> None:
 
     assert engine.state.phase.value == "FAILED"
     assert engine.state.failure == lost
+
+
+@pytest.mark.parametrize("level", [1, FORMAT_LEVEL])
+def test_a_runner_is_told_which_attributes_are_times(level: int) -> None:
+    """Once all runners know what that means: a dataclass has texts in their place."""
+    template = task_template("at")
+    template.interface.inputs.variables["x"].type.CopyFrom(MOMENT)
+    node = task_node("n1", "n0", task="at")
+    node.inputs[0].binding.promise.attr_path.add(string_value="at")
+    tasks = [task_template(), template]
+    engine = Engine(definition([task_node("n0"), node], "n1", tasks=tasks), created())
+    engine.format_level = level
+    engine.begin()
+    big = Values(uri="blob", digest="1", size=10**6)
+    engine.do(replace(success(engine.run_of("n0")), outputs=big))
+    asked = engine.sent[-1]
+
+    assert isinstance(asked, d.ResolveInputs)
+    found = interface_pb2.VariableMap.FromString(asked.times).variables
+    assert set(found) == ({"x"} if level == FORMAT_LEVEL else set())
 
 
 def _stored(uri: str = "b") -> literals_pb2.Literal:

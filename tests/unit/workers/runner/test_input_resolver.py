@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from flyteidl.core import literals_pb2
+from flyteidl.core import interface_pb2, literals_pb2
 from msgspec.structs import replace
 
 from infra.blobs.files import FileBlobs
@@ -14,7 +14,7 @@ from schemas.messages import commands as c
 from schemas.messages import dispatches as d
 from schemas.values import ErrorKind, Values
 from tests.support.graphs import integer, lists, promise, values
-from tests.support.literals import packed
+from tests.support.literals import MOMENT, packed, primitive, text
 from workers.runner.input_resolver import InputResolver
 from workers.runner.literal_cache import LiteralMapCache
 
@@ -122,6 +122,21 @@ async def test_two_paths_into_one_offloaded_value_read_it_once(
     assert len(blobs.reads) == 1
 
 
+async def test_a_text_of_a_dataclass_becomes_the_time_that_it_is(
+    blobs: CountingBlobs,
+) -> None:
+    """As where the engine resolves it: only the type of the input tells."""
+    source = _outputs(packed({"at": "2020-01-01T00:00:00", "text": "2020-01-01"}))
+    bindings = [_binding("n0", "at"), _binding("n0", "text", var="y")]
+    times = interface_pb2.VariableMap()
+    times.variables["x"].type.CopyFrom(MOMENT)
+    dispatch = replace(_dispatch(*bindings, n0=source), times=times.SerializeToString())
+    found = _given(await _resolve(blobs, dispatch))
+
+    assert found["x"] == primitive(datetime={"seconds": 1_577_836_800})
+    assert found["y"] == text("2020-01-01")
+
+
 async def test_what_a_condition_compares_is_read(blobs: CountingBlobs) -> None:
     """Operands are reported beside the inputs; a hash stays with its value."""
     operand = await _offloaded(blobs, "x.pb", integer(5), hash="h")
@@ -178,7 +193,7 @@ async def test_what_cannot_be_read_fails_the_node(blobs: CountingBlobs) -> None:
     metadata = literals_pb2.LiteralOffloadedMetadata(uri=gone.uri)
     lost = _outputs(literals_pb2.Literal(offloaded_metadata=metadata))
     operand = replace(_dispatch(_binding("n0"), n0=lost), operands=("x",))
-    for dispatch, text in (
+    for dispatch, begins in (
         (_dispatch(_binding("n0"), n0=gone), "Cannot read the inputs' sources: "),
         (
             _dispatch(_binding("n0"), n0=Values(inline=b"\xff")),
@@ -192,7 +207,7 @@ async def test_what_cannot_be_read_fails_the_node(blobs: CountingBlobs) -> None:
     ):
         failure = await _failure(blobs, dispatch)
         assert failure.code == "BindingResolutionFailure"
-        assert failure.message.startswith(text)
+        assert failure.message.startswith(begins)
 
 
 async def test_a_binding_that_leads_nowhere_fails_the_node(
