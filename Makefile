@@ -77,7 +77,8 @@ endif
 test-distributed: install components ## Run every end-to-end test on separate roles
 	TESTS_ENGINE=distributed $(BIN)/python -m pytest $(ON_BOTH) $(ON_BOTH_SLOW)
 
-endurance: install components ## Run what takes hours: 1,000 faults under load
+endurance: install components ## Run what takes hours: 1,000 faults, upgrades in every order
+	$(BIN)/python -m tests.endurance.versions
 	$(BIN)/python -m tests.chaos --faults 1000
 
 image: ## Build the image of all roles; PYTHON_IMAGE=… chooses another base image

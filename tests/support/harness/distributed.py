@@ -42,11 +42,15 @@ class Outside:
 
 @dataclass(slots=True, eq=False)
 class Role:
-    """One process of a role; may be killed and started again."""
+    """One process of a role; may be killed and started again.
+
+    `packages` is a folder with another version's packages, that it runs.
+    """
 
     role: str
     log: Path
     env: Mapping[str, str]
+    packages: Path | None = None
     http_port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
 
@@ -58,8 +62,8 @@ class Role:
                     sys.executable, "-m", "gateway.cli", "start", self.role,
                     "--http-port", str(self.http_port),
                 ],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                env={**os.environ, **self.env},
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.packages,
+                env={**os.environ, **self.env, **of_version(self.packages)},
             )  # fmt: skip
 
     def wait(self, limit_s: float = READY_S) -> None:
@@ -108,7 +112,16 @@ class Role:
         assert self.process is not None
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(STOP_S)
+        try:
+            return self.process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            message = f"{self.role} didn't stop within {STOP_S:g} s: {self.tail()}"
+            raise AssertionError(message) from None
+
+
+def of_version(packages: Path | None) -> dict[str, str]:
+    """Return the variable by which Python runs these packages."""
+    return {} if packages is None else {"PYTHONPATH": str(packages)}
 
 
 class Distributed:
@@ -172,12 +185,14 @@ class Distributed:
         """Return the URL of its Postgres."""
         return self.outside.postgres
 
-    def flightlog(self, *words: str) -> subprocess.CompletedProcess[str]:
+    def flightlog(
+        self, *words: str, packages: Path | None = None
+    ) -> subprocess.CompletedProcess[str]:
         """Run a command that finds the engine by the settings."""
         return subprocess.run(
             [sys.executable, "-m", "gateway.cli", *words],
-            capture_output=True, text=True, timeout=120, check=False,
-            env={**os.environ, **self.env},
+            capture_output=True, text=True, timeout=120, check=False, cwd=packages,
+            env={**os.environ, **self.env, **of_version(packages)},
         )  # fmt: skip
 
     def of(self, name: str) -> list[Role]:
