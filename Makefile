@@ -77,7 +77,8 @@ endif
 test-distributed: install components ## Run every end-to-end test on separate roles
 	TESTS_ENGINE=distributed $(BIN)/python -m pytest $(ON_BOTH) $(ON_BOTH_SLOW)
 
-endurance: install components ## Run what takes hours: 1,000 faults, upgrades in every order
+endurance: install components ## Run what takes hours: faults of one machine, upgrades in every order, 1,000 faults under load
+	TESTS_ENDURANCE=long $(BIN)/python -m pytest tests/endurance
 	$(BIN)/python -m tests.endurance.versions
 	$(BIN)/python -m tests.chaos --faults 1000
 

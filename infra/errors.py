@@ -11,13 +11,29 @@ InfraError
 
 from __future__ import annotations
 
+from enum import StrEnum
+
+
+class Dependency(StrEnum):
+    """What the engine needs, and goes on after having been without."""
+
+    POSTGRES = "Postgres"
+    KAFKA = "Kafka"
+    BLOBS = "the blob store"
+    DISK = "the disk"
+
 
 class InfraError(Exception):
     """Something outside the engine failed."""
 
 
 class TransientError(InfraError):
-    """It can't be reached, or is busy, for a while."""
+    """It can't be reached, or is busy, for a while; `of` says what, if known."""
+
+    def __init__(self, message: str = "", of: Dependency | None = None) -> None:
+        """Say what happened."""
+        super().__init__(message)
+        self.of = of
 
 
 class ConflictError(InfraError):

@@ -12,6 +12,7 @@ from typing import TextIO, cast
 import structlog
 from structlog.typing import Processor
 
+from infra.errors import TransientError
 from infra.lossy_stream import LossyStream
 
 _SHARED: tuple[Processor, ...] = (
@@ -23,6 +24,30 @@ _SHARED: tuple[Processor, ...] = (
 
 _INTERVAL_S = 1.0
 _MESSAGES_MAX = 1000
+_CLIENTS = frozenset({"aiokafka", "minio", "psycopg", "psycopg_pool", "urllib3"})
+
+
+class OutageFilter(logging.Filter):
+    """Drops what clients of Kafka, Postgres and S3 say about what they can't reach.
+
+    They repeat it for each connection and attempt; the engine says it once, and once
+    when it is over (`infra/outages.py`). Defects pass.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether a message is passed."""
+        error = record.exc_info[1] if record.exc_info else None
+        if error is not None:
+            return not (_is_clients(type(error).__module__) or _is_outage(error))
+        return not _is_clients(record.name)
+
+
+def _is_clients(name: str) -> bool:
+    return name.partition(".")[0] in _CLIENTS
+
+
+def _is_outage(error: BaseException) -> bool:
+    return isinstance(error, TransientError | ConnectionError | TimeoutError)
 
 
 class RepeatFilter(logging.Filter):
@@ -71,6 +96,8 @@ def configure(level: str, *, as_json: bool) -> None:
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(out)
+    if chosen > logging.DEBUG:
+        handler.addFilter(OutageFilter())
     handler.addFilter(RepeatFilter())
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(

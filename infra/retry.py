@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-import structlog
-
 from infra.clock import SYSTEM_CLOCK, Clock
 from infra.errors import TransientError
-
-log_ = structlog.get_logger(__name__)
+from infra.outages import Attempts
 
 RETRY_S = 0.2
-RETRY_S_MAX = 5.0
+RETRY_S_MAX = 1.0
+"""Short, so that every part goes on within about a second after an outage."""
 
 _T = TypeVar("_T")
 
@@ -29,13 +27,23 @@ async def retry_transient(
     """Return the result of an action, repeated while it raises TransientError.
 
     There is no last attempt: it is for parts of the engine, which can't go on without
-    the result. Each failure is logged as `event`; the delay begins at `retry_s` and
-    doubles up to `retry_s_max`. Other errors are raised at once.
+    the result. An outage is logged when it begins and ends (`infra/outages.py`), other
+    failures as `event`; the delay begins at `retry_s` and doubles up to `retry_s_max`.
+    Other errors are raised at once.
     """
-    while True:
-        try:
-            return await action()
-        except TransientError as error:
-            log_.warning(event, error=str(error), retry_s=retry_s)
+    try:
+        return await action()
+    except TransientError as error:
+        first = error
+    attempts = Attempts(event, clock=clock)
+    attempts.failed(first)
+    try:
+        while True:
             await clock.sleep(retry_s)
             retry_s = min(retry_s * 2, retry_s_max)
+            try:
+                return await action()
+            except TransientError as error:
+                attempts.failed(error)
+    finally:
+        attempts.worked()

@@ -29,6 +29,7 @@ from infra.setting_sections.executions import (
 from infra.setting_sections.processes import (
     DebugSettings,
     GatewaySettings,
+    HealthSettings,
     ProcessSettings,
     RunnerSettings,
     UpgradeSettings,
@@ -113,6 +114,7 @@ class Settings(BaseSettings):
     cache: CacheSettings = CacheSettings()
     retention: RetentionSettings = RetentionSettings()
     upgrade: UpgradeSettings = UpgradeSettings()
+    health: HealthSettings = HealthSettings()
     debug: DebugSettings = DebugSettings()
 
     @classmethod

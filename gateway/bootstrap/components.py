@@ -20,6 +20,7 @@ from infra.blobs.files import Blobs
 from infra.blobs.s3 import SCHEME, task_variables
 from infra.blobs.signing import Signer
 from infra.blobs.store import links
+from infra.blobs.waiting import WaitingBlobs
 from infra.clock import Clock
 from infra.eventlog.contract import Log
 from infra.eventlog.event_store import EventStore
@@ -70,16 +71,19 @@ def process_plugin(
     def url(dispatch: RunTask) -> str:
         return log_url("", dispatch.execution, dispatch.node_id, dispatch.attempt)
 
+    waiting = WaitingBlobs(blobs)
     return ProcessPlugin(
         settings=settings.process,
-        blobs=blobs,
+        blobs=waiting,
         folder=folder,
         base_env=task_environment(settings)
         | (task_variables(settings.s3) if blobs.root.startswith(SCHEME) else {}),
         log_url=url,
         inline_limit=settings.inline_bytes_max,
         output_bytes_max=settings.runner.output_bytes_max,
-        dynamic_compiler=DynamicCompiler(pool, blobs, settings.runner.output_bytes_max),
+        dynamic_compiler=DynamicCompiler(
+            pool, waiting, settings.runner.output_bytes_max
+        ),
     )
 
 
@@ -189,7 +193,7 @@ def runner(adapters: Adapters, process: ProcessPlugin | None, name: str) -> Runn
     settings = adapters.settings
     return Runner(
         log=adapters.log,
-        blobs=adapters.blobs,
+        blobs=WaitingBlobs(adapters.blobs, adapters.clock),
         clock=adapters.clock,
         settings=settings.runner.model_copy(update={"name": name}),
         incarnation=secrets.token_hex(4),

@@ -6,7 +6,7 @@ import asyncio
 import importlib
 import os
 import socket
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from types import ModuleType
@@ -18,6 +18,7 @@ from gateway.bootstrap.adapters import Adapters, open_postgres_log, open_store
 from gateway.bootstrap.checks import check_blobs, check_python
 from gateway.bootstrap.data_dir import DataDir, EngineAddress
 from gateway.bootstrap.ports import bind, check_free, free_port, link_base
+from gateway.bootstrap.probing import prober
 from gateway.bootstrap.supervision import signals, watch
 from gateway.registry import projects
 from gateway.services.container import Services
@@ -29,9 +30,11 @@ from infra.clock import SystemClock
 from infra.eventlog.contract import OwnedPartition
 from infra.eventlog.postgres.log import PostgresLog
 from infra.postgres.embedded_server import PostgresServer
+from infra.postgres.failures import outages_are_transient
 from infra.postgres.format_gate import FormatGate
 from infra.postgres.pool import open_pool
 from infra.postgres.usable import check_usable
+from infra.retry import retry_transient
 from infra.settings import Settings
 from infra.telemetry import counters
 from infra.telemetry.counters import Values
@@ -138,6 +141,7 @@ async def _run(
             await check_usable(url)
         else:
             url = await _start_postgres(data, stack)
+        await stack.enter_async_context(prober(settings, data, url).running())
         base_url = link_base(settings, http_socket)
         engine = await stack.enter_async_context(
             _build(settings, data, url, base_url, blobs)
@@ -237,13 +241,15 @@ def _assemble(
 
 
 def _restore(adapters: Adapters) -> Restore:
+    async def find_open() -> Sequence[str]:
+        with outages_are_transient():
+            return await streams.open_streams(adapters.pool, STREAM_PROJECTIONS)
+
     async def restore(partition: OwnedPartition, propeller: Propeller) -> None:
         """Restore active streams by snapshots, else by the read models, caught up."""
         if await restoring.restore_from_snapshots(adapters.log, partition, propeller):
             return
-        await propeller.restore(
-            await streams.open_streams(adapters.pool, STREAM_PROJECTIONS)
-        )
+        await propeller.restore(await retry_transient(find_open, "restore_delayed"))
         propeller.snapshots.start_over(propeller.streams.active)
 
     return restore
@@ -270,6 +276,7 @@ class _Service:
             http, grpc = servers.build(engine.services, engine.health, self._metrics)
             http_task = self._start(group, "http", http.serve_on(self.http_socket))
             await grpc.start()
+            following = group.create_task(grpc.follow(lambda: engine.health.ready))
             await engine.gate.open("the embedded engine, once it was ready")
             self.on_ready(grpc.port)
             # Last: who sees a ready engine finds its address told and its gate open.
@@ -279,6 +286,7 @@ class _Service:
                 engine.health.draining = True
                 http.stop()
             finally:
+                following.cancel()
                 await grpc.stop(drain_s)
             await stops()
             await _end(http_task)

@@ -9,8 +9,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
-import structlog
-
 from gateway.bootstrap import components, servers
 from gateway.bootstrap.adapters import RoleAdapters
 from gateway.registry import projects
@@ -20,13 +18,12 @@ from gateway.services.submit import Submit
 from gateway.telemetry.health import Health
 from infra.errors import TransientError
 from infra.eventlog.event_store import EventStore
+from infra.outages import log_failure
 from infra.postgres.failures import outages_are_transient
 from infra.postgres.pool import advisory_lock
 from infra.retry import RETRY_S
 from infra.telemetry import counters
 from infra.telemetry.counters import Values
-
-log_ = structlog.get_logger(__name__)
 
 _RELAY_LOCK = 0x666C_7265_6C61
 
@@ -56,6 +53,7 @@ class GatewayServers:
     grpc: GrpcServer
     submit: Submit
     relay: Relay
+    health: Health
     postgres: str
     drain_s: float
 
@@ -68,11 +66,13 @@ class GatewayServers:
             relaying = group.create_task(_relay(self.relay, self.postgres))
             serving = group.create_task(self.http.serve_on(bound))
             await self.grpc.start()
+            following = group.create_task(self.grpc.follow(lambda: self.health.ready))
             on_ready()
             try:
                 await stop.wait()
                 self.http.stop()
             finally:
+                following.cancel()
                 await self.grpc.stop(self.drain_s)
             await asyncio.wait({serving}, timeout=self.drain_s)
             listening.cancel()
@@ -87,7 +87,7 @@ async def _relay(relay: Relay, url: str) -> None:
                 async with advisory_lock(url, _RELAY_LOCK):
                     await relay.run()
         except TransientError as error:
-            log_.warning("relay_delayed", error=str(error))
+            log_failure("relay_delayed", error)
             await asyncio.sleep(RETRY_S)
 
 
@@ -122,6 +122,7 @@ async def gateway(
             grpc=grpc,
             submit=services.submit,
             relay=relay,
+            health=health,
             postgres=settings.postgres,
             drain_s=settings.gateway.drain_timeout_s,
         )

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 import structlog
 
-from gateway.bootstrap.adapters import open_adapters
+from gateway.bootstrap.adapters import RoleAdapters, open_adapters
 from gateway.bootstrap.checks import check_python, check_shared
 from gateway.bootstrap.data_dir import DataDir
 from gateway.bootstrap.ports import bind, check_free, http_url, link_base
+from gateway.bootstrap.probing import prober
 from gateway.bootstrap.supervision import signals, watch
 from gateway.bootstrap.worker_roles import WORKERS, Build, Worker
 from gateway.rest.routes.health import health_app
@@ -68,10 +70,12 @@ async def _run_gateway(
     check_free(settings.host, settings.grpc_port, bound)
 
     async def serve() -> None:
-        async with (
-            open_adapters(settings, GATEWAY) as adapters,
-            gateway(adapters, health, link_base(settings, bound)) as servers,
-        ):
+        async with AsyncExitStack() as stack:
+            async with _early_health(health, bound):
+                opened = _connected(settings, GATEWAY)
+                adapters = await stack.enter_async_context(opened)
+                built = gateway(adapters, health, link_base(settings, bound))
+                servers = await stack.enter_async_context(built)
 
             def ready() -> None:
                 health.serves(GATEWAY)
@@ -82,8 +86,33 @@ async def _run_gateway(
     async with asyncio.TaskGroup() as group:
         serving = group.create_task(watch(GATEWAY, serve(), stop))
         await stop.wait()
-        was_ready, health.draining = health.ready, True
-        await _end(serving, at_once=not was_ready)
+        is_starting, health.draining = bool(health.missing), True
+        await _end(serving, at_once=is_starting)
+
+
+@asynccontextmanager
+async def _connected(settings: Settings, role: str) -> AsyncIterator[RoleAdapters]:
+    """Connect a role's adapters, and probe what they need from then on.
+
+    Before, each says what it waits for, and what refuses this role is no outage.
+    """
+    async with (
+        open_adapters(settings, role) as adapters,
+        prober(settings, adapters.data, settings.postgres).running(),
+    ):
+        yield adapters
+
+
+@asynccontextmanager
+async def _early_health(health: Health, bound: socket.socket) -> AsyncIterator[None]:
+    """Serve health alone within the block: what a gateway waits for can be asked."""
+    http = HttpServer(health_app(health, new_registry()), _HTTP_S)
+    serving = asyncio.create_task(http.serve_on(bound.dup()))
+    try:
+        yield
+    finally:
+        http.stop()
+        await _end(serving)
 
 
 @dataclass(slots=True, eq=False)
@@ -105,7 +134,7 @@ class _Worker:
 
         async def work() -> None:
             async with (
-                open_adapters(self.settings, self.role) as adapters,
+                _connected(self.settings, self.role) as adapters,
                 self.build(adapters) as worker,
             ):
                 built.append(worker)
@@ -117,8 +146,8 @@ class _Worker:
             serving = group.create_task(http.serve_on(self.bound))
             working = group.create_task(watch(self.role, work(), self.stop))
             await self.stop.wait()
-            was_ready, health.draining = health.ready, True
-            await _end(working, at_once=not was_ready)
+            is_starting, health.draining = bool(health.missing), True
+            await _end(working, at_once=is_starting)
             http.stop()
             await _end(serving)
 

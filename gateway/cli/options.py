@@ -118,7 +118,9 @@ def run_on_session(
 def run_command(work: Callable[[], None], *, logs_json: bool = False) -> None:
     """Run a command; an expected error becomes one line and an exit code."""
     from gateway.cli.sentences import complain, sentence  # noqa: PLC0415 - heavy
+    from infra import logging_setup  # noqa: PLC0415 - heavy
 
+    logging_setup.configure("WARNING", as_json=logs_json)
     try:
         with _terminable():
             work()

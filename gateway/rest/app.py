@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cache
 
 import grpc
+import psycopg
 from fastapi import APIRouter, FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from prometheus_client import CollectorRegistry
@@ -23,6 +24,7 @@ from gateway.rest.routes.health import health_router
 from gateway.rest.routes.redrive import RedriveRoutes
 from gateway.rest.routes.task_logs import LogRoutes
 from gateway.rest.transcoded_routes import TranscodingHandler
+from gateway.services.errors import outage
 from gateway.services.redrive import Redrive
 from gateway.services.submit import Submit
 from gateway.telemetry.exposition import new_registry
@@ -31,6 +33,7 @@ from gateway.version import version
 from infra.blobs.files import Blobs
 from infra.blobs.signing import Signer
 from infra.clock import Clock
+from infra.errors import TransientError
 from infra.postgres.pool import Pool
 from infra.settings import Settings
 from infra.telemetry.histograms import RequestMetrics
@@ -88,10 +91,20 @@ def build_app(parts: HttpParts) -> FastAPI:
         allow_methods=_METHODS,
         allow_headers=_CORS_HEADERS,
     )
+    for kind in (TransientError, psycopg.Error):
+        app.add_exception_handler(kind, _unavailable)
     app.add_exception_handler(Exception, _internal_error)
     if is_loopback(parts.settings.host):
         app.add_middleware(LocalOnly)
     return app
+
+
+async def _unavailable(_request: Request, error: Exception) -> Response:
+    """Answer for a route that met an outage, which has a line of its own in the log."""
+    away = outage(error)
+    if not away:
+        raise error
+    return error_response(grpc.StatusCode.UNAVAILABLE, away)
 
 
 async def _internal_error(_request: Request, _error: Exception) -> Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 
 import grpc
@@ -29,6 +30,7 @@ DATA_PROXY = dataproxy_pb2.DESCRIPTOR.services_by_name["DataProxyService"].full_
 SIGNALS = signal_pb2.DESCRIPTOR.services_by_name["SignalService"].full_name
 HEALTH = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 HEALTH_NAMES = ("", "flyteadmin")
+_HEALTH_S = 0.5
 # Idle flytekit channels ping each 30 s; a server with defaults answers with GOAWAY.
 _PING_MS_MIN = 5_000
 # flytekit accepts 32 KiB of headers, most other clients 8.
@@ -88,8 +90,23 @@ class GrpcServer:
     async def start(self) -> None:
         """Serve, and report so to health checks."""
         await self._server.start()
+        await self._report(is_ready=True)
+
+    async def follow(self, is_ready: Callable[[], bool]) -> None:
+        """Report to health checks whether the engine is ready, until cancelled."""
+        reported = True
+        while True:
+            await asyncio.sleep(_HEALTH_S)
+            if is_ready() != reported:
+                reported = not reported
+                await self._report(is_ready=reported)
+
+    async def _report(self, *, is_ready: bool) -> None:
+        status = health_pb2.HealthCheckResponse
         for name in HEALTH_NAMES:
-            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+            await self._health.set(
+                name, status.SERVING if is_ready else status.NOT_SERVING
+            )
 
     async def stop(self, grace_s: float) -> None:
         """Accept no more calls; those in progress have `grace_s` to end."""

@@ -17,7 +17,7 @@ from google.rpc import status_pb2
 
 from gateway.services.handlers import CallContext
 from infra.blobs.files import BlobNotFoundError, BlobTooLargeError, InvalidBlobPathError
-from infra.errors import ConflictError, TransientError
+from infra.errors import ConflictError, Dependency, TransientError
 from infra.postgres.failures import Failure, failure_of
 from schemas.messages.rejections import Reason, Rejected
 
@@ -156,10 +156,13 @@ def status_of(rpc: str, error: Exception) -> RpcError:
     for kind, code in _CODES_OF_ERRORS.items():
         if isinstance(error, kind):
             return RpcError(code, str(error))
+    if away := outage(error):
+        log_.debug("rpc_failed", rpc=rpc, error=str(error))
+        return RpcError(grpc.StatusCode.UNAVAILABLE, away)
     error_id = secrets.token_hex(8)
     log_.error("rpc_failed", rpc=rpc, error_id=error_id, exc_info=error)
-    code, what = _described(rpc, error)
-    return RpcError(code, f"{what}: see error id {error_id} in the server's log")
+    detail = f"{rpc} failed: see error id {error_id} in the server's log"
+    return RpcError(grpc.StatusCode.INTERNAL, detail)
 
 
 def _failed(error: Exception, failure: Failure) -> bool:
@@ -167,9 +170,16 @@ def _failed(error: Exception, failure: Failure) -> bool:
     return isinstance(error, psycopg.Error) and failure_of(error) is failure
 
 
-def _described(rpc: str, error: Exception) -> tuple[grpc.StatusCode, str]:
+def outage(error: Exception) -> str:
+    """Return for clients what can't be reached; '' if the error is another one.
+
+    An outage has a line of its own in the log, so that calls during it need none.
+    """
+    what = "the event log or a store"
     if _failed(error, Failure.OUTAGE):
-        return grpc.StatusCode.UNAVAILABLE, "Cannot reach Postgres"
-    if isinstance(error, TransientError):
-        return grpc.StatusCode.UNAVAILABLE, "Cannot reach the event log or a store"
-    return grpc.StatusCode.INTERNAL, f"{rpc} failed"
+        what = Dependency.POSTGRES
+    elif not isinstance(error, TransientError):
+        return ""
+    elif error.of is not None:
+        what = error.of
+    return f"Cannot reach {what} now: try again"

@@ -13,6 +13,7 @@ import structlog
 from gateway.services.errors import CODES, RpcError
 from infra.errors import TransientError
 from infra.eventlog.contract import Log, Record
+from infra.outages import log_failure
 from infra.postgres.failures import outages_are_transient
 from infra.postgres.pool import Pool
 from projections.queries import executions
@@ -96,7 +97,7 @@ class Submit:
             try:
                 await self._log.append([record])
             except TransientError as error:
-                log_.warning("append_delayed", id=record.envelope.id, error=str(error))
+                log_failure("append_delayed", error, id=record.envelope.id)
                 if pause_s is None:
                     raise RpcError(
                         grpc.StatusCode.DEADLINE_EXCEEDED,
@@ -132,7 +133,7 @@ class Submit:
             with outages_are_transient():
                 outcomes = await executions.get_outcomes(self._pool, command_ids)
         except TransientError as error:
-            log_.warning("outcomes_not_read", error=str(error))
+            log_failure("outcomes_not_read", error)
             return
         except Exception:
             log_.exception("outcomes_not_read", commands=len(command_ids))
@@ -159,7 +160,9 @@ class Submit:
             try:
                 with outages_are_transient():
                     await self._listen(url)
-            except (TransientError, psycopg.Error) as error:
+            except TransientError as error:
+                log_failure("outcome_listener_delayed", error)
+            except psycopg.Error as error:
                 log_.warning("outcome_listener_delayed", error=str(error))
             await asyncio.sleep(RECONNECT_PAUSE_S)
 

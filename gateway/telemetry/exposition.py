@@ -13,6 +13,8 @@ from prometheus_client import (
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from infra.outages import OUTAGES
+from infra.telemetry import counters
 from infra.telemetry.counters import ReadValues, Values
 
 
@@ -25,7 +27,8 @@ class ValueCollector(Collector):
 
     def collect(self) -> Iterator[CounterMetricFamily | GaugeMetricFamily]:
         """Yield the current values."""
-        for metric, value in self._read().items():
+        values = {counters.AWAY: float(len(OUTAGES.away)), **self._read()}
+        for metric, value in values.items():
             family = CounterMetricFamily if metric.is_counter else GaugeMetricFamily
             yield family(metric.name, metric.description, value=value)
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import hashlib
 import os
 import shutil
-from collections.abc import AsyncIterable, AsyncIterator
-from contextlib import suppress
+from collections.abc import AsyncIterable, AsyncIterator, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from stat import S_ISREG
 from tempfile import NamedTemporaryFile
@@ -15,7 +16,7 @@ from typing import IO, Protocol
 
 import msgspec
 
-from infra.errors import InfraError
+from infra.errors import Dependency, InfraError, TransientError
 from schemas.values import Blob
 
 CHUNK_BYTES = 1 << 20
@@ -23,6 +24,21 @@ READ_BYTES_MAX = 1 << 30
 """Of a blob that is read as a whole by someone who has no limit of his own."""
 PARTS = ".parts"
 """The folder of blobs being written, which are renamed once they are complete."""
+
+
+_DISK_ERRORS = frozenset(
+    {
+        errno.ENOSPC,
+        errno.EDQUOT,
+        errno.EIO,
+        errno.EROFS,
+        errno.EMFILE,
+        errno.ENFILE,
+        errno.ESTALE,
+        errno.ETIMEDOUT,
+    }
+)
+"""Errors of the disk, or of this machine's limits, not of one file."""
 
 
 class BlobNotFoundError(InfraError):
@@ -131,10 +147,11 @@ class FileBlobs:
     async def put(self, uri: str, data: bytes) -> Blob:
         """Store a blob, all of it or nothing."""
         path = self.path(uri)
-        if len(data) > CHUNK_BYTES:
-            await asyncio.to_thread(_write, path, data, self._parts())
-        else:
-            _write(path, data, self._parts())
+        with disk_errors_are_transient():
+            if len(data) > CHUNK_BYTES:
+                await asyncio.to_thread(_write, path, data, self._parts())
+            else:
+                _write(path, data, self._parts())
         digest = hashlib.sha256(data).hexdigest()
         return Blob(uri=str(path), digest=digest, size=len(data))
 
@@ -143,14 +160,15 @@ class FileBlobs:
     ) -> tuple[Blob, bytes]:
         """Store a blob from chunks; also return its MD5. Raises BlobTooLargeError."""
         path = self.path(uri)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with NamedTemporaryFile(dir=self._parts(), delete=False) as part:
-            try:
-                stored = await write_chunks(str(path), chunks, part, limit)
-                _publish(part, path)
-            except BaseException:
-                _discard(part)
-                raise
+        with disk_errors_are_transient():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with NamedTemporaryFile(dir=self._parts(), delete=False) as part:
+                try:
+                    stored = await write_chunks(str(path), chunks, part, limit)
+                    _publish(part, path)
+                except BaseException:
+                    _discard(part)
+                    raise
         return stored
 
     async def get(self, uri: str, limit: int | None = None) -> bytes:
@@ -160,9 +178,10 @@ class FileBlobs:
         if size > limit:
             message = f"Expected at most {limit} bytes at {uri}, but there are {size}"
             raise BlobTooLargeError(message)
-        if size > CHUNK_BYTES:
-            return await asyncio.to_thread(path.read_bytes)
-        return path.read_bytes()
+        with disk_errors_are_transient():
+            if size > CHUNK_BYTES:
+                return await asyncio.to_thread(path.read_bytes)
+            return path.read_bytes()
 
     async def stream(self, uri: str, start: int = 0) -> AsyncIterator[bytes]:
         """Yield a blob's bytes from an offset, in chunks; raises BlobNotFoundError."""
@@ -192,7 +211,7 @@ class FileBlobs:
     async def delete_prefix(self, prefix: str) -> None:
         """Delete all blobs below a folder; raises InvalidBlobPathError."""
         folder = self.path(prefix)
-        with suppress(FileNotFoundError):
+        with suppress(FileNotFoundError), disk_errors_are_transient():
             await asyncio.to_thread(shutil.rmtree, folder)
 
     async def delete_unfinished(self, before_s: float) -> int:
@@ -208,6 +227,23 @@ class FileBlobs:
         folder = self._root / PARTS
         folder.mkdir(exist_ok=True)
         return folder
+
+
+def is_disk_error(error: Exception) -> bool:
+    """Return whether the disk is full, can't be written or fails."""
+    return isinstance(error, OSError) and error.errno in _DISK_ERRORS
+
+
+@contextmanager
+def disk_errors_are_transient() -> Iterator[None]:
+    """Raise TransientError if the disk is full, can't be written or fails."""
+    try:
+        yield
+    except OSError as error:
+        if not is_disk_error(error):
+            raise
+        message = f"Cannot use the disk: {error}"
+        raise TransientError(message, of=Dependency.DISK) from error
 
 
 def is_within(uri: str, root: str) -> bool:

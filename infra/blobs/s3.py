@@ -33,14 +33,26 @@ from infra.blobs.files import (
 )
 from infra.blobs.signing import Grant
 from infra.clock import SYSTEM_CLOCK
-from infra.errors import PermanentError, TransientError
+from infra.errors import Dependency, PermanentError, TransientError
 from infra.setting_sections.storage import S3Settings
 from schemas.values import Blob
 
 SCHEME = "s3://"
 _NOT_FOUND = frozenset({"NoSuchKey", "NoSuchObject", "NoSuchBucket", "404"})
 _TRANSIENT = frozenset(
-    {"SlowDown", "ServiceUnavailable", "InternalError", "RequestTimeout", "503", "500"}
+    {
+        "SlowDown",
+        "ServiceUnavailable",
+        "InternalError",
+        "RequestTimeout",
+        "XMinioServerNotInitialized",
+        "XMinioStorageFull",
+        "XMinioWriteQuorum",
+        "XMinioReadQuorum",
+        "500",
+        "503",
+        "507",
+    }
 )
 _NO_BUCKET = "NoSuchBucket"
 _REFUSED = frozenset({"AccessDenied", "RequestTimeTooSkewed", "RequestExpired", "403"})
@@ -234,7 +246,7 @@ class S3Blobs:
 
     async def _call(self, uri: str, function: Callable[[], _T]) -> _T:
         loop = asyncio.get_running_loop()
-        with _translated_errors(uri):
+        with translated_errors(uri):
             return await loop.run_in_executor(self._threads, function)
 
 
@@ -300,8 +312,13 @@ def _clock_skew(error: S3Error) -> str:
     return f"{abs(skew_s) / 60:.0f} minutes {'ahead' if skew_s > 0 else 'behind'}"
 
 
+def _unreachable(uri: str, why: str) -> TransientError:
+    message = f"Cannot reach S3 for {uri!r}: {why}"
+    return TransientError(message, of=Dependency.BLOBS)
+
+
 @contextmanager
-def _translated_errors(uri: str) -> Iterator[None]:
+def translated_errors(uri: str) -> Iterator[None]:
     """Turn the client's errors into the engine's."""
     try:
         yield
@@ -321,7 +338,7 @@ def _translated_errors(uri: str) -> Iterator[None]:
             ) from error
         why = f"{error.code}: {error.message}"
         if error.code in _TRANSIENT:
-            raise TransientError(f"Cannot reach S3 for {uri!r}: {why}") from error
+            raise _unreachable(uri, why) from error
         raise PermanentError(f"Expected S3 to serve {uri!r}, but: {why}") from error
     except (
         urllib3.exceptions.HTTPError,
@@ -329,6 +346,6 @@ def _translated_errors(uri: str) -> Iterator[None]:
         InvalidResponseError,
         OSError,
     ) as error:
-        raise TransientError(f"Cannot reach S3 for {uri!r}: {error}") from error
+        raise _unreachable(uri, str(error)) from error
     except (MinioException, ValueError) as error:  # ValueError: an invalid name
         raise PermanentError(f"Expected S3 to serve {uri!r}, but: {error}") from error

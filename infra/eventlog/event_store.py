@@ -20,9 +20,9 @@ from psycopg import Cursor
 from psycopg.rows import DictRow
 from psycopg.sql import SQL, Identifier
 
-from infra.errors import ConflictError, TransientError
+from infra.errors import ConflictError
 from infra.eventlog.contract import Record
-from infra.postgres.failures import Failure, failure_of
+from infra.postgres.failures import Failure, failure_of, unreachable
 from infra.postgres.recorder import AlsoWrite, Recorder, open_datastore
 from schemas import topics
 from schemas.envelope import Envelope
@@ -191,7 +191,7 @@ class EventStore:
         except PersistenceError as error:
             match failure_of(error):
                 case Failure.OUTAGE:
-                    raise TransientError(f"Cannot reach Postgres: {error}") from error
+                    raise unreachable(error) from error
                 case Failure.ROW:
                     # The driver's own error says which value can't be stored.
                     raise (error.__cause__ or error) from None

@@ -20,8 +20,10 @@ from pathlib import Path
 
 import structlog
 
-from infra.errors import InfraError, PermanentError, TransientError
+from infra.errors import PermanentError
+from infra.outages import Attempts, brief
 from infra.postgres import postmaster
+from infra.postgres.failures import unreachable
 from infra.postgres.postmaster import SOCKET
 from infra.postgres.system_user import (
     Account,
@@ -89,7 +91,7 @@ class PostgresServer:
         self._launch()
         url = self._adopt()
         if url is None:
-            raise TransientError(f"Cannot reach Postgres: {self._log_tail()}")
+            raise unreachable(self._log_tail())
         return url
 
     async def start_unless_cancelled(self) -> str:
@@ -106,16 +108,21 @@ class PostgresServer:
             raise
 
     async def keep_running(self, check_s: float = CHECK_S) -> None:
-        """Start the server again whenever it has exited, without end."""
+        """Start the server again whenever it has exited, without end.
+
+        Whatever hinders a start is waited for: a full disk, for one.
+        """
+        attempts = Attempts("postgres_start_failed")
         while True:
             await asyncio.sleep(check_s)
-            if await asyncio.to_thread(self.is_running):
-                continue
-            log_.error("postgres_exited", folder=str(self._folder))
             try:
-                await asyncio.to_thread(self.start)
-            except InfraError as error:
-                log_.error("postgres_start_failed", error=str(error))  # noqa: TRY400 - tried again
+                if not await asyncio.to_thread(self.is_running):
+                    log_.debug("postgres_exited", folder=str(self._folder))
+                    await asyncio.to_thread(self.start)
+            except Exception as error:  # noqa: BLE001 - without Postgres nothing works
+                attempts.failed(unreachable(brief(str(error) or repr(error))))
+            else:
+                attempts.worked()
 
     def is_running(self) -> bool:
         """Return whether the server's process is running."""
@@ -139,9 +146,8 @@ class PostgresServer:
                 found.remove_stale_files()
                 return None
             if time.monotonic() > until:
-                raise TransientError(
-                    f"Cannot reach Postgres: process {found.pid} doesn't answer: "
-                    f"{self._log_tail()}"
+                raise unreachable(
+                    f"process {found.pid} doesn't answer: {self._log_tail()}"
                 )
             time.sleep(_RETRY_S)
         return None

@@ -13,7 +13,7 @@ from enum import Enum, auto
 import psycopg
 from eventsourcing import persistence
 
-from infra.errors import TransientError
+from infra.errors import Dependency, TransientError
 
 LibraryError = persistence.PersistenceError
 """The errors of `eventsourcing`; psycopg's are their causes."""
@@ -69,6 +69,11 @@ def failure_of(error: psycopg.Error | LibraryError) -> Failure:
     return Failure.DEFECT if isinstance(error, _DEFECTS) else Failure.OUTAGE
 
 
+def unreachable(error: Exception | str) -> TransientError:
+    """Return the error of a Postgres that can't be reached, is full or is busy."""
+    return TransientError(f"Cannot reach Postgres: {error}", of=Dependency.POSTGRES)
+
+
 @contextmanager
 def outages_are_transient() -> Iterator[None]:
     """Raise TransientError if Postgres can't be reached, is full or is busy."""
@@ -77,4 +82,4 @@ def outages_are_transient() -> Iterator[None]:
     except (psycopg.Error, LibraryError) as error:
         if failure_of(error) is not Failure.OUTAGE:
             raise
-        raise TransientError(f"Cannot reach Postgres: {error}") from error
+        raise unreachable(error) from error

@@ -14,6 +14,8 @@ from psycopg import AsyncConnection
 from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool
 
+from infra.postgres.reconnecting import RECONNECT_TIMEOUT_S
+
 Row = dict[str, object]
 """A row as psycopg returns it; its reader converts it to a struct."""
 Connection = AsyncConnection[Row]
@@ -52,9 +54,14 @@ async def open_pool(url: str, size: int = 8) -> Pool:
         max_size=size,
         kwargs={"row_factory": dict_row, "autocommit": True},
         timeout=CONNECT_S,
+        reconnect_timeout=RECONNECT_TIMEOUT_S,
         open=False,
     )
-    await pool.open(wait=True, timeout=CONNECT_S)
+    try:
+        await pool.open(wait=True, timeout=CONNECT_S)
+    except BaseException:
+        await pool.close()
+        raise
     return pool
 
 

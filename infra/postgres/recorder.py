@@ -12,6 +12,8 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import DictRow
 from psycopg.sql import SQL, Identifier
 
+from infra.postgres.reconnecting import RECONNECT_TIMEOUT_S
+
 # A single statement for everything would make the server hold all of it at once.
 CHUNK_ROWS = 2000
 _UNLIMITED_S = 10 * 365 * 86400.0
@@ -127,6 +129,7 @@ def open_datastore(url: str, *, connections: int) -> PostgresDatastore:
         conn_max_age=_UNLIMITED_S,
         originator_id_type="text",
     )
+    store.pool.reconnect_timeout = RECONNECT_TIMEOUT_S
     kwargs = store.pool.kwargs
     if isinstance(kwargs, dict):
         kwargs.update(parts)  # sslmode and the like

@@ -8,7 +8,7 @@ import psycopg
 from psycopg import AsyncConnection
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from infra.errors import PermanentError, TransientError
+from infra.errors import Dependency, PermanentError, TransientError
 from infra.postgres.failures import Failure, failure_of
 
 _CONNECT_S = 10
@@ -71,7 +71,8 @@ def _explained(error: psycopg.Error, url: str) -> PermanentError | TransientErro
         return PermanentError(
             f"Expected Postgres to let this engine in (FLIGHTLOG_POSTGRES), but: {text}"
         )
-    return TransientError(f"Cannot reach Postgres (FLIGHTLOG_POSTGRES): {text}")
+    message = f"Cannot reach Postgres (FLIGHTLOG_POSTGRES): {text}"
+    return TransientError(message, of=Dependency.POSTGRES)
 
 
 def one_line(error: psycopg.Error, url: str = "") -> str:

@@ -1,4 +1,4 @@
-"""Sections of the settings: runners, tasks, servers and upgrades."""
+"""Sections of the settings: runners, tasks, servers, upgrades and health."""
 
 from __future__ import annotations
 
@@ -126,6 +126,22 @@ class UpgradeSettings(Section):
         default=True,
         description="Open a new format level once the last process that doesn't know "
         "it has left; the first level is always opened by the operator.",
+    )
+
+
+class HealthSettings(Section):
+    """Probes of what a process needs, for `/healthz`."""
+
+    probe_interval_s: float = Field(
+        0.5, gt=0, description="Interval at which Postgres and the others are asked."
+    )
+    probe_timeout_s: float = Field(
+        1.0, gt=0, description="What doesn't answer within this time is away."
+    )
+    disk_free_bytes_min: int = Field(
+        16 * 2**20,
+        ge=0,
+        description="A disk with less room is full: no new task is started.",
     )
 
 

@@ -75,4 +75,8 @@ REGISTRY_EVENTS_RELAYED = Metric(
     "flightlog_registry_events_relayed_total",
     "Events of the registry copied to the log.",
 )
+AWAY = Metric(
+    "flightlog_dependencies_away",
+    "What this process waits for: Postgres, Kafka, the blob store, the disk.",
+)
 READY = Metric("flightlog_ready", "1 if every part of the engine is ready, else 0.")

@@ -18,10 +18,11 @@ from typing import Protocol
 import structlog
 
 from infra.clock import SYSTEM_CLOCK, Clock
-from infra.errors import ConflictError, GivenUpError
+from infra.errors import ConflictError, GivenUpError, TransientError
 from infra.eventlog.contract import PartitionAssignment, Positions, Received
 from infra.held_messages import CHECK_S, HeldMessages
 from infra.newer_messages import NOTHING_NEWER, NewerMessages
+from infra.outages import Attempts
 from infra.retry import retry_transient
 from projections.projector.commit import ReadModelsMovedError
 from projections.projector.projector import Projector
@@ -29,6 +30,8 @@ from schemas import topics
 from schemas.wire.codec import UnknownSchemaError
 
 log_ = structlog.get_logger(__name__)
+
+REJOIN_S = 1.0
 
 
 class PartitionedLog(Protocol):
@@ -55,17 +58,25 @@ class PartitionedProjector:
     _told: frozenset[int] | None = None
 
     async def run(self) -> None:
-        """Apply events for ever; raises UndecodableMessageError for unknown ones."""
+        """Apply events for ever; raises UndecodableMessageError for unknown ones.
+
+        A group that can't be reached is joined again.
+        """
+        attempts = Attempts("group_membership_lost", clock=self.clock)
         while True:
             try:
-                await self._run_as_member()
+                await self._run_as_member(attempts)
             except GivenUpError as error:
                 log_.warning("partition_given_up", why=str(error))
                 await self.clock.sleep(self.given_up_s)
+            except TransientError as error:
+                attempts.failed(error)
+                await self.clock.sleep(REJOIN_S)
 
-    async def _run_as_member(self) -> None:
+    async def _run_as_member(self, attempts: Attempts) -> None:
         group, topic = topics.PROJECTOR_GROUP, topics.EVENTS
         async with self.log.join_group(group, topic) as assignment:
+            attempts.worked()
             while True:
                 try:
                     await self._follow(assignment)

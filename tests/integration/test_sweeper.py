@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
+import psycopg
 import pytest
 from msgspec.structs import replace
 
@@ -356,3 +358,32 @@ async def test_what_is_passed_over_keeps_only_what_it_uses(sweeper: Sweeper) -> 
     await sweeper.round()
     assert kept.exists()
     assert not gone.exists()
+
+
+async def test_nothing_that_fails_ends_the_sweeper(sweeper: Sweeper) -> None:
+    """An outage is waited for; a defect costs its round."""
+    failures = iter([psycopg.OperationalError("full"), ValueError("a defect")])
+    done = asyncio.Event()
+
+    class Failing(Sweeper):
+        async def round(self) -> None:
+            """Fail at first."""
+            for error in failures:
+                raise error
+            done.set()
+
+    sweeping = Failing(
+        log=sweeper.log, pool=sweeper.pool, blobs=sweeper.blobs, clock=_Hasty(),
+        settings=sweeper.settings,
+    )  # fmt: skip
+    running = asyncio.create_task(sweeping.run())
+    async with asyncio.timeout(5):
+        await done.wait()
+    running.cancel()
+
+
+class _Hasty(TickingClock):
+    async def sleep(self, delay_s: float) -> None:
+        """Wait for a moment only."""
+        del delay_s
+        await asyncio.sleep(0.001)

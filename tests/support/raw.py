@@ -99,7 +99,7 @@ def register_layers(
         output = template.outputs.add(var="o0").binding.promise
         output.node_id, output.var = f"n{layers - 1}x0", "o0"
     stub.CreateWorkflow(workflow)
-    _register_plan(client, name)
+    register_plan(client, name)
 
 
 def map_workflow(
@@ -162,7 +162,7 @@ def register_map(
         stub.CreateTask(request)
     workflow = map_workflow(name, task, plan, concurrency, returns=not sleep_s)
     stub.CreateWorkflow(workflow)
-    _register_plan(client, name)
+    register_plan(client, name)
 
 
 def register_gate(client: Any, name: str) -> None:
@@ -175,10 +175,11 @@ def register_gate(client: Any, name: str) -> None:
     signal.type.CopyFrom(INT)
     signal.output_variable_name = "o0"
     client._stub.CreateWorkflow(request)
-    _register_plan(client, name)
+    register_plan(client, name)
 
 
-def _register_plan(client: Any, name: str) -> None:
+def register_plan(client: Any, name: str) -> None:
+    """Register the launch plan of a workflow of the same name."""
     plan = launch_plan_pb2.LaunchPlanCreateRequest(
         id=_id(identifier_pb2.LAUNCH_PLAN, name)
     )

@@ -13,8 +13,9 @@ from typing import Protocol
 import structlog
 
 from infra.clock import Clock
-from infra.errors import InfraError
+from infra.errors import InfraError, TransientError
 from infra.eventlog.contract import Pages, Positions
+from infra.outages import log_failure
 from schemas import topics
 
 log_ = structlog.get_logger(__name__)
@@ -65,6 +66,8 @@ class KafkaTrimmer:
             await self.clock.sleep(self.interval_s)
             try:
                 await self.trim()
+            except TransientError as error:
+                log_failure("log_not_trimmed", error)
             except InfraError as error:
                 log_.warning("log_not_trimmed", error=str(error))
 

@@ -12,6 +12,7 @@ from infra.blobs.files import Blobs, InvalidBlobPathError
 from infra.clock import Clock
 from infra.errors import FencedError, TransientError
 from infra.eventlog.contract import Log, Positions, Received, Record
+from infra.outages import Attempts
 from infra.postgres.failures import outages_are_transient
 from infra.postgres.pool import Pool
 from infra.retry import retry_transient
@@ -54,10 +55,22 @@ class Sweeper:
     _failed: set[str] = field(default_factory=set)
 
     async def run(self) -> None:
-        """Do a round periodically, for ever."""
+        """Do a round periodically, for ever; one that fails is repeated."""
+        failures = Attempts("sweep_failed", clock=self.clock)
         while True:
             await self.clock.sleep(self.settings.interval_s)
-            await retry_transient(self.round, "sweep_delayed", clock=self.clock)
+            try:
+                await retry_transient(self._round, "sweep_delayed", clock=self.clock)
+            except FencedError:
+                raise
+            except Exception as error:  # noqa: BLE001 - nothing else depends on it
+                failures.failed(error)
+            else:
+                failures.worked()
+
+    async def _round(self) -> None:
+        with outages_are_transient():
+            await self.round()
 
     async def round(self) -> None:
         """Request the deletion of old executions; delete the blobs of deleted ones."""

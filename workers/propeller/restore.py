@@ -83,7 +83,12 @@ async def restore_from_snapshots(
         "restore_delayed",
         clock=into.clock,
     )
-    if not found.after and await partition.end_position(topics.EVENTS):
+    end = await retry_transient(
+        lambda: partition.end_position(topics.EVENTS),
+        "restore_delayed",
+        clock=into.clock,
+    )
+    if end and not found.after:
         return False
     await retry_transient(
         lambda: _read_events(log, into.kinds, partition.number, found),

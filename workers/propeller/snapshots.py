@@ -19,6 +19,7 @@ from domain.snapshots import ChunkLimits
 from infra.clock import SYSTEM_CLOCK, Clock
 from infra.errors import FencedError, PermanentError, TransientError
 from infra.eventlog.contract import OwnedPartition, Record
+from infra.outages import log_failure
 from infra.retry import RETRY_S, retry_transient
 from schemas import topics
 from schemas.envelope import Envelope
@@ -283,7 +284,7 @@ async def _evictable(streams: StreamCache) -> Sequence[str]:
     try:
         return await streams.evictable()
     except TransientError as error:
-        log_.warning("closed_streams_not_evicted", error=str(error))
+        log_failure("closed_streams_not_evicted", error)
         return ()
 
 

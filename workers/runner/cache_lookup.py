@@ -16,6 +16,7 @@ from domain.literals.cache_keys import catalog_key
 from infra.blobs.files import BlobNotFoundError, Blobs
 from infra.clock import SYSTEM_CLOCK, Clock
 from infra.errors import TransientError
+from infra.outages import log_failure
 from infra.retry import retry_transient
 from projections.queries.catalog import Hit
 from projections.views.catalog import owner_of
@@ -107,7 +108,7 @@ class CacheLookups:
         try:
             await self.catalog.extend(owners)
         except TransientError as error:
-            log_.warning("reservations_not_extended", error=str(error))
+            log_failure("reservations_not_extended", error)
         except Exception:
             log_.exception("reservations_not_extended")
 

@@ -146,10 +146,11 @@ class Runner:
                 lambda: self.log.end_positions((topics.ABORTS,)), "start_delayed"
             )
             await self._beat()
+            follow = partial(self._follow_aborts, dict(aborts_end))
             async with asyncio.TaskGroup() as group:
                 loops = [
                     group.create_task(self._read_dispatches(consumer, group)),
-                    group.create_task(self._follow_aborts(aborts_end)),
+                    group.create_task(self._retry(follow, "read_delayed")),
                     group.create_task(self._send_heartbeats()),
                     group.create_task(self._commit_offsets(consumer)),
                 ]
@@ -316,9 +317,9 @@ class Runner:
             if dropped:
                 await asyncio.wait([work.task for work in dropped])
 
-    async def _follow_aborts(self, after: Positions) -> None:
+    async def _follow_aborts(self, reached: dict[int, int]) -> None:
         """Stop attempts at once; note aborts of dispatches that were not read yet."""
-        async for batch in self.log.tail((topics.ABORTS,), after, _ABORTS_BATCH):
+        async for batch in self.log.tail((topics.ABORTS,), reached, _ABORTS_BATCH):
             for received in batch:
                 abort = abort_of_dispatch(received)
                 if abort is None:
@@ -326,6 +327,7 @@ class Runner:
                     self._attempts.cancel(received.key)
                 elif self._reports.is_addressed(abort):
                     self._attempts.cancel_dispatch(received.key, abort.dispatch_no)
+                reached[received.partition] = received.position
 
     async def _send_heartbeats(self) -> None:
         while True:

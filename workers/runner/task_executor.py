@@ -8,7 +8,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-import structlog
 from flyteidl.core import tasks_pb2
 
 from infra.blobs.files import Blobs
@@ -26,9 +25,8 @@ from workers.plugins.plugin import (
 )
 from workers.runner.attempts import Run
 from workers.runner.echo_tasks import EchoTasks
+from workers.runner.outage_policy import OutagePolicy, log_unexpected
 from workers.runner.reports import Reports
-
-log_ = structlog.get_logger(__name__)
 
 Append = Callable[[Sequence[Record]], Awaitable[None]]
 """Appends reports to the log; durable on return."""
@@ -64,8 +62,8 @@ class TaskExecutor:
             if run.failure is None:
                 raise
             result = run.failure
-        except Exception as error:
-            log_.exception("plugin_failed", attempt=dispatch.generated_name)
+        except Exception as error:  # noqa: BLE001 - logged, and reported
+            log_unexpected("plugin_failed", error, dispatch.generated_name)
             await _logged(plugin.abort(work), dispatch)
             result = unexpected_failure(error)
         finally:
@@ -76,12 +74,15 @@ class TaskExecutor:
         self, run: Run, work: Work, plugin: Plugin, mark_handled: MarkHandled
     ) -> tuple[Result, int]:
         """Return the result, and when the attempt started."""
+        outages = OutagePolicy(self.clock)
+        await outages.wait_to_start()
         await self.may_start()
+        began_s = self.clock.monotonic()
         started = await plugin.start(work)
         run.has_started = True
         started_at_us = self.clock.now_us()
         if isinstance(started, Failed):
-            return started, started_at_us
+            return outages.explain(started, began_s), started_at_us
         watching = asyncio.create_task(plugin.watch(work))
         try:
             await self._wait_for_fast_end(run, watching)
@@ -90,7 +91,7 @@ class TaskExecutor:
                 await self.append([report])
                 mark_handled()
                 run.mark_reported()
-            return await watching, started_at_us
+            return outages.explain(await watching, began_s), started_at_us
         finally:
             watching.cancel()
 
@@ -110,8 +111,8 @@ class TaskExecutor:
         started_at_us = self.clock.now_us()
         try:
             result = await echo.run(self._work(dispatch), template)
-        except Exception as error:
-            log_.exception("echo_failed", attempt=dispatch.generated_name)
+        except Exception as error:  # noqa: BLE001 - logged, and reported
+            log_unexpected("echo_failed", error, dispatch.generated_name)
             result = unexpected_failure(error)
         await self.append([self.reports.ended(dispatch, result, started_at_us)])
 
@@ -135,5 +136,5 @@ async def _logged(release: Awaitable[None], dispatch: RunTask) -> None:
     """Release what an attempt held; an error there doesn't change its result."""
     try:
         await release
-    except Exception:
-        log_.exception("plugin_failed", attempt=dispatch.generated_name)
+    except Exception as error:  # noqa: BLE001 - logged
+        log_unexpected("plugin_failed", error, dispatch.generated_name)

@@ -34,6 +34,7 @@ from infra.eventlog.kafka.stored_positions import (
     start_position,
 )
 from infra.eventlog.kafka.watermarks import Watermarks
+from infra.outages import Attempts
 from infra.setting_sections.storage import KafkaSettings
 
 log_ = structlog.get_logger(__name__)
@@ -110,14 +111,15 @@ class KafkaPartitionAssignment:
 
     async def _poll(self) -> None:
         """Poll the group's consumer, without end: this keeps up the membership."""
+        attempts = Attempts("consumer_poll_failed")
         while True:
             try:
                 await self._member.getmany(timeout_ms=_POLL_MS)
             except KafkaError as error:
-                log_.warning(
-                    "consumer_poll_failed", topic=self._topic, error=repr(error)
-                )
+                attempts.failed(unreachable(error))
                 await asyncio.sleep(_RETRY_S)
+            else:
+                attempts.worked()
 
     async def partitions(self) -> frozenset[int]:
         """Return the assigned partitions; waits for the first assignment."""

@@ -5,6 +5,7 @@ Errors of the broker become the engine's here, and its messages records of the l
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Iterable, Sequence
 from functools import lru_cache
 from typing import Literal, TypeVar
@@ -17,8 +18,9 @@ from aiokafka.errors import (
     OffsetOutOfRangeError,
 )
 from aiokafka.partitioner import murmur2
+from aiokafka.structs import RecordMetadata
 
-from infra.errors import PermanentError, PositionLostError, TransientError
+from infra.errors import Dependency, PermanentError, PositionLostError, TransientError
 from infra.eventlog.contract import Received, Record
 from infra.eventlog.kafka.records import received
 from infra.setting_sections.storage import KafkaSettings
@@ -107,12 +109,18 @@ async def call(reply: Awaitable[_T]) -> _T:
 
 def unreachable(error: Exception) -> TransientError:
     """Return the error of a call that the broker didn't answer, or not well."""
-    return TransientError(f"Cannot reach Kafka: {error!r}")
+    return TransientError(f"Cannot reach Kafka: {error!r}", of=Dependency.KAFKA)
 
 
 def too_large(error: MessageSizeTooLargeError) -> PermanentError:
     """Return the error of a message that is larger than the broker takes."""
     return PermanentError(f"Expected a record that the log can store, but: {error}")
+
+
+def retrieve_error(sending: asyncio.Future[RecordMetadata]) -> None:
+    """Retrieve the error, in case nobody waits any more: asyncio would warn."""
+    if not sending.cancelled():
+        sending.exception()
 
 
 async def fetch(

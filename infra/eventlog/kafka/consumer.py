@@ -22,6 +22,7 @@ from infra.eventlog.kafka.stored_positions import (
     start_position,
 )
 from infra.eventlog.kafka.watermarks import Watermarks
+from infra.outages import Attempts
 from infra.setting_sections.storage import KafkaSettings
 
 log_ = structlog.get_logger(__name__)
@@ -61,6 +62,7 @@ class KafkaConsumer:
         self._confirmed_s = -math.inf
         self._confirm_s = settings.session_timeout_s / 2
         self._confirming = asyncio.Lock()
+        self._confirmations = Attempts("membership_not_confirmed")
         self._member: AIOKafkaConsumer = new_group_member(
             settings, group, skips_deleted=False
         )
@@ -220,7 +222,9 @@ class KafkaConsumer:
 
     async def _is_confirmed(self, positions: Mapping[TopicPartition, int]) -> bool:
         try:
-            return await self._commit(positions)
+            is_confirmed = await self._commit(positions)
         except TransientError as error:
-            log_.warning("membership_not_confirmed", error=str(error))
+            self._confirmations.failed(error)
             return False
+        self._confirmations.worked()
+        return is_confirmed

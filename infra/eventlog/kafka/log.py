@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
+from aiokafka.structs import RecordMetadata
 
 from infra.errors import PermanentError, PositionLostError
 from infra.eventlog.contract import (
@@ -31,6 +32,7 @@ from infra.eventlog.kafka.clients import (
     partition_for_key,
     partition_for_record,
     partitions_of,
+    retrieve_error,
     too_large,
     unreachable,
 )
@@ -46,6 +48,7 @@ from infra.eventlog.kafka.stored_positions import (
 from infra.eventlog.kafka.stream_reader import SKEW_US, StreamReader
 from infra.eventlog.kafka.topic_reader import TopicReader
 from infra.eventlog.kafka.watermarks import TransactionWaits, Watermarks
+from infra.retry import retry_transient
 from infra.setting_sections.storage import KafkaSettings, LogSettings
 from schemas import topics as t
 
@@ -114,11 +117,13 @@ class KafkaLog:
         Readers ignore repetitions: a decider does, or the key of a read model.
         """
         try:
-            sent = []
+            sent = list[asyncio.Future[RecordMetadata]]()
             for record in records:
                 at = partition_for_record(record, self._settings)
                 arguments = sendable(record, self._prefix)
-                sent.append(await self._sender.send(**arguments, partition=at))
+                sending = await self._sender.send(**arguments, partition=at)
+                sending.add_done_callback(retrieve_error)
+                sent.append(sending)
             await asyncio.gather(*sent)
         except MessageSizeTooLargeError as error:
             raise too_large(error) from error
@@ -145,14 +150,22 @@ class KafkaLog:
     async def _consume(
         self, group: str, topic: str, release: Release | None
     ) -> AsyncIterator[Consumer]:
-        consumer = KafkaConsumer(
-            self._settings, group, topic, self._poll_s, release, self._stopped
+        consumer = await retry_transient(
+            lambda: self._join(group, topic, release), "consumer_open_delayed"
         )
-        await consumer.open()
         try:
             yield consumer
         finally:
             await consumer.close()
+
+    async def _join(
+        self, group: str, topic: str, release: Release | None
+    ) -> KafkaConsumer:
+        consumer = KafkaConsumer(
+            self._settings, group, topic, self._poll_s, release, self._stopped
+        )
+        await consumer.open()
+        return consumer
 
     def join_group(
         self, group: str, topic: str

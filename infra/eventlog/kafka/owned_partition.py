@@ -37,6 +37,7 @@ from infra.eventlog.kafka.clients import (
     new_producer,
     partition_for_key,
     partition_for_record,
+    retrieve_error,
     too_large,
     unreachable,
 )
@@ -175,7 +176,7 @@ class KafkaPartition:
             sending = await self._producer.send(
                 **sendable(record, prefix), partition=self._partition_for(record)
             )
-            sending.add_done_callback(_retrieve_error)
+            sending.add_done_callback(retrieve_error)
             sent.append(sending)
         for result in await asyncio.gather(*sent, return_exceptions=True):
             if isinstance(result, BaseException):
@@ -189,9 +190,3 @@ class KafkaPartition:
         if record.topic in topics.OWNED:
             return self.number
         return partition_for_record(record, self._settings)
-
-
-def _retrieve_error(sending: asyncio.Future[RecordMetadata]) -> None:
-    """Retrieve the error, in case nobody waits any more: asyncio would warn."""
-    if not sending.cancelled():
-        sending.exception()

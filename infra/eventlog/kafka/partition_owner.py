@@ -24,10 +24,11 @@ from infra.errors import (
     TransientError,
 )
 from infra.eventlog.contract import Serve
-from infra.eventlog.kafka.clients import new_group_member, partitions_of
+from infra.eventlog.kafka.clients import new_group_member, partitions_of, unreachable
 from infra.eventlog.kafka.owned_partition import KafkaPartition
 from infra.eventlog.kafka.stored_positions import RECHECK_S, StoppedPartitions
 from infra.eventlog.kafka.stray_partition import StrayPartition
+from infra.outages import Attempts
 from infra.retry import retry_transient
 from infra.setting_sections.storage import KafkaSettings
 
@@ -98,21 +99,24 @@ class KafkaPartitionOwner:
 
     async def run(self, serve: Serve, stop: asyncio.Event) -> None:
         """Serve until `stop`; joins again after a partition was lost to another."""
+        attempts = Attempts("group_membership_lost")
         while not stop.is_set():
             self._lost.clear()
             self._away_s = _REJOIN_S
             try:
-                await self._serve_as_member(serve, stop)
-            except (KafkaError, OSError, TransientError) as error:
-                log_.warning(
-                    "group_membership_lost", group=self._group, error=repr(error)
-                )
+                await self._serve_as_member(serve, stop, attempts)
+            except TransientError as error:
+                attempts.failed(error)
+            except (KafkaError, OSError) as error:
+                attempts.failed(unreachable(error))
             finally:
                 await self._release(list(self._served))
             if not stop.is_set():
                 await _wait(stop.wait(), timeout_s=self._away_s)
 
-    async def _serve_as_member(self, serve: Serve, stop: asyncio.Event) -> None:
+    async def _serve_as_member(
+        self, serve: Serve, stop: asyncio.Event, attempts: Attempts
+    ) -> None:
         member: AIOKafkaConsumer = new_group_member(self._settings, self._group)
 
         def on_assigned(assigned: Iterable[TopicPartition]) -> None:
@@ -126,6 +130,7 @@ class KafkaPartitionOwner:
         )
         try:
             await member.start()
+            attempts.worked()
             while not (stop.is_set() or self._lost.is_set()):
                 await member.getmany(timeout_ms=_POLL_MS)  # keeps up the membership
                 await self._reconcile(serve)

@@ -14,7 +14,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
-from infra.errors import PermanentError, TransientError
+from infra.errors import Dependency, PermanentError, TransientError
 from infra.eventlog.contract import Positions
 from infra.eventlog.kafka.clients import call, partitions_of
 from infra.eventlog.kafka.topic_settings import (
@@ -320,7 +320,7 @@ async def _admin(settings: KafkaSettings) -> AsyncIterator[AIOKafkaAdminClient]:
     except KafkaError as error:
         servers = settings.bootstrap_servers
         message = f"Cannot reach Kafka: no broker at {servers} answers ({error!r})"
-        raise TransientError(message) from error
+        raise TransientError(message, of=Dependency.KAFKA) from error
     try:
         yield admin
     finally:

@@ -37,6 +37,7 @@ from infra.eventlog.postgres.queries import LogQueries
 from infra.eventlog.postgres.rows import PARTITION
 from infra.eventlog.postgres.writer import LogWriter
 from infra.postgres.failures import outages_are_transient
+from infra.retry import retry_transient
 from infra.setting_sections.storage import LogSettings
 
 _READERS = 2
@@ -155,7 +156,7 @@ class PostgresLog:
             tracking = None if position is None else Tracking(group, position)
             await self._insert(records, tracking)
 
-        after = await self._position(group)
+        after = await self._retried_position(group)
         partition = PostgresPartition(
             self._feed, topic, after, commit=commit, end_position=self._end_position
         )
@@ -170,7 +171,7 @@ class PostgresLog:
 
     @asynccontextmanager
     async def _consume(self, group: str, topic: str) -> AsyncIterator[Consumer]:
-        after = await self._position(group)
+        after = await self._retried_position(group)
         save = partial(self.save_position, group)
         yield PostgresConsumer(self._feed, topic, after, save)
 
@@ -240,6 +241,9 @@ class PostgresLog:
 
     async def _position(self, group: str) -> int:
         return await self._in_reader(lambda: self._queries.position(group))
+
+    async def _retried_position(self, group: str) -> int:
+        return await retry_transient(lambda: self._position(group), "start_delayed")
 
     async def save_position(self, group: str, position: int) -> None:
         """Store a group's position; an older one changes nothing."""

@@ -22,13 +22,18 @@ from psycopg import Connection
 from psycopg.rows import DictRow
 from psycopg.sql import SQL, Identifier, Literal
 
-from infra.errors import FencedError, PermanentError, TransientError
+from infra.errors import FencedError, PermanentError
 from infra.eventlog.contract import Received, Record
 from infra.eventlog.postgres import compacted as log_compacted
 from infra.eventlog.postgres.conflict import Conflict, RowKey, classify
 from infra.eventlog.postgres.queries import EVENTS_TABLE, POSITIONS_TABLE
 from infra.eventlog.postgres.rows import at, to_row
-from infra.postgres.failures import Failure, failure_of, outages_are_transient
+from infra.postgres.failures import (
+    Failure,
+    failure_of,
+    outages_are_transient,
+    unreachable,
+)
 from infra.postgres.recorder import AlsoWrite, SingleWriterRecorder, open_datastore
 from schemas import topics
 
@@ -225,5 +230,5 @@ def _translated_errors() -> Iterator[None]:
         yield
     except PersistenceError as error:
         if failure_of(error) is Failure.OUTAGE:
-            raise TransientError(f"Cannot reach Postgres: {error}") from error
+            raise unreachable(error) from error
         raise PermanentError(str(error)) from error

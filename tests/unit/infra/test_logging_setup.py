@@ -8,8 +8,10 @@ from collections.abc import Iterator
 
 import pytest
 import structlog
+from aiokafka.errors import KafkaConnectionError
 
 from infra import logging_setup
+from infra.errors import TransientError
 
 
 @pytest.fixture(autouse=True)
@@ -95,3 +97,25 @@ def test_the_same_complaint_is_heard_once_a_second(
         "Something else",
         "Unable to connect to 7 (repeated 49 times)",
     ]
+
+
+def test_clients_say_nothing_about_what_they_cant_reach(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The engine does; defects pass."""
+    logging_setup.configure("info", as_json=True)
+    logging.getLogger("aiokafka.client").error("Unable connect to node")
+    logging.getLogger("psycopg.pool").warning("error connecting")
+    for error in (KafkaConnectionError("gone"), TransientError("gone"), KeyError("x")):
+        logging.getLogger("asyncio").error(
+            "Future exception was never retrieved", exc_info=error
+        )
+    (line,) = map(json.loads, capsys.readouterr().err.splitlines())
+    assert "KeyError: 'x'" in line["exception"]
+
+
+def test_debug_shows_what_clients_say(capsys: pytest.CaptureFixture[str]) -> None:
+    """For those who look for the cause of an outage."""
+    logging_setup.configure("debug", as_json=True)
+    logging.getLogger("aiokafka.client").error("Unable connect to node")
+    assert "Unable connect" in capsys.readouterr().err

@@ -12,6 +12,7 @@ import structlog
 
 from infra.blobs.files import CHUNK_BYTES, Blobs
 from infra.errors import InfraError
+from infra.retry import retry_transient
 from workers.plugins.plugin import Work
 
 log_ = structlog.get_logger(__name__)
@@ -47,8 +48,12 @@ class AttemptLog:
         """Store the log of an attempt that has ended, and remove its local file."""
         if str(self.path) == self.uri or not self.path.exists():
             return
-        try:
+
+        async def put() -> None:
             await blobs.put_stream(self.uri, read_chunks(self.path), bytes_max)
+
+        try:
+            await retry_transient(put, "task_log_delayed")
         except InfraError as error:
             log_.warning("task_log_not_stored", uri=self.uri, error=str(error))
         await asyncio.to_thread(shutil.rmtree, self.path.parent)

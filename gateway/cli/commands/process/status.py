@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
 
+import msgspec
 import typer
 from rich.console import Console
 
@@ -18,11 +18,13 @@ from gateway.cli.commands.log.topics import consumer_lag
 from gateway.cli.errors import ExitCode
 from gateway.cli.json_output import print_json, to_object
 from gateway.cli.session.session import Session, open_session
+from infra.errors import Dependency, TransientError
+from infra.postgres.failures import outages_are_transient
 from infra.settings import Settings
 from projections.queries import streams
 from projections.queries.executions import execution_counts
 from projections.rows import PassedOverRow
-from schemas.json_types import JsonObject
+from schemas.json_types import JsonObject, JsonValue
 
 _PROBE_S = 3.0
 _ROWS_SHOWN = 10
@@ -30,17 +32,22 @@ _ROWS_SHOWN = 10
 
 @dataclass(frozen=True, slots=True)
 class _Executions:
-    """How many executions are in each phase, and which ones are passed over."""
+    """How many executions are in each phase, and which ones are passed over.
 
-    counts: Mapping[str, int]
-    passed: Sequence[PassedOverRow]
+    There are no counts while Postgres can't be reached.
+    """
+
+    counts: Mapping[str, int] | None
+    passed: Sequence[PassedOverRow] = ()
 
     def as_json(self) -> JsonObject:
         passed = [passed_over.as_json(row) for row in self.passed]
-        return {"executions": {**self.counts}, "passed_over": [*passed]}
+        counts: JsonValue = None if self.counts is None else {**self.counts}
+        return {"executions": counts, "passed_over": [*passed]}
 
 
-_NONE = _Executions({}, ())
+_NONE = _Executions({})
+_UNKNOWN = _Executions(None)
 
 
 async def _executions(session: Session) -> _Executions:
@@ -61,15 +68,15 @@ async def show(settings: Settings, *, json: bool) -> None:
         raise typer.Exit(ExitCode.NO_ENGINE)
     address = to_object(engine)
     del address["postgres"]  # may hold a password
+    health = await asyncio.to_thread(_health, engine)
     found: JsonObject = {
         "running": True,
-        "ready": await is_ready(engine),
+        "ready": health.ready,
+        "reason": health.reason,
         "data_dir": str(data.path),
         **address,
     }
-    async with open_session(settings) as session:
-        shown = await _executions(session)
-    _print(found, shown, json=json)
+    _print(found, await _read(settings, health), json=json)
 
 
 async def _show_roles(settings: Settings, *, json: bool) -> None:
@@ -102,19 +109,42 @@ async def _show_roles(settings: Settings, *, json: bool) -> None:
     _print_executions(console, shown)
 
 
-async def is_ready(engine: EngineAddress) -> bool:
-    """Return whether the health check of an engine succeeds."""
+async def _read(settings: Settings, health: _Health) -> _Executions:
+    """Return the executions, unless the engine says that Postgres is away."""
+    if health.is_away(Dependency.POSTGRES):
+        return _UNKNOWN
     try:
-        return await asyncio.to_thread(_get, engine)
-    except (HTTPException, OSError):
-        return False
+        with outages_are_transient():
+            async with open_session(settings) as session:
+                return await _executions(session)
+    except TransientError:
+        return _UNKNOWN
 
 
-def _get(engine: EngineAddress) -> bool:
+class _Away(msgspec.Struct, frozen=True):
+    what: str
+
+
+class _Health(msgspec.Struct, frozen=True):
+    """What `/healthz` answers."""
+
+    ready: bool = False
+    reason: str = "it doesn't answer"
+    away: tuple[_Away, ...] = ()
+
+    def is_away(self, what: Dependency) -> bool:
+        """Return whether the engine waits for a dependency."""
+        return any(found.what == what for found in self.away)
+
+
+def _health(engine: EngineAddress) -> _Health:
     connection = HTTPConnection(engine.host, engine.http_port, timeout=_PROBE_S)
-    with closing(connection):
-        connection.request("GET", "/healthz")
-        return connection.getresponse().status == HTTPStatus.OK
+    try:
+        with closing(connection):
+            connection.request("GET", "/healthz")
+            return msgspec.json.decode(connection.getresponse().read(), type=_Health)
+    except (HTTPException, OSError, msgspec.MsgspecError):
+        return _Health()
 
 
 def _print(found: JsonObject, shown: _Executions, *, json: bool) -> None:
@@ -127,6 +157,8 @@ def _print(found: JsonObject, shown: _Executions, *, json: bool) -> None:
         return
     how = "[green]ready[/]" if found["ready"] else "[yellow]not ready[/]"
     console.print(f"Flightlog {found['version']} is {how} (pid {found['pid']})")
+    if found["reason"]:
+        console.print(f"  {found['reason']}", markup=False, soft_wrap=True)
     console.print(f"  gRPC  {found['host']}:{found['grpc_port']}")
     console.print(f"  HTTP  http://{found['host']}:{found['http_port']}")
     console.print(f"  data  {found['data_dir']}")
@@ -134,6 +166,9 @@ def _print(found: JsonObject, shown: _Executions, *, json: bool) -> None:
 
 
 def _print_executions(console: Console, shown: _Executions) -> None:
+    if shown.counts is None:
+        console.print("  executions  unknown while Postgres is away")
+        return
     counts = ", ".join(
         f"{number} {phase}" for phase, number in sorted(shown.counts.items())
     )

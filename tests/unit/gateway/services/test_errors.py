@@ -24,7 +24,7 @@ from gateway.services.errors import (
     truncated,
 )
 from infra.blobs.files import BlobNotFoundError, BlobTooLargeError, InvalidBlobPathError
-from infra.errors import ConflictError, TransientError
+from infra.errors import ConflictError, Dependency, TransientError
 from schemas.messages.rejections import Reason, Rejected
 
 
@@ -118,8 +118,9 @@ async def test_values_that_no_index_holds_are_invalid() -> None:
 @pytest.mark.parametrize(
     ("error", "text"),
     [
-        (psycopg.OperationalError("host x"), "Cannot reach Postgres: see error id "),
-        (TransientError("host x"), "Cannot reach the event log or a store: see "),
+        (psycopg.OperationalError("host x"), "Cannot reach Postgres now: "),
+        (TransientError("host x"), "Cannot reach the event log or a store now: "),
+        (TransientError("host x", Dependency.DISK), "Cannot reach the disk now: "),
         (ValueError("x"), "GetVersion failed: see error id "),
     ],
 )
