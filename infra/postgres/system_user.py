@@ -1,77 +1,113 @@
-"""The user that Postgres runs as: the engine's own, or another if that is root."""
+"""The user that Postgres runs as if the engine is root, which Postgres refuses.
+
+It is `nobody`, which every system has; a folder that is another user's already keeps
+it. So that no folder above the data has to be opened to others, the server keeps the
+one capability that passes over the modes of files.
+"""
 
 from __future__ import annotations
 
 import os
 import pwd
 import shutil
-import stat
 import subprocess
+import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import IO
 
-from infra.errors import PermanentError
-
-NAME = "pgserver"
-_USERADD_S = 30
+_NOBODY = "nobody"
+_NOBODY_ID = 65534
+_CAPABILITY = "+dac_override"
+_CHECK_S = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A user of this machine."""
+    """A user of this machine, by its numbers."""
 
     uid: int
     gid: int
 
 
-def server_account() -> Account | None:
-    """Return the user to run as, None for the engine's; Postgres refuses root."""
+def server_account(folder: Path) -> Account | None:
+    """Return the user to run a folder's server as; None for the engine's own."""
     if os.geteuid() != 0:
         return None
+    if folder.exists() and (owner := folder.stat()).st_uid != 0:
+        return Account(owner.st_uid, owner.st_gid)
     try:
-        found = pwd.getpwnam(NAME)
+        found = pwd.getpwnam(_NOBODY)
     except KeyError:
-        _add_user()
-        found = pwd.getpwnam(NAME)
+        return Account(_NOBODY_ID, _NOBODY_ID)
     return Account(found.pw_uid, found.pw_gid)
 
 
-def _add_user() -> None:
-    program = shutil.which("useradd")
-    if program is None:
-        raise PermanentError(
-            f"Expected a user '{NAME}' for Postgres, which can't run as root, but "
-            "there is none and no useradd; create it, or run as another user"
-        )
-    arguments = ("--system", "--no-create-home", "--shell", "/usr/sbin/nologin", NAME)
-    done = subprocess.run(  # noqa: S603 - constant arguments
-        [program, *arguments],
+def own(folder: Path, account: Account) -> None:
+    """Give a folder, and what is inside, to a user: Postgres wants to own its data."""
+    if folder.stat().st_uid == account.uid:
+        return
+    for path in (folder, *folder.rglob("*")):
+        os.chown(path, account.uid, account.gid, follow_symlinks=False)
+
+
+def run_as(
+    account: Account | None, command: Sequence[str], timeout_s: float, output: IO[str]
+) -> int:
+    """Run a command as a user, in a session of its own; return its exit status.
+
+    Raises OSError if it can't be run, subprocess.TimeoutExpired.
+    """
+    keeps = account is not None and _keeps_capability()
+    switches = account is not None and not keeps
+    done = subprocess.run(  # noqa: S603 - the caller's programs and paths
+        [*(_setpriv(account) if account and keeps else ()), *command],
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        cwd="/",
         check=False,
-        capture_output=True,
-        text=True,
-        timeout=_USERADD_S,
+        start_new_session=True,
+        timeout=timeout_s,
+        user=account.uid if account and switches else None,
+        group=account.gid if account and switches else None,
+        extra_groups=[] if switches else None,
     )
-    if done.returncode != 0:
-        raise PermanentError(f"Expected to create user '{NAME}', but: {done.stderr}")
+    return done.returncode
 
 
-def allow_traversal(folder: Path, account: Account | None) -> None:
-    """Let another user traverse, but not list, the folders above this one."""
-    if account is None:
-        return
-    for part in (folder, *folder.parents):
-        found = part.stat()
-        if found.st_uid != account.uid and not found.st_mode & stat.S_IXOTH:
-            part.chmod(stat.S_IMODE(found.st_mode) | stat.S_IXOTH)
+def closed_folder(path: Path, account: Account | None) -> Path | None:
+    """Return the first folder on the way to a path that a user can't enter.
+
+    Folders that aren't there yet are no obstacle.
+    """
+    if account is None or _keeps_capability():
+        return None
+    with tempfile.TemporaryFile("w+") as output:
+        for part in reversed((path, *path.parents)):
+            command = ("test", "-x", str(part))
+            if part.exists() and run_as(account, command, _CHECK_S, output) != 0:
+                return part
+    return None
 
 
-def allow_reading(folder: Path, sample: Path, account: Account | None) -> None:
-    """Let another user read installed files, which a strict umask prevents."""
-    needed = stat.S_IROTH | stat.S_IXOTH
-    if account is None or sample.stat().st_mode & needed == needed:
-        return
-    for part in (folder, *folder.rglob("*")):
-        if not part.is_symlink():
-            mode = part.stat().st_mode
-            runs = part.is_dir() or mode & stat.S_IXUSR
-            part.chmod(stat.S_IMODE(mode) | (needed if runs else stat.S_IROTH))
+def _setpriv(account: Account) -> Sequence[str]:
+    program = shutil.which("setpriv") or "setpriv"
+    user = (f"--reuid={account.uid}", f"--regid={account.gid}", "--clear-groups")
+    capability = (f"--inh-caps={_CAPABILITY}", f"--ambient-caps={_CAPABILITY}")
+    return (program, *user, *capability, "--")
+
+
+@cache
+def _keeps_capability() -> bool:
+    """Return whether root can pass the capability on: a container may have lost it."""
+    command = (*_setpriv(Account(_NOBODY_ID, _NOBODY_ID)), "true")
+    try:
+        done = subprocess.run(  # noqa: S603 - constant
+            command, check=False, capture_output=True, timeout=_CHECK_S
+        )
+    except OSError:
+        return False
+    return done.returncode == 0
