@@ -1,7 +1,7 @@
 # Flightlog: `make demo` runs an example, `make test` runs all tests.
 SHELL := bash
 .DEFAULT_GOAL := help
-PYTHON ?= python3
+PYTHON ?=
 PYTHON312 ?= $(shell python3.12 -c 'import sys; print(sys.executable)' 2>/dev/null)
 VENV := .venv
 BIN := $(VENV)/bin
@@ -19,13 +19,8 @@ FAST := tests/architecture tests/unit tests/property tests/golden tests/history
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
-$(VENV)/installed: requirements.lock pyproject.toml
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
-	@touch $@
-
-install: $(VENV)/installed ## Create .venv with all pinned dependencies
+install: ## Create .venv with all pinned dependencies; PYTHON=path chooses the Python
+	@infra/deploy/install.sh $(VENV) $(PYTHON)
 
 lock: ## Update requirements.lock from pyproject.toml
 	$(BIN)/python -m pip install --quiet uv
@@ -66,11 +61,9 @@ coverage: ## Print the branch coverage of the last run of all tests; fail below 
 
 test-312: ## Run the quick tests on Python 3.12, if there is one (PYTHON312=path)
 ifeq ($(PYTHON312),)
-	@echo "Python 3.12 not found: quick tests ran on $(shell $(PYTHON) --version) only (PYTHON312=path)"
+	@echo "Python 3.12 not found: quick tests ran on $(shell $(BIN)/python --version) only (PYTHON312=path)"
 else
-	@test -x .venv312/bin/python || $(PYTHON312) -m venv .venv312
-	.venv312/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	.venv312/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@infra/deploy/install.sh .venv312 $(PYTHON312)
 	.venv312/bin/python -m pytest -q -m "not integration and not e2e" $(FAST)
 endif
 

@@ -6,8 +6,9 @@ import asyncio
 import hashlib
 import os
 import sys
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+import time
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import grpc
@@ -16,6 +17,7 @@ from flyteidl.core import identifier_pb2
 from flyteidl.service import admin_pb2_grpc
 from rich.console import Console
 from rich.live import Live
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from domain.execution.state.evolve import evolve
@@ -49,8 +51,8 @@ async def demo(settings: Settings) -> None:
     script = _example()
     version = "demo-" + hashlib.sha256(script.read_bytes()).hexdigest()[:12]
     async with _engine(settings, console) as (engine, is_ours):
-        console.print(f"Registering [bold]{script.name}[/] with pyflyte …")
-        await _register(settings, engine, script, version)
+        with _step(console, f"Registering [bold]{script.name}[/] with pyflyte"):
+            await _register(settings, engine, script, version)
         ref = await _execute(engine, version)
         console.print(f"Execution [bold]{ref.text()}[/] created")
         async with open_session(settings) as session:
@@ -72,6 +74,21 @@ def _example() -> Path:
     raise CommandError("Expected the example beside this installation, but it isn't")
 
 
+@contextmanager
+def _step(console: Console, what: str) -> Iterator[None]:
+    """Show a step that takes a while: how long so far, if that can be shown."""
+    if not console.is_terminal:
+        console.print(f"{what} …")
+        yield
+        return
+    columns = SpinnerColumn(), TextColumn("{task.description} …"), TimeElapsedColumn()
+    began = time.monotonic()
+    with Progress(*columns, console=console, transient=True) as progress:
+        progress.add_task(what, total=None)
+        yield
+    console.print(f"{what}: {time.monotonic() - began:.1f} s")
+
+
 @asynccontextmanager
 async def _engine(
     settings: Settings, console: Console
@@ -83,11 +100,12 @@ async def _engine(
         console.print(f"Using the engine at {engine.grpc} (pid {engine.pid})")
         yield engine, False
         return
-    console.print(f"Starting an engine on {data.path} …")
     log = data.path / "demo-engine.log"
     process = await _spawn(data, log)
     try:
-        yield await _ready(data, process, log), True
+        with _step(console, f"Starting an engine on {data.path}"):
+            engine = await _ready(data, process, log)
+        yield engine, True
     finally:
         if process.returncode is None:
             process.terminate()
