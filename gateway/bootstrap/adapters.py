@@ -81,8 +81,7 @@ async def open_adapters(settings: Settings, role: str) -> AsyncIterator[RoleAdap
         stack.push_async_callback(log.close)
         await retry_transient(log.open, "log_delayed")
         gate = FormatGate(pool, settings.upgrade, role, version())
-        is_fresh = await retry_transient(lambda: _is_empty(log), "log_delayed")
-        await stack.enter_async_context(gate.entered(is_fresh=is_fresh))
+        await stack.enter_async_context(gate.entered(lambda: _is_empty(log)))
         yield RoleAdapters(
             settings=settings,
             clock=SystemClock(),

@@ -20,7 +20,7 @@ from gateway.rest.local_call import Servicer, error_response
 from gateway.rest.route_table import routes
 from gateway.rest.routes.blobs import BlobRoutes
 from gateway.rest.routes.deletion import DeletionRoutes
-from gateway.rest.routes.health import health_router
+from gateway.rest.routes.health import health_routes
 from gateway.rest.routes.redrive import RedriveRoutes
 from gateway.rest.routes.task_logs import LogRoutes
 from gateway.rest.transcoded_routes import TranscodingHandler
@@ -67,7 +67,7 @@ def build_app(parts: HttpParts) -> FastAPI:
         title="Flightlog", version=version(), docs_url=None, redoc_url=None,
         openapi_url=None,
     )  # fmt: skip
-    app.include_router(health_router(parts.health, parts.registry))
+    app.router.routes.extend(health_routes(parts.health, parts.registry))
     app.include_router(_general_routes())
     blob_routes = BlobRoutes(
         blobs=parts.blobs,

@@ -11,7 +11,7 @@ import asyncio
 import os
 import secrets
 import socket
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import msgspec
@@ -92,11 +92,14 @@ class FormatGate:
         )
 
     @asynccontextmanager
-    async def entered(self, *, is_fresh: bool = False) -> AsyncIterator[None]:
+    async def entered(
+        self, is_fresh: Callable[[], Awaitable[bool]] | None = None
+    ) -> AsyncIterator[None]:
         """Announce the process within the block, and follow the gate.
 
-        Where no level is open yet, a fresh installation opens the newest one. Raises
-        PermanentError if a level is open that this build doesn't know.
+        Where no level is open yet, a fresh installation opens the newest one:
+        `is_fresh` tells, and is asked then only. Raises PermanentError if a level is
+        open that this build doesn't know.
         """
         await retry_transient(lambda: self._enter(is_fresh), "postgres_delayed")
         following = asyncio.create_task(self._follow(), name="format-gate")
@@ -107,12 +110,16 @@ class FormatGate:
             await asyncio.wait([following])
             await self._leave()
 
-    async def _enter(self, is_fresh: bool) -> None:
+    async def _enter(self, is_fresh: Callable[[], Awaitable[bool]] | None) -> None:
         with outages_are_transient():
             async with self._locked() as conn:
                 found = await _opened(conn)
                 if found is None:
-                    is_new = is_fresh and not await _has_registry(conn)
+                    is_new = (
+                        is_fresh is not None
+                        and not await _has_registry(conn)
+                        and await is_fresh()
+                    )
                     await self._insert(conn, FORMAT_LEVEL if is_new else 0, "start")
                     found = await _opened(conn)
                 assert found is not None  # noqa: S101 - it was inserted

@@ -194,9 +194,18 @@ def _to_dict(value: Map[str, _V]) -> dict[str, _V]:
 
 def _to_map(kind: type, value: Any) -> Map[str, Any]:  # whatever msgspec read
     """Decode what msgspec doesn't know."""
+    if not value:
+        return _EMPTY
+    return Map(msgspec.convert(value, _items(kind), dec_hook=_to_map))
+
+
+_EMPTY = Map[str, Any]()
+
+
+@cache
+def _items(kind: type) -> GenericAlias:
     assert get_origin(kind) is Map  # noqa: S101 - states have no other such type
-    items = GenericAlias(dict, get_args(kind))
-    return Map(msgspec.convert(value, items, dec_hook=_to_map))
+    return GenericAlias(dict, get_args(kind))
 
 
 _encoder = msgspec.msgpack.Encoder(enc_hook=_to_dict)

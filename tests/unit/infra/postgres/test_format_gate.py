@@ -41,6 +41,11 @@ def gate(pool: Pool, settings: UpgradeSettings = SETTINGS) -> FormatGate:
     return FormatGate(pool, settings, "propeller", "0.1.0")
 
 
+async def is_fresh() -> bool:
+    """The log has no event."""
+    return True
+
+
 async def execute(pool: Pool, statement: str, *values: object) -> None:
     """Run a statement."""
     async with pool.connection() as conn:
@@ -61,7 +66,7 @@ async def test_an_installation_with_data_stays_closed_until_it_is_opened(
 
 async def test_a_fresh_installation_opens_the_newest_level(pool: Pool) -> None:
     """There is nothing that an older process could have to read."""
-    async with gate(pool).entered(is_fresh=True):
+    async with gate(pool).entered(is_fresh):
         assert await gate(pool).read() == FORMAT_LEVEL
 
 
@@ -70,7 +75,7 @@ async def test_a_registry_with_events_is_no_fresh_installation(pool: Pool) -> No
     await execute(pool, "CREATE TABLE flightlog_registry (x int)")
     await execute(pool, "INSERT INTO flightlog_registry VALUES (1)")
     found = gate(pool)
-    async with found.entered(is_fresh=True):
+    async with found.entered(is_fresh):
         assert found.level == 0
 
 
