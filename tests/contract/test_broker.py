@@ -27,6 +27,12 @@ pytestmark = [pytest.mark.integration, pytest.mark.both, pytest.mark.timeout(120
 SOON_S = 40
 
 
+@pytest.fixture(autouse=True)
+def long_transactions(kafka: KafkaKind) -> None:
+    """Transactions stay open for seconds here: nothing may abort them meanwhile."""
+    kafka.settings = kafka.settings.model_copy(update={"transaction_timeout_s": SOON_S})
+
+
 @asynccontextmanager
 async def started(*found: Any) -> AsyncIterator[None]:
     """Start clients, and stop them in the end."""
@@ -84,9 +90,7 @@ async def test_a_transaction_is_whole_and_its_producer_the_only_one(
     """Two partitions and an offset come together; a newer producer ends the older."""
     at = await at_of(kafka)
     other = TopicPartition(at.topic, 1)
-    # The transaction stays open for seconds here: nothing may abort it meanwhile.
-    long = kafka.settings.model_copy(update={"transaction_timeout_s": SOON_S})
-    producer, reader = new_producer(long, "id"), new_consumer(long)
+    producer, reader = new_producer(kafka.settings, "id"), new_consumer(kafka.settings)
     group = kafka.settings.prefix + "g"
     async with started(producer, reader):
         reader.assign([at, other])
@@ -104,7 +108,7 @@ async def test_a_transaction_is_whole_and_its_producer_the_only_one(
         assert await clients.committed_offsets(kafka.settings, "g", (at,)) == {0: 7}
         await producer.begin_transaction()
         await producer.send_and_wait(at.topic, b"lost", partition=0)
-        newer = new_producer(long, "id")
+        newer = new_producer(kafka.settings, "id")
         async with started(newer):
             with pytest.raises(KafkaError):
                 await producer.commit_transaction()
