@@ -12,6 +12,8 @@ ON_BOTH_SLOW := $(addprefix $(E2E)/test_,failures.py failure_nodes.py failure_po
 export PYTHONHASHSEED ?= 0
 # Much of it waits for brokers and tasks: two workers, each file in one of them.
 SIDE_BY_SIDE := -n 2 --dist loadfile
+# `make endurance` runs so many times the seeds of the simulation that `make test` does.
+SEEDS ?= 50
 FAST := tests/architecture tests/unit tests/property tests/golden tests/history
 
 .PHONY: help install lock components demo up lint check test coverage test-312 test-distributed endurance image bench fmt
@@ -70,7 +72,8 @@ endif
 test-distributed: install components ## Run every end-to-end test on separate roles
 	TESTS_ENGINE=distributed $(BIN)/python -m pytest $(ON_BOTH) $(ON_BOTH_SLOW)
 
-endurance: install components ## Run what takes hours: faults of one machine, upgrades in every order, 1,000 faults under load
+endurance: install components ## Run what takes hours: many seeds, faults of one machine, upgrades in every order, 1,000 faults under load
+	TESTS_SEEDS=$(SEEDS) $(BIN)/python -m pytest -q tests/simulation $(SIDE_BY_SIDE)
 	TESTS_ENDURANCE=long $(BIN)/python -m pytest tests/endurance
 	$(BIN)/python -m tests.endurance.versions
 	$(BIN)/python -m tests.chaos --faults 1000

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from flyteidl.core import tasks_pb2
 from msgspec.structs import replace
 
 from domain.graph import Definition
@@ -17,31 +17,30 @@ from gateway.cli.commands.log.events import as_json
 from infra.blobs.files import FileBlobs
 from infra.eventlog.contract import Received, Record
 from infra.eventlog.kafka import topics as kafka_topics
+from infra.eventlog.kafka.clients import partition_for_key
 from infra.eventlog.kafka.log import KafkaLog
 from infra.eventlog.kafka.records import received
 from infra.settings import Settings
 from schemas import topics
 from schemas.envelope import Envelope
 from schemas.ids import ExecutionRef, execution_stream
-from schemas.messages.commands import Command
+from schemas.messages.commands import Command, CreateExecution
 from schemas.wire import codec
 from tests.history.checker import ENDINGS, check, kind
+from tests.support.cluster.graphs import child, parent
 from tests.support.cluster.roles import ROLES
 from tests.support.cluster.tasks import Runs
 from tests.support.engine import CREATE, NOON_US
-from tests.support.graphs import (
-    definition,
-    gate_node,
-    launch_plan_node,
-    task_node,
-    task_template,
-)
 from tests.support.memory_kafka.broker import Broker
 from tests.support.memory_kafka.consumer import record_of
 from tests.support.virtual.process import Process
 from workers.propeller.partitions import Partitions
 
 DELAY_S = (0.0, 0.004)
+SETTLING_S = 60.0
+GROUPS = {topics.PROPELLER_GROUP, topics.RUNNER_GROUP, topics.PROJECTOR_GROUP}
+"""Groups of processes have the name of their role."""
+SUCCEEDS: Mapping[str, Any] = {"phase": "SUCCEEDED", "outputs": {"o0": 7}}
 RESTART_S = 1.0
 _SETTINGS: dict[str, Any] = {
     "kafka": {
@@ -55,33 +54,14 @@ _SETTINGS: dict[str, Any] = {
 }  # fmt: skip
 
 
-def parent() -> Definition:
-    """Return a workflow with tasks side by side, a child and a gate that sleeps."""
-    nodes = [
-        task_node("n0"),
-        *[task_node(f"x{number}", "n0") for number in range(3)],
-        launch_plan_node("n1", "n0"),
-        gate_node("g0", "n0"),
-        task_node("n2", "x0", after=["x1", "x2", "n1", "g0"]),
-    ]
-    return definition(nodes, "n2", tasks=[_timed()])
+def stream_of(name: str) -> str:
+    """Return the stream of an execution."""
+    return execution_stream(ExecutionRef(project="p", domain="d", name=name))
 
 
-def child() -> Definition:
-    """Return the workflow of the child: two tasks, one after the other."""
-    nodes = [task_node("n0"), task_node("n1", "n0")]
-    return definition(nodes, "n1", tasks=[_timed()])
-
-
-def _timed() -> tasks_pb2.TaskTemplate:
-    template: tasks_pb2.TaskTemplate = task_template(kind="container")
-    template.container.image = "any"
-    return template
-
-
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Node:
-    """One process of a role: `replaced` counts how often it was started again."""
+    """One process of a role."""
 
     role: str
     name: str
@@ -90,19 +70,38 @@ class Node:
     task: asyncio.Task[None] | None = None
 
 
-@dataclass(slots=True, eq=False)
+def _at_once() -> float:
+    return 0.0
+
+
+def _admits(command: CreateExecution) -> None:
+    """Admit everything."""
+
+
+@dataclass(slots=True, eq=False, repr=False)
 class Cluster:
-    """What outlives its processes, and the processes of now."""
+    """What outlives its processes, and the processes of now.
+
+    `more` are settings besides those of all clusters. With `is_static` a process that
+    comes back soon has its partitions at once. `admit` raises what a creation fails by.
+    `database` is the URL of a Postgres with read models, for roles that use it: it has
+    a connection free after `database_delay_s`.
+    """
 
     seed: int
     broker: Broker
     folder: Path
     more: dict[str, dict[str, Any]] = field(default_factory=dict)
+    is_static: bool = False
+    admit: Callable[[CreateExecution], None] = _admits
+    database: str = ""
+    database_delay_s: Callable[[], float] = _at_once
     draw: random.Random = field(init=False)
     blobs: FileBlobs = field(init=False)
     runs: Runs = field(init=False)
     nodes: dict[str, Node] = field(default_factory=dict)
     propellers: dict[str, Partitions] = field(default_factory=dict)
+    logs: dict[str, KafkaLog] = field(default_factory=dict)
     crashes: list[tuple[str, BaseException]] = field(default_factory=list)
     journal: list[dict[str, Any]] = field(default_factory=list)
     parent: Definition = field(default_factory=parent)
@@ -120,6 +119,10 @@ class Cluster:
         loop = asyncio.get_running_loop()
         self.broker.now_ms = lambda: NOON_US // 1000 + round(loop.time() * 1000)
 
+    def __repr__(self) -> str:
+        """Return the seed: a failed assertion shows it, and not all that there is."""
+        return f"Cluster({self.seed})"
+
     def definition(self, name: str) -> Definition:
         """Return the graph of an execution: children have long names."""
         return self.child if "-n1-" in name else self.parent
@@ -127,10 +130,12 @@ class Cluster:
     def settings_of(self, name: str) -> Settings:
         """Return the settings of a process."""
         sections = {
-            section: values | self.more.get(section, {})
-            for section, values in _SETTINGS.items()
+            section: _SETTINGS.get(section, {}) | self.more.get(section, {})
+            for section in (*_SETTINGS, *self.more)
         }
         sections["kafka"] |= {"bootstrap_servers": self.broker.name}
+        if self.is_static:
+            sections["kafka"] |= {"group_instance_id": name}
         sections["runner"] |= {"name": name}
         return Settings(data_dir=self.folder, **sections)
 
@@ -140,6 +145,20 @@ class Cluster:
         for role, count in roles.items():
             for _ in range(count):
                 self.spawn(role)
+
+    async def settle(self) -> None:
+        """Return once each process has its share of the partitions."""
+        assert await self.until(self._is_settled, SETTLING_S)
+
+    def _is_settled(self) -> bool:
+        for role in {node.role for node in self.nodes.values()} & GROUPS:
+            group = self.broker.groups.get(role)
+            if group is None or group.is_rebalancing:
+                return False
+            if len(group.members) != len(self.of(role)):
+                return False
+        count = self.settings_of("any").kafka.partitions
+        return all(self.owner_of(number) for number in range(count))
 
     def spawn(self, role: str, name: str = "") -> Node:
         """Start a process, a new one or one that was there before."""
@@ -183,22 +202,33 @@ class Cluster:
         assert node.task is not None
         await asyncio.wait([node.task], timeout=60)
 
-    async def create(self, name: str) -> str:
+    async def create(self, name: str, ends: Mapping[str, Any] = SUCCEEDS) -> str:
         """Ask for an execution; return its stream. The model passes x on."""
-        stream = execution_stream(ExecutionRef(project="p", domain="d", name=name))
-        ends = {"phase": "SUCCEEDED", "outputs": {"o0": 7}}
+        stream = stream_of(name)
         command = replace(CREATE, name=name)
         await self.send(stream, command, f"{stream}/create", ends=ends)
         return stream
 
     async def send(
-        self, stream: str, command: Command, command_id: str, **more: Any
+        self,
+        stream: str,
+        command: Command,
+        command_id: str,
+        *,
+        partition: int | None = None,
+        said: bool = True,
+        **more: Any,
     ) -> None:
-        """Publish a command, as a service does."""
-        self.journal.append({
-            "say": "sent", "at": asyncio.get_running_loop().time(), "client": "c",
-            "id": command_id, "type": type(command).__name__, "stream": stream, **more,
-        })  # fmt: skip
+        """Publish a command, as a service does, or to a partition that isn't its.
+
+        Unless `said` the journal doesn't have it: the model says nothing about it.
+        """
+        if said:
+            self.journal.append({
+                "say": "sent", "at": asyncio.get_running_loop().time(), "client": "c",
+                "id": command_id, "type": type(command).__name__, "stream": stream,
+                **more,
+            })  # fmt: skip
         record = Record(
             topic=topics.COMMANDS,
             key=stream,
@@ -209,12 +239,32 @@ class Cluster:
                 reply=True,
             ),
             body=codec.encode(command),
+            partition=partition,
         )
         settings = self.settings_of("client")
         log = KafkaLog(settings.kafka, settings.log)
         await log.open()
         await log.append([record])
         await log.close()
+
+    def partition_of(self, stream: str) -> int:
+        """Return the partition of a stream."""
+        kafka = self.settings_of("any").kafka
+        return partition_for_key(topics.COMMANDS, stream, kafka)
+
+    def names_in(self, partition: int, count: int) -> list[str]:
+        """Return names of executions in a partition."""
+        names = (f"e{number}" for number in itertools.count())
+        found = (n for n in names if self.partition_of(stream_of(n)) == partition)
+        return list(itertools.islice(found, count))
+
+    def owner_of(self, partition: int) -> Node | None:
+        """Return the propeller that serves a partition; None if none does."""
+        for name, partitions in self.propellers.items():
+            node = self.nodes.get(name)
+            if node and not node.process.is_dead and partition in partitions.served:
+                return node
+        return None
 
     def records(self, topic: str) -> list[Received]:
         """Return what is committed on a topic, by partition."""
@@ -244,14 +294,16 @@ class Cluster:
         asked = {entry["stream"] for entry in self.journal if entry.get("ends")}
         return sorted(asked - self._ended)
 
-    async def until(self, holds: Callable[[], object], limit_s: float) -> bool:
-        """Return whether something holds within a time."""
+    async def until(
+        self, holds: Callable[[], object], limit_s: float, every_s: float = 0.25
+    ) -> bool:
+        """Return whether something holds within a time; it is asked now and then."""
         loop = asyncio.get_running_loop()
         until_s = loop.time() + limit_s
         while not holds():
             if loop.time() >= until_s:
                 return False
-            await asyncio.sleep(0.25)
+            await asyncio.sleep(every_s)
         return True
 
     def wrong(self) -> list[str]:

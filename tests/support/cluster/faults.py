@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
-from tests.support.cluster.cluster import Cluster, Node
+from schemas import topics
+from tests.support.cluster.cluster import DELAY_S, Cluster, Node
 
 PAUSE_S = (0.0, 4.0)
 AWAY_S = (0.2, 15.0)
 FROZEN_S = (0.5, 20.0)
+INSIDE_S = 30.0
 JUMPS_S = (-86_400, -60, 60, 86_400)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Faults:
     """Injects one fault after the other; all of them are over at the end."""
 
@@ -86,6 +88,47 @@ class Faults:
 
     async def _away(self, between_s: tuple[float, float]) -> None:
         await asyncio.sleep(self.cluster.draw.uniform(*between_s))
+
+
+async def freeze_all(nodes: Sequence[Node], seconds: float) -> None:
+    """Stop processes for a while, as SIGSTOP does."""
+    for node in nodes:
+        node.process.freeze()
+    await asyncio.sleep(seconds)
+    for node in nodes:
+        node.process.thaw()
+
+
+async def freeze_in_transaction(cluster: Cluster, partition: int) -> Node:
+    """Freeze the owner of a partition once it has a transaction with events open."""
+
+    def is_inside() -> bool:
+        at = f"/{topics.COMMANDS}/{partition}"
+        return any(
+            producer.transaction is not None
+            and any(p.topic == topics.EVENTS for p in producer.transaction.touched)
+            for name, producer in cluster.broker.producers.items()
+            if name.endswith(at)
+        )
+
+    owner = cluster.owner_of(partition)
+    assert owner is not None
+    assert await cluster.until(is_inside, INSIDE_S, every_s=DELAY_S[1] / 4)
+    owner.process.freeze()
+    return owner
+
+
+def add_partitions(cluster: Cluster, count: int) -> None:
+    """Let the topics of streams have so many partitions, as an operator may."""
+    for name, topic in cluster.broker.topics.items():
+        if len(topic.partitions) > 1:
+            cluster.broker.add_partitions(name, count)
+
+
+def delete_all(cluster: Cluster, topic: str) -> None:
+    """Delete what a topic holds, read or not, as a broker's retention does."""
+    for partition in cluster.broker.topics[topic].partitions:
+        partition.delete_before(partition.end)
 
 
 async def _done(fault: Awaitable[None]) -> None:

@@ -19,7 +19,6 @@ from infra.clock import SYSTEM_CLOCK
 from infra.eventlog.kafka.log import KafkaLog
 from infra.newer_messages import NOTHING_NEWER
 from infra.retry import retry_transient
-from infra.settings import Settings
 from schemas.envelope import Envelope
 from schemas.ids import ExecutionRef
 from schemas.levels import FORMAT_LEVEL
@@ -28,6 +27,7 @@ from schemas.values import Blob
 from tests.support.catalogs import MemoryCatalog
 from tests.support.cluster.tasks import TimedTasks
 from tests.support.engine import created
+from workers.operations.kafka_trimmer import KafkaTrimmer
 from workers.propeller import restore as restoring
 from workers.propeller.kinds.executions import EXECUTIONS
 from workers.propeller.loading.admission import Admission
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 Main = Callable[["Cluster", str, asyncio.Event], Coroutine[Any, Any, None]]
 SLOTS = 4
+_TRIM_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +48,13 @@ class Registry:
     """Admits everything: the graph of an execution is known by its name."""
 
     definition: Callable[[str], Definition]
+    check: Callable[[CreateExecution], None]
 
     async def admit(
         self, command: CreateExecution, envelope: Envelope, now_us: int
     ) -> Admission:
         """Return the first event of the execution that is asked for."""
+        self.check(command)
         ref = ExecutionRef(
             project=command.project, domain=command.domain, name=command.name
         )
@@ -79,9 +82,10 @@ _GATE = SimpleNamespace(
 """All processes are of this version."""
 
 
-async def opened(settings: Settings) -> KafkaLog:
-    """Return the log, once the broker answers."""
-    log = KafkaLog(settings.kafka, settings.log)
+async def opened(cluster: Cluster, name: str) -> KafkaLog:
+    """Return the log of a process, once the broker answers."""
+    settings = cluster.settings_of(name)
+    log = cluster.logs[name] = KafkaLog(settings.kafka, settings.log)
     await retry_transient(log.open, "start_delayed")
     return log
 
@@ -89,8 +93,8 @@ async def opened(settings: Settings) -> KafkaLog:
 async def propeller(cluster: Cluster, name: str, stop: asyncio.Event) -> None:
     """Serve the partitions that fall to this process."""
     settings = cluster.settings_of(name)
-    log = await opened(settings)
-    registry = Registry(cluster.definition)
+    log = await opened(cluster, name)
+    registry = Registry(cluster.definition, cluster.admit)
     loader = ExecutionLoader(
         log=log, definitions=registry, admission=registry, limits=Limits()
     )
@@ -114,7 +118,7 @@ async def propeller(cluster: Cluster, name: str, stop: asyncio.Event) -> None:
 async def runner(cluster: Cluster, name: str, stop: asyncio.Event) -> None:
     """Run tasks that take virtual time."""
     settings = cluster.settings_of(name)
-    log = await opened(settings)
+    log = await opened(cluster, name)
     adapters: Any = SimpleNamespace(
         settings=settings,
         log=log,
@@ -132,4 +136,30 @@ async def runner(cluster: Cluster, name: str, stop: asyncio.Event) -> None:
     await log.close()
 
 
-ROLES: dict[str, Main] = {"propeller": propeller, "runner": runner}
+async def trimmer(cluster: Cluster, name: str, stop: asyncio.Event) -> None:
+    """Delete what is handled once it is old: in seconds, not days."""
+    log = await opened(cluster, name)
+    kafka = cluster.settings_of(name).kafka
+    trimming = KafkaTrimmer(
+        log=log, clock=SYSTEM_CLOCK, retention_s=kafka.retention_s, interval_s=_TRIM_S
+    )
+    await until_stopped(trimming.run(), stop)
+    await log.close()
+
+
+async def until_stopped(main: Coroutine[Any, Any, None], stop: asyncio.Event) -> None:
+    """Run something that has no end; raises what it fails by."""
+    running, stopping = asyncio.create_task(main), asyncio.create_task(stop.wait())
+    await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    for task in (running, stopping):
+        task.cancel()
+    await asyncio.wait({running, stopping})
+    if not running.cancelled():
+        await running
+
+
+ROLES: dict[str, Main] = {
+    "propeller": propeller,
+    "runner": runner,
+    "trimmer": trimmer,
+}

@@ -67,7 +67,11 @@ class TimedTasks:
     async def start(self, work: Work) -> Started:
         """Start the work once there is a slot."""
         await self.slots.acquire()
-        await work.may_start()
+        try:
+            await work.may_start()
+        except BaseException:
+            self.slots.release()
+            raise
         dispatch = work.dispatch
         attempt = attempt_id(dispatch.stream, dispatch.node_id, dispatch.attempt)
         run = Run(attempt, dispatch.dispatch_no, CURRENT.get(), self.time())

@@ -45,7 +45,7 @@ def system_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Topic:
     """A topic: its partitions, and what is configured for it."""
 
@@ -57,7 +57,7 @@ class Topic:
         return self.configs.get(name, DEFAULTS[name])
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Producer:
     """A transactional id: only its newest epoch may write."""
 
@@ -67,7 +67,7 @@ class Producer:
     transaction: Transaction | None = None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Broker:
     """A broker that its clients find by its name, where others have an address.
 

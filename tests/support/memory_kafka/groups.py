@@ -35,7 +35,7 @@ class Joined(NamedTuple):
     assigned: frozenset[TopicPartition]
 
 
-@dataclass(slots=True, eq=False, kw_only=True)
+@dataclass(slots=True, eq=False, kw_only=True, repr=False)
 class Member:
     """One member: `waiting` is set while it waits for the others to join."""
 
@@ -49,7 +49,7 @@ class Member:
     expiry: asyncio.TimerHandle | None = None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Group:
     """A group: `partitions` returns how many a topic has."""
 

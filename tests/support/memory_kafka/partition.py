@@ -22,7 +22,7 @@ class Status(Enum):
     ABORTED = "aborted"
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Transaction:
     """One transaction of a producer: the partitions it touched, and group offsets."""
 
@@ -64,7 +64,7 @@ class Entry:
         return self.transaction is None or (self.transaction.status is Status.COMMITTED)
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Partition:
     """Entries in the order of their offsets; those before `start` are deleted."""
 

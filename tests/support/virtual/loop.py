@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import selectors
-from collections.abc import Callable, Coroutine, Iterator
+import time
+from collections import Counter
+from collections.abc import Callable, Collection, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -17,10 +19,16 @@ import pytest
 
 from infra.clock import SystemClock
 from tests.support.engine import NOON_US
+from tests.support.virtual.activity import runaway, running
 from tests.support.virtual.process import CURRENT, STARTED, Process
 
 _ANSWER_S = 30.0
+_TOGETHER_S, _TOGETHER_MAX = 0.001, 20
 _SECOND_US = 1_000_000
+STEPS_MAX = 1_000_000
+"""Turns of the loop that a run may take: the longest take a fifth of that."""
+_LAST_STEPS = 1000
+"""So many turns are watched, to say what goes on in a run that doesn't end."""
 
 _T = TypeVar("_T")
 
@@ -30,7 +38,11 @@ class DeadlockError(Exception):
 
 
 class _Selector(selectors.DefaultSelector):
-    """Moves time on instead of waiting for it."""
+    """Moves time on instead of waiting for it.
+
+    Answers of Postgres come once nothing else is to be done, those of all who wait
+    together: how fast it is changes nothing.
+    """
 
     loop: VirtualLoop
 
@@ -38,21 +50,43 @@ class _Selector(selectors.DefaultSelector):
         self, timeout: float | None = None
     ) -> list[tuple[selectors.SelectorKey, int]]:
         """Return what is ready; if nothing is, move time on."""
-        has_sockets = len(self.get_map()) > 1  # besides the loop's own
-        found = super().select(_ANSWER_S if has_sockets and timeout != 0 else 0)
-        if found or timeout == 0:
+        if timeout == 0:
+            return []
+        count = len(self.get_map()) - 1  # the loop has one of its own
+        if count and (found := self._answers(count)):
             return found
         if timeout is None:
             raise DeadlockError
         self.loop.now_s += max(timeout, 0.0)
-        return found
+        return []
+
+    def _answers(self, count: int) -> list[tuple[selectors.SelectorKey, int]]:
+        """Return all answers, or those that come: some wait for locks of others."""
+        found = super().select(_ANSWER_S)
+        for _ in range(_TOGETHER_MAX):
+            if len(found) == count:
+                break
+            time.sleep(_TOGETHER_S)
+            found = super().select(0)
+        order = {fd: number for number, fd in enumerate(self.get_map())}
+        return sorted(found, key=lambda one: order[one[0].fd])
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """The event loop; `now_s` is the time of the world."""
+    """The event loop; `now_s` is the time of the world.
 
-    def __init__(self) -> None:
+    After `steps_max` turns it raises RunawayError: a run that never ends would hold up
+    all tests, however fast its time goes by.
+    """
+
+    _ready: Collection[asyncio.Handle]
+
+    def __init__(self, steps_max: int = STEPS_MAX) -> None:
         self.now_s = 0.0
+        self.steps = 0
+        self.steps_max = steps_max
+        self._seen: Counter[str] = Counter()
+        self._watched_since_s = 0.0
         selector = _Selector()
         super().__init__(selector)
         selector.loop = self
@@ -60,6 +94,20 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         """Return the virtual time."""
         return self.now_s
+
+    def _run_once(self) -> None:
+        """Take a turn, unless there were too many."""
+        self.steps += 1
+        left = self.steps_max - self.steps
+        if left <= _LAST_STEPS:
+            if left == _LAST_STEPS:
+                self._watched_since_s = self.now_s
+            self._seen.update(running(self._ready))
+        if left <= 0:
+            steps, self.steps = self.steps, 0  # for what is left to be ended
+            passed_s = self.now_s - self._watched_since_s
+            raise runaway(self.now_s, steps, passed_s, self._seen)
+        super()._run_once()  # type: ignore[misc]  # asyncio's own
 
     def call_soon(
         self,
@@ -100,6 +148,31 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         cell.append(handle)
         return handle
 
+    def add_reader(self, fd: Any, callback: Callable[..., object], *args: Any) -> None:
+        """Call back when something can be read, if its process is running then."""
+        super().add_reader(fd, self._called, self.remove_reader, fd, callback, *args)
+
+    def add_writer(self, fd: Any, callback: Callable[..., object], *args: Any) -> None:
+        """Call back when something can be written, if its process is running then."""
+        super().add_writer(fd, self._called, self.remove_writer, fd, callback, *args)
+
+    def _called(
+        self,
+        remove: Callable[[Any], object],
+        fd: Any,
+        callback: Callable[..., object],
+        *args: Any,
+    ) -> None:
+        """Call back; who is frozen would be called again and again."""
+        process, context = CURRENT.get(), contextvars.copy_context()
+        if process is None:
+            callback(*args)
+            return
+        if process.is_frozen or process.is_dead:
+            remove(fd)
+        handle = asyncio.Handle(callback, args, self, context)
+        process.run([handle], context, callback, *args)
+
     def run_in_executor(  # type: ignore[override]
         self, executor: object, func: Callable[..., _T], *args: Any
     ) -> asyncio.Future[_T]:
@@ -130,9 +203,12 @@ def virtual_clocks() -> Iterator[None]:
         yield
 
 
-def run(main: Coroutine[Any, Any, _T]) -> _T:
-    """Run to the end in virtual time; what is left behind is cancelled."""
-    loop = VirtualLoop()
+def run(main: Coroutine[Any, Any, _T], steps_max: int = STEPS_MAX) -> _T:
+    """Run to the end in virtual time; what is left behind is cancelled.
+
+    Raises RunawayError after so many turns of the loop.
+    """
+    loop = VirtualLoop(steps_max)
     errors: list[Exception] = []
     loop.set_exception_handler(lambda _, told: errors.append(told.get("exception")))
     asyncio.set_event_loop(loop)
