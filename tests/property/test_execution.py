@@ -126,6 +126,7 @@ def _resolutions(message: d.ResolveInputs) -> list[c.ExecutionCommand]:
             c.ReportInputsResolved(
                 **where, inputs=Values(inline=lists(x=[1, 2])), size=2
             ),
+            c.ReportInputsResolved(**where, inputs=Values(uri="none"), size=0),
             c.ReportResolutionFailed(**where, failure=Failure(code="X", message="y")),
         ]
     return [

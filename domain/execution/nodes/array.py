@@ -10,7 +10,7 @@ from domain.execution.view import literal_map
 from domain.literals import array_values
 from schemas.ids import generated_name
 from schemas.messages import node_events as ne
-from schemas.phases import NodePhase, TaskPhase
+from schemas.phases import NodePhase
 from schemas.values import ErrorKind, Failure, Values
 
 
@@ -122,10 +122,10 @@ def _gather(decision: Decision, node: Node, array: Array) -> None:
 
 
 def gathered(decision: Decision, node: Node, found: Values | Failure) -> None:
-    """End an array with the lists that a runner gathered."""
+    """End an array with the lists that a runner gathered; it may have no elements."""
     if node.array is None or not node.array.is_gathering:
         return
-    if node.task is None or node.task.phase is not TaskPhase.RUNNING:
+    if node.task is None or not node.task.is_open:
         return
     if isinstance(found, Values):
         _end_succeeded(decision, node, found)

@@ -192,6 +192,22 @@ def test_elements_count_and_an_array_beyond_is_gathered_by_a_runner() -> None:
     assert held(engine.state) == start + 2 * SIZE
 
 
+def test_an_array_without_elements_is_gathered_by_a_runner_too() -> None:
+    """Its empty lists are a blob as well, though no element has let it run."""
+    engine = array(Limits(inline_budget=1))
+    lists_in_blob = Values(uri="none", digest="d", size=9)
+    engine.do(
+        c.ReportInputsResolved(node_id="n0", attempt=0, inputs=lists_in_blob, size=0)
+    )
+    asked = engine.sent[-1]
+    assert isinstance(asked, d.GatherOutputs)
+    assert (asked.size, asked.sources) == (0, ())
+    gathered = Values(inline=lists(o0=[]), uri="lists", size=6)
+    engine.do(c.ReportOutputsGathered(node_id="n0", attempt=0, outputs=gathered))
+
+    assert outputs_of(engine, "n0") == replace(gathered, inline=None)
+
+
 def test_the_lists_of_an_array_are_by_reference_beyond_it() -> None:
     """The runner that resolves them is told so."""
     nodes = [task_node("n0"), array_node("n1", "n0", task="t")]
