@@ -23,6 +23,7 @@ from schemas.messages import execution_events as e
 from schemas.messages import node_events as ne
 from schemas.messages.dispatches import RunTask
 from schemas.wire import codec
+from tests.simulation.seeds import seeds
 from tests.simulation.test_engine import Admissions, World, check, create, propeller
 from tests.support.clocks import VirtualClock
 from tests.support.engine import start
@@ -43,7 +44,7 @@ from workers.propeller.partitions import Partitions
 SECOND_US = 1_000_000
 MINUTE_US, DAY_US = 60 * SECOND_US, 86_400 * SECOND_US
 JUMPS_US = (MINUTE_US, -MINUTE_US, DAY_US, -DAY_US)
-SEEDS = range(12)
+SEEDS = seeds(12)
 TICK_US = 20_000
 LATE_US = 15 * TICK_US
 """How much later than due something happens: work takes turns of the loop."""

@@ -28,6 +28,7 @@ from schemas.messages.node_events import CachePopulated
 from schemas.phases import EXECUTION_MOVES, NODE_MOVES, NodePhase
 from schemas.values import Blob
 from schemas.wire import codec
+from tests.simulation.seeds import seeds
 from tests.support.catalogs import EventCatalog
 from tests.support.clocks import VirtualClock
 from tests.support.engine import created
@@ -61,7 +62,7 @@ from workers.runner.loop import Runner
 COUNT, CRASHES, ROUNDS_MAX = 4, 12, 200
 MAPPED = 2
 ALL = COUNT * (2 + MAPPED)  # with a child of n2, and of each element of m2
-SEEDS = range(12)
+SEEDS = seeds(12)
 TICKS_US = (100, 1_000, 10_000)
 """How fast time passes beside the work, in an incarnation."""
 

@@ -16,13 +16,14 @@ from schemas.messages import commands as c
 from schemas.messages import execution_events as e
 from schemas.messages import node_events as ne
 from schemas.wire import codec
+from tests.simulation.seeds import seeds
 from tests.simulation.test_engine import Admissions, World, check, live
 from tests.support.engine import CREATE
 from tests.support.fakes import MemoryLog
 from workers.propeller.loading.admission import Admission
 from workers.propeller.loading.recovery_source import load_recovery_source
 
-SEEDS = range(8)
+SEEDS = seeds(8)
 CRASHES, ROUNDS_MAX = 6, 200
 ORIGINAL = ExecutionRef(project="p", domain="d", name="e0")
 AGAIN = ExecutionRef(project="p", domain="d", name="r0")

@@ -11,13 +11,14 @@ from infra.eventlog.contract import Record
 from schemas import topics
 from schemas.envelope import Envelope
 from schemas.messages.commands import Command
+from tests.simulation.seeds import seeds
 from tests.simulation.test_engine import World, create, live
 from tests.support.counters.kind import CLOSED, COUNTERS, KINDS, Counter
 from tests.support.counters.messages import CODEC, AddToCounter, CloseCounter
 from tests.support.fakes import MemoryLog
 from workers.operations.audit import Audit
 
-SEEDS = range(6)
+SEEDS = seeds(6)
 CRASHES, ROUNDS_MAX = 12, 200
 NAMES = ("one", "two", "three")
 

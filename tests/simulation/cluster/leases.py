@@ -34,10 +34,15 @@ async def played(
     scenario: Scenario,
     durations: tuple[float, ...] = LONG_S,
     graph: Definition | None = None,
+    session_s: float = 6.0,
 ) -> Cluster:
-    """Run executions of tasks that take long through a scenario, to their end."""
+    """Run executions of tasks that take long through a scenario, to their end.
+
+    Who is silent for the time of a session is no member of its group any more.
+    """
     with memory_broker() as broker:
-        cluster = Cluster(seed, broker, folder)
+        more = {"kafka": {"session_timeout_s": session_s}}
+        cluster = Cluster(seed, broker, folder, more)
         cluster.runs.durations_s = durations
         cluster.parent = graph or cluster.parent
         await cluster.start(propeller=2, runner=2)
@@ -56,12 +61,19 @@ def wrong(cluster: Cluster) -> list[str]:
     return [*crashed, *cluster.wrong()]
 
 
-async def unharmed(scenario: Scenario, seed: int, folder: Path) -> list[str]:
+async def unharmed(
+    scenario: Scenario, seed: int, folder: Path, session_s: float = 6.0
+) -> list[str]:
     """Find tasks that were run again though nobody had lost them."""
-    cluster = await played(seed, folder, scenario)
+    cluster = await played(seed, folder, scenario, session_s=session_s)
     counts = Counter(run.attempt for run in cluster.runs.all)
     doubled = sorted(attempt for attempt, count in counts.items() if count > 1)
     return [*wrong(cluster), *(f"{attempt} was run again" for attempt in doubled)]
+
+
+async def owners_stand_still(seed: int, folder: Path) -> list[str]:
+    """Find tasks that were lost while their owners, who stay, heard nobody."""
+    return await unharmed(propellers_stand_still, seed, folder, 8 * TIMEOUT_S)
 
 
 async def everything_stands_still(cluster: Cluster) -> None:

@@ -35,6 +35,12 @@ def test_no_healthy_task_is_run_again(
     assert run(leases.unharmed(scenario, seed, tmp_path)) == [], f"seed {seed}"
 
 
+@pytest.mark.parametrize("seed", seeds(1))
+def test_owners_that_stand_still_lose_nobody(seed: int, tmp_path: Path) -> None:
+    """They stay the owners, and have heard no runner for long when they go on."""
+    assert run(leases.owners_stand_still(seed, tmp_path)) == [], f"seed {seed}"
+
+
 @pytest.mark.parametrize("seed", seeds(2))
 def test_a_runner_that_loses_is_stopped(seed: int, tmp_path: Path) -> None:
     """Frozen for long, it goes on with what others run: not for long."""

@@ -70,10 +70,6 @@ class Node:
     task: asyncio.Task[None] | None = None
 
 
-def _at_once() -> float:
-    return 0.0
-
-
 def _admits(command: CreateExecution) -> None:
     """Admit everything."""
 
@@ -84,8 +80,8 @@ class Cluster:
 
     `more` are settings besides those of all clusters. With `is_static` a process that
     comes back soon has its partitions at once. `admit` raises what a creation fails by.
-    `database` is the URL of a Postgres with read models, for roles that use it: it has
-    a connection free after `database_delay_s`.
+    `database` is the URL of a Postgres with read models, for roles that use it; a
+    process has a connection after its time in `database_delays_s`, if it has one there.
     """
 
     seed: int
@@ -95,7 +91,7 @@ class Cluster:
     is_static: bool = False
     admit: Callable[[CreateExecution], None] = _admits
     database: str = ""
-    database_delay_s: Callable[[], float] = _at_once
+    database_delays_s: dict[str, float] = field(default_factory=dict)
     draw: random.Random = field(init=False)
     blobs: FileBlobs = field(init=False)
     runs: Runs = field(init=False)
