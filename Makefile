@@ -10,8 +10,9 @@ ON_BOTH := $(E2E)/test_shapes.py $(E2E)/test_types.py $(E2E)/test_gates.py
 ON_BOTH_SLOW := $(addprefix $(E2E)/test_,failures.py failure_nodes.py failure_policies.py cache.py arrays.py maps.py maps_more.py dynamic.py time_limits.py surface.py recover.py)
 # So that a seed of the simulation says all of a run.
 export PYTHONHASHSEED ?= 0
-# Much of it waits for brokers and tasks: two workers, each file in one of them.
-SIDE_BY_SIDE := -n 2 --dist loadfile
+# Much of it waits for brokers and tasks: two workers, each file in one of them, the
+# short files of unit tests last.
+SIDE_BY_SIDE := -n 2 --dist loadfile --no-loadscope-reorder
 # `make endurance` runs so many times the seeds of the simulation that `make test` does.
 SEEDS ?= 50
 FAST := tests/architecture tests/unit tests/property tests/golden tests/history
@@ -53,7 +54,7 @@ check: lint ## Lint, and run the quick tests
 test: lint components ## Run all tests, print the coverage
 	rm -f .coverage .coverage.*
 	$(BIN)/python -m pytest tests -m "not bench" $(SIDE_BY_SIDE) --cov --cov-report=
-	TESTS_ENGINE=distributed $(BIN)/python -m pytest $(ON_BOTH) --cov --cov-append --cov-report=
+	TESTS_ENGINE=distributed $(BIN)/python -m pytest $(ON_BOTH) $(SIDE_BY_SIDE) --cov --cov-append --cov-report=
 	@$(MAKE) --no-print-directory coverage test-312
 
 coverage: ## Print the branch coverage of the last run of all tests; fail below the limits

@@ -23,6 +23,7 @@ from tests.support.harness.distributed import (
     Outside,
     Role,
 )
+from tests.support.harness.unmeasured import UNMEASURED
 
 PARTITIONS = 8
 _HOSTS = (
@@ -34,6 +35,7 @@ _HOSTS = (
 _POSTGRES_MB = 3_000
 _BROKER_MB = 6_000
 _SETTINGS = {
+    **UNMEASURED,
     "FLIGHTLOG_KAFKA__PARTITIONS": str(PARTITIONS),
     "FLIGHTLOG_KAFKA__SESSION_TIMEOUT_S": "3",
     "FLIGHTLOG_KAFKA__HEARTBEAT_INTERVAL_S": "0.5",
@@ -112,7 +114,9 @@ def setting() -> Iterator[Setting]:
         store = stack.enter_context(s3(folder / "minio"))
         outside = Outside(kafka=cluster.servers, postgres=url, s3=store, replicas=3)
         roles = [role for host in _HOSTS for role in host]
-        engine = Distributed(folder / "roles", outside, roles, **_SETTINGS)
+        engine = Distributed(
+            folder / "roles", outside, roles, **_SETTINGS, **UNMEASURED
+        )
         engine.kafka = engine.kafka.model_copy(update={"partitions": PARTITIONS})
         engine.folder.mkdir(parents=True)
         left = iter(engine.roles)

@@ -16,6 +16,7 @@ from flytekit.configuration import PlatformConfig
 
 from tests.e2e.test_postgres_killed import kill, patient_phase
 from tests.support.harness.engine_process import Running
+from tests.support.harness.unmeasured import UNMEASURED
 from tests.support.raw import create, register_layers, wait
 
 pytestmark = pytest.mark.e2e
@@ -49,7 +50,7 @@ def _statuses(engine: Running, name: str) -> Counter[str]:
 @pytest.mark.timeout(300)
 def test_look_ups_outlive_kills(folder: Path) -> None:
     """Each node is looked up to its end, whatever dies meanwhile; none fails for it."""
-    engine = Running(folder / "data", plugin="echo")
+    engine = Running(folder / "data", plugin="echo", **UNMEASURED)
     engine.start()
     register_layers(_client(engine), "kept", layers=NODES, width=1, cached=True)
     name = create(_client(engine), "kept", "killed")

@@ -15,6 +15,7 @@ from flytekit.clients.friendly import SynchronousFlyteClient
 from flytekit.configuration import PlatformConfig
 
 from tests.support.harness.engine_process import Running
+from tests.support.harness.unmeasured import UNMEASURED
 from tests.support.raw import create, register_layers, wait
 
 pytestmark = pytest.mark.e2e
@@ -42,7 +43,10 @@ def test_ten_kills_during_two_hundred_tasks(tmp_path: Path) -> None:
     """Every node goes once from queued to terminal; sequences have no gap or repeat."""
     draw = random.Random(SEED)
     engine = Running(
-        tmp_path / "data", plugin="process", FLIGHTLOG_PROCESS__CONCURRENCY="4"
+        tmp_path / "data",
+        plugin="process",
+        FLIGHTLOG_PROCESS__CONCURRENCY="4",
+        **UNMEASURED,
     )
     engine.start()
     client = SynchronousFlyteClient(

@@ -12,6 +12,7 @@ from infra.setting_sections.storage import LogSettings
 from schemas import topics
 from tests.bench import resizing
 from tests.support.harness.distributed import PROPELLER, Distributed, distributed
+from tests.support.harness.unmeasured import UNMEASURED
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 
@@ -23,7 +24,7 @@ def test_two_then_four_then_one_propellers() -> None:
 
     One of those that leave is killed, in the end the last one is, too.
     """
-    with distributed(resizing.ROLES, **resizing.SETTINGS) as engine:
+    with distributed(resizing.ROLES, **resizing.SETTINGS, **UNMEASURED) as engine:
         names = resizing.waiting(engine, LIVE)
         resizing.grow(engine, LIVE)
         engine.of(PROPELLER)[-1].kill()

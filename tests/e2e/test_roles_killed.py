@@ -22,6 +22,7 @@ from tests.support.harness.distributed import (
     Distributed,
     distributed,
 )
+from tests.support.harness.unmeasured import UNMEASURED
 from tests.support.raw import create, register_layers, wait
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
@@ -45,7 +46,7 @@ QUICK = {
 @pytest.fixture
 def engine() -> Iterator[Distributed]:
     """Two of each role; what is silent for 3 s loses its partitions."""
-    with distributed(TWO_OF_EACH, **QUICK) as found:
+    with distributed(TWO_OF_EACH, **QUICK, **UNMEASURED) as found:
         yield found
 
 

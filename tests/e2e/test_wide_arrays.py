@@ -16,6 +16,7 @@ from flytekit.configuration import PlatformConfig
 
 from tests.e2e.test_kill import events
 from tests.support.harness.engine_process import Running
+from tests.support.harness.unmeasured import UNMEASURED
 from tests.support.raw import DOMAIN, PROJECT, create, register_map, wait
 
 pytestmark = pytest.mark.e2e
@@ -30,6 +31,7 @@ def wide(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         tmp_path_factory.mktemp("wide") / "data",
         plugin="echo",
         FLIGHTLOG_PROPELLER__ARRAY_CONCURRENCY=str(OPEN),
+        **UNMEASURED,
     )
     running.start()
     register_map(client_of(running), "wide")
@@ -108,7 +110,10 @@ def test_no_more_are_under_way_than_the_setting_says(wide: Running) -> None:
 def test_kills_during_a_map(tmp_path: Path) -> None:
     """Each element is queued and ends once, and the list is whole and in order."""
     engine = Running(
-        tmp_path / "data", plugin="echo", FLIGHTLOG_PROPELLER__ARRAY_CONCURRENCY="50"
+        tmp_path / "data",
+        plugin="echo",
+        FLIGHTLOG_PROPELLER__ARRAY_CONCURRENCY="50",
+        **UNMEASURED,
     )
     engine.start()
     client = client_of(engine)

@@ -11,6 +11,7 @@ from pathlib import Path
 from tests.endurance.health_watch import HealthWatch
 from tests.endurance.steady_load import SteadyLoad
 from tests.support.harness.engine_process import Running
+from tests.support.harness.unmeasured import UNMEASURED
 
 _FORBIDDEN = ("Traceback", "never retrieved", "was destroyed but it is pending")
 _EXPECTED = ("partition_restored", "read_models_moved", "Flightlog", "stopp")
@@ -58,7 +59,7 @@ def watched(data_dir: Path | None = None, **env: str) -> Iterator[Watched]:
     with tempfile.TemporaryDirectory(prefix="flightlog-endurance-") as found:
         folder = Path(found)
         folder.chmod(0o755)
-        running = Running(data_dir or folder / "data", **env)
+        running = Running(data_dir or folder / "data", **env, **UNMEASURED)
         running.log = folder / "engine.log"
         running.start()
         load = SteadyLoad(running.endpoint, folder / "runs")

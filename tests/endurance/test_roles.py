@@ -21,6 +21,7 @@ from tests.endurance.processes import postmaster, send, tree
 from tests.support.components.kafka import Kafka
 from tests.support.components.minio import Minio
 from tests.support.harness.distributed import Distributed, Outside
+from tests.support.harness.unmeasured import UNMEASURED
 from tests.support.raw import create, register_layers, wait
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
@@ -60,7 +61,7 @@ def machine() -> Iterator[Machine]:
         minio.start()
         stack.callback(minio.kill)
         outside = Outside(kafka=kafka.servers, postgres=url, s3=minio.settings)
-        roles = Distributed(folder / "roles", outside)
+        roles = Distributed(folder / "roles", outside, **UNMEASURED)
         stack.callback(roles.stop)
         roles.start()
         yield Machine(folder, kafka, postgres, minio, roles)

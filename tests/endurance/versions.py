@@ -37,6 +37,7 @@ from tests.support.harness.distributed import (
     Outside,
     Role,
 )
+from tests.support.harness.unmeasured import UNMEASURED
 from tests.support.harness.version_before import VARIABLE, version_before
 
 KINDS = (GATEWAY, PROPELLER, PROJECTOR, RUNNER)
@@ -44,6 +45,7 @@ _ROLES = (GATEWAY, PROPELLER, PROPELLER, PROJECTOR, PROJECTOR, RUNNER, RUNNER)
 _OPENS_S, _REFUSES_S, _MOVES_S = 60.0, 60.0, 120.0
 _KILLED = 0.5
 _SETTINGS = {
+    **UNMEASURED,
     "FLIGHTLOG_KAFKA__SESSION_TIMEOUT_S": "3",
     "FLIGHTLOG_KAFKA__HEARTBEAT_INTERVAL_S": "0.5",
     "FLIGHTLOG_KAFKA__TRANSACTION_TIMEOUT_S": "3",
@@ -179,7 +181,9 @@ def upgrade(folder: Path, before: Path, order: Sequence[str], seed: int) -> Upgr
     """Replace an engine of the version before in this order; return what was found."""
     with broker(folder / "kafka") as servers, s3(folder / "minio") as store:
         outside = Outside(kafka=servers, postgres=empty_database(), s3=store)
-        engine = Distributed(folder / "roles", outside, _ROLES, **_SETTINGS)
+        engine = Distributed(
+            folder / "roles", outside, _ROLES, **_SETTINGS, **UNMEASURED
+        )
         found = Upgrade(engine=engine, before=before, order=order, seed=seed)
         try:
             found.run()
