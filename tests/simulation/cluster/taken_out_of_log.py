@@ -86,7 +86,7 @@ def partitions_of_the_broker(patch: Patch) -> None:
 
 
 def deleted_by_age_alone(patch: Patch) -> None:
-    """What is old is deleted, whoever has read it."""
+    """What is old is deleted, also what readers have not passed."""
 
     async def none(*_: object) -> bool:
         return False
