@@ -48,15 +48,23 @@ class Faults:
     def inject(self, number: int) -> str:
         """Do the fault of this number, mend it as an operator would, wait for progress.
 
-        Seed and number alone decide which fault it is.
+        Seed and number alone decide which fault it is. Raises StuckError, also if
+        something doesn't start again.
         """
         self._draw = random.Random(f"{self.seed}/{number}")
         faults = self._possible()
         fault = self._draw.choices(list(faults), weights=list(faults.values()))[0]
         began = time.monotonic()
-        what = fault()
-        self.injected[what] += 1
-        waited = self._wait_for_progress(began, what, number)
+        try:
+            what = fault()
+            self.injected[what] += 1
+            waited = self._wait_for_progress(began, what, number)
+        except StuckError:
+            raise
+        except Exception as error:
+            where = f"fault {number}, {fault.__name__} (seed {self.seed})"
+            message = f"Expected all to run again after {where}, but: {error!r}"
+            raise StuckError(message) from error
         self.progress_s.setdefault(what, []).append(waited)
         return what
 

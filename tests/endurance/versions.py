@@ -22,6 +22,7 @@ from pathlib import Path
 
 from schemas.levels import EXECUTION_RULES, FORMAT_LEVEL
 from tests.chaos.load import Load
+from tests.chaos.run import verified
 from tests.history.checker import check
 from tests.history.events import all_events
 from tests.history.journal import Journal
@@ -133,11 +134,12 @@ class Upgrade:
 
     def _check(self, journal: Journal) -> None:
         """Check log, read models and journal, and that nothing was refused."""
-        for command in ("verify", "replay"):
-            self._say(self.engine.flightlog(command, "--json"))
+        verify = self.engine.flightlog("verify", "--json")
+        for done in (verify, self.engine.flightlog("replay", "--json")):
+            self._say(done)
         letters = self.engine.flightlog("dead-letters", "list", "--json").stdout
         self.wrong += [f"Expected no dead letter: {x}" for x in letters.splitlines()]
-        events = all_events(self.engine.env)
+        events = all_events(self.engine.env, verified(verify.stdout))
         self.wrong += check(events, journal.entries())
         rules = {
             event["data"].get("rules", 0)

@@ -186,12 +186,12 @@ class Distributed:
         return self.outside.postgres
 
     def flightlog(
-        self, *words: str, packages: Path | None = None
+        self, *words: str, packages: Path | None = None, limit_s: float = 120.0
     ) -> subprocess.CompletedProcess[str]:
         """Run a command that finds the engine by the settings."""
         return subprocess.run(
             [sys.executable, "-m", "gateway.cli", *words],
-            capture_output=True, text=True, timeout=120, check=False, cwd=packages,
+            capture_output=True, text=True, timeout=limit_s, check=False, cwd=packages,
             env={**os.environ, **self.env, **of_version(packages)},
         )  # fmt: skip
 
