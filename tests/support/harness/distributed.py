@@ -214,13 +214,21 @@ class Distributed:
             role.kill()
 
     def stop(self) -> None:
-        """Stop every role, as a supervisor would."""
+        """Stop every role, as a supervisor would; one that takes too long is killed."""
         for role in self.roles:
             if role.process is not None and role.process.poll() is None:
                 role.process.send_signal(signal.SIGTERM)
+        late = list[Role]()
         for role in self.roles:
             if role.process is not None:
-                role.process.wait(STOP_S)
+                try:
+                    role.process.wait(STOP_S)
+                except subprocess.TimeoutExpired:
+                    role.kill()
+                    late.append(role)
+        if late:
+            found = "\n".join(f"{role.role}: {role.tail()}" for role in late)
+            raise AssertionError(f"Expected all to stop within {STOP_S:g} s: {found}")
 
 
 @contextmanager
