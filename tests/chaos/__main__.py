@@ -40,13 +40,16 @@ def text(report: Report) -> str:
     total = sum(report.faults.values())
     lines = [f"{did}, {total} faults, {report.took_s / 60:.1f} minutes"]
     for what, count in sorted(report.faults.items()):
-        times = report.progress_s[what]
-        lines.append(
-            f"  {what}: {count} ×, progress after {statistics.median(times):.1f} s, "
-            f"at most {max(times):.1f} s"
-        )
+        lines.append(f"  {what}: {count} ×, {_progress(report.progress_s.get(what))}")
     lines += [f"WRONG {found}" for found in report.wrong] or ["nothing is wrong"]
     return "\n".join(lines) + "\n"
+
+
+def _progress(times: list[float] | None) -> str:
+    if not times:
+        return "no progress"
+    median = statistics.median(times)
+    return f"progress after {median:.1f} s, at most {max(times):.1f} s"
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -63,9 +64,12 @@ def run(
         load.finish()
         report.executions = load.ended
         report.wrong += load.wrong
-        _check_log(found.engine, report)
-        events = all_events(found.engine.env, report.events, limit_s=CHECK_S)
-        report.wrong += check(events, journal.entries())
+        try:
+            _check_log(found.engine, report)
+            events = all_events(found.engine.env, report.events, limit_s=CHECK_S)
+            report.wrong += check(events, journal.entries())
+        except (TimeoutError, subprocess.TimeoutExpired) as error:
+            report.wrong.append(str(error))
         report.faults = dict(injector.injected)
         report.progress_s = injector.progress_s
     report.took_s = time.monotonic() - began
