@@ -94,7 +94,8 @@ class Runner:
     _attempts: AttemptTracker = field(default_factory=AttemptTracker)
     _history: AttemptHistory = field(init=False)
     _offsets: OffsetTracker = field(default_factory=OffsetTracker)
-    _works: set[_Work] = field(default_factory=set)
+    # In the order of their dispatches: they end in it, too.
+    _works: dict[_Work, None] = field(default_factory=dict)
     _starting: asyncio.Lock = field(default_factory=asyncio.Lock)
     _consumer: Consumer | None = None
     _is_stopping: bool = False
@@ -267,11 +268,11 @@ class Runner:
     ) -> None:
         task = group.create_task(self._guarded(received, background.work))
         work = _Work(task, dispatch, background)
-        self._works.add(work)
+        self._works[work] = None
 
         def end(_: asyncio.Task[None]) -> None:
             # A task that is cancelled before its first step runs none of its own code.
-            self._works.discard(work)
+            self._works.pop(work, None)
             if not work.is_dropped:
                 mark_handled()
 

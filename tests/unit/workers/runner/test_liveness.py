@@ -247,6 +247,7 @@ async def test_what_runs_can_be_stopped_instead(
     harness: Harness, log: BlockableLog
 ) -> None:
     """By a setting: it ends as a failure of the system, which is tried again."""
+    harness.timeout_s = TIMEOUT_S / 5  # it is waited for: waits are real here
     async with harness.runner(stops_unheard=True):
         await harness.send(container("n0"))
         await harness.until(harness.reports)
