@@ -40,6 +40,17 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes
     partition: int | None = None
 
+    def at(self, position: int) -> Received:
+        """Return the message as it is read at a position of the first partition."""
+        return Received(
+            topic=self.topic,
+            key=self.key,
+            envelope=self.envelope,
+            body=self.body,
+            partition=0,
+            position=position,
+        )
+
 
 class Received(msgspec.Struct, frozen=True, kw_only=True):
     """A message as read: positions grow within a partition."""

@@ -15,9 +15,7 @@ from infra.eventlog.kafka.log import KafkaLog
 from infra.eventlog.kafka.owned_partition import KafkaPartition
 from schemas import topics as t
 from schemas.envelope import Envelope
-from schemas.ids import event_id
 from schemas.messages import execution_events as e
-from schemas.messages.node_events import Event
 from schemas.messages.outcomes import CommandRejected
 from schemas.messages.snapshots import Checkpoint
 from schemas.wire import codec
@@ -25,28 +23,13 @@ from tests.contract.conftest import PARTITIONS, STREAMS, KafkaKind
 from tests.contract.owning import assert_gapless
 from tests.contract.records import event_record
 from tests.support.engine import created
+from tests.support.memory_log import stored_event
 from workers.propeller.restore import read_partition
 from workers.propeller.stream_kinds import STREAM_KINDS
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 
 SOON_S = 30
-
-
-def event_of(stream: str, sequence: int, event: Event) -> Record:
-    """The record of an event."""
-    return Record(
-        topic=t.EVENTS,
-        key=stream,
-        envelope=Envelope(
-            id=event_id(stream, sequence),
-            type=codec.type_name(event),
-            stream=stream,
-            sequence=sequence,
-            correlation=stream,
-        ),
-        body=codec.encode(event),
-    )
 
 
 def answer_to(stream: str) -> Record:
@@ -115,10 +98,10 @@ async def test_an_owner_that_freezes_hides_nothing_of_others(kafka: KafkaKind) -
     log = await kafka.open()
     stream = await stream_on(log, 1)
     async with owned(kafka, 0) as frozen, owned(kafka, 1) as before:
-        await before.commit([event_of(stream, 1, created())], 1)
+        await before.commit([stored_event(stream, 1, created())], 1)
         await frozen._producer.begin_transaction()
         await frozen._send([answer_to(stream)])
-        started = event_of(stream, 2, e.ExecutionStarted(occurred_at_us=2))
+        started = stored_event(stream, 2, e.ExecutionStarted(occurred_at_us=2))
         await before.commit([started], 2)
         async with owned(kafka, 1) as after:
             async with asyncio.timeout(SOON_S):
@@ -126,7 +109,7 @@ async def test_an_owner_that_freezes_hides_nothing_of_others(kafka: KafkaKind) -
             aborting = e.ExecutionAborting(
                 occurred_at_us=3, cause="enough", principal="me"
             )
-            await after.commit([event_of(stream, sequence + 1, aborting)], 3)
+            await after.commit([stored_event(stream, sequence + 1, aborting)], 3)
     await assert_gapless(log, stream)
     assert sequence == 2
 
@@ -136,9 +119,9 @@ async def test_an_open_transaction_of_another_is_waited_for(kafka: KafkaKind) ->
     log = await kafka.open()
     stream = await stream_on(log, 1)
     async with owned(kafka, 1) as partition:
-        await partition.commit([event_of(stream, 1, created())], 1)
+        await partition.commit([stored_event(stream, 1, created())], 1)
         async with left_open(kafka, answer_to(stream), 1) as foreign:
-            started = event_of(stream, 2, e.ExecutionStarted(occurred_at_us=2))
+            started = stored_event(stream, 2, e.ExecutionStarted(occurred_at_us=2))
             await partition.commit([started], 2)
             restoring = asyncio.create_task(restored(log, 1, stream))
             async with asyncio.timeout(SOON_S):
@@ -160,7 +143,7 @@ async def test_the_wait_for_a_transaction_is_bounded(kafka: KafkaKind) -> None:
     stream = await stream_on(log, 1)
     async with left_open(kafka, answer_to(stream), 1) as foreign:
         async with owned(kafka, 1) as partition:
-            await partition.commit([event_of(stream, 1, created())], 1)
+            await partition.commit([stored_event(stream, 1, created())], 1)
         with pytest.raises(TransientError, match="has a transaction open"):
             await log.stream(stream)
         assert log.waiting_reads == 0

@@ -46,6 +46,20 @@ def recovered(remote: FlyteRemote, original: Any) -> Any:
     return finish(remote, remote.fetch_execution(name=again.name))
 
 
+def recovered_nested(remote: FlyteRemote, folder: Path, name: str) -> tuple[Any, Any]:
+    """Run a flow of two parts, whose second one breaks inside; recover just that.
+
+    Return the execution that failed, and the one that recovered it.
+    """
+    failed, ran = broken(remote, folder, name, x=1)
+    assert ran == ["breaks-4", "works-1", "works-2", "works-3"]
+    done = recovered(remote, failed)
+    assert done.closure.phase == SUCCEEDED, done.closure.error
+    assert done.outputs["o0"] == 14
+    assert runs(folder) == ["breaks-4"]
+    return failed, done
+
+
 def phases(done: Any) -> dict[str, int]:
     """Return the phases of the nodes at the top, but for start and end."""
     nodes = done.node_executions.items()
@@ -109,14 +123,7 @@ def test_large_outputs_are_taken_over(remote: FlyteRemote, tmp_path: Path) -> No
 
 def test_insides_are_recovered(remote: FlyteRemote, tmp_path: Path) -> None:
     """A sub-workflow that succeeded is taken over whole, a failed one inside."""
-    failed, ran = broken(remote, tmp_path, "nested", x=1)
-    assert ran == ["breaks-4", "works-1", "works-2", "works-3"]
-
-    done = recovered(remote, failed)
-
-    assert done.closure.phase == SUCCEEDED, done.closure.error
-    assert done.outputs["o0"] == 14
-    assert runs(tmp_path) == ["breaks-4"]
+    _, done = recovered_nested(remote, tmp_path, "nested")
     assert phases(done)["n0"] == NODE_RECOVERED
 
 
@@ -137,14 +144,7 @@ def test_elements_are_recovered_by_index(remote: FlyteRemote, tmp_path: Path) ->
 
 def test_children_are_recovered(remote: FlyteRemote, tmp_path: Path) -> None:
     """A child that succeeded is kept; a failed one is recovered, not started over."""
-    failed, ran = broken(remote, tmp_path, "family", x=1)
-    assert ran == ["breaks-4", "works-1", "works-2", "works-3"]
-
-    done = recovered(remote, failed)
-
-    assert done.closure.phase == SUCCEEDED, done.closure.error
-    assert done.outputs["o0"] == 14
-    assert runs(tmp_path) == ["breaks-4"]
+    failed, done = recovered_nested(remote, tmp_path, "family")
     kept, rerun = done.node_executions["n0"], done.node_executions["n1"]
     assert kept.closure.phase == NODE_RECOVERED
     before = failed.node_executions["n0"].closure.workflow_node_metadata.execution_id

@@ -14,12 +14,11 @@ from infra.blobs.files import BlobInfo
 from infra.blobs.s3 import S3Blobs
 from infra.setting_sections.storage import S3Settings
 from tests.e2e.conftest import client, register
-from tests.e2e.test_recover import NODE_RECOVERED, broken, phases, recovered, runs
+from tests.e2e.test_recover import NODE_RECOVERED, phases, recovered_nested
 from tests.support.harness.distributed import Distributed, distributed
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 FLOW, SWEPT_S = "recover_flow.py", 60.0
-SUCCEEDED = 4
 
 
 @pytest.fixture
@@ -53,14 +52,7 @@ def test_recovery_and_deletion(roles: Distributed, tmp_path: Path) -> None:
     """A failed child is recovered; then all goes, with what lies on S3."""
     register(roles, tmp_path, FLOW)
     remote = client(roles)
-    failed, ran = broken(remote, tmp_path, "family", x=1)
-    assert ran == ["breaks-4", "works-1", "works-2", "works-3"]
-
-    done = recovered(remote, failed)
-
-    assert done.closure.phase == SUCCEEDED, done.closure.error
-    assert done.outputs["o0"] == 14
-    assert runs(tmp_path) == ["breaks-4"]
+    failed, done = recovered_nested(remote, tmp_path, "family")
     assert phases(done)["n0"] == NODE_RECOVERED
     assert _blobs(roles)
 

@@ -31,7 +31,7 @@ from schemas.wire import codec
 from tests.simulation.seeds import seeds
 from tests.support.catalogs import EventCatalog
 from tests.support.clocks import VirtualClock
-from tests.support.engine import created
+from tests.support.engine import created_by
 from tests.support.fakes import MemoryData, MemoryLog
 from tests.support.graphs import (
     array_node,
@@ -123,19 +123,7 @@ class Admissions:
     ) -> Admission:
         """Return the first event of the execution that is asked for."""
         await asyncio.sleep(0)
-        ref = ExecutionRef(
-            project=command.project, domain=command.domain, name=command.name
-        )
-        first = replace(
-            created(7),
-            occurred_at_us=now_us,
-            execution=ref,
-            parent=command.parent,
-            created_by=envelope.id,
-            max_parallelism=3,
-            # The graph is found again by it.
-            definition=Blob(uri=command.name, digest="0", size=1),
-        )
+        first = replace(created_by(command, envelope, now_us), max_parallelism=3)
         return Admission(first, self.world.definition(command.name))
 
 
@@ -312,10 +300,8 @@ def _check_moves(before: Execution, after: Execution) -> None:
         assert node.phase is phase or node.phase in NODE_MOVES[phase]
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-async def test_crashes_lose_and_double_nothing(seed: int, tmp_path: Path) -> None:
-    """Whatever moment the engine dies at, it goes on, and every execution ends once."""
-    world = World(seed, tmp_path)
+async def crash_until_all_ended(world: World) -> None:
+    """Create executions, crash now and then, and go on until every one has ended."""
     for number in range(COUNT):
         await create(world, f"e{number}")
     for _ in range(CRASHES):
@@ -325,6 +311,13 @@ async def test_crashes_lose_and_double_nothing(seed: int, tmp_path: Path) -> Non
         await live(world, 3000)
         if check(world) == {"SUCCEEDED": ALL}:
             break
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+async def test_crashes_lose_and_double_nothing(seed: int, tmp_path: Path) -> None:
+    """Whatever moment the engine dies at, it goes on, and every execution ends once."""
+    world = World(seed, tmp_path)
+    await crash_until_all_ended(world)
 
     assert check(world) == {"SUCCEEDED": ALL}, f"seed {seed}"
     assert _kept(world) == 1, "equal tasks that run one at a time run once"

@@ -20,7 +20,15 @@ from schemas.messages.commands import CreateExecution
 from schemas.phases import ExecutionPhase
 from schemas.values import Values
 from schemas.wire import codec
-from tests.simulation.test_engine import Admissions, World, check, create, live
+from tests.simulation.test_engine import (
+    ALL,
+    Admissions,
+    World,
+    check,
+    crash_until_all_ended,
+    create,
+    live,
+)
 from tests.support.graphs import array_of, definition, task_node
 from workers.propeller.loading.admission import Admission
 
@@ -97,3 +105,15 @@ async def test_many_outputs_stay_within_the_budget(seed: int, tmp_path: Path) ->
     assert state.phase is ExecutionPhase.SUCCEEDED, f"seed {seed}"
     assert await _outputs(world.blobs, state.outputs) == _text("o0")
     assert BUDGET <= largest < BUDGET + MESSAGE < WITHOUT_BUDGET
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+async def test_executions_of_every_shape_end_without_a_budget(
+    seed: int, tmp_path: Path
+) -> None:
+    """All that a runner writes goes by reference: nothing depends on where it lies."""
+    world = World(seed, tmp_path)
+    world.limits = Limits(inline_budget=0)
+    await crash_until_all_ended(world)
+
+    assert check(world) == {"SUCCEEDED": ALL}, f"seed {seed}"

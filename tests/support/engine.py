@@ -8,6 +8,7 @@ from typing import Any
 
 from flyteidl.admin import execution_pb2
 from immutables import Map
+from msgspec.structs import replace as replaced
 
 from domain.decider import Outgoing
 from domain.execution.context import Context, Limits
@@ -24,6 +25,7 @@ from domain.execution.state.saved_nodes import (
 )
 from domain.execution.state.state import Execution
 from domain.graph import Definition
+from schemas.envelope import Envelope
 from schemas.ids import EntityRef, ExecutionRef, ParentNode, execution_stream
 from schemas.levels import FORMAT_LEVEL
 from schemas.messages import commands as c
@@ -57,6 +59,25 @@ def created(
         max_parallelism=max_parallelism,
         parent=parent,
         created_by="create",
+    )
+
+
+def created_by(
+    command: c.CreateExecution, envelope: Envelope, now_us: int
+) -> e.ExecutionCreated:
+    """Return the first event of the execution that a command asks for.
+
+    Its definition is named as the execution: the graph is found again by that.
+    """
+    return replaced(
+        created(7),
+        occurred_at_us=now_us,
+        execution=ExecutionRef(
+            project=command.project, domain=command.domain, name=command.name
+        ),
+        parent=command.parent,
+        created_by=envelope.id,
+        definition=Blob(uri=command.name, digest="0", size=1),
     )
 
 

@@ -96,7 +96,7 @@ class MemoryLog:
         for key, record in fresh.items():
             self.data.last += 1
             self.data.known[key] = record
-            self.data.records.append(_at(record, self.data.last))
+            self.data.records.append(record.at(self.data.last))
         if group is not None:
             self.data.positions[group] = position
         if self.lose_next_answer:
@@ -162,7 +162,7 @@ class MemoryLog:
     async def read_compacted(self, topic: str, partition: int) -> Pages:
         """Yield the newest record of each key of a compacted topic."""
         del partition  # there is one
-        yield [_at(r, 0) for (at, _), r in self.data.newest.items() if at == topic]
+        yield [r.at(0) for (at, _), r in self.data.newest.items() if at == topic]
 
     async def positions_before(self, received: Received, topic: str) -> Positions:
         """Return the position before a message: topics share one order here."""
@@ -335,14 +335,3 @@ def _key(record: Record | Received) -> tuple[str, int]:
     if _is_event(record):
         return record.envelope.stream, record.envelope.sequence
     return f"{record.topic}:{record.envelope.id}", 0
-
-
-def _at(record: Record, position: int) -> Received:
-    return Received(
-        topic=record.topic,
-        key=record.key,
-        envelope=record.envelope,
-        body=record.body,
-        partition=0,
-        position=position,
-    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from typing import Any
 
 from infra.eventlog.contract import Pages, Positions, Received, Record
 from schemas import topics
@@ -11,23 +12,32 @@ from schemas.envelope import Envelope
 from schemas.ids import event_id
 from schemas.messages import execution_events as e
 from schemas.messages import outcomes
+from schemas.messages.node_events import Event
 from schemas.wire import codec
 
 
-def event_records(stream: str, events: Sequence[e.ExecutionEvent]) -> list[Record]:
+def stored_event(stream: str, number: int, event: Event, **envelope: Any) -> Record:
+    """Return the record of an event, with further fields of its envelope."""
+    return Record(
+        topic=topics.EVENTS,
+        key=stream,
+        envelope=Envelope(
+            id=event_id(stream, number),
+            type=codec.type_name(event),
+            stream=stream,
+            sequence=number,
+            **envelope,
+        ),
+        body=codec.encode(event),
+    )
+
+
+def event_records(
+    stream: str, events: Sequence[e.ExecutionEvent], **envelope: Any
+) -> list[Record]:
     """Return the records of a stream's events, from its first one on."""
     return [
-        Record(
-            topic=topics.EVENTS,
-            key=stream,
-            envelope=Envelope(
-                id=event_id(stream, number),
-                type=codec.type_name(event),
-                stream=stream,
-                sequence=number,
-            ),
-            body=codec.encode(event),
-        )
+        stored_event(stream, number, event, **envelope)
         for number, event in enumerate(events, 1)
     ]
 

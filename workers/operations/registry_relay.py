@@ -15,7 +15,7 @@ from typing import Protocol
 
 from infra.clock import SYSTEM_CLOCK, Clock
 from infra.errors import PermanentError
-from infra.eventlog.contract import Pages, Positions, Received, Record
+from infra.eventlog.contract import Pages, Positions, Record
 from infra.eventlog.event_store import EventStore
 from infra.retry import retry_transient
 from schemas import topics
@@ -106,16 +106,8 @@ class RegistryRelay:
             await self.log.append([record])
         except PermanentError as error:
             self.refused += 1
-            received = Received(
-                topic=record.topic,
-                key=record.key,
-                envelope=record.envelope,
-                body=record.body,
-                partition=0,
-                position=position,
-            )
-            now_us, why = self.clock.now_us(), str(error)
-            letter = dead_letter_record(received, why, now_us, with_body=False)
+            received, now_us = record.at(position), self.clock.now_us()
+            letter = dead_letter_record(received, str(error), now_us, with_body=False)
             await self.log.append([letter])
 
 

@@ -81,15 +81,3 @@ def from_row(topic: str, sequence: int, state: bytes, position: int) -> Received
         partition=PARTITION,
         position=position,
     )
-
-
-def at(record: Record, position: int) -> Received:
-    """Return a record as it is read at a position."""
-    return Received(
-        topic=record.topic,
-        key=record.key,
-        envelope=record.envelope,
-        body=record.body,
-        partition=PARTITION,
-        position=position,
-    )

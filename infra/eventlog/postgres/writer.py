@@ -27,7 +27,7 @@ from infra.eventlog.contract import Received, Record
 from infra.eventlog.postgres import compacted as log_compacted
 from infra.eventlog.postgres.conflict import Conflict, RowKey, classify
 from infra.eventlog.postgres.queries import EVENTS_TABLE, POSITIONS_TABLE
-from infra.eventlog.postgres.rows import at, to_row
+from infra.eventlog.postgres.rows import to_row
 from infra.postgres.failures import (
     Failure,
     failure_of,
@@ -130,7 +130,7 @@ class LogWriter:
             before=self._check_session,
             also=insert.also,
         )
-        return [at(r, i) for r, i in zip(insert.records, ids, strict=True)]
+        return [r.at(i) for r, i in zip(insert.records, ids, strict=True)]
 
     def _resolve(self, insert: _Insert, conflict: IntegrityError) -> Sequence[Received]:
         """Find out what a conflict means; insert only what is known to be new."""

@@ -10,8 +10,6 @@ from functools import partial
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from msgspec.structs import replace
-
 from domain.execution.context import Limits
 from domain.graph import Definition
 from gateway.bootstrap import components
@@ -20,13 +18,12 @@ from infra.eventlog.kafka.log import KafkaLog
 from infra.newer_messages import NOTHING_NEWER
 from infra.retry import retry_transient
 from schemas.envelope import Envelope
-from schemas.ids import ExecutionRef
 from schemas.levels import FORMAT_LEVEL
 from schemas.messages.commands import CreateExecution
 from schemas.values import Blob
 from tests.support.catalogs import MemoryCatalog
 from tests.support.cluster.tasks import TimedTasks
-from tests.support.engine import created
+from tests.support.engine import created_by
 from workers.operations.kafka_trimmer import KafkaTrimmer
 from workers.propeller import restore as restoring
 from workers.propeller.kinds.executions import EXECUTIONS
@@ -55,18 +52,7 @@ class Registry:
     ) -> Admission:
         """Return the first event of the execution that is asked for."""
         self.check(command)
-        ref = ExecutionRef(
-            project=command.project, domain=command.domain, name=command.name
-        )
-        first = replace(
-            created(7),
-            occurred_at_us=now_us,
-            execution=ref,
-            parent=command.parent,
-            created_by=envelope.id,
-            # The graph is found again by it.
-            definition=Blob(uri=command.name, digest="0", size=1),
-        )
+        first = created_by(command, envelope, now_us)
         return Admission(first, self.definition(command.name))
 
     async def load(self, blob: Blob) -> Definition:

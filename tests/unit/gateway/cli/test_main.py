@@ -26,6 +26,7 @@ from schemas.messages import node_events as ne
 from schemas.values import NO_VALUES, Blob, Values
 from schemas.wire import codec
 from tests.support.components.postgres import migrated_database
+from tests.support.memory_log import stored_event
 
 NOON_US = 1_700_000_000_000_000
 REF = ExecutionRef(project="flytesnacks", domain="development", name="report-1")
@@ -65,19 +66,13 @@ def _events(ref: ExecutionRef) -> list[e.ExecutionEvent]:
 def _records(ref: ExecutionRef) -> list[Record]:
     stream = execution_stream(ref)
     return [
-        Record(
-            topic=topics.EVENTS,
-            key=stream,
-            envelope=Envelope(
-                id=event_id(stream, number),
-                type=codec.type_name(event),
-                stream=stream,
-                sequence=number,
-                correlation=stream,
-                causation="cause",
-                recorded_at_us=NOON_US + number,
-            ),
-            body=codec.encode(event),
+        stored_event(
+            stream,
+            number,
+            event,
+            correlation=stream,
+            causation="cause",
+            recorded_at_us=NOON_US + number,
         )
         for number, event in enumerate(_events(ref), 1)
     ]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
 from msgspec.structs import replace
 
 from projections.queries import executions
@@ -19,25 +22,15 @@ def _begun() -> Engine:
     return engine
 
 
-async def test_a_running_task_shows_its_deck(read_models: ReadModels) -> None:
-    """The first report says where it will be."""
-    engine = _begun()
-    engine.do(replace(start(engine.run_of("a")), deck_uri="/b/deck.html"))
-    await read_models.given(STREAM, *engine.events)
-
-    node = await executions.get_node(read_models.pool, MAIN, "a")
-    assert node is not None
-    assert (node.phase, node.deck_uri) == ("RUNNING", "/b/deck.html")
-
-
-async def test_a_task_that_failed_at_once_shows_its_deck(
-    read_models: ReadModels,
+@pytest.mark.parametrize(("report", "phase"), [(start, "RUNNING"), (failure, "FAILED")])
+async def test_the_first_report_shows_the_deck(
+    read_models: ReadModels, report: Any, phase: str
 ) -> None:
-    """Its only report has the failure and the deck."""
+    """It says where the deck will be, or is, also if the task failed at once."""
     engine = _begun()
-    engine.do(replace(failure(engine.run_of("a")), deck_uri="/b/deck.html"))
+    engine.do(replace(report(engine.run_of("a")), deck_uri="/b/deck.html"))
     await read_models.given(STREAM, *engine.events)
 
     node = await executions.get_node(read_models.pool, MAIN, "a")
     assert node is not None
-    assert (node.phase, node.deck_uri) == ("FAILED", "/b/deck.html")
+    assert (node.phase, node.deck_uri) == (phase, "/b/deck.html")

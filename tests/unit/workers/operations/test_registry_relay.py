@@ -2,29 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
-from infra.errors import PermanentError
 from infra.eventlog.contract import Record
 from schemas import topics
 from schemas.envelope import Envelope
 from schemas.messages.dead_letters import DeadLetter
 from schemas.wire import codec
-from tests.support.fakes import MemoryLog
+from tests.support.failing_logs import STORED_MAX, SmallLog
 from workers.operations.registry_relay import RegistryRelay
-
-STORED_MAX = 4_000
-
-
-class SmallLog(MemoryLog):
-    """A log that stores small records only."""
-
-    async def append(self, records: Sequence[Record]) -> None:
-        """Append all, or refuse all."""
-        if any(len(record.body) > STORED_MAX for record in records):
-            raise PermanentError("Expected a small record, but it is large")
-        await super().append(records)
 
 
 class Store:

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 
 import pytest
 
-from infra.errors import PermanentError, TransientError
+from infra.errors import PermanentError
 from infra.eventlog.contract import Record
 from schemas import topics
 from schemas.envelope import Envelope
 from schemas.messages import commands as c
 from schemas.messages import node_events as ne
 from tests.support.clocks import SteppedClock
-from tests.support.fakes import MemoryLog
+from tests.support.failing_logs import BlockableLog
 from tests.support.harness.propeller_harness import Harness, stream_of
 from workers.propeller.loading.admission import Admission
 
@@ -24,17 +24,14 @@ WAITING = 401
 LOOKS_MAX = 40
 
 
-class BlockableLog(MemoryLog):
+class RefusingLog(BlockableLog):
     """A log that can be out of reach, and can't store the events of one stream."""
-
-    is_away = False
 
     def _insert(
         self, records: Sequence[Record], group: str | None, position: int
     ) -> None:
-        if self.is_away:
-            raise TransientError("away")
-        if any(r.envelope.sequence and r.key == stream_of("bad") for r in records):
+        keys = {r.key for r in records if r.envelope.sequence}
+        if not self.is_away and stream_of("bad") in keys:
             raise PermanentError("an event is too large")
         super()._insert(records, group, position)
 
@@ -54,13 +51,13 @@ class BlockableHarness(Harness):
 
 
 @pytest.fixture
-def log() -> BlockableLog:
+def log() -> RefusingLog:
     """Return an empty log."""
-    return BlockableLog(poll_s=0.005)
+    return RefusingLog(poll_s=0.005)
 
 
 @pytest.fixture
-def harness(log: BlockableLog) -> BlockableHarness:
+def harness(log: RefusingLog) -> BlockableHarness:
     """Return what a propeller needs, with stepped time."""
     found = BlockableHarness(log, clock=SteppedClock())
     found.folds, found.runner_timeout_s = True, TICKS
@@ -217,7 +214,7 @@ async def test_a_pause_of_everything_takes_nothing(
 
 
 async def test_an_outage_of_the_log_takes_nothing(
-    log: BlockableLog, harness: BlockableHarness
+    log: RefusingLog, harness: BlockableHarness
 ) -> None:
     """Nobody can be heard while it lasts, nor can a tick be read back."""
     async with harness.propeller():

@@ -8,35 +8,19 @@ from typing import Any
 
 import pytest
 
-from infra.errors import TransientError
 from schemas import topics
 from schemas.messages import commands as c
 from schemas.messages import dispatches as d
 from schemas.values import NO_VALUES
 from schemas.wire import codec
 from tests.support.clocks import SteppedClock, VirtualClock
-from tests.support.fakes import MemoryLog
+from tests.support.failing_logs import BlockableLog
 from tests.support.harness.runner_harness import Harness, abort, container, record
 from workers.plugins.plugin import Started, Succeeded, Work
 from workers.runner.liveness import Liveness
 
 SECOND_US = 1_000_000
 TIMEOUT_S = 5.0
-
-
-class BlockableLog(MemoryLog):
-    """A log that can be out of reach for who appends."""
-
-    is_away = False
-
-    def _insert(self, *arguments: Any) -> None:
-        if self.is_away:
-            raise TransientError("away")
-        super()._insert(*arguments)
-
-    def put(self, *messages: d.Dispatch) -> None:
-        """Append what others send, for whom the log isn't out of reach."""
-        super()._insert([record(message) for message in messages], None, 0)
 
 
 @pytest.fixture
@@ -139,7 +123,7 @@ async def test_an_unheard_runner_starts_nothing_new(
         await harness.until(harness.reports)
         log.is_away = True
         freeze(harness)
-        log.put(container("n1"))
+        log.put(record(container("n1")))
         await asyncio.sleep(0.2)
         assert harness.plugin.calls == [("start", "n0")]
         log.is_away = False

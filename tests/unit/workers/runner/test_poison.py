@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from flyteidl.core import literals_pb2
 
-from infra.errors import PermanentError
 from infra.eventlog.contract import Record
 from schemas import topics
 from schemas.envelope import Envelope
@@ -17,6 +15,7 @@ from schemas.messages import commands as c
 from schemas.messages import dispatches as d
 from schemas.values import NO_VALUES, Failure, Values
 from schemas.wire import codec
+from tests.support.failing_logs import STORED_MAX, SmallLog
 from tests.support.fakes import MemoryLog
 from tests.support.flytekit import tasks as t
 from tests.support.harness.runner_harness import (
@@ -27,18 +26,6 @@ from tests.support.harness.runner_harness import (
 )
 from workers.plugins.plugin import Failed, Succeeded, Work
 from workers.runner.handlers import DispatchHandlers
-
-STORED_MAX = 4_000
-
-
-class SmallLog(MemoryLog):
-    """A log that stores small records only."""
-
-    async def append(self, records: Sequence[Record]) -> None:
-        """Append all, or refuse all."""
-        if any(len(record.body) > STORED_MAX for record in records):
-            raise PermanentError("Expected a small record, but it is large")
-        await super().append(records)
 
 
 @pytest.fixture
