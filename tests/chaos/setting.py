@@ -114,9 +114,7 @@ def setting() -> Iterator[Setting]:
         store = stack.enter_context(s3(folder / "minio"))
         outside = Outside(kafka=cluster.servers, postgres=url, s3=store, replicas=3)
         roles = [role for host in _HOSTS for role in host]
-        engine = Distributed(
-            folder / "roles", outside, roles, **_SETTINGS, **UNMEASURED
-        )
+        engine = Distributed(folder / "roles", outside, roles, **_SETTINGS)
         engine.kafka = engine.kafka.model_copy(update={"partitions": PARTITIONS})
         engine.folder.mkdir(parents=True)
         left = iter(engine.roles)

@@ -44,6 +44,8 @@ from tests.support.harness.version_before import VARIABLE, version_before
 KINDS = (GATEWAY, PROPELLER, PROJECTOR, RUNNER)
 _ROLES = (GATEWAY, PROPELLER, PROPELLER, PROJECTOR, PROJECTOR, RUNNER, RUNNER)
 _OPENS_S, _REFUSES_S, _MOVES_S = 60.0, 60.0, 120.0
+_ALL_KNOW_S = 2.5
+"""Each process reads the open level once a second."""
 _KILLED = 0.5
 _SETTINGS = {
     **UNMEASURED,
@@ -96,8 +98,9 @@ class Upgrade:
         for kind in self.order:
             self._replace_all(engine.of(kind), is_first=kind == self.order[0])
         self._until(self._is_open, "the new level opens", _OPENS_S)
-        ended = load.ended
-        self._until(lambda: load.ended >= ended + 4, "executions go on")
+        time.sleep(_ALL_KNOW_S)
+        begun = load.begun
+        self._until(lambda: load.ended >= begun + 2, "executions begin by new rules")
         load.finish()
         self.executions, self.wrong = load.ended, [*self.wrong, *load.wrong]
         for role in engine.roles:
@@ -179,13 +182,17 @@ class Upgrade:
             time.sleep(0.2)
 
 
-def upgrade(folder: Path, before: Path, order: Sequence[str], seed: int) -> Upgrade:
+def upgrade(
+    folder: Path,
+    before: Path,
+    order: Sequence[str],
+    seed: int,
+    roles: Sequence[str] = _ROLES,
+) -> Upgrade:
     """Replace an engine of the version before in this order; return what was found."""
     with broker(folder / "kafka") as servers, s3(folder / "minio") as store:
         outside = Outside(kafka=servers, postgres=empty_database(), s3=store)
-        engine = Distributed(
-            folder / "roles", outside, _ROLES, **_SETTINGS, **UNMEASURED
-        )
+        engine = Distributed(folder / "roles", outside, roles, **_SETTINGS)
         found = Upgrade(engine=engine, before=before, order=order, seed=seed)
         try:
             found.run()
