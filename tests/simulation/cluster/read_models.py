@@ -13,6 +13,7 @@ from schemas.messages.commands import DeleteExecution, TerminateExecution
 from tests.simulation.cluster.leases import wrong
 from tests.simulation.cluster.log_faults import started, to_the_end
 from tests.support.cluster.cluster import Cluster, stream_of
+from tests.support.cluster.faults import Faults
 from tests.support.cluster.graphs import only_child, single
 from tests.support.cluster.read_models import differences
 from tests.support.components.postgres import migrated_database
@@ -23,6 +24,7 @@ ROUNDS, JOINING_S, QUIET_S = 3, (2.0, 8.0), 20.0
 PARTITIONS = (0, 1)
 """Partitions of events; the second one falls to the projector that joins."""
 APPLIED_S = 40.0
+FAULTS = 10
 
 
 async def projector_joins(seed: int, folder: Path) -> list[str]:
@@ -42,6 +44,23 @@ async def projector_joins(seed: int, folder: Path) -> list[str]:
             await cluster.leave(joined)
         found = await to_the_end(cluster)
         cluster.database_delays_s.clear()
+        await asyncio.sleep(APPLIED_S)
+        return [*found, *await differences(cluster)]
+
+
+async def projectors_in_a_storm(seed: int, folder: Path) -> list[str]:
+    """Projectors are killed, frozen, replaced and added at any await."""
+    database = migrated_database()
+    roles = {"propeller": 1, "runner": 1, "projector": 2}
+    async with started(seed, folder, roles, database=database) as cluster:
+        kinds = ("kill", "replace", "freeze", "leave", "join")
+        faults = Faults(cluster, kinds, role="projector")
+        injecting = asyncio.create_task(faults.inject(FAULTS))
+        for number in range(4):
+            await cluster.create(f"e{number}")
+            await asyncio.sleep(4)
+        await injecting
+        found = await to_the_end(cluster)
         await asyncio.sleep(APPLIED_S)
         return [*found, *await differences(cluster)]
 

@@ -19,10 +19,14 @@ JUMPS_S = (-86_400, -60, 60, 86_400)
 
 @dataclass(slots=True, repr=False)
 class Faults:
-    """Injects one fault after the other; all of them are over at the end."""
+    """Injects one fault after the other; all of them are over at the end.
+
+    With a `role` only its processes have any.
+    """
 
     cluster: Cluster
     kinds: tuple[str, ...]
+    role: str = ""
     injected: Counter[str] = field(default_factory=Counter)
 
     async def inject(self, count: int) -> None:
@@ -40,7 +44,11 @@ class Faults:
             await asyncio.sleep(draw.uniform(*PAUSE_S))
             name = draw.choice(self.kinds)
             busy = {task.get_name() for task in going if not task.done()}
-            nodes = [n for n in self.cluster.nodes.values() if n.name not in busy]
+            nodes = [
+                node
+                for node in self.cluster.nodes.values()
+                if node.name not in busy and self.role in {"", node.role}
+            ]
             if not nodes:
                 continue
             node = draw.choice(nodes)
@@ -60,7 +68,7 @@ class Faults:
         self.cluster.kill(node)
         await self._away(AWAY_S)
         self.cluster.spawn(node.role)
-        del self.cluster.nodes[node.name]
+        self.cluster.nodes.pop(node.name, None)  # it may have left meanwhile
 
     async def freeze(self, node: Node) -> None:
         """Stop a process, and let it wake."""

@@ -22,7 +22,7 @@ from tests.support.engine import NOON_US
 from tests.support.virtual.activity import runaway, running
 from tests.support.virtual.process import CURRENT, STARTED, Process
 
-_ANSWER_S = 30.0
+_ANSWER_S = 5.0
 _TOGETHER_S, _TOGETHER_MAX = 0.001, 20
 _SECOND_US = 1_000_000
 STEPS_MAX = 1_000_000
@@ -41,10 +41,12 @@ class _Selector(selectors.DefaultSelector):
     """Moves time on instead of waiting for it.
 
     Answers of Postgres come once nothing else is to be done, those of all who wait
-    together: how fast it is changes nothing.
+    together: how fast it is changes nothing. Who gets none is `blocked`, by the locks
+    of a process that is frozen: time goes on.
     """
 
     loop: VirtualLoop
+    blocked: frozenset[int] = frozenset()
 
     def select(
         self, timeout: float | None = None
@@ -52,24 +54,29 @@ class _Selector(selectors.DefaultSelector):
         """Return what is ready; if nothing is, move time on."""
         if timeout == 0:
             return []
-        count = len(self.get_map()) - 1  # the loop has one of its own
-        if count and (found := self._answers(count)):
+        if len(self.get_map()) > 1 and (found := self._answers()):
             return found
         if timeout is None:
             raise DeadlockError
         self.loop.now_s += max(timeout, 0.0)
         return []
 
-    def _answers(self, count: int) -> list[tuple[selectors.SelectorKey, int]]:
+    def _answers(self) -> list[tuple[selectors.SelectorKey, int]]:
         """Return all answers, or those that come: some wait for locks of others."""
-        found = super().select(_ANSWER_S)
+        own, *waiting = self.get_map()
+        is_blocked = self.blocked.issuperset(waiting)
+        found = super().select(0 if is_blocked else _ANSWER_S)
+        if not found:
+            self.blocked = frozenset(waiting)
+            return []
+        self.blocked = frozenset()
         for _ in range(_TOGETHER_MAX):
-            if len(found) == count:
+            if len(found) >= len(waiting):
                 break
             time.sleep(_TOGETHER_S)
             found = super().select(0)
-        order = {fd: number for number, fd in enumerate(self.get_map())}
-        return sorted(found, key=lambda one: order[one[0].fd])
+        order = [own, *waiting]
+        return sorted(found, key=lambda one: order.index(one[0].fd))
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
@@ -150,6 +157,9 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def add_reader(self, fd: Any, callback: Callable[..., object], *args: Any) -> None:
         """Call back when something can be read, if its process is running then."""
+        process: Process | None = CURRENT.get()
+        if process is not None:
+            process.note_socket(fd)
         super().add_reader(fd, self._called, self.remove_reader, fd, callback, *args)
 
     def add_writer(self, fd: Any, callback: Callable[..., object], *args: Any) -> None:

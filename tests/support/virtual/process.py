@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import os
+import socket
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,6 +35,7 @@ class Process:
     is_dead: bool = False
     clock_us: int = 0
     _parked: list[Parked] = field(default_factory=list)
+    _sockets: dict[int, int] = field(default_factory=dict)
 
     def start(self, main: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run a program in this process."""
@@ -53,9 +57,18 @@ class Process:
             if not handle[0].cancelled():
                 loop.call_soon(callback, *args, context=context)
 
+    def note_socket(self, fd: int) -> None:
+        """Note a socket of this process, which ends with it."""
+        self._sockets[fd] = os.fstat(fd).st_ino
+
     def kill(self) -> None:
-        """End it, as SIGKILL does."""
+        """End it, as SIGKILL does; who is at the other end of its sockets sees that."""
         self.is_dead = True
+        for fd, number in self._sockets.items():
+            with suppress(OSError):
+                if os.fstat(fd).st_ino == number:
+                    with socket.socket(fileno=os.dup(fd)) as own:
+                        own.shutdown(socket.SHUT_RDWR)
 
     def end(self) -> None:
         """Let what is left of it end, once the run is over."""
