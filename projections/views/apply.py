@@ -132,17 +132,16 @@ class StreamProjections:
         self, changes: Changes, envelope: Envelope, message: msgspec.Struct
     ) -> None:
         """Add what a message changes; KeyError for one that is no event of a stream."""
+        self.apply_outcome(changes, envelope, message)
         if isinstance(message, Event):
-            if envelope.reply:
-                self.apply_outcome(changes, envelope, message)
             self._apply_event(changes, envelope, message)
-        else:
-            self.apply_outcome(changes, envelope, message)
+        elif not isinstance(message, CommandRejected | CommandHadNoEffect):
+            raise KeyError(type(message).__name__)
 
     def apply_outcome(
         self, changes: Changes, envelope: Envelope, message: msgspec.Struct
     ) -> None:
-        """Add only what a message says about the command that led to it."""
+        """Add only what a message says about the command that led to it, if it does."""
         match message:
             case Event() if envelope.reply:
                 outcome = Outcome(
@@ -160,7 +159,7 @@ class StreamProjections:
             case CommandHadNoEffect():
                 outcome = Outcome(command_id=message.command_id, kind="no_effect")
             case _:
-                raise KeyError(type(message).__name__)
+                return
         changes.end_command(outcome)
 
     def _apply_event(self, changes: Changes, envelope: Envelope, event: Event) -> None:

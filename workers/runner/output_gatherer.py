@@ -21,6 +21,8 @@ from workers.plugins.plugin import unexpected_failure
 log_ = structlog.get_logger(__name__)
 
 _READS_MAX = 32
+_SIZE_MAX = 2**20
+"""More elements than any array's state could hold: such a dispatch is damaged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,9 @@ def _outputs(
 ) -> literals_pb2.LiteralMap:
     if dispatch.as_is:
         return found[0]
+    if dispatch.size > _SIZE_MAX:
+        message = f"Expected at most {_SIZE_MAX} elements, but got {dispatch.size}"
+        raise ValueError(message)
     outputs = dict(zip(dispatch.indexes, found, strict=True))
     return collect_outputs(dispatch.names, dispatch.size, outputs)
 

@@ -24,6 +24,7 @@ from projections.views.changes import Changes
 from schemas.envelope import Envelope
 from schemas.messages import execution_events as e
 from schemas.messages import node_events as ne
+from schemas.messages.commands import Heartbeat
 from tests.support.engine import STREAM, Engine, created
 from tests.support.graphs import definition, task_node
 from tests.support.harness.read_models import ReadModels
@@ -121,6 +122,19 @@ async def test_a_first_event_may_be_refused(read_models: ReadModels) -> None:
     assert projector.passed.has(STREAM)
     assert await phases(read_models) == {OTHER: "SUCCEEDED"}
     assert len(await executions.get_outcomes(read_models.pool, ["c1"])) == 1
+
+
+async def test_a_message_that_is_no_event_costs_its_stream(
+    read_models: ReadModels,
+) -> None:
+    """Any program may write to the topic: also behind what is passed over already."""
+    beat = Heartbeat(runner="r", incarnation="i", occurred_at_us=1)
+    read_models.log.add(STREAM, beat, beat)
+    read_models.log.add(OTHER, *a_run("other"))
+    projector = await read_models.follow()
+
+    assert projector.passed.has(STREAM)
+    assert await phases(read_models) == {OTHER: "SUCCEEDED"}
 
 
 async def test_a_redriven_stream_has_all_its_rows(read_models: ReadModels) -> None:

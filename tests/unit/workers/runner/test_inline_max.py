@@ -98,3 +98,24 @@ async def test_the_outputs_of_a_child_are_stored_as_they_are(harness: Harness) -
 
     assert report.outputs.uri == harness.blobs.uri(dispatch.output_path)
     assert await harness.blobs.get(report.outputs.uri) == values(o0=7)
+
+
+async def test_more_elements_than_any_array_has_are_refused(harness: Harness) -> None:
+    """A damaged dispatch fails, and doesn't keep the runner busy for ever."""
+    dispatch = d.GatherOutputs(
+        stream=container().stream,
+        node_id="n1",
+        attempt=0,
+        size=2**62,
+        names=("o0",),
+        indexes=(0,),
+        sources=(Values(inline=values(o0=7)),),
+        output_path="out/n1/0/outputs.pb",
+    )
+    async with harness.runner():
+        await harness.send(dispatch)
+        await harness.until(harness.reports)
+    (report,) = harness.reports(c.ReportOutputsGathered)
+
+    assert report.failure is not None
+    assert "elements" in report.failure.message
