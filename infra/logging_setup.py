@@ -22,6 +22,8 @@ _SHARED: tuple[Processor, ...] = (
 )
 
 
+CACHES_LOGGERS = True
+"""Off in tests: a logger that is cached can't be captured by a later one."""
 _INTERVAL_S = 1.0
 _MESSAGES_MAX = 1000
 _CLIENTS = frozenset({"aiokafka", "minio", "psycopg", "psycopg_pool", "urllib3"})
@@ -93,7 +95,7 @@ def configure(level: str, *, as_json: bool) -> None:
         processors=[*_SHARED, *rendering],
         wrapper_class=structlog.make_filtering_bound_logger(chosen),
         logger_factory=structlog.PrintLoggerFactory(out),
-        cache_logger_on_first_use=True,
+        cache_logger_on_first_use=CACHES_LOGGERS,
     )
     handler = logging.StreamHandler(out)
     if chosen > logging.DEBUG:

@@ -143,7 +143,8 @@ class Load:
             self.ended += 1
             allowed = {"SUCCEEDED", "ABORTED"} if one.is_terminated else {"SUCCEEDED"}
             if phase not in allowed:
-                self.wrong.append(f"Expected {name} to succeed, but it is {phase}")
+                why = f"it is {phase}: {_why(remote, one)}"
+                self.wrong.append(f"Expected {name} to succeed, but {why}")
         elif time.monotonic() - one.began > ENDING_S:
             self.wrong.append(f"Expected {name} to end, but it is still under way")
             return True
@@ -159,6 +160,14 @@ class Load:
             expected = f"Expected {one.execution.id.name} to yield {one.shape.outputs}"
             self.wrong.append(f"{expected}, but got {outputs}")
         return "SUCCEEDED"
+
+
+def _why(remote: RecordedRemote, one: Started) -> str:
+    """Return the error of an execution that failed, as far as it can be read now."""
+    with suppress(*_AWAY):
+        error = remote.remote.client.get_execution(one.execution.id).closure.error
+        return str(error.message) if error else "without an error"
+    return "its error can't be read now"
 
 
 def _asked(call: Callable[[], Any]) -> Any:
