@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import secrets
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -216,8 +217,15 @@ class S3Blobs:
         path = folder / hashlib.sha256(uri.encode()).hexdigest()[:24]
 
         def load() -> Path:
-            if not path.exists():
-                self._client.fget_object(bucket, key, str(path))
+            if path.exists():
+                return path
+            # The client would take a file away that another copy has just completed.
+            part = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+            try:
+                self._client.fget_object(bucket, key, str(part))
+                part.replace(path)
+            finally:
+                part.unlink(missing_ok=True)
             return path
 
         return await self._call(uri, load)

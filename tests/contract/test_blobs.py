@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import secrets
@@ -148,6 +149,21 @@ async def test_a_blob_is_had_as_a_file(blobs: Blobs, tmp_path: Path) -> None:
     assert (await blobs.local_copy(uri, tmp_path / "copies")).read_bytes() == b"packed"
     with pytest.raises(BlobNotFoundError):
         await blobs.local_copy(blobs.uri("none"), tmp_path / "copies")
+
+
+async def test_copies_made_at_once_are_whole(blobs: Blobs, tmp_path: Path) -> None:
+    """No copy takes away the file of another one, which is read already."""
+    uri, data = blobs.uri("bundle.tar.gz"), b"packed" * 1000
+    await blobs.put(uri, data)
+
+    async def read(folder: Path) -> bytes:
+        path = await blobs.local_copy(uri, folder)
+        return path.read_bytes()
+
+    for number in range(5):
+        folder = tmp_path / f"{number}"
+        found = await asyncio.gather(*(read(folder) for _ in range(8)))
+        assert found == [data] * 8
 
 
 async def test_s3_serves_its_own_links(server: S3Settings) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import shutil
 import tarfile
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -70,8 +72,9 @@ def _module(args: Sequence[str]) -> str | None:
 def unpack(bundle: Path, folder: Path, name: str) -> None:
     """Unpack a bundle into a folder that doesn't exist yet; raises BundleDamagedError.
 
-    `name` is the name that it was uploaded with. A notebook's bundle is no archive,
-    but a file of pickled tasks, which flytekit looks for in the working directory.
+    Errors of the disk are raised as they are: another attempt may succeed. `name` is
+    the name that it was uploaded with. A notebook's bundle is no archive, but a file of
+    pickled tasks, which flytekit looks for in the working directory.
     """
     folder.mkdir(parents=True)
     if name == PICKLED:
@@ -80,7 +83,7 @@ def unpack(bundle: Path, folder: Path, name: str) -> None:
     try:
         with tarfile.open(bundle) as archive:
             _extract(archive, folder)
-    except (tarfile.TarError, OSError, EOFError) as error:
+    except (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError) as error:
         message = f"Expected a code bundle at {bundle}, but: {error}"
         raise BundleDamagedError(message) from error
 
