@@ -11,6 +11,9 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from flytekit.clients.friendly import SynchronousFlyteClient
 from flytekit.configuration import PlatformConfig
+from flytekit.exceptions.base import FlyteException
+from flytekit.exceptions.system import FlyteSystemException
+from flytekit.exceptions.user import FlyteEntityAlreadyExistsException
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
@@ -33,6 +36,7 @@ TOPICS = (
     topics.REGISTRY, topics.NOTIFICATIONS, topics.DEAD_LETTERS,
 )  # fmt: skip
 STREAMS = [f"execution/flytesnacks/development/fuzzed-{n}" for n in range(8)]
+_CREATED_S = 60.0
 _TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 _TIMES = st.one_of(st.just(0), st.integers(0, 2**51))
 
@@ -95,6 +99,20 @@ async def publish(roles: Distributed, drawn: list[dict[str, Any]]) -> None:
         await producer.flush()
 
 
+def created(client: SynchronousFlyteClient) -> str:
+    """Create an execution, asked for again while the propeller takes over."""
+    until = time.monotonic() + _CREATED_S
+    while True:
+        try:
+            return create(client, "layers", "after")
+        except FlyteEntityAlreadyExistsException:
+            return "after"
+        except (FlyteException, FlyteSystemException):
+            if time.monotonic() > until:
+                raise
+            time.sleep(1)
+
+
 def test_any_record_costs_itself_only(roles: Distributed) -> None:
     """Every process goes on, the propeller after a restart, too; work ends right."""
     platform = PlatformConfig(endpoint=roles.endpoint, insecure=True)
@@ -125,7 +143,7 @@ def test_any_record_costs_itself_only(roles: Distributed) -> None:
     propeller.kill()
     propeller.start()
     propeller.wait()
-    name = create(client, "layers", "after")
+    name = created(client)
     assert wait(client, name, 60) == "SUCCEEDED"
     assert not [role.role for role in roles.roles if role.has_ended]
     assert sent[0] > FUZZED_S
