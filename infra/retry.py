@@ -31,19 +31,14 @@ async def retry_transient(
     failures as `event`; the delay begins at `retry_s` and doubles up to `retry_s_max`.
     Other errors are raised at once.
     """
-    try:
-        return await action()
-    except TransientError as error:
-        first = error
     attempts = Attempts(event, clock=clock)
-    attempts.failed(first)
     try:
         while True:
-            await clock.sleep(retry_s)
-            retry_s = min(retry_s * 2, retry_s_max)
             try:
                 return await action()
             except TransientError as error:
                 attempts.failed(error)
+            await clock.sleep(retry_s)
+            retry_s = min(retry_s * 2, retry_s_max)
     finally:
         attempts.worked()

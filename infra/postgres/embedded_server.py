@@ -174,14 +174,12 @@ class PostgresServer:
                     f"Expected data of Postgres {VERSION} in {self._folder}, "
                     f"but it is of version {found}"
                 )
-            if self._account is not None:
-                own(self._folder, self._account)
+            own(self._folder, self._account)
             return
         part = self._folder.with_name(f"{self._folder.name}.new")
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True, mode=0o700)
-        if self._account is not None:
-            own(part, self._account)
+        own(part, self._account)
         done = self._run(
             "initdb", "--username=postgres", "--encoding=UTF8", "--locale=C",
             "--locale-provider=builtin", "--builtin-locale=C.UTF-8",
@@ -223,8 +221,7 @@ class PostgresServer:
             raise PermanentError(
                 f"Expected {short} to belong to this user, but it doesn't"
             )
-        if self._account is not None:
-            os.chown(short, self._account.uid, self._account.gid)
+        own(short, self._account)
         return short
 
     def _run(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:

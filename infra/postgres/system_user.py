@@ -45,9 +45,9 @@ def server_account(folder: Path) -> Account | None:
     return Account(found.pw_uid, found.pw_gid)
 
 
-def own(folder: Path, account: Account) -> None:
+def own(folder: Path, account: Account | None) -> None:
     """Give a folder, and what is inside, to a user: Postgres wants to own its data."""
-    if folder.stat().st_uid == account.uid:
+    if account is None or folder.stat().st_uid == account.uid:
         return
     for path in (folder, *folder.rglob("*")):
         os.chown(path, account.uid, account.gid, follow_symlinks=False)
@@ -60,10 +60,11 @@ def run_as(
 
     Raises OSError if it can't be run, subprocess.TimeoutExpired.
     """
-    keeps = account is not None and _keeps_capability()
-    switches = account is not None and not keeps
+    prefix: Sequence[str] = ()
+    if account is not None and _keeps_capability():
+        prefix, account = _setpriv(account), None  # it changes the user itself
     done = subprocess.run(  # noqa: S603 - the caller's programs and paths
-        [*(_setpriv(account) if account and keeps else ()), *command],
+        [*prefix, *command],
         stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=subprocess.STDOUT,
@@ -71,9 +72,9 @@ def run_as(
         check=False,
         start_new_session=True,
         timeout=timeout_s,
-        user=account.uid if account and switches else None,
-        group=account.gid if account and switches else None,
-        extra_groups=[] if switches else None,
+        user=None if account is None else account.uid,
+        group=None if account is None else account.gid,
+        extra_groups=None if account is None else [],
     )
     return done.returncode
 

@@ -98,7 +98,7 @@ class Load:
     def _keep_under_way(self) -> None:
         remote = client(self.engine)
         plans = {
-            shape.name: _asked(
+            shape.name: asked(
                 partial(remote.fetch_launch_plan, name=shape.name, version=VERSION)
             )
             for shape in SHAPES
@@ -120,7 +120,7 @@ class Load:
         name = f"chaos-{self.seed}-{self.begun}"
         self.begun += 1
         hints = {k: type(v) for k, v in shape.inputs.items() if not isinstance(v, list)}
-        execution = _asked(
+        execution = asked(
             partial(remote.start, name, plan, shape.inputs, type_hints=hints)
         )
         return Started(execution, shape)
@@ -170,9 +170,9 @@ def _why(remote: RecordedRemote, one: Started) -> str:
     return "its error can't be read now"
 
 
-def _asked(call: Callable[[], Any]) -> Any:
+def asked(call: Callable[[], Any], limit_s: float = ENDING_S) -> Any:
     """Return what a call answers, made again while the gateway is away."""
-    until = time.monotonic() + ENDING_S
+    until = time.monotonic() + limit_s
     while True:
         try:
             return call()

@@ -18,6 +18,7 @@ from tests.support.harness.distributed import (
     GATEWAY,
     PROJECTOR,
     PROPELLER,
+    QUICK,
     RUNNER,
     Distributed,
     distributed,
@@ -33,20 +34,17 @@ TWO_OF_EACH = (
     GATEWAY, PROPELLER, PROPELLER, PROJECTOR, PROJECTOR, RUNNER, RUNNER,
 )  # fmt: skip
 FROZEN_S = 5.0
-QUICK = {
-    "FLIGHTLOG_KAFKA__SESSION_TIMEOUT_S": "3",
-    "FLIGHTLOG_KAFKA__HEARTBEAT_INTERVAL_S": "0.5",
-    "FLIGHTLOG_KAFKA__TRANSACTION_TIMEOUT_S": "3",
+SETTINGS = {
+    **UNMEASURED,
+    **QUICK,
     "FLIGHTLOG_PROPELLER__RUNNER_TIMEOUT_S": "4",
-    "FLIGHTLOG_RUNNER__HEARTBEAT_INTERVAL_S": "0.5",
-    "FLIGHTLOG_PROCESS__CONCURRENCY": "4",
 }
 
 
 @pytest.fixture
 def engine() -> Iterator[Distributed]:
     """Two of each role; what is silent for 3 s loses its partitions."""
-    with distributed(TWO_OF_EACH, **QUICK, **UNMEASURED) as found:
+    with distributed(TWO_OF_EACH, **SETTINGS) as found:
         yield found
 
 

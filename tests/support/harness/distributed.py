@@ -27,6 +27,14 @@ from tests.support.harness.engine_process import READY_S, free_port
 STOP_S = 15.0
 GATEWAY, PROPELLER, PROJECTOR, RUNNER = "gateway", "propeller", "projector", "runner"
 ONE_OF_EACH = (GATEWAY, PROPELLER, PROJECTOR, RUNNER)
+QUICK = {
+    "FLIGHTLOG_KAFKA__SESSION_TIMEOUT_S": "3",
+    "FLIGHTLOG_KAFKA__HEARTBEAT_INTERVAL_S": "0.5",
+    "FLIGHTLOG_KAFKA__TRANSACTION_TIMEOUT_S": "3",
+    "FLIGHTLOG_RUNNER__HEARTBEAT_INTERVAL_S": "0.5",
+    "FLIGHTLOG_PROCESS__CONCURRENCY": "4",
+}
+"""Settings by which others soon take over from a process that is killed or frozen."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
