@@ -7,7 +7,7 @@ from pathlib import Path
 
 import structlog
 
-from infra.blobs.s3 import SCHEME
+from infra.blobs.addresses import SCHEME
 from infra.errors import PermanentError
 from infra.settings import Settings
 

@@ -6,6 +6,7 @@ import asyncio
 import importlib
 import os
 import socket
+import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -13,15 +14,20 @@ from types import ModuleType
 
 import structlog
 
-from gateway.bootstrap import components, gauges
-from gateway.bootstrap.adapters import Adapters, open_postgres_log, open_store
+from gateway.bootstrap import gauges
+from gateway.bootstrap.adapters import Adapters
 from gateway.bootstrap.checks import check_blobs, check_python
+from gateway.bootstrap.components import propellers, runners
+from gateway.bootstrap.components.services import services as build_services
 from gateway.bootstrap.data_dir import DataDir, EngineAddress
+from gateway.bootstrap.logs import open_postgres_log, open_store
 from gateway.bootstrap.ports import bind, check_free, free_port, link_base
 from gateway.bootstrap.probing import prober
 from gateway.bootstrap.supervision import signals, watch
 from gateway.registry import projects
+from gateway.rest.server import HttpServer
 from gateway.services.container import Services
+from gateway.telemetry.exposition import new_registry
 from gateway.telemetry.health import Health
 from gateway.version import version
 from infra.blobs.files import Blobs
@@ -53,6 +59,7 @@ from workers.runner.loop import Runner
 log_ = structlog.get_logger(__name__)
 
 PARTS = ("projector", "propeller", "runner", "grpc", "http")
+_SWITCH_S = 0.0005
 _STEP_S = 2.0
 """Each step of an orderly stop may take this long."""
 
@@ -200,11 +207,9 @@ async def _build(
             data=data,
             gate=gate,
         )
-        services = components.services(adapters, store, base_url)
+        services = build_services(adapters, store, base_url)
         await projects.seed(services, projects.FIRST)
-        process = components.process_plugin(
-            settings, data.path / "bundles", pool, blobs
-        )
+        process = runners.process_plugin(settings, data.path / "bundles", pool, blobs)
         if process is not None:
             stack.callback(process.close)
         yield _assemble(adapters, services, log, process)
@@ -226,14 +231,14 @@ def _assemble(
         services=services,
         log=log,
         projector=projector,
-        propeller=components.partitions(
+        propeller=propellers.partitions(
             adapters,
             _restore(adapters),
             applied=lambda: projector.applied,
             own_runner=adapters.settings.runner.name,
         ),
-        runner=components.runner(adapters, process, adapters.settings.runner.name),
-        sweeper=components.sweeper(adapters),
+        runner=runners.runner(adapters, process, adapters.settings.runner.name),
+        sweeper=propellers.sweeper(adapters),
         process=process,
         health=Health(PARTS),
         gate=adapters.gate,
@@ -273,7 +278,9 @@ class _Service:
         async with asyncio.TaskGroup() as group:
             stops = await self._start_work(group)
             servers = await asyncio.to_thread(_import_servers)
-            http, grpc = servers.build(engine.services, engine.health, self._metrics)
+            registry = new_registry(self._metrics)
+            app, grpc = servers.build(engine.services, engine.health, registry)
+            http = HttpServer(app, drain_s)
             http_task = self._start(group, "http", http.serve_on(self.http_socket))
             await grpc.start()
             following = group.create_task(grpc.follow(lambda: engine.health.ready))
@@ -317,7 +324,7 @@ class _Service:
             ),
         ]
         if engine.process is not None:
-            extra.append(group.create_task(components.warm_up(engine.process)))
+            extra.append(group.create_task(runners.warm_up(engine.process)))
 
         async def stop() -> None:
             draining.set()
@@ -342,8 +349,16 @@ class _Service:
 
 
 def _import_servers() -> ModuleType:
-    """Import the servers, which is slow, while the workers run already."""
-    return importlib.import_module("gateway.bootstrap.servers")
+    """Import the servers, which is slow, while the workers run already.
+
+    They get the interpreter back soon each time they need it.
+    """
+    usual_s = sys.getswitchinterval()
+    sys.setswitchinterval(_SWITCH_S)
+    try:
+        return importlib.import_module("gateway.bootstrap.servers")
+    finally:
+        sys.setswitchinterval(usual_s)
 
 
 async def _end(task: asyncio.Task[None]) -> None:

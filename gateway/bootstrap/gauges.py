@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from infra.eventlog.kafka.log import KafkaLog
+from typing import TYPE_CHECKING
+
 from infra.telemetry import counters
 from infra.telemetry.counters import Values
-from projections.projector.partitioned import PartitionedProjector
-from projections.projector.projector import Projector
-from workers.propeller.partitions import Partitions
-from workers.runner.loop import Runner
+
+if TYPE_CHECKING:  # A role imports only what it runs.
+    from infra.eventlog.kafka.log import KafkaLog
+    from projections.projector.partitioned import PartitionedProjector
+    from projections.projector.projector import Projector
+    from workers.propeller.partitions import Partitions
+    from workers.runner.loop import Runner
 
 
-def of_log(log: KafkaLog) -> Values:
-    """Return the values of a log on Kafka."""
+def of_role(log: KafkaLog, values: Values) -> Values:
+    """Return the values of a role with those of its log on Kafka."""
     return {
+        **values,
         counters.READS_WAITING: log.waiting_reads,
         counters.PARTITIONS_STOPPED: log.stopped_partitions,
     }

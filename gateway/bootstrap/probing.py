@@ -5,14 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from gateway.bootstrap.data_dir import DataDir
-from infra.blobs.s3 import SCHEME
+from infra.blobs.addresses import SCHEME
 from infra.errors import Dependency
-from infra.eventlog.kafka.topics import ALL
 from infra.probes.disk_probe import DiskProbe
-from infra.probes.kafka_probe import KafkaProbe
 from infra.probes.postgres_probe import PostgresProbe
 from infra.probes.prober import Probe, Prober
-from infra.probes.s3_probe import S3Probe
 from infra.settings import Settings
 
 
@@ -21,8 +18,13 @@ def prober(settings: Settings, data: DataDir, postgres: str) -> Prober:
     folders = [data.path]
     probes: dict[Dependency, Probe] = {Dependency.POSTGRES: PostgresProbe(postgres)}
     if settings.kafka.bootstrap_servers:
+        from infra.eventlog.kafka.topics import ALL  # noqa: PLC0415 - heavy
+        from infra.probes.kafka_probe import KafkaProbe  # noqa: PLC0415 - heavy
+
         probes[Dependency.KAFKA] = KafkaProbe(settings.kafka, ALL)
     if settings.blobs.startswith(SCHEME):
+        from infra.probes.s3_probe import S3Probe  # noqa: PLC0415 - heavy
+
         probes[Dependency.BLOBS] = S3Probe(settings.blobs, settings.s3)
     elif settings.blobs:
         folders.append(Path(settings.blobs).expanduser().resolve())

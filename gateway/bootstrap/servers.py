@@ -5,25 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from prometheus_client import CollectorRegistry
+from starlette.types import ASGIApp
 
 from gateway.bootstrap.ports import PortInUseError, port_in_use
 from gateway.rest.app import HttpParts, build_app
-from gateway.rest.server import HttpServer
 from gateway.rpc.server import GrpcServer, Servicer, build_servicers
 from gateway.services.container import Services
-from gateway.telemetry.exposition import new_registry
 from gateway.telemetry.health import Health
 from infra.addresses import authority
-from infra.telemetry.counters import ReadValues
 from infra.telemetry.histograms import RequestMetrics
 
 
 def build(
-    services: Services, health: Health, metrics: ReadValues
-) -> tuple[HttpServer, GrpcServer]:
-    """Return the HTTP and the gRPC server; raises PortInUseError."""
+    services: Services, health: Health, registry: CollectorRegistry
+) -> tuple[ASGIApp, GrpcServer]:
+    """Return the HTTP application and the gRPC server; raises PortInUseError."""
     servicers = build_servicers(services)
-    registry = new_registry(metrics)
     app = build_app(
         HttpParts(
             servicers=servicers,
@@ -38,8 +35,7 @@ def build(
             registry=registry,
         )
     )
-    http = HttpServer(app, services.settings.gateway.drain_timeout_s)
-    return http, _grpc(services, servicers, registry)
+    return app, _grpc(services, servicers, registry)
 
 
 def _grpc(

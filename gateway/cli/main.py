@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from typing import Annotated
 
 import typer
@@ -117,6 +118,7 @@ def up(
     from infra.task_environment import disable_grpc_fork_handlers  # noqa: PLC0415 - before gRPC
 
     disable_grpc_fork_handlers()
+    gc.disable()  # A tenth of a start is looking for garbage that imports do not leave.
     from gateway.cli.commands.process.up import up as run_engine  # noqa: PLC0415 - heavy
 
     settings = load_settings(

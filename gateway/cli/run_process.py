@@ -20,11 +20,16 @@ GC_THRESHOLDS = (50_000, 50, 100)
 
 
 def run_until_stopped(settings: Settings, serving: Coroutine[None, None, None]) -> None:
-    """Run it in a new event loop; raises CommandError for what ended it."""
+    """Run it in a new event loop; raises CommandError for what ended it.
+
+    Collects garbage from here on: commands switch that off while they import.
+    """
     logging_setup.configure(settings.log_level, as_json=settings.log_json)
     if settings.debug.check_encoding:
         codec.ENGINE.checks_encoding = True
+    gc.freeze()  # What was imported stays; it isn't looked at again.
     gc.set_threshold(*GC_THRESHOLDS)
+    gc.enable()
     try:
         with asyncio.Runner() as runner:
             runner.run(serving)

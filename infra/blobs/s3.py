@@ -22,6 +22,7 @@ from minio import Minio
 from minio.error import InvalidResponseError, MinioException, S3Error, ServerError
 from urllib3.response import BaseHTTPResponse
 
+from infra.blobs.addresses import SCHEME
 from infra.blobs.files import (
     CHUNK_BYTES,
     READ_BYTES_MAX,
@@ -38,7 +39,6 @@ from infra.errors import Dependency, PermanentError, TransientError
 from infra.setting_sections.storage import S3Settings
 from schemas.values import Blob
 
-SCHEME = "s3://"
 _NOT_FOUND = frozenset({"NoSuchKey", "NoSuchObject", "NoSuchBucket", "404"})
 _TRANSIENT = frozenset(
     {
@@ -280,16 +280,6 @@ class S3Links:
         return self._client.get_presigned_url(
             grant.method, bucket, key, expires=timedelta(seconds=left_s)
         )
-
-
-def task_variables(settings: S3Settings) -> dict[str, str]:
-    """Return the environment by which tasks reach this S3 (flytekit's S3Config)."""
-    return {
-        "FLYTE_AWS_ENDPOINT": settings.endpoint,
-        "FLYTE_AWS_ACCESS_KEY_ID": settings.access_key,
-        "FLYTE_AWS_SECRET_ACCESS_KEY": settings.secret_key,
-        "AWS_DEFAULT_REGION": settings.region,
-    }
 
 
 def _split(uri: str) -> tuple[str, str]:

@@ -1,4 +1,7 @@
-"""The blob store of the settings, and what signs URLs of its blobs."""
+"""The blob store of the settings, and what signs URLs of its blobs.
+
+The S3 client is imported only where blobs are on S3: it is a good part of a start.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from infra.blobs.addresses import SCHEME
 from infra.blobs.files import Blobs, FileBlobs
-from infra.blobs.s3 import SCHEME, S3Blobs, S3Links
 from infra.blobs.signing import Links, Signer
 from infra.retry import retry_transient
 from infra.settings import Settings
@@ -22,6 +25,8 @@ async def open_blobs(settings: Settings, folder: Path) -> AsyncIterator[Blobs]:
     if not settings.blobs.startswith(SCHEME):
         yield FileBlobs(_expanded(settings.blobs) if settings.blobs else folder)
         return
+    from infra.blobs.s3 import S3Blobs  # noqa: PLC0415 - heavy
+
     blobs = S3Blobs(settings.blobs, settings.s3)
     try:
         await retry_transient(blobs.open, "blob_store_delayed")
@@ -38,6 +43,8 @@ def links(
     settings: Settings, blobs: Blobs, signer: Signer, now_us: Callable[[], int]
 ) -> Links:
     """Return what signs URLs: S3 itself, or the gateway for plain files."""
-    if isinstance(blobs, S3Blobs):
-        return S3Links(settings.s3, now_us, blobs.root)
-    return signer
+    if not blobs.root.startswith(SCHEME):
+        return signer
+    from infra.blobs.s3 import S3Links  # noqa: PLC0415 - heavy
+
+    return S3Links(settings.s3, now_us, blobs.root)

@@ -72,6 +72,14 @@ class _Opened(msgspec.Struct, frozen=True):
     version: str
 
 
+def _leveled_messages() -> Sequence[tuple[str, str, int]]:
+    return [
+        (entry.fingerprint.hex(), entry.name, entry.level)
+        for entry in registry.ENGINE.entries
+        if entry.level
+    ]
+
+
 class FormatGate:
     """The gate as one process sees it; `level` is the open one as last read."""
 
@@ -126,10 +134,8 @@ class FormatGate:
                 self._check(found)
                 self.level = found.level
                 await self._announce(conn)
-                for entry in registry.entries():
-                    if entry.level:
-                        row = entry.fingerprint.hex(), entry.name, entry.level
-                        await conn.execute(_MESSAGE, row)
+                async with conn.cursor() as cursor:
+                    await cursor.executemany(_MESSAGE, _leveled_messages())
 
     def _check(self, found: _Opened) -> None:
         if found.level > FORMAT_LEVEL:

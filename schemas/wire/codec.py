@@ -73,7 +73,7 @@ class Codec:
 
     @cached_property
     def _entries(self) -> tuple[Entry, ...]:
-        return tuple(entry for messages in self._sets for entry in messages.entries())
+        return tuple(entry for messages in self._sets for entry in messages.entries)
 
     @cached_property
     def _by_class(self) -> dict[type[msgspec.Struct], tuple[Entry, ...]]:

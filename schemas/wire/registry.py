@@ -7,9 +7,9 @@ read with their defaults: a new field needs a default, and a new version here.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cached_property
 from pathlib import Path
 from typing import get_args
 
@@ -101,7 +101,7 @@ class Entry:
     level: int = 0
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class MessageSet:
     """Messages, and the folder with a schema for each of their versions.
 
@@ -122,12 +122,22 @@ class MessageSet:
         """Return the file of a message's released schema."""
         return self.folder / f"{cls.__name__}.v{version}.avsc"
 
-    def entries(self) -> Iterator[Entry]:
-        """Yield every version; raises FileNotFoundError for one without a schema."""
-        for cls in self.classes:
-            for version in range(1, self.newest(cls) + 1):
-                level = self.levels.get((cls, version), 0)
-                yield _entry(cls, version, self.schema_path(cls, version), level)
+    @cached_property
+    def entries(self) -> tuple[Entry, ...]:
+        """Every version; raises FileNotFoundError for one without a schema.
+
+        Parsing them is a good part of the start of a process: it is done once.
+        """
+        return tuple(
+            _entry(
+                cls,
+                version,
+                self.schema_path(cls, version),
+                self.levels.get((cls, version), 0),
+            )
+            for cls in self.classes
+            for version in range(1, self.newest(cls) + 1)
+        )
 
 
 ENGINE = MessageSet(CLASSES, AVRO, VERSIONS, LEVELS)
@@ -137,12 +147,6 @@ ENGINE = MessageSet(CLASSES, AVRO, VERSIONS, LEVELS)
 def namespace(version: int) -> str:
     """Return the namespace of the messages of a version."""
     return f"flightlog.v{version}"
-
-
-@cache
-def entries() -> tuple[Entry, ...]:
-    """Return every version of the engine's messages."""
-    return tuple(ENGINE.entries())
 
 
 def _entry(cls: type[msgspec.Struct], version: int, path: Path, level: int) -> Entry:

@@ -95,7 +95,7 @@ def _rendered(cls: type[Any]) -> str:
     version = registry.ENGINE.newest(cls)
     entry = next(
         entry
-        for entry in registry.entries()
+        for entry in registry.ENGINE.entries
         if (entry.cls, entry.version) == (cls, version)
     )
     path = registry.ENGINE.schema_path(cls, version).relative_to(ROOT)

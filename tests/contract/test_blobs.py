@@ -14,6 +14,7 @@ import pytest
 from flytekit.configuration import S3Config
 from flytekit.core.data_persistence import FileAccessProvider
 
+from infra.blobs.addresses import task_variables
 from infra.blobs.files import (
     BlobNotFoundError,
     Blobs,
@@ -21,7 +22,7 @@ from infra.blobs.files import (
     FileBlobs,
     InvalidBlobPathError,
 )
-from infra.blobs.s3 import S3Blobs, S3Links, task_variables
+from infra.blobs.s3 import S3Blobs, S3Links
 from infra.blobs.signing import Grant
 from infra.clock import SystemClock
 from infra.errors import PermanentError, TransientError

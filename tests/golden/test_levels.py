@@ -14,7 +14,7 @@ RELEASED = {1: {"flightlog.v3.ExecutionCreated"}}
 @pytest.mark.parametrize("level", RELEASED)
 def test_a_released_level_brings_no_more(level: int) -> None:
     """The version before reads that level: what it doesn't know needs a later one."""
-    found = {entry.name for entry in registry.entries() if entry.level == level}
+    found = {entry.name for entry in registry.ENGINE.entries if entry.level == level}
 
     assert found == RELEASED[level], (
         f"Expected new messages at level {FORMAT_LEVEL}: the version before opens "
@@ -25,4 +25,4 @@ def test_a_released_level_brings_no_more(level: int) -> None:
 def test_the_newest_level_is_a_later_one() -> None:
     """Else a process of the version before would count as one that knows it all."""
     assert max(RELEASED) < FORMAT_LEVEL
-    assert max(entry.level for entry in registry.entries()) <= FORMAT_LEVEL
+    assert max(entry.level for entry in registry.ENGINE.entries) <= FORMAT_LEVEL

@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from gateway.bootstrap.adapters import open_read_adapters, running_postgres
 from gateway.bootstrap.data_dir import DataDir, EngineAlreadyRunningError
+from gateway.bootstrap.read_adapters import open_read_adapters, running_postgres
 from gateway.cli.errors import CommandError, ExitCode
 from infra.blobs.files import Blobs
 from infra.eventlog.contract import EventReader

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
-from gateway.bootstrap.adapters import open_postgres_log
+from gateway.bootstrap.logs import open_postgres_log
 from gateway.cli.session.session import Session
 from infra.eventlog.contract import Pages, Positions, Record
 from infra.eventlog.kafka.reader import KafkaReader

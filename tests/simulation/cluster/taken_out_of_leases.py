@@ -13,7 +13,7 @@ from domain.execution.state import evolve, timers
 from domain.execution.state.folds import attempt_events
 from domain.execution.state.folds.node_updates import put_node
 from domain.execution.state.state import Execution
-from gateway.bootstrap import components
+from gateway.bootstrap.components import propellers
 from infra.clock import SystemClock
 from schemas.messages import node_events as ne
 from tests.support.virtual.loop import now_us
@@ -33,13 +33,13 @@ class _TimeOfDay(SystemClock):
 
 def timers_by_the_time_of_day(patch: Patch) -> None:
     """Propellers measure durations by the time of day."""
-    made = components._propeller
+    made = propellers._propeller
 
     def propeller(adapters: Any, *more: Any) -> Any:
         own = SimpleNamespace(**{**vars(adapters), "clock": _TimeOfDay()})
         return made(own, *more)  # type: ignore[arg-type]
 
-    patch.setattr(components, "_propeller", propeller)
+    patch.setattr(propellers, "_propeller", propeller)
 
 
 def unknown_runners_live(patch: Patch) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from domain.execution.context import Limits
 from domain.graph import Definition
-from gateway.bootstrap import components
+from gateway.bootstrap.components import propellers, runners
 from infra.clock import SYSTEM_CLOCK
 from infra.eventlog.kafka.log import KafkaLog
 from infra.newer_messages import NOTHING_NEWER
@@ -93,7 +93,7 @@ async def propeller(cluster: Cluster, name: str, stop: asyncio.Event) -> None:
     kinds = STREAM_KINDS.with_loaders({EXECUTIONS.prefix: loader})
     partitions = Partitions(
         log,
-        lambda: components._propeller(adapters, kinds, None),
+        lambda: propellers._propeller(adapters, kinds, None),
         partial(restoring.restore, log),
     )
     cluster.propellers[name] = partitions
@@ -114,7 +114,7 @@ async def runner(cluster: Cluster, name: str, stop: asyncio.Event) -> None:
         gate=_GATE,
     )
     plugin: Any = TimedTasks(cluster.runs, asyncio.Semaphore(SLOTS))
-    running = components.runner(adapters, plugin, name)
+    running = runners.runner(adapters, plugin, name)
     running.cache_lookups = dataclasses.replace(
         running.cache_lookups, catalog=MemoryCatalog()
     )

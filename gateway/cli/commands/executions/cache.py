@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from domain.registry import evictions
-from gateway.bootstrap.adapters import open_store
+from gateway.bootstrap.logs import open_store
 from gateway.cli.errors import CommandError, ExitCode
 from gateway.cli.json_output import print_json
 from gateway.cli.session.session import Session

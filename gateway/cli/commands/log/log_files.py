@@ -16,7 +16,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from gateway.bootstrap.adapters import open_store
+from gateway.bootstrap.logs import open_store
 from gateway.cli.errors import CommandError, ExitCode
 from gateway.cli.json_output import print_json
 from gateway.cli.session.session import Session

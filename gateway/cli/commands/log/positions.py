@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import typer
 
-from gateway.bootstrap.adapters import open_kafka_log
+from gateway.bootstrap.logs import open_kafka_log
 from gateway.cli.errors import CommandError, ExitCode
 from gateway.cli.json_output import print_json, to_object
 from gateway.cli.session.session import open_session

@@ -10,7 +10,7 @@ import msgspec
 import typer
 from rich.console import Console
 
-from gateway.bootstrap.adapters import open_store
+from gateway.bootstrap.logs import open_store
 from gateway.cli.errors import ExitCode
 from gateway.cli.json_output import print_json, to_object
 from gateway.cli.session.progress_bar import EventsBar

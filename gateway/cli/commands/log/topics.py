@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from gateway.bootstrap.adapters import open_kafka_log
+from gateway.bootstrap.logs import open_kafka_log
 from gateway.cli.errors import CommandError, ExitCode
 from gateway.cli.json_output import print_json, to_object
 from infra.eventlog.kafka import topics

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.bootstrap import role_process
+from gateway.bootstrap.roles import process
 from gateway.cli.run_process import run_until_stopped
 from gateway.cli.standard_streams import announce
 from gateway.version import version
@@ -24,4 +24,4 @@ def start(role: str, settings: Settings) -> None:
             as_json=settings.log_json,
         )
 
-    run_until_stopped(settings, role_process.run(role, settings, greet))
+    run_until_stopped(settings, process.run(role, settings, greet))

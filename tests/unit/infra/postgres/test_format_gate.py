@@ -175,5 +175,5 @@ async def test_a_version_lists_its_messages_before_anything_writes_them(
         rows = await (await conn.execute("SELECT * FROM format_messages")).fetchall()
 
     assert {(row["name"], row["level"]) for row in rows} == {
-        (entry.name, entry.level) for entry in registry.entries() if entry.level
+        (entry.name, entry.level) for entry in registry.ENGINE.entries if entry.level
     }

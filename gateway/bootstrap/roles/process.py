@@ -5,32 +5,30 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import structlog
 
-from gateway.bootstrap.adapters import RoleAdapters, open_adapters
 from gateway.bootstrap.checks import check_python, check_shared
 from gateway.bootstrap.data_dir import DataDir
 from gateway.bootstrap.ports import bind, check_free, http_url, link_base
 from gateway.bootstrap.probing import prober
+from gateway.bootstrap.roles.adapters import RoleAdapters, open_adapters
+from gateway.bootstrap.roles.worker import Build, Served, Worker
 from gateway.bootstrap.supervision import signals, watch
-from gateway.bootstrap.worker_roles import WORKERS, Build, Worker
 from gateway.rest.routes.health import health_app
 from gateway.rest.server import HttpServer
 from gateway.telemetry.exposition import new_registry
 from gateway.telemetry.health import Health
-from infra.addresses import authority
 from infra.settings import Settings
 
 log_ = structlog.get_logger(__name__)
 
-GATEWAY, PROJECTOR, RUNNER = "gateway", "projector", "runner"
-ROLES = (GATEWAY, *WORKERS)
+GATEWAY, PROPELLER, PROJECTOR, RUNNER = "gateway", "propeller", "projector", "runner"
+ROLES = (GATEWAY, PROPELLER, PROJECTOR, RUNNER)
 _DRAIN_S = 8.0
-"""A worker must have finished its current work by then."""
-_HTTP_S = 1.0
+"""A role must have finished its current work by then."""
 
 OnReady = Callable[[str, str], None]
 """Called with the addresses of gRPC ('' for workers) and HTTP."""
@@ -53,41 +51,28 @@ async def run(role: str, settings: Settings, on_ready: OnReady) -> None:
         bind(settings.host, settings.http_port) as bound,
     ):
         if role == GATEWAY:
-            await _run_gateway(settings, bound, stopping, on_ready)
-        else:
-            worker = _Worker(role, WORKERS[role], settings, bound, stopping)
-            await worker.run(on_ready)
+            check_free(settings.host, settings.grpc_port, bound)
+        await _Process(role, _builder(role), settings, bound, stopping).run(on_ready)
     log_.info("stopped", role=role)
 
 
-async def _run_gateway(
-    settings: Settings, bound: socket.socket, stop: asyncio.Event, on_ready: OnReady
-) -> None:
-    from gateway.bootstrap.gateway_role import gateway  # noqa: PLC0415 - heavy: gRPC, FastAPI
+def _builder(role: str) -> Build:
+    """Return what builds a role, without importing what only other roles run."""
+    if role == GATEWAY:
+        from gateway.bootstrap.roles.gateway import gateway  # noqa: PLC0415 - heavy
 
-    health = Health((GATEWAY,))
-    url = http_url(settings.host, bound)
-    check_free(settings.host, settings.grpc_port, bound)
+        return gateway
+    if role == PROPELLER:
+        from gateway.bootstrap.roles.propeller import propeller  # noqa: PLC0415 - heavy
 
-    async def serve() -> None:
-        async with AsyncExitStack() as stack:
-            async with _early_health(health, bound):
-                opened = _connected(settings, GATEWAY)
-                adapters = await stack.enter_async_context(opened)
-                built = gateway(adapters, health, link_base(settings, bound))
-                servers = await stack.enter_async_context(built)
+        return propeller
+    if role == PROJECTOR:
+        from gateway.bootstrap.roles.projector import projector  # noqa: PLC0415 - heavy
 
-            def ready() -> None:
-                health.serves(GATEWAY)
-                on_ready(authority(settings.host, servers.grpc.port), url)
+        return projector
+    from gateway.bootstrap.roles.runner import runner  # noqa: PLC0415 - heavy
 
-            await servers.run(bound, stop, ready)
-
-    async with asyncio.TaskGroup() as group:
-        serving = group.create_task(watch(GATEWAY, serve(), stop))
-        await stop.wait()
-        is_starting, health.draining = bool(health.missing), True
-        await _end(serving, at_once=is_starting)
+    return runner
 
 
 @asynccontextmanager
@@ -103,21 +88,9 @@ async def _connected(settings: Settings, role: str) -> AsyncIterator[RoleAdapter
         yield adapters
 
 
-@asynccontextmanager
-async def _early_health(health: Health, bound: socket.socket) -> AsyncIterator[None]:
-    """Serve health alone within the block: what a gateway waits for can be asked."""
-    http = HttpServer(health_app(health, new_registry()), _HTTP_S)
-    serving = asyncio.create_task(http.serve_on(bound.dup()))
-    try:
-        yield
-    finally:
-        http.stop()
-        await _end(serving)
-
-
 @dataclass(slots=True, eq=False)
-class _Worker:
-    """A role that serves no clients: its work, and the server of its health."""
+class _Process:
+    """A role's process: its work, and the server of its health."""
 
     role: str
     build: Build
@@ -130,25 +103,31 @@ class _Worker:
         health = Health((self.role,))
         built: list[Worker] = []
         registry = new_registry(lambda: built[0].metrics() if built else {})
-        http = HttpServer(health_app(health, registry), _HTTP_S)
+        drain_s = self.settings.gateway.drain_timeout_s
+        served = Served(
+            health=health,
+            registry=registry,
+            http=HttpServer(health_app(health, registry), drain_s),
+            link_base=link_base(self.settings, self.bound),
+        )
 
         async def work() -> None:
             async with (
                 _connected(self.settings, self.role) as adapters,
-                self.build(adapters) as worker,
+                self.build(adapters, served) as worker,
             ):
                 built.append(worker)
                 health.serves(self.role)
-                on_ready("", http_url(self.settings.host, self.bound))
+                on_ready(worker.grpc, http_url(self.settings.host, self.bound))
                 await worker.run(self.stop)
 
         async with asyncio.TaskGroup() as group:
-            serving = group.create_task(http.serve_on(self.bound))
+            serving = group.create_task(served.http.serve_on(self.bound))
             working = group.create_task(watch(self.role, work(), self.stop))
             await self.stop.wait()
             is_starting, health.draining = bool(health.missing), True
             await _end(working, at_once=is_starting)
-            http.stop()
+            served.http.stop()
             await _end(serving)
 
 

@@ -1,40 +1,16 @@
-"""The parts of an engine, built the same way for one process or several."""
+"""Builds the propellers of owned partitions, and the sweeper beside them."""
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-
-import msgspec
-import structlog
+from collections.abc import Callable
 
 from domain.execution.context import Limits
 from domain.snapshots import ChunkLimits
 from gateway.bootstrap.adapters import Adapters
-from gateway.executions.task_logs import log_url
-from gateway.services.container import Services
-from gateway.services.redrive import Redrive, RedriveBody
-from gateway.services.submit import Submit
-from infra.blobs.files import Blobs
-from infra.blobs.s3 import SCHEME, task_variables
-from infra.blobs.signing import Signer
-from infra.blobs.store import links
-from infra.blobs.waiting import WaitingBlobs
-from infra.clock import Clock
-from infra.eventlog.contract import Log
-from infra.eventlog.event_store import EventStore
 from infra.held_messages import HeldMessages
-from infra.postgres.pool import Pool
 from infra.setting_sections.executions import SnapshotSettings
 from infra.settings import Settings
-from infra.task_environment import task_environment
-from projections.queries.catalog import Catalog
-from schemas.messages.dispatches import RunTask
-from workers.operations.redrive import DeadLetterLog, Redriver
-from workers.operations.registry_relay import RegistryRelay
 from workers.operations.retention import Sweeper
-from workers.plugins.process.plugin import ProcessPlugin
 from workers.propeller import loop as propellers
 from workers.propeller.backpressure import ProjectionLagThrottle
 from workers.propeller.kinds.contract import ClosedStreamIndex
@@ -48,43 +24,8 @@ from workers.propeller.loop import Propeller
 from workers.propeller.partitions import Partitions, Restore
 from workers.propeller.snapshots import Cadence, Snapshots
 from workers.propeller.stream_kinds import STREAM_KINDS, StreamKinds
-from workers.runner.cache_lookup import CacheLookups
-from workers.runner.dynamic_compiler import DynamicCompiler
-from workers.runner.loop import Runner
-
-log_ = structlog.get_logger(__name__)
 
 _SECOND_US = 1_000_000
-
-
-def process_plugin(
-    settings: Settings, folder: Path, pool: Pool, blobs: Blobs
-) -> ProcessPlugin | None:
-    """Return the process plugin; None if the settings choose another one.
-
-    Code bundles are unpacked below the folder. Links to logs are paths: which URL is
-    before them, the gateway knows that shows them.
-    """
-    if settings.plugin != "process":
-        return None
-
-    def url(dispatch: RunTask) -> str:
-        return log_url("", dispatch.execution, dispatch.node_id, dispatch.attempt)
-
-    waiting = WaitingBlobs(blobs)
-    return ProcessPlugin(
-        settings=settings.process,
-        blobs=waiting,
-        folder=folder,
-        base_env=task_environment(settings)
-        | (task_variables(settings.s3) if blobs.root.startswith(SCHEME) else {}),
-        log_url=url,
-        inline_limit=settings.inline_bytes_max,
-        output_bytes_max=settings.runner.output_bytes_max,
-        dynamic_compiler=DynamicCompiler(
-            pool, waiting, settings.runner.output_bytes_max
-        ),
-    )
 
 
 def partitions(
@@ -188,29 +129,6 @@ def _cadence(settings: SnapshotSettings) -> Cadence:
     )
 
 
-def runner(adapters: Adapters, process: ProcessPlugin | None, name: str) -> Runner:
-    """Return a runner of this name, with a new incarnation."""
-    settings = adapters.settings
-    return Runner(
-        log=adapters.log,
-        blobs=WaitingBlobs(adapters.blobs, adapters.clock),
-        clock=adapters.clock,
-        settings=settings.runner.model_copy(update={"name": name}),
-        incarnation=secrets.token_hex(4),
-        process=process,
-        inline_limit=settings.inline_bytes_max,
-        report_delay_s=settings.process.report_delay_ms / 1000,
-        cache_lookups=CacheLookups(
-            catalog=Catalog(adapters.pool, adapters.log, settings.cache),
-            blobs=adapters.blobs,
-            poll_s=settings.cache.poll_interval_s,
-            clock=adapters.clock,
-        ),
-        timeout_s=settings.propeller.runner_timeout_s,
-        format_level=lambda: adapters.gate.level,
-    )
-
-
 def sweeper(adapters: Adapters) -> Sweeper:
     """Return the sweeper: it deletes by age, and the blobs of what was deleted."""
     return Sweeper(
@@ -219,47 +137,4 @@ def sweeper(adapters: Adapters) -> Sweeper:
         blobs=adapters.blobs,
         clock=adapters.clock,
         settings=adapters.settings.retention,
-    )
-
-
-async def warm_up(process: ProcessPlugin) -> None:
-    """Start a first template early; if it fails, tasks report the error themselves."""
-    try:
-        await process.warm_up()
-    except OSError as error:
-        log_.warning("template_not_started", error=str(error))
-
-
-def relay(store: EventStore, log: Log) -> RegistryRelay:
-    """Return the relay that copies the registry's events to the log."""
-    return RegistryRelay(store=store, log=log)
-
-
-def redrive_request_handler(log: DeadLetterLog, clock: Clock) -> Redrive:
-    """Return the handler of redrive requests to a running engine."""
-    redriver = Redriver(log=log, clock=clock)
-
-    async def redrive(body: RedriveBody) -> Mapping[str, Sequence[str]]:
-        done = await redriver.redrive(body.streams, body.dead_letters, body.principal)
-        outcomes: dict[str, list[str]] = msgspec.to_builtins(done)
-        return outcomes
-
-    return redrive
-
-
-def services(adapters: Adapters, store: EventStore, url: str) -> Services:
-    """Return what the gateway's handlers are given; `url` is what links begin with."""
-    settings = adapters.settings
-    signer = Signer(adapters.data.secret(), url)
-    return Services(
-        settings=settings,
-        clock=adapters.clock,
-        pool=adapters.pool,
-        blobs=adapters.blobs,
-        signer=signer,
-        links=links(settings, adapters.blobs, signer, adapters.clock.now_us),
-        store=store,
-        log=adapters.log,
-        submit=Submit(adapters.log, adapters.pool, settings.gateway.command_timeout_s),
-        redrive=redrive_request_handler(adapters.log, adapters.clock),
     )

@@ -1,0 +1,1 @@
+"""Each role as a process of its own."""

@@ -1,0 +1,98 @@
+"""The gateway role: gRPC and HTTP servers, outcomes by LISTEN, registry relay."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Protocol
+
+from gateway.bootstrap import servers
+from gateway.bootstrap.components.services import relay as build_relay
+from gateway.bootstrap.components.services import services as build_services
+from gateway.bootstrap.roles.adapters import RoleAdapters
+from gateway.bootstrap.roles.worker import Served, Worker
+from gateway.registry import projects
+from infra.addresses import authority
+from infra.errors import TransientError
+from infra.eventlog.event_store import EventStore
+from infra.outages import log_failure
+from infra.postgres.failures import outages_are_transient
+from infra.postgres.pool import advisory_lock
+from infra.retry import RETRY_S
+from infra.telemetry import counters
+from infra.telemetry.counters import Values
+
+_RELAY_LOCK = 0x666C_7265_6C61
+
+
+class Relay(Protocol):
+    """Copies the registry's events to the log."""
+
+    @property
+    def relayed(self) -> int:
+        """Return how many events were copied since the start."""
+        ...
+
+    async def check(self) -> None:
+        """Raise PermanentError if the registry lacks events that are on the log."""
+        ...
+
+    async def run(self) -> None:
+        """Copy until cancelled."""
+        ...
+
+
+async def _relay(relay: Relay, url: str) -> None:
+    """Copy the registry's events to the log while this gateway holds the lock."""
+    while True:
+        try:
+            with outages_are_transient():
+                async with advisory_lock(url, _RELAY_LOCK):
+                    await relay.run()
+        except TransientError as error:
+            log_failure("relay_delayed", error)
+            await asyncio.sleep(RETRY_S)
+
+
+@asynccontextmanager
+async def gateway(adapters: RoleAdapters, served: Served) -> AsyncIterator[Worker]:
+    """Build the servers of a gateway, and serve clients; raises PortInUseError."""
+    settings = adapters.settings
+    drain_s = settings.gateway.drain_timeout_s
+    async with AsyncExitStack() as stack:
+        store = EventStore(settings.postgres)
+        async with advisory_lock(settings.postgres):
+            await store.open()
+            stack.push_async_callback(store.close)
+            relay = build_relay(store, adapters.log)
+            await relay.check()
+            services = build_services(adapters, store, served.link_base)
+            await projects.seed(services, projects.FIRST)
+        app, grpc = servers.build(services, served.health, served.registry)
+
+        async def run(stop: asyncio.Event) -> None:
+            """Serve until told to stop; calls in progress have `drain_s` to end."""
+            async with asyncio.TaskGroup() as group:
+                parts = [
+                    group.create_task(services.submit.listen(settings.postgres)),
+                    group.create_task(_relay(relay, settings.postgres)),
+                    group.create_task(grpc.follow(lambda: served.health.ready)),
+                ]
+                try:
+                    await stop.wait()
+                    served.http.stop()
+                finally:
+                    await grpc.stop(drain_s)
+                for part in parts:
+                    part.cancel()
+
+        def metrics() -> Values:
+            return {
+                counters.COMMANDS_IN_FLIGHT: services.submit.in_flight,
+                counters.REGISTRY_EVENTS_RELAYED: relay.relayed,
+            }
+
+        await grpc.start()
+        served.http.app = app
+        yield Worker(run=run, metrics=metrics, grpc=authority(settings.host, grpc.port))
