@@ -63,6 +63,7 @@ app.add_typer(upgrade.app, name="upgrade")
 
 def main() -> None:
     """Run the command line."""
+    gc.disable()  # a tenth of a start is looking for what imports don't leave
     from infra.task_environment import run_in_utf8  # noqa: PLC0415 - heavy
 
     run_in_utf8()
@@ -118,7 +119,6 @@ def up(
     from infra.task_environment import disable_grpc_fork_handlers  # noqa: PLC0415 - before gRPC
 
     disable_grpc_fork_handlers()
-    gc.disable()  # A tenth of a start is looking for garbage that imports do not leave.
     from gateway.cli.commands.process.up import up as run_engine  # noqa: PLC0415 - heavy
 
     settings = load_settings(

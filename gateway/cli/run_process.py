@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 from collections.abc import Coroutine, Iterator
 
 from gateway.bootstrap.data_dir import EngineAlreadyRunningError
@@ -15,21 +14,12 @@ from infra import logging_setup
 from infra.settings import Settings
 from schemas.wire import codec
 
-GC_THRESHOLDS = (50_000, 50, 100)
-"""Active executions are many small objects without cycles: collect rarely."""
-
 
 def run_until_stopped(settings: Settings, serving: Coroutine[None, None, None]) -> None:
-    """Run it in a new event loop; raises CommandError for what ended it.
-
-    Collects garbage from here on: commands switch that off while they import.
-    """
+    """Run it in a new event loop; raises CommandError for what ended it."""
     logging_setup.configure(settings.log_level, as_json=settings.log_json)
     if settings.debug.check_encoding:
         codec.ENGINE.checks_encoding = True
-    gc.freeze()  # What was imported stays; it isn't looked at again.
-    gc.set_threshold(*GC_THRESHOLDS)
-    gc.enable()
     try:
         with asyncio.Runner() as runner:
             runner.run(serving)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -113,7 +112,6 @@ def _start(role: str, settings: Settings) -> None:
     from infra.task_environment import disable_grpc_fork_handlers  # noqa: PLC0415 - before gRPC
 
     disable_grpc_fork_handlers()
-    gc.disable()  # A tenth of a start is looking for garbage that imports do not leave.
     from gateway.cli.commands.process.start import start  # noqa: PLC0415 - heavy
 
     run_command(lambda: start(role, settings), logs_json=settings.log_json)
