@@ -7,7 +7,7 @@ import errno
 import hashlib
 import os
 import shutil
-from collections.abc import AsyncIterable, AsyncIterator, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from stat import S_ISREG
@@ -24,6 +24,8 @@ READ_BYTES_MAX = 1 << 30
 """Of a blob that is read as a whole by someone who has no limit of his own."""
 PARTS = ".parts"
 """The folder of blobs being written, which are renamed once they are complete."""
+_FOLDER_TRIES = 5
+"""How often a folder is created for a file; runs that end there may remove it."""
 
 
 _DISK_ERRORS = frozenset(
@@ -160,15 +162,16 @@ class FileBlobs:
     ) -> tuple[Blob, bytes]:
         """Store a blob from chunks; also return its MD5. Raises BlobTooLargeError."""
         path = self.path(uri)
-        with disk_errors_are_transient():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with NamedTemporaryFile(dir=self._parts(), delete=False) as part:
-                try:
-                    stored = await write_chunks(str(path), chunks, part, limit)
-                    _publish(part, path)
-                except BaseException:
-                    _discard(part)
-                    raise
+        with (
+            disk_errors_are_transient(),
+            NamedTemporaryFile(dir=self._parts(), delete=False) as part,
+        ):
+            try:
+                stored = await write_chunks(str(path), chunks, part, limit)
+                _publish(part, path)
+            except BaseException:
+                _discard(part)
+                raise
         return stored
 
     async def get(self, uri: str, limit: int | None = None) -> bytes:
@@ -227,6 +230,19 @@ class FileBlobs:
         folder = self._root / PARTS
         folder.mkdir(exist_ok=True)
         return folder
+
+
+def in_folder(path: Path, create: Callable[[], object]) -> None:
+    """Create a file in its folder, which others remove whenever it is empty."""
+    for left in reversed(range(_FOLDER_TRIES)):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            create()
+        except FileNotFoundError:
+            if not left:
+                raise
+        else:
+            return
 
 
 def is_disk_error(error: Exception) -> bool:
@@ -305,7 +321,6 @@ def _size(path: Path) -> int | None:
 
 
 def _write(path: Path, data: bytes, parts: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
     with NamedTemporaryFile(dir=parts, delete=False) as part:
         try:
             part.write(data)
@@ -319,7 +334,7 @@ def _publish(part: IO[bytes], path: Path) -> None:
     """Rename a complete file to its name."""
     part.close()
     Path(part.name).chmod(0o644)
-    Path(part.name).replace(path)
+    in_folder(path, lambda: Path(part.name).replace(path))
 
 
 def _discard(part: IO[bytes]) -> None:

@@ -49,6 +49,24 @@ async def test_what_was_put_is_got(blobs: FileBlobs, size: int) -> None:
     assert files(blobs) == ["c.pb"]
 
 
+async def test_a_folder_may_go_while_a_blob_is_stored(
+    blobs: FileBlobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who has deleted the last blob in it removes it, and another stores one there."""
+    folder, replace, left = Path(blobs.root) / "a", Path.replace, [1]
+
+    def replace_late(part: Path, target: Path) -> Path:
+        if left:
+            left.pop()
+            folder.rmdir()
+        return replace(part, target)
+
+    monkeypatch.setattr(Path, "replace", replace_late)
+    await blobs.put(blobs.uri("a/b"), b"x")
+
+    assert files(blobs) == ["b"]
+
+
 async def test_streams_are_stored_whole(blobs: FileBlobs) -> None:
     """A stream is stored with its MD5; one that is cut leaves nothing."""
     uri = blobs.uri("up/x")
