@@ -17,7 +17,7 @@ from schemas.ids import checkpoint_path, generated_name
 from schemas.messages import commands as c
 from schemas.messages import dispatches as d
 from schemas.messages import node_events as ne
-from schemas.paths import raw_outputs
+from schemas.paths import attempt_path, path_in, raw_outputs
 from schemas.values import NO_VALUES, KeyValue, Values
 
 _INLINE_BYTES = 512
@@ -50,7 +50,7 @@ def run_task(
         inputs=given.inputs or NO_VALUES,
         generated_name=_generated_name(view, event.node_id, event.attempt),
         input_path=given.input_path,
-        output_path=f"{data_path(view, node.site)}/{event.attempt}",
+        output_path=attempt_path(data_path(view, node.site), event.attempt),
         raw_output_prefix=_raw_outputs(view, event.node_id, event.attempt),
         interruptible=isinstance(event, ne.TaskQueued) and event.interruptible,
         envs=tuple(KeyValue(key=v.key, value=v.value) for v in spec.envs.values),
@@ -135,7 +135,8 @@ def store_outputs(
 
 
 def _outputs_path(view: ExecutionView, node: Node) -> str:
-    return f"{data_path(view, node.site)}/{node.attempt}/outputs.pb"
+    attempt = attempt_path(data_path(view, node.site), node.attempt)
+    return path_in(attempt, "outputs.pb")
 
 
 def _by_reference(outputs: Iterable[Values]) -> Iterable[Values]:

@@ -2,33 +2,64 @@
 
 from __future__ import annotations
 
-from infra.blobs.files import Blobs, InvalidBlobPathError
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from infra.blobs.files import BlobInfo, Blobs, InvalidBlobPathError
 from schemas.ids import ExecutionRef
+from schemas.paths import LOG, attempt_path, node_of_inputs, path_in
 
-FILE_NAME = "log.txt"
-_INPUTS = "/inputs.pb"
-
-
-async def attempt_log(blobs: Blobs, input_path: str, attempt: int) -> str | None:
-    """Return the address of the log of an attempt's last run; None while there is none.
-
-    `input_path` is the node's, relative to the store's root. Every run of an attempt
-    writes below a prefix of its own.
-    """
-    if not input_path.endswith(_INPUTS):
-        return None
-    folder = blobs.uri(f"{input_path.removesuffix(_INPUTS)}/{attempt}")
-    try:
-        found = await blobs.list(folder)
-    except InvalidBlobPathError:
-        return None
-    runs = [(log.modified_s, log.uri) for log in found if _is_log(log.uri, folder)]
-    return max(runs)[1] if runs else None
+_LastLogs = dict[str, tuple[float, str]]
+"""When each attempt's newest log was written, and its address, by the attempt's."""
 
 
-def _is_log(uri: str, folder: str) -> bool:
-    run, slash, name = uri.removeprefix(f"{folder}/").partition("/")
-    return bool(run and slash) and name == FILE_NAME
+@dataclass(frozen=True, slots=True)
+class AttemptLogs:
+    """Finds the logs of attempts; each folder is listed once."""
+
+    blobs: Blobs
+    _listed: dict[str, _LastLogs] = field(default_factory=dict, init=False)
+
+    async def find(self, input_path: str, attempt: int) -> str | None:
+        """Return the address of the log of an attempt's last run; None without one.
+
+        `input_path` is the node's, relative to the store's root. Every run of an
+        attempt writes files of its own.
+        """
+        node = node_of_inputs(input_path)
+        if node == input_path:
+            return None
+        path = self.blobs.uri(attempt_path(node, attempt))
+        folder = path_in(path, LOG).rpartition("/")[0]  # of all runs' files
+        if folder not in self._listed:
+            self._listed[folder] = await self._list(folder)
+        found = self._listed[folder].get(path)
+        return found[1] if found is not None else None
+
+    async def _list(self, folder: str) -> _LastLogs:
+        try:
+            return _last_logs(await self.blobs.list(folder))
+        except InvalidBlobPathError:
+            return {}
+
+
+def _last_logs(found: Iterable[BlobInfo]) -> _LastLogs:
+    last: _LastLogs = {}
+    for blob in found:
+        attempt = _attempt_of(blob.uri)
+        newest = (blob.modified_s, blob.uri)
+        if attempt is not None and newest > last.get(attempt, (0.0, "")):
+            last[attempt] = newest
+    return last
+
+
+def _attempt_of(uri: str) -> str | None:
+    """Return the path of the attempt that a run's log belongs to; None for no log."""
+    above, _, name = uri.rpartition("/")
+    if name == LOG:
+        return above.rpartition("/")[0]
+    run = name.removesuffix(f".{LOG}")
+    return f"{above}/{run.rpartition('.')[0]}" if run != name else None
 
 
 def log_url(base_url: str, execution: ExecutionRef, node_id: str, attempt: int) -> str:

@@ -84,7 +84,7 @@ def test_an_element_costs_the_same_at_any_width(wide: Running) -> None:
     each_wide = bytes_of_events(wide, "wide") / WIDE
     written = [
         path.stat().st_size
-        for path in (wide.data_dir / "blobs").rglob("outputs.pb")
+        for path in (wide.data_dir / "blobs").rglob("*.outputs.pb")
         if f"-{DOMAIN}-wide/" in str(path)
     ]
 

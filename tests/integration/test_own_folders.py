@@ -50,7 +50,7 @@ async def test_executions_of_one_name_have_scratch_folders_of_their_own(
         t.dispatch(
             t.container_task(["sh", "-c", "touch other"]),
             stream="execution/p/production/x",
-            output_path="metadata/propeller/p-production-x/n0/data/0",
+            output_path="metadata/propeller/p-production-x/n0.0",
         ),
         blobs,
     )

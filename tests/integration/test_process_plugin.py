@@ -88,8 +88,8 @@ async def run_task(
 
 def log_of(blobs: FileBlobs, node: str = "n0") -> str:
     """Return what an attempt wrote."""
-    root = Path(blobs.root) / f"metadata/propeller/p-development-x/{node}/data/0"
-    return (root / "0-test" / "log.txt").read_text()
+    folder = Path(blobs.root) / "metadata/propeller/p-development-x"
+    return (folder / f"{node}.0.0-test.log.txt").read_text()
 
 
 async def logged_pids(blobs: FileBlobs, node: str = "n0") -> list[int]:
@@ -389,12 +389,11 @@ async def test_an_abort_needs_no_slot(
     plugin.close()
 
 
-async def test_inputs_are_copied_to_the_nodes_own_file(
+async def test_inputs_are_copied_to_a_file_of_the_attempt(
     run: Run, blobs: FileBlobs, bundle: Path
 ) -> None:
-    """Inputs given by reference are copied to the node's own inputs.pb."""
+    """Inputs given by reference are read there, and not stored twice."""
     given = await blobs.put(blobs.uri("elsewhere/in.pb"), t.integers(a=4))
     result = await run(t.python_task("double", bundle), inputs=t.Values(uri=given.uri))
     assert t.number(result.outputs.inline) == 8
-    path = blobs.uri("metadata/propeller/p-development-x/n0/data/inputs.pb")
-    assert await blobs.get(path) == t.integers(a=4)
+    assert not list(Path(blobs.root).rglob("inputs.pb"))

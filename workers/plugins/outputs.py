@@ -38,6 +38,10 @@ _KINDS: Mapping[int, ErrorKind] = {
 }
 
 
+ERROR = "error.pb"
+"""What a task's error document is called in the folder of its results."""
+
+
 class OutputStore(Protocol):
     """The blob store that outputs are read from."""
 
@@ -69,7 +73,7 @@ async def read_result(
 
     `declared` names the outputs that the task must have written.
     """
-    failure = await _read_error(blobs, f"{prefix}/error.pb", bytes_max)
+    failure = await _read_error(blobs, f"{prefix}/{ERROR}", bytes_max)
     if failure is not None:
         return failure
     deck = deck_address(prefix)

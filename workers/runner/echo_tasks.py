@@ -9,6 +9,7 @@ from google.protobuf.message import DecodeError
 
 from infra.blobs.files import Blobs
 from schemas.messages.dispatches import RunTask
+from schemas.paths import path_in
 from schemas.values import ErrorKind
 from workers.plugins.echo import echo
 from workers.plugins.outputs import inline_values, written_values
@@ -64,7 +65,7 @@ class EchoTasks:
             return data
         if index is not None and (small := self._small_result(data, work.dispatch)):
             return small
-        blob = await self.blobs.put(f"{work.output_prefix}/outputs.pb", data)
+        blob = await self.blobs.put(path_in(work.output_prefix, "outputs.pb"), data)
         limit = inline_max(work.dispatch, self.inline_limit)
         outputs = written_values(data, blob.uri, limit)
         return Succeeded(outputs=outputs)

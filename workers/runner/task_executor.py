@@ -15,6 +15,7 @@ from infra.clock import Clock
 from infra.eventlog.contract import Record
 from schemas.ids import checkpoint_path
 from schemas.messages.dispatches import RunTask
+from schemas.paths import path_in
 from workers.plugins.plugin import (
     Failed,
     MayStart,
@@ -124,7 +125,7 @@ class TaskExecutor:
         return Work(
             dispatch=dispatch,
             input_uri=self.blobs.uri(dispatch.input_path),
-            output_prefix=f"{self.blobs.uri(dispatch.output_path)}/{run}",
+            output_prefix=path_in(self.blobs.uri(dispatch.output_path), run),
             raw_output_prefix=f"{raw}/{run}",
             checkpoint=checkpoint_path(raw),
             previous_checkpoint=self.blobs.uri(previous) if previous else None,

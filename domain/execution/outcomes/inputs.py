@@ -14,28 +14,33 @@ from domain.literals.offloading import (
     offloaded_in_promises,
     offloaded_inputs,
 )
-from schemas.paths import data_folder
+from schemas.paths import (
+    FLAT_FOLDERS,
+    attempt_path,
+    data_folder,
+    input_file,
+    node_of_inputs,
+    node_path,
+)
 from schemas.sites import NodeKind
 from schemas.values import NO_VALUES, Failure, Values
 
-_INPUTS = "/inputs.pb"
-
 
 def data_path(view: ExecutionView, site: Site) -> str:
-    """Return the folder of a node's data, relative to the blobs' root (ref §4.7)."""
+    """Return the path of a node's data, relative to the blobs' root (ref §4.7)."""
+    execution, rules = view.created.execution, view.created.rules
+    if rules >= FLAT_FOLDERS:
+        return node_path(execution, site.node_id, rules)
     if not site.parent_id:
-        created = view.created
-        folder = data_folder(created.execution, created.rules)
-        return f"{folder}/{site.spec_node_id}/data"
+        return f"{data_folder(execution, rules)}/{site.spec_node_id}/data"
     parent = view.node(site.parent_id)
-    above = parent.input_path.removesuffix(_INPUTS)
     own = site.spec_node_id if site.element is None else str(site.element)
-    return f"{above}/{parent.attempt}/{own}"
+    return f"{attempt_path(node_of_inputs(parent.input_path), parent.attempt)}/{own}"
 
 
 def input_path(view: ExecutionView, site: Site) -> str:
     """Return the path of a node's inputs, relative to the blobs' root."""
-    return f"{data_path(view, site)}{_INPUTS}"
+    return input_file(data_path(view, site))
 
 
 def source(view: ExecutionView, scope: str, spec_node_id: str) -> Values:

@@ -8,7 +8,7 @@ from http import HTTPStatus
 from fastapi import APIRouter
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
-from gateway.executions.task_logs import attempt_log
+from gateway.executions.task_logs import AttemptLogs
 from infra.blobs.files import Blobs
 from infra.postgres.pool import Pool
 from projections.queries import executions
@@ -36,7 +36,8 @@ class LogRoutes:
         """Send an attempt's log as it is now."""
         ref = ExecutionRef(project=project, domain=domain, name=execution)
         row = await executions.get_node(self.pool, ref, node)
-        uri = await attempt_log(self.blobs, row.input_path, attempt) if row else None
+        logs = AttemptLogs(self.blobs)
+        uri = await logs.find(row.input_path, attempt) if row else None
         if uri is None:
             wanted = f"a log of {ref.text()} {node} attempt {attempt}"
             text = f"Expected {wanted}, but none was written\n"

@@ -13,6 +13,13 @@ from flyteidl.core import identifier_pb2, literals_pb2, tasks_pb2, types_pb2
 from infra.blobs.files import FileBlobs
 from schemas.ids import EntityRef, ExecutionRef, execution_stream
 from schemas.messages.dispatches import RunTask
+from schemas.paths import (
+    FLAT_FOLDERS,
+    attempt_path,
+    input_file,
+    node_path,
+    path_in,
+)
 from schemas.values import KeyValue, Values
 from workers.plugins.plugin import Work
 
@@ -145,7 +152,7 @@ def dispatch(
     execution = ExecutionRef(project="p", domain="development", name="x")
     attempt = fields.pop("attempt", 0)
     name = fields.pop("generated_name", f"x-{node_id}-{attempt}")
-    data = f"metadata/propeller/p-development-x/{node_id}/data"
+    node = node_path(execution, node_id, FLAT_FOLDERS)
     env = fields.pop("env", {})
     return RunTask(
         **{
@@ -159,8 +166,8 @@ def dispatch(
             "template": template.SerializeToString(),
             "inputs": Values(inline=integers(a=21)),
             "generated_name": name,
-            "input_path": f"{data}/inputs.pb",
-            "output_path": f"{data}/{attempt}",
+            "input_path": input_file(node),
+            "output_path": attempt_path(node, attempt),
             "raw_output_prefix": f"raw/aa/{name}",
             "envs": tuple(KeyValue(key=k, value=v) for k, v in env.items()),
             **fields,
@@ -173,7 +180,7 @@ def work_of(task: RunTask, blobs: FileBlobs) -> Work:
     return Work(
         dispatch=task,
         input_uri=blobs.uri(task.input_path),
-        output_prefix=f"{blobs.uri(task.output_path)}/{task.dispatch_no}-test",
+        output_prefix=path_in(blobs.uri(task.output_path), f"{task.dispatch_no}-test"),
         raw_output_prefix=blobs.uri(task.raw_output_prefix),
         checkpoint=f"{blobs.uri(task.raw_output_prefix)}/_flytecheckpoints",
     )

@@ -16,7 +16,8 @@ import structlog
 from flyteidl.core import tasks_pb2
 from msgspec.structs import replace
 
-from infra.blobs.files import Blobs
+from infra.blobs.files import Blobs, disk_errors_are_transient
+from infra.retry import retry_transient
 from infra.setting_sections.processes import ProcessSettings
 from schemas.ids import local_folder
 from schemas.messages.dispatches import RunTask
@@ -54,6 +55,7 @@ from workers.plugins.process.command_rendering import (
 )
 from workers.plugins.process.fork_server import UnusablePythonError
 from workers.plugins.process.raw_container import RawContainer
+from workers.plugins.process.run_folder import remove_run_folder, with_outputs_beside
 from workers.plugins.process.slots import Slots
 from workers.plugins.process.template import TaskProcess, Template, TemplateDiedError
 from workers.plugins.process.template_pool import TemplatePool
@@ -61,6 +63,7 @@ from workers.plugins.process.template_pool import TemplatePool
 log_ = structlog.get_logger(__name__)
 
 _LOG_NAME = "stdout and stderr"
+_INPUTS = "inputs.pb"
 
 
 @dataclass(slots=True, eq=False)
@@ -76,6 +79,14 @@ class _Run:
     raw: RawContainer | None = None
     template: Template | None = None
     process: TaskProcess | None = None
+
+    def create_files(self, path: Path | None, inputs: bytes) -> None:
+        """Create scratch folder, log, and a file of inputs; raises TransientError."""
+        with disk_errors_are_transient():
+            self.scratch.mkdir(parents=True, exist_ok=True)
+            self.log.create()
+            if path is not None:
+                path.write_bytes(inputs)
 
 
 class SpecCompiler(Protocol):
@@ -160,10 +171,11 @@ class ProcessPlugin:
         template: tasks_pb2.TaskTemplate,
         container: tasks_pb2.Container,
     ) -> Started | Failed:
-        inputs = await self._prepare(run)
+        inputs, input_uri = await self._prepare(run)
         if uses_template_path((*container.command, *container.args)):
             await self.blobs.put(template_path(run.work), run.work.dispatch.template)
-        work = await with_newest_checkpoint(run.work, self.blobs)
+        work = replace(run.work, input_uri=input_uri)
+        work = await with_newest_checkpoint(work, self.blobs)
         command = render_command(work, container, inputs, self.base_env)
         if isinstance(command, Rejected):
             return permanent_failure("BadTaskDefinition", command.detail)
@@ -179,17 +191,27 @@ class ProcessPlugin:
             return run.started
         return await self._execute(run, command)
 
-    async def _prepare(self, run: _Run) -> bytes:
-        """Create the attempt's folders, store its inputs, and return them."""
-        work, given = run.work, run.work.dispatch.inputs
-        for folder in (run.scratch, run.log.path.parent):
-            folder.mkdir(parents=True, exist_ok=True)
+    async def _prepare(self, run: _Run) -> tuple[bytes, str]:
+        """Create the attempt's files; return its inputs, and the address of theirs.
+
+        Inputs need a file only until the attempt ends. On S3 it is an object, as a
+        command may expect that.
+        """
+        given, uri = run.work.dispatch.inputs, run.work.input_uri
         inputs = given.inline
         if inputs is None:
             inputs = await self.blobs.get(given.uri)
-        if given.uri != work.input_uri:
-            await self.blobs.put(work.input_uri, inputs)
-        return inputs
+        path = None
+        if given.uri != uri and uri.startswith("/"):
+            path = run.scratch / _INPUTS
+        elif given.uri != uri:
+            await self.blobs.put(uri, inputs)
+
+        async def create() -> None:
+            run.create_files(path, inputs)
+
+        await retry_transient(create, "task_files_delayed")
+        return inputs, uri if path is None else str(path)
 
     async def _execute(self, run: _Run, command: Command) -> Started | Failed:
         """Start a program; what can't be executed fails."""
@@ -266,7 +288,7 @@ class ProcessPlugin:
         if isinstance(result, DynamicSpec):
             compiled = await self.dynamic_compiler.compile_spec(work, result.spec_uri)
             return replace(compiled, deck_uri=result.deck_uri)
-        return result
+        return with_outputs_beside(result, work.output_prefix)
 
     async def abort(self, work: Work) -> None:
         """Stop an attempt's whole process group."""
@@ -275,13 +297,14 @@ class ProcessPlugin:
             await run.process.stop(self.settings.kill_grace_s)
 
     async def finalize(self, work: Work) -> None:
-        """Release slot and template, store the log, remove the scratch folder."""
+        """Release slot and template, store the log, remove what is of no more use."""
         run = self._runs.pop(work.key, None)
         if run is None:
             return
         if run.takes_slot:
             self._slots.release()
         await run.log.store(self.blobs, self.output_bytes_max)
+        remove_run_folder(work.output_prefix)
         if run.template is not None:
             self._templates.release(run.template)
         await asyncio.to_thread(shutil.rmtree, run.scratch, ignore_errors=True)

@@ -10,7 +10,7 @@ from gateway.cli.commands.log.events import not_found
 from gateway.cli.commands.log.state import fold
 from gateway.cli.errors import CommandError
 from gateway.cli.session.session import Session
-from gateway.executions.task_logs import attempt_log
+from gateway.executions.task_logs import AttemptLogs
 from infra.blobs.files import Blobs
 from schemas.ids import ExecutionRef, execution_stream
 from workers.propeller.kinds.executions import EXECUTIONS
@@ -32,11 +32,11 @@ async def show(
             f"Expected a node that ran a task, but '{node_id}' isn't one of: {known}"
         )
     chosen = [node_id] if node_id is not None else sorted(ran)
-    console = Console(highlight=False)
+    console, logs = Console(highlight=False), AttemptLogs(session.blobs)
     printed = 0
     for key in chosen:
         number = ran[key].attempt if attempt is None else attempt
-        uri = await attempt_log(session.blobs, ran[key].input_path, number)
+        uri = await logs.find(ran[key].input_path, number)
         if uri is not None:
             if len(chosen) > 1:
                 console.print(f"[bold cyan]── {key}, attempt {number}[/]")

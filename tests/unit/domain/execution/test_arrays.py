@@ -66,8 +66,8 @@ def test_each_index_is_a_task_with_the_whole_list() -> None:
     assert [m.node_id for m in sent] == ["n0-0-n0", "n0-0-n1", "n0-0-n2"]
     assert {m.inputs.inline for m in sent} == {lists(x=[5, 6, 7])}
     assert len({m.input_path for m in sent}) == 1
-    assert [m.output_path.rsplit("/", 2)[1:] for m in sent] == [
-        ["0", "0"], ["1", "0"], ["2", "0"],
+    assert [m.output_path.rpartition("/")[2] for m in sent] == [
+        "n0-0-n0.0", "n0-0-n1.0", "n0-0-n2.0",
     ]  # fmt: skip
 
 

@@ -10,7 +10,13 @@ from schemas.ids import ExecutionRef, checkpoint_path
 from schemas.messages import execution_events as e
 from schemas.messages import node_events as ne
 from tests.support.engine import CREATE, Engine, created
-from tests.support.graphs import definition, task_node, task_template
+from tests.support.graphs import (
+    definition,
+    task_node,
+    task_template,
+    workflow,
+    workflow_node,
+)
 
 PAIRS = [
     (("p", "development", "run"), ("p", "production", "run")),
@@ -83,3 +89,41 @@ def test_an_older_execution_keeps_its_folders() -> None:
 
     assert run.raw_output_prefix.endswith("/run-n0-0")
     assert run.input_path == "metadata/propeller/p-d-run/n0/data/inputs.pb"
+    assert run.output_path == "metadata/propeller/p-d-run/n0/data/0"
+
+
+def _nested(level: int) -> Engine:
+    """Return an execution whose sub-workflow has a task, at its second attempt."""
+    inner = workflow("sub", [task_node("n1", "")], "n1")
+    engine = Engine(
+        definition(
+            [workflow_node("s")], "s", tasks=[task_template(retries=1)], subs=[inner]
+        ),
+        created(),
+    )
+    engine.format_level = level
+    engine.begin()
+    engine.fail("s-0-n1", recoverable=True)
+    return engine
+
+
+@pytest.mark.parametrize(
+    ("level", "expected"),
+    [(0, "s/data/0/n1/1"), (2, "s-0-n1.1")],
+)
+def test_nodes_of_a_sub_workflow_lie_in_the_executions_folder(
+    level: int, expected: str
+) -> None:
+    """By older rules they lie in folders of what contains them."""
+    run = _nested(level).run_of("s-0-n1")
+
+    assert run.output_path == f"metadata/propeller/p-d-main-1/{expected}"
+
+
+def test_all_data_of_an_execution_lies_in_one_folder() -> None:
+    """An attempt is told apart by what begins with a dot, which is in no id."""
+    run = _engine("p", "d", "run").run_of("n0")
+    folder = "metadata/propeller/p-d-run"
+
+    assert run.input_path == f"{folder}/n0/inputs.pb"
+    assert run.output_path == f"{folder}/n0.0"

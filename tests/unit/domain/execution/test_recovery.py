@@ -88,7 +88,7 @@ def test_a_recovered_node_repeats_what_was_known_of_it() -> None:
     assert isinstance(event, ne.NodeRecovered)
     assert event.inputs == Values(inline=values(x=1))
     assert event.outputs == Values(inline=values(o0=7))
-    assert event.input_path.endswith("/n0/data/inputs.pb")
+    assert event.input_path.endswith("-main-1/n0/inputs.pb")
 
 
 def test_a_recovery_of_everything_runs_nothing() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from msgspec.structs import replace
 
 from infra.blobs.files import FileBlobs
@@ -20,9 +21,26 @@ async def test_where_blobs_are_files_it_is_the_blob(tmp_path: Path) -> None:
     await blobs.put(log.uri, b"x" * 5000 + b" end")
     await log.store(blobs, 10)
 
-    assert str(log.path) == log.uri == f"{work.output_prefix}/log.txt"
+    assert str(log.path) == log.uri == f"{work.output_prefix}.log.txt"
     assert log.tail().endswith("x end")
     assert len(log.tail()) == 4000
+
+
+@pytest.mark.parametrize("text", [b"", b"\n", b" \n\n"])
+@pytest.mark.parametrize("is_blob", [True, False])
+async def test_a_log_without_a_word_is_not_kept(
+    tmp_path: Path, text: bytes, *, is_blob: bool
+) -> None:
+    """Neither as a blob nor locally: flytekit begins each log with an empty line."""
+    blobs = FileBlobs(tmp_path / "blobs")
+    uri = blobs.uri("out/log.txt")
+    log = AttemptLog(Path(uri) if is_blob else tmp_path / "local" / "log.txt", uri)
+    log.create()
+    log.path.write_bytes(text)
+    await log.store(blobs, 100)
+
+    assert await blobs.size(uri) is None
+    assert not log.path.exists()
 
 
 async def test_elsewhere_a_local_file_is_stored_at_the_end(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from schemas.paths import LOG, path_in
 from tests.support.engine import STREAM, begun_chain
 from tests.support.harness.read_models import ReadModels
 from tests.support.http_server import parts_of, serving
@@ -26,8 +27,8 @@ async def test_the_log_of_an_attempt_is_sent_as_text(
     engine = begun_chain()
     await read_models.given(STREAM, *engine.events)
     parts = parts_of(tmp_path)
-    folder = engine.state.nodes["n0"].input_path.removesuffix("/inputs.pb")
-    await parts.blobs.put(parts.blobs.uri(f"{folder}/0/0-r/log.txt"), "é\n".encode())
+    log = path_in(path_in(engine.run_of("n0").output_path, "0-r"), LOG)
+    await parts.blobs.put(parts.blobs.uri(log), "é\n".encode())
     reply = await _get(tmp_path, read_models, "n0/0")
 
     assert (reply.status_code, reply.text) == (200, "é\n")
