@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.bench.disk import disk_use
 from tests.bench.engines import AnEngine, client_of, engine, median_of, timed
 from tests.bench.figure import Figure
 from tests.support import raw
@@ -14,6 +15,7 @@ from tests.support.harness.engine_process import Running
 
 CHAIN = 40
 HITS = 1_000
+SMALL = 20
 FIBONACCI = 10
 _FLOW = f"""
 from flytekit import task, workflow
@@ -28,6 +30,10 @@ def chain(a: int) -> int:
     for _ in range({CHAIN}):
         x = t(a=x)
     return x
+
+@workflow
+def one(a: int) -> int:
+    return t(a=a)
 """
 _DYNAMIC_FLOW = """
 from flytekit import dynamic, task, workflow
@@ -82,13 +88,15 @@ def cache_hits(folder: Path, quick: bool) -> list[Figure]:
 
 
 def python_chain(folder: Path, quick: bool) -> list[Figure]:
-    """Measure Python tasks in a row, in warm processes."""
+    """Measure Python tasks in a row, in warm processes, and what they leave."""
     with engine(folder, "python", "process") as running:
         _register(running, folder / "chain", "chain_flow.py", _FLOW)
-        took = median_of(client_of(running), "chain_flow.chain", 1 if quick else 3)
+        client = client_of(running)
+        took = median_of(client, "chain_flow.chain", 1 if quick else 3)
+        left = disk_use(running, client, "chain_flow.one", 5 if quick else SMALL)
     flyte = "Flyte with pods 122-202 s"
     what = f"{CHAIN} sequential Python tasks"
-    return [Figure(what, took, "s", 3, 1.5, comparison=flyte)]
+    return [Figure(what, took, "s", 3, 1.5, comparison=flyte), *left]
 
 
 def nested_dynamic(folder: Path, quick: bool) -> list[Figure]:
