@@ -36,7 +36,8 @@ COMMANDS_IN_FLIGHT = Metric(
     "Commands submitted by this gateway that have no outcome yet.",
 )
 DEAD_LETTERS = Metric(
-    "flightlog_dead_letters_total", "Commands and dispatches moved to dead letters."
+    "flightlog_dead_letters_total",
+    "Commands, dispatches and events of the registry moved to dead letters.",
 )
 EXECUTIONS_ACTIVE = Metric(
     "flightlog_executions_active", "Executions that have not ended."

@@ -152,6 +152,7 @@ def test_log_and_views_stand_every_check(
     name = "flightlog_registry_events_relayed_total"
     (line,) = re.findall(rf"^{name} (.*)$", text, re.MULTILINE)
     assert float(line) == records["flightlog.registry"]
+    assert re.search(r"^flightlog_dead_letters_total 0\.0$", text, re.MULTILINE)
 
 
 def test_garbage_on_kafka_costs_nothing_else(

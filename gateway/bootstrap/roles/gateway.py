@@ -34,6 +34,11 @@ class Relay(Protocol):
         """Return how many events were copied since the start."""
         ...
 
+    @property
+    def refused(self) -> int:
+        """Return how many of them the log can't store: they are dead letters there."""
+        ...
+
     async def check(self) -> None:
         """Raise PermanentError if the registry lacks events that are on the log."""
         ...
@@ -91,6 +96,7 @@ async def gateway(adapters: RoleAdapters, served: Served) -> AsyncIterator[Worke
             return {
                 counters.COMMANDS_IN_FLIGHT: services.submit.in_flight,
                 counters.REGISTRY_EVENTS_RELAYED: relay.relayed,
+                counters.DEAD_LETTERS: relay.refused,
             }
 
         await grpc.start()
