@@ -15,9 +15,13 @@ _LastLogs = dict[str, tuple[float, str]]
 
 @dataclass(frozen=True, slots=True)
 class AttemptLogs:
-    """Finds the logs of attempts; each folder is listed once."""
+    """Finds the logs of attempts.
+
+    `of_many` reads the list of a folder once, for all attempts with data in it.
+    """
 
     blobs: Blobs
+    of_many: bool = False
     _listed: dict[str, _LastLogs] = field(default_factory=dict, init=False)
 
     async def find(self, input_path: str, attempt: int) -> str | None:
@@ -31,16 +35,22 @@ class AttemptLogs:
             return None
         path = self.blobs.uri(attempt_path(node, attempt))
         folder = path_in(path, LOG).rpartition("/")[0]  # of all runs' files
+        if not self.of_many:
+            own = path.removeprefix(folder).lstrip("/")
+            return _address(await self._list(folder, own), path)
         if folder not in self._listed:
             self._listed[folder] = await self._list(folder)
-        found = self._listed[folder].get(path)
-        return found[1] if found is not None else None
+        return _address(self._listed[folder], path)
 
-    async def _list(self, folder: str) -> _LastLogs:
+    async def _list(self, folder: str, beginning: str = "") -> _LastLogs:
         try:
-            return _last_logs(await self.blobs.list(folder))
+            return _last_logs(await self.blobs.list(folder, beginning))
         except InvalidBlobPathError:
             return {}
+
+
+def _address(found: _LastLogs, path: str) -> str | None:
+    return found[path][1] if path in found else None
 
 
 def _last_logs(found: Iterable[BlobInfo]) -> _LastLogs:

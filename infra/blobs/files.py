@@ -97,8 +97,11 @@ class Blobs(Protocol):
         """Return a blob's size in bytes; None if there is none."""
         ...
 
-    async def list(self, prefix: str) -> list[BlobInfo]:
-        """Return the blobs below a folder of the store; raises InvalidBlobPathError."""
+    async def list(self, prefix: str, beginning: str = "") -> list[BlobInfo]:
+        """Return the blobs below a folder of the store; raises InvalidBlobPathError.
+
+        With a beginning, only those whose path below the folder has it.
+        """
         ...
 
     async def local_copy(self, uri: str, folder: Path) -> Path:
@@ -198,9 +201,9 @@ class FileBlobs:
         """Return a blob's size in bytes; None if there is none."""
         return _size(Path(uri.removeprefix("file://")))
 
-    async def list(self, prefix: str) -> list[BlobInfo]:
+    async def list(self, prefix: str, beginning: str = "") -> list[BlobInfo]:
         """Return the blobs below a folder of the store; raises InvalidBlobPathError."""
-        return await asyncio.to_thread(_listed, self.path(prefix))
+        return await asyncio.to_thread(_listed, self.path(prefix), beginning)
 
     async def local_copy(self, uri: str, folder: Path) -> Path:
         """Return the blob's own file; raises BlobNotFoundError."""
@@ -288,9 +291,12 @@ async def write_chunks(
     return Blob(uri=uri, digest=sha.hexdigest(), size=size), md5.digest()
 
 
-def _listed(folder: Path) -> list[BlobInfo]:
+def _listed(folder: Path, beginning: str = "") -> list[BlobInfo]:
     found = []
-    for above, _, names in os.walk(folder):  # ignores folders deleted meanwhile
+    for above, folders, names in os.walk(folder):  # ignores folders deleted meanwhile
+        if Path(above) == folder:
+            folders[:] = [name for name in folders if name.startswith(beginning)]
+            names[:] = [name for name in names if name.startswith(beginning)]
         for path in (Path(above, name) for name in names):
             try:
                 status = path.stat()

@@ -192,10 +192,10 @@ class S3Blobs:
             return None
         return int(found.size or 0)
 
-    async def list(self, prefix: str) -> list[BlobInfo]:
+    async def list(self, prefix: str, beginning: str = "") -> list[BlobInfo]:
         """Return the blobs below a folder; raises InvalidBlobPathError."""
         bucket, key = self._own(f"{prefix.rstrip('/')}/_")
-        folder = key.removesuffix("_")
+        wanted = key.removesuffix("_") + beginning
 
         def load() -> list[BlobInfo]:
             return [
@@ -206,7 +206,7 @@ class S3Blobs:
                     if item.last_modified
                     else 0.0,
                 )
-                for item in self._client.list_objects(bucket, folder, recursive=True)
+                for item in self._client.list_objects(bucket, wanted, recursive=True)
             ]
 
         return await self._call(prefix, load)

@@ -51,9 +51,9 @@ class WaitingBlobs:
         """Return a blob's size in bytes; None if there is none."""
         return await self._retry(lambda: self.store.size(uri))
 
-    async def list(self, prefix: str) -> list[BlobInfo]:
+    async def list(self, prefix: str, beginning: str = "") -> list[BlobInfo]:
         """Return the blobs below a folder of the store; raises InvalidBlobPathError."""
-        return await self._retry(lambda: self.store.list(prefix))
+        return await self._retry(lambda: self.store.list(prefix, beginning))
 
     async def local_copy(self, uri: str, folder: Path) -> Path:
         """Return a file with the blob's bytes: its own, or a copy in a folder."""

@@ -130,6 +130,16 @@ async def test_folders_are_listed(blobs: Blobs) -> None:
     assert await blobs.list(blobs.uri("nothing")) == []
 
 
+async def test_blobs_are_listed_by_the_beginning_of_their_path(blobs: Blobs) -> None:
+    """Of names in the folder, and of folders in it."""
+    for path in ("n1.log", "n10.log", "n1.run/own.log", "n2.log", "n2.run/n1.log"):
+        await blobs.put(blobs.uri(f"begun/{path}"), b"x")
+    found = await blobs.list(blobs.uri("begun"), "n1")
+
+    names = {blob.uri.rpartition("begun/")[2] for blob in found}
+    assert names == {"n1.log", "n10.log", "n1.run/own.log"}
+
+
 async def test_folders_are_deleted(blobs: Blobs) -> None:
     """Everything below a folder goes, its neighbours stay, and again is fine."""
     for name in ("a/1", "a/b/2", "ab/3"):

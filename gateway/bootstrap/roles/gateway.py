@@ -13,6 +13,7 @@ from gateway.bootstrap.components.services import services as build_services
 from gateway.bootstrap.roles.adapters import RoleAdapters
 from gateway.bootstrap.roles.worker import Served, Worker
 from gateway.registry import projects
+from gateway.services.container import Services
 from infra.addresses import authority
 from infra.errors import TransientError
 from infra.eventlog.event_store import EventStore
@@ -92,13 +93,18 @@ async def gateway(adapters: RoleAdapters, served: Served) -> AsyncIterator[Worke
                 for part in parts:
                     part.cancel()
 
-        def metrics() -> Values:
-            return {
-                counters.COMMANDS_IN_FLIGHT: services.submit.in_flight,
-                counters.REGISTRY_EVENTS_RELAYED: relay.relayed,
-                counters.DEAD_LETTERS: relay.refused,
-            }
-
         await grpc.start()
         served.http.app = app
-        yield Worker(run=run, metrics=metrics, grpc=authority(settings.host, grpc.port))
+        yield Worker(
+            run=run,
+            metrics=lambda: _values(services, relay),
+            grpc=authority(settings.host, grpc.port),
+        )
+
+
+def _values(services: Services, relay: Relay) -> Values:
+    return {
+        counters.COMMANDS_IN_FLIGHT: services.submit.in_flight,
+        counters.REGISTRY_EVENTS_RELAYED: relay.relayed,
+        counters.DEAD_LETTERS: relay.refused,
+    }

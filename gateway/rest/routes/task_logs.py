@@ -12,6 +12,7 @@ from gateway.executions.task_logs import AttemptLogs
 from infra.blobs.files import Blobs
 from infra.postgres.pool import Pool
 from projections.queries import executions
+from projections.rows import NodeRow
 from schemas.ids import ExecutionRef
 
 PATH = "/logs/{project}/{domain}/{execution}/{node}/{attempt}"
@@ -38,13 +39,23 @@ class LogRoutes:
         row = await executions.get_node(self.pool, ref, node)
         logs = AttemptLogs(self.blobs)
         uri = await logs.find(row.input_path, attempt) if row else None
+        headers = {"x-content-type-options": "nosniff", "cache-control": "no-store"}
+        if uri is None and row is not None and _has_ended(row, attempt):
+            return PlainTextResponse("", headers=headers)
         if uri is None:
             wanted = f"a log of {ref.text()} {node} attempt {attempt}"
             text = f"Expected {wanted}, but none was written\n"
             return PlainTextResponse(text, status_code=HTTPStatus.NOT_FOUND)
-        headers = {"x-content-type-options": "nosniff", "cache-control": "no-store"}
         return StreamingResponse(
             self.blobs.stream(uri),
             media_type="text/plain; charset=utf-8",
             headers=headers,
         )
+
+
+def _has_ended(node: NodeRow, attempt: int) -> bool:
+    """Return whether an attempt ran and is over: it wrote nothing if it has no log."""
+    if node.started_at is None or attempt < 0:
+        return False
+    is_last = attempt == node.attempt
+    return attempt < node.attempt or (is_last and node.ended_at is not None)

@@ -12,7 +12,7 @@ from gateway.cli.errors import CommandError
 from gateway.cli.session.session import Session
 from gateway.executions.task_logs import AttemptLogs
 from infra.blobs.files import Blobs
-from schemas.ids import ExecutionRef, execution_stream
+from schemas.ids import execution_stream
 from workers.propeller.kinds.executions import EXECUTIONS
 
 
@@ -32,7 +32,7 @@ async def show(
             f"Expected a node that ran a task, but '{node_id}' isn't one of: {known}"
         )
     chosen = [node_id] if node_id is not None else sorted(ran)
-    console, logs = Console(highlight=False), AttemptLogs(session.blobs)
+    console, logs = Console(highlight=False), AttemptLogs(session.blobs, of_many=True)
     printed = 0
     for key in chosen:
         number = ran[key].attempt if attempt is None else attempt
@@ -43,12 +43,8 @@ async def show(
             await _copy(session.blobs, uri)
             printed += 1
     if not printed:
-        raise CommandError(_nothing(ref, node_id))
-
-
-def _nothing(ref: ExecutionRef, node_id: str | None) -> str:
-    where = f"{ref.text()} {node_id}" if node_id else ref.text()
-    return f"Expected logs of {where}, but its tasks have written none yet"
+        where = f"{ref.text()} {node_id}" if node_id else ref.text()
+        Console(stderr=True).print(f"{where} has written nothing")
 
 
 async def _copy(blobs: Blobs, uri: str) -> None:

@@ -64,11 +64,11 @@ async def test_logs_of_one_folder_are_told_apart(tmp_path: Path) -> None:
         os.utime(blob.uri, (9, 9))
     os.utime(last, (5, 5))
     os.utime(written["n0.0.0-r1.log.txt"].uri, (3, 3))
-    logs = AttemptLogs(blobs)
 
-    assert await logs.find(inputs, 0) == last
-    assert await logs.find(inputs, 10) == written["n0.10.0-r1.log.txt"].uri
-    assert await logs.find(inputs, 1) is None
+    for logs in (AttemptLogs(blobs), AttemptLogs(blobs, of_many=True)):
+        assert await logs.find(inputs, 0) == last
+        assert await logs.find(inputs, 10) == written["n0.10.0-r1.log.txt"].uri
+        assert await logs.find(inputs, 1) is None
 
 
 def test_a_link_names_the_attempt() -> None:

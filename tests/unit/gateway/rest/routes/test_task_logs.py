@@ -50,3 +50,16 @@ async def test_what_has_no_log_is_not_found(
             f"Expected a log of p/d/main-1 {node} attempt {attempt}, "
             "but none was written\n"
         )
+
+
+async def test_what_a_silent_attempt_wrote_is_empty(
+    tmp_path: Path, read_models: ReadModels
+) -> None:
+    """Once it has ended: a log without a word isn't kept."""
+    engine = begun_chain()
+    engine.succeed("n0")
+    await read_models.given(STREAM, *engine.events)
+    reply = await _get(tmp_path, read_models, "n0/0")
+
+    assert (reply.status_code, reply.text) == (200, "")
+    assert (await _get(tmp_path, read_models, "n0/1")).status_code == 404
