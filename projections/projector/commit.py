@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import msgspec
@@ -80,6 +81,11 @@ class _Moved(msgspec.Struct, frozen=True):
     digest: str | None
 
 
+def _array(numbers: Iterable[int]) -> str:
+    """Return an array as Postgres reads it: cheaper than the general conversion."""
+    return f"{{{','.join(map(str, numbers))}}}"
+
+
 async def _move(conn: Connection, wanted: Commit) -> bool:
     """Move all positions; False if all are there: the answer of a commit was lost.
 
@@ -91,7 +97,11 @@ async def _move(conn: Connection, wanted: Commit) -> bool:
     if 0 in known:
         new = [p for p, at in zip(partitions, known, strict=True) if not at]
         await conn.execute(_SQL["begin"], (PROJECTOR, new))
-    move = {"partitions": partitions, "from": known, "to": list(to.values())}
+    move = {
+        "partitions": _array(partitions),
+        "from": _array(known),
+        "to": _array(to.values()),
+    }
     cursor = await conn.execute(_SQL["move"], {"name": PROJECTOR, **move})
     moved = [decode(_Moved, row) for row in await cursor.fetchall()]
     if len(moved) == len(partitions):
