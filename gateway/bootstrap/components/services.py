@@ -13,15 +13,8 @@ from gateway.services.submit import Submit
 from infra.blobs.signing import Signer
 from infra.blobs.store import links
 from infra.clock import Clock
-from infra.eventlog.contract import Log
 from infra.eventlog.event_store import EventStore
 from workers.operations.redrive import DeadLetterLog, Redriver
-from workers.operations.registry_relay import RegistryRelay
-
-
-def relay(store: EventStore, log: Log) -> RegistryRelay:
-    """Return the relay that copies the registry's events to the log."""
-    return RegistryRelay(store=store, log=log)
 
 
 def redrive_request_handler(log: DeadLetterLog, clock: Clock) -> Redrive:

@@ -36,11 +36,10 @@ class RoleAdapters(Adapters):
 async def open_adapters(settings: Settings, role: str) -> AsyncIterator[RoleAdapters]:
     """Connect a role's adapters, waiting for what can't be reached yet.
 
-    Raises PermanentError for what can't be used, as for missing topics, or data of a
-    newer version.
+    The data folder must be prepared. Raises PermanentError for what can't be used, as
+    for missing topics, or data of a newer version.
     """
     data = DataDir(settings.data_dir)
-    data.prepare()
     async with AsyncExitStack() as stack:
         blobs = await stack.enter_async_context(open_blobs(settings, data.blobs))
         await retry_transient(

@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Protocol
 
 from gateway.bootstrap import servers
-from gateway.bootstrap.components.services import relay as build_relay
 from gateway.bootstrap.components.services import services as build_services
 from gateway.bootstrap.roles.adapters import RoleAdapters
 from gateway.bootstrap.roles.worker import Served, Worker
@@ -23,33 +21,12 @@ from infra.postgres.pool import advisory_lock
 from infra.retry import RETRY_S
 from infra.telemetry import counters
 from infra.telemetry.counters import Values
+from workers.operations.registry_relay import RegistryRelay
 
 _RELAY_LOCK = 0x666C_7265_6C61
 
 
-class Relay(Protocol):
-    """Copies the registry's events to the log."""
-
-    @property
-    def relayed(self) -> int:
-        """Return how many events were copied since the start."""
-        ...
-
-    @property
-    def refused(self) -> int:
-        """Return how many of them the log can't store: they are dead letters there."""
-        ...
-
-    async def check(self) -> None:
-        """Raise PermanentError if the registry lacks events that are on the log."""
-        ...
-
-    async def run(self) -> None:
-        """Copy until cancelled."""
-        ...
-
-
-async def _relay(relay: Relay, url: str) -> None:
+async def _relay(relay: RegistryRelay, url: str) -> None:
     """Copy the registry's events to the log while this gateway holds the lock."""
     while True:
         try:
@@ -71,7 +48,7 @@ async def gateway(adapters: RoleAdapters, served: Served) -> AsyncIterator[Worke
         async with advisory_lock(settings.postgres):
             await store.open()
             stack.push_async_callback(store.close)
-            relay = build_relay(store, adapters.log)
+            relay = RegistryRelay(store=store, log=adapters.log)
             await relay.check()
             services = build_services(adapters, store, served.link_base)
             await projects.seed(services, projects.FIRST)
@@ -102,7 +79,7 @@ async def gateway(adapters: RoleAdapters, served: Served) -> AsyncIterator[Worke
         )
 
 
-def _values(services: Services, relay: Relay) -> Values:
+def _values(services: Services, relay: RegistryRelay) -> Values:
     return {
         counters.COMMANDS_IN_FLIGHT: services.submit.in_flight,
         counters.REGISTRY_EVENTS_RELAYED: relay.relayed,
