@@ -44,6 +44,21 @@ def run(remote: FlyteRemote, name: str, **inputs: Any) -> Any:
     return finish(remote, start(remote, name, **inputs))
 
 
+def start_sleeping(remote: FlyteRemote, folder: Path) -> tuple[Any, Path]:
+    """Start a task that sleeps; return the execution, and the task's marker.
+
+    That is a file in the folder, with the process's id once the task runs.
+    """
+    marker = folder / "pid"
+    execution = start(
+        remote, "failing_flow.wf_sleeps", seconds=60.0, marker=str(marker)
+    )
+    until = time.monotonic() + 30
+    while not marker.exists() and time.monotonic() < until:
+        time.sleep(0.05)
+    return execution, marker
+
+
 def is_gone(marker: Path) -> bool:
     """Return whether the process that left its id there ends within 10 s."""
     pid, until = int(marker.read_text()), time.monotonic() + 10

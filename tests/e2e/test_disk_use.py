@@ -12,7 +12,7 @@ import pytest
 from flytekit.remote import FlyteRemote
 
 from tests.e2e.conftest import DOMAIN, PROJECT, AnEngine
-from tests.e2e.running import finish, run, start
+from tests.e2e.running import finish, run, start_sleeping
 from tests.support.harness.engine_process import Running
 
 pytestmark = pytest.mark.e2e
@@ -81,13 +81,7 @@ def test_an_aborted_execution_leaves_no_empty_folder(
     remote: FlyteRemote, data: Path, tmp_path: Path
 ) -> None:
     """Neither its own nor one of its attempt's."""
-    marker = tmp_path / "pid"
-    execution = start(
-        remote, "failing_flow.wf_sleeps", seconds=60.0, marker=str(marker)
-    )
-    until = time.monotonic() + 30
-    while not marker.exists() and time.monotonic() < until:
-        time.sleep(0.05)
+    execution, _ = start_sleeping(remote, tmp_path)
     remote.terminate(execution, cause="enough")
     done = finish(remote, execution)
     until = time.monotonic() + CLEARED_S

@@ -11,7 +11,7 @@ import pytest
 from flytekit.models.core.execution import ExecutionError
 from flytekit.remote import FlyteRemote
 
-from tests.e2e.running import finish, run, start
+from tests.e2e.running import finish, run, start_sleeping
 
 pytestmark = pytest.mark.e2e
 SUCCEEDED, FAILED, ABORTED = 4, 6, 7
@@ -76,13 +76,7 @@ def test_another_exit_code_is_the_users(remote: FlyteRemote) -> None:
 
 def test_terminate_reaches_the_process(remote: FlyteRemote, tmp_path: Path) -> None:
     """The task's process is gone soon after, and every node is ABORTED."""
-    marker = tmp_path / "pid"
-    execution = start(
-        remote, "failing_flow.wf_sleeps", seconds=60.0, marker=str(marker)
-    )
-    until = time.monotonic() + 30
-    while not marker.exists() and time.monotonic() < until:
-        time.sleep(0.05)
+    execution, marker = start_sleeping(remote, tmp_path)
     pid = int(marker.read_text())
     remote.terminate(execution, cause="enough")
     done = finish(remote, execution)
