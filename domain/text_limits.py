@@ -40,6 +40,7 @@ SIGNAL_VALUE_BYTES_MAX = 262_144
 ENVELOPE_BYTES_MAX = 1_024
 """Of each text of an envelope, which travels in headers."""
 _CHARACTER_BYTES_MAX = 4
+"""In UTF-8: most texts are so short that they needn't be encoded to be measured."""
 _PUBLIC = frozenset[type](c.PUBLIC)
 _NOT_TEXTS = frozenset({"spec.inputs", "spec.fixed_inputs", "spec.default_inputs"})
 _LONG_TEXTS = frozenset({"spec.envs", "spec.annotations"})
@@ -48,6 +49,8 @@ _ENVELOPE = ("id", "type", "stream", "correlation", "causation", "actor", "trace
 
 def too_long(what: str, text: str | bytes, bytes_max: int) -> str | None:
     """Return what is wrong with a text that is too long."""
+    if len(text) <= bytes_max // _CHARACTER_BYTES_MAX:
+        return None
     size = len(text if isinstance(text, bytes) else text.encode())
     if size <= bytes_max:
         return None
@@ -66,11 +69,11 @@ def cut(text: str, bytes_max: int) -> str:
 def envelope_violation(envelope: Envelope) -> str | None:
     """Return what is wrong with the lengths of an envelope's texts."""
     for name in _ENVELOPE:
-        text = getattr(envelope, name)
-        if len(text) > ENVELOPE_BYTES_MAX // _CHARACTER_BYTES_MAX:
-            wrong = too_long(f"a command's {name}", text, ENVELOPE_BYTES_MAX)
-            if wrong is not None:
-                return wrong
+        wrong = too_long(
+            f"a command's {name}", getattr(envelope, name), ENVELOPE_BYTES_MAX
+        )
+        if wrong is not None:
+            return wrong
     return None
 
 
@@ -166,9 +169,12 @@ def spec_violation(spec: execution_pb2.ExecutionSpec) -> str | None:
 def texts_violation(message: Message, path: str) -> str | None:
     """Return which text in a message is too long, if any; inputs aren't looked at.
 
-    Every field is visited: use it for small messages, not for workflows.
+    Every field of a message that could hold one is visited: use it for small messages,
+    not for workflows.
     """
     bytes_max = VARIABLE_BYTES_MAX if path in _LONG_TEXTS else TEXT_BYTES_MAX
+    if message.ByteSize() <= TEXT_BYTES_MAX:
+        return None
     for field, value in message.ListFields():
         name = f"{path}.{field.name}"
         if name in _NOT_TEXTS:

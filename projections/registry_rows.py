@@ -152,6 +152,16 @@ class AttributesRow(msgspec.Struct, frozen=True, kw_only=True):
     attributes: bytes
 
 
+class ProjectAttributesRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A project with attributes that apply in it; None where none do.
+
+    Both are serialized: flyteidl.admin.Project, flyteidl.admin.MatchingAttributes.
+    """
+
+    project: bytes
+    attributes: bytes | None
+
+
 ATTRIBUTES = Table(
     "attributes",
     AttributesRow,

@@ -55,13 +55,17 @@ SELECT * FROM attributes
 WHERE resource = %s AND project = %s AND domain = %s AND workflow = %s
     AND launch_plan = %s
 
--- matching_attributes --
--- The most specific level first (ref §14).
-SELECT * FROM attributes
-WHERE resource = %(resource)s AND project = %(project)s
-    AND domain IN ('', %(domain)s) AND workflow IN ('', %(workflow)s)
-    AND launch_plan IN ('', %(launch_plan)s)
-ORDER BY launch_plan <> '' DESC, workflow <> '' DESC, domain <> '' DESC
+-- project_and_attributes --
+-- A row for each level, the most specific first (ref §14); one for none.
+SELECT projects.project, attributes.attributes FROM projects
+LEFT JOIN attributes ON attributes.resource = %(resource)s
+    AND attributes.project = projects.identifier
+    AND attributes.domain IN ('', %(domain)s)
+    AND attributes.workflow IN ('', %(workflow)s)
+    AND attributes.launch_plan IN ('', %(launch_plan)s)
+WHERE projects.identifier = %(project)s
+ORDER BY attributes.launch_plan <> '' DESC, attributes.workflow <> '' DESC,
+    attributes.domain <> '' DESC
 
 -- list_attributes --
 SELECT * FROM attributes WHERE resource = %s

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from flyteidl.admin import (
-    execution_pb2,
-    launch_plan_pb2,
-    matchable_resource_pb2,
-)
+from flyteidl.admin import execution_pb2, launch_plan_pb2
 from flyteidl.core import literals_pb2
 from google.protobuf.message import DecodeError
 from msgspec.structs import replace
@@ -24,12 +21,7 @@ from infra.eventlog.contract import Log
 from infra.postgres.failures import outages_are_transient
 from infra.postgres.pool import Pool
 from projections.queries import registry
-from projections.queries.registry import Kind
-from projections.registry_rows import (
-    LaunchPlanVersionRow,
-    VersionRow,
-    WorkflowVersionRow,
-)
+from projections.registry_rows import WorkflowVersionRow
 from schemas.envelope import Envelope
 from schemas.ids import EntityRef, ExecutionRef
 from schemas.messages.commands import CreateExecution
@@ -46,7 +38,7 @@ from workers.propeller.loading.recovery_source import (
 
 CACHED_MAX = 1000
 _CONFIG = "WORKFLOW_EXECUTION_CONFIG"
-_V = TypeVar("_V", bound=VersionRow)
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +62,7 @@ class AdmissionLoader:
     max_parallelism: int
     inline_bytes_max: int
     input_bytes_max: int | None = None
-    launch_plans: dict[EntityRef, LaunchPlanVersionRow] = field(default_factory=dict)
+    launch_plans: dict[EntityRef, admission.LaunchPlan] = field(default_factory=dict)
     workflows: dict[EntityRef, WorkflowVersionRow] = field(default_factory=dict)
 
     async def admit(
@@ -106,7 +98,7 @@ class AdmissionLoader:
         if isinstance(admitted, Rejected):
             return admitted
         ref = admitted.workflow
-        workflow = await self._version(self.workflows, registry.WORKFLOWS, ref)
+        workflow = await _cached(self.workflows, ref, self._workflow)
         if workflow is None:
             return invalid(f"Expected workflow {ref.text()} to exist, but it doesn't")
         created = await self._created(
@@ -153,43 +145,34 @@ class AdmissionLoader:
             )
         return Admission(replace(created, recovers=None), definition)
 
-    async def _version(
-        self, cache: dict[EntityRef, _V], kind: Kind[_V], ref: EntityRef
-    ) -> _V | None:
-        """Return a registered version; it never changes, so it can be cached."""
-        row = cache.get(ref)
+    async def _workflow(self, ref: EntityRef) -> WorkflowVersionRow | None:
+        return await registry.get_version(self.pool, registry.WORKFLOWS, ref)
+
+    async def _launch_plan(self, ref: EntityRef) -> admission.LaunchPlan | None:
+        row = await registry.get_version(self.pool, registry.LAUNCH_PLANS, ref)
         if row is None:
-            row = await registry.get_version(self.pool, kind, ref)
-            if row is not None:
-                if len(cache) >= CACHED_MAX:
-                    cache.clear()
-                cache[ref] = row
-        return row
+            return None
+        return admission.LaunchPlan(
+            launch_plan_pb2.LaunchPlanSpec.FromString(row.spec),
+            launch_plan_pb2.LaunchPlanClosure.FromString(row.closure).expected_inputs,
+        )
 
     async def _context(self, command: CreateExecution) -> admission.AdmissionContext:
         """Return what an admission is decided by."""
-        project, domain = command.project, command.domain
         ref = _launch_plan(command.launch_plan)
-        row = await self._version(self.launch_plans, registry.LAUNCH_PLANS, ref)
-        launch_plan = None
-        levels: list[matchable_resource_pb2.WorkflowExecutionConfig] = []
-        if row is not None:
-            spec = launch_plan_pb2.LaunchPlanSpec.FromString(row.spec)
-            closure = launch_plan_pb2.LaunchPlanClosure.FromString(row.closure)
-            launch_plan = admission.LaunchPlan(spec, closure.expected_inputs)
-            level = AttributesKey(
-                resource=_CONFIG,
-                project=project,
-                domain=domain,
-                workflow=spec.workflow_id.name,
-            )
-            attributes = await registry.matching_attributes(self.pool, level)
-            levels = [execution_config(found.attributes) for found in attributes]
+        plan = await _cached(self.launch_plans, ref, self._launch_plan)
+        level = AttributesKey(
+            resource=_CONFIG,
+            project=command.project,
+            domain=command.domain,
+            workflow=plan.spec.workflow_id.name if plan is not None else "",
+        )
+        project, attributes = await registry.project_and_attributes(self.pool, level)
         return admission.AdmissionContext(
-            project=await registry.get_project(self.pool, project),
+            project=project,
             domains=self.domains,
-            launch_plan=launch_plan,
-            levels=tuple(levels),
+            launch_plan=plan,
+            levels=tuple(execution_config(found) for found in attributes),
             max_parallelism=self.max_parallelism,
         )
 
@@ -230,6 +213,22 @@ class AdmissionLoader:
     ) -> Values:
         path = f"metadata/{ref.text()}/{name}"
         return await store_inputs(self.blobs, path, literals, self.inline_bytes_max)
+
+
+async def _cached(
+    cache: dict[EntityRef, _T],
+    ref: EntityRef,
+    load: Callable[[EntityRef], Awaitable[_T | None]],
+) -> _T | None:
+    """Return what belongs to a registered version: that never changes."""
+    found = cache.get(ref)
+    if found is None:
+        found = await load(ref)
+        if found is not None:
+            if len(cache) >= CACHED_MAX:
+                cache.clear()
+            cache[ref] = found
+    return found
 
 
 def _launch_plan(ref: EntityRef) -> EntityRef:

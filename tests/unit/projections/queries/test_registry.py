@@ -252,13 +252,40 @@ async def test_attributes_match(
             attributes=str(number).encode(),
         )
         write(pool, event)
+    project = project_pb2.Project(id="p").SerializeToString()
+    write(pool, r.ProjectReplaced(occurred_at_us=1, project_id="p", project=project))
 
     level = dict(zip(("domain", "workflow", "launch_plan"), place, strict=False))
     key = AttributesKey(resource="TASK_RESOURCE", project="p", **level)
-    found = await registry.matching_attributes(pool, key)
+    found_project, found = await registry.project_and_attributes(pool, key)
 
-    assert expected == found[0].attributes
+    assert found_project == project_pb2.Project(id="p")
+    assert expected == found[0]
     assert len(await registry.list_attributes(pool, "TASK_RESOURCE")) == 4
+
+
+@pytest.mark.parametrize("name", ["with", "without", "none"])
+async def test_projects_of_creations(pool: Pool, name: str) -> None:
+    """A project is found with attributes and without; one that isn't has neither."""
+    for known in ("with", "without"):
+        project = project_pb2.Project(id=known).SerializeToString()
+        write(
+            pool,
+            r.ProjectReplaced(occurred_at_us=1, project_id=known, project=project),
+        )
+    place = {"domain": "", "workflow": "", "launch_plan": ""}
+    write(
+        pool,
+        r.AttributesSet(
+            occurred_at_us=1, resource="X", project="with", attributes=b"x", **place
+        ),
+    )
+
+    key = AttributesKey(resource="X", project=name, domain="d", workflow="w")
+    found, attributes = await registry.project_and_attributes(pool, key)
+
+    assert found == (None if name == "none" else project_pb2.Project(id=name))
+    assert attributes == ([b"x"] if name == "with" else [])
 
 
 async def test_attributes_are_deleted(pool: Pool) -> None:
