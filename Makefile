@@ -82,8 +82,8 @@ endurance: install components ## Run what takes hours: many seeds, faults of one
 image: ## Build the image of all roles; PYTHON_IMAGE=… chooses another base image
 	docker build -t flightlog:latest -f infra/deploy/Dockerfile --build-arg PYTHON_IMAGE=$(or $(PYTHON_IMAGE),python:3.11-slim) .
 
-bench: install ## Run the benchmarks and print their figures
-	$(BIN)/python -m tests.bench
+bench: install ## Run the benchmarks and print their figures; AGAINST=DIR compares with another checkout
+	$(BIN)/python -m tests.bench $(if $(AGAINST),--against $(AGAINST))
 
 fmt: install ## Format
 	$(BIN)/ruff format .

@@ -7,11 +7,13 @@ import json
 import sys
 import tempfile
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
+from tests.bench.against import ROUNDS, Comparison, compare
 from tests.bench.chains import cache_hits, echo_chains, nested_dynamic, python_chain
 from tests.bench.dead_runners import dead_runners
 from tests.bench.figure import Figure
@@ -52,6 +54,13 @@ def main() -> None:
     parser.add_argument("--only", choices=CASES, action="append", help="this case")
     parser.add_argument("--quick", action="store_true", help="smaller sizes, no pauses")
     parser.add_argument("--json", action="store_true", help="one object a line")
+    parser.add_argument(
+        "--against",
+        type=Path,
+        metavar="DIR",
+        help="compare with another checkout: an engine of each runs, in turn",
+    )
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help="of --against")
     options = parser.parse_args()
     machine = describe()
     width = None if sys.stdout.isatty() else _WIDTH
@@ -59,6 +68,9 @@ def main() -> None:
     console.print(" · ".join(f"{name} {value}" for name, value in machine.items()))
     figures: list[Figure] = []
     with tempfile.TemporaryDirectory(prefix="flightlog-bench-") as folder:
+        if options.against is not None:
+            _compare(options, Path(folder), console)
+            return
         for name in options.only or CASES:
             console.print(f"[dim]measuring {name} …[/]")
             for figure in CASES[name](Path(folder), options.quick):
@@ -68,6 +80,27 @@ def main() -> None:
                     sys.stdout.flush()
     if not options.json:
         console.print(_table(figures))
+
+
+def _compare(options: argparse.Namespace, folder: Path, console: Console) -> None:
+    """Print each comparison with another tree as soon as it is made."""
+    console.print(
+        f"median seconds of {options.rounds} rounds: other, this, this ÷ other"
+    )
+    try:
+        for found in compare(options.against.resolve(), folder, options.rounds):
+            console.print(_line(found))
+            if options.json:
+                sys.stdout.write(json.dumps(asdict(found)) + "\n")
+                sys.stdout.flush()
+    except ValueError as error:
+        raise SystemExit(str(error)) from None
+
+
+def _line(found: Comparison) -> str:
+    return (
+        f"{found.what:<34} {found.other_s:8.3f} {found.this_s:8.3f} {found.ratio:6.3f}"
+    )
 
 
 def _table(figures: list[Figure]) -> Table:

@@ -17,7 +17,7 @@ CHAIN = 40
 HITS = 1_000
 SMALL = 20
 FIBONACCI = 10
-_FLOW = f"""
+FLOW = f"""
 from flytekit import task, workflow
 
 @task
@@ -35,7 +35,7 @@ def chain(a: int) -> int:
 def one(a: int) -> int:
     return t(a=a)
 """
-_DYNAMIC_FLOW = """
+DYNAMIC_FLOW = """
 from flytekit import dynamic, task, workflow
 
 @task
@@ -90,7 +90,7 @@ def cache_hits(folder: Path, quick: bool) -> list[Figure]:
 def python_chain(folder: Path, quick: bool) -> list[Figure]:
     """Measure Python tasks in a row, in warm processes, and what they leave."""
     with engine(folder, "python", "process") as running:
-        _register(running, folder / "chain", "chain_flow.py", _FLOW)
+        register(running, folder / "chain", "chain_flow.py", FLOW)
         client = client_of(running)
         took = median_of(client, "chain_flow.chain", 1 if quick else 3)
         left = disk_use(running, client, "chain_flow.one", 5 if quick else SMALL)
@@ -103,7 +103,7 @@ def nested_dynamic(folder: Path, quick: bool) -> list[Figure]:
     """Measure fibonacci by recursion: dynamic tasks within dynamic tasks."""
     n = FIBONACCI // 2 if quick else FIBONACCI
     with engine(folder, "dynamic", "process") as running:
-        _register(running, folder / "fib", "fib_flow.py", _DYNAMIC_FLOW)
+        register(running, folder / "fib", "fib_flow.py", DYNAMIC_FLOW)
         client = client_of(running)
         timed(client, "fib_flow.fib", "fib-warm", a=2)
         took = timed(client, "fib_flow.fib", "fib", a=n)
@@ -115,7 +115,7 @@ def nested_dynamic(folder: Path, quick: bool) -> list[Figure]:
     return [Figure(what, took, "s")]
 
 
-def _register(running: Running, project: Path, file: str, source: str) -> None:
+def register(running: Running, project: Path, file: str, source: str) -> None:
     """Register a module as its author does it."""
     project.mkdir()
     (project / file).write_text(source)
