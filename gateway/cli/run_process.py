@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine, Iterator
 
+import uvloop
+
 from gateway.bootstrap.data_dir import EngineAlreadyRunningError
 from gateway.bootstrap.ports import PortInUseError
 from gateway.bootstrap.supervision import PartEndedError
@@ -16,12 +18,12 @@ from schemas.wire import codec
 
 
 def run_until_stopped(settings: Settings, serving: Coroutine[None, None, None]) -> None:
-    """Run it in a new event loop; raises CommandError for what ended it."""
+    """Run it in a new event loop (ADR 24); raises CommandError for what ended it."""
     logging_setup.configure(settings.log_level, as_json=settings.log_json)
     if settings.debug.check_encoding:
         codec.ENGINE.checks_encoding = True
     try:
-        with asyncio.Runner() as runner:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(serving)
     except BaseExceptionGroup as group:
         texts = [text for text in map(_text, _leaves(group)) if text is not None]

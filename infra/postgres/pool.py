@@ -28,17 +28,15 @@ class Pool(AsyncConnectionPool[Connection]):
     connection, swallows a cancellation that comes just as it is free.
     """
 
-    @asynccontextmanager
-    async def connection(
-        self, timeout: float | None = None
-    ) -> AsyncIterator[Connection]:
-        """Lend a connection; raises CancelledError if that was swallowed."""
+    async def getconn(self, timeout: float | None = None) -> Connection:
+        """Return a connection; raises CancelledError if that was swallowed."""
         task = asyncio.current_task()
         before = task.cancelling() if task is not None else 0
-        async with super().connection(timeout) as conn:
-            if task is not None and task.cancelling() > before:
-                raise asyncio.CancelledError
-            yield conn
+        conn = await super().getconn(timeout)
+        if task is not None and task.cancelling() > before:
+            await self.putconn(conn)
+            raise asyncio.CancelledError
+        return conn
 
 
 _MARK = re.compile(r"^-- ([a-z_0-9]+) --$", re.MULTILINE)
