@@ -1,7 +1,8 @@
-"""Retries of what fails for a while, with growing delays."""
+"""Retries of what fails for a while, or is cancelled though nobody asked for that."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -14,6 +15,35 @@ RETRY_S_MAX = 1.0
 """Short, so that every part goes on within about a second after an outage."""
 
 _T = TypeVar("_T")
+
+
+class StrayCancellationError(TransientError):
+    """What was waited for was cancelled, though nobody cancelled who waits."""
+
+
+async def uncancelled(work: Awaitable[_T]) -> _T:
+    """Return the result of work; raises StrayCancellationError.
+
+    A library may let the cancellation of a task of its own reach its caller. That would
+    end the caller's loop without a word: a task group takes a cancelled task for one
+    that was cancelled on purpose.
+    """
+    try:
+        return await work
+    except asyncio.CancelledError as error:
+        if is_cancelled():
+            raise
+        raise _stray() from error
+
+
+def is_cancelled() -> bool:
+    """Return whether somebody has asked this task to end, or its time limit has."""
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0
+
+
+def _stray() -> StrayCancellationError:
+    return StrayCancellationError("What was waited for was cancelled by its library")
 
 
 async def retry_transient(
@@ -29,7 +59,7 @@ async def retry_transient(
     There is no last attempt: it is for parts of the engine, which can't go on without
     the result. An outage is logged when it begins and ends (`infra/outages.py`), other
     failures as `event`; the delay begins at `retry_s` and doubles up to `retry_s_max`.
-    Other errors are raised at once.
+    Other errors are raised at once; a cancellation that nobody asked for is a failure.
     """
     attempts = Attempts(event, clock=clock)
     try:
@@ -38,6 +68,10 @@ async def retry_transient(
                 return await action()
             except TransientError as error:
                 attempts.failed(error)
+            except asyncio.CancelledError:
+                if is_cancelled():
+                    raise
+                attempts.failed(_stray())
             await clock.sleep(retry_s)
             retry_s = min(retry_s * 2, retry_s_max)
     finally:

@@ -40,7 +40,7 @@ from infra.postgres.failures import outages_are_transient
 from infra.postgres.format_gate import FormatGate
 from infra.postgres.pool import open_pool
 from infra.postgres.usable import check_usable
-from infra.retry import retry_transient
+from infra.retry import retry_transient, uncancelled
 from infra.settings import Settings
 from infra.telemetry import counters
 from infra.telemetry.counters import Values
@@ -283,7 +283,9 @@ class _Service:
             http = HttpServer(app, drain_s)
             http_task = self._start(group, "http", http.serve_on(self.http_socket))
             await grpc.start()
-            following = group.create_task(grpc.follow(lambda: engine.health.ready))
+            following = group.create_task(
+                uncancelled(grpc.follow(lambda: engine.health.ready))
+            )
             await engine.gate.open("the embedded engine, once it was ready")
             self.on_ready(grpc.port)
             # Last: who sees a ready engine finds its address told and its gate open.

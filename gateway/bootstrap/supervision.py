@@ -12,6 +12,7 @@ from contextlib import contextmanager
 import structlog
 
 from infra.errors import PermanentError
+from infra.retry import uncancelled
 
 log_ = structlog.get_logger(__name__)
 
@@ -31,8 +32,8 @@ async def watch(
     Raises PermanentError, which tells what is wrong outside, as it is.
     """
     try:
-        await part
-    except (asyncio.CancelledError, PermanentError):
+        await uncancelled(part)
+    except PermanentError:
         raise
     except Exception as error:
         log_.exception("part_failed", part=name)

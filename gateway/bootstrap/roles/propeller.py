@@ -11,6 +11,7 @@ from gateway.bootstrap import gauges
 from gateway.bootstrap.components import propellers
 from gateway.bootstrap.roles.adapters import RoleAdapters
 from gateway.bootstrap.roles.worker import Served, Worker
+from infra.retry import uncancelled
 from workers.operations.kafka_trimmer import KafkaTrimmer
 from workers.propeller import restore as restoring
 from workers.propeller.loading.stream_endings import ClosedStreamQuery
@@ -34,10 +35,10 @@ async def propeller(adapters: RoleAdapters, _served: Served) -> AsyncIterator[Wo
     )
 
     async def run(stop: asyncio.Event) -> None:
-        others = [asyncio.create_task(part.run()) for part in (sweeper, trimmer)]
-        try:
+        async with asyncio.TaskGroup() as group:
+            endless = (sweeper.run(), trimmer.run())
+            others = [group.create_task(uncancelled(one)) for one in endless]
             await partitions.run(stop)
-        finally:
             for other in others:
                 other.cancel()
 

@@ -16,10 +16,11 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from infra.clock import SYSTEM_CLOCK
-from infra.errors import PositionLostError
+from infra.errors import PositionLostError, TransientError
 from infra.eventlog.contract import Positions, Received
 from infra.eventlog.kafka.clients import (
     call,
+    close_client,
     fetch,
     new_consumer,
     new_group_member,
@@ -106,17 +107,17 @@ class KafkaPartitionAssignment:
             raise unreachable(error) from error
         finally:
             await self._watermarks.close()
-            await self._reader.stop()
-            await self._member.stop()
+            await close_client(self._reader)
+            await close_client(self._member)
 
     async def _poll(self) -> None:
         """Poll the group's consumer, without end: this keeps up the membership."""
         attempts = Attempts("consumer_poll_failed")
         while True:
             try:
-                await self._member.getmany(timeout_ms=_POLL_MS)
-            except KafkaError as error:
-                attempts.failed(unreachable(error))
+                await call(self._member.getmany(timeout_ms=_POLL_MS))
+            except TransientError as error:
+                attempts.failed(error)
                 await asyncio.sleep(_RETRY_S)
             else:
                 attempts.worked()

@@ -23,11 +23,13 @@ from aiokafka.structs import RecordMetadata
 from infra.errors import Dependency, PermanentError, PositionLostError, TransientError
 from infra.eventlog.contract import Received, Record
 from infra.eventlog.kafka.records import received
+from infra.retry import StrayCancellationError, uncancelled
 from infra.setting_sections.storage import KafkaSettings
 from schemas import topics
 
 _RETRY_MS = 10
 """After a commit the broker may ask for one retry: aiokafka waits this long."""
+_CLOSE_S = 5.0
 _POSITIVE = 0x7FFFFFFF
 _LOST = (OffsetOutOfRangeError, NoOffsetForPartitionError)
 _ONE_PARTITION = frozenset({topics.REGISTRY, topics.DEAD_LETTERS})
@@ -102,9 +104,23 @@ def new_group_member(
 async def call(reply: Awaitable[_T]) -> _T:
     """Return the broker's reply to a call; raises TransientError."""
     try:
-        return await reply
+        return await uncancelled(reply)
     except (KafkaError, OSError) as error:
         raise unreachable(error) from error
+
+
+async def close_client(client: AIOKafkaConsumer | AIOKafkaProducer) -> None:
+    """Close a client, and its connections in any case.
+
+    A consumer cancels its fetches and waits for them. Of one that an error has put off
+    for a moment, aiokafka lets the cancellation reach the caller, before connections
+    are closed; one that is assigned partitions at that moment may wait for ever.
+    """
+    try:
+        async with asyncio.timeout(_CLOSE_S):
+            await uncancelled(client.stop())
+    except (StrayCancellationError, TimeoutError):
+        await client._client.close()  # noqa: SLF001 - the last step of its own stop
 
 
 def unreachable(error: Exception) -> TransientError:
@@ -166,7 +182,7 @@ async def committed_offsets(
             if offset is not None:
                 found[at.partition] = offset
     finally:
-        await consumer.stop()
+        await close_client(consumer)
     return found
 
 

@@ -13,7 +13,13 @@ from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 from infra.clock import SYSTEM_CLOCK
 from infra.errors import PositionLostError, TransientError
 from infra.eventlog.contract import Positions, Received, Release
-from infra.eventlog.kafka.clients import call, fetch, new_group_member, unreachable
+from infra.eventlog.kafka.clients import (
+    call,
+    close_client,
+    fetch,
+    new_group_member,
+    unreachable,
+)
 from infra.eventlog.kafka.partition_owner import AssignmentListener
 from infra.eventlog.kafka.stored_positions import (
     RECHECK_S,
@@ -106,7 +112,7 @@ class KafkaConsumer:
 
     async def close(self) -> None:
         """Leave the group."""
-        await self._member.stop()
+        await close_client(self._member)
         await self._watermarks.close()
 
     async def read(self, limit: int) -> Sequence[Received]:

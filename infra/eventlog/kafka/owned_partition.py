@@ -30,6 +30,7 @@ from infra.errors import (
 from infra.eventlog.contract import Received, Record
 from infra.eventlog.kafka.clients import (
     call,
+    close_client,
     committed_offsets,
     end_offsets,
     fetch,
@@ -105,7 +106,7 @@ class KafkaPartition:
     async def _stop(self, client: AIOKafkaProducer | AIOKafkaConsumer) -> None:
         try:
             async with asyncio.timeout(self._settings.request_timeout_s):
-                await client.stop()
+                await close_client(client)
         except (*_FENCED, KafkaError, OSError, TimeoutError) as error:
             log_.debug("partition_close_failed", at=str(self._at), error=str(error))
 

@@ -24,12 +24,17 @@ from infra.errors import (
     TransientError,
 )
 from infra.eventlog.contract import Serve
-from infra.eventlog.kafka.clients import new_group_member, partitions_of, unreachable
+from infra.eventlog.kafka.clients import (
+    close_client,
+    new_group_member,
+    partitions_of,
+    unreachable,
+)
 from infra.eventlog.kafka.owned_partition import KafkaPartition
 from infra.eventlog.kafka.stored_positions import RECHECK_S, StoppedPartitions
 from infra.eventlog.kafka.stray_partition import StrayPartition
 from infra.outages import Attempts
-from infra.retry import retry_transient
+from infra.retry import retry_transient, uncancelled
 from infra.setting_sections.storage import KafkaSettings
 
 log_ = structlog.get_logger(__name__)
@@ -136,7 +141,7 @@ class KafkaPartitionOwner:
                 await self._reconcile(serve)
         finally:
             await self._release(list(self._served))
-            await member.stop()
+            await close_client(member)
 
     async def _reconcile(self, serve: Serve) -> None:
         """Serve what is assigned, and release what isn't any more."""
@@ -144,7 +149,7 @@ class KafkaPartitionOwner:
         for at in sorted(self._assigned):
             if at not in self._served:
                 stop = asyncio.Event()
-                task = asyncio.create_task(self._serve(at, serve, stop))
+                task = asyncio.create_task(uncancelled(self._serve(at, serve, stop)))
                 self._served[at] = _Serving(stop, task)
         for served in self._served.values():
             if served.task.done():

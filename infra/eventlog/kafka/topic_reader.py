@@ -11,6 +11,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from infra.eventlog.contract import BEGINNING, Pages, Positions, Received
 from infra.eventlog.kafka.clients import (
     call,
+    close_client,
     end_offsets,
     fetch,
     new_consumer,
@@ -119,7 +120,7 @@ class TopicReader:
                 await call(reader.seek_to_beginning(*fresh))
             yield reader, partitions
         finally:
-            await reader.stop()
+            await close_client(reader)
 
     def _at(self, message: Received) -> TopicPartition:
         return TopicPartition(self.settings.prefix + message.topic, message.partition)

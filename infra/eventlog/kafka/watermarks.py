@@ -11,7 +11,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from infra.clock import SYSTEM_CLOCK
 from infra.errors import PermanentError, TransientError
-from infra.eventlog.kafka.clients import call, end_offsets, new_consumer
+from infra.eventlog.kafka.clients import call, close_client, end_offsets, new_consumer
 from infra.setting_sections.storage import KafkaSettings
 
 log_ = structlog.get_logger(__name__)
@@ -40,7 +40,7 @@ class Watermarks:
         try:
             await call(consumer.start())
         except TransientError:
-            await consumer.stop()
+            await close_client(consumer)
             raise
         self._consumer = consumer
 
@@ -48,7 +48,7 @@ class Watermarks:
         """Disconnect."""
         consumer, self._consumer = self._consumer, None
         if consumer is not None:
-            await consumer.stop()
+            await close_client(consumer)
 
     @property
     def consumer(self) -> AIOKafkaConsumer:

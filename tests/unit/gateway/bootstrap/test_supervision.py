@@ -43,3 +43,15 @@ async def test_passes_cancellation_on() -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+async def test_takes_a_cancellation_that_nobody_asked_for_for_a_death() -> None:
+    """A library let one of its own reach the part: it doesn't run on."""
+
+    async def cancelled() -> None:
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        future.cancel()
+        await future
+
+    with pytest.raises(PartEndedError, match="runner to run on, but: What was waited"):
+        await watch("runner", cancelled(), asyncio.Event())
