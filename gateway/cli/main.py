@@ -8,13 +8,12 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli import (
+from gateway.cli import standard_streams, start
+from gateway.cli.groups import (
     dead_letters,
     log,
     passed_over,
     positions,
-    standard_streams,
-    start,
     topics,
     upgrade,
 )

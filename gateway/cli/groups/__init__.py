@@ -1,0 +1,1 @@
+"""Groups of commands: their options and help."""
