@@ -80,7 +80,7 @@ class _Places:
 
 def _line(found: ErrorDetails, places: _Places) -> str:
     cause = found.get("ctx", {}).get("error")
-    path = _path(found)
+    path = _path(found, places.model)
     if not path:
         return str(cause or found["msg"])
     if found["type"] == "extra_forbidden":
@@ -97,9 +97,21 @@ def _line(found: ErrorDetails, places: _Places) -> str:
     return f"{places.name(path)}: Expected {_expected(found)}{got}"
 
 
-def _path(found: ErrorDetails) -> Path:
+def _path(found: ErrorDetails, model: type[BaseModel]) -> Path:
     """Return the setting, without the places inside of its value."""
-    return tuple(str(part) for part in found["loc"] if isinstance(part, str))[:2]
+    given = tuple(str(part) for part in found["loc"] if isinstance(part, str))
+    known = set(paths(model))
+    end = 1
+    while end < len(given) and given[:end] in known and _is_section(model, given[:end]):
+        end += 1
+    return given[:end]
+
+
+def _is_section(model: type[BaseModel], path: Path) -> bool:
+    annotation: object = model
+    for name in path:
+        annotation = getattr(annotation, "model_fields", {})[name].annotation
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
 
 
 def _expected(found: ErrorDetails) -> str:

@@ -15,7 +15,7 @@ TASK_VARIABLES = frozenset({"FLIGHTLOG_RETRY_BACKOFF", "FLIGHTLOG_OOM_MEMORY_FAC
 """What tasks set for themselves (`domain.annotations`): an engine ignores it."""
 
 Path = tuple[str, ...]
-"""A setting: its name, or its section's and its own."""
+"""A setting: its name, below those of its sections."""
 
 _CUTOFF = 0.55
 _SERVICE_LINK = re.compile(
@@ -35,8 +35,9 @@ def paths(model: type[BaseModel]) -> Iterator[Path]:
     """Yield every section and every setting."""
     for name, field in model.model_fields.items():
         yield (name,)
-        for inner in getattr(field.annotation, "model_fields", {}):
-            yield (name, inner)
+        inner = field.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            yield from ((name, *path) for path in paths(inner))
 
 
 def is_service_link(name: str, value: str) -> bool:
@@ -77,13 +78,17 @@ def settings_of(
         if text is None:
             continue
         value = _decoded(text) if _is_complex(model, path) else text
-        if len(path) == 1:
-            given[path[0]] = value
-            continue
-        section = given.setdefault(path[0], {})
-        if isinstance(section, dict):
-            section[path[1]] = value
+        _put(given, path, value)
     return given
+
+
+def _put(given: dict[str, object], path: Path, value: object) -> None:
+    """Put a setting into its section, unless that was given as something else."""
+    section: object = given
+    for name in path[:-1]:
+        section = section.setdefault(name, {}) if isinstance(section, dict) else None
+    if isinstance(section, dict):
+        section[path[-1]] = value
 
 
 def _is_complex(model: type[BaseModel], path: Path) -> bool:
@@ -91,7 +96,8 @@ def _is_complex(model: type[BaseModel], path: Path) -> bool:
     for name in path:
         fields = getattr(annotation, "model_fields", {})
         annotation = fields[name].annotation
-    return hasattr(annotation, "model_fields") or "tuple" in str(annotation)
+    text = str(annotation)
+    return hasattr(annotation, "model_fields") or "tuple" in text or "dict" in text
 
 
 def _decoded(text: str) -> object:
