@@ -6,15 +6,19 @@ well as a value that no index can hold.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from enum import Enum, auto
+from typing import TypeVar
 
 import psycopg
 from eventsourcing import persistence
 
+from infra.clock import SYSTEM_CLOCK, Clock
 from infra.errors import Dependency, TransientError
+from infra.retry import RETRY_S, retry_transient
 
+_T = TypeVar("_T")
 LibraryError = persistence.PersistenceError
 """The errors of `eventsourcing`; psycopg's are their causes."""
 
@@ -83,3 +87,19 @@ def outages_are_transient() -> Iterator[None]:
         if failure_of(error) is not Failure.OUTAGE:
             raise
         raise unreachable(error) from error
+
+
+async def retry_outages(
+    action: Callable[[], Awaitable[_T]],
+    event: str,
+    retry_s: float = RETRY_S,
+    *,
+    clock: Clock = SYSTEM_CLOCK,
+) -> _T:
+    """Return the result of an action, repeated while Postgres can't be reached."""
+
+    async def attempt() -> _T:
+        with outages_are_transient():
+            return await action()
+
+    return await retry_transient(attempt, event, retry_s, clock=clock)

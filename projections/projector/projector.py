@@ -13,9 +13,8 @@ from psycopg.sql import SQL, Identifier
 
 from infra.errors import ConflictError
 from infra.eventlog.contract import Pages, Positions, Received
-from infra.postgres.failures import outages_are_transient
+from infra.postgres.failures import retry_outages
 from infra.postgres.pool import Pool, queries
-from infra.retry import retry_transient
 from projections.positions import PROJECTOR, have_reached, stored_positions
 from projections.projector.commit import (
     Commit,
@@ -281,12 +280,7 @@ class Projector:
 
     async def _retry(self, action: Callable[[], Awaitable[None]]) -> None:
         """Run an action, again and again while Postgres can't be reached."""
-
-        async def attempt() -> None:
-            with outages_are_transient():
-                await action()
-
-        await retry_transient(attempt, "projection_delayed", self.retry_s)
+        await retry_outages(action, "projection_delayed", self.retry_s)
 
     async def skip_to(self, ends: Positions) -> None:
         """Move the positions past records that are no events."""
