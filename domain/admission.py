@@ -12,7 +12,6 @@ from flyteidl.admin import (
     matchable_resource_pb2,
     project_pb2,
 )
-from flyteidl.core import execution_pb2 as core_execution_pb2
 from flyteidl.core import interface_pb2, literals_pb2
 
 from domain.annotations import annotations_violation
@@ -21,6 +20,8 @@ from domain.graph import entity_ref, to_identifier
 from domain.literals.casting import literal_matches
 from domain.literals.literal_types import describe, literal_type
 from domain.literals.protobuf_checks import violation
+from domain.notifying import requests
+from domain.notifying.requests import NOTHING_SET, Reachable
 from domain.registry.identity import invalid
 from domain.text_limits import creation_violation, spec_violation
 from schemas.ids import EntityRef
@@ -33,14 +34,6 @@ _NAME = re.compile(r"[A-Za-z][A-Za-z\-0-9]*")
 _LABEL_VALUE = re.compile(r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$")
 _LABEL_KEY = re.compile(
     r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$"
-)
-_TERMINAL = frozenset(
-    {
-        core_execution_pb2.WorkflowExecution.SUCCEEDED,
-        core_execution_pb2.WorkflowExecution.FAILED,
-        core_execution_pb2.WorkflowExecution.ABORTED,
-        core_execution_pb2.WorkflowExecution.TIMED_OUT,
-    }
 )
 
 
@@ -64,6 +57,7 @@ class AdmissionContext:
     launch_plan: LaunchPlan | None
     levels: tuple[matchable_resource_pb2.WorkflowExecutionConfig, ...] = ()
     max_parallelism: int = 25
+    reachable: Reachable = NOTHING_SET
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +122,7 @@ def admit(
     refused = (
         check_ids(command)
         or _check_project(command, context)
-        or _check_spec(spec)
+        or _check_spec(spec, context.reachable)
         or _check_literals(given)
     )
     if refused is not None:
@@ -169,17 +163,15 @@ def _check_project(
     return None
 
 
-def _check_spec(spec: execution_pb2.ExecutionSpec) -> Rejected | None:
+def _check_spec(
+    spec: execution_pb2.ExecutionSpec, reachable: Reachable
+) -> Rejected | None:
     wrong = spec_violation(spec) or violation(spec, "spec")
     if wrong:
         return invalid(wrong)
-    for notification in spec.notifications.notifications:
-        if any(phase not in _TERMINAL for phase in notification.phases):
-            return invalid("Expected notifications of terminal phases, but got another")
-        kind = notification.WhichOneof("type")
-        if not kind or not getattr(notification, kind).recipients_email:
-            return invalid("Expected notifications with recipients, but one has none")
-    wrong = annotations_violation(spec.annotations.values)
+    notifications = spec.notifications.notifications
+    wrong = requests.violation(notifications, spec.annotations.values, reachable)
+    wrong = wrong or annotations_violation(spec.annotations.values)
     if wrong:
         return invalid(wrong)
     return _check_labels(spec.labels.values)

@@ -18,6 +18,8 @@ VARIABLES = {
     RETRY_BACKOFF: "FLIGHTLOG_RETRY_BACKOFF",
     MEMORY_FACTOR: "FLIGHTLOG_OOM_MEMORY_FACTOR",
 }
+NOTIFY = "flightlog.org/notify"
+"""Who is told of an execution: `domain.notifying.annotation` reads it."""
 FACTOR_MAX = 16.0
 _UNITS_US = {
     "ms": 1_000,
@@ -50,10 +52,10 @@ def memory_factor(text: str) -> float | None:
 def annotations_violation(annotations: Mapping[str, str]) -> str | None:
     """Return what is wrong with the annotations that begin with `PREFIX`."""
     for key in sorted(annotations):
-        if not key.startswith(PREFIX):
+        if not key.startswith(PREFIX) or key == NOTIFY:
             continue
         if key not in _PARSERS:
-            known = ", ".join(sorted(_PARSERS))
+            known = ", ".join(sorted((*_PARSERS, NOTIFY)))
             return f"Expected an annotation of {known}, but got '{key}'"
         wrong = _value_violation("annotation", key, key, annotations[key])
         if wrong is not None:

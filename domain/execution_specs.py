@@ -8,6 +8,8 @@ from typing import TypeAlias
 from flyteidl.admin import execution_pb2, launch_plan_pb2, matchable_resource_pb2
 from flyteidl.core import identifier_pb2
 
+from domain.annotations import NOTIFY
+
 _Level: TypeAlias = (
     execution_pb2.ExecutionSpec
     | launch_plan_pb2.LaunchPlanSpec
@@ -39,6 +41,8 @@ def resolved_spec(
         chosen = next((s for s in levels if _is_set(s, field)), None)
         if chosen is not None:
             getattr(spec, field).CopyFrom(getattr(chosen, field))
+    if request.metadata.mode == execution_pb2.ExecutionMetadata.CHILD_WORKFLOW:
+        _ask_as_own_plan(spec, plan)
     secure = next((s for s in levels if _names_identity(s)), None)
     if secure is not None:
         spec.security_context.CopyFrom(secure.security_context)
@@ -47,6 +51,14 @@ def resolved_spec(
     spec.overwrite_cache = any(s.overwrite_cache for s in levels)
     _resolve_notifications(spec, plan)
     return spec
+
+
+def _ask_as_own_plan(
+    spec: execution_pb2.ExecutionSpec, plan: launch_plan_pb2.LaunchPlanSpec
+) -> None:
+    """Let a child tell whom its own launch plan names, whatever else it inherits."""
+    if NOTIFY in plan.annotations.values:
+        spec.annotations.values[NOTIFY] = plan.annotations.values[NOTIFY]
 
 
 def _resolve_notifications(

@@ -26,6 +26,7 @@ from infra.setting_sections.executions import (
     RetentionSettings,
     SnapshotSettings,
 )
+from infra.setting_sections.notifications import NotifySettings
 from infra.setting_sections.processes import (
     DebugSettings,
     GatewaySettings,
@@ -115,6 +116,7 @@ class Settings(BaseSettings):
     retention: RetentionSettings = RetentionSettings()
     upgrade: UpgradeSettings = UpgradeSettings()
     health: HealthSettings = HealthSettings()
+    notify: NotifySettings = NotifySettings()
     debug: DebugSettings = DebugSettings()
 
     @classmethod

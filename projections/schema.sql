@@ -253,6 +253,59 @@ CREATE TABLE node_executions (
 
 CREATE INDEX node_executions_order ON node_executions USING btree (stream, parent_id, number);
 
+CREATE TABLE notify_deliveries (
+    id text NOT NULL,
+    number bigint NOT NULL,
+    channel text NOT NULL,
+    rule text NOT NULL,
+    stream text NOT NULL,
+    event_id text NOT NULL,
+    subject text NOT NULL,
+    action text NOT NULL,
+    notice bytea NOT NULL,
+    state text NOT NULL,
+    tries bigint NOT NULL,
+    owner text NOT NULL,
+    due_at timestamp with time zone NOT NULL,
+    next_at timestamp with time zone NOT NULL,
+    sent_at timestamp with time zone,
+    reference text NOT NULL,
+    reason text NOT NULL,
+    recipients text NOT NULL,
+    maybe_repeated boolean NOT NULL,
+    CONSTRAINT notify_deliveries_pkey PRIMARY KEY (id)
+);
+
+CREATE INDEX notify_deliveries_open ON notify_deliveries USING btree (channel, next_at) WHERE (state = ANY (ARRAY['due'::text, 'claimed'::text]));
+
+CREATE INDEX notify_deliveries_stream ON notify_deliveries USING btree (stream);
+
+CREATE INDEX notify_deliveries_subject ON notify_deliveries USING btree (channel, subject, number) WHERE (state = ANY (ARRAY['due'::text, 'claimed'::text]));
+
+CREATE TABLE notify_executions (
+    stream text NOT NULL,
+    log_partition integer NOT NULL,
+    live bytea NOT NULL,
+    late_at timestamp with time zone,
+    CONSTRAINT notify_executions_pkey PRIMARY KEY (stream)
+);
+
+CREATE INDEX notify_executions_late ON notify_executions USING btree (late_at) WHERE (late_at IS NOT NULL);
+
+CREATE TABLE notify_positions (
+    log_partition integer NOT NULL,
+    position bigint NOT NULL,
+    rules text NOT NULL,
+    CONSTRAINT notify_positions_pkey PRIMARY KEY (log_partition)
+);
+
+CREATE TABLE notify_subjects (
+    rule text NOT NULL,
+    launch_plan text NOT NULL,
+    subject bytea NOT NULL,
+    CONSTRAINT notify_subjects_pkey PRIMARY KEY (rule, launch_plan)
+);
+
 CREATE TABLE outcomes (
     command_id text NOT NULL,
     kind text NOT NULL,

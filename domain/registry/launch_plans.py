@@ -7,10 +7,13 @@ from collections.abc import Sequence
 from flyteidl.admin import launch_plan_pb2
 from flyteidl.core import interface_pb2
 
+from domain.annotations import annotations_violation
 from domain.graph import entity_ref
 from domain.literals.casting import literal_matches
 from domain.literals.literal_types import describe
 from domain.literals.protobuf_checks import violation
+from domain.notifying import requests
+from domain.notifying.requests import NOTHING_SET, Reachable
 from domain.registry.identity import (
     already_exists,
     checked_ref,
@@ -37,12 +40,16 @@ def register(
     interface: interface_pb2.TypedInterface,
     *,
     now_us: int,
+    reachable: Reachable = NOTHING_SET,
 ) -> Sequence[Event] | Rejected:
-    """Register a launch plan version; `interface` is that of its workflow."""
+    """Register a launch plan version of a workflow with this interface.
+
+    Whom it asks to tell must be `reachable`.
+    """
     ref = checked_ref(request.id, "LAUNCH_PLAN")
     if isinstance(ref, Rejected):
         return ref
-    spec = _completed(request.spec, interface)
+    spec = _completed(request.spec, interface, reachable)
     if isinstance(spec, Rejected):
         return spec
     found = digest(spec)
@@ -52,11 +59,7 @@ def register(
                 return already_exists(ref)
             before = launch_plan_pb2.LaunchPlanSpec.FromString(event.spec)
             return differs(ref, before, spec)
-    closure = launch_plan_pb2.LaunchPlanClosure(
-        expected_inputs=spec.default_inputs, expected_outputs=interface.outputs
-    )
-    closure.created_at.FromMicroseconds(now_us)
-    closure.updated_at.FromMicroseconds(now_us)
+    closure = _closure(spec, interface, now_us)
     return (
         LaunchPlanRegistered(
             occurred_at_us=now_us,
@@ -70,11 +73,33 @@ def register(
     )
 
 
+def _closure(
+    spec: launch_plan_pb2.LaunchPlanSpec,
+    interface: interface_pb2.TypedInterface,
+    now_us: int,
+) -> launch_plan_pb2.LaunchPlanClosure:
+    closure = launch_plan_pb2.LaunchPlanClosure(
+        expected_inputs=spec.default_inputs, expected_outputs=interface.outputs
+    )
+    closure.created_at.FromMicroseconds(now_us)
+    closure.updated_at.FromMicroseconds(now_us)
+    return closure
+
+
 def _completed(
-    given: launch_plan_pb2.LaunchPlanSpec, interface: interface_pb2.TypedInterface
+    given: launch_plan_pb2.LaunchPlanSpec,
+    interface: interface_pb2.TypedInterface,
+    reachable: Reachable,
 ) -> launch_plan_pb2.LaunchPlanSpec | Rejected:
     """Check a spec, and return it with all expected inputs as its default inputs."""
-    wrong = violation(given, "spec") or texts_violation(given, "spec")
+    wrong = (
+        violation(given, "spec")
+        or texts_violation(given, "spec")
+        or requests.violation(
+            given.entity_metadata.notifications, given.annotations.values, reachable
+        )
+        or annotations_violation(given.annotations.values)
+    )
     if wrong:
         return invalid(wrong)
     expected = expected_inputs(given, interface)

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from types import ModuleType
+from typing import Protocol
 
 import structlog
 
@@ -59,6 +60,8 @@ from workers.runner.loop import Runner
 log_ = structlog.get_logger(__name__)
 
 PARTS = ("projector", "propeller", "runner", "grpc", "http")
+_NOTIFIERS = "gateway.bootstrap.components.notifiers"
+"""Imported while channels are set only."""
 _SWITCH_S = 0.0005
 _STEP_S = 2.0
 """Each step of an orderly stop may take this long."""
@@ -79,6 +82,19 @@ class Engine:
     process: ProcessPlugin | None
     health: Health
     gate: FormatGate
+    notifier: Runs | None = None
+
+
+class Runs(Protocol):
+    """A part that runs for ever."""
+
+    async def run(self) -> None:
+        """Run; raises what ended it."""
+        ...
+
+    def values(self) -> Values:
+        """Return its metrics."""
+        ...
 
 
 async def run(settings: Settings, on_ready: OnReady = lambda _: None) -> None:
@@ -212,7 +228,13 @@ async def _build(
         process = runners.process_plugin(settings, data.path / "bundles", pool, blobs)
         if process is not None:
             stack.callback(process.close)
-        yield _assemble(adapters, services, log, process)
+        engine = _assemble(adapters, services, log, process)
+        if settings.notify.is_on:
+            notifiers = importlib.import_module(_NOTIFIERS)
+            engine.notifier = await stack.enter_async_context(
+                notifiers.embedded_notifier(adapters, base_url)
+            )
+        yield engine
 
 
 def _assemble(
@@ -325,6 +347,8 @@ class _Service:
                 trim(engine.log, engine.services.settings.log),
             ),
         ]
+        if engine.notifier is not None:
+            extra.append(self._start(group, "notifier", engine.notifier.run()))
         if engine.process is not None:
             extra.append(group.create_task(runners.warm_up(engine.process)))
 
@@ -347,6 +371,7 @@ class _Service:
             + engine.runner.dead_letters,
             counters.EXECUTIONS_SWEPT: engine.sweeper.swept,
             counters.READY: float(engine.health.ready),
+            **(engine.notifier.values() if engine.notifier is not None else {}),
         }
 
 

@@ -12,6 +12,7 @@ from gateway.cli import standard_streams, start
 from gateway.cli.groups import (
     dead_letters,
     log,
+    notify,
     passed_over,
     positions,
     topics,
@@ -53,6 +54,7 @@ cache_app = typer.Typer(
 app.add_typer(cache_app, name="cache")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(log.app, name="log")
+app.add_typer(notify.app, name="notify")
 app.add_typer(passed_over.app, name="passed-over")
 app.add_typer(positions.app, name="positions")
 app.add_typer(start.app, name="start")

@@ -11,6 +11,7 @@ from domain.registry.identity import checked_ref
 from gateway.registry.append import check_place, decide, stream_of
 from gateway.services.container import Services
 from gateway.services.errors import accepted, invalid, missing
+from gateway.services.reachable import reachable_channels
 from projections.queries import registry
 from schemas.ids import EntityRef
 
@@ -30,7 +31,13 @@ async def create_launch_plan(
     await decide(
         services.store,
         _plan_stream(ref),
-        lambda known: launch_plans.register(known, request, interface, now_us=now),
+        lambda known: launch_plans.register(
+            known,
+            request,
+            interface,
+            now_us=now,
+            reachable=reachable_channels(services.settings.notify),
+        ),
     )
 
 

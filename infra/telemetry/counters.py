@@ -39,6 +39,16 @@ DEAD_LETTERS = Metric(
     "flightlog_dead_letters_total",
     "Commands, dispatches and events of the registry moved to dead letters.",
 )
+DELIVERIES_DUE = Metric(
+    "flightlog_deliveries_due_total", "Notifications that fell due."
+)
+DELIVERIES_SENT = Metric(
+    "flightlog_deliveries_sent_total", "Notifications that a provider has taken."
+)
+DELIVERIES_DEAD = Metric(
+    "flightlog_deliveries_dead_total",
+    "Notifications that were refused, given up, or too old to be sent.",
+)
 EXECUTIONS_ACTIVE = Metric(
     "flightlog_executions_active", "Executions that have not ended."
 )

@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 
 import pytest
-from pydantic import BaseModel
 
+from infra.setting_names import paths
 from infra.settings import Settings
 from tests.architecture.repository import PACKAGES, ROOT, kept_files
 
@@ -98,12 +98,9 @@ def _exists(page: Path, word: str) -> bool:
 @pytest.mark.parametrize("page", [p for p in PAGES if p != HISTORY], ids=str)
 def test_settings_that_pages_name_exist(page: Path) -> None:
     """A setting is named as it is: `part.name`, or its variable; `part.*` is all."""
-    names = {
-        f"{part}.{name}"
-        for part, field in Settings.model_fields.items()
-        if isinstance(field.default, BaseModel)
-        for name in (*type(field.default).model_fields, "*")
-    }
+    found = [".".join(path) for path in paths(Settings)]
+    sections = {name.rpartition(".")[0] for name in found if "." in name}
+    names = {name for name in found if "." in name} | {f"{one}.*" for one in sections}
     parts = {name.partition(".")[0] for name in names}
     known = {f"FLIGHTLOG_{n.replace('.', '__').upper()}" for n in names}
     text = _text(page)

@@ -53,11 +53,13 @@ Variables that tasks set for themselves, and those that Kubernetes injects for s
 """
 
 
-def _parts() -> Iterator[tuple[str, type[BaseModel]]]:
-    yield "", Settings
-    for name, field in Settings.model_fields.items():
+def _parts(
+    model: type[BaseModel] = Settings, part: str = ""
+) -> Iterator[tuple[str, type[BaseModel]]]:
+    yield part, model
+    for name, field in model.model_fields.items():
         if isinstance(field.default, BaseModel):
-            yield name, type(field.default)
+            yield from _parts(type(field.default), f"{part}.{name}".lstrip("."))
 
 
 def _rows(part: str, model: type[BaseModel]) -> Iterator[str]:
@@ -75,7 +77,7 @@ def _plain(value: Any) -> str:
         return f"`{list(value)}`".replace("'", '"')
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
-    return f"`{value}`" if value != "" else "empty"
+    return f"`{value}`" if str(value) else "empty"
 
 
 def _rendered() -> str:

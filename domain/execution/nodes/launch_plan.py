@@ -5,6 +5,7 @@ from __future__ import annotations
 from flyteidl.admin import execution_pb2
 from flyteidl.core import identifier_pb2
 
+from domain.annotations import NOTIFY
 from domain.execution.decision import Decision
 from domain.execution.nodes import time_limits
 from domain.execution.outcomes.completion import fail_node, succeed_node
@@ -160,4 +161,8 @@ def _child_spec(view: ExecutionView, site: Site) -> bytes:
     for field in _INHERITED:
         if above.HasField(field):
             getattr(spec, field).CopyFrom(getattr(above, field))
+    if NOTIFY in spec.annotations.values:  # It is for the parent alone.
+        del spec.annotations.values[NOTIFY]
+        if not spec.annotations.values:
+            spec.ClearField("annotations")
     return spec.SerializeToString(deterministic=True)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from domain.execution.context import Limits
 from domain.snapshots import ChunkLimits
 from gateway.bootstrap.adapters import Adapters
+from gateway.services.reachable import reachable_channels
 from infra.held_messages import HeldMessages
 from infra.setting_sections.executions import SnapshotSettings
 from infra.settings import Settings
@@ -93,6 +94,7 @@ def _execution_loader(
             max_parallelism=settings.admission.max_parallelism,
             inline_bytes_max=settings.inline_bytes_max,
             input_bytes_max=settings.propeller.input_bytes_max,
+            reachable=reachable_channels(settings.notify),
         ),
         limits=_limits(settings),
         closed=closed,

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
+from pydantic.fields import FieldInfo
 
 from domain.annotations import VARIABLES
 from infra.renamed_settings import RENAMED
-from infra.setting_names import TASK_VARIABLES, variable
-from infra.settings import PREFIX, Settings
+from infra.setting_names import TASK_VARIABLES, paths, variable
+from infra.settings import PREFIX, InvalidSettingsError, Settings, load
 from infra.task_environment import task_environment
 from tests.architecture.repository import ROOT
 
@@ -156,10 +157,12 @@ def test_tasks_are_told_where_the_engine_is(host: str, url: str) -> None:
 
 def test_every_setting_says_what_it_is() -> None:
     """Each number has a description."""
-    for name, part in Settings.model_fields.items():
-        fields = getattr(part.annotation, "model_fields", {})
-        for inner, field in fields.items():
-            assert field.description, f"{name}.{inner}"
+    for path in paths(Settings):
+        field = FieldInfo(annotation=Settings)
+        for name in path:
+            field = getattr(field.annotation, "model_fields", {})[name]
+        is_section = hasattr(field.annotation, "model_fields")
+        assert is_section or field.description, path
 
 
 @pytest.mark.parametrize(
@@ -221,3 +224,37 @@ def test_values_in_json(monkeypatch: pytest.MonkeyPatch) -> None:
     found = Settings()
     assert (found.log.batch_max, found.log.records_max) == (3, 5)
     assert found.domains == ("one",)
+
+
+def test_sections_inside_of_sections(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their names are joined likewise, in the environment and in what is refused."""
+    monkeypatch.setenv("FLIGHTLOG_NOTIFY__SLACK__URL", "https://here")
+    monkeypatch.setenv("FLIGHTLOG_NOTIFY__EMAIL__TO", '["a@b.org"]')
+    monkeypatch.setenv("FLIGHTLOG_NOTIFY__GIVE_UP_S", "60")
+    found = load({}).notify
+
+    assert found.slack.url.get_secret_value() == "https://here"
+    assert found.email.to == ("a@b.org",)
+    assert found.give_up_s == 60
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "wrong"),
+    [
+        ("NOTIFY__SLAK__URL", "x", "did you mean FLIGHTLOG_NOTIFY__SLACK__URL"),
+        ("NOTIFY__EMAIL__PORT", "x", "FLIGHTLOG_NOTIFY__EMAIL__PORT: Expected"),
+        ("NOTIFY__RULES", "[{}]", "FLIGHTLOG_NOTIFY__RULES: Expected"),
+        ("NOTIFY__RULES", '[{"nam": 1}]', "FLIGHTLOG_NOTIFY__RULES"),
+        ("NOTIFY__SLACK", '{"ur": "secret"}', "FLIGHTLOG_NOTIFY__SLACK (ur)"),
+    ],
+)
+def test_what_is_wrong_inside_of_sections(
+    variable: str, value: str, wrong: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The refusal names the variable, and no secret."""
+    monkeypatch.setenv(f"FLIGHTLOG_{variable}", value)
+    with pytest.raises(InvalidSettingsError) as raised:
+        load({})
+
+    assert wrong in str(raised.value)
+    assert "secret" not in str(raised.value)

@@ -15,6 +15,7 @@ from domain import admission
 from domain.execution.state.saved_nodes import NOTHING_SAVED, Recovery
 from domain.execution_specs import execution_config
 from domain.graph import Definition
+from domain.notifying.requests import NOTHING_SET, Reachable
 from domain.registry.attributes import AttributesKey
 from domain.registry.identity import invalid
 from infra.eventlog.contract import Log
@@ -62,6 +63,7 @@ class AdmissionLoader:
     max_parallelism: int
     inline_bytes_max: int
     input_bytes_max: int | None = None
+    reachable: Reachable = NOTHING_SET
     launch_plans: dict[EntityRef, admission.LaunchPlan] = field(default_factory=dict)
     workflows: dict[EntityRef, WorkflowVersionRow] = field(default_factory=dict)
 
@@ -174,6 +176,7 @@ class AdmissionLoader:
             launch_plan=plan,
             levels=tuple(execution_config(found) for found in attributes),
             max_parallelism=self.max_parallelism,
+            reachable=self.reachable,
         )
 
     async def _created(

@@ -1,0 +1,1 @@
+"""Rules of notifications: who is told of what, once; pure."""

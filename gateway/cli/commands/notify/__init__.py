@@ -1,0 +1,1 @@
+"""`flightlog notify`: channels, rules and deliveries."""

@@ -1,0 +1,1 @@
+"""The notifier: reads events, writes what is due, and sends it to channels."""

@@ -1,0 +1,1 @@
+"""Channels: what carries a message, and what providers' answers mean."""
