@@ -33,13 +33,21 @@ async def watch(
     """
     try:
         await uncancelled(part)
-    except PermanentError:
-        raise
-    except Exception as error:
+    except Exception as raised:
+        error = _only(raised)
+        if isinstance(error, PermanentError):
+            raise error from raised
         log_.exception("part_failed", part=name)
         raise PartEndedError(f"Expected {name} to run on, but: {error}") from error
     if not stopping.is_set():
         raise PartEndedError(f"Expected {name} to run on, but it returned")
+
+
+def _only(error: Exception) -> Exception:
+    """Return the only error of a group, as it was raised in it."""
+    while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
 
 
 @contextmanager

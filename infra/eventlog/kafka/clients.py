@@ -109,18 +109,21 @@ async def call(reply: Awaitable[_T]) -> _T:
         raise unreachable(error) from error
 
 
-async def close_client(client: AIOKafkaConsumer | AIOKafkaProducer) -> None:
-    """Close a client, and its connections in any case.
+async def close_client(consumer: AIOKafkaConsumer) -> None:
+    """Close a consumer, and its connections in any case.
 
-    A consumer cancels its fetches and waits for them. Of one that an error has put off
-    for a moment, aiokafka lets the cancellation reach the caller, before connections
-    are closed; one that is assigned partitions at that moment may wait for ever.
+    It cancels its fetches and waits for them. Of one that an error has put off for a
+    moment, aiokafka lets the cancellation reach the caller, before connections are
+    closed; one that is assigned partitions at that moment may wait for ever.
     """
     try:
         async with asyncio.timeout(_CLOSE_S):
-            await uncancelled(client.stop())
+            await uncancelled(consumer.stop())
     except (StrayCancellationError, TimeoutError):
-        await client._client.close()  # noqa: SLF001 - the last step of its own stop
+        await consumer._client.close()  # noqa: SLF001 - the last step of its own stop
+    except asyncio.CancelledError:
+        await consumer._client.close()  # noqa: SLF001 - likewise
+        raise
 
 
 def unreachable(error: Exception) -> TransientError:

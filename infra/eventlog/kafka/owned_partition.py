@@ -106,7 +106,10 @@ class KafkaPartition:
     async def _stop(self, client: AIOKafkaProducer | AIOKafkaConsumer) -> None:
         try:
             async with asyncio.timeout(self._settings.request_timeout_s):
-                await close_client(client)
+                if isinstance(client, AIOKafkaConsumer):
+                    await close_client(client)
+                else:
+                    await client.stop()
         except (*_FENCED, KafkaError, OSError, TimeoutError) as error:
             log_.debug("partition_close_failed", at=str(self._at), error=str(error))
 

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from gateway.bootstrap.supervision import PartEndedError, watch
+from infra.errors import PermanentError
 
 
 async def _raises() -> None:
@@ -21,6 +22,21 @@ async def test_tells_why_a_part_died() -> None:
     """An error of a part names the part and the error."""
     with pytest.raises(PartEndedError, match="projector to run on, but: disk full"):
         await watch("projector", _raises(), asyncio.Event())
+
+
+async def test_tells_what_only_error_a_group_holds() -> None:
+    """A part that runs several tasks raises a group."""
+
+    async def refused() -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(_refused())
+
+    with pytest.raises(PermanentError, match="a topic, but there is none"):
+        await watch("propeller", refused(), asyncio.Event())
+
+
+async def _refused() -> None:
+    raise PermanentError("Expected a topic, but there is none")
 
 
 async def test_takes_a_silent_return_for_a_death() -> None:
