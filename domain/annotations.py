@@ -21,6 +21,8 @@ VARIABLES = {
 NOTIFY = "flightlog.org/notify"
 """Who is told of an execution: `domain.notifying.annotation` reads it."""
 FACTOR_MAX = 16.0
+DURATION_US_MAX = 10 * 366 * 86_400_000_000
+"""Of a limit that somebody is told by: ten years."""
 _UNITS_US = {
     "ms": 1_000,
     "s": 1_000_000,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -70,12 +71,19 @@ class _Places:
             if not field.repr:
                 return True
             annotation = field.annotation
-        inner = getattr(annotation, "model_fields", {})
-        return any(not field.repr for field in inner.values())
+        return _holds_secrets(annotation)
 
     def known(self) -> list[str]:
         """Return all names, as in the file."""
         return [".".join(path) for path in paths(self.model)]
+
+
+def _holds_secrets(annotation: object) -> bool:
+    """Return whether a value of a type may hold a password, however deep."""
+    fields = getattr(annotation, "model_fields", {}).values()
+    return any(
+        not field.repr or _holds_secrets(field.annotation) for field in fields
+    ) or any(map(_holds_secrets, get_args(annotation)))
 
 
 def _line(found: ErrorDetails, places: _Places) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Collection
 
 import msgspec
 
-from domain.annotations import NOTIFY, duration_us
+from domain.annotations import DURATION_US_MAX, NOTIFY, duration_us
 from schemas.phases import TERMINAL_EXECUTION, ExecutionPhase
 
 SUBSCRIPTIONS_MAX = 20
@@ -40,15 +40,15 @@ def subscriptions(text: str) -> tuple[Subscription, ...] | str:
     return tuple(found)
 
 
-def violation(text: str, channels: Collection[str]) -> str | None:
-    """Return what is wrong with an annotation, or names no channel."""
+def violation(text: str, channels: Collection[str] | None) -> str | None:
+    """Return what is wrong with an annotation; None for `channels`: any are set."""
     found = subscriptions(text)
     if isinstance(found, str):
         return found
     if not found:
         return f"Expected {NOTIFY} to be {_FORM}, but it is empty"
     for one in found:
-        if one.channel not in channels:
+        if channels is not None and one.channel not in channels:
             known = ", ".join(sorted(channels)) or "none"
             return (
                 f"Expected {NOTIFY} to name a channel that is set ({known}), but got "
@@ -64,7 +64,7 @@ def _subscription(part: str) -> Subscription | str:
     channel, what = found["channel"], found["what"].strip()
     if found["verb"] == "late":
         late_us = duration_us(what)
-        if not late_us:
+        if not late_us or late_us > DURATION_US_MAX:
             return (
                 f"Expected a duration like 90s or 1h30m in {NOTIFY}, but got '{what}'"
             )

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from domain.notifying.annotation import Subscription
 from domain.notifying.live_execution import LiveExecution
-from domain.notifying.mails import Mail
+from domain.notifying.mails import Mail, recipient_violation
 from domain.notifying.notice import Action, Delivery, Notice, Reason, delivery_id
 from domain.notifying.rules import FAILURES, Rule
 from domain.notifying.subjects import NOTHING_YET, Subject
@@ -47,6 +47,15 @@ class Policy:
     rules: tuple[Rule, ...] = ()
     resolving: frozenset[str] = frozenset()
     mail: str = ""
+    mail_domains: frozenset[str] = frozenset()
+
+    def refusal(self, channel: str, mail: Mail | None) -> str:
+        """Return why something can't be delivered; '' if it can."""
+        if channel not in self.channels:
+            return f"Expected a channel that is set, but '{channel}' isn't"
+        recipients = mail.recipients if mail is not None else ()
+        wrong = (recipient_violation(one, self.mail_domains) for one in recipients)
+        return next((text for text in wrong if text is not None), "")
 
     def of(self, live: LiveExecution) -> Iterator[Rule]:
         """Yield the rules about an execution, its annotation's among them."""
@@ -86,7 +95,7 @@ class Due:
                     self._tell(rule, notice, event_id)
 
     def take_late(self, live: LiveExecution, now_us: int) -> None:
-        """Add what is due because an execution runs, or waits, for too long.
+        """Add what is due because an execution runs for too long.
 
         An execution is told of once for each rule: ids don't depend on the time.
         """
@@ -181,7 +190,7 @@ class Due:
                 subject=f"{rule}/{plan}",
                 action=action,
                 notice=notice,
-                is_deliverable=channel in self.policy.channels,
+                refused=self.policy.refusal(channel, notice.mail),
             )
         )
 
@@ -199,9 +208,6 @@ def limits(rule: Rule, live: LiveExecution, usual_us: int | None) -> Sequence[Li
     """Return when an execution will be late by a rule, as far as that is known."""
     found: list[Limit] = []
     started_us = live.started_at_us
-    if rule.queued_us is not None and started_us is None:
-        us = rule.queued_us
-        found.append(Limit("queued_long", live.created_at_us + us, us))
     begun_us = live.created_at_us if started_us is None else started_us
     if rule.running_us is not None:
         us = rule.running_us
@@ -277,7 +283,7 @@ def _as_rule(subscription: Subscription) -> Rule:
     """Return what an annotation asks for as a rule of the execution alone."""
     what = ",".join(subscription.phases).lower() or f"late {subscription.late_us}"
     return Rule(
-        name=f"annotation {what}",
+        name=f"annotation {subscription.channel} {what}",
         channels=(subscription.channel,),
         phases=subscription.phases,
         running_us=subscription.late_us,

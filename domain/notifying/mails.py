@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from email.utils import getaddresses
 from typing import Literal
 
 import msgspec
@@ -77,7 +78,7 @@ def violation(
         if not recipients:
             return "Expected a notification with recipients, but it has none"
         for recipient in recipients:
-            if wrong := _recipient_violation(recipient, domains):
+            if wrong := recipient_violation(recipient, domains):
                 return wrong
         if any(phase not in _TERMINAL for phase in notification.phases):
             return "Expected notifications of terminal phases, but got another"
@@ -89,13 +90,18 @@ def _kind(notification: common_pb2.Notification) -> MailKind | None:
     return next((kind for kind in _KINDS if kind == found), None)
 
 
-def _recipient_violation(recipient: str, domains: frozenset[str]) -> str | None:
+def recipient_violation(recipient: str, domains: frozenset[str]) -> str | None:
+    """Return what is wrong with a recipient; of its domain, if those are limited."""
     if not recipient.strip():
         return "Expected notifications with recipients, but one is empty"
     if any(ord(character) < ord(" ") for character in recipient):
         return f"Expected a recipient without line breaks, but got {recipient!r}"
-    domain = recipient.rpartition("@")[2].strip(" >").lower()
-    if domains and domain not in domains:
-        allowed = ", ".join(sorted(domains))
-        return f"Expected a recipient at {allowed}, but got '{recipient[:100]}'"
-    return None
+    if not domains:
+        return None
+    found = [address for _, address in getaddresses([recipient])]
+    domain = found[0].rpartition("@")[2].lower() if len(found) == 1 else ""
+    is_plain = len(found) == 1 and found[0].count("@") == 1
+    if is_plain and domain in domains and recipient.count("@") == 1:
+        return None
+    allowed = ", ".join(sorted(domains))
+    return f"Expected a recipient at {allowed}, but got '{recipient[:100]}'"

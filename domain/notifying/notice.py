@@ -18,7 +18,6 @@ Reason: TypeAlias = Literal[
     "failures_in_a_row",
     "recovered",
     "running_long",
-    "queued_long",
     "system_retries",
     "parked",
     "test",
@@ -33,7 +32,7 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
 
     `at_us` is when that happened. `failures` counts those in a row with this one,
     `failing_since_us` is when the first of them ended, `usual_us` how long it usually
-    runs. `limit_us` is how long it may run or wait, `error` why it is parked.
+    runs. `limit_us` is how long it may run, `error` why it is parked.
     """
 
     reason: Reason
@@ -55,8 +54,8 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     """A notification that one channel must carry.
 
     `subject` is what fails or recovers, the same for all of its executions: what has
-    one goes out in order on channels that need it. One that isn't deliverable asks for
-    a channel that isn't set.
+    one goes out in order on channels that need it. `refused` is why it can't be
+    delivered, '' if it can.
     """
 
     id: str
@@ -67,7 +66,7 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     subject: str
     action: Action = "tell"
     notice: Notice
-    is_deliverable: bool = True
+    refused: str = ""
 
 
 def delivery_id(event_id: str, rule: str, channel: str) -> str:

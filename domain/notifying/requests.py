@@ -24,11 +24,15 @@ NOTHING_SET = Reachable()
 def violation(
     notifications: Iterable[common_pb2.Notification],
     annotations: Mapping[str, str],
-    reachable: Reachable,
+    reachable: Reachable | None,
 ) -> str | None:
-    """Return what is wrong with what somebody asks to be told of."""
-    wrong = mails.violation(notifications, reachable.mail_domains)
+    """Return what is wrong with what somebody asks to be told of.
+
+    Only its form is checked without `reachable`: of what was admitted before.
+    """
+    domains = frozenset[str]() if reachable is None else reachable.mail_domains
+    wrong = mails.violation(notifications, domains)
     if wrong is None and NOTIFY in annotations:
-        asked = annotations[NOTIFY]
-        wrong = annotation.violation(asked, reachable.channels)
+        channels = None if reachable is None else reachable.channels
+        wrong = annotation.violation(annotations[NOTIFY], channels)
     return wrong

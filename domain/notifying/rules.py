@@ -53,9 +53,9 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     `phases`: it ended in one of them, with an error of `error_kinds`, `error_codes`.
     With `first_failure`, only the first failure after a success counts; with
     `failures_in_a_row`, only that many of one launch plan. `recovered`: the first
-    success after failures. `running_us`, `queued_us`: it runs, or waits, for longer;
-    `running_factor`: so many times longer than it usually does. `system_retries`: it
-    failed, and system errors used retries up. `parked`: it takes no commands.
+    success after failures. `running_us`: it runs for longer; `running_factor`: so many
+    times longer than it usually does. `system_retries`: it failed, and system errors
+    used retries up. `parked`: it takes no commands.
     """
 
     name: str
@@ -69,7 +69,6 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     recovered: bool = False
     running_us: int | None = None
     running_factor: float | None = None
-    queued_us: int | None = None
     system_retries: bool = False
     parked: bool = False
 

@@ -14,6 +14,8 @@ from schemas.phases import ExecutionPhase
 Severity: TypeAlias = Literal["critical", "error", "warning", "info"]
 ERROR_LINES = 12
 ERROR_CHARACTERS = 1_500
+_GENERATED = ".flytegen."
+"""What the name of a single task's launch plan begins with."""
 _MESSAGE, _TRACE = "\nMessage:\n", "Trace:"
 _EXACT_S = 10
 _SECOND_US, _MINUTE_S, _HOUR_S, _DAY_S = 1_000_000, 60, 3_600, 86_400
@@ -31,7 +33,6 @@ _KINDS: dict[ExecutionPhase | None, str] = {
 }
 _KINDS_OF_REASONS: dict[Reason, str] = {
     "running_long": "ExecutionRunningLong",
-    "queued_long": "ExecutionQueuedLong",
     "parked": "ExecutionParked",
     "test": "Test",
 }
@@ -96,7 +97,7 @@ def span(us: int) -> str:
 
 def _title(notice: Notice) -> str:
     plan, name = notice.live.launch_plan, notice.live.execution.name
-    what = f"{plan.name} ({plan.project}/{plan.domain})"
+    what = f"{plan.name.removeprefix(_GENERATED)} ({plan.project}/{plan.domain})"
     match notice.reason:
         case "recovered":
             return f"{what} works again after {_failures(notice.failures)}: {name}"
@@ -106,8 +107,6 @@ def _title(notice: Notice) -> str:
             return f"{what} failed, after it had worked: {name}"
         case "running_long":
             return f"{what} has run for over {span(notice.limit_us or 0)}: {name}"
-        case "queued_long":
-            return f"{what} has waited for over {span(notice.limit_us or 0)}: {name}"
         case "parked":
             return f"{what} is parked: {name}"
         case "system_retries":
@@ -155,7 +154,7 @@ def _links(notice: Notice, base_url: str) -> list[Link]:
 
 
 def _severity(notice: Notice) -> Severity:
-    if notice.reason in ("running_long", "queued_long"):
+    if notice.reason == "running_long":
         return "warning"
     is_well = notice.phase in (ExecutionPhase.SUCCEEDED, ExecutionPhase.ABORTED)
     return "info" if is_well or notice.reason == "test" else "error"

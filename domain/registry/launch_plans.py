@@ -49,7 +49,7 @@ def register(
     ref = checked_ref(request.id, "LAUNCH_PLAN")
     if isinstance(ref, Rejected):
         return ref
-    spec = _completed(request.spec, interface, reachable)
+    spec = _completed(request.spec, interface)
     if isinstance(spec, Rejected):
         return spec
     found = digest(spec)
@@ -59,6 +59,9 @@ def register(
                 return already_exists(ref)
             before = launch_plan_pb2.LaunchPlanSpec.FromString(event.spec)
             return differs(ref, before, spec)
+    wrong = _asked_violation(spec, reachable)
+    if wrong:
+        return invalid(wrong)
     closure = _closure(spec, interface, now_us)
     return (
         LaunchPlanRegistered(
@@ -71,6 +74,16 @@ def register(
             schedule_type=schedule_type(spec),
         ),
     )
+
+
+def _asked_violation(
+    spec: launch_plan_pb2.LaunchPlanSpec, reachable: Reachable
+) -> str | None:
+    """Return what is wrong with what a plan asks of the engine."""
+    annotations = spec.annotations.values
+    return requests.violation(
+        spec.entity_metadata.notifications, annotations, reachable
+    ) or annotations_violation(annotations)
 
 
 def _closure(
@@ -89,17 +102,9 @@ def _closure(
 def _completed(
     given: launch_plan_pb2.LaunchPlanSpec,
     interface: interface_pb2.TypedInterface,
-    reachable: Reachable,
 ) -> launch_plan_pb2.LaunchPlanSpec | Rejected:
     """Check a spec, and return it with all expected inputs as its default inputs."""
-    wrong = (
-        violation(given, "spec")
-        or texts_violation(given, "spec")
-        or requests.violation(
-            given.entity_metadata.notifications, given.annotations.values, reachable
-        )
-        or annotations_violation(given.annotations.values)
-    )
+    wrong = violation(given, "spec") or texts_violation(given, "spec")
     if wrong:
         return invalid(wrong)
     expected = expected_inputs(given, interface)

@@ -92,7 +92,6 @@ class RuleSettings(Section):
     error_code: tuple[str, ...] = ()
     failures_in_a_row: int = Field(0, ge=0)
     running_longer_than: str = ""
-    queued_longer_than: str = ""
 
 
 class NotifySettings(Section):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from infra.postgres.pool import Pool, queries
@@ -20,6 +21,13 @@ async def list_deliveries(
     return await fetch(pool, DeliveryRow, _SQL["list_deliveries"], wanted)
 
 
-async def redrive(pool: Pool, delivery: str, now: datetime) -> list[str]:
-    """Make dead deliveries due again, '' for all; return their ids."""
-    return await fetch_values(pool, str, _SQL["redrive"], {"id": delivery, "now": now})
+async def redrive(
+    pool: Pool, delivery: str, channels: Sequence[str], now: datetime
+) -> list[str]:
+    """Make deliveries of channels that weren't sent due again; return their ids.
+
+    '' for all; one whose alert has been resolved since stays as it is.
+    """
+    return await fetch_values(
+        pool, str, _SQL["redrive"], {"id": delivery, "now": now, "channels": channels}
+    )

@@ -56,9 +56,16 @@ UPDATE notify_deliveries SET state = %(state)s, next_at = %(next_at)s,
 WHERE id = %(id)s AND owner = %(owner)s AND tries = %(tries)s AND state = 'claimed'
 
 -- redrive --
-UPDATE notify_deliveries SET state = 'due', next_at = %(now)s, tries = 0, owner = '',
-    reason = ''
-WHERE state = 'dead' AND (%(id)s = '' OR id = %(id)s)
+-- Not an alert whose resolution has gone out: nothing would resolve it again.
+UPDATE notify_deliveries AS d SET state = 'due', due_at = %(now)s, next_at = %(now)s,
+    tries = 0, owner = '', reason = ''
+WHERE state IN ('dead', 'expired') AND (%(id)s = '' OR id = %(id)s)
+    AND channel = ANY(%(channels)s)
+    AND NOT (action = 'tell' AND EXISTS (
+        SELECT 1 FROM notify_deliveries AS later
+        WHERE later.channel = d.channel AND later.subject = d.subject
+            AND later.number > d.number AND later.action = 'resolve'
+    ))
 RETURNING id
 
 -- list_deliveries --

@@ -54,6 +54,8 @@ def _violations(settings: Section) -> Iterator[str]:
 
 def _email_violations(settings: EmailSettings) -> Iterator[str]:
     has_password = bool(settings.password.get_secret_value())
+    if not settings.host:
+        yield "Expected a host, but it has none"
     if "@" not in settings.sender:
         yield f"Expected a sender like me@example.com, but got '{settings.sender}'"
     if settings.tls == "none" and settings.host not in _LOOPBACK and has_password:

@@ -13,7 +13,7 @@ from hashlib import sha256
 import msgspec
 import structlog
 
-from domain.notifying.due import Policy, late_at_us
+from domain.notifying.due import Policy, late_at_us, subject_keys
 from domain.notifying.live_execution import LiveExecution, with_spec
 from infra.postgres.pool import Connection, Pool
 from projections.positions import stored_positions
@@ -72,12 +72,15 @@ async def _take_live(
     taken, after = 0, ""
     while rows := await store.live_rows(conn, after, _PAGE):
         after = rows[-1].stream
-        lives = {row.stream: _live(row) for row in rows}
+        known = await store.executions(conn, {row.stream for row in rows})
+        lives = {row.stream: known.get(row.stream) or _live(row) for row in rows}
+        keys = {key for live in lives.values() for key in subject_keys(policy, live)}
+        subjects = await store.lock_subjects(conn, keys)
         changed = {
             stream: Changed(
                 live=live,
                 partition=partition_of(stream),
-                late_at_us=late_at_us(policy, live, {}, after_us=now_us),
+                late_at_us=late_at_us(policy, live, subjects, after_us=now_us),
             )
             for stream, live in lives.items()
             if policy.concerns(live)

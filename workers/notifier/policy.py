@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from domain.annotations import duration_us
+from domain.annotations import DURATION_US_MAX, duration_us
 from domain.notifying.due import Policy
 from domain.notifying.rules import Match, Rule, with_defaults
 from infra.errors import PermanentError
 from infra.setting_sections.notifications import (
+    EmailSettings,
     NotifySettings,
     PagerDutySettings,
     RuleSettings,
@@ -17,6 +18,7 @@ from schemas.phases import TERMINAL_EXECUTION, ExecutionPhase
 from schemas.values import ErrorKind
 
 _MOMENTS = frozenset({"first_failure", "recovered", "system_retries", "parked"})
+_FACTOR_MAX = 1_000.0
 MAIL = "email"
 """The channel of the mails that Flyte's notifications ask for."""
 
@@ -37,7 +39,8 @@ def policy(settings: NotifySettings) -> Policy:
             )
     return Policy(
         channels=frozenset(channels),
-        rules=with_defaults(rules, channels),
+        rules=with_defaults(rules, (n for n, c in channels.items() if _is_told(c))),
+        mail_domains=frozenset(one.lower() for one in settings.recipient_domains),
         resolving=frozenset(
             name for name, one in channels.items() if isinstance(one, PagerDutySettings)
         ),
@@ -74,7 +77,6 @@ def _rule(settings: RuleSettings, channels: Mapping[str, object]) -> Rule:
         parked="parked" in settings.on,
         running_us=_duration(settings.running_longer_than),
         running_factor=_factor(settings.running_longer_than),
-        queued_us=_duration(settings.queued_longer_than),
     )
 
 
@@ -87,17 +89,23 @@ def _violations(
         if channel not in channels:
             known = ", ".join(sorted(channels)) or "none"
             yield f"Expected a channel that is set ({known}), but got '{channel}'"
-    running, queued = settings.running_longer_than, settings.queued_longer_than
+        elif not _is_told(channels[channel]):
+            yield f"Expected a channel that has recipients, but '{channel}' has none"
+    running = settings.running_longer_than
     if running and _duration(running) is None and _factor(running) is None:
         yield f"Expected a duration like 2h or a factor like 3x, but got '{running}'"
-    if queued and _duration(queued) is None:
-        yield f"Expected a duration like 10m, but got '{queued}'"
-    if not (settings.on or settings.failures_in_a_row or running or queued):
+    if not (settings.on or settings.failures_in_a_row or running):
         yield "Expected a moment (on, failures_in_a_row, running_longer_than, …)"
 
 
+def _is_told(channel: object) -> bool:
+    """Return whether a channel is for anything but mail that others ask for."""
+    return not (isinstance(channel, EmailSettings) and not channel.to)
+
+
 def _duration(text: str) -> int | None:
-    return duration_us(text) or None
+    found = duration_us(text)
+    return found if found and found <= DURATION_US_MAX else None
 
 
 def _factor(text: str) -> float | None:
@@ -107,4 +115,4 @@ def _factor(text: str) -> float | None:
         found = float(text[:-1])
     except ValueError:
         return None
-    return found if found > 1 else None
+    return found if 1 < found <= _FACTOR_MAX else None

@@ -60,6 +60,7 @@ class Reader:
     policy: Policy
     clock: Clock
     batch_max: int = 1000
+    max_age_s: float = 604_800.0
     on_due: Callable[[], None] = lambda: None
     read: int = 0
     due: int = 0
@@ -104,7 +105,12 @@ class Reader:
         if not events and now_s < self._stored_s + _STORE_POSITION_S:
             return
         async with self.pool.connection() as conn, conn.transaction():
-            self._check(await store.positions(conn))
+            stored = await store.positions(conn)
+            if self._is_stored(stored, to):  # The answer of the commit was lost.
+                self._stored = self.positions | dict(to)
+                self.on_due()
+                return
+            self._check(stored)
             fold = BatchFold(
                 policy=self.policy,
                 known=await store.executions(conn, {read.stream for read in events}),
@@ -115,13 +121,22 @@ class Reader:
                 log_.error("event_not_told_of", id=event_id, error=error)
             now = time_of(self.clock.now_us())
             await store.write_executions(conn, fold.changed, fold.ended)
-            await store.write_due(conn, fold.deliveries, fold.subjects, now)
+            await store.write_due(
+                conn, fold.deliveries, fold.subjects, now, self.max_age_s
+            )
             await store.move(conn, self.positions | dict(to), self._rules)
         self._stored = self.positions | dict(to)
         self._stored_s = now_s
         if fold.deliveries:
             self.due += len(fold.deliveries)
             self.on_due()
+
+    def _is_stored(
+        self, stored: Mapping[int, store.StoredPosition], to: Positions
+    ) -> bool:
+        wanted = self.positions | dict(to)
+        found = {number: one.position for number, one in stored.items()}
+        return bool(self._stored) and found == wanted != self._stored
 
     def _check(self, stored: Mapping[int, store.StoredPosition]) -> None:
         """Raise ConflictError if another reader moved positions."""
@@ -173,7 +188,9 @@ class Reader:
                 if before.get(key) is not after
             }
             await store.write_executions(conn, changed, ())
-            await store.write_due(conn, due.deliveries, subjects, time_of(now_us))
+            await store.write_due(
+                conn, due.deliveries, subjects, time_of(now_us), self.max_age_s
+            )
         self.due += len(due.deliveries)
         self.on_due()
 

@@ -86,8 +86,11 @@ class Sender:
         if self.clock.monotonic() < self._open_after_s:
             return 0
         rows = await self._claim()
-        if rows:
-            await asyncio.gather(*map(self._send, rows))
+        results = await asyncio.gather(*map(self._send, rows))
+        if results and set(results) == {Result.GONE}:
+            self._open_circuit()
+        elif results:
+            self._close_circuit()
         return len(rows)
 
     async def _claim(self) -> list[DeliveryRow]:
@@ -104,12 +107,12 @@ class Sender:
             lambda: store.claim(self.pool, claim), _DELAYED, clock=self.clock
         )
 
-    async def _send(self, row: DeliveryRow) -> None:
-        """Try once, and mark what became of it, whatever that was."""
+    async def _send(self, row: DeliveryRow) -> Result | None:
+        """Try once, and mark what became of it; return that, None without a try."""
         age_s = (time_of(self.clock.now_us()) - row.due_at).total_seconds()
         if age_s > self.limits.max_age_s and row.action != "resolve":
             await self._mark(row, store.Mark(state=DeliveryState.EXPIRED))
-            return
+            return None
         try:
             async with self.clock.timeout(_TRY_S):
                 answer = await self.channel.send(self._message(row))
@@ -119,6 +122,7 @@ class Sender:
             log_.exception("delivery_failed", delivery=row.id)
             answer = Answer(result=Result.REFUSED, text=repr(error))
         await self._mark(row, self._after(row, answer, age_s))
+        return answer.result
 
     def _message(self, row: DeliveryRow) -> Message:
         notice = row.notice
@@ -137,8 +141,6 @@ class Sender:
     def _after(self, row: DeliveryRow, answer: Answer, age_s: float) -> store.Mark:
         """Return what becomes of a row by the answer."""
         now = time_of(self.clock.now_us())
-        if answer.result is not Result.GONE:
-            self._close_circuit()
         if answer.result is Result.SENT and not answer.left:
             return store.Mark(
                 state=DeliveryState.SENT,
@@ -153,11 +155,14 @@ class Sender:
             tries=row.tries,
             answer=answer.text,
         )
-        if answer.result is Result.GONE:
-            self._open_circuit()
-        elif answer.result is Result.REFUSED or self._gives_up(row, age_s):
-            return store.Mark(state=DeliveryState.DEAD, reason=answer.text)
-        pause_s = self._pause_s(row.tries) if answer.after_s is None else answer.after_s
+        is_over = answer.result is not Result.GONE and self._gives_up(row, age_s)
+        if answer.result is Result.REFUSED or is_over:
+            return store.Mark(
+                state=DeliveryState.DEAD, reason=answer.text, recipients=row.recipients
+            )
+        pause_s = self._pause_s(row.tries)
+        if answer.after_s is not None:
+            pause_s = min(answer.after_s, PAUSES_S[-1])
         return store.Mark(
             state=DeliveryState.DUE,
             next_at=now + timedelta(seconds=pause_s),
@@ -185,7 +190,7 @@ class Sender:
     def _close_circuit(self) -> None:
         if self._gone:
             log_.warning("channel_back", channel=self.name)
-        self._gone = 0
+        self._gone, self._open_after_s = 0, 0.0
 
     async def _mark(self, row: DeliveryRow, mark: store.Mark) -> None:
         await retry_outages(

@@ -32,7 +32,7 @@ from projections.table import Table
 from projections.views.changes import time_of
 from workers.notifier.batch_fold import Changed
 
-_NOT_SET = "Expected a channel that is set, but '{}' isn't"
+_TEXT_MAX = 2_000
 _SQL = queries(SQL_FILES / "notifications.sql")
 _R = TypeVar("_R", bound=msgspec.Struct)
 
@@ -123,8 +123,12 @@ async def write_due(
     deliveries: Sequence[Delivery],
     subjects: Mapping[SubjectKey, Subject],
     now: datetime,
+    max_age_s: float,
 ) -> None:
-    """Store deliveries, once each, and what is remembered of subjects."""
+    """Store deliveries, once each, and what is remembered of subjects.
+
+    What happened longer ago than `max_age_s` is told nobody.
+    """
     await _insert(
         conn.cursor(),
         DELIVERIES,
@@ -138,8 +142,8 @@ async def write_due(
                 subject=one.subject,
                 action=one.action,
                 notice=one.notice,
-                state=DeliveryState.DUE if one.is_deliverable else DeliveryState.DEAD,
-                reason="" if one.is_deliverable else _NOT_SET.format(one.channel),
+                state=_first_state(one, now, max_age_s),
+                reason=one.refused,
                 due_at=now,
                 next_at=now,
             )
@@ -154,6 +158,14 @@ async def write_due(
             for (rule, plan), subject in subjects.items()
         ],
     )
+
+
+def _first_state(one: Delivery, now: datetime, max_age_s: float) -> DeliveryState:
+    if one.refused:
+        return DeliveryState.DEAD
+    age_s = (now - time_of(one.notice.at_us)).total_seconds()
+    is_old = age_s > max_age_s and one.action != "resolve"
+    return DeliveryState.EXPIRED if is_old else DeliveryState.DUE
 
 
 async def _insert(
@@ -210,6 +222,8 @@ async def claim(pool: Pool, wanted: Claim) -> list[DeliveryRow]:
 async def mark(pool: Pool, row: DeliveryRow, mark: Mark) -> bool:
     """Mark a claimed delivery; False if somebody else has claimed it since."""
     values = asdict(mark) | {
+        "reference": _storable(mark.reference),
+        "reason": _storable(mark.reason),
         "next_at": mark.next_at or row.next_at,
         "id": row.id,
         "owner": row.owner,
@@ -218,3 +232,9 @@ async def mark(pool: Pool, row: DeliveryRow, mark: Mark) -> bool:
     async with pool.connection() as conn:
         cursor = await conn.execute(_SQL["mark"], values)
         return cursor.rowcount == 1
+
+
+def _storable(text: str) -> str:
+    """Return what a provider said as Postgres takes it."""
+    data = text[:_TEXT_MAX].encode("utf-8", "replace")
+    return data.decode().replace("\0", "\N{REPLACEMENT CHARACTER}")

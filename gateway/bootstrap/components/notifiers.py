@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from gateway.bootstrap.adapters import Adapters
+from infra.retry import uncancelled
 from infra.setting_sections.notifications import NotifySettings
 from infra.telemetry import counters
 from infra.telemetry.counters import Values
@@ -30,8 +31,10 @@ class EmbeddedNotifier:
         """Read and send for ever."""
         async with asyncio.TaskGroup() as group:
             for sender in self.senders.values():
-                group.create_task(sender.run(), name=f"notify-{sender.name}")
-            await self.reader.run()
+                group.create_task(
+                    uncancelled(sender.run()), name=f"notify-{sender.name}"
+                )
+            await uncancelled(self.reader.run())
 
     def values(self) -> Values:
         """Return the metrics."""
@@ -77,6 +80,7 @@ async def embedded_notifier(
             policy=rules,
             clock=adapters.clock,
             batch_max=adapters.settings.log.events_max,
+            max_age_s=settings.max_age_s,
             on_due=wake,
         )
         yield EmbeddedNotifier(reader=reader, senders=senders)

@@ -95,7 +95,10 @@ def redrive(
     """Send deliveries that were given up again, with the same keys."""
     from gateway.cli.commands.notify import deliveries  # noqa: PLC0415 - heavy
 
+    channels = list(load_settings(data_dir=data_dir).notify.channel_settings)
     run_on_session(
         data_dir,
-        lambda session: deliveries.redrive(session, ids or [], every=every, json=json),
+        lambda session: deliveries.redrive(
+            session, ids or [], channels, every=every, json=json
+        ),
     )

@@ -246,6 +246,12 @@ def test_sections_inside_of_sections(monkeypatch: pytest.MonkeyPatch) -> None:
         ("NOTIFY__RULES", "[{}]", "FLIGHTLOG_NOTIFY__RULES: Expected"),
         ("NOTIFY__RULES", '[{"nam": 1}]', "FLIGHTLOG_NOTIFY__RULES"),
         ("NOTIFY__SLACK", '{"ur": "secret"}', "FLIGHTLOG_NOTIFY__SLACK (ur)"),
+        ("NOTIFY", '{"slack": {"url": "secret"', "FLIGHTLOG_NOTIFY: Expected"),
+        (
+            "NOTIFY__CHANNELS",
+            '{"a": {"slack": "secret"}}',
+            "FLIGHTLOG_NOTIFY__CHANNELS",
+        ),
     ],
 )
 def test_what_is_wrong_inside_of_sections(

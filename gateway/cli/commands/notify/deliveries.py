@@ -34,17 +34,25 @@ async def show(
 
 
 async def redrive(
-    session: Session, ids: Sequence[str], *, every: bool, json: bool
+    session: Session,
+    ids: Sequence[str],
+    channels: Sequence[str],
+    *,
+    every: bool,
+    json: bool,
 ) -> None:
-    """Make dead deliveries due again; exits with 1 if one isn't dead."""
+    """Make deliveries that weren't sent due again; exits with 1 if one can't be."""
     if every == bool(ids):
         raise CommandError("Expected deliveries, or --all", ExitCode.USAGE)
     now = time_of(SYSTEM_CLOCK.now_us())
     found: list[str] = []
     for one in ids or ("",):
-        redriven = await deliveries.redrive(session.pool, one, now)
+        redriven = await deliveries.redrive(session.pool, one, channels, now)
         if one and not redriven:
-            raise CommandError(f"Expected {one} to be a dead delivery, but it isn't")
+            raise CommandError(
+                f"Expected {one} to be a delivery that was given up, of a channel that "
+                "is set, but it isn't"
+            )
         found += redriven
     if json:
         print_json({"redriven": [*found]})

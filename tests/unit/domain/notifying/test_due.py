@@ -78,7 +78,7 @@ def test_a_channel_without_rules_is_told_of_failures(event: Event, count: int) -
 
 def test_late_executions_are_told_of_once_for_each_rule() -> None:
     """The default is a day; ids don't depend on when that is seen."""
-    found = policy(*default_rules("slack"), rule(queued_us=5))
+    found = policy(*default_rules("slack"))
     running, due = live(), Due(policy=found)
 
     late_us = late_at_us(found, running, {})
@@ -90,15 +90,6 @@ def test_late_executions_are_told_of_once_for_each_rule() -> None:
         "execution/p/d/one/running_long/slack: running for a day/slack"
     }
     assert late_at_us(found, running, {}, after_us=late_us) is None
-
-
-def test_executions_that_wait_are_late() -> None:
-    """Until it starts it is queued, and both limits count from its creation."""
-    waiting = replace(live(), started_at_us=None)
-    found = policy(rule(queued_us=7, running_us=9))
-
-    assert late_at_us(found, waiting, {}) == 7
-    assert late_at_us(found, live(), {}) == SECOND_US + 9
 
 
 def test_the_usual_time_is_that_of_successes() -> None:
@@ -253,7 +244,7 @@ def test_what_asks_for_a_channel_that_is_gone_is_kept_as_undeliverable() -> None
     """It was set when the plan was registered."""
     (found,) = due_of(policy(), (live(asks="gone on failed"), failed()))
 
-    assert not found.is_deliverable
+    assert found.refused == "Expected a channel that is set, but 'gone' isn't"
 
 
 def test_flytes_own_notifications() -> None:
@@ -274,3 +265,23 @@ def test_flytes_own_notifications() -> None:
     asked = found[0].notice.mail
     assert asked is not None
     assert (asked.recipients, asked.template) == (("x@y.z",), "<b>no</b>")
+
+
+def test_mail_that_may_not_go_there_any_more_is_refused() -> None:
+    """The plan was registered before domains were limited."""
+    limited = Policy(
+        channels=CHANNELS, mail="email", mail_domains=frozenset({"corp.com"})
+    )
+    one = live(mails=(mail(WorkflowExecution.FAILED, to="x@evil.com"),))
+    (found,) = due_of(limited, (one, failed()))
+
+    assert "Expected a recipient at corp.com" in found.refused
+
+
+def test_two_channels_of_one_annotation_count_an_end_once_each() -> None:
+    """Neither hears of two failures after the first."""
+    found = due_of(
+        policy(), (live(asks="slack on failed; pagerduty on failed"), failed())
+    )
+
+    assert [one.notice.failures for one in found] == [1, 1]

@@ -44,7 +44,15 @@ def test_notifications_are_checked_as_flyte_does(
 
 @pytest.mark.parametrize(
     ("recipient", "allowed"),
-    [("a@x.org", True), ("A <a@X.org>", True), ("a@y.org", False), ("x.org", True)],
+    [
+        ("a@x.org", True),
+        ("A <a@X.org>", True),
+        ("a@y.org", False),
+        ("x.org", False),
+        ("a@y.org,b@x.org", False),
+        ("a@y.org <b@x.org", False),
+        ("<a@y.org> @x.org", False),
+    ],
 )
 def test_mail_goes_to_allowed_domains_only(recipient: str, allowed: bool) -> None:
     """Otherwise a plan's author could send mail to anybody."""
@@ -69,6 +77,7 @@ def test_annotations_are_read() -> None:
         ("oncall", "to be 'CHANNEL on PHASE"),
         ("oncall on running", "a phase of aborted, failed"),
         ("oncall late soon", "a duration like 90s"),
+        ("oncall late 999999999d", "a duration like 90s"),
         ("nobody on failed", "that is set (oncall), but got 'nobody'"),
         (";".join(["oncall on failed"] * 21), "at most 20"),
     ],

@@ -37,10 +37,6 @@ FLYTEKIT = (
         ({"reason": "failures_in_a_row", "failures": 3}, "failed 3 times in a row"),
         ({"reason": "first_failure"}, "failed, after it had worked: one"),
         ({"reason": "running_long", "limit_us": 7_260 * SECOND_US}, "over 2 h 1 min"),
-        (
-            {"reason": "queued_long", "limit_us": 90 * SECOND_US},
-            "waited for over 1 min",
-        ),
         ({"reason": "parked"}, "is parked: one"),
         ({"reason": "system_retries"}, "after retries for system errors: one"),
         ({"reason": "test"}, "a test of a channel"),

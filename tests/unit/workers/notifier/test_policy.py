@@ -31,7 +31,8 @@ def settings(**given: Any) -> NotifySettings:
 def rule(**given: Any) -> NotifySettings:
     """Return settings with one rule of the channel slack."""
     found = {"name": "r", "channels": ["slack"], "on": ["failed"], **given}
-    return settings(**SLACK, rules=[found])
+    mail = {"host": "mail", "sender": "a@b.org"}
+    return settings(**SLACK, email=mail, rules=[found])
 
 
 def test_channels_of_each_kind_are_found_by_name() -> None:
@@ -79,7 +80,6 @@ def test_rules_are_read() -> None:
             error_code=["OOM*"],
             failures_in_a_row=3,
             running_longer_than="2h",
-            queued_longer_than="10m",
         )
     ).rules
 
@@ -90,7 +90,7 @@ def test_rules_are_read() -> None:
     assert found.system_retries
     assert found.match.children
     assert found.error_kinds == (ErrorKind.USER,)
-    assert (found.running_us, found.queued_us) == (7_200_000_000, 600_000_000)
+    assert found.running_us == 7_200_000_000
     (usual,) = policy(rule(running_longer_than="2.5x")).rules
     assert (usual.running_us, usual.running_factor) == (None, 2.5)
 
@@ -99,11 +99,13 @@ def test_rules_are_read() -> None:
     ("given", "wrong"),
     [
         ({"channels": []}, "Expected channels, but it names none"),
-        ({"channels": ["nobody"]}, r"that is set \(slack\), but got 'nobody'"),
+        ({"channels": ["nobody"]}, r"that is set \(email, slack\), but got 'nobody'"),
         ({"on": []}, "Expected a moment"),
         ({"running_longer_than": "soon"}, "a duration like 2h or a factor like 3x"),
         ({"running_longer_than": "1x"}, "a factor like 3x"),
-        ({"queued_longer_than": "3x"}, "a duration like 10m"),
+        ({"running_longer_than": "infx"}, "a factor like 3x"),
+        ({"running_longer_than": "9999999d"}, "a duration like 2h"),
+        ({"channels": ["email"]}, "that has recipients"),
     ],
 )
 def test_rules_that_cannot_be_used(given: dict[str, Any], wrong: str) -> None:

@@ -8,17 +8,20 @@ import psycopg
 import pytest
 
 from domain.notifying.due import Policy
-from domain.notifying.rules import Rule, default_rules
+from domain.notifying.rules import FAILURES, Rule, default_rules
 from infra.errors import ConflictError
 from infra.postgres.pool import Pool
 from projections.notification_rows import DeliveryRow
 from projections.queries import deliveries
 from schemas.ids import execution_stream
 from schemas.messages import execution_events as e
+from schemas.messages.node_events import NodeRetryScheduled
+from schemas.wire import codec
 from tests.support.clocks import FixedClock
 from tests.support.harness.read_models import ReadModels
 from tests.support.memory_log import MemoryLog
-from tests.support.notifying import SECOND_US, created, failed, live, succeeded
+from tests.support.notifying import FAILURE, SECOND_US, created, failed, live, succeeded
+from workers.notifier.batch_fold import ReadEvent
 from workers.notifier.reader import Reader
 
 DEFAULT = Policy(channels=frozenset({"slack"}), rules=default_rules("slack"))
@@ -159,3 +162,48 @@ async def test_what_cannot_be_delivered_is_dead_with_the_reason(pool: Pool) -> N
 
     assert found.state == "dead"
     assert found.reason == "Expected a channel that is set, but 'gone' isn't"
+
+
+async def test_what_happened_long_ago_is_told_nobody(pool: Pool) -> None:
+    """A notifier that was off for months tells nothing of them."""
+    log = MemoryLog()
+    given(log, "one", failed())
+    (found,) = await read_all(reader(log, pool, at_us=8 * 86_400 * SECOND_US))
+
+    assert found.state == "expired"
+
+
+async def test_a_lost_answer_of_a_commit_is_no_conflict(pool: Pool) -> None:
+    """What was committed is found there, and isn't written again."""
+    log = MemoryLog()
+    given(log, "one", failed())
+    found = reader(log, pool)
+    (before,) = await read_all(found)
+    given(log, "two", failed())
+    batch = log.records[2:]
+    events = [ReadEvent(received=r, event=codec.decode(r.body)) for r in batch]  # type: ignore[arg-type]
+    to = {0: batch[-1].position}
+
+    await found._store(events, to)
+    found._stored = dict(found.positions)
+    await found._store(events, to)
+
+    after = await deliveries.list_deliveries(pool, "", None, 100)
+    assert after[1:] == [before]
+    assert len(after) == 2
+
+
+async def test_other_rules_keep_what_is_known(pool: Pool) -> None:
+    """Retries were counted before the rules changed."""
+    log = MemoryLog()
+    retry = NodeRetryScheduled(
+        occurred_at_us=2, node_id="n0", attempt=0, failure=FAILURE
+    )
+    given(log, "one", e.ExecutionStarted(occurred_at_us=1), retry)
+    await read_all(reader(log, pool))
+    rule = Rule(name="r", channels=("slack",), phases=FAILURES)
+    other = Policy(channels=frozenset({"slack"}), rules=(rule,))
+    log.add("execution/p/d/one", failed())
+    (found,) = await read_all(reader(log, pool, other))
+
+    assert found.notice.live.retries == 1

@@ -99,7 +99,7 @@ async def due(pool: Pool, *found: Delivery) -> None:
     """Let deliveries be due at noon."""
     async with pool.connection() as conn:
         for one in found:
-            await store.write_due(conn, [one], {}, time_of(NOON_US))
+            await store.write_due(conn, [one], {}, time_of(NOON_US), 9e9)
 
 
 async def test_what_is_due_is_sent_once(pool: Pool) -> None:
@@ -170,8 +170,8 @@ async def test_what_is_refused_is_dead_and_can_be_sent_again(pool: Pool) -> None
     assert (row.state, row.reason) == ("dead", "invalid_blocks")
 
     now = time_of(sending.clock.now_us())
-    assert await deliveries.redrive(pool, "", now) == [row.id]
-    assert await deliveries.redrive(pool, row.id, now) == []
+    assert await deliveries.redrive(pool, "", ["slack"], now) == [row.id]
+    assert await deliveries.redrive(pool, row.id, ["slack"], now) == []
     await sending.sender.send_due()
 
     assert [row.state for row in await sending.rows()] == ["sent"]
@@ -322,3 +322,74 @@ async def test_rows_survive_any_notice(pool: Pool) -> None:
     assert await sending.sender.send_due() == 1
     with psycopg.connect(str(pool.conninfo)) as conn:
         assert conn.execute("SELECT count(*) FROM notify_deliveries").fetchone() == (1,)
+
+
+async def test_what_a_provider_says_is_stored_whatever_it_is(pool: Pool) -> None:
+    """NUL, half a surrogate pair, and far too much of it."""
+    await due(pool, delivery(1))
+    said = "no\0\udce4" + "x" * 9_000
+    sending = Sending(pool, Scripted([Answer(result=REFUSED, text=said)]))
+    await sending.sender.send_due()
+
+    (row,) = await sending.rows()
+    assert row.state == "dead"
+    assert row.reason.startswith("no\N{REPLACEMENT CHARACTER}")
+
+
+async def test_a_provider_cannot_ask_to_wait_for_years(pool: Pool) -> None:
+    """An hour, as between the last tries."""
+    await due(pool, delivery(1))
+    sending = Sending(pool, Scripted([Answer(result=WAIT, after_s=9e12)]))
+    await sending.sender.send_due()
+    sending.after(3_601)
+
+    assert await sending.sender.send_due() == 1
+
+
+async def test_a_channel_that_answers_some_is_not_gone(pool: Pool) -> None:
+    """One round of refusals opens the circuit once, for a short time."""
+    await due(pool, *map(delivery, range(8)))
+    sending = Sending(pool, Scripted([Answer(result=GONE)] * 8 + [Answer(result=SENT)]))
+    assert await sending.sender.send_due() == 8
+    sending.after(6)
+    for _ in range(9):
+        await sending.sender.send_due()
+        sending.after(1)
+
+    assert {row.state for row in await sending.rows()} == {"sent"}
+
+
+async def test_a_mail_that_is_redriven_goes_to_who_is_left(pool: Pool) -> None:
+    """Not to those that have it."""
+    mail = Mail(
+        kind="email", recipients=("a@x", "b@x"), phases=(ExecutionPhase.FAILED,)
+    )
+    await due(pool, delivery(1, mail=mail))
+    answers = [
+        Answer(result=SENT, left=("b@x",)),
+        Answer(result=REFUSED),
+        Answer(result=SENT),
+    ]
+    sending = Sending(pool, Scripted(answers))
+    await sending.sender.send_due()
+    sending.after(2)
+    await sending.sender.send_due()
+    now = time_of(sending.clock.now_us())
+    assert await deliveries.redrive(pool, "", ["email"], now) == []
+    assert len(await deliveries.redrive(pool, "", ["slack"], now)) == 1
+    await sending.sender.send_due()
+
+    assert [m.recipients for m in sending.channel.got][1:] == [("b@x",)] * 2
+
+
+async def test_an_alert_that_was_resolved_is_not_raised_again(pool: Pool) -> None:
+    """Nothing would resolve it then."""
+    await due(pool, delivery(1), delivery(2, action="resolve"))
+    answers = [Answer(result=REFUSED), Answer(result=SENT)]
+    sending = Sending(pool, Scripted(answers, is_ordered=True))
+    for _ in range(3):
+        await sending.sender.send_due()
+
+    now = time_of(sending.clock.now_us())
+    assert [row.state for row in await sending.rows()] == ["dead", "sent"]
+    assert await deliveries.redrive(pool, "", ["slack"], now) == []
