@@ -36,6 +36,14 @@ async def uncancelled(work: Awaitable[_T]) -> _T:
         raise _stray() from error
 
 
+async def run_endless(loop: Callable[[], Awaitable[None]]) -> None:
+    """Run a loop that only its owner ends; raises StrayCancellationError.
+
+    It begins with the task that runs it: a task may be cancelled before that.
+    """
+    await uncancelled(loop())
+
+
 def is_cancelled() -> bool:
     """Return whether somebody has asked this task to end, or its time limit has."""
     task = asyncio.current_task()

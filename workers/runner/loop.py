@@ -14,7 +14,7 @@ from infra.blobs.files import Blobs
 from infra.clock import Clock, wait_up_to
 from infra.errors import FencedError, PermanentError
 from infra.eventlog.contract import Consumer, Log, Positions, Received, Record
-from infra.retry import retry_transient, uncancelled
+from infra.retry import retry_transient, run_endless
 from infra.setting_sections.processes import RunnerSettings
 from schemas import topics
 from schemas.levels import newest_level
@@ -149,15 +149,15 @@ class Runner:
             await self._beat()
             follow = partial(self._follow_aborts, dict(aborts_end))
             async with asyncio.TaskGroup() as group:
-                endless = [
-                    self._read_dispatches(consumer, group),
-                    self._retry(follow, "read_delayed"),
-                    self._send_heartbeats(),
-                    self._commit_offsets(consumer),
+                endless: list[Callable[[], Awaitable[None]]] = [
+                    partial(self._read_dispatches, consumer, group),
+                    partial(self._retry, follow, "read_delayed"),
+                    self._send_heartbeats,
+                    partial(self._commit_offsets, consumer),
                 ]
                 if self.settings.stops_unheard:
-                    endless.append(self._stop_unheard())
-                loops = [group.create_task(uncancelled(loop)) for loop in endless]
+                    endless.append(self._stop_unheard)
+                loops = [group.create_task(run_endless(loop)) for loop in endless]
                 await stop.wait()
                 self._is_stopping = True
                 for loop in loops:
