@@ -169,11 +169,11 @@ def _check_spec(
     wrong = spec_violation(spec) or violation(spec, "spec")
     if wrong:
         return invalid(wrong)
-    notifications = spec.notifications.notifications
+    notifications, asked = spec.notifications.notifications, spec.annotations.values
     is_again = spec.metadata.HasField("reference_execution")
-    asked = spec.annotations.values
-    wrong = requests.violation(notifications, asked, None if is_again else reachable)
-    wrong = wrong or annotations_violation(spec.annotations.values)
+    wrong = requests.violation(
+        notifications, asked, None if is_again else reachable
+    ) or annotations_violation(asked)
     if wrong:
         return invalid(wrong)
     return _check_labels(spec.labels.values)

@@ -31,9 +31,11 @@ async def uncancelled(work: Awaitable[_T]) -> _T:
     try:
         return await work
     except asyncio.CancelledError as error:
-        if is_cancelled():
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
             raise
-        raise _stray() from error
+        text = "What was waited for was cancelled by its library"
+        raise StrayCancellationError(text) from error
 
 
 async def run_endless(loop: Callable[[], Awaitable[None]]) -> None:
@@ -42,16 +44,6 @@ async def run_endless(loop: Callable[[], Awaitable[None]]) -> None:
     It begins with the task that runs it: a task may be cancelled before that.
     """
     await uncancelled(loop())
-
-
-def is_cancelled() -> bool:
-    """Return whether somebody has asked this task to end, or its time limit has."""
-    task = asyncio.current_task()
-    return task is None or task.cancelling() > 0
-
-
-def _stray() -> StrayCancellationError:
-    return StrayCancellationError("What was waited for was cancelled by its library")
 
 
 async def retry_transient(
@@ -73,13 +65,9 @@ async def retry_transient(
     try:
         while True:
             try:
-                return await action()
+                return await uncancelled(action())
             except TransientError as error:
                 attempts.failed(error)
-            except asyncio.CancelledError:
-                if is_cancelled():
-                    raise
-                attempts.failed(_stray())
             await clock.sleep(retry_s)
             retry_s = min(retry_s * 2, retry_s_max)
     finally:

@@ -6,7 +6,7 @@ same deliveries, with the same ids.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -100,22 +100,27 @@ class Due:
         An execution is told of once for each rule: ids don't depend on the time.
         """
         for rule in self.policy.of(live):
-            for limit in limits(rule, live, self._usual_us(rule, live)):
-                if now_us < limit.at_us:
-                    continue
-                notice = Notice(
-                    reason=limit.reason,
-                    live=live,
-                    at_us=limit.at_us,
-                    usual_us=self._usual_us(rule, live),
-                    limit_us=limit.us,
-                )
-                self._tell(
-                    rule, notice, f"{execution_stream(live.execution)}/{limit.reason}"
-                )
+            usual_us = self.subjects.get(subject_key(rule, live), NOTHING_YET).usual_us
+            limit_us = running_limit_us(rule, usual_us)
+            if limit_us is None or now_us < live.begun_at_us + limit_us:
+                continue
+            notice = Notice(
+                reason="running_long",
+                live=live,
+                at_us=live.begun_at_us + limit_us,
+                usual_us=usual_us,
+                limit_us=limit_us,
+            )
+            stream = execution_stream(live.execution)
+            self._tell(rule, notice, f"{stream}/{notice.reason}")
 
-    def _usual_us(self, rule: Rule, live: LiveExecution) -> int | None:
-        return self.subjects.get(subject_key(rule, live), NOTHING_YET).usual_us
+    def changed(self, known: Mapping[SubjectKey, Subject]) -> dict[SubjectKey, Subject]:
+        """Return the subjects that aren't as they were known."""
+        return {
+            key: after
+            for key, after in self.subjects.items()
+            if known.get(key) is not after
+        }
 
     def _end(
         self, live: LiveExecution, event: Event, event_id: str, phase: ExecutionPhase
@@ -195,27 +200,13 @@ class Due:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Limit:
-    """When an execution is late by a rule, and after how long that is."""
-
-    reason: Reason
-    at_us: int
-    us: int
-
-
-def limits(rule: Rule, live: LiveExecution, usual_us: int | None) -> Sequence[Limit]:
-    """Return when an execution will be late by a rule, as far as that is known."""
-    found: list[Limit] = []
-    started_us = live.started_at_us
-    begun_us = live.created_at_us if started_us is None else started_us
+def running_limit_us(rule: Rule, usual_us: int | None) -> int | None:
+    """Return how long an execution may run by a rule, as far as that is known."""
     if rule.running_us is not None:
-        us = rule.running_us
-        found.append(Limit("running_long", begun_us + us, us))
-    elif rule.running_factor is not None and usual_us is not None:
-        us = int(usual_us * rule.running_factor)
-        found.append(Limit("running_long", begun_us + us, us))
-    return found
+        return rule.running_us
+    if rule.running_factor is not None and usual_us is not None:
+        return int(usual_us * rule.running_factor)
+    return None
 
 
 def subject_key(rule: Rule, live: LiveExecution) -> SubjectKey:
@@ -223,9 +214,15 @@ def subject_key(rule: Rule, live: LiveExecution) -> SubjectKey:
     return (rule.name, _plan(live))
 
 
-def subject_keys(policy: Policy, live: LiveExecution) -> set[SubjectKey]:
-    """Return the subjects that an end of an execution is about."""
-    return {subject_key(rule, live) for rule in policy.of(live)}
+def subject_keys(
+    policy: Policy, live: LiveExecution, *, with_all: bool = True
+) -> set[SubjectKey]:
+    """Return the subjects that an execution is about: all, or those of usual times."""
+    return {
+        subject_key(rule, live)
+        for rule in policy.of(live)
+        if with_all or rule.running_factor is not None
+    }
 
 
 def late_at_us(
@@ -235,13 +232,13 @@ def late_at_us(
     after_us: int = 0,
 ) -> int | None:
     """Return when an execution will be late next, after a time; None if it can't be."""
-    found = (
-        limit.at_us
-        for rule in policy.of(live)
-        for limit in limits(
-            rule, live, subjects.get(subject_key(rule, live), NOTHING_YET).usual_us
+    limits = (
+        running_limit_us(
+            rule, subjects.get(subject_key(rule, live), NOTHING_YET).usual_us
         )
+        for rule in policy.of(live)
     )
+    found = (live.begun_at_us + limit_us for limit_us in limits if limit_us is not None)
     return min((at_us for at_us in found if at_us > after_us), default=None)
 
 

@@ -53,6 +53,11 @@ class LiveExecution(msgspec.Struct, frozen=True, kw_only=True):
         """Return whether another execution asked for it."""
         return self.parent is not None
 
+    @property
+    def begun_at_us(self) -> int:
+        """Return since when it runs, or waits to."""
+        return self.created_at_us if self.started_at_us is None else self.started_at_us
+
     def after(self, event: Event) -> LiveExecution:
         """Return it after one more of its events."""
         match event:

@@ -7,7 +7,7 @@ import importlib
 import os
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from types import ModuleType
@@ -37,11 +37,11 @@ from infra.clock import SystemClock
 from infra.eventlog.contract import OwnedPartition
 from infra.eventlog.postgres.log import PostgresLog
 from infra.postgres.embedded_server import PostgresServer
-from infra.postgres.failures import outages_are_transient
+from infra.postgres.failures import retry_outages
 from infra.postgres.format_gate import FormatGate
 from infra.postgres.pool import open_pool
 from infra.postgres.usable import check_usable
-from infra.retry import retry_transient, uncancelled
+from infra.retry import run_endless
 from infra.settings import Settings
 from infra.telemetry import counters
 from infra.telemetry.counters import Values
@@ -268,15 +268,16 @@ def _assemble(
 
 
 def _restore(adapters: Adapters) -> Restore:
-    async def find_open() -> Sequence[str]:
-        with outages_are_transient():
-            return await streams.open_streams(adapters.pool, STREAM_PROJECTIONS)
-
     async def restore(partition: OwnedPartition, propeller: Propeller) -> None:
         """Restore active streams by snapshots, else by the read models, caught up."""
         if await restoring.restore_from_snapshots(adapters.log, partition, propeller):
             return
-        await propeller.restore(await retry_transient(find_open, "restore_delayed"))
+        await propeller.restore(
+            await retry_outages(
+                lambda: streams.open_streams(adapters.pool, STREAM_PROJECTIONS),
+                "restore_delayed",
+            )
+        )
         propeller.snapshots.start_over(propeller.streams.active)
 
     return restore
@@ -306,7 +307,7 @@ class _Service:
             http_task = self._start(group, "http", http.serve_on(self.http_socket))
             await grpc.start()
             following = group.create_task(
-                uncancelled(grpc.follow(lambda: engine.health.ready))
+                run_endless(lambda: grpc.follow(lambda: engine.health.ready))
             )
             await engine.gate.open("the embedded engine, once it was ready")
             self.on_ready(grpc.port)

@@ -36,7 +36,7 @@ async def watch(
     except Exception as raised:
         error = _only(raised)
         if isinstance(error, PermanentError):
-            raise error from raised
+            raise error from None
         log_.exception("part_failed", part=name)
         raise PartEndedError(f"Expected {name} to run on, but: {error}") from error
     if not stopping.is_set():

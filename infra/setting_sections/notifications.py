@@ -133,6 +133,20 @@ class NotifySettings(Section):
         return bool(self.channel_settings)
 
     @property
+    def mail_domains(self) -> frozenset[str]:
+        """Return the domains to which mail may go, in small letters; none for any."""
+        return frozenset(one.lower() for one in self.recipient_domains)
+
+    @property
+    def named_channels(self) -> tuple[str, ...]:
+        """Return the channels that may be named: not mail that nobody is to get."""
+        return tuple(
+            name
+            for name, one in self.channel_settings.items()
+            if not isinstance(one, EmailSettings) or one.to
+        )
+
+    @property
     def channel_settings(self) -> dict[str, Section]:
         """Return the settings of each channel that is set, by its name."""
         found: dict[str, Section] = {}

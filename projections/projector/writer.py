@@ -40,12 +40,12 @@ async def write(cursor: Cursor, changes: Changes) -> None:
     await _write_rows(cursor, changes.signals)
     for others in changes.others.values():
         await _write_rows(cursor, others)
-    await _insert(cursor, rows.TAGS, changes.tags)
-    await _insert(cursor, rows.JOURNAL, changes.journal)
+    await insert_rows(cursor, rows.TAGS, changes.tags)
+    await insert_rows(cursor, rows.JOURNAL, changes.journal)
     await _write_catalog(cursor, changes)
     await _write_deletions(cursor, changes)
     outcomes = changes.outcomes.values()
-    await _insert(cursor, rows.OUTCOMES, outcomes)
+    await insert_rows(cursor, rows.OUTCOMES, outcomes)
     if outcomes:
         ids = [key_text(outcome.command_id) for outcome in outcomes]
         await cursor.execute(_NOTIFY, (ids,))
@@ -53,9 +53,9 @@ async def write(cursor: Cursor, changes: Changes) -> None:
 
 async def _write_catalog(cursor: Cursor, changes: Changes) -> None:
     """Write cached outputs and their uses; drop the reservations of their makers."""
-    await _insert(cursor, rows.CACHE_USES, changes.cache_uses)
+    await insert_rows(cursor, rows.CACHE_USES, changes.cache_uses)
     if changes.catalog:
-        await _insert(cursor, rows.CATALOG, changes.catalog.values())
+        await insert_rows(cursor, rows.CATALOG, changes.catalog.values())
         tags = [key_text(key.tag) for key in changes.catalog]
         await cursor.execute(_CATALOG["drop_superseded"], (tags,))
         await cursor.execute(_CATALOG["drop_superseded_deletions"], (tags,))
@@ -96,7 +96,8 @@ async def _write_rows(cursor: Cursor, changes: Rows[R]) -> None:
         await _execute(cursor, update.text, values)
 
 
-async def _insert(cursor: Cursor, table: Table[R], rows_: Collection[R]) -> None:
+async def insert_rows(cursor: Cursor, table: Table[R], rows_: Collection[R]) -> None:
+    """Add rows to a table, as it does where their keys are known already."""
     if rows_:
         insertion = table.insertion
         await _add(cursor, insertion, [insertion.values(row) for row in rows_])

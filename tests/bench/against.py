@@ -7,7 +7,6 @@ two hundredths.
 
 from __future__ import annotations
 
-import concurrent.futures as cf
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,7 +17,7 @@ from typing import Any
 
 from tests.bench import chains
 from tests.bench.engines import client_of, engine, timed, wait_all
-from tests.bench.load import CLIENTS
+from tests.bench.load import create_many
 from tests.support import raw
 from tests.support.harness.engine_process import Running
 
@@ -125,23 +124,13 @@ def _execution(plan: str, a: int | Sequence[int] = 1) -> Take:
 
 def _create(client: Any, name: str) -> float:
     """Create many executions, by several clients at once; return the seconds."""
-    took, names = _created(client, name)
+    took, names = create_many(client, name, _BURST)
     wait_all(client, names)
     return took
 
 
 def _run(client: Any, name: str) -> float:
     began = time.monotonic()
-    _, names = _created(client, name)
+    _, names = create_many(client, name, _BURST)
     wait_all(client, names)
     return time.monotonic() - began
-
-
-def _created(client: Any, name: str) -> tuple[float, set[str]]:
-    began = time.monotonic()
-    with cf.ThreadPoolExecutor(CLIENTS) as pool:
-        found = pool.map(
-            lambda number: raw.create(client, "one", f"{name}-{number}"), range(_BURST)
-        )
-        names = set(found)
-    return time.monotonic() - began, names

@@ -60,14 +60,20 @@ def measured(running: AnEngine, quick: bool) -> list[Figure]:
 def _burst(client: Any, prefix: str, count: int) -> tuple[float, float]:
     """Return calls a second, and executions created and finished a second."""
     began = time.monotonic()
+    called, created = create_many(client, prefix, count)
+    wait_all(client, created)
+    return count / called, count / (time.monotonic() - began)
+
+
+def create_many(client: Any, prefix: str, count: int) -> tuple[float, set[str]]:
+    """Create executions by many clients at once; return the seconds, and the names."""
+    began = time.monotonic()
     with cf.ThreadPoolExecutor(CLIENTS) as pool:
         names = pool.map(
             lambda i: raw.create(client, "one", f"{prefix}-{i}"), range(count)
         )
         created = set(names)
-    called = time.monotonic() - began
-    wait_all(client, created)
-    return count / called, count / (time.monotonic() - began)
+    return time.monotonic() - began, created
 
 
 def _sustained_tasks(client: Any, count: int) -> float:

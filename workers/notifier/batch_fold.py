@@ -22,6 +22,8 @@ _RELEVANT: tuple[type[Event], ...] = (
     e.StreamParked,
     NodeRetryScheduled,
 )
+_TOLD = frozenset({*ENDS, e.StreamParked})
+"""Events of which something is told."""
 _NAMES = frozenset(cls.__name__ for cls in _RELEVANT)
 
 
@@ -68,15 +70,20 @@ class BatchFold:
     failed: list[tuple[str, str]] = field(default_factory=list)
 
     def subject_keys(self, events: Iterable[ReadEvent]) -> set[SubjectKey]:
-        """Return the subjects that a fold of these events needs."""
-        lives = dict(self.known)
+        """Return the subjects that a fold of these events needs.
+
+        Others wait for them: what only begins needs those that know the usual time.
+        """
+        lives, found = dict(self.known), set[SubjectKey]()
         for read in events:
             if isinstance(read.event, e.ExecutionCreated):
                 with suppress(Exception):  # it fails again when it is folded
                     lives[read.stream] = live_execution(read.event)
-        return {
-            key for live in lives.values() for key in subject_keys(self.policy, live)
-        }
+            live = lives.get(read.stream)
+            if live is not None:
+                is_told = type(read.event) in _TOLD
+                found |= subject_keys(self.policy, live, with_all=is_told)
+        return found
 
     def fold(
         self, events: Iterable[ReadEvent], subjects: Mapping[SubjectKey, Subject]
@@ -94,11 +101,7 @@ class BatchFold:
                 continue
             if lives.get(read.stream) is not before:
                 partitions[read.stream] = read.received.partition
-        self.subjects = {
-            key: after
-            for key, after in due.subjects.items()
-            if subjects.get(key) is not after
-        }
+        self.subjects = due.changed(subjects)
         self.deliveries = due.deliveries
         self.changed = {
             stream: Changed(

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from domain.annotations import DURATION_US_MAX, duration_us
 from domain.notifying.due import Policy
 from domain.notifying.rules import Match, Rule, with_defaults
 from infra.errors import PermanentError
 from infra.setting_sections.notifications import (
-    EmailSettings,
     NotifySettings,
     PagerDutySettings,
     RuleSettings,
@@ -17,7 +16,6 @@ from infra.setting_sections.notifications import (
 from schemas.phases import TERMINAL_EXECUTION, ExecutionPhase
 from schemas.values import ErrorKind
 
-_MOMENTS = frozenset({"first_failure", "recovered", "system_retries", "parked"})
 _FACTOR_MAX = 1_000.0
 MAIL = "email"
 """The channel of the mails that Flyte's notifications ask for."""
@@ -30,7 +28,7 @@ class InvalidRuleError(PermanentError):
 def policy(settings: NotifySettings) -> Policy:
     """Return who is told of what; raises InvalidRuleError."""
     channels = settings.channel_settings
-    rules = [_rule(one, channels) for one in settings.rules]
+    rules = [_rule(one, settings) for one in settings.rules]
     names = [rule.name for rule in rules]
     for name in names:
         if names.count(name) > 1:
@@ -39,8 +37,8 @@ def policy(settings: NotifySettings) -> Policy:
             )
     return Policy(
         channels=frozenset(channels),
-        rules=with_defaults(rules, (n for n, c in channels.items() if _is_told(c))),
-        mail_domains=frozenset(one.lower() for one in settings.recipient_domains),
+        rules=with_defaults(rules, settings.named_channels),
+        mail_domains=settings.mail_domains,
         resolving=frozenset(
             name for name, one in channels.items() if isinstance(one, PagerDutySettings)
         ),
@@ -48,9 +46,9 @@ def policy(settings: NotifySettings) -> Policy:
     )
 
 
-def _rule(settings: RuleSettings, channels: Mapping[str, object]) -> Rule:
+def _rule(settings: RuleSettings, every: NotifySettings) -> Rule:
     where = f"rule '{settings.name}'"
-    for wrong in _violations(settings, channels):
+    for wrong in _violations(settings, every):
         raise InvalidRuleError(f"{where}: {wrong}")
     phases = {phase.lower(): phase for phase in TERMINAL_EXECUTION}
     return Rule(
@@ -80,27 +78,21 @@ def _rule(settings: RuleSettings, channels: Mapping[str, object]) -> Rule:
     )
 
 
-def _violations(
-    settings: RuleSettings, channels: Mapping[str, object]
-) -> Iterator[str]:
+def _violations(settings: RuleSettings, every: NotifySettings) -> Iterator[str]:
+    channels = every.channel_settings
     if not settings.channels:
         yield "Expected channels, but it names none"
     for channel in settings.channels:
         if channel not in channels:
             known = ", ".join(sorted(channels)) or "none"
             yield f"Expected a channel that is set ({known}), but got '{channel}'"
-        elif not _is_told(channels[channel]):
+        elif channel not in every.named_channels:
             yield f"Expected a channel that has recipients, but '{channel}' has none"
     running = settings.running_longer_than
     if running and _duration(running) is None and _factor(running) is None:
         yield f"Expected a duration like 2h or a factor like 3x, but got '{running}'"
     if not (settings.on or settings.failures_in_a_row or running):
         yield "Expected a moment (on, failures_in_a_row, running_longer_than, …)"
-
-
-def _is_told(channel: object) -> bool:
-    """Return whether a channel is for anything but mail that others ask for."""
-    return not (isinstance(channel, EmailSettings) and not channel.to)
 
 
 def _duration(text: str) -> int | None:

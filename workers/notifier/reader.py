@@ -102,7 +102,8 @@ class Reader:
 
     async def _store(self, events: Sequence[ReadEvent], to: Positions) -> None:
         now_s = self.clock.monotonic()
-        if not events and now_s < self._stored_s + _STORE_POSITION_S:
+        is_soon = now_s < self._stored_s + _STORE_POSITION_S
+        if not events and is_soon:
             return
         async with self.pool.connection() as conn, conn.transaction():
             stored = await store.positions(conn)
@@ -119,6 +120,8 @@ class Reader:
             fold.fold(events, subjects)
             for event_id, error in fold.failed:
                 log_.error("event_not_told_of", id=event_id, error=error)
+            if fold.is_empty and is_soon:
+                return
             now = time_of(self.clock.now_us())
             await store.write_executions(conn, fold.changed, fold.ended)
             await store.write_due(
@@ -166,10 +169,8 @@ class Reader:
             if not late:
                 return
             keys = {k for row in late for k in subject_keys(self.policy, row.live)}
-            due = Due(
-                policy=self.policy, subjects=await store.lock_subjects(conn, keys)
-            )
-            before = dict(due.subjects)
+            known = await store.lock_subjects(conn, keys)
+            due = Due(policy=self.policy, subjects=dict(known))
             for row in late:
                 due.take_late(row.live, now_us)
             changed = {
@@ -182,14 +183,10 @@ class Reader:
                 )
                 for row in late
             }
-            subjects = {
-                key: after
-                for key, after in due.subjects.items()
-                if before.get(key) is not after
-            }
             await store.write_executions(conn, changed, ())
+            now = time_of(now_us)
             await store.write_due(
-                conn, due.deliveries, subjects, time_of(now_us), self.max_age_s
+                conn, due.deliveries, due.changed(known), now, self.max_age_s
             )
         self.due += len(due.deliveries)
         self.on_due()

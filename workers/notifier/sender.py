@@ -132,7 +132,6 @@ class Sender:
             action=row.action,
             subject=row.subject,
             words=words(notice, row.rule, self.base_url),
-            at_us=notice.at_us,
             recipients=_recipients(row),
             body=mail.template if mail is not None else "",
             traceparent=notice.live.traceparent,

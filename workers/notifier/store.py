@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import TypeVar
 
 import msgspec
-from psycopg import AsyncCursor
 
 from domain.notifying.due import SubjectKey
 from domain.notifying.live_execution import LiveExecution
 from domain.notifying.notice import Delivery
 from domain.notifying.subjects import NOTHING_YET, Subject
+from domain.text_limits import cut
 from infra.eventlog.contract import Positions
-from infra.postgres.pool import Connection, Pool, Row, queries
-from projections.columns import decode, key_text
+from infra.postgres.pool import Connection, Pool, queries
+from projections.columns import decode, key_text, without_nul
 from projections.notification_rows import (
     DELIVERIES,
     NOTIFY_EXECUTIONS,
@@ -26,15 +25,14 @@ from projections.notification_rows import (
     NotifyExecutionRow,
     NotifySubjectRow,
 )
+from projections.projector.writer import insert_rows
 from projections.rows import ExecutionRow
 from projections.sql_files import SQL_FILES
-from projections.table import Table
 from projections.views.changes import time_of
 from workers.notifier.batch_fold import Changed
 
-_TEXT_MAX = 2_000
+_TEXT_BYTES_MAX = 2_000
 _SQL = queries(SQL_FILES / "notifications.sql")
-_R = TypeVar("_R", bound=msgspec.Struct)
 
 
 class StoredPosition(msgspec.Struct, frozen=True):
@@ -112,7 +110,7 @@ async def write_executions(
         )
         for stream, one in changed.items()
     ]
-    await _insert(conn.cursor(), NOTIFY_EXECUTIONS, rows)
+    await insert_rows(conn.cursor(), NOTIFY_EXECUTIONS, rows)
     if ended:
         gone = [key_text(stream) for stream in ended]
         await conn.execute(_SQL["delete_executions"], (gone,))
@@ -129,7 +127,7 @@ async def write_due(
 
     What happened longer ago than `max_age_s` is told nobody.
     """
-    await _insert(
+    await insert_rows(
         conn.cursor(),
         DELIVERIES,
         [
@@ -150,7 +148,7 @@ async def write_due(
             for one in deliveries
         ],
     )
-    await _insert(
+    await insert_rows(
         conn.cursor(),
         NOTIFY_SUBJECTS,
         [
@@ -166,14 +164,6 @@ def _first_state(one: Delivery, now: datetime, max_age_s: float) -> DeliveryStat
     age_s = (now - time_of(one.notice.at_us)).total_seconds()
     is_old = age_s > max_age_s and one.action != "resolve"
     return DeliveryState.EXPIRED if is_old else DeliveryState.DUE
-
-
-async def _insert(
-    cursor: AsyncCursor[Row], table: Table[_R], rows: Sequence[_R]
-) -> None:
-    if rows:
-        values = [table.insertion.values(row) for row in rows]
-        await cursor.executemany(table.insertion.one, values)
 
 
 async def late_executions(
@@ -222,8 +212,8 @@ async def claim(pool: Pool, wanted: Claim) -> list[DeliveryRow]:
 async def mark(pool: Pool, row: DeliveryRow, mark: Mark) -> bool:
     """Mark a claimed delivery; False if somebody else has claimed it since."""
     values = asdict(mark) | {
-        "reference": _storable(mark.reference),
-        "reason": _storable(mark.reason),
+        "reference": without_nul(cut(mark.reference, _TEXT_BYTES_MAX)),
+        "reason": without_nul(cut(mark.reason, _TEXT_BYTES_MAX)),
         "next_at": mark.next_at or row.next_at,
         "id": row.id,
         "owner": row.owner,
@@ -232,9 +222,3 @@ async def mark(pool: Pool, row: DeliveryRow, mark: Mark) -> bool:
     async with pool.connection() as conn:
         cursor = await conn.execute(_SQL["mark"], values)
         return cursor.rowcount == 1
-
-
-def _storable(text: str) -> str:
-    """Return what a provider said as Postgres takes it."""
-    data = text[:_TEXT_MAX].encode("utf-8", "replace")
-    return data.decode().replace("\0", "\N{REPLACEMENT CHARACTER}")

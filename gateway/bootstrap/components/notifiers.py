@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from gateway.bootstrap.adapters import Adapters
-from infra.retry import uncancelled
+from infra.retry import run_endless
 from infra.setting_sections.notifications import NotifySettings
 from infra.telemetry import counters
 from infra.telemetry.counters import Values
@@ -31,10 +31,8 @@ class EmbeddedNotifier:
         """Read and send for ever."""
         async with asyncio.TaskGroup() as group:
             for sender in self.senders.values():
-                group.create_task(
-                    uncancelled(sender.run()), name=f"notify-{sender.name}"
-                )
-            await uncancelled(self.reader.run())
+                group.create_task(run_endless(sender.run), name=f"notify-{sender.name}")
+            await run_endless(self.reader.run)
 
     def values(self) -> Values:
         """Return the metrics."""

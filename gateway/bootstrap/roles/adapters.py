@@ -14,9 +14,9 @@ from infra.blobs.store import open_blobs
 from infra.clock import SystemClock
 from infra.eventlog.contract import Log
 from infra.eventlog.kafka.log import KafkaLog
-from infra.postgres.failures import outages_are_transient
+from infra.postgres.failures import retry_outages
 from infra.postgres.format_gate import FormatGate
-from infra.postgres.pool import Pool, advisory_lock, open_pool
+from infra.postgres.pool import advisory_lock, open_pool
 from infra.postgres.usable import check_usable
 from infra.retry import retry_transient
 from infra.settings import Settings
@@ -45,9 +45,9 @@ async def open_adapters(settings: Settings, role: str) -> AsyncIterator[RoleAdap
         await retry_transient(
             lambda: check_usable(settings.postgres), "postgres_delayed"
         )
-        await retry_transient(lambda: _tables(settings.postgres), "postgres_delayed")
-        pool = await retry_transient(
-            lambda: _pool(settings.postgres), "postgres_delayed"
+        await retry_outages(lambda: _tables(settings.postgres), "postgres_delayed")
+        pool = await retry_outages(
+            lambda: open_pool(settings.postgres), "postgres_delayed"
         )
         stack.push_async_callback(pool.close)
         log = KafkaLog(settings.kafka, settings.log, StreamExtentQuery(pool))
@@ -76,11 +76,5 @@ async def _is_empty(log: Log) -> bool:
 
 async def _tables(url: str) -> None:
     """Apply missing migrations; other roles may do so at the same time."""
-    with outages_are_transient():
-        async with advisory_lock(url):
-            await asyncio.to_thread(migrate, url, is_alone=True)
-
-
-async def _pool(url: str) -> Pool:
-    with outages_are_transient():
-        return await open_pool(url)
+    async with advisory_lock(url):
+        await asyncio.to_thread(migrate, url, is_alone=True)

@@ -18,7 +18,7 @@ from infra.eventlog.event_store import EventStore
 from infra.outages import log_failure
 from infra.postgres.failures import outages_are_transient
 from infra.postgres.pool import advisory_lock
-from infra.retry import RETRY_S, uncancelled
+from infra.retry import RETRY_S, run_endless
 from infra.telemetry import counters
 from infra.telemetry.counters import Values
 from workers.operations.registry_relay import RegistryRelay
@@ -58,11 +58,11 @@ async def gateway(adapters: RoleAdapters, served: Served) -> AsyncIterator[Worke
             """Serve until told to stop; calls in progress have `drain_s` to end."""
             async with asyncio.TaskGroup() as group:
                 endless = (
-                    services.submit.listen(settings.postgres),
-                    _relay(relay, settings.postgres),
-                    grpc.follow(lambda: served.health.ready),
+                    lambda: services.submit.listen(settings.postgres),
+                    lambda: _relay(relay, settings.postgres),
+                    lambda: grpc.follow(lambda: served.health.ready),
                 )
-                parts = [group.create_task(uncancelled(part)) for part in endless]
+                parts = [group.create_task(run_endless(part)) for part in endless]
                 try:
                     await stop.wait()
                     served.http.stop()

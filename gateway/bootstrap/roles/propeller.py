@@ -11,7 +11,7 @@ from gateway.bootstrap import gauges
 from gateway.bootstrap.components import propellers
 from gateway.bootstrap.roles.adapters import RoleAdapters
 from gateway.bootstrap.roles.worker import Served, Worker
-from infra.retry import uncancelled
+from infra.retry import run_endless
 from workers.operations.kafka_trimmer import KafkaTrimmer
 from workers.propeller import restore as restoring
 from workers.propeller.loading.stream_endings import ClosedStreamQuery
@@ -36,8 +36,8 @@ async def propeller(adapters: RoleAdapters, _served: Served) -> AsyncIterator[Wo
 
     async def run(stop: asyncio.Event) -> None:
         async with asyncio.TaskGroup() as group:
-            endless = (sweeper.run(), trimmer.run())
-            others = [group.create_task(uncancelled(one)) for one in endless]
+            endless = (sweeper.run, trimmer.run)
+            others = [group.create_task(run_endless(loop)) for loop in endless]
             await partitions.run(stop)
             for other in others:
                 other.cancel()

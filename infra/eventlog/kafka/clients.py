@@ -119,11 +119,10 @@ async def close_client(consumer: AIOKafkaConsumer) -> None:
     try:
         async with asyncio.timeout(_CLOSE_S):
             await uncancelled(consumer.stop())
-    except (StrayCancellationError, TimeoutError):
+    except (StrayCancellationError, TimeoutError, asyncio.CancelledError) as error:
         await consumer._client.close()  # noqa: SLF001 - the last step of its own stop
-    except asyncio.CancelledError:
-        await consumer._client.close()  # noqa: SLF001 - likewise
-        raise
+        if isinstance(error, asyncio.CancelledError):
+            raise
 
 
 def unreachable(error: Exception) -> TransientError:

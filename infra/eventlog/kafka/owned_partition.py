@@ -8,7 +8,7 @@ committed offset final, and reading begins there.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
@@ -100,16 +100,13 @@ class KafkaPartition:
 
     async def close(self) -> None:
         """Stop the clients, each within the request's timeout."""
-        for client in (self._producer, self._reader):
-            await self._stop(client)
+        await self._stop(self._producer.stop())
+        await self._stop(close_client(self._reader))
 
-    async def _stop(self, client: AIOKafkaProducer | AIOKafkaConsumer) -> None:
+    async def _stop(self, closing: Awaitable[None]) -> None:
         try:
             async with asyncio.timeout(self._settings.request_timeout_s):
-                if isinstance(client, AIOKafkaConsumer):
-                    await close_client(client)
-                else:
-                    await client.stop()
+                await closing
         except (*_FENCED, KafkaError, OSError, TimeoutError) as error:
             log_.debug("partition_close_failed", at=str(self._at), error=str(error))
 

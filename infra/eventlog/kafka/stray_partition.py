@@ -41,7 +41,7 @@ class StrayPartition(KafkaPartition):
     async def close(self) -> None:
         """Stop the clients."""
         await super().close()
-        await self._stop(self._answers)
+        await self._stop(self._answers.stop())
 
     async def holds(self, key: str) -> bool:
         """Return False: no key belongs here."""

@@ -56,7 +56,6 @@ class Message:
     action: Action
     subject: str
     words: Words
-    at_us: int
     recipients: tuple[str, ...] = ()
     body: str = ""
     traceparent: str = ""

@@ -87,5 +87,4 @@ def _message(now_us: int) -> Message:
         action="tell",
         subject="test",
         words=words(notice, "flightlog notify test", ""),
-        at_us=now_us,
     )

@@ -42,7 +42,7 @@ def message(**of: Any) -> Message:
     """Return a message about a failure."""
     found = {
         "id": "msg_0", "action": "tell", "subject": "rule/p/d/flows.wf",
-        "words": words(NOTICE, "rule", "https://here"), "at_us": NOON_US,
+        "words": words(NOTICE, "rule", "https://here"),
     }  # fmt: skip
     return Message(**{**found, **of})  # type: ignore[arg-type]
 
